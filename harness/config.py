@@ -1,0 +1,181 @@
+"""What a run is asked to do: read from TOML and the command line, checked before any work, hashed.
+
+Unknown keys are errors that name the nearest known key. The hash covers what can change a number and leaves out what
+must not (batch size, workers, device, where the data lies: the data's own digest is recorded and compared instead).
+It is not the place for defaults of a task: those are in tasks/*.py and are resolved by the runner.
+"""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from harness.errors import ConfigError, unknown
+from harness.schema import Sampling, Split, Value
+
+Scalar = str | int | float | bool
+
+
+class BackendConfig(Value):
+    """Where completions come from. `model` is a folder or a hub id, `path` a file of recorded completions."""
+
+    kind: Literal["hf", "replay"] = "hf"
+    model: str = ""
+    revision: str | None = None
+    adapter: str = ""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    batch_size: int = Field(default=16, ge=1)
+    path: str = ""
+    partial: bool = False
+
+
+class SamplingConfig(Value):
+    """Overrides of the task's own sampling; None keeps the task's."""
+
+    samples: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    max_tokens: int | None = Field(default=None, ge=1)
+    stop: tuple[str, ...] | None = None
+    beams: int | None = Field(default=None, ge=1)
+
+
+class JudgeConfig(Value):
+    """How programs are run. None keeps the limits of the task."""
+
+    sandbox: Literal["auto", "namespaces", "landlock", "process"] = "auto"
+    workers: int | None = Field(default=None, ge=1)
+    time_limit: float | None = Field(default=None, gt=0)
+    memory_mb: int | None = Field(default=None, ge=16)
+
+
+class RunConfig(Value):
+    """One run: a task, a backend, and how to ask and judge."""
+
+    task: str
+    options: Mapping[str, Scalar] = {}
+    split: Split = "test"
+    limit: int | None = Field(default=None, ge=1)
+    prompt: str = ""
+    shots: str = "none"
+    seed: int = 0
+    k: tuple[int, ...] = ()
+    data: str | None = None
+    backend: BackendConfig = BackendConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    judge: JudgeConfig = JudgeConfig()
+
+    @property
+    def hash(self) -> str:
+        """First 16 hex digits of the SHA-256 of everything that can change a number."""
+        plain = self.model_dump(mode="json", exclude={"data": True, "judge": {"workers"}})
+        plain["backend"] = {
+            key: value for key, value in plain["backend"].items() if key not in {"batch_size", "device"}
+        }
+        return digest(plain)
+
+
+def digest(plain: Any) -> str:
+    """Short SHA-256 of a JSON value in canonical form."""
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def resolve_sampling(config: RunConfig, base: Sampling, stop: Sequence[str]) -> Sampling:
+    """The task's sampling with the template's stop strings and the config's overrides, checked as a whole."""
+    overrides = {k: v for k, v in config.sampling.model_dump().items() if v is not None}
+    merged = {**base.model_dump(), "stop": tuple(stop) or base.stop, "seed": config.seed, **overrides}
+    asked = merged["samples"]
+    if merged["beams"] > 1:
+        if merged["temperature"] > 0:
+            raise ConfigError("sampling.beams and sampling.temperature exclude each other: drop one of them")
+        if asked > merged["beams"]:
+            raise ConfigError(
+                f"sampling.samples = {asked} is more than sampling.beams = {merged['beams']}: a beam search"
+                f" returns at most one sample a beam; set sampling.beams = {asked}"
+            )
+    elif asked > 1 and merged["temperature"] == 0 and config.backend.kind != "replay":
+        raise ConfigError(
+            f"sampling.samples = {asked} greedy samples would all be the same:"
+            f" set sampling.temperature (0.8, say) or sampling.beams = {asked}"
+        )
+    return Sampling(**merged)
+
+
+def check_ks(ks: Sequence[int], samples: int) -> None:
+    """k above n has no unbiased estimate: say so before any work."""
+    for k in ks:
+        if k < 1:
+            raise ConfigError(f"k = {k}: must be at least 1")
+        if k > samples:
+            raise ConfigError(
+                f"k = {k} needs at least {k} samples a problem, and there are {samples}: set sampling.samples = {k}"
+            )
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no config file {str(path)!r}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def apply_sets(plain: dict[str, Any], sets: Sequence[str]) -> dict[str, Any]:
+    """Put `a.b=value` assignments into a nested dict. Values are TOML; a bare word is a string."""
+    for item in sets:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {item!r}: expected KEY=VALUE, for example sampling.samples=10")
+        at = plain
+        *parents, last = key.strip().split(".")
+        for parent in parents:
+            at = at.setdefault(parent, {})
+            if not isinstance(at, dict):
+                raise ConfigError(f"--set {item!r}: {parent!r} is a value, not a table")
+        at[last] = _toml_value(text.strip())
+    return plain
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def parse(plain: Mapping[str, Any], where: str = "config") -> RunConfig:
+    """A checked RunConfig; every complaint is one line that names the key and what would be right."""
+    try:
+        return RunConfig.model_validate_json(json.dumps(plain))
+    except TypeError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_complaint(error)}") from None
+
+
+def _complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(path[:-1])
+        return unknown("key", ".".join(path), [".".join([*path[:-1], name]) for name in known])
+    if first["type"] == "missing":
+        return f"key {'.'.join(path)!r} is missing"
+    return f"{'.'.join(path)} = {first['input']!r}: {first['msg'].lower()}"
+
+
+def _fields_at(path: Sequence[str]) -> list[str]:
+    model: type[Value] = RunConfig
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        if isinstance(annotation, type) and issubclass(annotation, Value):
+            model = annotation
+    return list(model.model_fields)

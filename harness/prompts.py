@@ -1,0 +1,48 @@
+"""Build prompts: the one place where a question and its shots become what the model is shown. Pure.
+
+It does not tokenise and knows no chat markup: a chat prompt stays a list of messages until a backend, which alone
+knows the model's chat template, turns it into tokens.
+"""
+
+from collections.abc import Sequence
+
+from harness.errors import ConfigError, unknown
+from harness.schema import Message, Problem, Prompt, Task, Template
+
+INSTRUCTION = Template(
+    name="instruction", style="instruction", question="### Instruction:\n{question}\n### Response:\n"
+)
+
+
+def choose(task: Task, name: str) -> Template:
+    """The task's template called `name`; the first one for the empty name."""
+    if not name:
+        return task.templates[0]
+    for template in task.templates:
+        if template.name == name:
+            return template
+    raise ConfigError(unknown("prompt", name, [t.name for t in task.templates]))
+
+
+def _fill(pattern: str, problem: Problem) -> str:
+    """Replace the two placeholders in one pass, so that a question holding '{solution}' stays as it is."""
+    parts = pattern.split("{question}")
+    return problem.question.join(part.replace("{solution}", problem.solution) for part in parts)
+
+
+def _turns(template: Template, shot: Problem) -> tuple[Message, Message]:
+    return (
+        Message(role="user", content=_fill(template.question, shot)),
+        Message(role="assistant", content=_fill(template.answer, shot)),
+    )
+
+
+def render(template: Template, problem: Problem, shots: Sequence[Problem] = ()) -> Prompt:
+    """The prompt for one problem, shots first, in the order given."""
+    if template.style == "chat":
+        system = [Message(role="system", content=template.system)] if template.system else []
+        turns = [turn for shot in shots for turn in _turns(template, shot)]
+        question = Message(role="user", content=_fill(template.question, problem))
+        return Prompt(messages=(*system, *turns, question))
+    solved = [_fill(template.question + template.answer, shot) for shot in shots]
+    return Prompt(text=template.system + template.between.join([*solved, _fill(template.question, problem)]))

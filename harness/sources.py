@@ -1,0 +1,174 @@
+"""The one reader of benchmark files: a data folder, the project's mini rows, or the hub cache at a pinned revision.
+
+Nothing here touches the network except `fetch`, which only `harness data fetch` and `--allow-download` call. Every
+file that was read is remembered with its SHA-256, so that a run can say what data it saw. A row that cannot be read
+is an error with file and line; no row is ever passed over.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import sys
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.errors import DataError, Fault
+from harness.schema import DataFile, HubFile, Problem, Split, Task
+
+MINI = "mini"
+
+
+def mini_folder() -> Path:
+    """The project's own rows: a data folder like a user's, shipped in the wheel."""
+    import tasks
+
+    return Path(next(iter(tasks.__path__))) / "mini"
+
+
+@dataclass
+class Folders:
+    """A Source over data folders (searched in order) and then the hub cache.
+
+    `digests` maps each file read so far to its SHA-256, `place` is the row read last ("file:line"), for messages.
+    """
+
+    folders: tuple[Path, ...]
+    use_hub_cache: bool = True
+    digests: dict[str, str] = field(default_factory=dict)
+    place: str = ""
+
+    def rows(self, file: DataFile, fields: Sequence[str] = ()) -> Iterator[Mapping[str, Any]]:
+        path = self.locate(file)
+        blob = _read(path)
+        self.digests[f"{file.benchmark}/{file.name}"] = hashlib.sha256(blob).hexdigest()
+        for number, row in _parse(path, blob):
+            self.place = f"{path}:{number}"
+            if not isinstance(row, dict):
+                raise DataError(f"{self.place}: expected an object, got {type(row).__name__}")
+            for name in fields:
+                if name not in row:
+                    raise DataError(f"{self.place}: field {name!r} is missing; the row has {', '.join(sorted(row))}")
+            yield row
+
+    def locate(self, file: DataFile) -> Path:
+        """Where the file is. Raises DataError that lists what was tried and what to run."""
+        tried = [folder / file.benchmark / file.name for folder in self.folders]
+        for path in tried:
+            for candidate in (path, path.with_name(path.name + ".gz")):
+                if candidate.is_file():
+                    return candidate
+        if self.use_hub_cache and file.hub is not None and (cached := _cached(file.hub)) is not None:
+            return cached
+        looked = ", ".join(str(path) for path in tried) or "no data folder was given"
+        hub = f" or the hub cache ({file.hub.repo})" if file.hub and self.use_hub_cache else ""
+        raise DataError(
+            f"no file {file.name!r} of {file.benchmark!r}: looked for {looked}{hub}. Give its folder with --data DIR or"
+            f" HARNESS_DATA (the file goes to DIR/{file.benchmark}/{file.name}), run 'harness data fetch"
+            f" {file.benchmark}', or use the project's own small rows with --data mini"
+        )
+
+
+def open_source(data: str | None) -> Folders:
+    """The source that `--data` or HARNESS_DATA names: a folder, or 'mini' for the project's own rows."""
+    if data is None:
+        return Folders(folders=())
+    if data == MINI:
+        return Folders(folders=(mini_folder(),), use_hub_cache=False)
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"no data folder {data!r}: give a folder that holds <benchmark>/<file>, or 'mini'")
+    return Folders(folders=(folder,))
+
+
+def load(task: Task, split: Split, source: Folders, limit: int | None = None) -> list[Problem]:
+    """The task's problems in order. Raises DataError at the first bad row, at a doubled id and when there are none."""
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    try:
+        for problem in task.load(split, source):
+            if problem.id in seen:
+                raise DataError(f"{source.place}: id {problem.id!r} occurs twice")
+            seen.add(problem.id)
+            problems.append(problem)
+            if limit is not None and len(problems) == limit:
+                break
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{source.place}: {where}: {first['msg'].lower()}, got {first['input']!r}") from None
+    if not problems:
+        raise DataError(f"task {task.name!r} has no {split} rows in {', '.join(source.digests) or 'its files'}")
+    return problems
+
+
+def fetch(file: HubFile) -> Path:
+    """Download one file into the hub cache and return its path. The only place that uses the network."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        path = hf_hub_download(file.repo, file.path, revision=file.revision, repo_type="dataset")
+    except (OSError, ValueError) as error:  # huggingface_hub's errors derive from these two
+        raise Fault(f"could not download {file.path} of {file.repo}: {str(error).splitlines()[0]}") from None
+    return Path(path)
+
+
+def _cached(file: HubFile) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(file.repo, file.path, revision=file.revision, repo_type="dataset")
+    return Path(found) if isinstance(found, str) else None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        blob = path.read_bytes()
+        return gzip.decompress(blob) if path.suffix == ".gz" else blob
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: damaged gzip file ({error}); fetch it again") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _parse(path: Path, blob: bytes) -> Iterator[tuple[int, Any]]:
+    """(line or row number from 1, row) of a .jsonl, .json (a list) or .parquet file."""
+    name = path.name.removesuffix(".gz")
+    if name.endswith(".parquet"):
+        import pyarrow.parquet
+
+        table = pyarrow.parquet.read_table(io.BytesIO(blob))
+        yield from enumerate(table.to_pylist(), 1)
+        return
+    try:
+        text = blob.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = blob.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    if name.endswith(".json"):
+        rows = parse_json(text, str(path))
+        if not isinstance(rows, list):
+            raise DataError(f"{path}: expected a JSON list, got {type(rows).__name__}")
+        yield from enumerate(rows, 1)
+        return
+    # str.splitlines would also split at U+2028 and others, which JSON allows inside strings.
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, parse_json(line, f"{path}:{number}")
+
+
+def parse_json(text: str, place: str) -> Any:
+    """json.loads with integers of any size and errors that name the place."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        at = f"{place}:{error.lineno}" if "\n" in text else place
+        raise DataError(f"{at}: malformed JSON: {error.msg} at column {error.colno}") from None
+    finally:
+        sys.set_int_max_str_digits(limit)
