@@ -1,0 +1,176 @@
+"""Estimates: what a metric's value over the problems is, and how sure we are of it.
+
+Every metric is a `Reduce`: one vector per problem, averaged over the problems, turned into a number. So one interval
+code serves them all. Pure numpy. Not here: what one answer is worth (scorers), and comparisons of two runs.
+
+Problems are what is sampled from the world; the samples of one problem are not independent of each other. So every
+resampling draws problems, never samples.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.schema import Estimate, Reduce
+
+Floats = NDArray[np.float64]
+
+Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
+CELLS = 2_000_000  # most resampling weights held at a time: 16 MB
+
+
+# ---------------------------------------------------------------- pass@k
+
+
+def pass_at_k(n: int, c: int, k: int) -> float:
+    """The chance that k samples drawn without replacement from n, of which c are correct, hold a correct one.
+
+    The unbiased estimator 1 - C(n-c, k) / C(n, k) of Chen et al. (2021, arXiv 2107.03374), as a product of at most
+    min(c, k) ratios in place of binomials, which overflow. Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
+    """
+    if not 0 <= c <= n:
+        raise ValueError(f"{c} correct of {n} samples is impossible")
+    if not 1 <= k <= n:
+        raise ValueError(f"pass@{k} needs at least {k} samples a problem and k >= 1, got {n} samples")
+    if n - c < k:
+        return 1.0
+    # C(n-c, k) / C(n, k) is the same with c and k exchanged: take the shorter product.
+    short, long = min(c, k), max(c, k)
+    return 1.0 - math.prod((n - long - i) / (n - i) for i in range(short))
+
+
+def pass_at(k: int, column: int = 0) -> Reduce:
+    """pass@k, correct meaning that the scores' column (0 is `Score.value`) is 1."""
+
+    def per_problem(scores: Floats) -> Floats:
+        correct = int(np.count_nonzero(scores[:, column] == 1.0))
+        return np.array([pass_at_k(len(scores), correct, k)])
+
+    return Reduce(per_problem)
+
+
+def any_of_first(k: int, column: int = 0) -> Reduce:
+    """1 for a problem if any of its first k samples has a 1 in the column: EM@k over beams, best first."""
+
+    def per_problem(scores: Floats) -> Floats:
+        if len(scores) < k:
+            raise ValueError(f"a metric at {k} needs at least {k} samples a problem, got {len(scores)}")
+        return np.array([float(np.any(scores[:k, column] == 1.0))])
+
+    return Reduce(per_problem)
+
+
+def mean_of(column: int = 0) -> Reduce:
+    """The mean over problems of the mean over a problem's samples."""
+    return Reduce(lambda scores: np.array([scores[:, column].mean()]))
+
+
+# ---------------------------------------------------------------- corpus values
+
+
+@dataclass(frozen=True)
+class OfSum:
+    """A `Reduce.of_mean` that is not a function of the mean alone, but of the sum over the problems.
+
+    Smoothed BLEU is one: it adds 0.1 to a count that is zero over the whole corpus. Called with a mean it treats it
+    as the sum over one problem; `corpus_value` knows how many problems there are.
+    """
+
+    of_sum: Callable[[Floats], Floats]
+
+    def __call__(self, mean: Floats) -> Floats:
+        return self.of_sum(mean)
+
+
+def corpus_value(reduce: Reduce, means: Floats, n: int) -> Floats:
+    """The metric for mean vectors over n problems: [..., m] -> [...]."""
+    match reduce.of_mean:
+        case None:
+            return means[..., 0]
+        case OfSum(of_sum):
+            return of_sum(means * n)
+        case of_mean:
+            return of_mean(means)
+
+
+def per_problem_vectors(reduce: Reduce, scores: Sequence[Floats]) -> Floats:
+    """One row per problem: [P, m]. Raises ValueError for no problems or a problem without samples."""
+    if not scores:
+        raise ValueError("a metric over no problems is undefined")
+    for i, of_one in enumerate(scores):
+        if of_one.ndim != 2 or len(of_one) == 0:
+            raise ValueError(
+                f"problem {i} has scores of shape {of_one.shape}; wanted [samples >= 1, 1 + stats]"
+            )
+    return np.stack([reduce.per_problem(np.asarray(s, dtype=np.float64)) for s in scores])
+
+
+# ---------------------------------------------------------------- intervals
+
+
+def wilson(k: float, n: int, z: float = Z95) -> tuple[float, float]:
+    """Wilson's score interval for a share k / n (Wilson 1927): never outside 0..1, never empty at 0 or n.
+
+    A fractional k (the sum of values in 0..1) gives a wider interval than needed, never a narrower one, because no
+    such values vary more than zeros and ones with the same mean. Raises ValueError unless 0 <= k <= n and n >= 1.
+    """
+    if n < 1 or not 0 <= k <= n:
+        raise ValueError(f"no share: {k} of {n}")
+    p, zz = k / n, z * z
+    middle = (p + zz / (2 * n)) / (1 + zz / n)
+    half = z / (1 + zz / n) * math.sqrt(p * (1 - p) / n + zz / (4 * n * n))
+    low = 0.0 if k == 0 else max(0.0, middle - half)
+    high = 1.0 if k == n else min(1.0, middle + half)
+    return min(low, p), max(high, p)
+
+
+def resampled_means(rows: Floats, *, seed: int, rounds: int) -> Iterator[Floats]:
+    """Yield the means of `rounds` bootstrap resamples of the rows in blocks [b, m] of bounded memory.
+
+    The draws depend on the seed, the number of rows and the rounds alone, so that metrics over the same problems see
+    the same resamples.
+    """
+    n = len(rows)
+    rng = np.random.default_rng(seed)
+    block = max(1, CELLS // n)
+    for start in range(0, rounds, block):
+        size = min(block, rounds - start)
+        drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+        yield weights @ rows / n
+
+
+def estimate(reduce: Reduce, scores: Sequence[Floats], *, seed: int = 0, rounds: int = 1000) -> Estimate:
+    """A metric over the problems with its 95 % interval.
+
+    `scores` holds one array [samples, 1 + stats] per problem; the numbers of samples may differ. The interval is
+    Wilson's where the metric is a mean of zeros and ones, else the percentile bootstrap over problems (Efron), and it
+    always holds the value. Where all problems are alike (one problem, say) resamples cannot differ: a mean of values
+    in 0..1 gets Wilson's interval, anything else one of no width. Raises ValueError for no problems, no samples.
+    """
+    rows = per_problem_vectors(reduce, scores)
+    n = len(rows)
+    value = float(corpus_value(reduce, rows.mean(axis=0), n))
+    if math.isnan(value):
+        raise ValueError(f"the metric is not a number over {n} problems")
+    plain = reduce.of_mean is None
+    firsts = rows[:, 0]
+    alike = bool(np.all(rows == rows[0]))
+    if plain and (np.isin(firsts, (0.0, 1.0)).all() or (alike and 0.0 <= value <= 1.0)):
+        low, high = wilson(min(float(firsts.sum()), float(n)), n)
+    elif alike:
+        low = high = value
+    else:
+        means = resampled_means(rows, seed=seed, rounds=rounds)
+        values = np.concatenate([corpus_value(reduce, block, n) for block in means])
+        low, high = (float(q) for q in np.quantile(values, (0.025, 0.975)))
+    return Estimate(
+        value=value,
+        low=min(low, value),
+        high=max(high, value),
+        n=n,
+        k=float(firsts.sum()) if plain else None,
+    )
