@@ -45,10 +45,9 @@ class Folders:
 
     def rows(self, file: DataFile, fields: Sequence[str] = ()) -> Iterator[Mapping[str, Any]]:
         path = self.locate(file)
-        blob = _read(path)
+        blob = read(path)
         self.digests[f"{file.benchmark}/{file.name}"] = hashlib.sha256(blob).hexdigest()
-        for number, row in _parse(path, blob):
-            self.place = f"{path}:{number}"
+        for self.place, row in _parse(path, blob):
             if not isinstance(row, dict):
                 raise DataError(f"{self.place}: expected an object, got {type(row).__name__}")
             for name in fields:
@@ -125,7 +124,7 @@ def _cached(file: HubFile) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
     try:
         blob = path.read_bytes()
         return gzip.decompress(blob) if path.suffix == ".gz" else blob
@@ -135,30 +134,37 @@ def _read(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _parse(path: Path, blob: bytes) -> Iterator[tuple[int, Any]]:
-    """(line or row number from 1, row) of a .jsonl, .json (a list) or .parquet file."""
-    name = path.name.removesuffix(".gz")
-    if name.endswith(".parquet"):
+def _parse(path: Path, blob: bytes) -> Iterator[tuple[str, Any]]:
+    """(place, row) of a parquet file, a JSON list, or JSON lines (some data sets call those .json too)."""
+    if path.name.endswith(".parquet"):
         import pyarrow.parquet
 
-        table = pyarrow.parquet.read_table(io.BytesIO(blob))
-        yield from enumerate(table.to_pylist(), 1)
+        for number, row in enumerate(pyarrow.parquet.read_table(io.BytesIO(blob)).to_pylist(), 1):
+            yield f"{path}, row {number}", row
         return
+    text = decode(blob, path)
+    if text.lstrip()[:1] == "[":
+        for number, row in enumerate(parse_json(text, str(path)), 1):
+            yield f"{path}, row {number}", row
+        return
+    for number, line in lines(text):
+        yield f"{path}:{number}", parse_json(line, f"{path}:{number}")
+
+
+def decode(blob: bytes, path: Path) -> str:
     try:
-        text = blob.decode("utf-8")
+        return blob.decode("utf-8")
     except UnicodeDecodeError as error:
         line = blob.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start})") from None
-    if name.endswith(".json"):
-        rows = parse_json(text, str(path))
-        if not isinstance(rows, list):
-            raise DataError(f"{path}: expected a JSON list, got {type(rows).__name__}")
-        yield from enumerate(rows, 1)
-        return
-    # str.splitlines would also split at U+2028 and others, which JSON allows inside strings.
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield number, parse_json(line, f"{path}:{number}")
+
+
+def lines(text: str) -> Iterator[tuple[int, str]]:
+    """(number from 1, line) of every line that is not blank.
+
+    str.splitlines would also split at U+2028 and others, which JSON allows inside strings.
+    """
+    return ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
 
 
 def parse_json(text: str, place: str) -> Any:

@@ -1,0 +1,74 @@
+"""Find a task by name: a file of tasks/, a path to somebody's own file, or the entry-point group `harness.tasks`.
+
+A task file exports `task(...) -> Task`; its keyword arguments are the run's `options`. There is no registry.
+"""
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from harness.errors import ConfigError, unknown
+from harness.schema import Task
+
+GROUP = "harness.tasks"
+
+
+def names() -> list[str]:
+    """Every built-in and installed task, sorted."""
+    import tasks
+
+    folder = Path(next(iter(tasks.__path__)))
+    own = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    return sorted(own | {entry.name for entry in entry_points(group=GROUP)})
+
+
+def task(name: str, options: Mapping[str, object] | None = None) -> Task:
+    """The task called `name` (or in the file `name`), made with `options`. Raises ConfigError."""
+    make = _maker(name)
+    options = options or {}
+    accepted = list(inspect.signature(make).parameters)
+    for option in options:
+        if option not in accepted:
+            raise ConfigError(f"task {name!r}: {unknown('option', option, accepted)}")
+    made = make(**options)
+    if not isinstance(made, Task):
+        raise ConfigError(f"task {name!r}: task() returned {type(made).__name__}, expected harness.schema.Task")
+    return made
+
+
+def _maker(name: str) -> Callable[..., object]:
+    if name.endswith(".py"):
+        module = _load_file(Path(name))
+    elif name in (known := names()):
+        for entry in entry_points(group=GROUP):
+            if entry.name == name:
+                return _task_function(entry.load(), name)
+        module = importlib.import_module(f"tasks.{name}")
+    else:
+        raise ConfigError(unknown("task", name, known))
+    return _task_function(module, name)
+
+
+def _task_function(found: object, name: str) -> Callable[..., object]:
+    make = getattr(found, "task", found) if isinstance(found, ModuleType) else found
+    if isinstance(make, ModuleType) or not callable(make):
+        raise ConfigError(f"task {name!r}: expected a function task() -> Task in its file")
+    return make
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ConfigError(f"no task file {str(path)!r}")
+    spec = importlib.util.spec_from_file_location(f"task_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} cannot be loaded as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return module
