@@ -152,10 +152,16 @@ class Generation(Value):
 
 
 class Backend(Protocol):
-    """A source of completions. One method does the work; `identity` goes into run.json and the run's hash."""
+    """A source of completions. One method does the work; `identity` goes into run.json.
+
+    `counts` is None, except for recordings, which fix how many samples each problem has.
+    """
 
     @property
     def identity(self) -> Mapping[str, str]: ...
+
+    @property
+    def counts(self) -> Mapping[str, int] | None: ...
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         """Yield every wanted sample of every request once, in any order. Raises BackendFault, UserError."""

@@ -1,0 +1,28 @@
+"""Where completions come from. One file a backend; each has a `load(...)` that returns a `schema.Backend`.
+
+To add one: a file here with `load`, a `kind` in `config.BackendConfig`, a case below, and the contract tests in
+tests/test_backends.py pass.
+"""
+
+from collections.abc import Sequence
+
+from harness.config import BackendConfig
+from harness.errors import ConfigError
+from harness.schema import Backend
+
+
+def load(config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
+    """The configured backend. `problem_ids` in task order are what recorded completions are matched with."""
+    match config.kind:
+        case "hf":
+            from harness.backends import hf
+
+            if not config.model:
+                raise ConfigError("no model: give --model FOLDER_OR_HUB_ID (or backend.model in the config)")
+            return hf.load(config)
+        case "replay":
+            from harness.backends import replay
+
+            if not config.path:
+                raise ConfigError("no recorded completions: give --completions FILE (or backend.path in the config)")
+            return replay.load(config, problem_ids)

