@@ -1,10 +1,11 @@
 """Estimates: what a metric's value over the problems is, and how sure we are of it.
 
-Every metric is a `Reduce`: one vector per problem, averaged over the problems, turned into a number. So one interval
-code serves them all. Pure numpy. Not here: what one answer is worth (scorers), and comparisons of two runs.
+Every metric is a `Reduce`: one vector per problem, averaged over the problems, turned into a number. So one
+interval code serves them all. Pure numpy. Not here: what one answer is worth (scorers), and comparisons of
+two runs.
 
-Problems are what is sampled from the world; the samples of one problem are not independent of each other. So every
-resampling draws problems, never samples.
+Problems are what is sampled from the world; the samples of one problem are not independent of each other. So
+every resampling draws problems, never samples.
 """
 
 import math
@@ -28,8 +29,9 @@ CELLS = 2_000_000  # most resampling weights held at a time: 16 MB
 def pass_at_k(n: int, c: int, k: int) -> float:
     """The chance that k samples drawn without replacement from n, of which c are correct, hold a correct one.
 
-    The unbiased estimator 1 - C(n-c, k) / C(n, k) of Chen et al. (2021, arXiv 2107.03374), as a product of at most
-    min(c, k) ratios in place of binomials, which overflow. Raises ValueError unless 0 <= c <= n and 1 <= k <= n.
+    The unbiased estimator 1 - C(n-c, k) / C(n, k) of Chen et al. (2021, arXiv 2107.03374), as a product of at
+    most min(c, k) ratios in place of binomials, which overflow. Raises ValueError unless 0 <= c <= n and 1 <=
+    k <= n.
     """
     if not 0 <= c <= n:
         raise ValueError(f"{c} correct of {n} samples is impossible")
@@ -75,8 +77,8 @@ def mean_of(column: int = 0) -> Reduce:
 class OfSum:
     """A `Reduce.of_mean` that is not a function of the mean alone, but of the sum over the problems.
 
-    Smoothed BLEU is one: it adds 0.1 to a count that is zero over the whole corpus. Called with a mean it treats it
-    as the sum over one problem; `corpus_value` knows how many problems there are.
+    Smoothed BLEU is one: it adds 0.1 to a count that is zero over the whole corpus. Called with a mean it
+    treats it as the sum over one problem; `corpus_value` knows how many problems there are.
     """
 
     of_sum: Callable[[Floats], Floats]
@@ -114,8 +116,9 @@ def per_problem_vectors(reduce: Reduce, scores: Sequence[Floats]) -> Floats:
 def wilson(k: float, n: int, z: float = Z95) -> tuple[float, float]:
     """Wilson's score interval for a share k / n (Wilson 1927): never outside 0..1, never empty at 0 or n.
 
-    A fractional k (the sum of values in 0..1) gives a wider interval than needed, never a narrower one, because no
-    such values vary more than zeros and ones with the same mean. Raises ValueError unless 0 <= k <= n and n >= 1.
+    A fractional k (the sum of values in 0..1) gives a wider interval than needed, never a narrower one,
+    because no such values vary more than zeros and ones with the same mean. Raises ValueError unless 0 <= k
+    <= n and n >= 1.
     """
     if n < 1 or not 0 <= k <= n:
         raise ValueError(f"no share: {k} of {n}")
@@ -130,8 +133,8 @@ def wilson(k: float, n: int, z: float = Z95) -> tuple[float, float]:
 def resampled_means(rows: Floats, *, seed: int, rounds: int) -> Iterator[Floats]:
     """Yield the means of `rounds` bootstrap resamples of the rows in blocks [b, m] of bounded memory.
 
-    The draws depend on the seed, the number of rows and the rounds alone, so that metrics over the same problems see
-    the same resamples.
+    The draws depend on the seed, the number of rows and the rounds alone, so that metrics over the same
+    problems see the same resamples.
     """
     n = len(rows)
     rng = np.random.default_rng(seed)
@@ -146,10 +149,11 @@ def resampled_means(rows: Floats, *, seed: int, rounds: int) -> Iterator[Floats]
 def estimate(reduce: Reduce, scores: Sequence[Floats], *, seed: int = 0, rounds: int = 1000) -> Estimate:
     """A metric over the problems with its 95 % interval.
 
-    `scores` holds one array [samples, 1 + stats] per problem; the numbers of samples may differ. The interval is
-    Wilson's where the metric is a mean of zeros and ones, else the percentile bootstrap over problems (Efron), and it
-    always holds the value. Where all problems are alike (one problem, say) resamples cannot differ: a mean of values
-    in 0..1 gets Wilson's interval, anything else one of no width. Raises ValueError for no problems, no samples.
+    `scores` holds one array [samples, 1 + stats] per problem; the numbers of samples may differ. The interval
+    is Wilson's where the metric is a mean of zeros and ones, else the percentile bootstrap over problems
+    (Efron), and it always holds the value. Where all problems are alike (one problem, say) resamples cannot
+    differ: a mean of values in 0..1 gets Wilson's interval, anything else one of no width. Raises ValueError
+    for no problems, no samples.
     """
     rows = per_problem_vectors(reduce, scores)
     n = len(rows)
