@@ -1,0 +1,31 @@
+"""What scorers that look at one answer at a time share: the batch form, and the reference texts of a
+problem."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from harness.errors import DataError
+from harness.schema import Answer, Problem, Reference, Sandbox, Score, Verdict
+
+
+def each(
+    judge: Callable[[Problem, str], Score],
+) -> Callable[[Iterable[Answer], Sandbox | None], Iterator[Verdict]]:
+    """The `score` of a Scorer that needs no sandbox, from a function that scores one answer to one
+    problem."""
+
+    def score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
+        for problem, answer in answers:
+            yield Verdict("scored", judge(problem, answer))
+
+    return score
+
+
+def reference_texts(problem: Problem) -> tuple[str, ...]:
+    """The texts an answer is compared with. Raises DataError for a problem that has none."""
+    match problem.check:
+        case Reference(texts=texts) if texts:
+            return texts
+    raise DataError(
+        f"problem {problem.id} has no reference text, got check kind {problem.check.kind!r}; "
+        "scorers that compare texts need Reference(texts=(...,)) with at least one text"
+    )

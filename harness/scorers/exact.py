@@ -1,0 +1,61 @@
+"""Exact match, three readings of it: to the letter, up to whitespace, up to everything the parser ignores.
+
+`em@k` is the share of problems where any of the first k samples matches any reference (beams come best
+first). The published tables count that way; a mean over the k samples would not give their integer counts.
+Not here: cutting an answer out of a completion (harness/extract.py).
+"""
+
+import ast
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from harness.schema import Problem, Reduce, Score, Scorer
+from harness.scorers.each import each, reference_texts
+from harness.text import fold, unindent
+
+COLUMNS = {"em": 0, "em_ws": 1, "em_ast": 2}
+
+
+@lru_cache(maxsize=1024)
+def syntax(text: str) -> str | None:
+    """The text's Python syntax tree, written out without positions; None if it has none or an empty one.
+
+    Besides SyntaxError, Python refuses texts that are nested too deeply (RecursionError, MemoryError), that
+    hold a NUL or half a surrogate pair, or integers of thousands of digits (ValueError).
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "\d" and `x is 1` are the model's affair, not ours
+            tree = ast.parse(unindent(text))
+        return ast.dump(tree) if tree.body else None
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def same_syntax(answer: str, reference: str) -> bool:
+    """Equal syntax trees; equal up to whitespace where either text has no tree."""
+    left, right = syntax(answer), syntax(reference)
+    if left is None or right is None:
+        return fold(answer) == fold(reference)
+    return left == right
+
+
+def judge(problem: Problem, answer: str) -> Score:
+    references = reference_texts(problem)
+    text = answer.strip()
+    if not text:
+        return Score(value=0.0, stats=(0.0, 0.0))
+    strict = any(text == reference.strip() for reference in references)
+    folded = strict or any(fold(text) == fold(reference) for reference in references)
+    parsed = strict or any(same_syntax(answer, reference) for reference in references)
+    return Score(value=float(strict), stats=(float(folded), float(parsed)))
+
+
+def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
+    from harness.stats import any_of_first
+
+    return {f"{name}@{k}": any_of_first(k, column) for name, column in COLUMNS.items() for k in ks}
+
+
+exact = Scorer(name="exact", score=each(judge), metrics=metrics)
