@@ -1,0 +1,443 @@
+"""The tester's end of one candidate: asks it questions, keeps its clock, collects its output, learns how it ended.
+
+Everything read here was written by code nobody trusts. It is decoded strictly, bounded in size, and a candidate that
+stops answering is over as soon as its CPU or wall limit is.
+"""
+
+import array
+import builtins
+import fcntl
+import os
+import re
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from harness.sandbox import codec, wire
+from harness.sandbox.zygote import REPORT
+
+# Wall seconds count only while the candidate was not waiting for a processor; this much more is given regardless.
+WALL_SLACK = 10
+_ANSWER_LIMIT = codec.MAX_BYTES + 1024
+_SEALS = 0x0F  # seal, shrink, grow, write
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a candidate ended, in ExecResult's words. `suspect`: out of wall time, perhaps only for the machine's load."""
+
+    status: str
+    detail: str
+    suspect: bool = False
+
+
+# It went of its own accord, and its exit status will say how.
+GONE = Ending("gone", "")
+_OUT_OF_TURN = "the program answered out of turn"
+_TOO_SLOW = "more than {:g} s of CPU time"
+
+
+class Ended(BaseException):
+    """The candidate is over before the tests are. Not an Exception: tests that catch errors must not catch this."""
+
+
+class Broken(Exception):
+    """The sandbox failed, not the candidate."""
+
+
+class Opaque:
+    """Stands for a value that cannot cross. Equal to nothing but itself; given back to the candidate it is itself."""
+
+    def __init__(self, number: int, name: str) -> None:
+        self.number = number
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{self.name} object>"
+
+
+class OpaqueIterable(Opaque):
+    """An opaque value that can be gone through once more, each item fetched when it is asked for."""
+
+    def __init__(self, number: int, name: str, fetch: Callable[[int], Any]) -> None:
+        super().__init__(number, name)
+        self.fetch = fetch
+
+    def __iter__(self) -> "OpaqueIterable":
+        return self
+
+    def __next__(self) -> Any:
+        item = self.fetch(self.number)
+        if not item:
+            raise StopIteration
+        return item[0]
+
+
+class Control:
+    """The socket to the zygote: the next fork's descriptors, and reports of how the last one ended."""
+
+    def __init__(self, fd: int) -> None:
+        self.socket = socket.socket(fileno=fd)
+
+    def started(self) -> None:
+        """Wait until the zygote stands. Raises Broken with its reason when it could not be set up."""
+        word = self.socket.recv(4096)
+        if word != b"+":
+            raise Broken(word[1:].decode(errors="replace") or "the zygote ended while it was set up")
+
+    def next(self) -> tuple[bytes, list[int]]:
+        """The last fork's report (b"-" the first time) and the next one's descriptors."""
+        size = array.array("i").itemsize * 4
+        data, ancillary, _, _ = self.socket.recvmsg(64, socket.CMSG_LEN(size))
+        if not data:
+            raise Broken("the zygote ended")
+        fds = array.array("i")
+        for _, _, block in ancillary:
+            fds.frombytes(block)
+        if len(fds) != 4:
+            raise Broken("the zygote handed over too few descriptors")
+        return data, fds.tolist()
+
+    def done(self) -> None:
+        self.socket.send(b"K")
+
+
+@dataclass(frozen=True)
+class Use:
+    cpu_s: float
+    wall_s: float
+    peak_mb: float
+
+
+class Candidate:
+    """One program in its fork. Made idle; `start` hands it the job."""
+
+    def __init__(self, fds: list[int], controller: int) -> None:
+        self.channel, self.out, self.err, self.process = fds
+        os.set_blocking(self.channel, False)
+        self.frames = wire.Frames(_ANSWER_LIMIT)
+        self.texts = {self.out: bytearray(), self.err: bytearray()}
+        self.poller = select.poll()
+        for fd in (self.channel, self.out, self.err):
+            self.poller.register(fd, select.POLLIN)
+        self.poller.register(controller, 0)
+        self.controller = controller
+        self.ending: Ending | None = None
+        self.calls = 0
+        self.raised: BaseException | None = None
+        self.raised_text = ""
+        self.last_words = b""
+        self.listening = True
+        self.defined = False
+        self.pid = 0
+
+    # ------------------------------------------------------------ questions
+
+    def start(self, job: dict[str, Any], limits: tuple[float, float, int]) -> None:
+        """`limits`: CPU seconds, wall seconds, output bytes. Raises Broken if the fork could not be confined."""
+        self.cpu_limit, self.wall_limit, self.output_limit = limits
+        self.begun = time.monotonic()
+        self.next_check = self.begun + min(self.cpu_limit, self.wall_limit)
+        try:
+            hello = self.receive()
+        except Ended:
+            raise Broken("a fork ended before its job") from None
+        if hello != b"H":
+            raise Broken(f"a fork could not be confined: {hello[1:].decode(errors='replace')}")
+        stdin = job.pop("stdin", b"")
+        first = wire.frame(codec.encode(job, limit=64 << 20))
+        if stdin:
+            fd = _sealed(stdin)
+            with socket.socket(fileno=os.dup(self.channel)) as channel:
+                sent = socket.send_fds(channel, [first[:1024]], [fd])
+            os.close(fd)
+            first = first[sent:]
+        if first:
+            self.send(first)
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the entry point. Raises codec.Uncrossable when the arguments are not plain data."""
+        self.calls += 1
+        self.await_definitions()
+        return self.ask(b"c" + codec.encode((args, kwargs), _give_back))
+
+    def await_definitions(self) -> None:
+        """The program's definitions have been run, and the entry point is among them, or Ended is raised."""
+        if self.defined:
+            return
+        answer = self.receive()
+        if answer[:1] != b"D":
+            self.refuse(answer)
+        exists, callable_ = self._flags(answer)
+        if not exists:
+            self.over("error", "NameError: the program does not define the function that the tests call")
+        if not callable_:
+            self.over(
+                "error", "TypeError: the program defines the tested name as something that cannot be called"
+            )
+        self.defined = True
+
+    def ask(self, question: bytes) -> Any:
+        self.send(wire.frame(question))
+        answer = self.receive()
+        match answer[:1]:
+            case b"R":
+                return self._decode(answer[1:])
+            case b"X":
+                bases, arguments, self.raised_text = self._expect_exception(answer)
+                self.raised = _exception(bases, arguments, self.raised_text)
+                if self.raised is not None:
+                    raise self.raised
+        self.refuse(answer)
+
+    def refuse(self, answer: bytes) -> NoReturn:
+        """The candidate is over for what it said instead of an answer."""
+        match answer[:1]:
+            case b"X":
+                bases, _, text = self._expect_exception(answer)
+                self.over("memory" if "MemoryError" in bases else "error", text)
+            case b"C":
+                self.over("compile_error", self._text(answer))
+            case b"E":
+                self.over("error", f"SystemExit: {self._text(answer)}")
+        self.over("error", _OUT_OF_TURN)
+
+    def _expect_exception(self, answer: bytes) -> tuple[tuple[Any, ...], bytes, str]:
+        match self._decode(answer[1:]):
+            case (tuple() as bases, bytes() as arguments, str() as text):
+                return bases, arguments, text
+        self.over("error", _OUT_OF_TURN)
+
+    def _flags(self, answer: bytes) -> tuple[bool, bool]:
+        match self._decode(answer[1:]):
+            case (bool() as first, bool() as second):
+                return first, second
+        self.over("error", _OUT_OF_TURN)
+
+    def _text(self, answer: bytes) -> str:
+        return str(self._decode(answer[1:]))
+
+    def _decode(self, data: bytes) -> Any:
+        try:
+            return codec.decode(data, self._opaque)
+        except codec.Malformed:
+            self.over("error", "the program answered with malformed data")
+
+    def _opaque(self, number: int, kind: str, name: str) -> object:
+        if kind == "object":
+            return Opaque(number, name)
+        return OpaqueIterable(number, name, lambda n: self.ask(b"n" + codec.encode(n)))
+
+    def over(self, status: str, detail: str, suspect: bool = False) -> NoReturn:
+        self._over(Ending(status, detail, suspect))
+
+    def _over(self, ending: Ending) -> NoReturn:
+        self.ending = self.ending or ending
+        raise Ended
+
+    # ------------------------------------------------------------ bytes and clocks
+
+    def send(self, data: bytes) -> None:
+        """Write all of it; a candidate that does not read runs into its own limits."""
+        while data:
+            try:
+                data = data[os.write(self.channel, data) :]
+            except BlockingIOError:
+                self.poller.modify(self.channel, select.POLLIN | select.POLLOUT)
+                self._turn()
+                self.poller.modify(self.channel, select.POLLIN)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # what it said before it went may still be there to read; if not, reading says so
+
+    def receive(self) -> bytes:
+        """The next frame. Raises Ended when there will be none."""
+        try:
+            while (payload := self.frames.take()) is None:
+                if not self.listening:
+                    self._over(GONE)
+                self._turn()
+        except wire.TooLong:
+            self.over("output", "the program answered with more than 16 MB")
+        assert payload is not None
+        return payload
+
+    @property
+    def gone(self) -> bool:
+        return self.ending is GONE
+
+    def settle(self) -> None:
+        """It closed its channel: give it the time to be seen ending, so that its exit status can be told."""
+        self.poller.register(self.process, select.POLLIN)
+        try:
+            while self._turn():
+                pass
+        except Ended:
+            return
+
+    def await_end(self) -> None:
+        """Until the process is gone or over its limits; the last thing it said is kept."""
+        self.poller.register(self.process, select.POLLIN)
+        try:
+            while self._turn():
+                while (said := self.frames.take()) is not None:
+                    self.last_words = said
+        except wire.TooLong:
+            self.over("output", "the program answered with more than 16 MB")
+
+    def _turn(self) -> bool:
+        """Wait for something to happen and take it in. False once the process is seen to have ended."""
+        timeout = max(0.0, self.next_check - time.monotonic())
+        alive = True
+        for fd, what in self.poller.poll(timeout * 1000 + 1):
+            if fd == self.controller:
+                os._exit(1)  # nobody is left to tell
+            elif fd == self.process:
+                alive = False
+            elif fd != self.channel:
+                self._take_output(fd)
+            elif what != select.POLLOUT:
+                self._take_answer()
+        if time.monotonic() >= self.next_check:
+            self._check_clocks()
+        return alive
+
+    def _take_answer(self) -> None:
+        try:
+            data = os.read(self.channel, 1 << 18)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if data:
+            self.frames.feed(data)
+        else:
+            self.poller.unregister(self.channel)
+            self.listening = False
+
+    def _take_output(self, fd: int) -> None:
+        data = os.read(fd, 1 << 16)
+        if not data:
+            self.poller.unregister(fd)
+            return
+        text = self.texts[fd]
+        text += data
+        if len(text) > self.output_limit:
+            self._too_much(text)
+
+    def _too_much(self, text: bytearray) -> None:
+        del text[self.output_limit :]
+        self.over("output", f"more than {self.output_limit >> 10} KB of output")
+
+    def _check_clocks(self) -> None:
+        now = time.monotonic()
+        cpu, waited = self._cpu_and_waiting()
+        wall = now - self.begun
+        if cpu >= self.cpu_limit:
+            self.over("timeout", _TOO_SLOW.format(self.cpu_limit))
+        if wall - waited >= self.wall_limit or wall >= self.wall_limit * WALL_SLACK:
+            suspect = wall - waited < self.wall_limit
+            self.over("timeout", f"no end within {self.wall_limit:g} s", suspect)
+        left = min(self.cpu_limit - cpu, self.wall_limit - (wall - waited))
+        self.next_check = now + max(0.01, left)
+
+    def _cpu_and_waiting(self) -> tuple[float, float]:
+        """Seconds on a processor, and seconds ready to run without one, of the candidate so far."""
+        if not self.pid:
+            with open(f"/proc/self/fdinfo/{self.process}", encoding="ascii") as file:
+                found = re.search(r"^Pid:\s*(\d+)", file.read(), re.MULTILINE)
+            self.pid = int(found[1]) if found else 0
+        if not self.pid:
+            return 0.0, 0.0  # it has ended; the next turn sees that
+        try:
+            # The kernel's name for "CPU clock of process n" (clock_getcpuclockid).
+            cpu = time.clock_gettime((~self.pid << 3) | 2)
+            with open(f"/proc/{self.pid}/schedstat", encoding="ascii") as file:
+                waited = int(file.read().split()[1]) / 1e9
+        except OSError:
+            return 0.0, 0.0
+        return cpu, waited
+
+    # ------------------------------------------------------------ the end
+
+    def finish(self, report: bytes, by_itself: bool) -> Use:
+        """Take in the zygote's report. `by_itself`: the program's own end is its verdict, not that of its tests."""
+        status, cpu, peak_kb, overrun = REPORT.unpack(report)
+        if overrun:
+            self.ending = Ending("output", "more files than the scratch space holds")
+        elif self.ending is GONE or (by_itself and self.ending is None):
+            self.ending = self._ending_of(os.waitstatus_to_exitcode(status), cpu, by_itself)
+        if by_itself or self.ending:
+            self._drain()
+        for fd in (self.channel, self.out, self.err, self.process):
+            os.close(fd)
+        return Use(cpu, time.monotonic() - self.begun, peak_kb / 1024)
+
+    def _ending_of(self, code: int, cpu: float, by_itself: bool) -> Ending | None:
+        """What an exit status means; None for a whole program that ended well."""
+        if code == -signal.SIGKILL and cpu >= self.cpu_limit:
+            return Ending("timeout", _TOO_SLOW.format(self.cpu_limit))
+        if code < 0:
+            return Ending("signal", f"killed by {signal.Signals(-code).name}")
+        if not by_itself:
+            return Ending("error", f"the program ended with exit status {code} before its tests did")
+        if code == 0:
+            return None
+        if not self.last_words:
+            return Ending("error", f"exit status {code}")
+        try:
+            self.refuse(self.last_words)
+        except Ended:
+            return self.ending
+
+    def _drain(self) -> None:
+        """What was left in the pipes; their writers are gone, so this ends."""
+        for fd in (self.out, self.err):
+            text = self.texts[fd]
+            while len(text) <= self.output_limit and (data := os.read(fd, 1 << 16)):
+                text += data
+            if len(text) > self.output_limit:
+                del text[self.output_limit :]
+                if self.ending is None:
+                    self.ending = Ending("output", f"more than {self.output_limit >> 10} KB of output")
+
+
+def _sealed(data: bytes) -> int:
+    """Standard input as a file nobody can change."""
+    fd = os.memfd_create("stdin", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def _give_back(value: object) -> codec.Handle:
+    if isinstance(value, Opaque):
+        return value.number, "object", value.name
+    return codec.refuse(value)
+
+
+# ---------------------------------------------------------------- exceptions
+
+_SPECIAL = {"UnicodeDecodeError", "UnicodeEncodeError", "UnicodeTranslateError", "ExceptionGroup"}
+_EXCEPTIONS: dict[str, type[Exception]] = {
+    name: kind
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, Exception) and name not in _SPECIAL
+}
+
+
+def _exception(bases: tuple[Any, ...], arguments: bytes, text: str) -> Exception | None:
+    """The built-in exception nearest to the candidate's; None for one that ends programs (KeyboardInterrupt)."""
+    kinds = [_EXCEPTIONS[name] for name in bases if type(name) is str and name in _EXCEPTIONS]
+    if not kinds:
+        return None
+    try:
+        return kinds[0](*codec.decode(arguments, lambda number, kind, name: Opaque(number, name)))
+    except (codec.Malformed, TypeError):
+        return kinds[0](text)

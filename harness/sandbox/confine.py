@@ -1,0 +1,199 @@
+"""Takes rights away from the process that calls it, by rung: namespaces, Landlock, seccomp, capabilities, limits.
+
+Three moments: `enter` once in a zygote, `strip` in every fork of it before a line of a candidate is read, `limit`
+when the fork is told the program's limits. What each rung covers is told in the package's docstring.
+"""
+
+import os
+import resource
+import stat
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.sandbox import namespaces, seccomp, syscalls
+
+Rung = Literal["namespaces", "landlock", "process"]
+
+SCRATCH_MB = 64
+SCRATCH_FILES = 4096
+THREADS = 64
+DESCRIPTORS = 256
+STACK_MB = 256
+
+# Landlock's file rights by ABI version; of them, what reading and writing an existing file or folder takes.
+_ALL_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}
+_READ_FILE, _READ_FOLDER, _WRITE_FILE = 1 << 2, 1 << 3, 1 << 1
+_NETWORK, _SCOPES = 0b11, 0b11
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the controller tells a zygote.
+
+    `packages`: folders of installed packages. `scratch`: the folder for programs' files where none can be mounted.
+    `uid`: a throw-away identity to change to, 0 to keep the own one (only root can change).
+    """
+
+    rung: Rung
+    packages: tuple[str, ...]
+    scratch: str = ""
+    uid: int = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What `enter` leaves for the forks. `keep`: capabilities they keep; `pid_namespace`: the zygote's own, or -1;
+    `others`: tasks of the same identity that are not a program's; `held_mb`: the zygote's address space."""
+
+    rung: Rung
+    home: str
+    readable: tuple[str, ...]
+    keep: tuple[int, ...]
+    pid_namespace: int
+    others: int
+    held_mb: int
+
+
+def raise_stack() -> None:
+    """Before exec: room for deep recursion in C. The kernel lays the address space out by it."""
+    _, most = resource.getrlimit(resource.RLIMIT_STACK)
+    want = STACK_MB << 20
+    resource.setrlimit(
+        resource.RLIMIT_STACK, (want if most == resource.RLIM_INFINITY else min(want, most), most)
+    )
+
+
+# ---------------------------------------------------------------- once a worker
+
+
+def enter(plan: Plan) -> Cell | None:
+    """Set the zygote up. On the namespaces rung this forks: the parent gets None and has only to wait.
+
+    Raises OSError where the kernel refuses anything; there is no half way.
+    """
+    with open("/proc/self/statm", "rb") as file:
+        held_mb = int(file.read().split()[0]) * resource.getpagesize() >> 20
+    own, home, others = -1, plan.scratch, 8
+    keep: tuple[int, ...] = ()
+    readable: tuple[str, ...] = ("/",)
+    if plan.rung == "namespaces":
+        entered = namespaces.enter(plan.packages, plan.uid)
+        if entered is None:
+            return None
+        own, home = entered, namespaces.HOME
+    else:
+        if plan.rung == "landlock" and not syscalls.landlock_abi():
+            raise OSError("the kernel offers no Landlock")
+        readable = (*namespaces.library_folders(), *plan.packages, *namespaces.SYSTEM, *namespaces.DEVICES)
+        if plan.uid:
+            keep = _become(plan.uid)
+        else:
+            others = _tasks_of(os.getuid()) + 1024
+        sys.path[:] = [*filter(os.path.isdir, sys.path), *plan.packages]
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    if plan.rung == "namespaces":
+        _filter(1, plan.rung)
+    return Cell(plan.rung, home, readable, keep, own, others, held_mb)
+
+
+def _become(uid: int) -> tuple[int, ...]:
+    """Change to a throw-away identity; returns the capabilities it has to keep in order to read the interpreter.
+
+    An interpreter below a folder that only root may enter needs the right to read past permissions. Landlock still
+    names the folders that may be read at all.
+    """
+    keep = () if _readable_by_all(namespaces.library_folders()) else (syscalls.CAP_DAC_READ_SEARCH,)
+    syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    syscalls.set_capabilities(keep)
+    return keep
+
+
+def _readable_by_all(folders: Sequence[str]) -> bool:
+    parents = [
+        folder[:end]
+        for folder in folders
+        for end in range(1, len(folder) + 1)
+        if folder[end:][:1] in ("/", "")
+    ]
+    return all(os.stat(path).st_mode & stat.S_IXOTH for path in parents)
+
+
+def _tasks_of(uid: int) -> int:
+    """Threads of this identity on the machine: the kernel's thread limit counts them all outside a user namespace."""
+    count = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.stat(f"/proc/{name}").st_uid == uid:
+                count += len(os.listdir(f"/proc/{name}/task"))
+        except OSError:
+            continue  # it ended meanwhile
+    return count
+
+
+# ---------------------------------------------------------------- in every fork
+
+
+def strip(cell: Cell) -> None:
+    """Give up everything a program must not have. Nothing of it can be got back."""
+    if cell.rung == "namespaces":
+        namespaces.scratch(SCRATCH_MB, SCRATCH_FILES)
+    os.chdir(cell.home)
+    if cell.rung == "process":
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
+        return
+    syscalls.set_capabilities(cell.keep)
+    if syscalls.landlock_abi():
+        landlock(cell.readable, (cell.home,))
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
+    syscalls.seccomp_install(_filter(os.getpid(), cell.rung))
+
+
+_filters: dict[int, syscalls.Filter] = {}
+
+
+def _filter(pid: int, rung: Rung) -> syscalls.Filter:
+    """In a pid namespace every program has the number 1, so one filter, made in the zygote, serves them all."""
+    if pid not in _filters:
+        _filters[pid] = syscalls.seccomp_filter(seccomp.instructions(pid, shared_files=rung == "landlock"))
+    return _filters[pid]
+
+
+def landlock(readable: Sequence[str], writable: Sequence[str]) -> None:
+    """Only these folders and files may be opened, no TCP, no signal or abstract socket to anyone outside."""
+    abi = syscalls.landlock_abi()
+    rights = max(value for version, value in _ALL_RIGHTS.items() if version <= abi)
+    ruleset = syscalls.landlock_ruleset(rights, _NETWORK if abi >= 4 else 0, _SCOPES if abi >= 6 else 0)
+    for path in filter(os.path.exists, readable):
+        syscalls.landlock_allow(ruleset, path, _READ_FILE | (_READ_FOLDER if os.path.isdir(path) else 0))
+    syscalls.landlock_allow(ruleset, "/dev/null", _READ_FILE | _WRITE_FILE)
+    for path in writable:
+        syscalls.landlock_allow(ruleset, path, rights)
+    syscalls.landlock_restrict(ruleset)
+    os.close(ruleset)
+
+
+def limit(cell: Cell, cpu_s: float, memory_mb: int) -> None:
+    """The kernel's own limits: a second line behind the tester's clock.
+
+    Address space is what one process may hold, and a candidate can have no second one; the whole of `memory_mb` is
+    the program's, for what the interpreter held before is added.
+    """
+    _hard(resource.RLIMIT_CPU, int(cpu_s) + 2)
+    _hard(resource.RLIMIT_AS, (memory_mb + cell.held_mb) << 20)
+    _hard(resource.RLIMIT_FSIZE, SCRATCH_MB << 20)
+    _hard(resource.RLIMIT_NOFILE, DESCRIPTORS)
+    _hard(resource.RLIMIT_NPROC, THREADS + cell.others)
+    _hard(resource.RLIMIT_CORE, 0)
+    _hard(resource.RLIMIT_MEMLOCK, 0)
+
+
+def _hard(what: int, value: int) -> None:
+    _, most = resource.getrlimit(what)
+    if most != resource.RLIM_INFINITY:
+        value = min(value, most)
+    resource.setrlimit(what, (value, value))

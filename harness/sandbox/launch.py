@@ -1,0 +1,166 @@
+"""Starts one worker: a zygote and a tester, two fresh interpreters that share nothing with the controller.
+
+Both get an empty environment, no site initialisation and only the descriptors they need. Neither imports the
+harness's own `__init__` files: they must stay small, for every fork copies the zygote's page tables.
+"""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.errors import SandboxFault
+from harness.sandbox import codec, confine, tester, wire
+
+# Runs `harness.sandbox.<name>` without `harness/__init__.py` and `harness/sandbox/__init__.py`.
+_BOOT = """
+import sys, types
+root, name = sys.argv[1:3]
+for package, folder in (("harness", root), ("harness.sandbox", root + "/sandbox")):
+    module = types.ModuleType(package)
+    module.__path__ = [folder]
+    sys.modules[package] = module
+module = __import__("harness.sandbox." + name, fromlist=["start"])
+module.start(sys.argv[3:])
+"""
+# Hash order is fixed: a program that walks a set gives the same verdict in every run. One thread for native libraries:
+# they would count against the limits and slow each other down.
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "MALLOC_ARENA_MAX": "2",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "HOME": "/tmp",
+    "TMPDIR": "/tmp",
+    "LANG": "C.UTF-8",
+}
+_START_S = 30.0
+
+
+class Unavailable(SandboxFault):
+    """The kernel refuses what this rung needs."""
+
+
+@dataclass(eq=False)
+class Worker:
+    """The controller's hold on a worker. `outgoing`: bytes of jobs not yet written; `jobs`: numbers of those given."""
+
+    socket: socket.socket
+    processes: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]
+    scratch: tempfile.TemporaryDirectory[str] | None
+    frames: wire.Frames = field(default_factory=lambda: wire.Frames(tester.JOB_LIMIT))
+    jobs: list[int] = field(default_factory=list)
+    deadline: float = 0.0
+
+
+def package_folders() -> tuple[str, ...]:
+    """Where this interpreter finds installed packages; programs may import from there and write nowhere."""
+    paths = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
+    paths += [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+    return tuple(dict.fromkeys(os.path.realpath(path) for path in paths if path and os.path.isdir(path)))
+
+
+def throw_away_uid(number: int) -> int:
+    """An identity nobody has, for root's workers; 0 where this process cannot change identity."""
+    if os.geteuid() != 0:
+        return 0
+    uid = 20000 + (os.getpid() * 64 + number) % 40000
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        ranges = [tuple(map(int, line.split())) for line in file]
+    return uid if any(inside <= uid < inside + count for inside, _, count in ranges) else 0
+
+
+def launch(rung: confine.Rung, number: int) -> Worker:
+    """Start worker `number` and wait until it stands. Raises Unavailable with the kernel's reason
+    when it cannot."""
+    uid = throw_away_uid(number)
+    scratch = None
+    if rung != "namespaces":
+        scratch = tempfile.TemporaryDirectory(prefix="harness-")
+        os.chown(scratch.name, uid or -1, uid or -1)
+    plan = confine.Plan(rung, package_folders(), scratch.name if scratch else "", uid)
+    mine, testers = socket.socketpair()
+    control, zygotes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with testers, control, zygotes:
+        zygote = _spawn("zygote", (zygotes,), [json.dumps(vars(plan))], {"TMPDIR": plan.scratch or "/tmp"})
+        worker_process = _spawn("tester", (testers, control), plan.packages, {})
+    worker = Worker(mine, (worker_process, zygote), scratch)
+    try:
+        if not select.select([mine], [], [], _START_S)[0]:
+            raise SandboxFault(f"a sandbox worker did not start within {_START_S:g} s")
+        word: Mapping[str, Any] = codec.decode(wire.read(mine.fileno(), worker.frames))
+        if "broken" in word:
+            raise Unavailable(str(word["broken"]))
+    except wire.Closed:
+        stop(worker)
+        raise SandboxFault("a sandbox worker ended while it was started") from None
+    except SandboxFault:
+        stop(worker)
+        raise
+    mine.setblocking(False)
+    return worker
+
+
+def _spawn(
+    name: str,
+    sockets: tuple[socket.socket, ...],
+    arguments: "list[str] | tuple[str, ...]",
+    more: dict[str, str],
+) -> subprocess.Popen[bytes]:
+    fds = [sock.fileno() for sock in sockets]
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    environment = _ENVIRONMENT | more
+    if "LD_LIBRARY_PATH" in os.environ:
+        environment["LD_LIBRARY_PATH"] = os.environ[
+            "LD_LIBRARY_PATH"
+        ]  # some interpreters find their own library by it
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-S",
+            "-s",
+            "-P",
+            "-B",
+            "-X",
+            "utf8",
+            "-c",
+            _BOOT,
+            root,
+            name,
+            *map(str, fds),
+            *arguments,
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env=environment,
+        cwd="/",
+        pass_fds=fds,
+        start_new_session=True,
+        preexec_fn=confine.raise_stack if name == "zygote" else None,
+    )
+
+
+def stop(worker: Worker) -> None:
+    """End a worker and everything below it, and wait until it is gone.
+
+    The tester dies first; its zygote then reads the end of their socket and ends its forks and itself.
+    """
+    worker.socket.close()
+    process, zygote = worker.processes
+    process.kill()
+    process.wait()
+    try:
+        zygote.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        zygote.kill()
+        zygote.wait()
+    if worker.scratch is not None:
+        worker.scratch.cleanup()

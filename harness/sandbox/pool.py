@@ -1,0 +1,138 @@
+"""The controller's side: gives programs to workers, takes results back in order, replaces workers that die."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal
+
+from harness.errors import ConfigError, SandboxFault, UserError
+from harness.sandbox import batch, codec, confine, launch, wire
+from harness.sandbox.candidate import WALL_SLACK
+from harness.schema import ExecResult, Program
+
+_RUNGS: tuple[confine.Rung, ...] = ("namespaces", "landlock")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`time_limit` (CPU seconds; the wall limit is scaled alike) and `memory_mb` replace the programs' own limits."""
+
+    rung: Literal["auto", "namespaces", "landlock", "process"] = "auto"
+    workers: int | None = None
+    time_limit: float | None = None
+    memory_mb: int | None = None
+
+
+class Pool:
+    """A schema.Sandbox over warm workers. Nothing is started before the first program. Not for several threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._rung: confine.Rung | None = None if settings.rung == "auto" else settings.rung
+        self._workers: list[launch.Worker] = []
+        self._started = 0
+        self._busy = False
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every worker. The pool can be used again; it then starts new ones."""
+        while self._workers:
+            launch.stop(self._workers.pop())
+
+    @property
+    def rung(self) -> str:
+        """The isolation in force; finding out starts the first worker."""
+        if self._rung is None:
+            self._probe()
+        assert self._rung is not None
+        return self._rung
+
+    def run(self, program: Program) -> ExecResult:
+        """Run one program. Raises SandboxFault when the sandbox or the task's own tests failed."""
+        (result,) = self.map([program])
+        if isinstance(result, SandboxFault):
+            raise result
+        return result
+
+    def map(self, programs: Iterable[Program]) -> Iterator[ExecResult | SandboxFault]:
+        """Run many on all workers; results in order. Programs are drawn a window ahead, never all at once."""
+        if self._busy:
+            raise SandboxFault("this sandbox is already running a batch; finish or close that one first")
+        self._busy = True
+        work = batch.Batch(self, iter(programs))
+        try:
+            yield from work.results()
+        finally:
+            self._busy = False
+            work.abandon()
+
+    # ------------------------------------------------------------ workers
+
+    @property
+    def size(self) -> int:
+        return self.settings.workers or len(os.sched_getaffinity(0))
+
+    def new_worker(self) -> launch.Worker:
+        self._started += 1
+        if self._rung is None:
+            self._probe()
+            return self._workers[0]
+        worker = launch.launch(self._rung, self._started)
+        self._workers.append(worker)
+        return worker
+
+    def workers(self) -> list[launch.Worker]:
+        return list(self._workers)
+
+    def drop(self, worker: launch.Worker) -> None:
+        self._workers.remove(worker)
+        launch.stop(worker)
+
+    def _probe(self) -> None:
+        """The strongest rung whose whole set-up works here: a kernel may allow a namespace and then take its rights."""
+        reasons = []
+        for rung in _RUNGS:
+            try:
+                self._started += 1
+                self._workers.append(launch.launch(rung, self._started))
+            except launch.Unavailable as fault:
+                reasons.append(f"{rung}: {fault}")
+            else:
+                self._rung = rung
+                return
+        raise UserError(
+            f"no isolation works on this machine ({'; '.join(reasons)}). Model code would run with your own rights: "
+            "say --sandbox process if you accept that, or run on a kernel with user namespaces or Landlock."
+        )
+
+    def job(self, program: Program) -> batch.Job:
+        """A program as the bytes a tester takes, with the settings' limits put in."""
+        if program.language != "python":
+            raise UserError(f"the sandbox cannot run language {program.language!r}. Known: python.")
+        limits = program.limits
+        if limits.processes:
+            raise ConfigError("the sandbox gives programs no child processes: limits.processes has to be 0")
+        cpu, wall = limits.cpu_s, limits.wall_s
+        if self.settings.time_limit is not None:
+            cpu, wall = self.settings.time_limit, wall * self.settings.time_limit / cpu
+        tests = program.tests
+        fields: dict[str, Any] = {
+            "code": program.code,
+            "argv": program.argv,
+            "stdin": program.stdin.encode("utf-8", "surrogateescape"),
+            "files": dict(program.files),
+            "cpu_s": cpu,
+            "wall_s": wall,
+            "memory_mb": self.settings.memory_mb or limits.memory_mb,
+            "output_kb": limits.output_kb,
+            "tests": (tests.setup, tests.code, tests.entry_point) if tests else None,
+        }
+        # The tester keeps the limits; this is for when the tester itself no longer answers.
+        patience = 2 * (wall * WALL_SLACK + max(20.0, 5 * cpu)) + 30
+        return batch.Job(wire.frame(codec.encode(fields, limit=1 << 30)), patience)

@@ -1,0 +1,202 @@
+"""The system calls that Python has no name for, typed, for x86-64 and arm64. Each raises OSError on failure.
+
+What is *not* here: any decision. Which namespaces, rules and filters are used is `confine.py`'s business.
+"""
+
+import ctypes
+import os
+import platform
+from collections.abc import Sequence
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc.syscall
+_syscall.restype = ctypes.c_long
+
+MACHINE = platform.machine()
+
+CLONE_THREAD = 0x00010000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 0x1000, 0x4000, 1 << 18
+MNT_DETACH = 2
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_KEEPCAPS = 8
+PR_SET_SECCOMP = 22
+PR_CAPBSET_DROP = 24
+PR_SET_MM = 35
+PR_SET_NO_NEW_PRIVS = 38
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PTRACER = 0x59616D61
+PR_CAP_AMBIENT = 47
+
+CAP_DAC_READ_SEARCH = 2
+CAP_LAST = 40
+
+_AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
+_OPEN_TREE_CLONE = 1
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
+
+
+# Numbers from 424 on are the same on every architecture.
+_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{what}: {os.strerror(code)}")
+    return result
+
+
+def unshare(flags: int) -> None:
+    _check(_libc.unshare(flags), "unshare")
+
+
+def setns(fd: int, kind: int) -> None:
+    _check(_libc.setns(fd, kind), "setns")
+
+
+def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
+    result = _libc.mount(
+        source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode() or None
+    )
+    _check(result, f"mount {kind or source} on {target}")
+
+
+def umount(target: str) -> None:
+    _check(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
+
+
+def pivot_root(new: str, old: str) -> None:
+    _check(_syscall(_PIVOT_ROOT[MACHINE], new.encode(), old.encode()), "pivot_root")
+
+
+def clone_tree(path: str) -> int:
+    """A detached copy of the mount tree at `path`, as a descriptor."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_RECURSIVE
+    return _check(_syscall(_OPEN_TREE, _AT_FDCWD, path.encode(), flags), f"open_tree {path}")
+
+
+def attach_tree(tree: int, target: str) -> None:
+    result = _syscall(_MOVE_MOUNT, tree, b"", _AT_FDCWD, target.encode(), _MOVE_MOUNT_F_EMPTY_PATH)
+    _check(result, f"move_mount {target}")
+
+
+def restrict_tree(tree: int, attributes: int) -> None:
+    """Set mount attributes (read-only and the like) on a whole detached tree."""
+    packed = (ctypes.c_uint64 * 4)(attributes, 0, 0, 0)
+    size = ctypes.c_size_t(ctypes.sizeof(packed))
+    result = _syscall(_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH | _AT_RECURSIVE, ctypes.byref(packed), size)
+    _check(result, "mount_setattr")
+
+
+def prctl(option: int, value: int = 0, extra: int = 0) -> int:
+    arguments = [ctypes.c_ulong(number) for number in (value, extra, 0, 0)]
+    return _check(_libc.prctl(option, *arguments), f"prctl {option}")
+
+
+# ---------------------------------------------------------------- capabilities
+
+
+class _CapHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+def set_capabilities(keep: Sequence[int] = ()) -> None:
+    """Permitted and effective become `keep`, inheritable empty."""
+    mask = sum(1 << number for number in keep)
+    words = [mask & 0xFFFFFFFF, mask & 0xFFFFFFFF, 0, mask >> 32, mask >> 32, 0]
+    data = (ctypes.c_uint32 * 6)(*words)
+    header = _CapHeader(0x20080522, 0)
+    _check(_libc.capset(ctypes.byref(header), ctypes.byref(data)), "capset")
+
+
+def drop_bounding(keep: Sequence[int] = ()) -> None:
+    """Nothing executed from here on can gain a capability outside `keep`. Kernels differ in how many there are."""
+    for number in range(CAP_LAST + 24):
+        if number in keep:
+            continue
+        try:
+            prctl(PR_CAPBSET_DROP, number)
+        except OSError as error:
+            if error.errno == 22 and number > 30:
+                return
+            raise
+
+
+# ---------------------------------------------------------------- Landlock
+
+
+class _PathBeneath(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
+
+
+def landlock_abi() -> int:
+    """The version of Landlock this kernel offers; 0 without."""
+    version: int = _syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
+    return max(0, version)
+
+
+def landlock_ruleset(filesystem: int, network: int, scoped: int) -> int:
+    """A rule set handling these access rights. Older kernels refuse the fields they do not know: give 0 for those."""
+    fields = [filesystem, network, scoped]
+    while len(fields) > 1 and fields[-1] == 0:
+        fields.pop()
+    packed = (ctypes.c_uint64 * len(fields))(*fields)
+    size = ctypes.c_size_t(ctypes.sizeof(packed))
+    return _check(_syscall(_LANDLOCK_CREATE, ctypes.byref(packed), size, 0), "landlock_create_ruleset")
+
+
+def landlock_allow(ruleset: int, path: str, access: int) -> None:
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        rule = _PathBeneath(access, fd)
+        _check(_syscall(_LANDLOCK_ADD, ruleset, 1, ctypes.byref(rule), 0), f"landlock_add_rule {path}")
+    finally:
+        os.close(fd)
+
+
+def landlock_restrict(ruleset: int) -> None:
+    _check(_syscall(_LANDLOCK_RESTRICT, ruleset, 0), "landlock_restrict_self")
+
+
+# ---------------------------------------------------------------- seccomp
+
+
+class _Instruction(ctypes.Structure):
+    _fields_ = (
+        ("code", ctypes.c_uint16),
+        ("yes", ctypes.c_uint8),
+        ("no", ctypes.c_uint8),
+        ("k", ctypes.c_uint32),
+    )
+
+
+class Filter(ctypes.Structure):
+    _fields_ = (("count", ctypes.c_uint16), ("instructions", ctypes.POINTER(_Instruction)))
+
+
+def seccomp_filter(instructions: Sequence[tuple[int, int, int, int]]) -> Filter:
+    """A BPF program ready to install; made once, so that a forked child only installs it."""
+    block = (_Instruction * len(instructions))(*[_Instruction(*item) for item in instructions])
+    return Filter(len(instructions), ctypes.cast(block, ctypes.POINTER(_Instruction)))
+
+
+def seccomp_install(program: Filter) -> None:
+    """Needs no_new_privs. Holds for this process and everything it starts, for good."""
+    _check(_libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program)), "prctl seccomp")

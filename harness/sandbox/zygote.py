@@ -1,0 +1,171 @@
+"""Forks one confined process a program, from a warm interpreter that has never seen a test or a secret.
+
+One spare fork is always ready, confined and waiting for its job. The tester says `K` when it is done with a program;
+the zygote kills and reaps it, says how it ended, hands over the spare's descriptors and makes the next one.
+"""
+
+import gc
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+
+from harness.sandbox import confine, program, syscalls
+
+# Wait status, CPU seconds, peak KiB, and whether the scratch quota was overrun.
+REPORT = struct.Struct("<idq?")
+
+_PRELOAD = """
+abc array ast base64 bisect calendar cmath collections contextlib copy ctypes dataclasses datetime decimal enum
+fractions functools hashlib heapq inspect io itertools json keyword math numbers operator queue random re
+statistics string struct tempfile textwrap threading time traceback types typing unicodedata
+""".split()
+
+
+@dataclass(frozen=True)
+class Child:
+    """A fork: its number here, and what the tester needs of it: channel, stdout, stderr, process descriptor."""
+
+    pid: int
+    fds: tuple[int, int, int, int]
+
+
+def main(control_fd: int, plan: confine.Plan) -> None:
+    control = socket.socket(fileno=control_fd)
+    for name in _PRELOAD:
+        __import__(name)
+    compile("warm = 1", "warm.py", "exec")  # the first compile of a process builds the syntax tree's types
+    try:
+        cell = confine.enter(plan)
+    except OSError as error:
+        control.send(b"!" + str(error).encode())
+        return
+    if cell is None:
+        control.close()
+        os.wait()
+        return
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.environ.pop("PYTHONHASHSEED", None)
+    gc.collect()
+    gc.freeze()
+    control.send(b"+")
+    try:
+        _serve(control, cell, plan.scratch)
+    except (BrokenPipeError, ConnectionResetError):
+        return  # the tester is gone, and this process with it
+
+
+def _serve(control: socket.socket, cell: confine.Cell, scratch: str) -> None:
+    child = _fork(control, cell)
+    _hand_over(control, b"", child)
+    while True:
+        spare = _fork(control, cell)
+        overrun = _await_end(control, child, scratch)
+        if overrun is None:
+            _reap(child)
+            _reap(spare)
+            return
+        status, usage = _reap(child)
+        if scratch:
+            _empty(scratch)
+        report = REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, overrun)
+        _hand_over(control, report, spare)
+        child = spare
+
+
+def _await_end(control: socket.socket, child: Child, scratch: str) -> bool | None:
+    """Wait for the tester's word. True if the program overran its files, None if the tester is gone."""
+    overrun = False
+    if scratch:
+        control.settimeout(0.005)
+    while True:
+        try:
+            word = control.recv(16)
+        except TimeoutError:
+            if not overrun and _too_large(scratch):
+                overrun = True
+                os.kill(child.pid, signal.SIGKILL)
+            continue
+        return overrun if word else None
+
+
+def _hand_over(control: socket.socket, report: bytes, child: Child) -> None:
+    socket.send_fds(control, [report or b"-"], child.fds)
+    for fd in child.fds:
+        os.close(fd)
+
+
+def _fork(control: socket.socket, cell: confine.Cell) -> Child:
+    near, far = socket.socketpair()
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+    if cell.pid_namespace >= 0:
+        syscalls.unshare(syscalls.CLONE_NEWPID)
+    pid = os.fork()
+    if pid == 0:
+        # A session of its own: signals to "my process group" must not reach the zygote.
+        os.setsid()
+        os.dup2(out_write, 1)
+        os.dup2(err_write, 2)
+        os.dup2(far.fileno(), program.CHANNEL)
+        os.closerange(program.CHANNEL + 1, 256)
+        program.main(cell)
+    if cell.pid_namespace >= 0:
+        syscalls.setns(cell.pid_namespace, syscalls.CLONE_NEWPID)
+    os.close(out_write)
+    os.close(err_write)
+    far.close()
+    return Child(pid, (near.detach(), out_read, err_read, os.pidfd_open(pid)))
+
+
+def _reap(child: Child) -> "tuple[int, os.resource.struct_rusage]":  # type: ignore[name-defined]
+    os.kill(child.pid, signal.SIGKILL)
+    _, status, usage = os.wait4(child.pid, 0)
+    return status, usage
+
+
+# ---------------------------------------------------------------- scratch folders that are no mounts
+
+
+def _too_large(scratch: str) -> bool:
+    """Whether a program's files outgrew what the private file system of the strongest rung would hold."""
+    size = count = 0
+    folders = [scratch]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    count += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        size += entry.stat(follow_symlinks=False).st_blocks << 9
+                    if count > confine.SCRATCH_FILES or size > confine.SCRATCH_MB << 20:
+                        return True
+        except FileNotFoundError:
+            continue  # the program removed it meanwhile
+    return False
+
+
+def _empty(scratch: str) -> None:
+    for name in os.listdir(scratch):
+        path = os.path.join(scratch, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+
+def start(arguments: list[str]) -> None:
+    """Entry of the process: a descriptor's number and the plan as JSON."""
+    fields = json.loads(arguments[1])
+    fields["packages"] = tuple(fields["packages"])
+    main(int(arguments[0]), confine.Plan(**fields))
+
+
+if __name__ == "__main__":
+    start(sys.argv[1:])
