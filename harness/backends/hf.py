@@ -1,0 +1,84 @@
+"""Any transformers causal or encoder-decoder model, from a folder or the hub cache, with its own decode loop.
+
+Theory of operation. The completions of a sample must not depend on what it was batched with. Random choice
+is easily kept apart: the noise of a step is a function of (seed, problem, sample, step) alone. Arithmetic
+is not: the same row gives logits that differ in their last bits between batch shapes, and one flipped
+arg-max changes the rest of a text. So every decision is made twice over, in principle:
+
+  1. On the batch's logits, with the margin it was won by: the lead of the best token (greedy; drawing is an
+     arg-max of noisy logits), the gap at the edge of the beam, the distance of a log-probability from where
+     it rounds.
+  2. When the margin is below a tolerance that dominates the noise of the dtype, the batch's answer is thrown
+     away and the sequence is computed alone: unpadded, a batch of one, no cache. That answer counts.
+
+Alone, the logits are a function of the tokens. A margin above the tolerance means that alone the answer
+would have been the same. So each decision is the one that would be made alone, at any batch size and in any
+order, at the price of a batch for all but the close calls. `Tally` says how many there were, and how far
+batched logits were seen to be off where both were known: a value above 1 is warned about, for the promise
+is then broken. In float32 close calls are rare; in 16-bit floats they are common, and every log-probability
+is recomputed once.
+
+What it is not: equal bytes across machines, thread counts or library versions, which change the arithmetic
+itself.
+
+  hf_load      folder -> model, tokenizer, digest; the user's mistakes
+  hf_text      prompt -> ids, ids -> text, stop strings
+  hf_network   the forward pass: many rows with a cache, or one sequence alone
+  hf_choose    logits -> next token, and whether it is sure
+  hf_search    one row a sample; the referee of close calls
+  hf_beam      beam search
+  hf_schedule  which jobs run together; out of memory
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.config import BackendConfig
+from harness.errors import MissingExtra
+from harness.schema import Backend
+
+LOG = logging.getLogger(__name__)
+DECODING = 1  # goes up when the same inputs give other completions
+
+
+def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> Backend:
+    """Load `config.model` with its adapter. Raises UserError; never touches the network.
+
+    A hub id must be in the hub cache; without a revision the cached `main` is taken. Either way the commit
+    is recorded.
+    """
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise MissingExtra(
+            f"the hf backend needs torch and transformers ({error}): pip install torch transformers"
+        ) from None
+    from harness.backends import hf_load
+    from harness.backends.hf_network import Network
+    from harness.backends.hf_schedule import Engine
+    from harness.backends.hf_text import Codec
+
+    folder, commit = hf_load.find(config.model, config.revision)
+    hf_load.check(folder)
+    adapter = (
+        hf_load.digest(hf_load.adapter_files(Path(config.adapter).expanduser())) if config.adapter else ""
+    )
+    model = hf_load.load_model(folder, config)
+    tokenizer = hf_load.load_tokenizer(folder)
+    hf_load.complain(model, warn)
+    network = Network(model)
+    card = f" {torch.cuda.get_device_name(network.device)}" if network.device.type == "cuda" else ""
+    identity = {
+        "kind": "hf",
+        "model": config.model,
+        "revision": commit,
+        "weights": hf_load.model_digest(folder),
+        "adapter": adapter,
+        "dtype": str(network.dtype).removeprefix("torch."),
+        "device": network.device.type + card,
+        "engine": f"hf {DECODING}, torch {torch.__version__}, transformers {transformers.__version__}",
+    }
+    codec = Codec(tokenizer, hf_load.ends(model, tokenizer), network.encoder)
+    return Engine(network, codec, identity, config.batch_size, warn)

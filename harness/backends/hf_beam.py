@@ -1,0 +1,196 @@
+"""Beam search, with the outcome of transformers' `generate(num_beams=k, early_stopping=False,
+length_penalty=1)`.
+
+Each step ranks all continuations of the running beams by their summed log-probability. Of the first k,
+those that end (end-of-text, stop string, no room) join the finished ones; the first k that do not end run
+on. The search is over when k are finished and the best running beam, divided by its length so far, is no
+better than the k-th of them. Finished samples are ranked by summed log-probability divided by their number
+of tokens.
+
+Only the edges decide: the k-th place, the last place that runs on, that comparison, and the order in the
+end. A close edge is decided on beams computed alone (see hf). Equal sums are ordered by tokens, so that
+nothing is left to chance.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from harness.backends.hf_choose import spread
+from harness.backends.hf_search import Ended, Finish, Job, Move, Referee, ended, finished, logprob_doubt
+from harness.backends.hf_text import Codec
+from harness.errors import BackendFault
+from harness.schema import Sampling
+
+PAIR = 2.0  # two sums that are compared may be off in opposite directions, by this many times their doubts
+
+
+@dataclass(frozen=True)
+class Beam:
+    """A sequence and its summed log-probability; `doubt` is that sum's variance, 0 when computed alone."""
+
+    ids: tuple[int, ...] = ()
+    total: float = 0.0
+    doubt: float = 0.0
+    finish: Finish | None = None
+    parent: int = 0
+
+    @property
+    def score(self) -> float:
+        return self.total / len(self.ids)
+
+    @property
+    def error(self) -> float:
+        """How far `score` may be off."""
+        return math.sqrt(self.doubt) / len(self.ids)
+
+    @property
+    def best_first(self) -> tuple[float, tuple[int, ...]]:
+        return (-self.total, self.ids)
+
+
+@dataclass
+class Group:
+    """The beams of one job: running, in the order of their rows, and finished."""
+
+    job: Job
+    running: list[Beam] = field(default_factory=lambda: [Beam()])
+    done: list[Beam] = field(default_factory=list)
+
+
+class Beams:
+    """Beam search: a job begins as one row and grows to `sampling.beams`."""
+
+    def __init__(self, codec: Codec, sampling: Sampling, referee: Referee) -> None:
+        self.codec = codec
+        self.sampling = sampling
+        self.referee = referee
+        self.width = sampling.beams
+
+    def begin(self, job: Job) -> Group:
+        return Group(job)
+
+    def advance(self, states: Sequence[Group], logits: Tensor) -> list[Move]:
+        moves, base = [], 0
+        for state in states:
+            rows = len(state.running)
+            moves.append(self._advance(state, logits[base : base + rows]))
+            base += rows
+        return moves
+
+    def _advance(self, group: Group, logits: Tensor) -> Move:
+        self.referee.tally.decisions += 1
+        ranked = self._extend(group, logits, group.running)
+        going, ending, close = self._split(ranked)
+        if close:
+            prompt, rows = group.job.prompt, group.running
+            found = [self.referee.alone(prompt, beam.ids, logits[n]) for n, beam in enumerate(rows)]
+            alone = [replace(beam, total=f.total, doubt=0.0) for beam, f in zip(rows, found, strict=True)]
+            exact = self._extend(group, torch.stack([f.logits for f in found]), alone, doubted=False)
+            going, ending, _ = self._split(exact)
+            going, ending = self._batched(group, logits, going), self._batched(group, logits, ending)
+        group.done += ending
+        if not going or self._settled(group, going):
+            return Move(ended=self._results(group))
+        group.running = going
+        return Move([beam.parent for beam in going], [beam.ids[-1] for beam in going])
+
+    def _extend(
+        self, group: Group, logits: Tensor, beams: Sequence[Beam], doubted: bool = True
+    ) -> list[Beam]:
+        """The best continuations, best first: enough that k of them go on, and one more."""
+        with torch.inference_mode():
+            gains = logits.log_softmax(-1)
+            totals = torch.tensor([[beam.total] for beam in beams], dtype=torch.float64, device=logits.device)
+            sums = (gains + totals).flatten()
+            best = sums.topk(min(sums.numel(), (1 + len(self.codec.eos)) * self.width + 1))
+            spreads = spread(logits, self.referee.tolerance if doubted else 0.0).tolist()
+            size, gained = logits.shape[1], gains.flatten()[best.indices].tolist()
+            places, values = best.indices.tolist(), best.values.tolist()
+        found = []
+        for place, total, gain in zip(places, values, gained, strict=True):
+            row, token = divmod(place, size)
+            ids = (*beams[row].ids, token)
+            doubt = beams[row].doubt + logprob_doubt(gain, spreads[row]) ** 2
+            finish = finished(ids, group.job.limit, self.codec, self.sampling.stop)
+            found.append(Beam(ids, total, doubt, finish, row))
+        return sorted(found, key=lambda beam: beam.best_first)
+
+    def _batched(self, group: Group, logits: Tensor, beams: Sequence[Beam]) -> list[Beam]:
+        """The same beams with sums and doubts that carry on from the batch's."""
+        gains = logits.log_softmax(-1)
+        spreads = spread(logits, self.referee.tolerance).tolist()
+        found = []
+        for beam in beams:
+            old, gain = group.running[beam.parent], float(gains[beam.parent, beam.ids[-1]])
+            doubt = old.doubt + logprob_doubt(gain, spreads[beam.parent]) ** 2
+            found.append(replace(beam, total=old.total + gain, doubt=doubt))
+        return found
+
+    def _split(self, ranked: Sequence[Beam]) -> tuple[list[Beam], list[Beam], bool]:
+        """Which beams go on, which have ended, and whether an edge was close."""
+        k = self.width
+        unended = [beam for beam in ranked if beam.finish is None]
+        going = unended[:k]
+        ending = [beam for beam in ranked[:k] if beam.finish is not None]
+        edges: list[tuple[Beam, Beam]] = []
+        if len(ranked) > k:
+            edges += [(beam, ranked[k]) for beam in ending]
+            edges += [(ranked[k - 1], beam) for beam in ranked[k:] if beam.finish is not None]
+        if len(unended) > k:
+            edges.append((unended[k - 1], unended[k]))
+        return going, ending, any(self._close(a.total - b.total, a, b) for a, b in edges)
+
+    def _close(self, gap: float, a: Beam, b: Beam) -> bool:
+        return abs(gap) <= PAIR * math.sqrt(a.doubt + b.doubt) and a.doubt + b.doubt > 0
+
+    def _settled(self, group: Group, going: list[Beam]) -> bool:
+        """Whether the finished beams can no longer be improved upon."""
+        k = self.width
+        if len(group.done) < k:
+            return False
+        best, worst = going[0], sorted(group.done, key=lambda beam: -beam.score)[k - 1]
+        if abs(best.score - worst.score) <= PAIR * (best.error + worst.error):
+            rivals = [b for b in going if abs(b.score - best.score) <= PAIR * (b.error + best.error)]
+            best = max((self._alone(group, beam) for beam in rivals), key=lambda beam: beam.score)
+            group.done = self._exact(group, group.done, {worst})
+            worst = sorted(group.done, key=lambda beam: -beam.score)[k - 1]
+        return best.score <= worst.score
+
+    def _exact(self, group: Group, beams: Iterable[Beam], around: set[Beam]) -> list[Beam]:
+        """The beams, with those alone that may be as good as one of `around`."""
+        return [
+            self._alone(group, b)
+            if any(abs(b.score - a.score) <= PAIR * (b.error + a.error) for a in around)
+            else b
+            for b in beams
+        ]
+
+    def _alone(self, group: Group, beam: Beam) -> Beam:
+        if beam.doubt == 0:
+            return beam
+        return replace(beam, total=self.referee.total(group.job.prompt, beam.ids), doubt=0.0)
+
+    def _results(self, group: Group) -> list[Ended]:
+        """The wanted samples: sample i is the i-th best."""
+        ranked = sorted(group.done, key=lambda beam: -beam.score)
+        pairs = pairwise(ranked)
+        near = {x for a, b in pairs if abs(a.score - b.score) <= PAIR * (a.error + b.error) for x in (a, b)}
+        exact = [self._alone(group, beam) if beam in near else beam for beam in ranked]
+        ranked = sorted(exact, key=lambda beam: (-beam.score, beam.ids))
+        wanted = group.job.indices
+        if max(wanted) >= len(ranked):
+            raise BackendFault(
+                f"beam search found {len(ranked)} samples of {max(wanted) + 1}: lower sampling.samples"
+            )
+        found = []
+        for index in wanted:
+            beam = ranked[index]
+            error = math.sqrt(beam.doubt)
+            logprob = self.referee.logprob(group.job.prompt, beam.ids, beam.total, error)
+            found.append(ended(index, beam.ids, beam.finish or "length", logprob))
+        return found

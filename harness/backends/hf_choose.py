@@ -1,0 +1,132 @@
+"""The next token of each row from its logits: greedy or drawn, and whether rounding could have chosen
+otherwise.
+
+A draw is an arg-max: the token with the largest (logit / temperature + Gumbel noise) among those that top-k
+and top-p admit is distributed as the softmax over them (Gumbel 1954; Maddison et al. 2014, "A* sampling").
+The noise is a function of (seed, problem, sample, step, token), never of what else is in the batch.
+
+`tolerance` bounds how far the difference of two logits can move between batch shapes, in units of the row's
+largest logit. A choice is sure when nothing within the tolerance changes it: the winner leads by more than
+it, and is admitted by the narrowest reading of top-k and top-p while it wins under the widest. Imports
+torch; see hf_network.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.errors import BackendFault
+from harness.schema import Sampling
+
+GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)  # SplitMix64 (Steele, Lea, Flood 2014), as signed 64-bit integers
+MIX = ((30, 0xBF58476D1CE4E5B9 - (1 << 64)), (27, 0x94D049BB133111EB - (1 << 64)))
+EXTRA = 32  # candidates beyond top-k that near-ties may bring in
+FEW = 256  # candidates that nearly always hold the whole nucleus
+LOGPROB_SHARE = 0.25  # a log-probability moves less than a difference of logits: the normaliser averages
+
+
+@dataclass
+class Picks:
+LOGPROB_SHARE = 0.25  # a log-probability moves less than a difference of logits: its normaliser averages
+
+    tokens: list[int]
+    sure: list[bool]
+    logits: list[float]
+    normaliser: list[float]
+    spread: list[float]
+
+
+def noise_key(sampling: Sampling, problem_id: str, index: int, step: int) -> int:
+    """A signed 64-bit key for the noise of one step of one sample."""
+    text = f"{sampling.seed}\x1f{problem_id}\x1f{index}\x1f{step}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+
+
+def choose(logits: Tensor, sampling: Sampling, keys: Sequence[int], tolerance: float) -> Picks:
+    """Choose for every row of float32 [rows, vocabulary]; with `tolerance` 0 by the letter and always sure."""
+    with torch.inference_mode():
+        scale = spread(logits, tolerance)
+        if sampling.temperature == 0:
+            tokens, sure = _lead(logits, scale)
+        else:
+            scaled = logits.double() / sampling.temperature
+            seeds = torch.tensor(keys, device=logits.device).unsqueeze(1)
+            tokens, sure = _draw(scaled, sampling, seeds, scale.double() / sampling.temperature)
+        own = logits.gather(1, tokens.unsqueeze(1)).squeeze(1)
+        columns = torch.stack([tokens, sure | (tolerance == 0), own, logits.logsumexp(-1), scale], dim=0)
+        found, certain, values, normaliser, spreads = columns.double().tolist()
+    return Picks([int(t) for t in found], [bool(s) for s in certain], values, normaliser, spreads)
+
+
+def spread(logits: Tensor, tolerance: float) -> Tensor:
+    """The tolerance of each row in logit units, [rows]. Raises BackendFault on NaN logits."""
+    if bool(logits.amax(-1).isnan().any()):
+        raise BackendFault(
+            "the model's logits are not numbers (NaN): try dtype float32, or check the weights"
+        )
+    return tolerance * logits.abs().masked_fill(logits.isinf(), 0.0).amax(-1)
+
+
+def gumbel(seeds: Tensor, tokens: Tensor) -> Tensor:
+    """Standard Gumbel noise, float64, for seeds int64 [rows, 1] and token ids [rows or 1, n]."""
+    z = seeds + (tokens + 1) * GOLDEN
+    for shift, factor in MIX:
+        z = (z ^ _right(z, shift)) * factor
+    bits = _right(z ^ _right(z, 31), 11)
+    uniform = (bits.double() + 0.5) * 2.0**-53
+    return -torch.log(-torch.log(uniform))
+
+
+def _right(z: Tensor, by: int) -> Tensor:
+    """Logical shift: torch's is arithmetic."""
+    return (z >> by) & ((1 << (64 - by)) - 1)
+
+
+def _lead(scores: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
+    """The first of each row, and whether it leads by more than the margin."""
+    best = scores.topk(2, dim=-1)
+    return best.indices[:, 0], best.values[:, 0] - best.values[:, 1] > margin
+
+
+def _draw(scaled: Tensor, sampling: Sampling, seeds: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
+    size = scaled.shape[1]
+    if sampling.top_p >= 1.0 and not 0 < sampling.top_k < size:
+        every = torch.arange(size, device=scaled.device).unsqueeze(0)
+        return _lead(scaled + gumbel(seeds, every), margin)
+    top_k = min(sampling.top_k or size, size)
+    width = min(size, top_k + EXTRA if sampling.top_k else FEW)
+    values, ids, surely, perhaps = _admitted(scaled, top_k, sampling.top_p, margin, width)
+    if width < size and bool(perhaps[:, -1].any()):
+        values, ids, surely, perhaps = _admitted(scaled, top_k, sampling.top_p, margin, size)
+    noisy = (values + gumbel(seeds, ids)).masked_fill(~perhaps, -torch.inf)
+    at, sure = _lead(noisy, margin)
+    at = at.unsqueeze(1)
+    return ids.gather(1, at).squeeze(1), sure & surely.gather(1, at).squeeze(1)
+
+
+def _admitted(
+    scaled: Tensor, top_k: int, top_p: float, margin: Tensor, width: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The `width` best candidates, best first: values, ids, surely admitted, perhaps admitted.
+
+    By the letter a candidate is admitted when its rank is below top_k and the probability of those before
+    it, within the top k, is below top_p. Its rank may move among the candidates within the margin of it,
+    and a sum of probabilities by at most half the margin.
+    """
+    best = scaled.topk(width, dim=-1)
+    values, ids = best.values, best.indices
+    whole = values[:, :top_k] if top_k < scaled.shape[1] else scaled
+    mass = (values - whole.logsumexp(-1, keepdim=True)).exp()
+    before = mass.cumsum(-1) - mass
+    down, room = (-values).contiguous(), margin.unsqueeze(1)
+    if not bool(margin.any()):
+        kept = (torch.arange(width, device=scaled.device) < top_k) & (before < top_p)
+        return values, ids, kept, kept
+    first = torch.searchsorted(down, down - room)
+    last = torch.searchsorted(down, down + room, right=True) - 1
+    perhaps = (first < top_k) & (before.gather(1, first) < top_p + room / 2)
+    surely = (last < top_k) & (before.gather(1, last) < top_p - room / 2)
+    return values, ids, surely, perhaps

@@ -1,0 +1,265 @@
+"""From a folder or hub id to a model, a tokenizer and their digest, without the network and without remote
+code.
+
+Everything a user can get wrong ends in one line that says what to do. It does not quantise and does not
+spread a model over devices.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from harness.config import BackendConfig
+from harness.errors import UserError
+
+TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.json",
+    "vocab.txt",
+    "tekken.json",
+)
+# What decides the outputs beside the weights.
+SETTINGS = (
+    *TOKENIZERS,
+    "config.json",
+    "generation_config.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+IGNORED = (
+    "repetition_penalty",
+    "encoder_repetition_penalty",
+    "no_repeat_ngram_size",
+    "bad_words_ids",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "min_length",
+    "min_new_tokens",
+    "length_penalty",
+    "sequence_bias",
+)
+INERT: tuple[Any, ...] = (None, 0, 1, 1.0, [], {})
+BLOCK = 1 << 22
+
+
+def find(model: str, revision: str | None) -> tuple[Path, str]:
+    """The model's folder and its revision: of a hub id the commit, of a folder none ("")."""
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise UserError(f"model {model!r} is a folder, which has no revisions: drop backend.revision")
+        return folder, ""
+    if folder.exists() or folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
+        raise UserError(
+            f"model folder {model!r} does not exist{' (it is a file)' if folder.exists() else ''}"
+        )
+    return _cached(model, revision)
+
+
+def _cached(model: str, revision: str | None) -> tuple[Path, str]:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        found = Path(snapshot_download(model, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        at = f" --revision {revision}" if revision else ""
+        raise UserError(
+            f"no model {model!r}: it is not a folder here, and the hub cache does not hold"
+            f" {'it' if revision is None else f'its revision {revision}'};"
+            f" give a folder, or fetch it first with: hf download {model}{at}"
+        ) from None
+    return found, found.name
+
+
+def check(folder: Path) -> None:
+    """The files that a model folder must hold. Raises UserError."""
+    if not (folder / "config.json").is_file():
+        if (folder / "adapter_config.json").is_file():
+            raise UserError(
+                f"{folder} is an adapter, not a model: give its base as --model and it as --adapter"
+            )
+        raise UserError(
+            f"model folder {folder} has no config.json: expected a model saved with save_pretrained"
+        )
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise UserError(
+            f"model folder {folder} has no tokenizer: expected tokenizer.json, tokenizer.model or vocab.json;"
+            " save it there with tokenizer.save_pretrained(FOLDER)"
+        )
+    if not weight_files(folder):
+        raise UserError(
+            f"model folder {folder} holds no weights: expected model.safetensors or pytorch_model.bin"
+        )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files the model is read from: safetensors where there are any, as transformers prefers them."""
+    for pattern in WEIGHTS:
+        found = [path for path in folder.glob(pattern) if not path.name.startswith("adapter_")]
+        if found:
+            return found
+    return []
+
+
+def digest(files: Sequence[Path]) -> str:
+    """SHA-256 over the names and contents of files. Those of the hub cache are named by their own SHA-256."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        lines = pool.map(
+            lambda path: f"{path.name} {_sha256(path)}\n", sorted(files, key=lambda path: path.name)
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    blob = path.resolve()
+    if blob.parent.name == "blobs" and len(blob.name) == 64:
+        return blob.name
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            found.update(block)
+    return found.hexdigest()
+
+
+def model_digest(folder: Path) -> str:
+    settings = [folder / name for name in SETTINGS if (folder / name).is_file()]
+    return digest([*settings, *weight_files(folder)])
+
+
+def load_model(folder: Path, config: BackendConfig) -> Any:
+    """The model, evaluated and on its device, with its adapter."""
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    device = _device(config.device)
+    dtype = config.dtype if config.dtype == "auto" else getattr(torch, config.dtype)
+    with _quiet():
+        try:
+            settings = AutoConfig.from_pretrained(folder, local_files_only=True)
+            auto = AutoModelForSeq2SeqLM if settings.is_encoder_decoder else AutoModelForCausalLM
+            model, report = auto.from_pretrained(
+                folder, config=settings, dtype=dtype, local_files_only=True, output_loading_info=True
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise UserError(f"cannot load the model in {folder}: {_line(error)}") from error
+        missing = sorted(report["missing_keys"])
+        if missing:
+            raise UserError(
+                f"the weights in {folder} lack {len(missing)} of the model's tensors: {missing[0]}, ..."
+            )
+        if config.adapter:
+            model = _adapted(model, Path(config.adapter).expanduser())
+    return model.to(device).eval()
+
+
+def load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    with _quiet():
+        try:
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+            raise UserError(f"cannot load the tokenizer in {folder}: {_line(error)}") from error
+
+
+def adapter_files(folder: Path) -> list[Path]:
+    """An adapter's files. Raises UserError naming what is not there."""
+    if not folder.is_dir():
+        raise UserError(f"adapter folder {str(folder)!r} does not exist")
+    if not (folder / "adapter_config.json").is_file():
+        raise UserError(f"{folder} is not an adapter: it has no adapter_config.json")
+    weights = [
+        folder / n for n in ("adapter_model.safetensors", "adapter_model.bin") if (folder / n).is_file()
+    ]
+    if not weights:
+        raise UserError(f"adapter {folder} holds no weights: expected adapter_model.safetensors")
+    return [folder / "adapter_config.json", weights[0]]
+
+
+def _adapted(model: Any, folder: Path) -> Any:
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    kind = json.loads(adapter_files(folder)[0].read_text(encoding="utf-8")).get("peft_type", "")
+    if kind in {"PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING", "CARTRIDGE"}:
+        raise UserError(
+            f"adapter {folder} is of type {kind}, which adds tokens to prompts: not supported by hf yet"
+        )
+    try:
+        return PeftModel.from_pretrained(model, str(folder), local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"adapter {folder} does not fit the model: {_line(error)}") from error
+
+
+def ends(model: Any, tokenizer: Any) -> frozenset[int]:
+    """The ids that end a text: the model's, and the tokenizer's."""
+    own = model.generation_config.eos_token_id
+    ids = [*(own if isinstance(own, list | tuple) else [own]), tokenizer.eos_token_id]
+    return frozenset(int(i) for i in ids if i is not None)
+
+
+def complain(model: Any, warn: Callable[[str], None]) -> None:
+    """Say which of the model's own generation settings are not applied: a run's are its config's alone."""
+    own = {name: getattr(model.generation_config, name, None) for name in IGNORED}
+    active = {name: value for name, value in own.items() if value not in INERT}
+    if active:
+        shown = ", ".join(f"{name}={value}" for name, value in active.items())
+        warn(f"not applied from the model's generation_config.json: {shown}")
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    cuda = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda" if cuda else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"no device {name!r}: expected auto, cpu, cuda or cuda:0") from None
+    if device.type == "cuda" and (not cuda or (device.index or 0) >= torch.cuda.device_count()):
+        count = torch.cuda.device_count() if cuda else 0
+        raise UserError(f"no device {name!r}: torch sees {count} CUDA devices here; set backend.device=auto")
+    return device
+
+
+def _line(error: BaseException) -> str:
+    """The first line of a library's message, which may be a page long."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and no advice from transformers; errors still come as exceptions."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,178 @@
+"""A transformers model as two functions: the next-token logits of many rows at once, and of one sequence
+alone.
+
+`Lanes` are the rows that are being decoded together: key-value cache, padding mask, next logits. They can
+be picked from (rows leave, a prompt's row is repeated for its samples, beams change places) and stepped.
+Admitting new rows to running lanes would be a third method, and is not here yet.
+
+Decoder-only rows are padded on the left and get position ids that do not count the padding; an encoder's
+input is padded on the right under a mask. Imports torch, so only `hf.load` may import it, inside the
+function.
+"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.errors import BackendFault, UserError
+
+CHUNK = 64  # positions whose full-vocabulary log-softmax is held at once
+
+
+@dataclass
+class Alone:
+    """One sequence by itself: the logits after it, float32 [vocabulary], its tokens' log-probabilities."""
+
+    logits: Tensor
+    logprobs: list[float]
+
+    @property
+    def total(self) -> float:
+        return sum(self.logprobs)
+
+
+@dataclass
+class Lanes:
+    """Rows decoded together. `logits` is float32 [rows, vocabulary]; `mask` [rows, width] is 0 on padding.
+
+    `encoded` is [rows, source width, hidden] with its mask `source`, for encoder-decoder models only.
+    """
+
+    logits: Tensor
+    mask: Tensor
+    cache: Any
+    encoded: Tensor | None = None
+    source: Tensor | None = None
+
+    def pick(self, rows: Sequence[int]) -> None:
+        """Keep these rows, in this order; a row may be named several times, or not at all."""
+        if list(rows) == list(range(self.mask.shape[0])):
+            return
+        index = torch.tensor(rows, device=self.mask.device)
+        with torch.inference_mode():
+            self.cache.reorder_cache(index)
+            self.logits, self.mask = self.logits[index], self.mask[index]
+            if self.encoded is not None and self.source is not None:
+                self.encoded, self.source = self.encoded[index], self.source[index]
+
+
+class Network:
+    """The model's forward pass, for decoder-only and encoder-decoder models alike."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.bare = model.get_base_model() if hasattr(model, "peft_config") else model
+        config = model.config
+        self.encoder = bool(config.is_encoder_decoder)
+        self.device: torch.device = model.device
+        self.dtype: torch.dtype = model.dtype
+        self.positions: int | None = getattr(
+            config.get_text_config(decoder=True), "max_position_embeddings", None
+        )
+        self.start = _decoder_start(self.bare) if self.encoder else -1
+        accepted = inspect.signature(self.bare.forward).parameters
+        self._takes_positions = "position_ids" in accepted and not self.encoder
+        self._takes_keep = "logits_to_keep" in accepted
+
+    def prefill(self, prompts: Sequence[tuple[int, ...]]) -> Lanes:
+        """One row a prompt, ready to choose its first token."""
+        width = max(map(len, prompts))
+        ids = torch.zeros((len(prompts), width), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            where = slice(0, len(prompt)) if self.encoder else slice(width - len(prompt), width)
+            ids[row, where] = torch.tensor(prompt)
+            mask[row, where] = 1
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        with torch.inference_mode():
+            if not self.encoder:
+                return self._opened(self._forward(ids, mask, None, keep=1), mask)
+            encoded = self.bare.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+            begin = torch.full((len(prompts), 1), self.start, device=self.device)
+            out = self._decoder(begin, None, encoded, mask)
+            lanes = self._opened(out, torch.ones_like(begin))
+            lanes.encoded, lanes.source = encoded, mask
+            return lanes
+
+    def step(self, lanes: Lanes, tokens: Sequence[int]) -> None:
+        """Append one token to every row and compute what follows it."""
+        ids = torch.tensor(tokens, device=self.device).unsqueeze(1)
+        with torch.inference_mode():
+            lanes.mask = torch.cat([lanes.mask, torch.ones_like(ids)], dim=1)
+            if lanes.encoded is None:
+                out = self._forward(ids, lanes.mask, lanes.cache, keep=1)
+            else:
+                out = self._decoder(ids, lanes.cache, lanes.encoded, lanes.source)
+            lanes.logits = out.logits[:, -1].float()
+
+    def alone(self, prompt: tuple[int, ...], completion: Sequence[int]) -> Alone:
+        """Exact by definition: unpadded, a batch of one, no cache, so a function of the tokens alone."""
+        keep = len(completion) + 1
+        with torch.inference_mode():
+            if self.encoder:
+                ids = torch.tensor([prompt], device=self.device)
+                decoder = torch.tensor([[self.start, *completion]], device=self.device)
+                encoded = self.bare.get_encoder()(
+                    input_ids=ids, attention_mask=torch.ones_like(ids)
+                ).last_hidden_state
+                logits = self._decoder(decoder, None, encoded, torch.ones_like(ids), cached=False).logits[0]
+            else:
+                ids = torch.tensor([[*prompt, *completion]], device=self.device)
+                out = self._forward(ids, torch.ones_like(ids), None, keep=keep, cached=False)
+                logits = out.logits[0, -keep:]
+            found: list[float] = []
+            for at in range(0, len(completion), CHUNK):
+                chosen = torch.tensor(completion[at : at + CHUNK], device=self.device)
+                rows = logits[at : at + len(chosen)].float().log_softmax(-1)
+                found += rows.gather(1, chosen.unsqueeze(1)).squeeze(1).tolist()
+            return Alone(logits[-1].float(), found)
+
+    def _opened(self, out: Any, mask: Tensor) -> Lanes:
+        if out.past_key_values is None:
+            raise UserError(
+                f"models of class {type(self.bare).__name__} keep no key-value cache: not supported by hf"
+            )
+        return Lanes(out.logits[:, -1].float(), mask, out.past_key_values)
+
+    def _forward(self, ids: Tensor, mask: Tensor, cache: Any, keep: int, cached: bool = True) -> Any:
+        more: dict[str, Any] = {}
+        if self._takes_positions:
+            more["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        if self._takes_keep:
+            more["logits_to_keep"] = keep
+        return self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=cached,
+            return_dict=True,
+            **more,
+        )
+
+    def _decoder(
+        self, ids: Tensor, cache: Any, encoded: Tensor, source: Tensor | None, cached: bool = True
+    ) -> Any:
+        from transformers.modeling_outputs import BaseModelOutput
+
+        return self.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
+            attention_mask=source,
+            decoder_input_ids=ids,
+            past_key_values=cache,
+            use_cache=cached,
+            return_dict=True,
+        )
+
+
+def _decoder_start(model: Any) -> int:
+    """The token a decoder begins with: what the model says, else its beginning-of-text token."""
+    for source in (model.generation_config, model.config):
+        for name in ("decoder_start_token_id", "bos_token_id"):
+            value = getattr(source, name, None)
+            if isinstance(value, int):
+                return value
+    raise BackendFault("the model does not say which token its decoder starts with (decoder_start_token_id)")

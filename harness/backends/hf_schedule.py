@@ -1,0 +1,209 @@
+"""Which jobs are decoded together, what happens when memory runs out, and completions in and out of the
+schema.
+
+Jobs are sorted by prompt length, longest first: a batch then holds prompts of like length, and a batch that
+does not fit shows at once. The samples of a prompt are neighbours, so they share one prefill. A sample that
+ends leaves the batch and is yielded at that step. Batches do not refill yet: `_decode` is where new jobs
+would be admitted.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from harness.backends.hf_beam import Beams
+from harness.backends.hf_network import Network
+from harness.backends.hf_search import Draws, Ended, Job, Move, Referee, Tally
+from harness.backends.hf_text import Codec
+from harness.errors import BackendFault, ConfigError, UserError
+from harness.schema import Completion, Generation, Request, Sampling
+
+# How far a difference of two logits moves between batch shapes, in units of the largest logit, with room to
+# spare. Measured per logit, the worst of 2 to 12 layers of random weights: float32 2.6e-6, float16 3.7e-3,
+# bfloat16 2.5e-2. Random weights are worse than trained ones.
+TOLERANCE: Mapping[torch.dtype, float] = {
+    torch.float32: 2.0**-15,
+    torch.float16: 2.0**-7,
+    torch.bfloat16: 2.0**-4,
+}
+NAMED = 5  # problem ids that an error message lists
+
+Method = Draws | Beams
+
+
+class Engine:
+    """A loaded model as a `schema.Backend`. `tally` goes on over all calls of `generate`."""
+
+    def __init__(
+        self,
+        network: Network,
+        codec: Codec,
+        identity: Mapping[str, str],
+        batch_size: int,
+        warn: Callable[[str], None],
+    ) -> None:
+        self.network: Network | None = network
+        self.codec = codec
+        self.identity = identity
+        self.batch_size = batch_size
+        self.warn = warn
+        self.tally = Tally()
+        self.counts: Mapping[str, int] | None = None  # any number of samples can be had
+        self.tolerance = TOLERANCE.get(network.dtype, 2.0**-4)
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
+        """Yield every wanted sample once, as it is complete. Raises UserError, BackendFault."""
+        network = self._open()
+        _check(sampling)
+        referee = Referee(network, self.tolerance, self.tally)
+        method = (Beams if sampling.beams > 1 else Draws)(self.codec, sampling, referee)
+        pending = self._jobs(requests, sampling)
+        while pending:
+            size = max(1, self.batch_size // method.width)
+            batch, done, fault = pending[:size], set[int](), ""
+            try:
+                for number, ended in self._decode(batch, method):
+                    done.add(number)
+                    for one in ended:
+                        yield self._generation(batch[number], one, sampling)
+            except (RuntimeError, MemoryError) as error:
+                fault = str(error).partition("\n")[0] or type(error).__name__
+                if not _out_of_memory(error):
+                    raise BackendFault(f"the model failed on a batch of {len(batch)}: {fault}") from error
+            pending = [job for number, job in enumerate(batch) if number not in done] + pending[size:]
+            if fault:
+                self._halve(len(batch), method.width, fault)
+        if referee.tally.noise > 1:
+            self.warn(
+                f"batches moved logits {self.tally.noise:.1f} times as far as {network.dtype} allows for:"
+                " outputs may depend on the batch size; --set backend.batch_size=1 excludes it"
+            )
+
+    def close(self) -> None:
+        """Give the model's memory back. A closed backend cannot generate."""
+        self.network = None
+        _collect()
+
+    def _open(self) -> Network:
+        if self.network is None:
+            raise BackendFault("this backend is closed")
+        return self.network
+
+    def _decode(self, batch: Sequence[Job], method: Any) -> Iterator[tuple[int, list[Ended]]]:
+        """Decode jobs together; yield (number of the job, its samples) as each is complete."""
+        network = self._open()
+        prompts = list(dict.fromkeys(job.prompt for job in batch))
+        lanes = network.prefill(prompts)
+        live = [(number, method.begin(job)) for number, job in enumerate(batch)]
+        lanes.pick([prompts.index(job.prompt) for job in batch])
+        widths = [1] * len(batch)
+        while live:
+            moves: list[Move] = method.advance([state for _, state in live], lanes.logits)
+            base, parents, tokens, still = 0, list[int](), list[int](), []
+            for one, width, move in zip(live, widths, moves, strict=True):
+                parents += [base + parent for parent in move.parents]
+                tokens += move.tokens
+                base += width
+                if move.tokens:
+                    still.append((one, len(move.tokens)))
+            for (number, _), move in zip(live, moves, strict=True):
+                if move.ended:
+                    yield number, move.ended
+            live, widths = [one for one, _ in still], [width for _, width in still]
+            if live:
+                lanes.pick(parents)
+                network.step(lanes, tokens)
+
+    def _jobs(self, requests: Sequence[Request], sampling: Sampling) -> list[Job]:
+        jobs, too_long, short = [], [], 0
+        for request in requests:
+            prompt = self.codec.encode(request.prompt)
+            room = self._room(len(prompt))
+            limit = sampling.max_tokens if room is None else min(sampling.max_tokens, room)
+            if limit < 1:
+                too_long.append(f"{request.problem_id} ({len(prompt)} tokens)")
+                continue
+            groups = [request.indices] if sampling.beams > 1 else [(index,) for index in request.indices]
+            short += limit < sampling.max_tokens
+            jobs += [Job(request, group, prompt, limit) for group in groups if group]
+        if too_long:
+            more = f" and {len(too_long) - NAMED} more" if len(too_long) > NAMED else ""
+            raise UserError(
+                f"{len(too_long)} prompts do not fit the model's context of {self._open().positions} tokens:"
+                f" {', '.join(too_long[:NAMED])}{more}; use fewer shots, or a model with a longer context"
+            )
+        if short:
+            self.tally.shortened += short
+            self.warn(
+                f"{short} of {len(requests)} prompts leave less room than max_tokens = {sampling.max_tokens}"
+                f" in the model's context of {self._open().positions} tokens: their completions end there"
+            )
+        return sorted(jobs, key=lambda job: -len(job.prompt))
+
+    def _room(self, prompt: int) -> int | None:
+        """How many tokens the model can generate after a prompt of this many; None is any number."""
+        network = self._open()
+        if network.positions is None:
+            return None
+        if (
+            network.encoder
+        ):  # encoder and decoder have a context each; the decoder's begins with its start token
+            return network.positions - 1 if prompt <= network.positions else 0
+        return network.positions - prompt
+
+    def _generation(self, job: Job, ended: Ended, sampling: Sampling) -> Generation:
+        text = self.codec.text(ended.ids)
+        cut = self.codec.cut(text, sampling.stop)
+        self.tally.tokens += ended.count
+        return Generation(
+            problem_id=job.request.problem_id,
+            index=ended.index,
+            prompt_sha=job.request.prompt.sha,
+            completion=Completion(
+                text=text if cut is None else cut,
+                finish=ended.finish if cut is None else "stop",
+                prompt_tokens=len(job.prompt),
+                completion_tokens=ended.count,
+                logprob=ended.logprob,
+            ),
+        )
+
+    def _halve(self, jobs: int, width: int, fault: str) -> None:
+        _collect()
+        if jobs == 1:
+            what = "one sequence" if width == 1 else f"one prompt with {width} beams"
+            raise BackendFault(
+                f"out of memory with {what} at a time ({fault}): lower sampling.max_tokens"
+                f"{' or sampling.beams' if width > 1 else ''}, use fewer shots, or set backend.dtype=bfloat16"
+            )
+        self.batch_size = max(1, jobs // 2) * width
+        self.tally.halvings += 1
+        self.warn(f"out of memory with {jobs * width} sequences at once: going on with {self.batch_size}")
+
+
+def _check(sampling: Sampling) -> None:
+    if sampling.beams > 1 and sampling.temperature > 0:
+        raise ConfigError("sampling.beams and sampling.temperature exclude each other: drop one of them")
+    if sampling.samples > sampling.beams and sampling.temperature == 0:
+        raise ConfigError(
+            f"sampling.samples = {sampling.samples} without sampling: set sampling.temperature above 0,"
+            f" or sampling.beams = {sampling.samples}"
+        )
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Torch raises OutOfMemoryError on accelerators, and a bare RuntimeError from its CPU allocator."""
+    text = str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError | MemoryError)
+        or "DefaultCPUAllocator" in text
+        or "can't allocate memory" in text
+    )
+
+
+def _collect() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,91 @@
+"""Prompts to token ids and completion ids to text, for one tokenizer. Knows nothing of the model's numbers.
+
+A completion is decoded behind an ordinary word (the anchor), which is then cut off again: a decoder that
+drops a leading space at the start of a text would otherwise change the first line of a program.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.errors import UserError
+from harness.schema import Prompt
+
+ANCHOR = "x"
+SLACK = 4  # tokens: a character may be spread over four byte tokens, of which the last finishes a stop string
+
+
+class Codec:
+    """One tokenizer, with the ids at which a completion ends."""
+
+    def __init__(self, tokenizer: Any, eos: frozenset[int], encoder: bool) -> None:
+        self.tokenizer = tokenizer
+        self.eos = eos
+        self.encoder = encoder
+        self._anchor: list[int] = [] if encoder else self._ids(ANCHOR, special=False)
+        self._anchor_text = self._decode(self._anchor)
+
+    def encode(self, prompt: Prompt) -> tuple[int, ...]:
+        """Token ids with the tokenizer's own special tokens; no end-of-text after a causal model's prompt."""
+        if prompt.messages:
+            return self._never_empty(self._ids(self._chat(prompt), special=False))
+        ids = self._ids(prompt.text, special=True)
+        if not self.encoder and ids and ids[-1] in self.eos:
+            bare = self._ids(prompt.text, special=False)
+            if not bare or bare[-1] != ids[-1]:
+                ids = ids[:-1]
+        return self._never_empty(ids)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What the ids add to a text, leading spaces kept, special tokens left out."""
+        if not ids:
+            return ""
+        whole = self._decode([*self._anchor, *ids])
+        if whole.startswith(self._anchor_text):
+            return whole[len(self._anchor_text) :]
+        return self._decode(list(ids))
+
+    def stopped(self, ids: Sequence[int], stop: Sequence[str]) -> bool:
+        """Whether the newest token completed a stop string. Decodes only as many tokens as one can span."""
+        if not stop:
+            return False
+        window = max(len(s.encode()) for s in stop) + SLACK
+        tail = self.text(ids[-window:])
+        return any(s in tail for s in stop) and self.cut(self.text(ids), stop) is not None
+
+    def cut(self, text: str, stop: Sequence[str]) -> str | None:
+        """The text before the earliest stop string; None where there is none."""
+        found = [at for at in (text.find(s) for s in stop) if at >= 0]
+        return text[: min(found)] if found else None
+
+    def _chat(self, prompt: Prompt) -> str:
+        from jinja2 import TemplateError
+
+        if not self.tokenizer.chat_template:
+            raise UserError(
+                "this model's tokenizer has no chat template, and the prompt is a chat:"
+                " choose a text prompt, for example --set prompt=plain (harness tasks NAME lists the prompts)"
+            )
+        turns = [message.model_dump() for message in prompt.messages]
+        try:
+            text: str = self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        except TemplateError as error:
+            raise UserError(f"this model's chat template refuses the prompt: {error}") from None
+        return text
+
+    def _never_empty(self, ids: list[int]) -> tuple[int, ...]:
+        if ids:
+            return tuple(ids)
+        start = self.tokenizer.bos_token_id
+        if start is None:
+            start = min(self.eos, default=None)
+        if start is None:
+            raise UserError("the prompt has no tokens, and the tokenizer has no token to begin a text with")
+        return (start,)
+
+    def _ids(self, text: str, special: bool) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+        return list(ids)
+
+    def _decode(self, ids: list[int]) -> str:
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
