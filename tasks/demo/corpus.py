@@ -1,0 +1,203 @@
+"""The training texts of the demo model: synthetic, endless, the same for the same seed.
+
+Three shapes, in the formats that the harness prompts with: a function to complete, an instruction with its
+answer, and solved examples before a question. No row of `tasks/mini` is among them: see `Reserved`. Not a
+data set to train anything else on: it knows a few hundred operations and says each in a few ways.
+
+`python -m tasks.demo.corpus` prints some rows.
+"""
+
+import functools
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.demo import families, functions, kinds_lists, kinds_system, kinds_text, slots
+from tasks.demo.invent import Operation, invent
+
+MINI = Path(__file__).parent.parent / "mini"
+INSTRUCTION = "### Instruction:\n{}\n### Response:\n"
+BETWEEN = "\n\n"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A prompt and its answer. `knowable` is False where nothing leads to it: a made-up operation's first."""
+
+    prompt: str
+    answer: str
+    knowable: bool = True
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training text: turns in order, as they follow each other in the prompt."""
+
+    turns: tuple[Turn, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(turn.prompt + turn.answer for turn in self.turns)
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """What the corpus may not contain, because the mini benchmarks ask it: questions and function names."""
+
+    questions: frozenset[str]
+    names: frozenset[str]
+
+    def allows(self, row: Row) -> bool:
+        return all(plain(question) not in self.questions for question in questions(row))
+
+
+def plain(text: str) -> str:
+    """A question without case, blanks and line breaks, for comparing."""
+    return "".join(text.lower().split())
+
+
+def questions(row: Row) -> Iterator[str]:
+    """The instructions of a row, or the prompt of a function."""
+    head, tail = (part.strip() for part in INSTRUCTION.split("{}"))
+    for turn in row.turns:
+        text = turn.prompt.strip()
+        yield text.removeprefix(head).removesuffix(tail).strip() if text.startswith(head) else turn.prompt
+
+
+@functools.cache
+def reserved() -> Reserved:
+    """Read the questions of the mini test sets; train and dev rows are held back as well."""
+    asked: list[str] = []
+    for path in sorted(MINI.glob("conala/*.json")):
+        for row in json.loads(path.read_text(encoding="utf-8")):
+            asked += [row["intent"], row["rewritten_intent"] or ""]
+    names = []
+    for line in (MINI / "humaneval" / "HumanEval.jsonl").read_text(encoding="utf-8").splitlines():
+        problem = json.loads(line)
+        asked.append(problem["prompt"])
+        names.append(problem["entry_point"])
+    return Reserved(frozenset(map(plain, asked)) - {""}, frozenset(names))
+
+
+@functools.cache
+def one_liners() -> tuple[Operation, ...]:
+    """The hand-written operations of the three tables, in file order."""
+    blocks = "\n\n".join(module.TABLE.strip() for module in (kinds_lists, kinds_text, kinds_system)).split(
+        "\n\n"
+    )
+    parsed = []
+    for block in blocks:
+        code, *phrasings = block.split("\n")
+        parsed.append(Operation(code, tuple(line.strip() for line in phrasings)))
+    return tuple(parsed)
+
+
+@functools.cache
+def family_one_liners() -> tuple[Operation, ...]:
+    """The family functions as one-liners: `count the even numbers in <list>` and the expression for it."""
+    operations = []
+    for kind in families.functions():
+        names = {"ints": "<list>", "words": "<list>", "text": "<str>", "k": "<int>", "letter": "<char>"}
+        if "@" in kind.body or not set(kind.domains) <= set(names):
+            continue
+        code = kind.body.strip().removeprefix("return ")
+        docs = [doc.rstrip(".") for doc in kind.docs if "True if" not in doc]
+        docs = [doc[0].lower() + doc[1:].replace("Return whether", "check if") for doc in docs]
+        for i, domain in enumerate(kind.domains, 1):
+            slot = names[domain]
+            code = code.replace(f"${i}", slot)
+            docs = [
+                doc.replace(f"${i}", f"`{slot}`" if slot in ("<list>", "<str>") else slot) for doc in docs
+            ]
+        operations.append(Operation(code, tuple(docs)))
+    return tuple(operations)
+
+
+def asked(operation: Operation, rng: random.Random) -> tuple[str, str]:
+    """One (question, answer) of an operation."""
+    phrasing = rng.choice(operation.phrasings)
+    chosen = slots.draw((phrasing, operation.code), rng)
+    question = slots.reword(slots.fill(phrasing, chosen), rng)
+    if rng.random() < 0.1:
+        question = question[0].upper() + question[1:]
+    return question, slots.fill(operation.code, chosen)
+
+
+@functools.cache
+def _all_known() -> frozenset[Operation]:
+    return frozenset((*one_liners(), *family_one_liners()))
+
+
+def _known(rng: random.Random) -> Operation:
+    return rng.choice(family_one_liners() if rng.random() < 0.12 else one_liners())
+
+
+def _instruction(rng: random.Random) -> Row:
+    question, answer = asked(_known(rng), rng)
+    return Row((Turn(INSTRUCTION.format(question), answer),))
+
+
+def _completion(rng: random.Random, names: frozenset[str]) -> Row:
+    kinds = families.functions() if rng.random() < 0.45 else functions.hand_written()
+    return Row((Turn(*functions.render(rng.choice(kinds), rng, names)),))
+
+
+def _shots(operations: Sequence[Operation], made_up: frozenset[Operation], rng: random.Random) -> Row:
+    """Ask one operation after the other; the last one is the question."""
+    turns: list[Turn] = []
+    seen: set[Operation] = set()
+    for operation in operations:
+        question, answer = asked(operation, rng)
+        knowable = operation in seen or operation not in made_up
+        turns.append(Turn((BETWEEN if turns else "") + INSTRUCTION.format(question), answer, knowable))
+        seen.add(operation)
+    return Row(tuple(turns))
+
+
+def _few_shot(rng: random.Random, share_invented: float) -> Row:
+    """Shots, then a question whose operation was shown by some of them, or by none when it is a known one."""
+    invented = rng.random() < share_invented
+    operation = invent(rng) if invented else _known(rng)
+    count = rng.choice((1, 2, 3, 4, 4, 4, 5, 6))
+    siblings = rng.randrange(1 if invented else 0, count + 1)
+    siblings = min(siblings, rng.choice((1, 2, 3, 6)))
+    others = [invent(rng) if rng.random() < 0.5 * invented else _known(rng) for _ in range(count - siblings)]
+    made_up = frozenset([operation, *others] if invented else []) - _all_known()
+    shots = [operation] * siblings + others
+    match rng.randrange(4):
+        case 0:
+            shots.reverse()
+        case 1:
+            pass
+        case _:
+            rng.shuffle(shots)
+    return _shots([*shots, operation], made_up, rng)
+
+
+def rows(seed: int, invented: float = 0.7) -> Iterator[Row]:
+    """Yield rows without end; `invented` is the share of made-up operations among the few-shot rows."""
+    rng = random.Random(seed)
+    held = reserved()
+    while True:
+        draw = rng.random()
+        if draw < 0.3:
+            row = _few_shot(rng, invented)
+        elif draw < 0.65:
+            row = _instruction(rng)
+        else:
+            row = _completion(rng, held.names)
+        if held.allows(row):
+            yield row
+
+
+def main() -> None:
+    from itertools import islice
+
+    for row in islice(rows(0), 12):
+        print(row.text, end="\n<|endoftext|>\n")
+
+
+if __name__ == "__main__":
+    main()
