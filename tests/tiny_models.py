@@ -36,7 +36,7 @@ def build(
     dtype: str = "float32",
     tokens: str = "bytes",
 ) -> Path:
-    """Save a tiny random model and its tokenizer, whose tokens are `bytes` (as GPT-2's) or `words` (Llama's)."""
+    """Save a tiny random model and its tokenizer, with `bytes` for tokens (GPT-2's) or `words` (Llama's)."""
     import torch
 
     make_tokenizer(architecture, chat=chat, tokens=tokens).save_pretrained(folder)

@@ -30,7 +30,7 @@ LOGPROB_SHARE = 0.25  # a log-probability moves less than a difference of logits
 
 @dataclass
 class Picks:
-LOGPROB_SHARE = 0.25  # a log-probability moves less than a difference of logits: its normaliser averages
+    """One entry a row. `normaliser` is its logits' log-sum-exp, `spread` the tolerance in logit units."""
 
     tokens: list[int]
     sure: list[bool]
@@ -46,7 +46,7 @@ def noise_key(sampling: Sampling, problem_id: str, index: int, step: int) -> int
 
 
 def choose(logits: Tensor, sampling: Sampling, keys: Sequence[int], tolerance: float) -> Picks:
-    """Choose for every row of float32 [rows, vocabulary]; with `tolerance` 0 by the letter and always sure."""
+    """Choose for each row of float32 [rows, vocabulary]; with `tolerance` 0 by the letter and always sure."""
     with torch.inference_mode():
         scale = spread(logits, tolerance)
         if sampling.temperature == 0:
