@@ -1,4 +1,6 @@
-"""Runs programs that nobody trusts, and decides with tests that they cannot see, forge or outlive. (short; see below)"""
+"""Runs programs that nobody trusts, and decides with tests that they cannot see, forge or outlive. (short;
+see below)
+"""
 
 from harness.sandbox.pool import Pool, Settings
 

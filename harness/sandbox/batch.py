@@ -1,4 +1,6 @@
-"""One batch of programs on a pool's workers: what waits, what runs where, what is finished but not yet due."""
+"""One batch of programs on a pool's workers: what waits, what runs where, what is finished but not yet
+due.
+"""
 
 import selectors
 import signal
@@ -21,7 +23,9 @@ _TRIES = 2
 
 @dataclass
 class Job:
-    """`payload`: the program as a frame for a tester. `patience`: seconds after which a silent tester is given up."""
+    """`payload`: the program as a frame for a tester. `patience`: seconds after which a silent tester is
+    given up.
+    """
 
     payload: bytes
     patience: float
@@ -42,7 +46,9 @@ class Source(Protocol):
 
 
 class Batch:
-    """Drives the workers while somebody asks for results. No threads: between two results the workers work on alone."""
+    """Drives the workers while somebody asks for results. No threads: between two results the workers work
+    on alone.
+    """
 
     def __init__(self, pool: Source, programs: Iterator[Program]) -> None:
         self.pool = pool

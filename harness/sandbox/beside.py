@@ -1,16 +1,16 @@
 """Tests that cannot be run from outside run beside the candidate, in its own confined process.
 
-Such a verdict cannot be made proof against tampering: what the tests can reach the candidate can reach. Two things
-make it hard. The tests arrive only after the candidate's definitions have run, with a word made for this run alone
-that has to come back, so ending early is no pass. And whoever passes has to fail once more, with one expectation
-replaced by something that nothing equals. The record says `in_process`.
+Such a verdict cannot be made proof against tampering: what the tests can reach the candidate can reach. Two
+things make it hard. The tests arrive only after the candidate's definitions have run, with a word made for
+this run alone that has to come back, so ending early is no pass. And whoever passes has to fail once more,
+with one expectation replaced by something that nothing equals. The record says `in_process`.
 """
 
 import ast
 import secrets
 
 from harness.sandbox import codec, wire
-from harness.sandbox.candidate import Candidate, Ended, Ending
+from harness.sandbox.candidate import Candidate, Ending
 
 
 def run(candidate: Candidate, setup: str, code: str) -> Ending:
@@ -23,20 +23,18 @@ def run(candidate: Candidate, setup: str, code: str) -> Ending:
         if answer[1:] == word:
             return Ending("passed", "")
         return Ending("error", "the program answered out of turn")
-    if answer[:1] != b"X":
-        candidate.refuse(answer)
-    try:
-        candidate.refuse(answer)
-    except Ended:
-        ending = candidate.ending
-        candidate.ending = None
-        if ending and ending.detail.split(":")[0] == "AssertionError":
-            return Ending("failed", ending.detail)
-        return ending or Ending("error", "")
+    candidate.refuse(answer)
+    ending, candidate.ending = candidate.ending, None
+    assert ending is not None
+    if answer[:1] == b"X" and ending.detail.split(":")[0] == "AssertionError":
+        return Ending("failed", ending.detail)
+    return ending
 
 
 class _Falsify(ast.NodeTransformer):
-    """Replaces the right-hand side of every compared `==` in an assertion, and turns other assertions round."""
+    """Replaces the right-hand side of every compared `==` in an assertion, and turns other assertions
+    round.
+    """
 
     def __init__(self) -> None:
         self.changed = False

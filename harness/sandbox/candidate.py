@@ -1,11 +1,12 @@
-"""The tester's end of one candidate: asks it questions, keeps its clock, collects its output, learns how it ended.
+"""The tester's end of one candidate: asks it questions, keeps its clock, collects its output, learns how it
+ended.
 
-Everything read here was written by code nobody trusts. It is decoded strictly, bounded in size, and a candidate that
-stops answering is over as soon as its CPU or wall limit is.
+Everything read here was written by code nobody trusts. It is decoded strictly, bounded in size, and a
+candidate that stops answering is over as soon as its CPU or wall limit is.
 """
 
 import array
-import builtins
+import contextlib
 import fcntl
 import os
 import re
@@ -13,14 +14,14 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
-from harness.sandbox import codec, wire
+from harness.sandbox import codec, opaque, wire
 from harness.sandbox.zygote import REPORT
 
-# Wall seconds count only while the candidate was not waiting for a processor; this much more is given regardless.
+# Wall seconds count only while the candidate was not waiting for a processor; this much more is given
+# regardless.
 WALL_SLACK = 10
 _ANSWER_LIMIT = codec.MAX_BYTES + 1024
 _SEALS = 0x0F  # seal, shrink, grow, write
@@ -28,7 +29,9 @@ _SEALS = 0x0F  # seal, shrink, grow, write
 
 @dataclass(frozen=True)
 class Ending:
-    """How a candidate ended, in ExecResult's words. `suspect`: out of wall time, perhaps only for the machine's load."""
+    """How a candidate ended, in ExecResult's words. `suspect`: out of wall time, perhaps only for the
+    machine's load.
+    """
 
     status: str
     detail: str
@@ -42,39 +45,13 @@ _TOO_SLOW = "more than {:g} s of CPU time"
 
 
 class Ended(BaseException):
-    """The candidate is over before the tests are. Not an Exception: tests that catch errors must not catch this."""
+    """The candidate is over before the tests are. Not an Exception: tests that catch errors must not catch
+    this.
+    """
 
 
 class Broken(Exception):
     """The sandbox failed, not the candidate."""
-
-
-class Opaque:
-    """Stands for a value that cannot cross. Equal to nothing but itself; given back to the candidate it is itself."""
-
-    def __init__(self, number: int, name: str) -> None:
-        self.number = number
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"<{self.name} object>"
-
-
-class OpaqueIterable(Opaque):
-    """An opaque value that can be gone through once more, each item fetched when it is asked for."""
-
-    def __init__(self, number: int, name: str, fetch: Callable[[int], Any]) -> None:
-        super().__init__(number, name)
-        self.fetch = fetch
-
-    def __iter__(self) -> "OpaqueIterable":
-        return self
-
-    def __next__(self) -> Any:
-        item = self.fetch(self.number)
-        if not item:
-            raise StopIteration
-        return item[0]
 
 
 class Control:
@@ -138,7 +115,9 @@ class Candidate:
     # ------------------------------------------------------------ questions
 
     def start(self, job: dict[str, Any], limits: tuple[float, float, int]) -> None:
-        """`limits`: CPU seconds, wall seconds, output bytes. Raises Broken if the fork could not be confined."""
+        """`limits`: CPU seconds, wall seconds, output bytes. Raises Broken if the fork could not be
+        confined.
+        """
         self.cpu_limit, self.wall_limit, self.output_limit = limits
         self.begun = time.monotonic()
         self.next_check = self.begun + min(self.cpu_limit, self.wall_limit)
@@ -163,7 +142,7 @@ class Candidate:
         """Call the entry point. Raises codec.Uncrossable when the arguments are not plain data."""
         self.calls += 1
         self.await_definitions()
-        return self.ask(b"c" + codec.encode((args, kwargs), _give_back))
+        return self.ask(b"c" + codec.encode((args, kwargs), opaque.give_back))
 
     def await_definitions(self) -> None:
         """The program's definitions have been run, and the entry point is among them, or Ended is raised."""
@@ -171,12 +150,14 @@ class Candidate:
             return
         answer = self.receive()
         if answer[:1] != b"D":
-            self.refuse(answer)
+            raise self.refuse(answer)
         exists, callable_ = self._flags(answer)
         if not exists:
-            self.over("error", "NameError: the program does not define the function that the tests call")
+            raise self.over(
+                "error", "NameError: the program does not define the function that the tests call"
+            )
         if not callable_:
-            self.over(
+            raise self.over(
                 "error", "TypeError: the program defines the tested name as something that cannot be called"
             )
         self.defined = True
@@ -189,34 +170,34 @@ class Candidate:
                 return self._decode(answer[1:])
             case b"X":
                 bases, arguments, self.raised_text = self._expect_exception(answer)
-                self.raised = _exception(bases, arguments, self.raised_text)
+                self.raised = opaque.exception(bases, arguments, self.raised_text)
                 if self.raised is not None:
                     raise self.raised
-        self.refuse(answer)
+        raise self.refuse(answer)
 
-    def refuse(self, answer: bytes) -> NoReturn:
+    def refuse(self, answer: bytes) -> Ended:
         """The candidate is over for what it said instead of an answer."""
         match answer[:1]:
             case b"X":
                 bases, _, text = self._expect_exception(answer)
-                self.over("memory" if "MemoryError" in bases else "error", text)
+                return self.over("memory" if "MemoryError" in bases else "error", text)
             case b"C":
-                self.over("compile_error", self._text(answer))
+                return self.over("compile_error", self._text(answer))
             case b"E":
-                self.over("error", f"SystemExit: {self._text(answer)}")
-        self.over("error", _OUT_OF_TURN)
+                return self.over("error", f"SystemExit: {self._text(answer)}")
+        return self.over("error", _OUT_OF_TURN)
 
     def _expect_exception(self, answer: bytes) -> tuple[tuple[Any, ...], bytes, str]:
         match self._decode(answer[1:]):
             case (tuple() as bases, bytes() as arguments, str() as text):
                 return bases, arguments, text
-        self.over("error", _OUT_OF_TURN)
+        raise self.over("error", _OUT_OF_TURN)
 
     def _flags(self, answer: bytes) -> tuple[bool, bool]:
         match self._decode(answer[1:]):
             case (bool() as first, bool() as second):
                 return first, second
-        self.over("error", _OUT_OF_TURN)
+        raise self.over("error", _OUT_OF_TURN)
 
     def _text(self, answer: bytes) -> str:
         return str(self._decode(answer[1:]))
@@ -225,19 +206,20 @@ class Candidate:
         try:
             return codec.decode(data, self._opaque)
         except codec.Malformed:
-            self.over("error", "the program answered with malformed data")
+            raise self.over("error", "the program answered with malformed data") from None
 
     def _opaque(self, number: int, kind: str, name: str) -> object:
         if kind == "object":
-            return Opaque(number, name)
-        return OpaqueIterable(number, name, lambda n: self.ask(b"n" + codec.encode(n)))
+            return opaque.Opaque(number, name)
+        return opaque.OpaqueIterable(number, name, lambda n: self.ask(b"n" + codec.encode(n)))
 
-    def over(self, status: str, detail: str, suspect: bool = False) -> NoReturn:
-        self._over(Ending(status, detail, suspect))
+    def over(self, status: str, detail: str, suspect: bool = False) -> Ended:
+        """Set how it ended, unless that is known; the caller raises what this returns."""
+        return self._over(Ending(status, detail, suspect))
 
-    def _over(self, ending: Ending) -> NoReturn:
+    def _over(self, ending: Ending) -> Ended:
         self.ending = self.ending or ending
-        raise Ended
+        return Ended()
 
     # ------------------------------------------------------------ bytes and clocks
 
@@ -258,10 +240,10 @@ class Candidate:
         try:
             while (payload := self.frames.take()) is None:
                 if not self.listening:
-                    self._over(GONE)
+                    raise self._over(GONE)
                 self._turn()
         except wire.TooLong:
-            self.over("output", "the program answered with more than 16 MB")
+            raise self.over("output", "the program answered with more than 16 MB") from None
         assert payload is not None
         return payload
 
@@ -286,7 +268,7 @@ class Candidate:
                 while (said := self.frames.take()) is not None:
                     self.last_words = said
         except wire.TooLong:
-            self.over("output", "the program answered with more than 16 MB")
+            raise self.over("output", "the program answered with more than 16 MB") from None
 
     def _turn(self) -> bool:
         """Wait for something to happen and take it in. False once the process is seen to have ended."""
@@ -330,17 +312,17 @@ class Candidate:
 
     def _too_much(self, text: bytearray) -> None:
         del text[self.output_limit :]
-        self.over("output", f"more than {self.output_limit >> 10} KB of output")
+        raise self.over("output", f"more than {self.output_limit >> 10} KB of output")
 
     def _check_clocks(self) -> None:
         now = time.monotonic()
         cpu, waited = self._cpu_and_waiting()
         wall = now - self.begun
         if cpu >= self.cpu_limit:
-            self.over("timeout", _TOO_SLOW.format(self.cpu_limit))
+            raise self.over("timeout", _TOO_SLOW.format(self.cpu_limit))
         if wall - waited >= self.wall_limit or wall >= self.wall_limit * WALL_SLACK:
             suspect = wall - waited < self.wall_limit
-            self.over("timeout", f"no end within {self.wall_limit:g} s", suspect)
+            raise self.over("timeout", f"no end within {self.wall_limit:g} s", suspect)
         left = min(self.cpu_limit - cpu, self.wall_limit - (wall - waited))
         self.next_check = now + max(0.01, left)
 
@@ -364,7 +346,9 @@ class Candidate:
     # ------------------------------------------------------------ the end
 
     def finish(self, report: bytes, by_itself: bool) -> Use:
-        """Take in the zygote's report. `by_itself`: the program's own end is its verdict, not that of its tests."""
+        """Take in the zygote's report. `by_itself`: the program's own end is its verdict, not that of its
+        tests.
+        """
         status, cpu, peak_kb, overrun = REPORT.unpack(report)
         if overrun:
             self.ending = Ending("output", "more files than the scratch space holds")
@@ -388,10 +372,9 @@ class Candidate:
             return None
         if not self.last_words:
             return Ending("error", f"exit status {code}")
-        try:
+        with contextlib.suppress(Ended):
             self.refuse(self.last_words)
-        except Ended:
-            return self.ending
+        return self.ending
 
     def _drain(self) -> None:
         """What was left in the pipes; their writers are gone, so this ends."""
@@ -414,30 +397,3 @@ def _sealed(data: bytes) -> int:
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
-
-
-def _give_back(value: object) -> codec.Handle:
-    if isinstance(value, Opaque):
-        return value.number, "object", value.name
-    return codec.refuse(value)
-
-
-# ---------------------------------------------------------------- exceptions
-
-_SPECIAL = {"UnicodeDecodeError", "UnicodeEncodeError", "UnicodeTranslateError", "ExceptionGroup"}
-_EXCEPTIONS: dict[str, type[Exception]] = {
-    name: kind
-    for name, kind in vars(builtins).items()
-    if isinstance(kind, type) and issubclass(kind, Exception) and name not in _SPECIAL
-}
-
-
-def _exception(bases: tuple[Any, ...], arguments: bytes, text: str) -> Exception | None:
-    """The built-in exception nearest to the candidate's; None for one that ends programs (KeyboardInterrupt)."""
-    kinds = [_EXCEPTIONS[name] for name in bases if type(name) is str and name in _EXCEPTIONS]
-    if not kinds:
-        return None
-    try:
-        return kinds[0](*codec.decode(arguments, lambda number, kind, name: Opaque(number, name)))
-    except (codec.Malformed, TypeError):
-        return kinds[0](text)

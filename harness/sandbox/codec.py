@@ -1,9 +1,10 @@
 """Plain data as bytes, and nothing else: what may cross between the tester and the candidate.
 
-Only exact built-in types and a few harmless ones of the standard library have a form here; decoding builds them
-with this side's own classes and runs no code that the bytes name. So a subclass with a lying `__eq__`, a pickle or
-a function cannot cross. Anything else is handed to `other`, which may give it a number (an opaque handle) or refuse.
-Sizes, nesting and element counts are bounded on both sides. This is *not* a format for disk.
+Only exact built-in types and a few harmless ones of the standard library have a form here; decoding builds
+them with this side's own classes and runs no code that the bytes name. So a subclass with a lying `__eq__`,
+a pickle or a function cannot cross. Anything else is handed to `other`, which may give it a number (an
+opaque handle) or refuse. Sizes, nesting and element counts are bounded on both sides. This is *not* a
+format for disk.
 """
 
 import struct
@@ -163,9 +164,11 @@ _GROUPS: dict[type, bytes] = {
 
 
 def _base_value(value: Any) -> Any:
-    """The built-in value inside an instance of a subclass (namedtuple, IntEnum, defaultdict, numpy's scalars).
+    """The built-in value inside an instance of a subclass (namedtuple, IntEnum, defaultdict, numpy's
+    scalars).
 
-    Plain Python compares these by that value, so a verdict does not change. Returns `value` itself if there is none.
+    Plain Python compares these by that value, so a verdict does not change. Returns `value` itself if there
+    is none.
     """
     match value:
         case int():
@@ -200,7 +203,9 @@ def no_handles(number: int, kind: str, name: str) -> object:
 
 
 def decode(data: bytes, handle: Callable[[int, str, str], object] = no_handles) -> Any:
-    """The inverse of `encode`. Raises Malformed for any other bytes; `handle` makes the stand-in of an opaque value."""
+    """The inverse of `encode`. Raises Malformed for any other bytes; `handle` makes the stand-in of an
+    opaque value.
+    """
     try:
         value, end = _get(data, 0, 0, handle)
     except (struct.error, IndexError, ValueError, TypeError, ArithmeticError, UnicodeError) as error:

@@ -1,7 +1,9 @@
-"""Takes rights away from the process that calls it, by rung: namespaces, Landlock, seccomp, capabilities, limits.
+"""Takes rights away from the process that calls it, by rung: namespaces, Landlock, seccomp, capabilities,
+limits.
 
-Three moments: `enter` once in a zygote, `strip` in every fork of it before a line of a candidate is read, `limit`
-when the fork is told the program's limits. What each rung covers is told in the package's docstring.
+Three moments: `enter` once in a zygote, `strip` in every fork of it before a line of a candidate is read,
+`limit` when the fork is told the program's limits. What each rung covers is told in the package's
+docstring.
 """
 
 import os
@@ -32,8 +34,8 @@ _NETWORK, _SCOPES = 0b11, 0b11
 class Plan:
     """What the controller tells a zygote.
 
-    `packages`: folders of installed packages. `scratch`: the folder for programs' files where none can be mounted.
-    `uid`: a throw-away identity to change to, 0 to keep the own one (only root can change).
+    `packages`: folders of installed packages. `scratch`: the folder for programs' files where none can be
+    mounted. `uid`: a throw-away identity to change to, 0 to keep the own one (only root can change).
     """
 
     rung: Rung
@@ -44,8 +46,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Cell:
-    """What `enter` leaves for the forks. `keep`: capabilities they keep; `pid_namespace`: the zygote's own, or -1;
-    `others`: tasks of the same identity that are not a program's; `held_mb`: the zygote's address space."""
+    """What `enter` leaves for the forks. `keep`: capabilities they keep; `pid_namespace`: the zygote's own,
+    or -1; `others`: tasks of the same identity that are not a program's; `held_mb`: the zygote's address
+    space.
+    """
 
     rung: Rung
     home: str
@@ -99,10 +103,11 @@ def enter(plan: Plan) -> Cell | None:
 
 
 def _become(uid: int) -> tuple[int, ...]:
-    """Change to a throw-away identity; returns the capabilities it has to keep in order to read the interpreter.
+    """Change to a throw-away identity; returns the capabilities it has to keep in order to read the
+    interpreter.
 
-    An interpreter below a folder that only root may enter needs the right to read past permissions. Landlock still
-    names the folders that may be read at all.
+    An interpreter below a folder that only root may enter needs the right to read past permissions.
+    Landlock still names the folders that may be read at all.
     """
     keep = () if _readable_by_all(namespaces.library_folders()) else (syscalls.CAP_DAC_READ_SEARCH,)
     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
@@ -124,7 +129,9 @@ def _readable_by_all(folders: Sequence[str]) -> bool:
 
 
 def _tasks_of(uid: int) -> int:
-    """Threads of this identity on the machine: the kernel's thread limit counts them all outside a user namespace."""
+    """Threads of this identity on the machine: the kernel's thread limit counts them all outside a user
+    namespace.
+    """
     count = 0
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -157,7 +164,9 @@ _filters: dict[int, syscalls.Filter] = {}
 
 
 def _filter(pid: int, rung: Rung) -> syscalls.Filter:
-    """In a pid namespace every program has the number 1, so one filter, made in the zygote, serves them all."""
+    """In a pid namespace every program has the number 1, so one filter, made in the zygote, serves them
+    all.
+    """
     if pid not in _filters:
         _filters[pid] = syscalls.seccomp_filter(seccomp.instructions(pid, shared_files=rung == "landlock"))
     return _filters[pid]
@@ -180,8 +189,8 @@ def landlock(readable: Sequence[str], writable: Sequence[str]) -> None:
 def limit(cell: Cell, cpu_s: float, memory_mb: int) -> None:
     """The kernel's own limits: a second line behind the tester's clock.
 
-    Address space is what one process may hold, and a candidate can have no second one; the whole of `memory_mb` is
-    the program's, for what the interpreter held before is added.
+    Address space is what one process may hold, and a candidate can have no second one; the whole of
+    `memory_mb` is the program's, for what the interpreter held before is added.
     """
     _hard(resource.RLIMIT_CPU, int(cpu_s) + 2)
     _hard(resource.RLIMIT_AS, (memory_mb + cell.held_mb) << 20)

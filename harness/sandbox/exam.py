@@ -2,8 +2,8 @@
 
 AssertionError of the test               failed   the candidate's answer is wrong
 any exception that the candidate raised  error    even an AssertionError: it is the program that broke
-another exception of the test            error    after the first answer: the test could not work with it
-                                         fault    before: the task is broken, and nothing is said of the answer
+another exception of the test            error    after the first answer: the test could not use it
+                                         fault    before: the task is broken; the answer is not judged
 """
 
 import builtins
@@ -23,7 +23,9 @@ class TaskFault(Exception):
 
 @dataclass
 class Prepared:
-    """Compiled tests. `beside`: they need more of the candidate than calls with plain data; found out at most once."""
+    """Compiled tests. `beside`: they need more of the candidate than calls with plain data; found out at
+    most once.
+    """
 
     setup: types.CodeType
     tests: types.CodeType
@@ -38,7 +40,9 @@ _SHARED_WORLD = {"redirect_stdout", "redirect_stderr", "mock", "patch", "monkeyp
 
 @lru_cache(maxsize=1024)
 def prepare(setup: str, code: str, entry: str) -> Prepared:
-    """Compile tests and look at what they need. The same tests come again for every sample, hence the cache."""
+    """Compile tests and look at what they need. The same tests come again for every sample, hence the
+    cache.
+    """
     compiled = []
     for name, text in (("setup", setup), ("tests", code)):
         try:
@@ -104,7 +108,9 @@ def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
 
 
 def run(prepared: Prepared, candidate: Candidate) -> Ending:
-    """Run the tests against the candidate. Raises TaskFault, and codec.Uncrossable when an argument cannot cross."""
+    """Run the tests against the candidate. Raises TaskFault, and codec.Uncrossable when an argument cannot
+    cross.
+    """
     space = _run_setup(prepared.setup)
 
     def proxy(*args: Any, **kwargs: Any) -> Any:
@@ -116,7 +122,7 @@ def run(prepared: Prepared, candidate: Candidate) -> Ending:
         exec(prepared.tests, space)
     except Ended:
         return candidate.ending or Ending("error", "")
-    except Exception as error:  # noqa: BLE001 - every exception of a test is a verdict or a fault, told apart below
+    except Exception as error:  # noqa: BLE001 - a verdict or a fault, told apart below
         return candidate.ending or _blame(error, prepared, candidate)
     except SystemExit:
         raise TaskFault("the tests exit instead of ending") from None

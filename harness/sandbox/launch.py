@@ -30,8 +30,8 @@ for package, folder in (("harness", root), ("harness.sandbox", root + "/sandbox"
 module = __import__("harness.sandbox." + name, fromlist=["start"])
 module.start(sys.argv[3:])
 """
-# Hash order is fixed: a program that walks a set gives the same verdict in every run. One thread for native libraries:
-# they would count against the limits and slow each other down.
+# Hash order is fixed: a program that walks a set gives the same verdict in every run. One thread for native
+# libraries: they would count against the limits and slow each other down.
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "MALLOC_ARENA_MAX": "2",
@@ -51,7 +51,9 @@ class Unavailable(SandboxFault):
 
 @dataclass(eq=False)
 class Worker:
-    """The controller's hold on a worker. `outgoing`: bytes of jobs not yet written; `jobs`: numbers of those given."""
+    """The controller's hold on a worker. `outgoing`: bytes of jobs not yet written; `jobs`: numbers of
+    those given.
+    """
 
     socket: socket.socket
     processes: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]

@@ -1,8 +1,10 @@
-"""The strongest rung's set-up, once a worker: new namespaces and a root file system of a few read-only folders.
+"""The strongest rung's set-up, once a worker: new namespaces and a root file system of a few read-only
+folders.
 
-As real root the mounts are made first (an interpreter may lie where only root may look), then the identity changes,
-then the user namespace is entered. Anybody else enters the user namespace first, for it gives the right to mount.
-Both end as a plain user of a user namespace that maps nobody else, able to make further namespaces and nothing more.
+As real root the mounts are made first (an interpreter may lie where only root may look), then the identity
+changes, then the user namespace is entered. Anybody else enters the user namespace first, for it gives the
+right to mount. Both end as a plain user of a user namespace that maps nobody else, able to make further
+namespaces and nothing more.
 """
 
 import os
@@ -27,10 +29,11 @@ def library_folders() -> tuple[str, ...]:
 
 
 def enter(packages: Sequence[str], uid: int) -> int | None:
-    """Fork the zygote into namespaces of its own. The parent gets None and has only to wait for it; the zygote gets
-    a descriptor of its pid namespace, which it needs to come back from each program's.
+    """Fork the zygote into namespaces of its own. The parent gets None and has only to wait for it; the
+    zygote gets a descriptor of its pid namespace, which it needs to come back from each program's.
 
-    `uid`: a throw-away identity for root to change to, else 0. Raises OSError where the kernel refuses anything.
+    `uid`: a throw-away identity for root to change to, else 0. Raises OSError where the kernel refuses
+    anything.
     """
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
     if uid:
@@ -71,7 +74,8 @@ def _enter_user_namespace(proc: int, others: int) -> None:
 
 
 def _build_root(packages: Sequence[str]) -> None:
-    """Make a small read-only root of bind mounts and move into it; nothing else of the machine has a name any more.
+    """Make a small read-only root of bind mounts and move into it; nothing else of the machine has a name
+    any more.
 
     The trees are copied while detached, so no folder is left anywhere on the machine.
     """

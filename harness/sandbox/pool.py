@@ -1,4 +1,6 @@
-"""The controller's side: gives programs to workers, takes results back in order, replaces workers that die."""
+"""The controller's side: gives programs to workers, takes results back in order, replaces workers that
+die.
+"""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -16,7 +18,9 @@ _RUNGS: tuple[confine.Rung, ...] = ("namespaces", "landlock")
 
 @dataclass(frozen=True)
 class Settings:
-    """`time_limit` (CPU seconds; the wall limit is scaled alike) and `memory_mb` replace the programs' own limits."""
+    """`time_limit` (CPU seconds; the wall limit is scaled alike) and `memory_mb` replace the programs' own
+    limits.
+    """
 
     rung: Literal["auto", "namespaces", "landlock", "process"] = "auto"
     workers: int | None = None
@@ -25,7 +29,9 @@ class Settings:
 
 
 class Pool:
-    """A schema.Sandbox over warm workers. Nothing is started before the first program. Not for several threads."""
+    """A schema.Sandbox over warm workers. Nothing is started before the first program. Not for several
+    threads.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -95,7 +101,9 @@ class Pool:
         launch.stop(worker)
 
     def _probe(self) -> None:
-        """The strongest rung whose whole set-up works here: a kernel may allow a namespace and then take its rights."""
+        """The strongest rung whose whole set-up works here: a kernel may allow a namespace and then take
+        its rights.
+        """
         reasons = []
         for rung in _RUNGS:
             try:
@@ -107,8 +115,9 @@ class Pool:
                 self._rung = rung
                 return
         raise UserError(
-            f"no isolation works on this machine ({'; '.join(reasons)}). Model code would run with your own rights: "
-            "say --sandbox process if you accept that, or run on a kernel with user namespaces or Landlock."
+            f"no isolation works on this machine ({'; '.join(reasons)}). Model code would run with your own "
+            "rights: say --sandbox process if you accept that, or run on a kernel with user namespaces or "
+            "Landlock."
         )
 
     def job(self, program: Program) -> batch.Job:

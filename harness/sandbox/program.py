@@ -1,11 +1,13 @@
-"""Runs one candidate, inside the fork that was made for it. From its first line on nothing here can be trusted.
+"""Runs one candidate, inside the fork that was made for it. From its first line on nothing here can be
+trusted.
 
-It answers the tester's questions over one socket and holds nothing worth stealing: no tests, no expected values, no
-other program. Whatever a candidate does to this process, all it can do is answer with values of its own choice.
+It answers the tester's questions over one socket and holds nothing worth stealing: no tests, no expected
+values, no other program. Whatever a candidate does to this process, all it can do is answer with values of
+its own choice.
 
-Frames to the tester, by first byte: H set up, F set-up failed, D definitions done, C does not compile, X an exception,
-E it wants to exit, R a value, P tests beside the candidate passed. From the tester: the job, then c call, n next item
-of a handle, t tests to run here.
+Frames to the tester, by first byte: H set up, F set-up failed, D definitions done, C does not compile, X an
+exception, E it wants to exit, R a value, P tests beside the candidate passed. From the tester: the job,
+then c call, n next item of a handle, t tests to run here.
 """
 
 import atexit
@@ -93,7 +95,9 @@ def _lay_files(files: dict[str, str]) -> None:
 
 
 def _run_main(source: str) -> NoReturn:
-    """As `python program.py` would: threads joined, exit functions run, output flushed, exit status as Python's."""
+    """As `python program.py` would: threads joined, exit functions run, output flushed, exit status as
+    Python's.
+    """
     stdout, stderr = sys.stdout, sys.stderr
     code = _execute_main(source)
     try:
@@ -175,8 +179,9 @@ def _define(source: str, name: str) -> types.ModuleType | None:
 
 
 def _report(error: BaseException) -> None:
-    """Tell the tester of an exception: its built-in bases, nearest first, its arguments as far as they can cross,
-    and what a traceback's last line would say."""
+    """Tell the tester of an exception: its built-in bases, nearest first, its arguments as far as they can
+    cross, and what a traceback's last line would say.
+    """
     if isinstance(error, _CompileError):
         inner = error.args[0]
         where = f" (line {inner.lineno})" if isinstance(inner, SyntaxError) and inner.lineno else ""
@@ -250,7 +255,9 @@ class _Stand:
 
 
 def _next_of(handles: list[Any], number: int) -> object:
-    """The next item as a 1-tuple, an empty tuple at the end; an iterable is turned into its iterator first."""
+    """The next item as a 1-tuple, an empty tuple at the end; an iterable is turned into its iterator
+    first.
+    """
     source = handles[number]
     if not isinstance(source, Iterator):
         source = handles[number] = iter(source)

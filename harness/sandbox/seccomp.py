@@ -1,8 +1,8 @@
 """The system calls a candidate may not make, as a BPF program for x86-64 and arm64.
 
 A deny list: programs use hundreds of calls, attacks need the few that reach other processes, the network, the
-kernel's rarely used corners, or memory that no limit counts. Denied calls answer EPERM, so a program can go on.
-A call made through another architecture's table kills the process.
+kernel's rarely used corners, or memory that no limit counts. Denied calls answer EPERM, so a program can go
+on. A call made through another architecture's table kills the process.
 """
 
 from collections.abc import Sequence
@@ -183,7 +183,8 @@ def _allow_values(number: int, index: int, values: Sequence[int]) -> list[Instru
 def instructions(own_pid: int, shared_files: bool, machine: str = syscalls.MACHINE) -> list[Instruction]:
     """The whole filter. `own_pid` is the only process it may signal or set limits of.
 
-    `shared_files`: the program sees the machine's own file system, so it may not change what Landlock can't guard.
+    `shared_files`: the program sees the machine's own file system, so it may not change what Landlock can't
+    guard.
     """
     column = list(_ARCH).index(machine)
     program: list[Instruction] = [
@@ -218,7 +219,7 @@ def instructions(own_pid: int, shared_files: bool, machine: str = syscalls.MACHI
 def _signal_targets(own_pid: int, numbers: tuple[int, int]) -> list[int]:
     """kill(0) and kill(own) reach the candidate's own process only: it leads its own session and can't fork.
 
-    tkill names a thread: libc needs it for none but the calling one, whose number no filter knows; only the first
-    thread (the process's number) may be named.
+    tkill names a thread: libc needs it for none but the calling one, whose number no filter knows; only the
+    first thread (the process's number) may be named.
     """
     return [0, own_pid] if numbers == _SIGNALLING[0] else [own_pid]

@@ -126,7 +126,9 @@ def set_capabilities(keep: Sequence[int] = ()) -> None:
 
 
 def drop_bounding(keep: Sequence[int] = ()) -> None:
-    """Nothing executed from here on can gain a capability outside `keep`. Kernels differ in how many there are."""
+    """Nothing executed from here on can gain a capability outside `keep`. Kernels differ in how many there
+    are.
+    """
     for number in range(CAP_LAST + 24):
         if number in keep:
             continue
@@ -153,7 +155,9 @@ def landlock_abi() -> int:
 
 
 def landlock_ruleset(filesystem: int, network: int, scoped: int) -> int:
-    """A rule set handling these access rights. Older kernels refuse the fields they do not know: give 0 for those."""
+    """A rule set handling these access rights. Older kernels refuse the fields they do not know: give 0 for
+    those.
+    """
     fields = [filesystem, network, scoped]
     while len(fields) > 1 and fields[-1] == 0:
         fields.pop()

@@ -1,11 +1,13 @@
 """Decides verdicts: holds the tests, runs them on its own side and asks the candidate for values.
 
-One a worker, fed with jobs by the controller over a socket. It never shares memory with a candidate, so what a test
-expects is nowhere a candidate can look, and a verdict is never something a candidate says. Test code is a benchmark's,
-not a model's: it is kept in bounds (time, memory, no new rights) but not treated as an enemy.
+One a worker, fed with jobs by the controller over a socket. It never shares memory with a candidate, so
+what a test expects is nowhere a candidate can look, and a verdict is never something a candidate says. Test
+code is a benchmark's, not a model's: it is kept in bounds (time, memory, no new rights) but not treated as
+an enemy.
 """
 
 import builtins
+import contextlib
 import gc
 import os
 import random
@@ -30,7 +32,7 @@ def main(job_fd: int, control_fd: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_MB << 20, _MEMORY_MB << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, _too_slow)
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # what tests print is nobody's output
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - what tests print is nobody's output
     control = Control(control_fd)
     try:
         control.started()
@@ -70,7 +72,9 @@ class Worker:
         self.next_fds: list[int] = []
 
     def judge(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The result as plain data: an ExecResult's fields and `suspect`, or `fault` or `broken` with a text."""
+        """The result as plain data: an ExecResult's fields and `suspect`, or `fault` or `broken` with a
+        text.
+        """
         tests = job.pop("tests")
         try:
             if tests is None:
@@ -86,10 +90,8 @@ class Worker:
         candidate = self.candidate
         job |= {"mode": "main", "entry": ""}
         self._start(job)
-        try:
+        with contextlib.suppress(Ended):
             candidate.await_end()
-        except Ended:
-            pass
         use = self._end(by_itself=True)
         ending = candidate.ending or Ending("passed", "")
         return _result(candidate, ending, use, "exit")

@@ -1,7 +1,8 @@
 """Forks one confined process a program, from a warm interpreter that has never seen a test or a secret.
 
-One spare fork is always ready, confined and waiting for its job. The tester says `K` when it is done with a program;
-the zygote kills and reaps it, says how it ended, hands over the spare's descriptors and makes the next one.
+One spare fork is always ready, confined and waiting for its job. The tester says `K` when it is done with a
+program; the zygote kills and reaps it, says how it ended, hands over the spare's descriptors and makes the
+next one.
 """
 
 import gc
@@ -19,16 +20,56 @@ from harness.sandbox import confine, program, syscalls
 # Wait status, CPU seconds, peak KiB, and whether the scratch quota was overrun.
 REPORT = struct.Struct("<idq?")
 
-_PRELOAD = """
-abc array ast base64 bisect calendar cmath collections contextlib copy ctypes dataclasses datetime decimal enum
-fractions functools hashlib heapq inspect io itertools json keyword math numbers operator queue random re
-statistics string struct tempfile textwrap threading time traceback types typing unicodedata
-""".split()
+_PRELOAD = [
+    "abc",
+    "array",
+    "ast",
+    "base64",
+    "bisect",
+    "calendar",
+    "cmath",
+    "collections",
+    "contextlib",
+    "copy",
+    "ctypes",
+    "dataclasses",
+    "datetime",
+    "decimal",
+    "enum",
+    "fractions",
+    "functools",
+    "hashlib",
+    "heapq",
+    "inspect",
+    "io",
+    "itertools",
+    "json",
+    "keyword",
+    "math",
+    "numbers",
+    "operator",
+    "queue",
+    "random",
+    "re",
+    "statistics",
+    "string",
+    "struct",
+    "tempfile",
+    "textwrap",
+    "threading",
+    "time",
+    "traceback",
+    "types",
+    "typing",
+    "unicodedata",
+]
 
 
 @dataclass(frozen=True)
 class Child:
-    """A fork: its number here, and what the tester needs of it: channel, stdout, stderr, process descriptor."""
+    """A fork: its number here, and what the tester needs of it: channel, stdout, stderr, process
+    descriptor.
+    """
 
     pid: int
     fds: tuple[int, int, int, int]
