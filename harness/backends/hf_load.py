@@ -195,6 +195,7 @@ def adapter_files(folder: Path) -> list[Path]:
 
 
 def _adapted(model: Any, folder: Path) -> Any:
+    """The model with the adapter's layers put into it, unmerged."""
     from peft import PeftModel
     from safetensors import SafetensorError
 
@@ -204,7 +205,7 @@ def _adapted(model: Any, folder: Path) -> Any:
             f"adapter {folder} is of type {kind}, which adds tokens to prompts: not supported by hf yet"
         )
     try:
-        return PeftModel.from_pretrained(model, str(folder), local_files_only=True)
+        return PeftModel.from_pretrained(model, str(folder), local_files_only=True).get_base_model()
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(f"adapter {folder} does not fit the model: {_line(error)}") from error
 

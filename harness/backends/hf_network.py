@@ -65,7 +65,6 @@ class Network:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.bare = model.get_base_model() if hasattr(model, "peft_config") else model
         config = model.config
         self.encoder = bool(config.is_encoder_decoder)
         self.device: torch.device = model.device
@@ -73,8 +72,8 @@ class Network:
         self.positions: int | None = getattr(
             config.get_text_config(decoder=True), "max_position_embeddings", None
         )
-        self.start = _decoder_start(self.bare) if self.encoder else -1
-        accepted = inspect.signature(self.bare.forward).parameters
+        self.start = _decoder_start(model) if self.encoder else -1
+        accepted = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in accepted and not self.encoder
         self._takes_keep = "logits_to_keep" in accepted
 
@@ -91,7 +90,7 @@ class Network:
         with torch.inference_mode():
             if not self.encoder:
                 return self._opened(self._forward(ids, mask, None, keep=1), mask)
-            encoded = self.bare.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+            encoded = self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
             begin = torch.full((len(prompts), 1), self.start, device=self.device)
             out = self._decoder(begin, None, encoded, mask)
             lanes = self._opened(out, torch.ones_like(begin))
@@ -116,7 +115,7 @@ class Network:
             if self.encoder:
                 ids = torch.tensor([prompt], device=self.device)
                 decoder = torch.tensor([[self.start, *completion]], device=self.device)
-                encoded = self.bare.get_encoder()(
+                encoded = self.model.get_encoder()(
                     input_ids=ids, attention_mask=torch.ones_like(ids)
                 ).last_hidden_state
                 logits = self._decoder(decoder, None, encoded, torch.ones_like(ids), cached=False).logits[0]
@@ -134,7 +133,7 @@ class Network:
     def _opened(self, out: Any, mask: Tensor) -> Lanes:
         if out.past_key_values is None:
             raise UserError(
-                f"models of class {type(self.bare).__name__} keep no key-value cache: not supported by hf"
+                f"models of class {type(self.model).__name__} keep no key-value cache: not supported by hf"
             )
         return Lanes(out.logits[:, -1].float(), mask, out.past_key_values)
 
