@@ -1,0 +1,167 @@
+"""CodeBLEU for Python (Ren et al., 2020, arXiv 2009.10297): four ways to be like a reference, a quarter each.
+
+    ngram     BLEU-4 over the words between whitespace
+    weighted  the same by recall, single words that are keywords counting five times as much as others
+    syntax    the share of the reference's subtrees whose shape the answer has somewhere
+    dataflow  the share of the reference's data-flow triples that the answer has, one to one
+
+Every part is a ratio of counts summed over the problems, so `Score.stats` holds counts and a corpus has one
+value, not a mean of values. The corpus metrics look at each problem's first sample.
+
+Where the package codebleu 0.7.0 is at fault this differs from it, and from numbers published with it:
+- its data flow of 0 counts as 1, so prose gets a quarter; here 0 is 0 (see `data_flow_empty`);
+- its brevity penalty of the weighted part takes every reference to be two words long; here it is its length;
+- it strips comments by a tokeniser that drops strings at the start of a statement and breaks tabs; see
+pytree.py; - its data flow depends on PYTHONHASHSEED, and is lost for deep or some common texts; see
+dataflow.py. Elsewhere the parts are equal to it (tests/test_codebleu.py); `codebleu_package` is the package
+itself.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from harness.schema import Problem, Reduce, Score, Scorer
+from harness.scorers.dataflow import Triple, data_flow
+from harness.scorers.each import each, reference_texts
+from harness.scorers.pytree import Shape, read
+from harness.text import (
+    ORDER,
+    Ngrams,
+    bleu,
+    closest_length,
+    ngrams,
+    precision_counts,
+    recall_counts,
+    unindent,
+    words,
+)
+
+if TYPE_CHECKING:
+    from harness.schema import Floats
+
+Empty = Literal["zero", "one", "renormalise"]
+
+# Python's keywords and soft ones as the package has them, spelled out: a newer Python must not move scores.
+KEYWORDS = frozenset(
+    """
+    False None True and as assert async await break class continue def del elif else except finally for from
+    global if import in is lambda nonlocal not or pass raise return try while with yield match case type
+    """.split()  # noqa: SIM905 - a list of 38 quoted words is longer and no clearer
+)
+
+# Where the counts lie in `Score.stats`.
+MATCHES, TOTALS = slice(0, ORDER), slice(ORDER, 2 * ORDER)
+RECALLED, WANTED = slice(2 * ORDER, 3 * ORDER), slice(3 * ORDER, 4 * ORDER)
+LENGTH, REFERENCE_LENGTH, SHAPES, ALL_SHAPES, TRIPLES, ALL_TRIPLES = range(4 * ORDER, 4 * ORDER + 6)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is kept of references: n-grams, the numbers of shapes, how often each shape occurs, triples."""
+
+    ngrams: list[Ngrams]
+    table: dict[Shape, int]
+    shapes: list[Counter[int]]
+    triples: list[Counter[Triple]]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """CodeBLEU's four parts, 0..1; `dataflow` is None where no reference has a data flow."""
+
+    ngram: float
+    weighted: float
+    syntax: float
+    dataflow: float | None
+
+
+def weight(word: str) -> float:
+    return 1.0 if word in KEYWORDS else 0.2
+
+
+@lru_cache(maxsize=256)
+def target(references: tuple[str, ...]) -> Target:
+    texts = [unindent(reference) for reference in references]
+    table: dict[Shape, int] = {}
+    readings = [read(text, lambda shape: table.setdefault(shape, len(table))) for text in texts]
+    return Target(
+        ngrams=[ngrams(words(text)) for text in texts],
+        table=table,
+        shapes=[Counter(reading.shapes) for reading in readings],
+        triples=[data_flow(reading) for reading in readings],
+    )
+
+
+def counts(answer: str, references: tuple[str, ...]) -> tuple[float, ...]:
+    """The counts of one answer, laid out as above; syntax and data flow are summed over the references."""
+    wanted = target(references)
+    text = unindent(answer)
+    grams, reading = ngrams(words(text)), read(text, wanted.table.get)
+    matches, totals = precision_counts(grams, wanted.ngrams)
+    recalled, recallable = recall_counts(grams, wanted.ngrams, weight)
+    present, triples = set(reading.shapes), data_flow(reading)
+    same_shapes = sum(n for shapes in wanted.shapes for shape, n in shapes.items() if shape in present)
+    same_triples = sum((triples & others).total() for others in wanted.triples)
+    closest = closest_length(grams.length, [others.length for others in wanted.ngrams])
+    all_shapes = sum(shapes.total() for shapes in wanted.shapes)
+    all_triples = sum(others.total() for others in wanted.triples)
+    rest = (grams.length, closest, same_shapes, all_shapes, same_triples, all_triples)
+    return tuple(map(float, (*matches, *totals, *recalled, *recallable, *rest)))
+
+
+def parts(sums: Sequence[float]) -> Parts:
+    """The four parts from counts that may be summed over a corpus."""
+    length, reference_length = sums[LENGTH], sums[REFERENCE_LENGTH]
+    return Parts(
+        ngram=bleu(sums[MATCHES], sums[TOTALS], length, reference_length),
+        weighted=bleu(sums[RECALLED], sums[WANTED], length, reference_length),
+        syntax=sums[SHAPES] / sums[ALL_SHAPES],
+        dataflow=sums[TRIPLES] / sums[ALL_TRIPLES] if sums[ALL_TRIPLES] else None,
+    )
+
+
+def combined(p: Parts, empty: Empty) -> float:
+    """A quarter of each part. Where there is no data flow to find: 0, 1, or the mean of the other three."""
+    others = p.ngram + p.weighted + p.syntax
+    if p.dataflow is None and empty == "renormalise":
+        return others / 3
+    return (others + (float(empty == "one") if p.dataflow is None else p.dataflow)) / 4
+
+
+def over_corpus(value: Callable[[Parts], float]) -> Reduce:
+    """A corpus metric of the first sample of every problem, from the counts' sums."""
+    from harness.stats import OfSum
+
+    def of_sum(sums: "Floats") -> "Floats":
+        import numpy as np
+
+        rows = sums.reshape(-1, sums.shape[-1]).tolist()
+        return np.array([value(parts(row)) for row in rows]).reshape(sums.shape[:-1])
+
+    return Reduce(per_problem=lambda scores: scores[0, 1:], of_mean=OfSum(of_sum))
+
+
+def codebleu_with(data_flow_empty: Empty) -> Scorer:
+    """CodeBLEU with another rule for references without any data flow, in a corpus or in one answer."""
+    name = "codebleu" if data_flow_empty == "zero" else f"codebleu_{data_flow_empty}"
+
+    def judge(problem: Problem, answer: str) -> Score:
+        stats = counts(answer, reference_texts(problem))
+        return Score(value=combined(parts(stats), data_flow_empty), stats=stats)
+
+    def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
+        return {
+            name: over_corpus(lambda p: combined(p, data_flow_empty)),
+            f"{name}.ngram": over_corpus(lambda p: p.ngram),
+            f"{name}.weighted": over_corpus(lambda p: p.weighted),
+            f"{name}.syntax": over_corpus(lambda p: p.syntax),
+            f"{name}.dataflow": over_corpus(lambda p: p.dataflow or 0.0),
+        }
+
+    return Scorer(name=name, score=each(judge), metrics=metrics)
+
+
+codebleu = codebleu_with("zero")

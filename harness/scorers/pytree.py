@@ -1,0 +1,168 @@
+"""Python text -> its words and the shapes of its subtrees: what CodeBLEU's last two parts look at.
+
+tree-sitter reads any text, wrong Python too. One pass over its tree, without recursion, so that depth is no
+limit. Comments, line continuations and docstrings are left out of *what is read from the tree*; the text is
+never edited, so no string literal is lost by mistake and no line is indented differently.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
+
+IGNORED = frozenset({"comment", "line_continuation"})
+# Nodes that bind names or branch; the data flow follows them one by one, everything else word by word.
+BINDING = frozenset(
+    {
+        "assignment",
+        "augmented_assignment",
+        "for_in_clause",
+        "default_parameter",
+        "if_statement",
+        "for_statement",
+        "while_statement",
+    }
+)
+
+Shape = tuple[object, ...]
+Word = bytes | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one pass finds in a text.
+
+    A *word* is what may carry a value: an identifier or a literal, a whole string being one word. `starts`
+    are the words' offsets in bytes, `names` tells the identifiers. `binds` are the offsets of the BINDING
+    nodes. `shapes` are the numbers of the shapes of all subtrees that are more than a token, without those
+    that have no number.
+    """
+
+    root: "Node"
+    words: list[Word] = field(default_factory=list)
+    names: list[bool] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    binds: list[int] = field(default_factory=list)
+    shapes: list[int] = field(default_factory=list)
+
+    def span(self, node: "Node") -> range:
+        """The places of a node's words."""
+        return range(bisect_left(self.starts, node.start_byte), bisect_left(self.starts, node.end_byte))
+
+    def may_bind(self, node: "Node") -> bool:
+        """False where neither the node nor any below it is a BINDING node."""
+        binds = self.binds
+        nearest = bisect_left(binds, node.start_byte)
+        return nearest < len(binds) and binds[nearest] < node.end_byte
+
+
+@cache
+def parser() -> "Parser":
+    import tree_sitter_python
+    from tree_sitter import Language, Parser
+
+    return Parser(Language(tree_sitter_python.language()))
+
+
+def read(text: str, number_of: Callable[[Shape], int | None]) -> Reading:
+    """Parse a text as Python and read its tree. Never fails; what is no Python becomes ERROR nodes.
+
+    A shape is a node's kind and its named children's fields and shapes: what tree-sitter prints as
+    s-expression. `number_of` gives each its number, or None to leave it out with every shape that holds it.
+    """
+    parsed = parser().parse(text.encode("utf-8", "surrogatepass"))
+    root = parsed.root_node
+    broken = root.has_error
+    reading = Reading(root)
+    if root.child_count == 0:
+        leave(reading, [root.type], number_of)
+        return reading
+    cursor = parsed.walk()
+    down, right, up = cursor.goto_first_child, cursor.goto_next_sibling, cursor.goto_parent
+    above: list[tuple[str | None, list[object]]] = []  # the ancestors: their fields, their shapes so far
+    shape: list[object] = []  # the parent's
+    string = -1  # how deep the string literal lies that we are inside of
+    while True:
+        node: Node = cursor.node  # type: ignore[assignment]  # None only before the first node
+        kind = node.type
+        if not node.is_named:  # punctuation and keywords: neither word nor shape, unless missing
+            if broken and node.is_missing:
+                shape += (None, number_of((label(node),)))
+        elif kind not in IGNORED and not (kind == "expression_statement" and is_docstring(node, above)):
+            name = cursor.field_name
+            if string < 0:
+                if kind == "string":
+                    string = len(above)
+                    add_word(reading, node, kind)
+                elif kind in BINDING:
+                    reading.binds.append(node.start_byte)
+            if down():
+                shape = [kind]
+                above.append((name, shape))
+                continue
+            if string < 0:
+                add_word(reading, node, kind)
+            shape += (name, number_of((label(node) if broken else kind,)))
+        while not right():
+            if not up():
+                return reading
+            name, done = above.pop()
+            number = leave(reading, done, number_of)
+            if above:
+                shape = above[-1][1]
+                shape += (name, number)
+            if len(above) == string:
+                string = -1
+
+
+def leave(reading: Reading, shape: list[object], number_of: Callable[[Shape], int | None]) -> int | None:
+    number = number_of(tuple(shape))
+    if number is not None:
+        reading.shapes.append(number)
+    return number
+
+
+def add_word(reading: Reading, node: "Node", kind: str) -> None:
+    word = node.text
+    if word and word != kind.encode():  # a missing token has no text
+        reading.words.append(word)
+        reading.names.append(kind == "identifier")
+        reading.starts.append(node.start_byte)
+
+
+def label(node: "Node") -> str:
+    """A token's kind in a tree with errors: a missing token is not the token, nor one bad letter another."""
+    return str(node) if node.is_missing or node.is_error else node.type
+
+
+def children(node: "Node") -> list["Node"]:
+    """A node's children without what is left out everywhere; a string has none."""
+    return [] if node.type == "string" else [child for child in node.children if child.type not in IGNORED]
+
+
+def is_docstring(statement: "Node", above: list[tuple[str | None, list[object]]]) -> bool:
+    """Whether a statement is the docstring of a module, class or function that has something else in it too.
+
+    A text or a body that is nothing but a string keeps it. Formatted strings and bytes are no docstrings.
+    """
+    literal = statement.child(0)
+    if literal is None or literal.type not in ("string", "concatenated_string") or statement.child_count > 1:
+        return False
+    body = above[-1][1]
+    owner = above[-2][1][0] if len(above) > 1 else ""
+    if len(body) > 1 or body[0] not in ("module", "block"):
+        return False
+    if body[0] == "block" and owner not in ("function_definition", "class_definition"):
+        return False
+    earlier, later = statement.prev_named_sibling, statement.next_named_sibling
+    while earlier is not None and earlier.type in IGNORED:
+        earlier = earlier.prev_named_sibling
+    while later is not None and later.type in IGNORED:
+        later = later.next_named_sibling
+    parts = literal.children if literal.type == "concatenated_string" else [literal]
+    prefixes = b"".join((part.text or b"").partition(b"'")[0].partition(b'"')[0] for part in parts)
+    return earlier is None and later is not None and not set(prefixes.lower()) & set(b"fb")
