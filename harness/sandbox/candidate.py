@@ -8,6 +8,7 @@ candidate that stops answering is over as soon as its CPU or wall limit is.
 import array
 import contextlib
 import fcntl
+import marshal
 import os
 import re
 import select
@@ -128,15 +129,14 @@ class Candidate:
         if hello != b"H":
             raise Broken(f"a fork could not be confined: {hello[1:].decode(errors='replace')}")
         stdin = job.pop("stdin", b"")
-        first = wire.frame(codec.encode(job, limit=64 << 20))
+        self.send(wire.frame(marshal.dumps(job | {"stdin": bool(stdin)})))
         if stdin:
+            if self.receive() != b"S":
+                raise Broken("a fork did not take its standard input")
             fd = _sealed(stdin)
             with socket.socket(fileno=os.dup(self.channel)) as channel:
-                sent = socket.send_fds(channel, [first[:1024]], [fd])
+                socket.send_fds(channel, [b"S"], [fd])
             os.close(fd)
-            first = first[sent:]
-        if first:
-            self.send(first)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the entry point. Raises codec.Uncrossable when the arguments are not plain data."""

@@ -5,13 +5,14 @@ It answers the tester's questions over one socket and holds nothing worth steali
 values, no other program. Whatever a candidate does to this process, all it can do is answer with values of
 its own choice.
 
-Frames to the tester, by first byte: H set up, F set-up failed, D definitions done, C does not compile, X an
-exception, E it wants to exit, R a value, P tests beside the candidate passed. From the tester: the job,
-then c call, n next item of a handle, t tests to run here.
+Frames to the tester, by first byte: H set up, F set-up failed, S give me my standard input, D definitions
+done, C does not compile, X an exception, E it wants to exit, R a value, P tests beside the candidate
+passed. From the tester: the job, then c call, n next item of a handle, t tests to run here.
 """
 
 import atexit
 import gc
+import marshal
 import os
 import random
 import socket
@@ -56,20 +57,16 @@ def _send(payload: bytes) -> None:
 
 def _serve(cell: confine.Cell) -> None:
     frames = wire.Frames(JOB_LIMIT)
-    with socket.socket(fileno=os.dup(CHANNEL)) as channel:
-        data, fds, _, _ = socket.recv_fds(channel, 65536, 1)
-    if not data:
-        raise wire.Closed
-    frames.feed(data)
-    job = codec.decode(wire.read(CHANNEL, frames))
-    if fds:
-        os.dup2(fds[0], 0)
-        os.close(fds[0])
+    job = marshal.loads(wire.read(CHANNEL, frames))  # the tester's, and nothing has run here yet
+    if job["stdin"]:
+        _send(b"S")
+        with socket.socket(fileno=os.dup(CHANNEL)) as channel:
+            _, (stdin,), _, _ = socket.recv_fds(channel, 1, 1)
+        os.dup2(stdin, 0)
+        os.close(stdin)
     _lay_files(job["files"])
     confine.limit(cell, job["cpu_s"], job["memory_mb"])
     random.seed(0)
-    for name in [name for name in sys.modules if name.split(".")[0] == "harness"]:
-        del sys.modules[name]
     sys.argv = ["program.py", *job["argv"]]
     gc.enable()
     if job["mode"] == "main":

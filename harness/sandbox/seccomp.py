@@ -211,9 +211,10 @@ def instructions(own_pid: int, shared_files: bool, machine: str = syscalls.MACHI
     if shared_files:
         for numbers in _ATTRIBUTES.values():
             program += _when(numbers[column], [_answer(0)])
-    for number in denied:
-        program += [(_EQUAL, 0, 1, number), _answer(_EPERM)]
-    return [*program, (_RETURN, 0, 0, _ALLOW)]
+    # One compare each and a shared answer behind them all: the kernel translates the filter anew for every
+    # program.
+    program += [(_EQUAL, len(denied) - index, 0, number) for index, number in enumerate(denied)]
+    return [*program, (_RETURN, 0, 0, _ALLOW), _answer(_EPERM)]
 
 
 def _signal_targets(own_pid: int, numbers: tuple[int, int]) -> list[int]:

@@ -11,6 +11,11 @@ from collections.abc import Sequence
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
+_prctl = _libc.prctl
+_prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
+# Made once: a fork that makes these types anew pays for it every time.
+_Words = ctypes.c_uint32 * 6
+_Longs = {count: ctypes.c_uint64 * count for count in (1, 2, 3, 4)}
 
 MACHINE = platform.machine()
 
@@ -98,15 +103,14 @@ def attach_tree(tree: int, target: str) -> None:
 
 def restrict_tree(tree: int, attributes: int) -> None:
     """Set mount attributes (read-only and the like) on a whole detached tree."""
-    packed = (ctypes.c_uint64 * 4)(attributes, 0, 0, 0)
+    packed = _Longs[4](attributes, 0, 0, 0)
     size = ctypes.c_size_t(ctypes.sizeof(packed))
     result = _syscall(_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH | _AT_RECURSIVE, ctypes.byref(packed), size)
     _check(result, "mount_setattr")
 
 
 def prctl(option: int, value: int = 0, extra: int = 0) -> int:
-    arguments = [ctypes.c_ulong(number) for number in (value, extra, 0, 0)]
-    return _check(_libc.prctl(option, *arguments), f"prctl {option}")
+    return _check(_prctl(option, value, extra, 0, 0), "prctl")
 
 
 # ---------------------------------------------------------------- capabilities
@@ -120,7 +124,7 @@ def set_capabilities(keep: Sequence[int] = ()) -> None:
     """Permitted and effective become `keep`, inheritable empty."""
     mask = sum(1 << number for number in keep)
     words = [mask & 0xFFFFFFFF, mask & 0xFFFFFFFF, 0, mask >> 32, mask >> 32, 0]
-    data = (ctypes.c_uint32 * 6)(*words)
+    data = _Words(*words)
     header = _CapHeader(0x20080522, 0)
     _check(_libc.capset(ctypes.byref(header), ctypes.byref(data)), "capset")
 
@@ -161,7 +165,7 @@ def landlock_ruleset(filesystem: int, network: int, scoped: int) -> int:
     fields = [filesystem, network, scoped]
     while len(fields) > 1 and fields[-1] == 0:
         fields.pop()
-    packed = (ctypes.c_uint64 * len(fields))(*fields)
+    packed = _Longs[len(fields)](*fields)
     size = ctypes.c_size_t(ctypes.sizeof(packed))
     return _check(_syscall(_LANDLOCK_CREATE, ctypes.byref(packed), size, 0), "landlock_create_ruleset")
 
@@ -203,4 +207,4 @@ def seccomp_filter(instructions: Sequence[tuple[int, int, int, int]]) -> Filter:
 
 def seccomp_install(program: Filter) -> None:
     """Needs no_new_privs. Holds for this process and everything it starts, for good."""
-    _check(_libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program)), "prctl seccomp")
+    _check(_prctl(PR_SET_SECCOMP, 2, ctypes.addressof(program), 0, 0), "prctl seccomp")
