@@ -17,6 +17,7 @@ A fault of the model's program is not here: it is data (`schema.ExecResult`).
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SHOWN = 12  # names listed in one message
 
 class HarnessError(Exception):
     exit_code = 1
@@ -59,8 +60,9 @@ class NotComparable(HarnessError):
 
 
 def unknown(kind: str, got: str, known: Iterable[str]) -> str:
-    """The text for a name that does not exist: what was got, the nearest name, and every name there is."""
+    """The text for a name that does not exist: what was got, the nearest name, and the names there are."""
     names = sorted(known)
     near = get_close_matches(got, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"no {kind} {got!r}.{hint} Known: {', '.join(names) or 'none'}."
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"no {kind} {got!r}.{hint} Known: {', '.join(names[:SHOWN]) or 'none'}{more}."

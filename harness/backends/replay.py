@@ -102,7 +102,7 @@ def _read(path: Path, text: str, problem_ids: Sequence[str]) -> dict[str, dict[i
             raise DataError(f"{place}: expected an object, got {type(row).__name__}")
         name = _id(row, place)
         if name not in known:
-            raise DataError(f"{place}: {unknown('problem', name, problem_ids)[:300]}")
+            raise DataError(f"{place}: {unknown('problem', name, problem_ids)}")
         samples = found.setdefault(name, {})
         index = row.get("index", len(samples)) if "prompt_sha" in row else len(samples)
         if not isinstance(index, int) or index in samples:

@@ -1,0 +1,61 @@
+"""Where a run was made: versions, hardware, commit, and the short name of a model. Recorded, never compared."""
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.config import BackendConfig
+
+PACKAGES = ("torch", "transformers", "tokenizers", "peft", "numpy", "tree-sitter", "tree-sitter-python", "pydantic")
+
+
+def model_name(backend: BackendConfig) -> str:
+    """A short name for folders and tables: the last part of the model's path, or of the recording's."""
+    path = Path(backend.path).name.split(".")[0] if backend.kind == "replay" else Path(backend.model).name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path) or backend.kind
+
+
+def here() -> dict[str, Any]:
+    return {"versions": versions(), "hardware": hardware(), "commit": commit()}
+
+
+def versions() -> dict[str, str]:
+    found = {"harness": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    return {
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def commit() -> str:
+    """The commit of this project's checkout, '+' appended when it has uncommitted changes; empty when installed."""
+    folder = Path(__file__).resolve().parent.parent
+    if not (folder / ".git").exists():
+        return ""
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        return head + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()

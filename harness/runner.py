@@ -1,0 +1,352 @@
+"""One run, from a config to a summary: generate -> judge -> summarise. READ THIS FIRST.
+
+    problems  = the task's rows                     sources.load
+    prompt    = template + shots + question         prompts.render
+    generate  : prompt -> Completion                backend      -> generations.jsonl
+    judge     : Completion -> answer -> Score       scorers      -> judgements.jsonl
+    summarise : scores -> metrics with intervals    stats        -> summary.json
+
+Each stage does only what is not on disk yet, so the same command continues a run that was cut off anywhere. The
+stages know each other through the files alone. Nothing here prints, reads the environment or exits.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from harness import backends, catalog, prompts, provenance, shots, sources, stats, store
+from harness import sandbox as sandboxes
+from harness.config import RunConfig, check_ks, digest, resolve_sampling
+from harness.errors import ConfigError, Fault
+from harness.schema import (
+    Backend,
+    Completion,
+    Generation,
+    Judgement,
+    Problem,
+    Prompt,
+    Request,
+    Sampling,
+    Sandbox,
+    Scorer,
+    Summary,
+    Task,
+    Template,
+    Verdict,
+)
+
+STANDARD_KS = (1, 2, 5, 10, 100)
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total) after each step; shows a person how far the run is."""
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    del stage, done, total
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is settled before the first token: what to ask, how, and in which order."""
+
+    config: RunConfig
+    task: Task
+    template: Template
+    sampling: Sampling
+    problems: Sequence[Problem]
+    prompts: Mapping[str, Prompt]
+    data: Mapping[str, str]
+
+
+def run(config: RunConfig, out: Path | None = None, progress: Progress = quiet) -> tuple[Path, Summary]:
+    """Do what `config` says and return the run's folder and summary. Raises HarnessError.
+
+    Faults of the judge do not stop a run: they are counted in `Summary.errors` and tried again by the next call.
+    """
+    plan = make_plan(config)
+    with closing(backends.load(config.backend, [problem.id for problem in plan.problems])) as backend:
+        plan, counts = expect(plan, backend)
+        check_ks(config.k, min(counts.values()))
+        judge_settings = sandboxes.Settings(
+            rung=config.judge.sandbox,
+            workers=config.judge.workers,
+            time_limit=config.judge.time_limit,
+            memory_mb=config.judge.memory_mb,
+        )
+        with sandboxes.start(judge_settings) as sandbox:
+            record = describe(plan, backend, sandbox)
+            folder = out or Path("results") / "runs" / record["run_id"]
+            with store.open_run(folder, record) as files:
+                generate(plan, counts, backend, files, progress)
+                judge(plan, files, sandbox, progress)
+                summary = summarise(plan, counts, files)
+                files.summarise(summary)
+    return folder, summary
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Load the task and its rows and build every prompt. Raises UserError before any work is done."""
+    task = catalog.task(config.task, config.options)
+    template = prompts.choose(task, config.prompt)
+    sampling = resolve_sampling(config, task.sampling, template.stop)
+    select = shots.choose(config.shots)
+    if config.backend.kind != "replay":
+        check_ks(config.k, sampling.samples)
+    source = sources.open_source(config.data)
+    problems = sources.load(task, config.split, source, config.limit)
+    asked = {problem.id: prompts.render(template, problem, select(problem)) for problem in problems}
+    return Plan(config, task, template, sampling, problems, asked, dict(source.digests))
+
+
+def expect(plan: Plan, backend: Backend) -> tuple[Plan, Mapping[str, int]]:
+    """How many samples each problem will have; a partial recording narrows the plan to its problems."""
+    if backend.counts is None:
+        return plan, {problem.id: plan.sampling.samples for problem in plan.problems}
+    kept = [problem for problem in plan.problems if problem.id in backend.counts]
+    samples = max(backend.counts.values())
+    sampling = plan.sampling.model_copy(update={"samples": samples})
+    narrowed = Plan(plan.config, plan.task, plan.template, sampling, kept, plan.prompts, plan.data)
+    return narrowed, backend.counts
+
+
+def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
+    """The content of run.json. What identifies the run comes first; versions and hardware may differ on resume."""
+    config = plan.config
+    executes = any(scorer.executes for scorer in plan.task.scorers)
+    described: dict[str, Any] = {
+        "config": config.model_dump(mode="json", exclude={"data", "judge"}),
+        "config_hash": config.hash,
+        "task": {"name": plan.task.name, "version": plan.task.version},
+        "data": {"set": "mini" if config.data == sources.MINI else "benchmark", "sha256": plan.data},
+        "problems": len(plan.problems),
+        "prompt": {
+            "template": plan.template.model_dump(mode="json"),
+            "hash": digest([plan.prompts[problem.id].sha for problem in plan.problems]),
+        },
+        "sampling": plan.sampling.model_dump(mode="json"),
+        "backend": dict(backend.identity),
+        "judge": {"sandbox": sandbox.rung, **config.judge.model_dump(exclude={"sandbox", "workers"})}
+        if executes
+        else None,
+    }
+    for incidental in ("batch_size", "device"):
+        del described["config"]["backend"][incidental]
+    name = provenance.model_name(config.backend)
+    run_id = f"{plan.task.name}-{name}-{digest(described)[:10]}"
+    return {"run_id": run_id, **described, **provenance.here()}
+
+
+# ---------------------------------------------------------------- generate
+
+
+def generate(
+    plan: Plan, counts: Mapping[str, int], backend: Backend, files: store.Run, progress: Progress
+) -> None:
+    """Have the backend make every sample that is not on disk yet, then put the file in canonical order."""
+    done = files.generations.keys
+    requests = []
+    for problem in plan.problems:
+        missing = tuple(i for i in range(counts[problem.id]) if (problem.id, str(i)) not in done)
+        if missing:
+            requests.append(Request(problem.id, plan.prompts[problem.id], missing))
+    total = sum(counts.values())
+    progress("generate", len(done), total)
+    began, before, tokens = monotonic(), len(done), 0
+    if requests:
+        for generation in backend.generate(requests, plan.sampling):
+            files.generations.append(generation)
+            tokens += generation.completion.completion_tokens
+            progress("generate", len(done), total)
+        seconds = monotonic() - began
+        files.time("generate", seconds=seconds, samples=len(done) - before, tokens=tokens)
+    if len(done) != total:
+        raise Fault(f"the backend made {len(done)} of {total} samples; run the same command again to go on")
+    files.generations.sort(_order(plan))
+
+
+def _order(plan: Plan) -> Callable[[Mapping[str, Any]], tuple[int, ...]]:
+    problems = {problem.id: i for i, problem in enumerate(plan.problems)}
+    scorers = {scorer.name: i for i, scorer in enumerate(plan.task.scorers)}
+    return lambda row: (problems[row["problem_id"]], row["index"], scorers.get(row.get("scorer", ""), 0))
+
+
+# ---------------------------------------------------------------- judge
+
+
+def judge(plan: Plan, files: store.Run, sandbox: Sandbox, progress: Progress) -> None:
+    """Extract every answer and score it with every scorer; verdicts on disk are kept, faults tried again."""
+    files.judgements.drop(lambda row: row["status"] == "fault")
+    total = len(files.generations.keys) * len(plan.task.scorers)
+    progress("judge", len(files.judgements.keys), total)
+    for scorer in plan.task.scorers:
+        began, before, cpu = monotonic(), len(files.judgements.keys), 0.0
+        for judgement, verdict in judgements(plan, scorer, files, sandbox):
+            files.judgements.append(judgement)
+            cpu += verdict.cpu_s
+            progress("judge", len(files.judgements.keys), total)
+        if len(files.judgements.keys) > before:
+            judged = len(files.judgements.keys) - before
+            files.time(f"judge {scorer.name}", seconds=monotonic() - began, judgements=judged, cpu_s=cpu)
+    files.judgements.sort(_order(plan))
+
+
+def judgements(
+    plan: Plan, scorer: Scorer, files: store.Run, sandbox: Sandbox
+) -> Iterator[tuple[Judgement, Verdict]]:
+    """Score what `scorer` has not scored yet, lazily and in canonical order."""
+    by_id = {problem.id: problem for problem in plan.problems}
+    waiting: list[tuple[str, int, str]] = []  # what the scorer has drawn and not answered yet, oldest first
+
+    def answers() -> Iterator[tuple[Problem, str]]:
+        for row in files.generations.rows():
+            generation = Generation.model_validate(row, strict=False)
+            if (generation.problem_id, str(generation.index), scorer.name) not in files.judgements.keys:
+                problem = by_id[generation.problem_id]
+                answer = plan.task.extract(problem, generation.completion)
+                waiting.append((problem.id, generation.index, answer))
+                yield problem, answer
+
+    for verdict in scorer.score(answers(), sandbox if scorer.executes else None):
+        problem_id, index, answer = waiting.pop(0)
+        yield (
+            Judgement(
+                problem_id=problem_id,
+                index=index,
+                scorer=scorer.name,
+                answer=answer,
+                status=verdict.status,
+                score=verdict.score,
+                error=verdict.error,
+            ),
+            verdict,
+        )
+    if waiting:
+        raise Fault(f"scorer {scorer.name!r} left {len(waiting)} answers without a verdict")
+
+
+# ---------------------------------------------------------------- summarise
+
+
+def summarise(plan: Plan, counts: Mapping[str, int], files: store.Run) -> Summary:
+    """Metrics with intervals, a pure function of the records. A problem with a fault is in no metric of its scorer."""
+    problems = plan.problems
+    ks = sorted({k for k in STANDARD_KS if k <= min(counts.values())} | set(plan.config.k))
+    rows: dict[str, dict[str, list[list[float]]]] = {scorer.name: {} for scorer in plan.task.scorers}
+    spoilt: set[tuple[str, str]] = set()
+    statuses: Counter[str] = Counter()
+    beside = 0
+    for row in files.judgements.rows():
+        statuses[row["status"]] += 1
+        score = row["score"]
+        if score is None:
+            spoilt.add((row["scorer"], row["problem_id"]))
+        else:
+            beside += score["note"] == "in_process"
+            rows[row["scorer"]].setdefault(row["problem_id"], []).append([score["value"], *score["stats"]])
+    metrics = {}
+    for scorer in plan.task.scorers:
+        judged = [p for p in problems if p.id in rows[scorer.name] and (scorer.name, p.id) not in spoilt]
+        metrics.update(_metrics(scorer, ks, judged, rows[scorer.name], plan.config.seed))
+    return Summary(
+        run_id=files.record["run_id"],
+        task=plan.task.name,
+        signature=signature(plan, files.record),
+        problems=len(problems),
+        samples=sum(counts.values()),
+        metrics=metrics,
+        status_counts=dict(sorted(statuses.items())),
+        errors=statuses["fault"],
+        cost=_cost(files),
+        notes=_notes(plan, counts, beside),
+    )
+
+
+def _metrics(
+    scorer: Scorer, ks: Sequence[int], problems: Sequence[Problem], rows: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    import numpy as np
+
+    groups = sorted({problem.group for problem in problems})
+    chosen = {"": list(problems)}
+    if len(groups) > 1:
+        chosen |= {f"[{group}]": [p for p in problems if p.group == group] for group in groups}
+    metrics = {}
+    for suffix, members in chosen.items():
+        if members:
+            scores = [np.asarray(rows[problem.id], dtype=np.float64) for problem in members]
+            for name, reduce in scorer.metrics(ks).items():
+                metrics[name + suffix] = stats.estimate(reduce, scores, seed=seed)
+    return metrics
+
+
+def _cost(files: store.Run) -> dict[str, float]:
+    cost: Counter[str] = Counter()
+    for row in files.generations.rows():
+        for name in ("prompt_tokens", "completion_tokens"):
+            cost[name] += row["completion"][name]
+    return dict(sorted(cost.items()))
+
+
+def _notes(plan: Plan, counts: Mapping[str, int], beside: int) -> tuple[str, ...]:
+    """What a reader of the numbers has to know and cannot see from them."""
+    notes = []
+    asked = len(plan.prompts)
+    if len(plan.problems) < asked:
+        notes.append(f"partial: {len(plan.problems)} of {asked} problems have completions")
+    if plan.config.limit is not None:
+        notes.append(f"limited to the first {asked} problems")
+    if len(set(counts.values())) > 1:
+        notes.append(f"{min(counts.values())} to {max(counts.values())} samples a problem")
+    if beside:
+        notes.append(f"{beside} samples judged in_process: their tests' values cannot cross to the trusted side")
+    if plan.config.data == sources.MINI:
+        notes.append("the project's own mini rows, not the benchmark")
+    return tuple(notes)
+
+
+def signature(plan: Plan, record: Mapping[str, Any]) -> str:
+    """One line that says what a number means: two runs with equal signatures may be compared."""
+    sampling, judge, backend = plan.sampling, record["judge"], record["backend"]
+    how = f"beams {sampling.beams}" if sampling.beams > 1 else "greedy"
+    if sampling.temperature > 0:
+        how = f"T {sampling.temperature:g} top-p {sampling.top_p:g} top-k {sampling.top_k}"
+    if backend["kind"] == "replay":
+        how = "recorded"
+    parts = [
+        f"{plan.task.name} v{plan.task.version}",
+        f"{plan.config.split} {len(plan.problems)}x{sampling.samples}",
+        f"data {digest(plan.data)[:8]}",
+        f"prompt {plan.template.name}:{record['prompt']['hash'][:8]}",
+        f"shots {plan.config.shots}",
+        f"extract {plan.task.extract.__name__}",
+        f"{how} max {sampling.max_tokens} seed {sampling.seed}",
+        f"judge {judge['sandbox']}" if judge else "judge text",
+        *([backend["dtype"], backend["engine"]] if "dtype" in backend else [backend["kind"]]),
+    ]
+    return " | ".join(parts)
+
+
+def prove(task: Task, problems: Sequence[Problem], sandbox: Sandbox) -> list[str]:
+    """Judge each problem's reference and an empty answer; one line for each that comes out wrong.
+
+    The reference must be right under every scorer that says right or wrong, the empty answer must not be.
+    """
+    wrong = []
+    for text, right in ((None, True), ("", False)):
+        pairs = []
+        for problem in problems:
+            given = Completion(text=problem.solution if text is None else text, form="continuation")
+            pairs.append((problem, task.extract(problem, given)))
+        for scorer in task.scorers:
+            verdicts = scorer.score(iter(pairs), sandbox if scorer.executes else None)
+            for (problem, _), verdict in zip(pairs, verdicts, strict=True):
+                if verdict.score is None:
+                    raise ConfigError(f"{problem.id}: {scorer.name}: {verdict.error}")
+                if scorer.name in {"unit_tests", "exact"} and (verdict.score.value == 1.0) != right:
+                    which = "its reference fails" if right else "an empty answer passes"
+                    wrong.append(f"{problem.id}: {scorer.name}: {which} ({verdict.status}: {verdict.error})")
+    return wrong
