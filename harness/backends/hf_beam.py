@@ -53,6 +53,9 @@ class Beam:
         return (-self.total, self.ids)
 
 
+Edge = tuple[Beam, Beam]
+
+
 @dataclass
 class Group:
     """The beams of one job: running, in the order of their rows, and finished."""
@@ -85,13 +88,10 @@ class Beams:
     def _advance(self, group: Group, logits: Tensor) -> Move:
         self.referee.tally.decisions += 1
         ranked = self._extend(group, logits, group.running)
-        going, ending, close = self._split(ranked)
-        if close:
-            prompt, rows = group.job.prompt, group.running
-            found = [self.referee.alone(prompt, beam.ids, logits[n]) for n, beam in enumerate(rows)]
-            alone = [replace(beam, total=f.total, doubt=0.0) for beam, f in zip(rows, found, strict=True)]
-            exact = self._extend(group, torch.stack([f.logits for f in found]), alone, doubted=False)
-            going, ending, _ = self._split(exact)
+        going, ending, edges = self._split(ranked)
+        if edges:
+            self.referee.tally.close_calls += 1
+            going, ending, _ = self._split(self._again(group, logits, ranked, edges))
             going, ending = self._batched(group, logits, going), self._batched(group, logits, ending)
         group.done += ending
         if not going or self._settled(group, going):
@@ -120,6 +120,18 @@ class Beams:
             found.append(Beam(ids, total, doubt, finish, row))
         return sorted(found, key=lambda beam: beam.best_first)
 
+    def _again(
+        self, group: Group, logits: Tensor, ranked: Sequence[Beam], edges: Sequence[Edge]
+    ) -> list[Beam]:
+        """The continuations, those of beams that reach into a close edge computed alone."""
+        rows = {c.parent for c in ranked if any(self._close(c, a) or self._close(c, b) for a, b in edges)}
+        mixed, beams = logits.clone(), list(group.running)
+        for row in rows:
+            found = self.referee.alone(group.job.prompt, beams[row].ids, logits[row])
+            mixed[row] = found.logits
+            beams[row] = replace(beams[row], total=found.total, doubt=0.0)
+        return self._extend(group, mixed, beams, doubted=False)
+
     def _batched(self, group: Group, logits: Tensor, beams: Sequence[Beam]) -> list[Beam]:
         """The same beams with sums and doubts that carry on from the batch's."""
         gains = logits.log_softmax(-1)
@@ -131,22 +143,23 @@ class Beams:
             found.append(replace(beam, total=old.total + gain, doubt=doubt))
         return found
 
-    def _split(self, ranked: Sequence[Beam]) -> tuple[list[Beam], list[Beam], bool]:
-        """Which beams go on, which have ended, and whether an edge was close."""
+    def _split(self, ranked: Sequence[Beam]) -> tuple[list[Beam], list[Beam], list[Edge]]:
+        """Which beams go on, which have ended, and the pairs on two sides of an edge that are close."""
         k = self.width
         unended = [beam for beam in ranked if beam.finish is None]
         going = unended[:k]
         ending = [beam for beam in ranked[:k] if beam.finish is not None]
-        edges: list[tuple[Beam, Beam]] = []
+        edges: list[Edge] = []
         if len(ranked) > k:
             edges += [(beam, ranked[k]) for beam in ending]
             edges += [(ranked[k - 1], beam) for beam in ranked[k:] if beam.finish is not None]
         if len(unended) > k:
             edges.append((unended[k - 1], unended[k]))
-        return going, ending, any(self._close(a.total - b.total, a, b) for a, b in edges)
+        return going, ending, [(a, b) for a, b in edges if self._close(a, b)]
 
-    def _close(self, gap: float, a: Beam, b: Beam) -> bool:
-        return abs(gap) <= PAIR * math.sqrt(a.doubt + b.doubt) and a.doubt + b.doubt > 0
+    def _close(self, a: Beam, b: Beam) -> bool:
+        doubt = a.doubt + b.doubt
+        return doubt > 0 and abs(a.total - b.total) <= PAIR * math.sqrt(doubt)
 
     def _settled(self, group: Group, going: list[Beam]) -> bool:
         """Whether the finished beams can no longer be improved upon."""

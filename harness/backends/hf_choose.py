@@ -52,7 +52,7 @@ def choose(logits: Tensor, sampling: Sampling, keys: Sequence[int], tolerance: f
         if sampling.temperature == 0:
             tokens, sure = _lead(logits, scale)
         else:
-            scaled = logits.double() / sampling.temperature
+            scaled = logits.double().div_(sampling.temperature)
             seeds = torch.tensor(keys, device=logits.device).unsqueeze(1)
             tokens, sure = _draw(scaled, sampling, seeds, scale.double() / sampling.temperature)
         own = logits.gather(1, tokens.unsqueeze(1)).squeeze(1)
@@ -73,16 +73,19 @@ def spread(logits: Tensor, tolerance: float) -> Tensor:
 def gumbel(seeds: Tensor, tokens: Tensor) -> Tensor:
     """Standard Gumbel noise, float64, for seeds int64 [rows, 1] and token ids [rows or 1, n]."""
     z = seeds + (tokens + 1) * GOLDEN
+    part = torch.empty_like(
+        z
+    )  # in place: a batch of a large vocabulary is megabytes, and fresh pages are slow
     for shift, factor in MIX:
-        z = (z ^ _right(z, shift)) * factor
-    bits = _right(z ^ _right(z, 31), 11)
-    uniform = (bits.double() + 0.5) * 2.0**-53
-    return -torch.log(-torch.log(uniform))
+        z.bitwise_xor_(_right(z, shift, part)).mul_(factor)
+    z.bitwise_xor_(_right(z, 31, part))
+    uniform = _right(z, 11, part).double().add_(0.5).mul_(2.0**-53)
+    return uniform.log_().neg_().log_().neg_()
 
 
-def _right(z: Tensor, by: int) -> Tensor:
+def _right(z: Tensor, by: int, into: Tensor) -> Tensor:
     """Logical shift: torch's is arithmetic."""
-    return (z >> by) & ((1 << (64 - by)) - 1)
+    return torch.bitwise_right_shift(z, by, out=into).bitwise_and_((1 << (64 - by)) - 1)
 
 
 def _lead(scores: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +98,7 @@ def _draw(scaled: Tensor, sampling: Sampling, seeds: Tensor, margin: Tensor) -> 
     size = scaled.shape[1]
     if sampling.top_p >= 1.0 and not 0 < sampling.top_k < size:
         every = torch.arange(size, device=scaled.device).unsqueeze(0)
-        return _lead(scaled + gumbel(seeds, every), margin)
+        return _lead(gumbel(seeds, every).add_(scaled), margin)
     top_k = min(sampling.top_k or size, size)
     width = min(size, top_k + EXTRA if sampling.top_k else FEW)
     values, ids, surely, perhaps = _admitted(scaled, top_k, sampling.top_p, margin, width)

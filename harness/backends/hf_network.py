@@ -131,11 +131,12 @@ class Network:
             return Alone(logits[-1].float(), found)
 
     def _opened(self, out: Any, mask: Tensor) -> Lanes:
-        if out.past_key_values is None:
+        cache = getattr(out, "past_key_values", None)
+        if cache is None:
             raise UserError(
-                f"models of class {type(self.model).__name__} keep no key-value cache: not supported by hf"
+                f"{type(self.model).__name__} keeps no key-value cache: not supported by the hf backend"
             )
-        return Lanes(out.logits[:, -1].float(), mask, out.past_key_values)
+        return Lanes(out.logits[:, -1].float(), mask, cache)
 
     def _forward(self, ids: Tensor, mask: Tensor, cache: Any, keep: int, cached: bool = True) -> Any:
         more: dict[str, Any] = {}

@@ -58,9 +58,10 @@ class Tally:
 
     tokens: int = 0
     decisions: int = 0
-    close_calls: int = 0
+    close_calls: int = 0  # decisions that the batch's logits could not make
     logprobs: int = 0
-    recomputed_logprobs: int = 0
+    close_logprobs: int = 0  # log-probabilities that might have rounded the other way
+    alone: int = 0  # sequences computed by themselves for either
     noise: float = 0.0
     shortened: int = 0
     halvings: int = 0
@@ -76,7 +77,7 @@ class Referee:
 
     def alone(self, prompt: tuple[int, ...], ids: Sequence[int], batched: Tensor) -> Alone:
         """The row computed alone; `batched` are the logits that were in doubt."""
-        self.tally.close_calls += 1
+        self.tally.alone += 1
         found = self.network.alone(prompt, ids)
         with torch.inference_mode():
             head = found.logits.topk(min(WATCHED, found.logits.shape[0]))
@@ -87,7 +88,7 @@ class Referee:
 
     def total(self, prompt: tuple[int, ...], ids: Sequence[int]) -> float:
         """The summed log-probability of a sequence computed alone, where two sums were close."""
-        self.tally.close_calls += 1
+        self.tally.alone += 1
         return self.network.alone(prompt, ids).total
 
     def logprob(self, prompt: tuple[int, ...], ids: Sequence[int], total: float, doubt: float) -> float:
@@ -96,7 +97,8 @@ class Referee:
         unit = 10.0**-DIGITS
         to_boundary = abs((total / unit) % 1.0 - 0.5) * unit
         if self.tolerance > 0 and to_boundary <= doubt:
-            self.tally.recomputed_logprobs += 1
+            self.tally.close_logprobs += 1
+            self.tally.alone += 1
             total = self.network.alone(prompt, ids).total
         return round(total, DIGITS) + 0.0  # -0.0 and 0.0 are one value
 
@@ -134,6 +136,7 @@ class Draws:
         for row, state in enumerate(states):
             token, value = picks.tokens[row], picks.logits[row]
             if not picks.sure[row]:
+                self.referee.tally.close_calls += 1
                 found = self.referee.alone(state.job.prompt, state.ids, logits[row])
                 token = choose(found.logits.unsqueeze(0), self.sampling, keys[row : row + 1], 0.0).tokens[0]
                 value = float(logits[row, token])
