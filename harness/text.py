@@ -8,8 +8,11 @@ lengths. Counts are added over a corpus before they become a number, so a corpus
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import TypeVar
 
 ORDER = 4  # BLEU-4: n-grams of one to four words
 SMOOTHING = 0.1  # stands for a count of zero: method 1 of Chen and Cherry (2014), as CodeBLEU uses it
@@ -35,13 +38,17 @@ def unindent(text: str) -> str:
     return text.strip()
 
 
+T = TypeVar("T")
+Gram = tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Ngrams:
     """The n-grams of one text: its length in words, and how often each occurs, one counter for each n from
     1."""
 
     length: int
-    counts: tuple[Counter[tuple[str, ...]], ...]
+    counts: tuple[Counter[Gram], ...]
 
 
 def ngrams(tokens: Sequence[str], order: int = ORDER) -> Ngrams:
@@ -54,20 +61,25 @@ def closest_length(length: int, references: Sequence[int]) -> int:
     return min(references, key=lambda r: (abs(r - length), r))
 
 
-def precision_counts(hypothesis: Ngrams, references: Sequence[Ngrams]) -> tuple[list[int], list[int]]:
-    """For each n: how many of the hypothesis' n-grams a reference has, and how many there are (1 if none).
+def precision_counts(hypothesis: Ngrams, most: Sequence[Counter[Gram]]) -> tuple[list[int], list[int]]:
+    """For each n: how many of the hypothesis' n-grams the references have, and how many there are (1 if
+    none).
 
-    An n-gram counts at most as often as in the reference that has it most often ("clipped").
+    `most` is `most_often(references)`; an n-gram counts at most that often ("clipped").
     """
-    matches, totals = [], []
-    for i, counts in enumerate(hypothesis.counts):
-        found = 0
-        for gram, count in counts.items():
-            most = max(reference.counts[i].get(gram, 0) for reference in references)
-            found += count if count < most else most
-        matches.append(found)
-        totals.append(max(1, hypothesis.length - i))
-    return matches, totals
+    matches = [clipped(got, wanted) for got, wanted in zip(hypothesis.counts, most, strict=True)]
+    return matches, [max(1, hypothesis.length - i) for i in range(len(most))]
+
+
+def most_often(references: Sequence[Ngrams]) -> list[Counter[Gram]]:
+    """For each n: how often each n-gram occurs in the reference that has it most often."""
+    return [reduce(or_, of_one_length) for of_one_length in zip(*(r.counts for r in references), strict=True)]
+
+
+def clipped(got: Mapping[T, int], wanted: Mapping[T, int]) -> int:
+    """The size of the intersection of two multisets."""
+    shared = got.keys() & wanted.keys()
+    return sum(map(min, map(got.__getitem__, shared), map(wanted.__getitem__, shared)))
 
 
 def recall_counts(
@@ -80,16 +92,13 @@ def recall_counts(
     """
     matches, totals = [0.0] * len(hypothesis.counts), [0.0] * len(hypothesis.counts)
     for reference in references:
-        for i, (wanted, got) in enumerate(zip(reference.counts, hypothesis.counts, strict=True)):
-            if i == 0:
-                weights = {gram: weight(gram[0]) for gram in wanted}
-                found = math.fsum(w * min(wanted[gram], got.get(gram, 0)) for gram, w in weights.items())
-                total = math.fsum(w * wanted[gram] for gram, w in weights.items())
-            else:
-                found = sum(min(count, got.get(gram, 0)) for gram, count in wanted.items())
-                total = reference.length - i
-            matches[i] += found
-            totals[i] += max(1, total)
+        got, wanted = hypothesis.counts[0], reference.counts[0]
+        shared = got.keys() & wanted.keys()
+        matches[0] += math.fsum([weight(gram[0]) * min(got[gram], wanted[gram]) for gram in shared])
+        totals[0] += max(1.0, math.fsum([weight(gram[0]) * count for gram, count in wanted.items()]))
+        for i in range(1, len(matches)):
+            matches[i] += clipped(hypothesis.counts[i], reference.counts[i])
+            totals[i] += max(1, reference.length - i)
     return matches, totals
 
 

@@ -29,9 +29,12 @@ from harness.scorers.each import each, reference_texts
 from harness.scorers.pytree import Shape, read
 from harness.text import (
     ORDER,
+    Gram,
     Ngrams,
     bleu,
+    clipped,
     closest_length,
+    most_often,
     ngrams,
     precision_counts,
     recall_counts,
@@ -63,9 +66,12 @@ class Target:
     """What is kept of references: n-grams, the numbers of shapes, how often each shape occurs, triples."""
 
     ngrams: list[Ngrams]
+    most: list[Counter[Gram]]
     table: dict[Shape, int]
     shapes: list[Counter[int]]
     triples: list[Counter[Triple]]
+    all_shapes: int
+    all_triples: int
 
 
 @dataclass(frozen=True)
@@ -87,11 +93,16 @@ def target(references: tuple[str, ...]) -> Target:
     texts = [unindent(reference) for reference in references]
     table: dict[Shape, int] = {}
     readings = [read(text, lambda shape: table.setdefault(shape, len(table))) for text in texts]
+    grams = [ngrams(words(text)) for text in texts]
+    triples = [data_flow(reading) for reading in readings]
     return Target(
-        ngrams=[ngrams(words(text)) for text in texts],
+        ngrams=grams,
+        most=most_often(grams),
         table=table,
         shapes=[Counter(reading.shapes) for reading in readings],
-        triples=[data_flow(reading) for reading in readings],
+        triples=triples,
+        all_shapes=sum(len(reading.shapes) for reading in readings),
+        all_triples=sum(of_one.total() for of_one in triples),
     )
 
 
@@ -100,15 +111,13 @@ def counts(answer: str, references: tuple[str, ...]) -> tuple[float, ...]:
     wanted = target(references)
     text = unindent(answer)
     grams, reading = ngrams(words(text)), read(text, wanted.table.get)
-    matches, totals = precision_counts(grams, wanted.ngrams)
+    matches, totals = precision_counts(grams, wanted.most)
     recalled, recallable = recall_counts(grams, wanted.ngrams, weight)
     present, triples = set(reading.shapes), data_flow(reading)
-    same_shapes = sum(n for shapes in wanted.shapes for shape, n in shapes.items() if shape in present)
-    same_triples = sum((triples & others).total() for others in wanted.triples)
+    same_shapes = sum([n for shapes in wanted.shapes for shape, n in shapes.items() if shape in present])
+    same_triples = sum([clipped(triples, others) for others in wanted.triples])
     closest = closest_length(grams.length, [others.length for others in wanted.ngrams])
-    all_shapes = sum(shapes.total() for shapes in wanted.shapes)
-    all_triples = sum(others.total() for others in wanted.triples)
-    rest = (grams.length, closest, same_shapes, all_shapes, same_triples, all_triples)
+    rest = (grams.length, closest, same_shapes, wanted.all_shapes, same_triples, wanted.all_triples)
     return tuple(map(float, (*matches, *totals, *recalled, *recallable, *rest)))
 
 

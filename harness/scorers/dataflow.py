@@ -12,9 +12,11 @@ the order of several sources is that of the text (there: of a hash table seeded 
 is no limit.
 """
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.scorers.pytree import Reading, Word, children
@@ -25,196 +27,165 @@ if TYPE_CHECKING:
 COMES, COMPUTED = "comes from", "computed from"
 REPEATED = 6  # loops nested deeper than this are followed once, or the work would double with each level
 
-Places = frozenset[int]
-States = dict[Word, Places]  # where each word was last defined
+Step = Callable[[], None]
+States = dict[Word, frozenset[int]]  # the places where each word was last defined
 Triple = tuple[int, str, tuple[int, ...]]  # variable, relation, its sources; variables numbered by appearance
 
 
-@dataclass
-class Origin:
-    """Where the word at one place comes from; `seen` counts how often the walk came by."""
-
-    relation: str
-    sources: list[Word]
-    seen: int = 1
-
-
-@dataclass
-class Fork:
-    """The states before an if statement and after each of its branches that was walked."""
-
-    entry: States
-    exits: list[States] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Visit:
-    node: "Node"
-    loops: int  # how many loops it is inside of
-
-
-@dataclass(frozen=True)
-class Bind:
-    """Define the words of a node by the words of another; a default value counts as a copy, the rest as
-    computed."""
-
-    target: "Node"
-    source: "Node"
-    relation: str
-
-
-@dataclass(frozen=True)
-class Branch:
-    """Walk an elif or else clause from the states before the if statement."""
-
-    fork: Fork
-    node: "Node"
-    loops: int
-
-
-@dataclass(frozen=True)
-class Join:
-    fork: Fork
-
-
-Step = Visit | Bind | Branch | Join
-
-
-@dataclass
+@dataclass(slots=True, eq=False)
 class Flow:
-    """The walk over one tree: a stack of steps instead of recursion."""
+    """The walk over one text, and what it learns of each place: relation, sources, and whether it came by
+    again.
+
+    A stack of steps stands for recursion; a step may push others. `outer` is the number of the innermost
+    BINDING node around a stretch of text, `loops` how many loops are.
+    """
 
     reading: Reading
+    steps: list[Step] = field(default_factory=list)
     states: States = field(default_factory=dict)
-    origins: dict[int, Origin] = field(default_factory=dict)
+    relations: dict[int, str] = field(default_factory=dict)
+    sources: dict[int, tuple[Word, ...]] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)
     linked: set[int] = field(default_factory=set)  # the places that have a source in the text or are one
 
     def run(self) -> None:
-        steps: list[Step] = [Visit(self.reading.root, 0)]
-        while steps:
-            match steps.pop():
-                case Visit(node, loops):
-                    if self.reading.may_bind(node):
-                        steps += reversed(self.plan(node, loops))
-                    else:
-                        self.use(self.reading.span(node))
-                case Bind(target, source, relation):
-                    self.bind(self.reading.span(target), self.reading.span(source), relation)
-                case Branch(fork, node, loops):
-                    fork.exits.append(self.states)
-                    self.states = dict(fork.entry)
-                    steps.append(Visit(node, loops))
-                case Join(fork):
-                    self.states = merged([*fork.exits, self.states])
+        self.steps.append(self.visit(self.reading.root, -1, 0))
+        while self.steps:
+            self.steps.pop()()
 
-    def plan(self, node: "Node", loops: int) -> Sequence[Step]:
-        """The steps that a node which binds or branches, or holds such a node, amounts to."""
+    def visit(self, node: "Node", outer: int, loops: int) -> Step:
+        return partial(self.walk, node.start_byte, node.end_byte, outer, loops)
+
+    def walk(self, start: int, end: int, outer: int, loops: int) -> None:
+        """Follow a stretch of text: its words one by one, and each BINDING node in it in its own way."""
+        reading = self.reading
+        number = bisect_left(reading.bind_starts, start, outer + 1)
+        while number < len(reading.binds) and reading.bind_starts[number] < end:
+            node = reading.binds[number]
+            if node.end_byte <= end:  # else it is around the stretch
+                self.use(reading.places(start, node.start_byte))
+                self.steps.append(partial(self.walk, node.end_byte, end, number, loops))
+                self.steps += reversed(self.way(node, number, loops))
+                return
+            number += 1
+        self.use(reading.places(start, end))
+
+    def way(self, node: "Node", number: int, loops: int) -> list[Step]:
+        """The steps that a BINDING node amounts to."""
         match node.type:
             case "assignment" | "augmented_assignment":
-                # Without a right side (`x: int`) nothing is defined.
-                return paired(node.child_by_field_name("left"), node.child_by_field_name("right"), loops)
+                return self.paired(node, number, loops)
             case "for_in_clause":
-                return whole(node.child_by_field_name("left"), children(node)[-1], COMPUTED, loops)
+                last = children(node)[-1]
+                return self.whole(node.child_by_field_name("left"), last, COMPUTED, number, loops)
             case "default_parameter":
                 name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
-                return whole(name, value, COMES, loops)
+                return self.whole(name, value, COMES, number, loops)
             case "if_statement":
-                return self.fork(node, loops)
+                return self.fork(node, number, loops)
             case "for_statement":
-                header = paired(node.child_by_field_name("left"), node.child_by_field_name("right"), loops)
-                inner = [child for child in children(node) if child.type in ("block", "else_clause")]
-                return [*header, *(Visit(child, loops + 1) for child in inner)] * passes(loops)
+                steps = self.paired(node, number, loops + 1)
+                if body := node.child_by_field_name("body"):  # and an `else` after it
+                    steps.append(partial(self.walk, body.start_byte, node.end_byte, number, loops + 1))
+                return steps * passes(loops)
             case "while_statement":
-                return [Visit(child, loops + 1) for child in children(node)] * passes(loops)
-        below = children(node)
-        if not below:
-            self.use(self.reading.span(node))
-        # A comprehension's clauses come before the value that uses their names.
-        below.sort(key=lambda child: child.type != "for_in_clause")
-        return [Visit(child, loops) for child in below]
+                return [self.visit(node, number, loops + 1)] * passes(loops)
+        # A comprehension: its clauses come before the value that uses their names.
+        below = sorted(node.named_children, key=lambda child: child.type != "for_in_clause")
+        return [self.visit(child, number, loops) for child in below]
 
-    def fork(self, node: "Node", loops: int) -> list[Step]:
-        """First the condition and the body, then each clause from the states before, then all ends together."""
-        fork = Fork(entry=dict(self.states))
-        steps: list[Step] = []
-        clauses: list[Step] = []
+    def whole(
+        self, target: "Node | None", source: "Node | None", relation: str, number: int, loops: int
+    ) -> list[Step]:
+        """Follow the source, then define the target by it. Nothing if one is missing, as in broken texts."""
+        if target is None or source is None:
+            return []
+        places = self.reading.places
+        to, by = places(target.start_byte, target.end_byte), places(source.start_byte, source.end_byte)
+        return [self.visit(source, number, loops), partial(self.bind, to, by, relation)]
+
+    def paired(self, node: "Node", number: int, loops: int) -> list[Step]:
+        """Define the left side by the right, child by child where they have equally many children."""
+        target, source = node.child_by_field_name("left"), node.child_by_field_name("right")
+        if target is None or source is None:
+            return []  # `x: int` defines nothing
+        targets, sources = parts(target), parts(source) if target.child_count else []
+        if len(targets) != len(sources) or not targets:
+            return self.whole(target, source, COMPUTED, number, loops)
+        steps = [self.whole(t, s, COMPUTED, number, loops) for t, s in zip(targets, sources, strict=True)]
+        return [follow for follow, _ in steps] + [bind for _, bind in steps]
+
+    def fork(self, node: "Node", number: int, loops: int) -> list[Step]:
+        """First condition and body, then each clause from the states before, then all ends together."""
+        entry, exits = dict(self.states), list[States]()
+        first, clauses = list[Step](), list[Step]()
         otherwise = False
-        for child in children(node):
+        for child in node.named_children:
             if child.type in ("elif_clause", "else_clause"):
-                clauses.append(Branch(fork, child, loops))
                 otherwise |= child.type == "else_clause"
+                clauses += [partial(self.branch, entry, exits), self.visit(child, number, loops)]
             else:
-                steps.append(Visit(child, loops))
+                first.append(self.visit(child, number, loops))
         if not otherwise:
-            fork.exits.append(fork.entry)  # no branch may be taken
-        return [*steps, *clauses, Join(fork)]
+            exits.append(entry)  # no branch may be taken
+        return [*first, *clauses, partial(self.join, exits)]
 
-    def use(self, span: range) -> None:
+    def branch(self, entry: States, exits: list[States]) -> None:
+        exits.append(self.states)
+        self.states = dict(entry)
+
+    def join(self, exits: list[States]) -> None:
+        """What may hold after any of the branches."""
+        for other in exits:
+            for word, places in other.items():
+                known = self.states.get(word)
+                self.states[word] = places if known is None else known | places
+
+    def use(self, places: range) -> None:
         """Trace words to where they were defined; an unknown name is defined by being there."""
+        if not places:
+            return
         words, names, states = self.reading.words, self.reading.names, self.states
-        for place in span:
+        for place in places:
             word = words[place]
-            places = states.get(word)
-            if places is not None:
-                self.linked |= places
+            known = states.get(word)
+            if known is not None:
+                self.linked |= known
                 self.linked.add(place)
-                self.add(place, COMES, [word])
+                self.add(place, COMES, (word,))
             else:
                 if names[place]:
                     states[word] = frozenset((place,))
-                self.add(place, COMES, [])
+                self.add(place, COMES, ())
 
     def bind(self, target: range, source: range, relation: str) -> None:
         """Define the target's words by the source's."""
-        words = self.reading.words[source.start : source.stop]
+        words = tuple(self.reading.words[source.start : source.stop])
         if words and target:
-            self.linked.update(source)
-            self.linked.update(target)
+            self.linked.update(source, target)
         for place in target:
-            for sources in [words] if relation == COMPUTED else [[word] for word in words]:
+            for sources in [words] if relation == COMPUTED else [(word,) for word in words]:
                 self.add(place, relation, sources)
             self.states[self.reading.words[place]] = frozenset((place,))
 
-    def add(self, place: int, relation: str, sources: list[Word]) -> None:
-        origin = self.origins.get(place)
-        if origin is None:
-            self.origins[place] = Origin(relation, sources)
+    def add(self, place: int, relation: str, sources: tuple[Word, ...]) -> None:
+        known = self.sources.get(place)
+        if known is None:
+            self.relations[place] = relation
+            self.sources[place] = sources
         else:
-            origin.sources = list(dict.fromkeys(origin.sources + sources))
-            origin.seen += 1
+            self.again.add(place)
+            if sources != known:
+                self.sources[place] = tuple(dict.fromkeys(known + sources))
+
+
+def parts(node: "Node") -> list["Node"]:
+    return [child for child in children(node) if child.type != ","]
 
 
 def passes(loops: int) -> int:
     return 2 if loops < REPEATED else 1
-
-
-def whole(target: "Node | None", source: "Node | None", relation: str, loops: int) -> list[Step]:
-    """Visit the source, then define the target by it. Nothing where either is missing, as in broken texts."""
-    if target is None or source is None:
-        return []
-    return [Visit(source, loops), Bind(target, source, relation)]
-
-
-def paired(target: "Node | None", source: "Node | None", loops: int) -> list[Step]:
-    """Bind child by child where both sides have equally many, else as a whole."""
-    if target is None or source is None:
-        return []
-    targets = [child for child in children(target) if child.type != ","]
-    sources = [child for child in children(source) if child.type != ","]
-    if len(targets) != len(sources) or not targets:
-        return whole(target, source, COMPUTED, loops)
-    pairs = zip(targets, sources, strict=True)
-    return [*(Visit(s, loops) for s in sources), *(Bind(t, s, COMPUTED) for t, s in pairs)]
-
-
-def merged(states: list[States]) -> States:
-    """What may hold after any of several branches."""
-    out = dict(states[0])
-    for other in states[1:]:
-        for word, places in other.items():
-            known = out.get(word)
-            out[word] = places if known is None else known | places
-    return out
 
 
 def data_flow(reading: Reading) -> Counter[Triple]:
@@ -225,10 +196,11 @@ def data_flow(reading: Reading) -> Counter[Triple]:
     flow = Flow(reading)
     flow.run()
     numbers: dict[Word, int] = {}
-    triples: Counter[Triple] = Counter()
-    for place in sorted(flow.linked & flow.origins.keys()):
-        origin = flow.origins[place]
-        sources = tuple([numbers.setdefault(word, len(numbers)) for word in origin.sources])
-        variable = numbers.setdefault(reading.words[place], len(numbers))
-        triples[variable, origin.relation, sources] += 1
-    return triples
+    triples: list[Triple] = []
+    for place in sorted(flow.linked & flow.sources.keys()):
+        sources = flow.sources[place]
+        if place in flow.again:
+            sources = tuple(dict.fromkeys(sources))
+        by = tuple([numbers.setdefault(word, len(numbers)) for word in sources])
+        triples.append((numbers.setdefault(reading.words[place], len(numbers)), flow.relations[place], by))
+    return Counter(triples)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
 IGNORED = frozenset({"comment", "line_continuation"})
-# Nodes that bind names or branch; the data flow follows them one by one, everything else word by word.
+# Nodes that bind names or branch. The data flow has a way for each of them; most else it reads in order.
 BINDING = frozenset(
     {
         "assignment",
@@ -37,27 +37,23 @@ class Reading:
     """What one pass finds in a text.
 
     A *word* is what may carry a value: an identifier or a literal, a whole string being one word. `starts`
-    are the words' offsets in bytes, `names` tells the identifiers. `binds` are the offsets of the BINDING
-    nodes. `shapes` are the numbers of the shapes of all subtrees that are more than a token, without those
-    that have no number.
+    are the words' offsets in bytes, `names` tells the identifiers. `binds` are the BINDING nodes in the
+    text's order, outer before inner. `shapes` are the numbers of the shapes of all subtrees that are more
+    than a token, as far as they have a number.
     """
 
     root: "Node"
     words: list[Word] = field(default_factory=list)
     names: list[bool] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
-    binds: list[int] = field(default_factory=list)
+    binds: "list[Node]" = field(default_factory=list)
+    bind_starts: list[int] = field(default_factory=list)
     shapes: list[int] = field(default_factory=list)
 
-    def span(self, node: "Node") -> range:
-        """The places of a node's words."""
-        return range(bisect_left(self.starts, node.start_byte), bisect_left(self.starts, node.end_byte))
-
-    def may_bind(self, node: "Node") -> bool:
-        """False where neither the node nor any below it is a BINDING node."""
-        binds = self.binds
-        nearest = bisect_left(binds, node.start_byte)
-        return nearest < len(binds) and binds[nearest] < node.end_byte
+    def places(self, start: int, end: int) -> range:
+        """The places of the words between two offsets in bytes."""
+        first = bisect_left(self.starts, start)
+        return range(first, bisect_left(self.starts, end, first))
 
 
 @cache
@@ -99,7 +95,7 @@ def read(text: str, number_of: Callable[[Shape], int | None]) -> Reading:
                     string = len(above)
                     add_word(reading, node, kind)
                 elif kind in BINDING:
-                    reading.binds.append(node.start_byte)
+                    add_bind(reading, node)
             if down():
                 shape = [kind]
                 above.append((name, shape))
@@ -132,6 +128,20 @@ def add_word(reading: Reading, node: "Node", kind: str) -> None:
         reading.words.append(word)
         reading.names.append(kind == "identifier")
         reading.starts.append(node.start_byte)
+
+
+def add_bind(reading: Reading, node: "Node") -> None:
+    """Add a BINDING node, and before a comprehension's clause the node that the clause is in."""
+    binds, starts = reading.binds, reading.bind_starts
+    if node.type == "for_in_clause" and (parent := node.parent):
+        at = bisect_left(starts, parent.start_byte)
+        while at < len(binds) and binds[at].end_byte > parent.end_byte:
+            at += 1
+        if at == len(binds) or binds[at] != parent:
+            binds.insert(at, parent)
+            starts.insert(at, parent.start_byte)
+    binds.append(node)
+    starts.append(node.start_byte)
 
 
 def label(node: "Node") -> str:
