@@ -140,15 +140,15 @@ def combined(p: Parts, empty: Empty) -> float:
     return (others + (float(empty == "one") if p.dataflow is None else p.dataflow)) / 4
 
 
-def over_corpus(value: Callable[[Parts], float]) -> Reduce:
-    """A corpus metric of the first sample of every problem, from the counts' sums."""
+def over_corpus(value: Callable[[Sequence[float]], float]) -> Reduce:
+    """A corpus metric of the first sample of every problem, from the sums of the counts."""
     from harness.stats import OfSum
 
     def of_sum(sums: "Floats") -> "Floats":
         import numpy as np
 
         rows = sums.reshape(-1, sums.shape[-1]).tolist()
-        return np.array([value(parts(row)) for row in rows]).reshape(sums.shape[:-1])
+        return np.array([value(row) for row in rows]).reshape(sums.shape[:-1])
 
     return Reduce(per_problem=lambda scores: scores[0, 1:], of_mean=OfSum(of_sum))
 
@@ -163,11 +163,11 @@ def codebleu_with(data_flow_empty: Empty) -> Scorer:
 
     def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
         return {
-            name: over_corpus(lambda p: combined(p, data_flow_empty)),
-            f"{name}.ngram": over_corpus(lambda p: p.ngram),
-            f"{name}.weighted": over_corpus(lambda p: p.weighted),
-            f"{name}.syntax": over_corpus(lambda p: p.syntax),
-            f"{name}.dataflow": over_corpus(lambda p: p.dataflow or 0.0),
+            name: over_corpus(lambda sums: combined(parts(sums), data_flow_empty)),
+            f"{name}.ngram": over_corpus(lambda sums: parts(sums).ngram),
+            f"{name}.weighted": over_corpus(lambda sums: parts(sums).weighted),
+            f"{name}.syntax": over_corpus(lambda sums: parts(sums).syntax),
+            f"{name}.dataflow": over_corpus(lambda sums: parts(sums).dataflow or 0.0),
         }
 
     return Scorer(name=name, score=each(judge), metrics=metrics)
