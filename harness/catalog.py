@@ -36,7 +36,9 @@ def task(name: str, options: Mapping[str, object] | None = None) -> Task:
             raise ConfigError(f"task {name!r}: {unknown('option', option, accepted)}")
     made = make(**options)
     if not isinstance(made, Task):
-        raise ConfigError(f"task {name!r}: task() returned {type(made).__name__}, expected harness.schema.Task")
+        raise ConfigError(
+            f"task {name!r}: task() returned {type(made).__name__}, expected harness.schema.Task"
+        )
     return made
 
 

@@ -11,7 +11,16 @@ from typing import Any
 from harness import __version__
 from harness.config import BackendConfig
 
-PACKAGES = ("torch", "transformers", "tokenizers", "peft", "numpy", "tree-sitter", "tree-sitter-python", "pydantic")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "numpy",
+    "tree-sitter",
+    "tree-sitter-python",
+    "pydantic",
+)
 
 
 def model_name(backend: BackendConfig) -> str:

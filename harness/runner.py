@@ -10,7 +10,7 @@ Each stage does only what is not on disk yet, so the same command continues a ru
 stages know each other through the files alone. Nothing here prints, reads the environment or exits.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from typing import Any
 
 from harness import backends, catalog, prompts, provenance, shots, sources, stats, store
 from harness import sandbox as sandboxes
-from harness.config import RunConfig, check_ks, digest, resolve_sampling
-from harness.errors import ConfigError, Fault
+from harness.config import JudgeConfig, RunConfig, check_ks, digest, resolve_sampling
+from harness.errors import Fault
 from harness.schema import (
     Backend,
     Completion,
@@ -71,13 +71,7 @@ def run(config: RunConfig, out: Path | None = None, progress: Progress = quiet) 
     with closing(backends.load(config.backend, [problem.id for problem in plan.problems])) as backend:
         plan, counts = expect(plan, backend)
         check_ks(config.k, min(counts.values()))
-        judge_settings = sandboxes.Settings(
-            rung=config.judge.sandbox,
-            workers=config.judge.workers,
-            time_limit=config.judge.time_limit,
-            memory_mb=config.judge.memory_mb,
-        )
-        with sandboxes.start(judge_settings) as sandbox:
+        with open_sandbox(config.judge) as sandbox:
             record = describe(plan, backend, sandbox)
             folder = out or Path("results") / "runs" / record["run_id"]
             with store.open_run(folder, record) as files:
@@ -86,6 +80,14 @@ def run(config: RunConfig, out: Path | None = None, progress: Progress = quiet) 
                 summary = summarise(plan, counts, files)
                 files.summarise(summary)
     return folder, summary
+
+
+def open_sandbox(judge: JudgeConfig) -> sandboxes.Pool:
+    """The configured sandbox; nothing is started before the first program."""
+    settings = sandboxes.Settings(
+        rung=judge.sandbox, workers=judge.workers, time_limit=judge.time_limit, memory_mb=judge.memory_mb
+    )
+    return sandboxes.start(settings)
 
 
 def make_plan(config: RunConfig) -> Plan:
@@ -199,7 +201,9 @@ def judgements(
 ) -> Iterator[tuple[Judgement, Verdict]]:
     """Score what `scorer` has not scored yet, lazily and in canonical order."""
     by_id = {problem.id: problem for problem in plan.problems}
-    waiting: list[tuple[str, int, str]] = []  # what the scorer has drawn and not answered yet, oldest first
+    waiting: deque[tuple[str, int, str]] = (
+        deque()
+    )  # what the scorer has drawn and not answered yet, oldest first
 
     def answers() -> Iterator[tuple[Problem, str]]:
         for row in files.generations.rows():
@@ -211,7 +215,7 @@ def judgements(
                 yield problem, answer
 
     for verdict in scorer.score(answers(), sandbox if scorer.executes else None):
-        problem_id, index, answer = waiting.pop(0)
+        problem_id, index, answer = waiting.popleft()
         yield (
             Judgement(
                 problem_id=problem_id,
@@ -302,7 +306,9 @@ def _notes(plan: Plan, counts: Mapping[str, int], beside: int) -> tuple[str, ...
     if len(set(counts.values())) > 1:
         notes.append(f"{min(counts.values())} to {max(counts.values())} samples a problem")
     if beside:
-        notes.append(f"{beside} samples judged in_process: their tests' values cannot cross to the trusted side")
+        notes.append(
+            f"{beside} samples judged in_process: their tests' values cannot cross to the trusted side"
+        )
     if plan.config.data == sources.MINI:
         notes.append("the project's own mini rows, not the benchmark")
     return tuple(notes)
@@ -331,22 +337,31 @@ def signature(plan: Plan, record: Mapping[str, Any]) -> str:
 
 
 def prove(task: Task, problems: Sequence[Problem], sandbox: Sandbox) -> list[str]:
-    """Judge each problem's reference and an empty answer; one line for each that comes out wrong.
+    """Judge each problem's reference and an empty answer; one line for each problem whose check is not to be trusted.
 
-    The reference must be right under every scorer that says right or wrong, the empty answer must not be.
+    The reference must pass (or be scored) and be worth more than the empty answer, under every scorer.
     """
     wrong = []
-    for text, right in ((None, True), ("", False)):
-        pairs = []
-        for problem in problems:
-            given = Completion(text=problem.solution if text is None else text, form="continuation")
-            pairs.append((problem, task.extract(problem, given)))
-        for scorer in task.scorers:
-            verdicts = scorer.score(iter(pairs), sandbox if scorer.executes else None)
-            for (problem, _), verdict in zip(pairs, verdicts, strict=True):
+    for scorer in task.scorers:
+        judged = []
+        for texts in ([problem.solution for problem in problems], [""] * len(problems)):
+            given = [Completion(text=text, form="continuation") for text in texts]
+            answers = [
+                (p, task.extract(p, completion)) for p, completion in zip(problems, given, strict=True)
+            ]
+            judged.append(list(scorer.score(iter(answers), sandbox if scorer.executes else None)))
+        for problem, reference, empty in zip(problems, *judged, strict=True):
+            for verdict in (reference, empty):
                 if verdict.score is None:
-                    raise ConfigError(f"{problem.id}: {scorer.name}: {verdict.error}")
-                if scorer.name in {"unit_tests", "exact"} and (verdict.score.value == 1.0) != right:
-                    which = "its reference fails" if right else "an empty answer passes"
-                    wrong.append(f"{problem.id}: {scorer.name}: {which} ({verdict.status}: {verdict.error})")
+                    raise Fault(f"{problem.id}: {scorer.name}: {verdict.error}")
+            assert reference.score is not None
+            assert empty.score is not None
+            if reference.status not in {"passed", "scored"}:
+                wrong.append(
+                    f"{problem.id}: {scorer.name}: its reference fails ({reference.status}: {reference.error})"
+                )
+            elif reference.score.value <= empty.score.value:
+                wrong.append(
+                    f"{problem.id}: {scorer.name}: an empty answer is worth as much as its reference"
+                )
     return wrong

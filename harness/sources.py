@@ -52,18 +52,25 @@ class Folders:
                 raise DataError(f"{self.place}: expected an object, got {type(row).__name__}")
             for name in fields:
                 if name not in row:
-                    raise DataError(f"{self.place}: field {name!r} is missing; the row has {', '.join(sorted(row))}")
+                    raise DataError(
+                        f"{self.place}: field {name!r} is missing; the row has {', '.join(sorted(row))}"
+                    )
             yield row
 
-    def locate(self, file: DataFile) -> Path:
-        """Where the file is. Raises DataError that lists what was tried and what to run."""
-        tried = [folder / file.benchmark / file.name for folder in self.folders]
-        for path in tried:
+    def find(self, file: DataFile) -> Path | None:
+        """Where the file is, plain or gzipped; None when it is nowhere."""
+        for folder in self.folders:
+            path = folder / file.benchmark / file.name
             for candidate in (path, path.with_name(path.name + ".gz")):
                 if candidate.is_file():
                     return candidate
-        if self.use_hub_cache and file.hub is not None and (cached := _cached(file.hub)) is not None:
-            return cached
+        return _cached(file.hub) if self.use_hub_cache and file.hub is not None else None
+
+    def locate(self, file: DataFile) -> Path:
+        """Where the file is. Raises DataError that lists what was tried and what to run."""
+        if (found := self.find(file)) is not None:
+            return found
+        tried = [folder / file.benchmark / file.name for folder in self.folders]
         looked = ", ".join(str(path) for path in tried) or "no data folder was given"
         hub = f" or the hub cache ({file.hub.repo})" if file.hub and self.use_hub_cache else ""
         raise DataError(
@@ -102,7 +109,9 @@ def load(task: Task, split: Split, source: Folders, limit: int | None = None) ->
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{source.place}: {where}: {first['msg'].lower()}, got {first['input']!r}") from None
     if not problems:
-        raise DataError(f"task {task.name!r} has no {split} rows in {', '.join(source.digests) or 'its files'}")
+        raise DataError(
+            f"task {task.name!r} has no {split} rows in {', '.join(source.digests) or 'its files'}"
+        )
     return problems
 
 
@@ -115,6 +124,18 @@ def fetch(file: HubFile) -> Path:
     except (OSError, ValueError) as error:  # huggingface_hub's errors derive from these two
         raise Fault(f"could not download {file.path} of {file.repo}: {str(error).splitlines()[0]}") from None
     return Path(path)
+
+
+def fetch_model(model: str, revision: str | None) -> None:
+    """Download a hub model into the cache; a folder is left alone."""
+    if Path(model).expanduser().is_dir():
+        return
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot_download(model, revision=revision)
+    except (OSError, ValueError) as error:
+        raise Fault(f"could not download model {model!r}: {str(error).splitlines()[0]}") from None
 
 
 def _cached(file: HubFile) -> Path | None:

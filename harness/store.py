@@ -198,7 +198,9 @@ def open_run(folder: Path, record: Mapping[str, Any]) -> Run:
         lock = filelock.FileLock(folder / ".lock")
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise StoreFault(f"{folder} is being written by another process: wait for it, or choose another --out") from None
+        raise StoreFault(
+            f"{folder} is being written by another process: wait for it, or choose another --out"
+        ) from None
     except OSError as error:
         raise StoreFault(f"{folder} cannot be written: {error.strerror}") from None
     try:

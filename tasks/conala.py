@@ -12,7 +12,18 @@ from harness import scorers
 from harness.errors import ConfigError
 from harness.extract import first_code_block
 from harness.prompts import INSTRUCTION
-from harness.schema import Card, DataFile, HubFile, Problem, Reference, Sampling, Source, Split, Task, Template
+from harness.schema import (
+    Card,
+    DataFile,
+    HubFile,
+    Problem,
+    Reference,
+    Sampling,
+    Source,
+    Split,
+    Task,
+    Template,
+)
 
 Corpus = Literal["original", "docprompting"]
 
@@ -89,7 +100,9 @@ def task(corpus: Corpus = "original") -> Task:
             paper="Yin et al. 2018, arXiv 1805.08949; split docprompting: Zhou et al. 2023, arXiv 2207.05987",
             licence="MIT (text from Stack Overflow: CC BY-SA 4.0)" if original else "Apache-2.0",
             url="https://conala-corpus.github.io",
-            sizes={"train": 2379, "test": 500} if original else {"train": 2135, "validation": 201, "test": 543},
+            sizes={"train": 2379, "test": 500}
+            if original
+            else {"train": 2135, "validation": 201, "test": 543},
             setting="beam 10, 10 returned: EM@1, EM@10, CodeBLEU (2308.10462); 64 new tokens",
             files=tuple(FILES[corpus].values()),
         ),

@@ -8,7 +8,18 @@ from collections.abc import Iterable
 
 from harness import scorers
 from harness.extract import python_program
-from harness.schema import Card, DataFile, HubFile, Problem, Sampling, Source, Split, Task, Template, UnitTests
+from harness.schema import (
+    Card,
+    DataFile,
+    HubFile,
+    Problem,
+    Sampling,
+    Source,
+    Split,
+    Task,
+    Template,
+    UnitTests,
+)
 
 FILE = DataFile(
     benchmark="humaneval",
@@ -22,7 +33,9 @@ FILE = DataFile(
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "test")
 
 # A completion ends where the function does: at the first line that starts a new top-level statement.
-PLAIN = Template(name="plain", style="plain", stop=("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n@", "\n```"))
+PLAIN = Template(
+    name="plain", style="plain", stop=("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n@", "\n```")
+)
 INSTRUCTION = Template(
     name="instruction",
     style="instruction",

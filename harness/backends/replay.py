@@ -143,7 +143,9 @@ def _completion(row: Mapping[str, Any], place: str) -> Completion:
 
 def _read_lists(path: Path, rows: Any, problem_ids: Sequence[str]) -> dict[str, dict[int, Recorded]]:
     if len(rows) != len(problem_ids):
-        raise DataError(f"{path}: {len(rows)} lists for {len(problem_ids)} problems; one a problem, in task order")
+        raise DataError(
+            f"{path}: {len(rows)} lists for {len(problem_ids)} problems; one a problem, in task order"
+        )
     found: dict[str, dict[int, Recorded]] = {}
     for number, (name, texts) in enumerate(zip(problem_ids, rows, strict=True), 1):
         place = f"{path}, list {number}"

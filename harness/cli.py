@@ -1,0 +1,366 @@
+"""The command line: parse, open, call one function, print. Sole owner of print, environment and exit codes.
+
+Exit codes: 0 fine, 1 regression, 2 the user's mistake, 3 infrastructure fault, 4 not comparable. Only click is
+imported up here, so that `harness --help` is instant.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness import __version__
+from harness.errors import HarnessError, UserError
+
+if TYPE_CHECKING:
+    from harness.config import RunConfig
+    from harness.schema import Summary, Task
+
+sets = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set any key of the config.")
+data = click.option(
+    "--data", envvar="HARNESS_DATA", metavar="DIR", help="Benchmark files, or 'mini'. [HARNESS_DATA]"
+)
+out = click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's own folder.")
+workers = click.option("--workers", type=int, help="Sandbox workers (default: one a core).")
+time_limit = click.option("--time-limit", type=float, metavar="S", help="CPU seconds a program may use.")
+memory_mb = click.option("--memory-mb", type=int, metavar="N", help="Memory a program may use.")
+rung = click.option(
+    "--sandbox",
+    type=click.Choice(["auto", "namespaces", "landlock", "process"]),
+    help="Isolation; 'process' is none to speak of and never chosen by itself.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Evaluate code language models: sandboxed pass@k, text metrics, intervals on every number."""
+
+
+@cli.command()
+@out
+@workers
+def quickstart(out: Path | None, workers: int | None) -> None:
+    """Evaluate the embedded demo model on the embedded mini tasks, offline."""
+    import tasks
+
+    model = Path(next(iter(tasks.__path__))) / "demo" / "model"
+    base = out or Path("results") / "runs" / "quickstart"
+    folders = []
+    for name in ("humaneval", "conala"):
+        plain: dict[str, Any] = {
+            "task": name,
+            "data": "mini",
+            "backend": {"model": str(model), "dtype": "float32"},
+        }
+        _put(plain, {"judge.workers": workers})
+        folders.append(_run(plain, base / name)[0])
+    _show(folders)
+
+
+@cli.command("tasks")
+@click.argument("name", required=False)
+@click.option("--prompt", "show_prompt", is_flag=True, help="Print one exact prompt.")
+@click.option("--split", default="test", type=click.Choice(["train", "validation", "test"]))
+@data
+@sets
+def tasks_command(
+    name: str | None, show_prompt: bool, split: str, data: str | None, sets: Sequence[str]
+) -> None:
+    """List the tasks; or show one: its card, or with --prompt the exact prompt of its first problem."""
+    from harness import catalog
+
+    if name is None:
+        for each in catalog.names():
+            task = catalog.task(each)
+            click.echo(f"{each:16} {task.card.title}")
+        return
+    if show_prompt:
+        from harness import prompts, runner
+
+        config = _config({"task": name, "split": split, "limit": 1, "data": data}, sets, "--set")
+        plan = runner.make_plan(config)
+        template = prompts.choose(plan.task, config.prompt)
+        prompt = next(iter(plan.prompts.values()))
+        click.echo(
+            f"# {plan.problems[0].id}, prompt {template.name!r} ({template.style}), stop {list(plan.sampling.stop)}"
+        )
+        if prompt.messages:
+            for message in prompt.messages:
+                click.echo(f"[{message.role}]\n{message.content}")
+        else:
+            click.echo(prompt.text, nl=False)
+        return
+    config = _config({"task": name}, sets, "--set")
+    _card(catalog.task(name, config.options))
+
+
+def _card(task: "Task") -> None:
+    card, sampling = task.card, task.sampling
+    first, *others = (f"{t.name} ({t.style})" for t in task.templates)
+    rows = {
+        "title": card.title,
+        "paper": card.paper,
+        "licence": card.licence,
+        "source": card.url,
+        "sizes": ", ".join(f"{split} {n}" for split, n in card.sizes.items()),
+        "metrics": ", ".join(name for scorer in task.scorers for name in scorer.metrics([1])),
+        "paper's setting": card.setting,
+        "prompts": ", ".join([f"{first}, the default", *others]),
+        "sampling": f"{sampling.samples} sample, at most {sampling.max_tokens} tokens",
+        "files": ", ".join(f"{file.benchmark}/{file.name}" for file in card.files),
+    }
+    click.echo(f"{task.name}, version {task.version}")
+    for key, value in rows.items():
+        click.echo(f"  {key:16} {value}")
+
+
+@cli.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--task", metavar="T", help="A task's name, or the path of a task file.")
+@click.option("--model", metavar="M", help="A model folder or hub id.")
+@click.option("--revision", metavar="COMMIT", help="The hub model's commit.")
+@click.option("--adapter", metavar="A", help="A PEFT adapter folder.")
+@click.option("--shots", metavar="S", help="Examples in the prompt: none.")
+@click.option("--samples", type=int, metavar="N", help="Completions a problem.")
+@click.option("--limit", type=int, metavar="N", help="Only the first N problems.")
+@click.option("--allow-download", is_flag=True, help="Fetch a missing data file or model from the hub.")
+@out
+@data
+@sets
+@workers
+@time_limit
+@memory_mb
+@rung
+def run(
+    config: Path | None, out: Path | None, sets: Sequence[str], allow_download: bool, **flags: Any
+) -> None:
+    """Generate, judge, summarise. The same command again continues a run that was cut off."""
+    from harness.config import read_toml
+
+    plain = read_toml(config) if config else {}
+    _put(plain, {_FLAGS[name]: value for name, value in flags.items()})
+    if "task" not in plain:
+        raise UserError("no task: give --task NAME or a config file; 'harness tasks' lists the names")
+    if allow_download:
+        _download(_config(plain, sets, str(config or "flags")))
+    _finish(*_run(plain, out, sets, str(config or "flags")))
+
+
+@cli.command()
+@click.argument("task")
+@click.option(
+    "--completions", required=True, metavar="FILE", help="Recorded completions (JSON lines or lists)."
+)
+@click.option("--partial", is_flag=True, help="Allow problems without completions.")
+@out
+@data
+@sets
+@workers
+@time_limit
+@memory_mb
+@rung
+def score(
+    task: str, completions: str, partial: bool, out: Path | None, sets: Sequence[str], **flags: Any
+) -> None:
+    """Judge recorded completions; no model needed."""
+    backend = {"kind": "replay", "path": completions, "partial": partial}
+    plain: dict[str, Any] = {"task": task, "backend": backend}
+    _put(plain, {_FLAGS[name]: value for name, value in flags.items()})
+    _finish(*_run(plain, out, sets, "--set"))
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["terminal", "md", "csv", "json"]), default="terminal")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write there instead of printing."
+)
+def report(runs: Sequence[Path], form: str, out: Path | None) -> None:
+    """Show finished runs side by side."""
+    from harness import report as reports
+    from harness import store
+    from harness.report import terminal
+
+    summaries = [store.read_run(folder)[1] for folder in runs]
+    text = terminal.render(summaries) if form == "terminal" else reports.FORMATS[form](summaries)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        store.write_atomic(out, text)
+        click.echo(f"wrote {out}")
+
+
+@cli.command("data")
+@click.argument("action", type=click.Choice(["fetch", "check"]))
+@click.argument("name")
+@data
+@sets
+def data_command(action: str, name: str, data: str | None, sets: Sequence[str]) -> None:
+    """Download a benchmark's files into the hub cache (fetch), or load every row and count it (check)."""
+    from harness import catalog, sources
+
+    task = catalog.task(name, _config({"task": name}, sets, "--set").options)
+    if action == "fetch":
+        for file in task.card.files:
+            if file.hub is None:
+                raise UserError(f"{file.name} is not on the hub: get it from {task.card.url}")
+            click.echo(f"{file.name}: {sources.fetch(file.hub)}")
+        return
+    for split in task.card.sizes:
+        source = sources.open_source(data)
+        problems = sources.load(task, split, source)  # type: ignore[arg-type]
+        published = task.card.sizes[split]
+        remark = "as published" if len(problems) == published else f"published: {published}"
+        shas = ", ".join(f"{file} sha256 {sha[:12]}" for file, sha in source.digests.items())
+        click.echo(f"{split:10} {len(problems)} rows ({remark}); {shas}")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True)
+@click.option(
+    "--task", metavar="T", help="Prove that T's references pass and empty answers fail, on your data."
+)
+@data
+@sets
+@rung
+def doctor(
+    as_json: bool, task: str | None, data: str | None, sets: Sequence[str], sandbox: str | None
+) -> None:
+    """What this machine can do: the sandbox attacked, devices, extras, versions."""
+    plain: dict[str, Any] = {"task": task or "", "data": data}
+    _put(plain, {"judge.sandbox": sandbox})
+    config = _config(plain, sets, "--set")
+    if task is not None:
+        _prove(config)
+        return
+    from harness import doctor as doctors
+
+    found = doctors.examine(config.judge)
+    click.echo(json.dumps(found, indent=2) if as_json else _doctor_text(found))
+    if not found["sandbox"]["held"]:
+        sys.exit(3)
+
+
+def _prove(config: "RunConfig") -> None:
+    from harness import runner
+
+    plan = runner.make_plan(config)
+    with runner.open_sandbox(config.judge) as box:
+        wrong = runner.prove(plan.task, plan.problems, box)
+    for line in wrong:
+        click.echo(line)
+    click.echo(f"{len(plan.problems)} problems: {len(wrong)} checks that are not to be trusted")
+    if wrong:
+        raise UserError(f"task {plan.task.name!r}: {len(wrong)} of its checks are wrong on this data")
+
+
+def _doctor_text(found: dict[str, Any]) -> str:
+    box = found["sandbox"]
+    lines = [f"sandbox    {box['rung'] or 'none: ' + box['error']}"]
+    lines += [f"  {'held' if p['held'] else 'BROKEN':8} {p['name']} ({p['status']})" for p in box["probes"]]
+    lines += [f"devices    {'; '.join(found['devices']) or 'torch is not installed'}"]
+    lines += [
+        f"extras     {', '.join(name + (' yes' if there else ' no') for name, there in found['extras'].items())}"
+    ]
+    lines += [f"versions   {', '.join(f'{name} {value}' for name, value in found['versions'].items())}"]
+    lines += [f"hardware   {', '.join(f'{value}' for value in found['hardware'].values())} cores"]
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------- shared steps
+
+_FLAGS = {
+    "task": "task",
+    "model": "backend.model",
+    "revision": "backend.revision",
+    "adapter": "backend.adapter",
+    "shots": "shots",
+    "samples": "sampling.samples",
+    "limit": "limit",
+    "data": "data",
+    "workers": "judge.workers",
+    "time_limit": "judge.time_limit",
+    "memory_mb": "judge.memory_mb",
+    "sandbox": "judge.sandbox",
+}
+
+
+def _put(plain: dict[str, Any], values: dict[str, Any]) -> None:
+    """Set dotted keys; a flag that was not given (None) leaves the config's value."""
+    for key, value in values.items():
+        if value is not None:
+            *parents, last = key.split(".")
+            at = plain
+            for parent in parents:
+                at = at.setdefault(parent, {})
+            at[last] = value
+
+
+def _config(plain: dict[str, Any], sets: Sequence[str], where: str) -> "RunConfig":
+    from harness.config import apply_sets, parse
+
+    return parse(apply_sets(plain, sets), where)
+
+
+def _run(
+    plain: dict[str, Any], out: Path | None, sets: Sequence[str] = (), where: str = "config"
+) -> tuple[Path, "Summary"]:
+    from harness import progress, runner
+
+    config = _config(plain, sets, where)
+    with progress.shown(sys.stderr) as step:
+        return runner.run(config, out, step)
+
+
+def _show(folders: Sequence[Path]) -> None:
+    from harness import store
+    from harness.report import terminal
+
+    click.echo(terminal.render([store.read_run(folder)[1] for folder in folders]), nl=False)
+    for folder in folders:
+        click.echo(f"run: {folder}")
+
+
+def _finish(folder: Path, summary: "Summary") -> None:
+    _show([folder])
+    if summary.errors:
+        click.echo(
+            f"error: {summary.errors} samples could not be judged (a fault of the sandbox, not of the model) and are in"
+            " no metric; run the same command again to try them once more",
+            err=True,
+        )
+        sys.exit(3)
+
+
+def _download(config: "RunConfig") -> None:
+    from harness import catalog, sources
+
+    task = catalog.task(config.task, config.options)
+    source = sources.open_source(config.data)
+    for file in task.card.files:
+        if file.hub is not None and source.find(file) is None:
+            sources.fetch(file.hub)
+    if config.backend.kind == "hf":
+        sources.fetch_model(config.backend.model, config.backend.revision)
+
+
+def main() -> None:
+    """The entry point: every expected error is one line on standard error and its own exit code."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forks follow; the tokenizer warns otherwise
+    try:
+        code = cli(standalone_mode=False)
+    except HarnessError as error:
+        click.echo(f"error: {error}", err=True)
+        code = error.exit_code
+    except click.UsageError as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; the same command goes on from here", err=True)
+        code = 130
+    sys.exit(code)

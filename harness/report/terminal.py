@@ -1,0 +1,36 @@
+"""The table as a terminal shows it. Words from runs are printed as text, never as markup or control codes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.report import tables
+
+
+def printable(text: str) -> str:
+    """Control characters as escapes: a model's name or a verdict must not move the cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def render(summaries: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
+    """The table and, below it, each run's notes and signature. `width` in columns; None asks the terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in tables.COLUMNS:
+        numeric = column in {"value", "k / n", "faults"}
+        table.add_column(
+            column, justify="right" if numeric else "left", no_wrap=column != "run", overflow="fold"
+        )
+    for row in tables.rows(summaries):
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    console = Console(width=width, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(table)
+        for summary in summaries:
+            console.print(Text(printable(summary["run_id"]), style="bold"), soft_wrap=True)
+            for note in tables.footnotes(summary):
+                console.print(Text("  " + printable(note)), soft_wrap=True)
+    return captured.get()
