@@ -3,9 +3,6 @@
 import json
 import math
 import random
-import subprocess
-import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,9 +15,9 @@ from harness.backends import hf
 from harness.backends.hf_choose import choose, gumbel
 from harness.backends.hf_schedule import Engine
 from harness.config import BackendConfig
-from harness.errors import BackendFault, ConfigError, UserError
-from harness.schema import Completion, Generation, Message, Prompt, Request, Sampling
-from tests.tiny_models import ARCHITECTURES, POSITIONS, build, make_tokenizer
+from harness.errors import BackendFault, ConfigError
+from harness.schema import Completion, Generation, Prompt, Request, Sampling
+from tests.tiny_models import ARCHITECTURES, build
 
 TEXTS = (
     "def f(x):\n    return",
@@ -48,10 +45,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
-    made = {name: build(name, root / name) for name in ARCHITECTURES}
-    made["chat"] = build("llama", root / "chat", chat=True)
-    made["words"] = build("llama", root / "words", tokens="words")
-    return made
+    return {name: build(name, root / name) for name in ARCHITECTURES}
 
 
 def loaded(folder: Path, batch_size: int = 16, dtype: Any = "auto", **more: Any) -> Engine:
@@ -279,113 +273,6 @@ def test_seeds_and_samples_differ(folders: dict[str, Path]) -> None:
     assert len(set(one) & set(two)) < 3
 
 
-# ---------------------------------------------------------------- ends of a completion
-
-
-def test_a_stop_string_across_tokens_cuts_exactly_before_it(folders: dict[str, Path]) -> None:
-    backend = loaded(folders["llama"])
-    tokenizer = backend.codec.tokenizer
-    checked = 0
-    for text in TEXTS:
-        whole = only(backend, text, GREEDY).text
-        pieces = {tokenizer.decode([token]) for token in range(len(tokenizer))}
-        stops = {whole[n : n + 3] for n in range(4, len(whole) - 3)} - pieces
-        for stop in sorted(s for s in stops if s.isascii())[:3]:
-            found = only(backend, text, GREEDY.model_copy(update={"stop": (stop, "never there")}))
-            assert found.text == whole[: whole.index(stop)]
-            assert found.finish == "stop"
-            assert found.completion_tokens <= 24
-            checked += 1
-    assert checked > 8
-
-
-def test_of_two_stop_strings_the_earlier_place_counts(folders: dict[str, Path]) -> None:
-    backend = loaded(folders["llama"])
-    codec = backend.codec
-    assert codec.cut("abcdef", ("e", "cd")) == "ab"
-    assert codec.cut("abcdef", ("x",)) is None
-    assert codec.stopped(codec.encode(Prompt(text="return a + b")), ("n a +",)) is True
-
-
-def test_end_of_text_and_length_are_told_apart(folders: dict[str, Path]) -> None:
-    backend = loaded(folders["llama"])
-    whole = only(backend, TEXTS[0], GREEDY)
-    assert (whole.finish, whole.completion_tokens) == ("length", 24)
-    assert backend.network is not None
-    first = backend.network.alone(backend.codec.encode(Prompt(text=TEXTS[0])), ()).logits.argmax()
-    backend.codec.eos = frozenset({int(first)})
-    ended = only(backend, TEXTS[0], GREEDY)
-    assert (ended.text, ended.finish, ended.completion_tokens) == ("", "eos", 1)
-
-
-def test_leading_spaces_of_a_completion_are_kept(folders: dict[str, Path]) -> None:
-    """A SentencePiece-like decoder drops the first space of a text, which for code is the indentation."""
-    codec = loaded(folders["words"]).codec
-    ids = codec.tokenizer.convert_tokens_to_ids(["▁", "▁", "a"])
-    assert codec.tokenizer.decode(ids) == " a"
-    assert codec.text(ids) == "  a"
-    whole = codec.tokenizer("if x:\n    return a", add_special_tokens=False)["input_ids"]
-    for at in range(1, len(whole)):
-        before, after = codec.tokenizer.decode(whole[:at]), codec.tokenizer.decode(whole)
-        assert codec.text(whole[at:]) == after[len(before) :]
-
-
-def test_a_character_split_over_tokens_comes_out_whole(folders: dict[str, Path]) -> None:
-    codec = loaded(folders["llama"]).codec
-    ids = codec.tokenizer("é = 'ü'", add_special_tokens=False)["input_ids"]
-    assert len(ids) > 7
-    assert codec.text(ids) == "é = 'ü'"
-    assert codec.stopped(ids[:-1], ("ü",)) is True
-
-
-# ---------------------------------------------------------------- prompts
-
-
-def test_a_chat_is_rendered_by_the_models_template_with_one_beginning_of_text(
-    folders: dict[str, Path],
-) -> None:
-    codec = loaded(folders["chat"]).codec
-    prompt = Prompt(messages=(Message(role="user", content="add"), Message(role="assistant", content="a+b")))
-    ids = codec.encode(prompt)
-    assert codec.tokenizer.decode(ids) == "<s>user: add\n<s>assistant: a+b\n<s>assistant: "
-    assert codec.encode(Prompt(text="add"))[0] == 1
-
-
-def test_a_chat_without_a_template_says_what_to_set(folders: dict[str, Path]) -> None:
-    prompt = Prompt(messages=(Message(role="user", content="add"),))
-    with pytest.raises(UserError, match=r"no chat template.*--set prompt=plain"):
-        list(loaded(folders["llama"]).generate([Request("t/0", prompt, (0,))], GREEDY))
-
-
-def test_a_causal_prompt_does_not_end_in_end_of_text(tmp_path: Path) -> None:
-    folder = build("llama", tmp_path / "m")
-    make_tokenizer("t5").save_pretrained(folder)  # <s> ... </s>
-    codec = loaded(folder).codec
-    assert codec.encode(Prompt(text="x"))[-1] != 2
-    assert codec.encode(Prompt(text="x</s>"))[-1] == 2
-
-
-def test_an_empty_prompt_begins_with_beginning_of_text(folders: dict[str, Path]) -> None:
-    assert loaded(folders["codegen"]).codec.encode(Prompt(text="")) == (1,)
-
-
-def test_prompts_that_do_not_fit_are_named_before_anything_is_generated(folders: dict[str, Path]) -> None:
-    asked = requests(texts=["x", "y" * 300, "z"])
-    with pytest.raises(UserError, match=rf"1 prompts do not fit .* {POSITIONS} tokens: t/1 \(301 tokens\)"):
-        next(loaded(folders["llama"]).generate(asked, GREEDY))
-
-
-def test_a_prompt_that_leaves_little_room_gets_a_shorter_completion(folders: dict[str, Path]) -> None:
-    said: list[str] = []
-    backend = loaded(folders["llama"], warn=said.append)
-    short, whole = backend.generate(requests(texts=["y" * 250, "x"]), GREEDY)
-    assert (short.completion.completion_tokens, short.completion.finish) == (5, "length")
-    assert whole.completion.completion_tokens == 24
-    assert backend.tally.shortened == 1
-    assert len(said) == 1
-    assert said[0].startswith("1 of 2 prompts leave less room than max_tokens = 24")
-
-
 # ---------------------------------------------------------------- memory, laziness, closing
 
 
@@ -502,180 +389,3 @@ def test_settings_that_cannot_work_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         list(loaded(folders["llama"]).generate(requests(), sampling))
-
-
-# ---------------------------------------------------------------- loading
-
-
-def test_identity_names_what_decides_the_outputs(folders: dict[str, Path]) -> None:
-    identity = loaded(folders["llama"]).identity
-    assert identity["kind"] == "hf"
-    assert identity["dtype"] == "float32"
-    assert identity["device"].startswith(("cpu", "cuda"))
-    assert identity["engine"].startswith("hf 1, torch ")
-    assert len(identity["weights"]) == 64
-    assert identity["adapter"] == identity["revision"] == ""
-    assert identity == loaded(folders["llama"], 3).identity
-    assert loaded(folders["llama"], dtype="bfloat16").identity["dtype"] == "bfloat16"
-
-
-def test_a_16_bit_checkpoint_is_computed_in_float32_on_a_cpu_unless_told_otherwise(tmp_path: Path) -> None:
-    folder = build("llama", tmp_path / "m", dtype="bfloat16")
-    if not torch.cuda.is_available():
-        assert loaded(folder).identity["dtype"] == "float32"
-    assert loaded(folder, dtype="bfloat16").identity["dtype"] == "bfloat16"
-
-
-def test_other_weights_or_another_tokenizer_give_another_digest(tmp_path: Path) -> None:
-    first = loaded(build("llama", tmp_path / "a")).identity["weights"]
-    assert loaded(build("llama", tmp_path / "b")).identity["weights"] == first
-    assert loaded(build("llama", tmp_path / "c", seed=1)).identity["weights"] != first
-    assert loaded(build("llama", tmp_path / "d", tokens="words")).identity["weights"] != first
-
-
-def break_config(folder: Path) -> None:
-    (folder / "config.json").unlink()
-
-
-def break_tokenizer(folder: Path) -> None:
-    (folder / "tokenizer.json").unlink()
-
-
-def break_weights(folder: Path) -> None:
-    (folder / "model.safetensors").unlink()
-
-
-def tear_weights(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:1000])
-
-
-def rename_tensor(folder: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    tensors = load_file(folder / "model.safetensors")
-    tensors["other"] = tensors.pop("model.norm.weight")
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-
-
-def unknown_architecture(folder: Path) -> None:
-    plain = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**plain, "model_type": "nonesuch"}))
-
-
-@pytest.mark.parametrize(
-    ("damage", "said"),
-    [
-        (break_config, r"has no config\.json"),
-        (break_tokenizer, r"has no tokenizer: expected tokenizer\.json.*tokenizer\.save_pretrained"),
-        (break_weights, r"holds no weights: expected model\.safetensors"),
-        (tear_weights, r"cannot load the model in .*"),
-        (rename_tensor, r"lack 1 of the model's tensors: model\.norm\.weight"),
-        (unknown_architecture, r"cannot load the model in .*nonesuch"),
-    ],
-)
-def test_a_damaged_model_folder_is_one_clear_line(
-    tmp_path: Path, damage: Callable[[Path], None], said: str
-) -> None:
-    folder = build("llama", tmp_path / "m")
-    damage(folder)
-    with pytest.raises(UserError, match=said) as caught:
-        loaded(folder)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_folder_that_is_not_there_and_a_model_that_is_not_cached_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="model folder '/no/such/folder' does not exist"):
-        hf.load(BackendConfig(model="/no/such/folder"))
-    with pytest.raises(UserError, match=r"it is not a folder here.*hf download acme/coder --revision abc"):
-        hf.load(BackendConfig(model="acme/coder", revision="abc"))
-    with pytest.raises(UserError, match="has no revisions"):
-        hf.load(BackendConfig(model=str(tmp_path), revision="abc"))
-    with pytest.raises(UserError, match="no device 'gpu'"):
-        hf.load(BackendConfig(model=str(build("llama", tmp_path / "m")), device="gpu"))
-
-
-def test_a_cached_hub_model_is_found_offline_and_its_commit_recorded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    root = tmp_path / "models--acme--coder"
-    build("llama", root / "snapshots" / commit)
-    (root / "refs").mkdir()
-    (root / "refs" / "main").write_text(commit)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    assert hf.load(BackendConfig(model="acme/coder")).identity["revision"] == commit
-    assert hf.load(BackendConfig(model="acme/coder", revision=commit)).identity["revision"] == commit
-
-
-def save_adapter(base: Path, folder: Path, prompt_tuning: bool = False) -> Path:
-    from peft import LoraConfig, PromptTuningConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = AutoModelForCausalLM.from_pretrained(base)
-        config: Any = LoraConfig(
-            r=4, init_lora_weights=False, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"
-        )
-        if prompt_tuning:
-            config = PromptTuningConfig(num_virtual_tokens=4, task_type="CAUSAL_LM")
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            get_peft_model(model, config).save_pretrained(folder)
-    return folder
-
-
-def test_an_adapter_changes_the_outputs_and_the_identity(folders: dict[str, Path], tmp_path: Path) -> None:
-    base = folders["llama"]
-    adapter = save_adapter(base, tmp_path / "lora")
-    tuned = {
-        size: hf.load(BackendConfig(model=str(base), adapter=str(adapter), batch_size=size))
-        for size in (1, 16)
-    }
-    plain = loaded(base)
-    assert tuned[1].identity["weights"] == plain.identity["weights"]
-    assert len(tuned[1].identity["adapter"]) == 64
-    found = lines(tuned[16].generate(requests(), GREEDY))
-    assert found == lines(tuned[1].generate(requests(), GREEDY))
-    assert found != lines(plain.generate(requests(), GREEDY))
-
-
-def test_adapters_that_cannot_be_used_say_why(folders: dict[str, Path], tmp_path: Path) -> None:
-    base = str(folders["llama"])
-    with pytest.raises(UserError, match=r"adapter folder .* does not exist"):
-        hf.load(BackendConfig(model=base, adapter=str(tmp_path / "none")))
-    with pytest.raises(UserError, match=r"is not an adapter: it has no adapter_config\.json"):
-        hf.load(BackendConfig(model=base, adapter=base))
-    prompts = save_adapter(folders["llama"], tmp_path / "prompts", prompt_tuning=True)
-    with pytest.raises(UserError, match=r"PROMPT_TUNING.*not supported"):
-        hf.load(BackendConfig(model=base, adapter=str(prompts)))
-    with pytest.raises(UserError, match="is an adapter, not a model"):
-        hf.load(BackendConfig(model=str(save_adapter(folders["llama"], tmp_path / "lora"))))
-
-
-def test_generation_settings_of_the_model_that_are_not_applied_are_named(tmp_path: Path) -> None:
-    folder = build("llama", tmp_path / "m")
-    path = folder / "generation_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "repetition_penalty": 1.3}))
-    said: list[str] = []
-    loaded(folder, warn=said.append)
-    assert said == ["not applied from the model's generation_config.json: repetition_penalty=1.3"]
-
-
-def test_an_architecture_without_a_key_value_cache_is_refused(tmp_path: Path) -> None:
-    from transformers import MambaConfig, MambaForCausalLM
-
-    make_tokenizer("llama").save_pretrained(tmp_path)
-    MambaForCausalLM(MambaConfig(vocab_size=400, hidden_size=32, num_hidden_layers=1)).save_pretrained(
-        tmp_path
-    )
-    with pytest.raises(UserError, match="MambaForCausalLM keeps no key-value cache"):
-        list(loaded(tmp_path).generate(requests(), GREEDY))
-
-
-def test_importing_the_backend_imports_no_torch() -> None:
-    code = (
-        "import sys, harness.backends.hf; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
