@@ -51,6 +51,12 @@ class Ended(BaseException):
     """
 
 
+class Stuck(BaseException):
+    """A test hands the candidate a value that cannot cross. Tests that catch errors must not catch this
+    either.
+    """
+
+
 class Broken(Exception):
     """The sandbox failed, not the candidate."""
 
@@ -95,6 +101,7 @@ class Candidate:
     """One program in its fork. Made idle; `start` hands it the job."""
 
     def __init__(self, fds: list[int], controller: int) -> None:
+        self.fds = fds
         self.channel, self.out, self.err, self.process = fds
         os.set_blocking(self.channel, False)
         self.frames = wire.Frames(_ANSWER_LIMIT)
@@ -104,12 +111,14 @@ class Candidate:
             self.poller.register(fd, select.POLLIN)
         self.poller.register(controller, 0)
         self.controller = controller
+        self.begun = 0.0
         self.ending: Ending | None = None
         self.calls = 0
         self.raised: BaseException | None = None
         self.raised_text = ""
         self.last_words = b""
         self.listening = True
+        self.stuck = False
         self.defined = False
         self.pid = 0
 
@@ -139,10 +148,15 @@ class Candidate:
             os.close(fd)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call the entry point. Raises codec.Uncrossable when the arguments are not plain data."""
+        """Call the entry point. Raises Stuck when the arguments are not plain data."""
         self.calls += 1
+        try:
+            question = codec.encode((args, kwargs), opaque.give_back)
+        except codec.Uncrossable:
+            self.stuck = True
+            raise Stuck from None
         self.await_definitions()
-        return self.ask(b"c" + codec.encode((args, kwargs), opaque.give_back))
+        return self.ask(b"c" + question)
 
     def await_definitions(self) -> None:
         """The program's definitions have been run, and the entry point is among them, or Ended is raised."""

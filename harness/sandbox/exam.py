@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from harness.sandbox.candidate import Candidate, Ended, Ending
+from harness.sandbox.candidate import Candidate, Ended, Ending, Stuck
 
 
 class TaskFault(Exception):
@@ -108,9 +108,7 @@ def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
 
 
 def run(prepared: Prepared, candidate: Candidate) -> Ending:
-    """Run the tests against the candidate. Raises TaskFault, and codec.Uncrossable when an argument cannot
-    cross.
-    """
+    """Run the tests against the candidate. Raises TaskFault, and Stuck when an argument cannot cross."""
     space = _run_setup(prepared.setup)
 
     def proxy(*args: Any, **kwargs: Any) -> Any:
@@ -123,9 +121,12 @@ def run(prepared: Prepared, candidate: Candidate) -> Ending:
     except Ended:
         return candidate.ending or Ending("error", "")
     except Exception as error:  # noqa: BLE001 - a verdict or a fault, told apart below
-        return candidate.ending or _blame(error, prepared, candidate)
+        if not candidate.stuck:
+            return candidate.ending or _blame(error, prepared, candidate)
     except SystemExit:
         raise TaskFault("the tests exit instead of ending") from None
+    if candidate.stuck:
+        raise Stuck
     if candidate.ending:
         return candidate.ending
     if not candidate.calls:

@@ -18,7 +18,7 @@ import sys
 from typing import Any
 
 from harness.sandbox import beside, codec, exam, syscalls, wire
-from harness.sandbox.candidate import Broken, Candidate, Control, Ended, Ending, Use
+from harness.sandbox.candidate import Broken, Candidate, Control, Ended, Ending, Stuck, Use
 
 JOB_LIMIT = 128 << 20
 _MEMORY_MB = 4096
@@ -81,7 +81,10 @@ class Worker:
                 return self._run_main(job)
             return self._run_tests(job, *tests)
         except exam.TaskFault as error:
-            self._end(by_itself=False)
+            if self.candidate.begun:
+                self._end(by_itself=False)
+            else:
+                self.next_fds = self.candidate.fds  # not touched: it serves the next job
             return {"fault": str(error)}
         except Broken as error:
             return {"broken": str(error)}
@@ -104,7 +107,7 @@ class Worker:
             try:
                 ending = self._outside(prepared, job["cpu_s"])
                 return self._finished(ending, "outside")
-            except codec.Uncrossable:
+            except Stuck:
                 # A test hands the candidate something that is not plain data: for this task, then, beside it.
                 prepared.beside = True
                 self._end(by_itself=False)

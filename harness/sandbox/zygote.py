@@ -13,12 +13,16 @@ import signal
 import socket
 import struct
 import sys
+import threading
 from dataclasses import dataclass
 
 from harness.sandbox import confine, program, syscalls
 
 # Wait status, CPU seconds, peak KiB, and whether the scratch quota was overrun.
 REPORT = struct.Struct("<idq?")
+
+# Without it every thread would reserve as much address space as the deep main stack.
+_THREAD_STACK = 8 << 20
 
 _PRELOAD = [
     "abc",
@@ -80,6 +84,7 @@ def main(control_fd: int, plan: confine.Plan) -> None:
     for name in _PRELOAD:
         __import__(name)
     compile("warm = 1", "warm.py", "exec")  # the first compile of a process builds the syntax tree's types
+    threading.stack_size(_THREAD_STACK)
     try:
         cell = confine.enter(plan)
     except OSError as error:
