@@ -8,9 +8,9 @@ numbers of children agree.
 
 Repaired, because they are faults and no definition: a loop with an `else` keeps its body; a string is never
 taken apart (there that loses the data flow of the whole text, as do some broken texts); `not in` and `is not`
-are operators and no variables; a token that is missing in broken text is no variable; letters outside ASCII
-do not shift the words; several sources come in the order of the text (there: of a hash table seeded anew in
-each process); depth is no limit.
+are operators and no variables; a token that is missing in broken text is no variable, nor are names side by
+side, which are prose; letters outside ASCII do not shift the words; several sources come in the order of the
+text (there: of a hash table seeded anew in each process); depth is no limit.
 """
 
 from bisect import bisect_left

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import compress, pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def read(text: str, number_of: Callable[[Shape], int | None]) -> Reading:
     A shape is a node's kind and its named children's fields and shapes: what tree-sitter prints as
     s-expression. `number_of` gives each its number, or None to leave it out with every shape that holds it.
     """
-    parsed = parser().parse(text.encode("utf-8", "surrogatepass"))
+    source = text.encode("utf-8", "surrogatepass")
+    parsed = parser().parse(source)
     root = parsed.root_node
     broken = root.has_error
     reading = Reading(root)
@@ -105,6 +107,8 @@ def read(text: str, number_of: Callable[[Shape], int | None]) -> Reading:
             shape += (name, number_of((label(node) if broken else kind,)))
         while not right():
             if not up():
+                if broken:
+                    drop_prose(reading, source)
                 return reading
             name, done = above.pop()
             number = leave(reading, done, number_of)
@@ -128,6 +132,23 @@ def add_word(reading: Reading, node: "Node", kind: str) -> None:
         reading.words.append(word)
         reading.names.append(kind == "identifier")
         reading.starts.append(node.start_byte)
+
+
+def drop_prose(reading: Reading, source: bytes) -> None:
+    """Leave out names with nothing but blanks between them: no Python, but words of a sentence.
+
+    Repeated words would pass for data flow, and a sentence for a tenth of a program.
+    """
+    prose = set()
+    for place, (start, after) in enumerate(pairwise(reading.starts)):
+        if reading.names[place] and reading.names[place + 1]:
+            end = start + len(reading.words[place] or b"")
+            if not source[end:after].strip(b" \t"):
+                prose |= {place, place + 1}
+    keep = [place not in prose for place in range(len(reading.words))]
+    reading.words[:] = compress(reading.words, keep)
+    reading.names[:] = compress(reading.names, keep)
+    reading.starts[:] = compress(reading.starts, keep)
 
 
 def add_bind(reading: Reading, node: "Node") -> None:
