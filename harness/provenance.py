@@ -24,9 +24,14 @@ PACKAGES = (
 
 
 def model_name(backend: BackendConfig) -> str:
-    """A short name for folders and tables: the last part of the model's path, or of the recording's."""
-    path = Path(backend.path).name.split(".")[0] if backend.kind == "replay" else Path(backend.model).name
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", path) or backend.kind
+    """A short name for folders and tables: the last part of the model's path, or of the recording's.
+
+    Folders called `model`, `final` or `checkpoint-500` say nothing alone and get their parent's name in front.
+    """
+    path = Path(backend.path.split(".")[0] if backend.kind == "replay" else backend.model)
+    vague = re.fullmatch(r"model|final|last|best|samples|completions|generations|checkpoint-\d+", path.name)
+    name = f"{path.parent.name}-{path.name}" if vague and path.parent.name else path.name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or backend.kind
 
 
 def here() -> dict[str, Any]:

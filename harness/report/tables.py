@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-COLUMNS = ("run", "metric", "value", "95 % interval", "k / n", "faults")
+COLUMNS = ("run", "metric", "value", "95 % interval", "k / n", "faults")  # the last only where there are any
 
 Summaries = Sequence[Mapping[str, Any]]
 

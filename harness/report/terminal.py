@@ -1,7 +1,7 @@
 """The table as a terminal shows it. Words from runs are printed as text, never as markup or control codes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from harness.report import tables
 
@@ -18,14 +18,14 @@ def render(summaries: Sequence[Mapping[str, Any]], width: int | None = None) -> 
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in tables.COLUMNS:
-        numeric = column in {"value", "k / n", "faults"}
-        table.add_column(
-            column, justify="right" if numeric else "left", no_wrap=column != "run", overflow="fold"
-        )
+    faults = any(summary["errors"] for summary in summaries)
+    columns = tables.COLUMNS if faults else tables.COLUMNS[:-1]
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        justify: Literal["left", "right"] = "right" if column in {"value", "k / n", "faults"} else "left"
+        table.add_column(column, justify=justify, no_wrap=column != "run", overflow="fold")
     for row in tables.rows(summaries):
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row[: len(columns)]))
     console = Console(width=width, highlight=False, markup=False)
     with console.capture() as captured:
         console.print(table)
