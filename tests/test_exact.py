@@ -25,11 +25,7 @@ def judged(answer: str, *references: str) -> tuple[float, float, float]:
     [
         ("x.sort()", "x.sort()", (1, 1, 1)),
         ("  x.sort()\n", "x.sort()", (1, 1, 1)),
-        (
-            "x = 1\ny = 2",
-            "x = 1 y = 2",
-            (0, 1, 0),
-        ),  # white space alike, but one is no Python: folded text decides..
+        ("x = 1\ny = 2", "x = 1 y = 2", (0, 1, 1)),  # the second is no Python, so whitespace decides
         ("f(a,b)", "f(a, b)", (0, 0, 1)),
         ("f('a')", 'f("a")  # call', (0, 0, 1)),
         ("f(a)", "f(b)", (0, 0, 0)),

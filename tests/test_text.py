@@ -29,10 +29,8 @@ GUIDE = words(
 )
 GUIDES = [
     words("It is a guide to action that ensures that the military will forever heed Party commands"),
-    words(
-        "It is the guiding principle which guarantees the military forces always being under the command of the "
-        "Party"
-    ),
+    words("It is the guiding principle which guarantees the military forces always")
+    + words("being under the command of the Party"),
     words("It is the practical guide for the army always to heed the directions of the party"),
 ]
 READ = words("he read the book because he was interested in world history")
