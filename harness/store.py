@@ -9,14 +9,17 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedWriter
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from pydantic import ValidationError
+
 from harness.errors import ConfigError, StoreFault
-from harness.schema import Value
+from harness.schema import Generation, Judgement, Value
 
 Key = tuple[str, ...]
 FLUSH_ROWS = 64
@@ -29,12 +32,22 @@ INCIDENTAL = frozenset({"versions", "hardware", "commit"})
 def write_atomic(path: Path, text: str) -> None:
     """Write all of `text` or nothing: a temporary file in the same folder, fsync, rename."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    _sync_folder(path.parent)
+    with _writing(path):
+        with temporary.open("wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """A full or read-only disk is a fault with the file's name, not a stack trace."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreFault(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def pretty(plain: Any) -> str:
@@ -51,13 +64,14 @@ def _sync_folder(folder: Path) -> None:
 
 @dataclass
 class Log:
-    """One append-only JSON-lines file. `fields` name the key of a row; a key is written once.
+    """One append-only JSON-lines file of `model`s. `fields` name the key of a row; a key is written once.
 
-    Opening it cuts off a torn last line; a damaged line anywhere else is a StoreFault, never passed over.
+    Opening it cuts off a torn last line; any other damaged or doubled line is a StoreFault, never passed over.
     """
 
     path: Path
     fields: tuple[str, ...]
+    model: type[Value]
     keys: set[Key] = field(default_factory=set)
     _file: BufferedWriter | None = None
     _waiting: int = 0
@@ -65,8 +79,29 @@ class Log:
 
     def __post_init__(self) -> None:
         if self.path.exists():
-            _cut_torn_tail(self.path)
-            self.keys = {self._key(row) for row in self.rows()}
+            with _writing(self.path):
+                _cut_torn_tail(self.path)
+            self._check()
+
+    def _check(self) -> None:
+        """Read every row once, so that whatever is wrong with one is found before any work."""
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                key = self._key(self._row(number, line))
+                try:
+                    self.model.model_validate_json(line)
+                except ValidationError as error:
+                    first = error.errors()[0]
+                    where = ".".join(str(part) for part in first["loc"])
+                    raise self._damaged(number, f"{where}: {first['msg'].lower()}") from None
+                if key in self.keys:
+                    raise self._damaged(number, f"{'/'.join(key)} is there twice")
+                self.keys.add(key)
+
+    def _damaged(self, number: int, why: object) -> StoreFault:
+        return StoreFault(
+            f"{self.path}:{number}: damaged row ({why}); delete the line to have its sample made again"
+        )
 
     def _key(self, row: Mapping[str, Any]) -> Key:
         return tuple(str(row[name]) for name in self.fields)
@@ -85,9 +120,7 @@ class Log:
             row = json.loads(line)
             self._key(row)
         except (ValueError, KeyError, TypeError) as error:
-            raise StoreFault(
-                f"{self.path}:{number}: damaged row ({error}); delete the line to have its sample made again"
-            ) from None
+            raise self._damaged(number, error) from None
         assert isinstance(row, dict)
         return row
 
@@ -97,9 +130,10 @@ class Log:
         if key in self.keys:
             raise StoreFault(f"{self.path}: {'/'.join(key)} was about to be written twice")
         line = json.dumps(row, ensure_ascii=True, separators=(",", ":"))
-        if self._file is None:
-            self._file = self.path.open("ab")
-        self._file.write(line.encode() + b"\n")
+        with _writing(self.path):
+            if self._file is None:
+                self._file = self.path.open("ab")
+            self._file.write(line.encode() + b"\n")
         self.keys.add(key)
         self._waiting += 1
         if self._waiting >= FLUSH_ROWS or time.monotonic() - self._written > FLUSH_SECONDS:
@@ -108,16 +142,20 @@ class Log:
     def flush(self) -> None:
         """Write through to the disk."""
         if self._file is not None and self._waiting:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with _writing(self.path):
+                self._file.flush()
+                os.fsync(self._file.fileno())
         self._waiting = 0
         self._written = time.monotonic()
 
     def close(self) -> None:
-        self.flush()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        try:
+            self.flush()
+        finally:
+            file, self._file = self._file, None
+            if file is not None:
+                with _writing(self.path):
+                    file.close()
 
     def drop(self, unwanted: Callable[[Mapping[str, Any]], bool]) -> None:
         """Remove rows, atomically."""
@@ -214,8 +252,8 @@ def open_run(folder: Path, record: Mapping[str, Any]) -> Run:
         return Run(
             folder=folder,
             record=record,
-            generations=Log(folder / "generations.jsonl", ("problem_id", "index")),
-            judgements=Log(folder / "judgements.jsonl", ("problem_id", "index", "scorer")),
+            generations=Log(folder / "generations.jsonl", ("problem_id", "index"), Generation),
+            judgements=Log(folder / "judgements.jsonl", ("problem_id", "index", "scorer"), Judgement),
             _lock=lock,
         )
     except BaseException:

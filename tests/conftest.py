@@ -1,0 +1,42 @@
+"""What every test may rely on: no HARNESS_DATA from outside, and real benchmark files only where they were given."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REAL_DATA = "HARNESS_TEST_DATA"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_data_folder_of_the_user() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("HARNESS_DATA", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real benchmark files, laid out as --data wants it."""
+    given = os.environ.get(REAL_DATA)
+    if not given:
+        pytest.skip(f"real benchmark files: set {REAL_DATA} to their folder")
+    folder = Path(given)
+    if not folder.is_dir():
+        pytest.fail(f"{REAL_DATA}={given!r} is not a folder")
+    return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("real_data")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    left_out = [r for r in terminalreporter.stats.get("skipped", []) if "real_data" in r.keywords]
+    if left_out:
+        terminalreporter.write_line(
+            f"{len(left_out)} real_data tests were left out: set {REAL_DATA} to a folder of benchmark files"
+        )
