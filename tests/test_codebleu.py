@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from harness import scorers
 from harness.schema import Problem, Reference, Scorer
+from harness.scorers import dataflow, pytree
 from harness.stats import estimate
 from tests import codebleu_reading as reading
 
-codebleu = importlib.import_module("harness.scorers.codebleu")  # the module; the package exports the scorer
+# The module; the package exports the scorer under the same name.
+codebleu = importlib.import_module("harness.scorers.codebleu")
 PARTS = ("ngram", "weighted", "syntax", "dataflow")
 LOOP = "def f(xs):\n    total = 0\n    for x in xs:\n        total = total + x\n    return total"
 
@@ -61,6 +63,59 @@ def test_every_part_is_that_of_a_second_reading_of_the_definition():
             answer,
         )
         assert got["codebleu"] == pytest.approx(sum(got[part] for part in PARTS) / 4)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(c, x):\n    if c:\n        x = 1\n    return x",  # the parameter may reach the end
+        "def f(c, x):\n    if c:\n        x = 1\n    else:\n        x = 2\n    return x",  # it cannot
+        "def f(c, x):\n    if c:\n        x = 1\n    elif x:\n        x = 2\n    return x",
+        "for i in y:\n    c = a + a\nd = b + b",  # twice the same source, inside a loop and out
+        "while a:\n    print(b)\n    b = c\n    c = a",  # what the body defines reaches its start
+        "for i in x:\n    for j in i:\n        s = s + t\n        t = j\nelse:\n    t = s",
+        "[y for x in z for y in x if y]",
+        "f = lambda a, b=c, d=1: a + b",
+        "a.b = c.d\na[i], (b, c) = f(x), y\nx: int\ny: int = x\nz += y",
+        "a = b = c = a",
+        "'a' % b\nx.name = 'abc'\nwith open(p) as q:\n    r = q",
+    ],
+)
+def test_the_data_flow_of_each_construct_is_that_of_the_second_reading(code):
+    triples = dataflow.data_flow(pytree.read(code, lambda shape: None))
+    same = {"comes from": "uses", "computed from": "made of"}
+    assert {(v, same[relation], by): n for (v, relation, by), n in triples.items()} == reading.triples(code)
+
+
+def test_subtrees_of_broken_code_are_those_of_the_second_reading():
+    texts = [
+        "x.",
+        "f(a, b",
+        "f(a b)",
+        "if x\n    y",
+        "def f(:\n pass",
+        "a $ b",
+        "a ? b",
+        "x = = 1",
+        "import",
+        "[a,,b]",
+    ]
+    texts += [
+        "x.y",
+        "f(a, b)",
+        "if x:\n    y",
+        "a = b",
+        "lambda x",
+        "@",
+        "class :",
+        "x = (1, ",
+        "f(a, b=)",
+        "del",
+    ]
+    for reference in texts:
+        for answer in texts:
+            expected = reading.syntax(reference, answer)
+            assert one(answer, reference)["syntax"] == pytest.approx(expected), (reference, answer)
 
 
 def test_the_second_reading_prints_shapes_as_tree_sitter_does():
@@ -183,6 +238,8 @@ def test_comments_and_docstrings_do_not_count_as_structure_and_other_strings_do(
     assert one(told, bare)["syntax"] == one(told, bare)["dataflow"] == 1.0
     assert one(bare, told)["syntax"] == one(bare, told)["dataflow"] == 1.0
     assert one(bare, 'def f(a):\n    b = a\n    """What."""\n    return b')["syntax"] < 1.0
+    twice = 'def f(a):\n    """What."""\n    "Not a docstring."\n    b = a\n    return b'
+    assert one(bare, twice)["syntax"] < 1.0
     assert one("def f(): pass", 'def f():\n    """What."""')["syntax"] < 1.0  # a body that is nothing else
 
 
