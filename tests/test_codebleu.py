@@ -78,6 +78,7 @@ def test_every_part_is_that_of_a_second_reading_of_the_definition():
         "f = lambda a, b=c, d=1: a + b",
         "a.b = c.d\na[i], (b, c) = f(x), y\nx: int\ny: int = x\nz += y",
         "a = b = c = a",
+        "[x for x in y][x] = x",
         "'a' % b\nx.name = 'abc'\nwith open(p) as q:\n    r = q",
     ],
 )
