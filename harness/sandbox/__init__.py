@@ -1,5 +1,69 @@
-"""Runs programs that nobody trusts, and decides with tests that they cannot see, forge or outlive. (short;
-see below)
+"""Runs programs that nobody trusts, and decides with tests that they cannot see, forge or outlive.
+
+    with sandbox.start(Settings()) as pool:
+        for result in pool.map(programs): ...
+
+Theory of operation
+-------------------
+Three kinds of process, started with the first program and kept warm:
+
+    controller   this process. Holds records and secrets. Never near a program: it sends jobs and reads
+                 results.
+    tester       one a worker, a fresh interpreter. Holds the tests and runs them (exam.py) against a
+                 proxy of the program's function (candidate.py), keeps the program's clock, decides. May
+                 read libraries and nothing else, writes nothing, has no network (confine.quieten).
+    zygote       one a worker, a fresh interpreter with an empty environment that has never seen a test.
+                 Forks one confined process a program (program.py), kills and reaps it, says how it ended.
+                 One spare fork is always ready.
+
+What crosses which pipe:
+
+    controller, tester  a stream socket: the program, its tests and limits; the result (codec.py)
+    tester, zygote      a packet socket: "done" one way; the descriptors of the next fork, and wait
+                        status, CPU time and peak memory of the last one the other way
+    tester, program     a stream socket made for this one program: its code, then calls and answers as
+                        plain data of exact built-in types (codec.py); two pipes with its output
+
+The tests' text, the expected values and the verdict are never in the program's memory, files or
+descriptors. An answer is decoded into the tester's own classes: no `__eq__`, `__reduce__` or metaclass of
+the program runs there. Values without a plain form (functions, generators, instances) become opaque
+objects that equal nothing but themselves; iterators can be gone through. Arguments are passed by value: a
+change in place is not seen by the test.
+
+A test that hands the program something without a plain form, or uses names only the program defines, or
+watches what it prints, runs beside the program in the confined process (beside.py), and the result says
+`in_process`. Only the tests decide that, never an answer. Such a verdict can in principle be forged by a
+program written to do it.
+
+Rungs, strongest first. `auto` takes the first whose whole set-up works; each worker tries it out on a fork.
+
+    namespaces   user, mount, pid, ipc, uts and network namespaces. The root is a handful of read-only
+                 folders (the interpreter's library, installed packages, system libraries, five devices);
+                 there is no /proc. Each program is process 1 of a pid namespace, so nothing it leaves
+                 survives, and has a mount namespace with 64 MB and 4,096 files of its own. No
+                 capabilities, no new privileges, Landlock on top, seccomp (no child processes, no
+                 sockets, no foreign signals, no rare corners of the kernel), limits on CPU, address
+                 space, file size, descriptors and threads. Root changes to an identity that nobody has;
+                 anybody else needs nothing but unprivileged user namespaces.
+    landlock     for containers that allow no namespaces: the same without them. The machine's own file
+                 system is visible by name (stat works), readable only in the same folders, writable only
+                 in a scratch folder that is watched and emptied. chmod, chown, utime and xattr calls do
+                 nothing and say they did.
+    process      limits only, no protection. Only when named.
+
+A program has: CPU time (the limit that decides; a kernel limit two seconds later is the second line),
+idle time (`wall_s`: seconds in which it neither ran nor waited for a processor, so load does not end it),
+address space, output, 64 threads, no child process. Hash order and `random` start the same for every
+program.
+
+Not covered: faults of the kernel itself; timing and cache side channels; a program telling the time or
+how busy the machine is; the 64 MB of scratch files beside its address space; on the landlock rung what it
+writes between two looks at the scratch folder (5 ms). Test code is a benchmark's and is trusted not to
+attack.
+
+Whose fault (exam.py): an exception of the program is `error`, a failing assertion of the test `failed`;
+tests that do not compile, whose set-up fails, or that never call the program are a SandboxFault, never a
+zero.
 """
 
 from harness.sandbox.pool import Pool, Settings

@@ -5,7 +5,6 @@ Everything read here was written by code nobody trusts. It is decoded strictly, 
 candidate that stops answering is over as soon as its CPU or wall limit is.
 """
 
-import array
 import contextlib
 import fcntl
 import marshal
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.sandbox import codec, opaque, wire
-from harness.sandbox.zygote import REPORT
+from harness.sandbox.control import REPORT, Broken
 
 # Wall seconds count only while the candidate was not waiting for a processor; this much more is given
 # regardless.
@@ -55,39 +54,6 @@ class Stuck(BaseException):
     """A test hands the candidate a value that cannot cross. Tests that catch errors must not catch this
     either.
     """
-
-
-class Broken(Exception):
-    """The sandbox failed, not the candidate."""
-
-
-class Control:
-    """The socket to the zygote: the next fork's descriptors, and reports of how the last one ended."""
-
-    def __init__(self, fd: int) -> None:
-        self.socket = socket.socket(fileno=fd)
-
-    def started(self) -> None:
-        """Wait until the zygote stands. Raises Broken with its reason when it could not be set up."""
-        word = self.socket.recv(4096)
-        if word != b"+":
-            raise Broken(word[1:].decode(errors="replace") or "the zygote ended while it was set up")
-
-    def next(self) -> tuple[bytes, list[int]]:
-        """The last fork's report (b"-" the first time) and the next one's descriptors."""
-        size = array.array("i").itemsize * 4
-        data, ancillary, _, _ = self.socket.recvmsg(64, socket.CMSG_LEN(size))
-        if not data:
-            raise Broken("the zygote ended")
-        fds = array.array("i")
-        for _, _, block in ancillary:
-            fds.frombytes(block)
-        if len(fds) != 4:
-            raise Broken("the zygote handed over too few descriptors")
-        return data, fds.tolist()
-
-    def done(self) -> None:
-        self.socket.send(b"K")
 
 
 @dataclass(frozen=True)
@@ -334,11 +300,12 @@ class Candidate:
         wall = now - self.begun
         if cpu >= self.cpu_limit:
             raise self.over("timeout", _TOO_SLOW.format(self.cpu_limit))
-        if wall - waited >= self.wall_limit or wall >= self.wall_limit * WALL_SLACK:
-            suspect = wall - waited < self.wall_limit
-            raise self.over("timeout", f"no end within {self.wall_limit:g} s", suspect)
-        left = min(self.cpu_limit - cpu, self.wall_limit - (wall - waited))
-        self.next_check = now + max(0.01, left)
+        # Neither running nor ready to: what a sleeper does, and a program that is kept off the processor
+        # does not.
+        idle = wall - waited - cpu
+        if idle >= self.wall_limit or wall >= self.wall_limit * WALL_SLACK:
+            raise self.over("timeout", f"no end within {self.wall_limit:g} s", idle < self.wall_limit)
+        self.next_check = now + max(0.01, min(self.cpu_limit - cpu, self.wall_limit - idle))
 
     def _cpu_and_waiting(self) -> tuple[float, float]:
         """Seconds on a processor, and seconds ready to run without one, of the candidate so far."""

@@ -6,11 +6,13 @@ Three moments: `enter` once in a zygote, `strip` in every fork of it before a li
 docstring.
 """
 
+import contextlib
 import os
 import resource
+import socket
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,7 +94,7 @@ def enter(plan: Plan) -> Cell | None:
             raise OSError("the kernel offers no Landlock")
         readable = (*namespaces.library_folders(), *plan.packages, *namespaces.SYSTEM, *namespaces.DEVICES)
         if plan.uid:
-            keep = _become(plan.uid)
+            keep = _become(plan.uid, (*namespaces.library_folders(), *plan.packages))
         else:
             others = _tasks_of(os.getuid()) + 1024
         sys.path[:] = [*filter(os.path.isdir, sys.path), *plan.packages]
@@ -102,14 +104,14 @@ def enter(plan: Plan) -> Cell | None:
     return Cell(plan.rung, home, readable, keep, own, others, held_mb)
 
 
-def _become(uid: int) -> tuple[int, ...]:
+def _become(uid: int, needed: Sequence[str]) -> tuple[int, ...]:
     """Change to a throw-away identity; returns the capabilities it has to keep in order to read the
     interpreter.
 
     An interpreter below a folder that only root may enter needs the right to read past permissions.
     Landlock still names the folders that may be read at all.
     """
-    keep = () if _readable_by_all(namespaces.library_folders()) else (syscalls.CAP_DAC_READ_SEARCH,)
+    keep = () if _readable_by_all(needed) else (syscalls.CAP_DAC_READ_SEARCH,)
     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
     os.setgroups([])
     os.setresgid(uid, uid, uid)
@@ -170,6 +172,41 @@ def _filter(pid: int, rung: Rung) -> syscalls.Filter:
     if pid not in _filters:
         _filters[pid] = syscalls.seccomp_filter(seccomp.instructions(pid, shared_files=rung == "landlock"))
     return _filters[pid]
+
+
+def broken_promise(cell: Cell) -> str:
+    """For a fork that was stripped: the first thing it can do all the same, or nothing. Tried, not looked
+    up.
+    """
+    attempts: dict[str, Callable[[], object]] = {
+        "start a process": os.fork,
+        "open a socket": socket.socket,
+        "write beside the interpreter": lambda: os.mkdir(os.path.join(os.path.dirname(os.__file__), "x")),
+        "read the machine's files": lambda: os.close(os.open("/proc/self/environ", os.O_RDONLY)),
+        "mount": lambda: syscalls.mount("tmpfs", "/", "tmpfs", 0),
+        "make a namespace": lambda: syscalls.unshare(syscalls.CLONE_NEWUSER),
+        "signal another process": lambda: os.kill(os.getpid() + 1 if os.getpid() == 1 else os.getppid(), 0),
+    }
+    for name, attempt in attempts.items():
+        with contextlib.suppress(OSError):
+            attempt()
+            return name
+    if cell.rung == "namespaces" and os.getpid() != 1:
+        return "see the machine's processes"
+    return ""
+
+
+def quieten(packages: Sequence[str]) -> None:
+    """For a tester: its code is a benchmark's, not a model's, but it needs nothing beyond reading and
+    computing.
+    """
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    syscalls.set_capabilities()
+    if syscalls.landlock_abi():
+        libraries = (*namespaces.library_folders(), *packages, *namespaces.SYSTEM, *namespaces.DEVICES)
+        landlock((*libraries, "/proc"), ())
+    program = seccomp.instructions(os.getpid(), shared_files=True, spared="memfd_create")
+    syscalls.seccomp_install(syscalls.seccomp_filter(program))
 
 
 def landlock(readable: Sequence[str], writable: Sequence[str]) -> None:

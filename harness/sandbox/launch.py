@@ -71,8 +71,13 @@ def package_folders() -> tuple[str, ...]:
 
 
 def throw_away_uid(number: int) -> int:
-    """An identity nobody has, for root's workers; 0 where this process cannot change identity."""
-    if os.geteuid() != 0:
+    """An identity nobody has, for root's workers; 0 where this process cannot change identity.
+
+    Root of a container may lack the capabilities (6 and 7) or have no such identity mapped.
+    """
+    with open("/proc/self/status", encoding="ascii") as file:
+        effective = int(next(line for line in file if line.startswith("CapEff")).split()[1], 16)
+    if os.geteuid() != 0 or effective >> 6 & 3 != 3:
         return 0
     uid = 20000 + (os.getpid() * 64 + number) % 40000
     with open("/proc/self/uid_map", encoding="ascii") as file:
@@ -93,7 +98,7 @@ def launch(rung: confine.Rung, number: int) -> Worker:
     control, zygotes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with testers, control, zygotes:
         zygote = _spawn("zygote", (zygotes,), [json.dumps(vars(plan))], {"TMPDIR": plan.scratch or "/tmp"})
-        worker_process = _spawn("tester", (testers, control), plan.packages, {})
+        worker_process = _spawn("tester", (testers, control), [rung, *plan.packages], {})
     worker = Worker(mine, (worker_process, zygote), scratch)
     try:
         if not select.select([mine], [], [], _START_S)[0]:
@@ -114,7 +119,7 @@ def launch(rung: confine.Rung, number: int) -> Worker:
 def _spawn(
     name: str,
     sockets: tuple[socket.socket, ...],
-    arguments: "list[str] | tuple[str, ...]",
+    arguments: list[str],
     more: dict[str, str],
 ) -> subprocess.Popen[bytes]:
     fds = [sock.fileno() for sock in sockets]

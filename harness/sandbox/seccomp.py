@@ -180,12 +180,16 @@ def _allow_values(number: int, index: int, values: Sequence[int]) -> list[Instru
     return _when(number, [*checks, _answer(_EPERM)])
 
 
-def instructions(own_pid: int, shared_files: bool, machine: str = syscalls.MACHINE) -> list[Instruction]:
+def instructions(
+    own_pid: int, shared_files: bool, machine: str = syscalls.MACHINE, spared: str = ""
+) -> list[Instruction]:
     """The whole filter. `own_pid` is the only process it may signal or set limits of.
 
     `shared_files`: the program sees the machine's own file system, so it may not change what Landlock can't
-    guard.
+    guard. `spared`: a denied call that is let through. Raises OSError for a machine without a table.
     """
+    if machine not in _ARCH:
+        raise OSError(f"no table of system calls for {machine!r}, only for {', '.join(_ARCH)}")
     column = list(_ARCH).index(machine)
     program: list[Instruction] = [
         (_LOAD, 0, 0, 4),
@@ -207,7 +211,8 @@ def instructions(own_pid: int, shared_files: bool, machine: str = syscalls.MACHI
     program += _deny_values(_IOCTL[column], 1, [_TIOCSTI, _TIOCLINUX])
     for numbers in _SIGNALLING:
         program += _allow_values(numbers[column], 0, _signal_targets(own_pid, numbers))
-    denied = [numbers[column] for numbers in _DENIED.values() if numbers[column] >= 0]
+    known = {name: numbers[column] for name, numbers in _DENIED.items() if name != spared}
+    denied = [number for number in known.values() if number >= 0]
     if shared_files:
         for numbers in _ATTRIBUTES.values():
             program += _when(numbers[column], [_answer(0)])

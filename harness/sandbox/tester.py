@@ -15,10 +15,12 @@ import re
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from harness.sandbox import beside, codec, exam, syscalls, wire
-from harness.sandbox.candidate import Broken, Candidate, Control, Ended, Ending, Stuck, Use
+from harness.sandbox import beside, codec, confine, exam, syscalls, wire
+from harness.sandbox.candidate import Candidate, Ended, Ending, Stuck, Use
+from harness.sandbox.control import Broken, Control
 
 JOB_LIMIT = 128 << 20
 _MEMORY_MB = 4096
@@ -26,7 +28,7 @@ _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
 _SCRATCH = re.compile(r"(/tmp|/var/tmp)/[\w./-]+")
 
 
-def main(job_fd: int, control_fd: int) -> None:
+def main(job_fd: int, control_fd: int, rung: str, packages: Sequence[str]) -> None:
     """Serve jobs until the controller closes its end."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_MB << 20, _MEMORY_MB << 20))
@@ -43,6 +45,8 @@ def main(job_fd: int, control_fd: int) -> None:
     frames = wire.Frames(JOB_LIMIT)
     _, fds = control.next()
     gc.freeze()
+    if rung != "process":
+        confine.quieten(packages)
     try:
         while True:
             job = codec.decode(wire.read(job_fd, frames))
@@ -198,6 +202,9 @@ def _result(candidate: Candidate, ending: Ending, use: Use, judge: str) -> dict[
 
 
 def start(arguments: list[str]) -> None:
-    """Entry of the process: the descriptors of the controller and of the zygote, then the package folders."""
-    sys.path[:] = [*filter(os.path.isdir, sys.path), *arguments[2:]]
-    main(int(arguments[0]), int(arguments[1]))
+    """Entry of the process: the descriptors of the controller and of the zygote, the rung, the package
+    folders.
+    """
+    job_fd, control_fd, rung, *packages = arguments
+    sys.path[:] = [*filter(os.path.isdir, sys.path), *packages]
+    main(int(job_fd), int(control_fd), rung, packages)

@@ -11,15 +11,12 @@ import os
 import shutil
 import signal
 import socket
-import struct
 import sys
 import threading
 from dataclasses import dataclass
 
 from harness.sandbox import confine, program, syscalls
-
-# Wait status, CPU seconds, peak KiB, and whether the scratch quota was overrun.
-REPORT = struct.Struct("<idq?")
+from harness.sandbox.control import REPORT
 
 # Without it every thread would reserve as much address space as the deep main stack.
 _THREAD_STACK = 8 << 20
@@ -95,6 +92,9 @@ def main(control_fd: int, plan: confine.Plan) -> None:
         os.wait()
         return
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if problem := _verify(cell):
+        control.send(b"!" + problem.encode())
+        return
     os.environ.pop("PYTHONHASHSEED", None)
     for name in [name for name in sys.modules if name.split(".")[0] == "harness"]:
         del sys.modules[name]  # programs find no such package; the functions here keep what they need
@@ -105,6 +105,37 @@ def main(control_fd: int, plan: confine.Plan) -> None:
         _serve(control, cell, plan.scratch)
     except (BrokenPipeError, ConnectionResetError):
         return  # the tester is gone, and this process with it
+
+
+def _verify(cell: confine.Cell) -> str:
+    """Let a fork try what programs must not do; what it could do, or why it could not be confined."""
+    if cell.rung == "process":
+        return ""
+    read, write = os.pipe()
+    if _fork_inside(cell) == 0:
+        try:
+            confine.strip(cell)
+            could = confine.broken_promise(cell)
+            word = f"a confined program can still {could}" if could else ""
+        except OSError as error:
+            word = str(error)
+        os.write(write, word.encode())
+        os._exit(0)
+    os.close(write)
+    os.wait()
+    with open(read, "rb") as file:
+        return file.read().decode()
+
+
+def _fork_inside(cell: confine.Cell) -> int:
+    """Fork, on the strongest rung as process 1 of a new pid namespace: whatever it leaves dies with it."""
+    if cell.pid_namespace < 0:
+        return os.fork()
+    syscalls.unshare(syscalls.CLONE_NEWPID)
+    pid = os.fork()
+    if pid:
+        syscalls.setns(cell.pid_namespace, syscalls.CLONE_NEWPID)
+    return pid
 
 
 def _serve(control: socket.socket, cell: confine.Cell, scratch: str) -> None:
@@ -151,9 +182,7 @@ def _fork(control: socket.socket, cell: confine.Cell) -> Child:
     near, far = socket.socketpair()
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
-    if cell.pid_namespace >= 0:
-        syscalls.unshare(syscalls.CLONE_NEWPID)
-    pid = os.fork()
+    pid = _fork_inside(cell)
     if pid == 0:
         # A session of its own: signals to "my process group" must not reach the zygote.
         os.setsid()
@@ -162,8 +191,6 @@ def _fork(control: socket.socket, cell: confine.Cell) -> Child:
         os.dup2(far.fileno(), program.CHANNEL)
         os.closerange(program.CHANNEL + 1, 256)
         program.main(cell)
-    if cell.pid_namespace >= 0:
-        syscalls.setns(cell.pid_namespace, syscalls.CLONE_NEWPID)
     os.close(out_write)
     os.close(err_write)
     far.close()
