@@ -147,13 +147,13 @@ class Flow:
         """Trace words to where they were defined; an unknown name is defined by being there."""
         if not places:
             return
-        words, names, states = self.reading.words, self.reading.names, self.states
+        words, names, states, linked = self.reading.words, self.reading.names, self.states, self.linked
         for place in places:
             word = words[place]
             known = states.get(word)
             if known is not None:
-                self.linked |= known
-                self.linked.add(place)
+                linked |= known
+                linked.add(place)
                 self.add(place, COMES, (word,))
             else:
                 if names[place]:
