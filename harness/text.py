@@ -77,7 +77,7 @@ def most_often(references: Sequence[Ngrams]) -> list[Counter[Gram]]:
 
 
 def clipped(got: Mapping[T, int], wanted: Mapping[T, int]) -> int:
-    """The size of the intersection of two multisets. One look-up an element: comparing texts is mostly this."""
+    """The size of the intersection of two multisets. One look-up an element: scoring is mostly this."""
     size, most = 0, wanted.get
     for element, count in got.items():
         limit = most(element)
