@@ -264,15 +264,15 @@ class Judgement(Value):
 
 @dataclass(frozen=True)
 class Reduce:
-    """A corpus metric as a function of a mean over problems, so that one bootstrap serves them all.
+    """A corpus metric as a function of a sum over problems, so that one bootstrap serves them all.
 
     `per_problem` maps one problem's scores, shape [samples, 1 + stats] (value first), to a vector of length m.
-    `of_mean` maps mean vectors of shape [..., m] to values of shape [...]. The default is the first component:
-    the metric is then a plain mean over problems and its count k is the sum.
+    `of_sum` maps the vectors' sums, shape [..., m], to values of shape [...]. Without it the metric is the plain mean
+    over problems of the first component, and its count k is that component's sum.
     """
 
     per_problem: "Callable[[Floats], Floats]"
-    of_mean: "Callable[[Floats], Floats] | None" = None
+    of_sum: "Callable[[Floats], Floats] | None" = None
 
 
 Answer = tuple[Problem, str]

@@ -1,6 +1,6 @@
 """Estimates: what a metric's value over the problems is, and how sure we are of it.
 
-Every metric is a `Reduce`: one vector per problem, averaged over the problems, turned into a number. So one
+Every metric is a `Reduce`: one vector per problem, summed over the problems, turned into a number. So one
 interval code serves them all. Pure numpy. Not here: what one answer is worth (scorers), and comparisons of
 two runs.
 
@@ -9,8 +9,7 @@ every resampling draws problems, never samples.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,29 +72,9 @@ def mean_of(column: int = 0) -> Reduce:
 # ---------------------------------------------------------------- corpus values
 
 
-@dataclass(frozen=True)
-class OfSum:
-    """A `Reduce.of_mean` that is not a function of the mean alone, but of the sum over the problems.
-
-    Smoothed BLEU is one: it adds 0.1 to a count that is zero over the whole corpus. Called with a mean it
-    treats it as the sum over one problem; `corpus_value` knows how many problems there are.
-    """
-
-    of_sum: Callable[[Floats], Floats]
-
-    def __call__(self, mean: Floats) -> Floats:
-        return self.of_sum(mean)
-
-
 def corpus_value(reduce: Reduce, means: Floats, n: int) -> Floats:
     """The metric for mean vectors over n problems: [..., m] -> [...]."""
-    match reduce.of_mean:
-        case None:
-            return means[..., 0]
-        case OfSum(of_sum):
-            return of_sum(means * n)
-        case of_mean:
-            return of_mean(means)
+    return means[..., 0] if reduce.of_sum is None else reduce.of_sum(means * n)
 
 
 def per_problem_vectors(reduce: Reduce, scores: Sequence[Floats]) -> Floats:
@@ -160,7 +139,7 @@ def estimate(reduce: Reduce, scores: Sequence[Floats], *, seed: int = 0, rounds:
     value = float(corpus_value(reduce, rows.mean(axis=0), n))
     if math.isnan(value):
         raise ValueError(f"the metric is not a number over {n} problems")
-    plain = reduce.of_mean is None
+    plain = reduce.of_sum is None
     firsts = rows[:, 0]
     alike = bool(np.all(rows == rows[0]))
     if plain and (np.isin(firsts, (0.0, 1.0)).all() or (alike and 0.0 <= value <= 1.0)):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness import stats
 from harness.schema import Reduce
-from harness.stats import OfSum, any_of_first, estimate, mean_of, pass_at, pass_at_k, wilson
+from harness.stats import any_of_first, estimate, mean_of, pass_at, pass_at_k, wilson
 
 few = settings(max_examples=60, deadline=None)
 
@@ -90,7 +90,7 @@ def test_the_mean_counts_every_problem_once_however_many_samples_it_has():
 
 def test_a_metric_of_sums_sees_the_sum_over_the_problems_and_of_every_resample():
     seen = []
-    reduce = Reduce(lambda s: s[0], OfSum(lambda sums: (seen.append(sums), sums[..., 0])[1]))
+    reduce = Reduce(lambda s: s[0], lambda sums: (seen.append(sums), sums[..., 0])[1])
     result = estimate(reduce, column(1, 2, 3), rounds=10)
     assert (result.value, result.k) == (6.0, None)
     assert seen[0].shape == (1,)

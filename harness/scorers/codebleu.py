@@ -142,15 +142,13 @@ def combined(p: Parts, empty: Empty) -> float:
 
 def over_corpus(value: Callable[[Sequence[float]], float]) -> Reduce:
     """A corpus metric of the first sample of every problem, from the sums of the counts."""
-    from harness.stats import OfSum
-
     def of_sum(sums: "Floats") -> "Floats":
         import numpy as np
 
         rows = sums.reshape(-1, sums.shape[-1]).tolist()
         return np.array([value(row) for row in rows]).reshape(sums.shape[:-1])
 
-    return Reduce(per_problem=lambda scores: scores[0, 1:], of_mean=OfSum(of_sum))
+    return Reduce(per_problem=lambda scores: scores[0, 1:], of_sum=of_sum)
 
 
 def codebleu_with(data_flow_empty: Empty) -> Scorer:
