@@ -6,6 +6,7 @@ A task file exports `task(...) -> Task`; its keyword arguments are the run's `op
 import importlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -69,6 +70,7 @@ def _load_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pydantic look their module up there
     try:
         spec.loader.exec_module(module)
     except (ImportError, SyntaxError) as error:

@@ -191,6 +191,8 @@ def report(runs: Sequence[Path], form: str, out: Path | None) -> None:
     if out is None:
         click.echo(text, nl=False)
     else:
+        if not out.parent.is_dir() or out.is_dir():
+            raise UserError(f"--out {str(out)!r} cannot be a file: give a name in a folder that exists")
         store.write_atomic(out, text)
         click.echo(f"wrote {out}")
 
@@ -357,6 +359,9 @@ def main() -> None:
     except HarnessError as error:
         click.echo(f"error: {error}", err=True)
         code = error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = 2
     except click.UsageError as error:
         click.echo(f"error: {error.format_message()}", err=True)
         code = 2

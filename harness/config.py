@@ -38,7 +38,7 @@ class SamplingConfig(Value):
     """Overrides of the task's own sampling; None keeps the task's."""
 
     samples: int | None = Field(default=None, ge=1)
-    temperature: float | None = Field(default=None, ge=0)
+    temperature: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=1)
@@ -51,7 +51,7 @@ class JudgeConfig(Value):
 
     sandbox: Literal["auto", "namespaces", "landlock", "process"] = "auto"
     workers: int | None = Field(default=None, ge=1)
-    time_limit: float | None = Field(default=None, gt=0)
+    time_limit: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     memory_mb: int | None = Field(default=None, ge=16)
 
 
@@ -92,6 +92,16 @@ def resolve_sampling(config: RunConfig, base: Sampling, stop: Sequence[str]) -> 
     overrides = {k: v for k, v in config.sampling.model_dump().items() if v is not None}
     merged = {**base.model_dump(), "stop": tuple(stop) or base.stop, "seed": config.seed, **overrides}
     asked = merged["samples"]
+    if config.backend.kind == "replay" and overrides:
+        raise ConfigError(
+            f"sampling.{next(iter(overrides))} has no effect on recorded completions: leave it out"
+        )
+    if merged["temperature"] == 0:
+        for name in ("top_p", "top_k"):
+            if name in overrides:
+                raise ConfigError(
+                    f"sampling.{name} has no effect without sampling.temperature: set it too, 0.8 say"
+                )
     if merged["beams"] > 1:
         if merged["temperature"] > 0:
             raise ConfigError("sampling.beams and sampling.temperature exclude each other: drop one of them")
@@ -115,7 +125,8 @@ def check_ks(ks: Sequence[int], samples: int) -> None:
             raise ConfigError(f"k = {k}: must be at least 1")
         if k > samples:
             raise ConfigError(
-                f"k = {k} needs at least {k} samples a problem, and there are {samples}: set sampling.samples = {k}"
+                f"k = {k} needs at least {k} samples a problem, and there are {samples}:"
+                f" have at least {k} made (sampling.samples) or recorded, or leave that k out"
             )
 
 
@@ -124,6 +135,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no config file {str(path)!r}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
@@ -146,9 +159,10 @@ def apply_sets(plain: dict[str, Any], sets: Sequence[str]) -> dict[str, Any]:
 
 def _toml_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"x = {text}")["x"]
+        value = tomllib.loads(f"x = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    return value["x"] if len(value) == 1 else text  # a text of several lines may be several assignments
 
 
 def parse(plain: Mapping[str, Any], where: str = "config") -> RunConfig:
@@ -167,6 +181,8 @@ def _complaint(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         known = _fields_at(path[:-1])
         return unknown("key", ".".join(path), [".".join([*path[:-1], name]) for name in known])
+    if first["type"] == "json_invalid":
+        return "a value is no valid Unicode text"
     if first["type"] == "missing":
         return f"key {'.'.join(path)!r} is missing"
     return f"{'.'.join(path)} = {first['input']!r}: {first['msg'].lower()}"

@@ -49,7 +49,7 @@ def _plain(stream: TextIO) -> Progress:
         start, before = began.setdefault(stage, (now, done))
         if now - last[0] >= EVERY and done > before:
             last[0] = now
-            rate = (done - before) / (now - start)
+            rate = (done - before) / max(now - start, 1e-9)
             stream.write(f"{stage} {done}/{total}, {rate:.1f}/s, {(total - done) / rate:.0f} s left\n")
             stream.flush()
 

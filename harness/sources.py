@@ -73,10 +73,11 @@ class Folders:
         tried = [folder / file.benchmark / file.name for folder in self.folders]
         looked = ", ".join(str(path) for path in tried) or "no data folder was given"
         hub = f" or the hub cache ({file.hub.repo})" if file.hub and self.use_hub_cache else ""
+        fetch = f" run 'harness data fetch {file.benchmark}'," if file.hub else ""
         raise DataError(
-            f"no file {file.name!r} of {file.benchmark!r}: looked for {looked}{hub}. Give its folder with --data DIR or"
-            f" HARNESS_DATA (the file goes to DIR/{file.benchmark}/{file.name}), run 'harness data fetch"
-            f" {file.benchmark}', or use the project's own small rows with --data mini"
+            f"no file {file.name!r} of {file.benchmark!r}: looked for {looked}{hub}. Give its folder with"
+            f" --data DIR or HARNESS_DATA (the file goes to DIR/{file.benchmark}/{file.name}),{fetch}"
+            " or use the project's own small rows with --data mini"
         )
 
 
@@ -100,6 +101,10 @@ def load(task: Task, split: Split, source: Folders, limit: int | None = None) ->
         for problem in task.load(split, source):
             if problem.id in seen:
                 raise DataError(f"{source.place}: id {problem.id!r} occurs twice")
+            if any("\ud800" <= c <= "\udfff" for c in problem.question):
+                raise DataError(
+                    f"{source.place}: question: half a surrogate pair in it, no model can be asked that"
+                )
             seen.add(problem.id)
             problems.append(problem)
             if limit is not None and len(problems) == limit:
@@ -158,9 +163,16 @@ def read(path: Path) -> bytes:
 def _parse(path: Path, blob: bytes) -> Iterator[tuple[str, Any]]:
     """(place, row) of a parquet file, a JSON list, or JSON lines (some data sets call those .json too)."""
     if path.name.endswith(".parquet"):
+        import pyarrow
         import pyarrow.parquet
 
-        for number, row in enumerate(pyarrow.parquet.read_table(io.BytesIO(blob)).to_pylist(), 1):
+        try:
+            rows = pyarrow.parquet.read_table(io.BytesIO(blob)).to_pylist()
+        except (pyarrow.ArrowException, OSError) as error:
+            raise DataError(
+                f"{path}: damaged parquet file ({str(error).splitlines()[0]}); fetch it again"
+            ) from None
+        for number, row in enumerate(rows, 1):
             yield f"{path}, row {number}", row
         return
     text = decode(blob, path)
@@ -173,8 +185,9 @@ def _parse(path: Path, blob: bytes) -> Iterator[tuple[str, Any]]:
 
 
 def decode(blob: bytes, path: Path) -> str:
+    """The text of a UTF-8 file, without the byte-order mark that some editors put before it."""
     try:
-        return blob.decode("utf-8")
+        return blob.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = blob.count(b"\n", 0, error.start) + 1
         raise DataError(f"{path}:{line}: not UTF-8 ({error.reason} at byte {error.start})") from None
@@ -197,5 +210,7 @@ def parse_json(text: str, place: str) -> Any:
     except json.JSONDecodeError as error:
         at = f"{place}:{error.lineno}" if "\n" in text else place
         raise DataError(f"{at}: malformed JSON: {error.msg} at column {error.colno}") from None
+    except RecursionError:
+        raise DataError(f"{place}: malformed JSON: nested too deeply") from None
     finally:
         sys.set_int_max_str_digits(limit)

@@ -87,9 +87,10 @@ class Log:
         """Read every row once, so that whatever is wrong with one is found before any work."""
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                key = self._key(self._row(number, line))
+                row = self._row(number, line)
+                key = self._key(row)
                 try:
-                    self.model.model_validate_json(line)
+                    self.model.model_validate(row, strict=False)  # JSON has lists where values have tuples
                 except ValidationError as error:
                     first = error.errors()[0]
                     where = ".".join(str(part) for part in first["loc"])

@@ -96,6 +96,13 @@ def test_a_file_that_is_one_torn_line_becomes_empty(tmp_path: Path) -> None:
     assert path.read_bytes() == b""
 
 
+def test_half_a_surrogate_pair_in_a_completion_survives(tmp_path: Path) -> None:
+    path = tmp_path / "g.jsonl"
+    filled(path, row("t/0", text="\ud83d"))
+    (plain,) = log(path).rows()
+    assert plain["completion"]["text"] == "\ud83d"
+
+
 # ---------------------------------------------------------------- damage
 
 
@@ -113,7 +120,7 @@ def test_a_file_that_is_one_torn_line_becomes_empty(tmp_path: Path) -> None:
             "completion.text: field required",
         ),
         (
-            b'{"problem_id":"t/1","index":"0","prompt_sha":"","completion":{"text":""}}\n',
+            b'{"problem_id":"t/1","index":"x","prompt_sha":"","completion":{"text":""}}\n',
             "index: input should be",
         ),
     ],

@@ -105,7 +105,7 @@ def _read(path: Path, text: str, problem_ids: Sequence[str]) -> dict[str, dict[i
             raise DataError(f"{place}: {unknown('problem', name, problem_ids)}")
         samples = found.setdefault(name, {})
         index = row.get("index", len(samples)) if "prompt_sha" in row else len(samples)
-        if not isinstance(index, int) or index in samples:
+        if type(index) is not int or index in samples:
             raise DataError(f"{place}: {name} has sample index {index!r} twice or not as a number")
         samples[index] = Recorded(_completion(row, place), str(row.get("prompt_sha", "")), place)
     for name, samples in found.items():
