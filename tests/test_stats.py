@@ -168,7 +168,10 @@ def test_problems_that_are_all_alike_do_not_make_a_share_certain():
 
 
 def test_problems_that_are_all_alike_leave_other_metrics_without_width():
-    perplexity = Reduce(lambda s: s[0], lambda mean: np.exp(mean[..., 0]))
+    # Four tokens a problem: the perplexity is exp of the summed NLL over the summed tokens, here exp(2).
+    perplexity = Reduce(
+        lambda s: np.array([4 * s[0, 0], 4.0]), lambda sums: np.exp(sums[..., 0] / sums[..., 1])
+    )
     result = estimate(perplexity, column(2.0, 2.0))
     assert result.low == result.value == result.high == pytest.approx(7.38905609893065)
 
