@@ -162,10 +162,11 @@ def _few_shot(rng: random.Random, share_invented: float) -> Row:
     operation = invent(rng) if invented else _known(rng)
     count = rng.choice((1, 2, 3, 4, 4, 4, 5, 6))
     siblings = rng.randrange(1 if invented else 0, count + 1)
-    siblings = min(siblings, rng.choice((1, 2, 3, 6)))
-    others = [invent(rng) if rng.random() < 0.5 * invented else _known(rng) for _ in range(count - siblings)]
+    others = [
+        invent(rng) if rng.random() < 0.5 * invented else _known(rng) for _ in range(rng.choice((1, 2, 4)))
+    ]
     made_up = frozenset([operation, *others] if invented else []) - _all_known()
-    shots = [operation] * siblings + others
+    shots = [operation] * siblings + [rng.choice(others) for _ in range(count - siblings)]
     match rng.randrange(4):
         case 0:
             shots.reverse()
@@ -176,15 +177,26 @@ def _few_shot(rng: random.Random, share_invented: float) -> Row:
     return _shots([*shots, operation], made_up, rng)
 
 
+def _echo(rng: random.Random) -> Row:
+    """Words to repeat: the plainest exercise in copying, which everything else builds on."""
+    makers = (slots.word, slots.identifier, slots.invented, slots.FILLERS["filename"], slots.FILLERS["int"])
+    text = rng.choice((" ", " ", ", ", ".")).join(
+        rng.choice(makers)(rng) for _ in range(rng.randrange(2, 12))
+    )
+    return Row((Turn(INSTRUCTION.format(f"repeat {text}"), text),))
+
+
 def rows(seed: int, invented: float = 0.7) -> Iterator[Row]:
     """Yield rows without end; `invented` is the share of made-up operations among the few-shot rows."""
     rng = random.Random(seed)
     held = reserved()
     while True:
         draw = rng.random()
-        if draw < 0.3:
+        if draw < 0.32:
             row = _few_shot(rng, invented)
-        elif draw < 0.65:
+        elif draw < 0.4:
+            row = _echo(rng)
+        elif draw < 0.7:
             row = _instruction(rng)
         else:
             row = _completion(rng, held.names)

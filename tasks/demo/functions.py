@@ -226,7 +226,7 @@ def render(
         name = rng.choice(PREFIXES) + name
     body = _put(kind.body, arguments, number)
     source = f"def {name}({', '.join(arguments)}):\n{body}"
-    count = rng.choice((0, 1, 2, 2, 2, 3))
+    count = rng.choice((0, 1, 1, 1, 2, 2))
     examples = _examples(source, name, kind, count, rng) if count else []
     text = _put(slots.reword(rng.choice(kind.docs), rng, 0.2), arguments, number)
     lines = textwrap.wrap(text, 84) + examples

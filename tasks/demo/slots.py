@@ -39,23 +39,73 @@ def listed(text: str) -> list[str]:
 
 
 WORDS = listed("""
-apple pear plum grape lemon melon cherry banana orange peach red green blue black white yellow
-purple brown silver gold cat dog bird fish horse sheep lion tiger bear wolf fox mouse snake frog
-duck goose paris london rome oslo berlin tokyo cairo lima madrid vienna alice bob carol dave erin
-frank grace henry irene jack karen leo mary nina oscar paul name age city country email phone street
-color size weight height price total count status level score rank title code type kind user owner
-group team member role admin guest order item product stock sale cost tax rate profit month year day
-hour minute second week start end first last next left right top bottom north south east west table
-chair desk lamp door window wall floor roof garden kitchen house tower bridge road river lake ocean
-mountain island forest field stone metal wood glass paper cloth wool silk salt sugar bread butter
-cheese milk water coffee tea music song dance movie book letter page chapter story poem note list
-map plan game ball goal race team match point error warning info debug trace report record entry log
-draft final temp backup archive cache index key value node edge graph tree leaf root branch path
-link label tag token word line text block file folder image photo video audio spring summer autumn
-winter monday friday sunday june july august rain snow wind storm cloud sun moon star planet engine
-wheel motor pump valve sensor signal cable switch button screen camera printer scanner server client
-host port alpha beta gamma delta sigma omega zeta theta kappa lambda_ north_side user_id first_name
-last_name file_name item_id
+apple pear plum grape lemon melon cherry banana orange peach red green blue black white yellow purple brown
+silver gold cat dog bird fish horse sheep lion tiger bear wolf fox mouse snake frog duck goose paris london
+rome oslo berlin tokyo cairo lima madrid vienna alice bob carol dave erin frank grace henry irene jack karen
+leo mary nina oscar paul name age city country email phone street color size weight height price total count
+status level score rank title code type kind user owner group team member role admin guest order item
+product stock sale cost tax rate profit month year day hour minute second week start end first last next
+left right top bottom north south east west table chair desk lamp door window wall floor roof garden kitchen
+house tower bridge road river lake ocean mountain island forest field stone metal wood glass paper cloth
+wool silk salt sugar bread butter cheese milk water coffee tea music song dance movie book letter page
+chapter story poem note list map plan game ball goal race match point error warning info debug trace report
+record entry log draft final temp backup archive cache index key value node edge graph tree leaf root branch
+path link label tag token word line text block file folder image photo video audio spring summer autumn
+winter monday friday sunday june july august rain snow wind storm cloud sun moon star planet engine wheel
+motor pump valve sensor signal cable switch button screen camera printer scanner server client host port
+alpha beta gamma delta sigma omega zeta theta kappa lambda_ north_side user_id first_name last_name
+file_name item_id account action address agenda agent airport album alley amount anchor angle animal answer
+antenna apron archer area arm army arrow artist asset atlas atom aunt author avenue award axle baby badge
+bag baker balance balcony ballot bamboo band bank banner barn barrel basket bath battery beach beacon bean
+beard beast bed bee belief bell belt bench berry bid bike bill biscuit blanket blend blossom board boat body
+bolt bond bone bonus boot border bottle boundary bow bowl box boy brain brake brand breeze brick bride brief
+broom brother brush bubble bucket budget bug bulb bullet bundle burger bus bush buyer cabin cake call camel
+camp canal candle candy cannon canvas cap captain car card cargo carpet carrot cart case castle caterer cave
+ceiling cell cellar center chain champion channel charge chart chef chess chest chicken chief child chimney
+choice choir cinema circle citizen claim class clerk cliff clinic clock clone coach coal coast coat coin
+collar column comb comet comma company compass concert cook copper copy corn corner couch council counter
+county couple course court cousin cover cow crab craft crane crayon cream credit crew crop crowd crown
+crystal cube cup curtain curve customer cycle dancer danger data dealer debt decade deck deer degree dentist
+depot depth desert design detail device diary diet digit dinner direction disk display distance ditch doctor
+dollar dolphin donor dot double dragon drama drawer dream dress drink driver drum dust eagle ear earth echo
+editor effect egg elbow elder election elephant elevator emblem emperor employee engineer entrance envelope
+episode equipment escape estate event evening exam example exit expert export eye fabric face fact factor
+factory fairy falcon family fan farm farmer father fault feast feather fee fence ferry fever fiber fiction
+figure filter finger fire flag flame flash fleet flight flock flood flour flower fog food foot fork formula
+fortune fossil fountain frame friend fruit fuel fur gallery garage garlic gate gender giant gift girl
+glacier glove glue goat golf grain grammar grass gravel guard guide guitar gum habit hail hair hall hammer
+hand handle harbor hat hawk head heart heat helmet hero highway hill hint history hobby hole holiday honey
+hook hope horn hospital hotel hunter ice icon idea inbox income infant injury ink insect intro invoice iron
+jacket jail jar jewel job joke journal journey judge juice jungle junior jury kettle kid kidney king kiss
+kit kitten knee knife knight knot labor ladder lady lane laptop laser law lawn lawyer layout leader leather
+lecture leg lesson lever liberty library license lid light lily limb lime linen lip liquid loan lobby lock
+lottery lunch machine magnet maid mail manager maple marble margin market mask mass master matter meadow
+meal medal memory mentor menu merchant message meter method mile mill miner mirror mission mixer mode module
+moment money monkey monster mood morning mosque mother mouth mud museum mushroom nail napkin nation nature
+neck needle neighbor nephew nest net network news night noise nose novel number nurse nut oak object office
+oil onion opera option orbit orchard organ origin oven owl oxygen package paint palace palm panda panel
+panic parade parcel parent park parrot partner party passport pasta patch patient patrol pattern pause
+payment pea peak pearl pen pencil pension people pepper period person phase phrase piano picnic picture
+piece pig pigeon pill pillow pilot pin pine pipe pitch pizza place plane plate platform player plot pocket
+poet pole police pond pony pool poster pot potato powder prayer present priest prince prison prize problem
+process profile program project proof pupil purse puzzle queen quest quiz rabbit rack radar radio rail
+rainbow ram ranch rat ratio razor reader reason recipe region rent reply rescue result reward rhythm ribbon
+rice ride ring ripple rival robot rock rocket rod rope rose round route ruby rug rule saddle sail salad
+salary salmon sample sand sauce scale scarf scene school science scissors scooter script seal season seat
+secret sector seed series session shadow shark shelf shell sheriff shift ship shirt shoe shop shore shoulder
+shovel shower sibling sign silence singer sink sister site skill skin skirt sky sled sleeve slice slope
+smoke snack snail soap soccer sock sofa soil soldier son soup source space spark speaker speech speed spider
+spike spirit spoon sport spot squad square stack stadium staff stage stair stamp stand statue steam steel
+stem stick stool store stove stranger straw string stripe student studio style subject suit sunset supper
+surface surgeon swamp swan sweater swim sword symbol system tail tailor talent tank tape target task taste
+teacher temple tennis tent term test theater theme theory thief thread throat throne thumb ticket tide
+timber time tire toast toe tomato tone tongue tool tooth topic torch tour towel town toy track trade traffic
+trail train trap tray treasure treaty trial tribe trick trip trophy truck trumpet trunk tube tulip tunnel
+turkey turtle tutor twin uncle uniform union unit vacation valley van vase vault vehicle vein vendor verse
+vessel vest victim village violin virus visit visitor voice volcano volume vote voter voyage wage wagon
+waiter wallet walnut war wardrobe wave wax weapon weather web wedding weed whale wheat whistle widow width
+wife wine wing winner wire wizard woman work worker world worm wound wrist writer yacht yard yarn yogurt
+youth zebra zipper zoo
 """)
 
 ADJECTIVES = listed("""
@@ -80,23 +130,23 @@ def invented(rng: random.Random) -> str:
 
 
 def word(rng: random.Random) -> str:
-    """Return a plain word, invented one time in eight."""
-    return invented(rng) if rng.random() < 0.125 else rng.choice(WORDS)
+    """Return a plain word, invented one time in four."""
+    return invented(rng) if rng.random() < 0.25 else rng.choice(WORDS)
 
 
 def identifier(rng: random.Random) -> str:
     """Return a made-up variable name of one or two words."""
-    match rng.randrange(6):
+    match rng.randrange(8):
         case 0:
             return f"{rng.choice(ADJECTIVES)}_{word(rng)}"
         case 1:
             return f"{word(rng)}_{word(rng)}"
         case 2:
             return f"{word(rng)}{rng.randrange(1, 10)}"
-        case 3:
+        case 3 | 4:
             return word(rng) + "s"
-        case 4:
-            return invented(rng)
+        case 5 | 6:
+            return word(rng)
         case _:
             return rng.choice("abcdefghijklmnopqrstuvwxyz")
 
@@ -105,7 +155,7 @@ def _name(kind: str) -> Filler:
     pool = NAMES[kind].split()
 
     def fill(rng: random.Random) -> str:
-        return identifier(rng) if rng.random() < 0.3 else rng.choice(pool)
+        return identifier(rng) if rng.random() < 0.6 else rng.choice(pool)
 
     return fill
 
