@@ -48,18 +48,19 @@ class Plan:
 
 @dataclass(frozen=True)
 class Cell:
-    """What `enter` leaves for the forks. `keep`: capabilities they keep; `pid_namespace`: the zygote's own,
-    or -1; `others`: tasks of the same identity that are not a program's; `held_mb`: the zygote's address
-    space.
+    """What `enter` leaves for the forks, as far as possible ready made.
+
+    `keep`: the capabilities they keep; `pid_namespace`: the zygote's own, or -1; `held_mb`: the zygote's
+    address space; `most`: hard limits that cannot be raised.
     """
 
     rung: Rung
     home: str
-    readable: tuple[str, ...]
-    keep: tuple[int, ...]
+    keep: syscalls.Capabilities
     pid_namespace: int
-    others: int
     held_mb: int
+    fence: "Fence | None"
+    most: dict[int, int]
 
 
 def raise_stack() -> None:
@@ -101,7 +102,15 @@ def enter(plan: Plan) -> Cell | None:
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     if plan.rung == "namespaces":
         _filter(1, plan.rung)
-    return Cell(plan.rung, home, readable, keep, own, others, held_mb)
+    _hard(resource.RLIMIT_FSIZE, SCRATCH_MB << 20)
+    _hard(resource.RLIMIT_NOFILE, DESCRIPTORS)
+    _hard(resource.RLIMIT_NPROC, THREADS + others)
+    _hard(resource.RLIMIT_CORE, 0)
+    _hard(resource.RLIMIT_MEMLOCK, 0)
+    most = {what: resource.getrlimit(what)[1] for what in (resource.RLIMIT_CPU, resource.RLIMIT_AS)}
+    most = {what: sys.maxsize if value == resource.RLIM_INFINITY else value for what, value in most.items()}
+    around = None if plan.rung == "process" else fence(readable)
+    return Cell(plan.rung, home, syscalls.capability_set(keep), own, held_mb, around, most)
 
 
 def _become(uid: int, needed: Sequence[str]) -> tuple[int, ...]:
@@ -116,7 +125,7 @@ def _become(uid: int, needed: Sequence[str]) -> tuple[int, ...]:
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
-    syscalls.set_capabilities(keep)
+    syscalls.set_capabilities(syscalls.capability_set(keep))
     return keep
 
 
@@ -156,8 +165,8 @@ def strip(cell: Cell) -> None:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
         return
     syscalls.set_capabilities(cell.keep)
-    if syscalls.landlock_abi():
-        landlock(cell.readable, (cell.home,))
+    if cell.fence is not None:
+        put_up(cell.fence, cell.home)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
     syscalls.seccomp_install(_filter(os.getpid(), cell.rung))
 
@@ -201,26 +210,48 @@ def quieten(packages: Sequence[str]) -> None:
     computing.
     """
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    syscalls.set_capabilities()
-    if syscalls.landlock_abi():
-        libraries = (*namespaces.library_folders(), *packages, *namespaces.SYSTEM, *namespaces.DEVICES)
-        landlock((*libraries, "/proc"), ())
+    syscalls.set_capabilities(syscalls.capability_set())
+    libraries = (*namespaces.library_folders(), *packages, *namespaces.SYSTEM, *namespaces.DEVICES)
+    around = fence((*libraries, "/proc"))
+    if around is not None:
+        put_up(around, "")
     program = seccomp.instructions(os.getpid(), shared_files=True, spared="memfd_create")
     syscalls.seccomp_install(syscalls.seccomp_filter(program))
 
 
-def landlock(readable: Sequence[str], writable: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class Fence:
+    """A Landlock rule set without the one rule that differs from program to program. `rights`: all there
+    are to the file system, the network and other processes, as this kernel knows them; none without
+    Landlock.
+    """
+
+    rights: tuple[int, int, int]
+    rules: tuple[syscalls.PathRule, ...]
+
+
+def fence(readable: Sequence[str]) -> Fence | None:
     """Only these folders and files may be opened, no TCP, no signal or abstract socket to anyone outside."""
     abi = syscalls.landlock_abi()
+    if not abi:
+        return None
     rights = max(value for version, value in _ALL_RIGHTS.items() if version <= abi)
-    ruleset = syscalls.landlock_ruleset(rights, _NETWORK if abi >= 4 else 0, _SCOPES if abi >= 6 else 0)
-    for path in filter(os.path.exists, readable):
-        syscalls.landlock_allow(ruleset, path, _READ_FILE | (_READ_FOLDER if os.path.isdir(path) else 0))
-    syscalls.landlock_allow(ruleset, "/dev/null", _READ_FILE | _WRITE_FILE)
-    for path in writable:
-        syscalls.landlock_allow(ruleset, path, rights)
+    rules = [
+        syscalls.landlock_rule(path, _READ_FILE | (_READ_FOLDER if os.path.isdir(path) else 0))
+        for path in filter(os.path.exists, readable)
+    ]
+    rules.append(syscalls.landlock_rule("/dev/null", _READ_FILE | _WRITE_FILE))
+    return Fence((rights, _NETWORK if abi >= 4 else 0, _SCOPES if abi >= 6 else 0), tuple(rules))
+
+
+def put_up(fence: Fence, writable: str) -> None:
+    """Restrict this process, for good, to the fence and one folder it may write in ("" for none)."""
+    ruleset = syscalls.landlock_ruleset(*fence.rights)
+    for rule in fence.rules:
+        syscalls.landlock_add(ruleset, rule)
+    if writable:
+        syscalls.landlock_add(ruleset, syscalls.landlock_rule(writable, fence.rights[0]))
     syscalls.landlock_restrict(ruleset)
-    os.close(ruleset)
 
 
 def limit(cell: Cell, cpu_s: float, memory_mb: int) -> None:
@@ -229,13 +260,12 @@ def limit(cell: Cell, cpu_s: float, memory_mb: int) -> None:
     Address space is what one process may hold, and a candidate can have no second one; the whole of
     `memory_mb` is the program's, for what the interpreter held before is added.
     """
-    _hard(resource.RLIMIT_CPU, int(cpu_s) + 2)
-    _hard(resource.RLIMIT_AS, (memory_mb + cell.held_mb) << 20)
-    _hard(resource.RLIMIT_FSIZE, SCRATCH_MB << 20)
-    _hard(resource.RLIMIT_NOFILE, DESCRIPTORS)
-    _hard(resource.RLIMIT_NPROC, THREADS + cell.others)
-    _hard(resource.RLIMIT_CORE, 0)
-    _hard(resource.RLIMIT_MEMLOCK, 0)
+    for what, value in (
+        (resource.RLIMIT_CPU, int(cpu_s) + 2),
+        (resource.RLIMIT_AS, (memory_mb + cell.held_mb) << 20),
+    ):
+        value = min(value, cell.most[what])
+        resource.setrlimit(what, (value, value))
 
 
 def _hard(what: int, value: int) -> None:

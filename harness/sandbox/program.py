@@ -37,6 +37,7 @@ def main(cell: confine.Cell) -> NoReturn:
     try:
         try:
             confine.strip(cell)
+            os.closerange(CHANNEL + 1, confine.DESCRIPTORS)
         except OSError as error:
             _send(b"F" + str(error).encode())
             _exit(1)

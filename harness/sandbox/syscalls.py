@@ -4,6 +4,7 @@ What is *not* here: any decision. Which namespaces, rules and filters are used i
 """
 
 import ctypes
+import fcntl
 import os
 import platform
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
+# Called without giving up the interpreter's lock: the child must own it.
+_fork = ctypes.PyDLL(None, use_errno=True).fork
 _prctl = _libc.prctl
 _prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 # Made once: a fork that makes these types anew pays for it every time.
@@ -67,6 +70,13 @@ def _check(result: int, what: str) -> int:
     return result
 
 
+def fork() -> int:
+    """fork(2) itself, without what Python runs after its own: half a millisecond of renewing the locks of
+    threads and the state of generators that a process with one thread does not have or sets anew.
+    """
+    return _check(_fork(), "fork")
+
+
 def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
@@ -120,13 +130,19 @@ class _CapHeader(ctypes.Structure):
     _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
 
 
-def set_capabilities(keep: Sequence[int] = ()) -> None:
-    """Permitted and effective become `keep`, inheritable empty."""
+Capabilities = tuple[_CapHeader, "ctypes.Array[ctypes.c_uint32]"]
+
+
+def capability_set(keep: Sequence[int] = ()) -> Capabilities:
+    """Permitted and effective `keep`, inheritable empty, ready to be set."""
     mask = sum(1 << number for number in keep)
     words = [mask & 0xFFFFFFFF, mask & 0xFFFFFFFF, 0, mask >> 32, mask >> 32, 0]
-    data = _Words(*words)
-    header = _CapHeader(0x20080522, 0)
-    _check(_libc.capset(ctypes.byref(header), ctypes.byref(data)), "capset")
+    return _CapHeader(0x20080522, 0), _Words(*words)
+
+
+def set_capabilities(wanted: Capabilities) -> None:
+    header, words = wanted
+    _check(_libc.capset(ctypes.byref(header), ctypes.byref(words)), "capset")
 
 
 def drop_bounding(keep: Sequence[int] = ()) -> None:
@@ -147,7 +163,7 @@ def drop_bounding(keep: Sequence[int] = ()) -> None:
 # ---------------------------------------------------------------- Landlock
 
 
-class _PathBeneath(ctypes.Structure):
+class PathRule(ctypes.Structure):
     _pack_ = 1
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
@@ -170,13 +186,17 @@ def landlock_ruleset(filesystem: int, network: int, scoped: int) -> int:
     return _check(_syscall(_LANDLOCK_CREATE, ctypes.byref(packed), size, 0), "landlock_create_ruleset")
 
 
-def landlock_allow(ruleset: int, path: str, access: int) -> None:
+def landlock_rule(path: str, access: int) -> PathRule:
+    """What may be done below `path`. Holds a descriptor of it, for as many rule sets as it is added to."""
     fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        rule = _PathBeneath(access, fd)
-        _check(_syscall(_LANDLOCK_ADD, ruleset, 1, ctypes.byref(rule), 0), f"landlock_add_rule {path}")
-    finally:
-        os.close(fd)
+    # Out of the way of the numbers that a fork's own streams and channel take.
+    rule = PathRule(access, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16))
+    os.close(fd)
+    return rule
+
+
+def landlock_add(ruleset: int, rule: PathRule) -> None:
+    _check(_syscall(_LANDLOCK_ADD, ruleset, 1, ctypes.byref(rule), 0), "landlock_add_rule")
 
 
 def landlock_restrict(ruleset: int) -> None:

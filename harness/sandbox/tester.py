@@ -54,6 +54,8 @@ def main(job_fd: int, control_fd: int, rung: str, packages: Sequence[str]) -> No
             result = worker.judge(job)
             fds = worker.next_fds
             wire.write(job_fd, wire.frame(codec.encode(result, limit=JOB_LIMIT)))
+            if "broken" in result:
+                return
     except wire.Closed:
         return
 

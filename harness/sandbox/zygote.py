@@ -130,9 +130,9 @@ def _verify(cell: confine.Cell) -> str:
 def _fork_inside(cell: confine.Cell) -> int:
     """Fork, on the strongest rung as process 1 of a new pid namespace: whatever it leaves dies with it."""
     if cell.pid_namespace < 0:
-        return os.fork()
+        return syscalls.fork()
     syscalls.unshare(syscalls.CLONE_NEWPID)
-    pid = os.fork()
+    pid = syscalls.fork()
     if pid:
         syscalls.setns(cell.pid_namespace, syscalls.CLONE_NEWPID)
     return pid
@@ -189,7 +189,6 @@ def _fork(control: socket.socket, cell: confine.Cell) -> Child:
         os.dup2(out_write, 1)
         os.dup2(err_write, 2)
         os.dup2(far.fileno(), program.CHANNEL)
-        os.closerange(program.CHANNEL + 1, 256)
         program.main(cell)
     os.close(out_write)
     os.close(err_write)
