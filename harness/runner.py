@@ -330,10 +330,19 @@ def signature(plan: Plan, record: Mapping[str, Any]) -> str:
         f"shots {plan.config.shots}",
         f"extract {plan.task.extract.__name__}",
         f"{how} max {sampling.max_tokens} seed {sampling.seed}",
-        f"judge {judge['sandbox']}" if judge else "judge text",
+        _judged(judge),
         *([backend["dtype"], backend["engine"]] if "dtype" in backend else [backend["kind"]]),
     ]
     return " | ".join(parts)
+
+
+def _judged(judge: Mapping[str, Any] | None) -> str:
+    """The sandbox, and the limits where they are not the task's own: a tighter one fails more programs."""
+    if judge is None:
+        return "judge text"
+    limits = (("cpu", judge["time_limit"], "s"), ("memory", judge["memory_mb"], "MB"))
+    own = [f"{name} {value:g} {unit}" for name, value, unit in limits if value is not None]
+    return " ".join(["judge", judge["sandbox"], *own])
 
 
 def prove(task: Task, problems: Sequence[Problem], sandbox: Sandbox) -> list[str]:
