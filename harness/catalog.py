@@ -1,4 +1,4 @@
-"""Find a task by name: a file of tasks/, a path to somebody's own file, or the entry-point group `harness.tasks`.
+"""Find a task by name: a file of tasks/, a path to a file, or the entry-point group `harness.tasks`.
 
 A task file exports `task(...) -> Task`; its keyword arguments are the run's `options`. There is no registry.
 """

@@ -1,4 +1,4 @@
-"""What this machine can do: the sandbox's rung and whether it holds, devices, extras, versions. Prints nothing."""
+"""What this machine can do: the sandbox's rung and whether it holds, devices, extras, versions."""
 
 import importlib.util
 import sys
@@ -91,10 +91,10 @@ def _devices() -> list[str]:
         return []
     import torch
 
-    cuda = [
-        f"cuda:{i} {torch.cuda.get_device_name(i)} {torch.cuda.get_device_properties(i).total_memory >> 30} GiB"
-        for i in range(torch.cuda.device_count())
-    ]
+    cuda = []
+    for i in range(torch.cuda.device_count()):
+        memory = torch.cuda.get_device_properties(i).total_memory >> 30
+        cuda.append(f"cuda:{i} {torch.cuda.get_device_name(i)} {memory} GiB")
     return [*cuda, f"cpu, {torch.get_num_threads()} threads"]
 
 

@@ -1,7 +1,7 @@
 """Build prompts: the one place where a question and its shots become what the model is shown. Pure.
 
-It does not tokenise and knows no chat markup: a chat prompt stays a list of messages until a backend, which alone
-knows the model's chat template, turns it into tokens.
+It does not tokenise and knows no chat markup: a chat prompt stays a list of messages until a backend, which
+alone knows the model's chat template, turns it into tokens.
 """
 
 from collections.abc import Sequence

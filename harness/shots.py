@@ -1,4 +1,4 @@
-"""Which solved problems to show in the prompt: `Select = Problem -> Sequence[Problem]`. Never the problem itself.
+"""Which solved problems to show in the prompt: `Select = Problem -> Sequence[Problem]`. Never the one asked.
 
 Zero-shot shows none. It does not build prompts (`prompts.py`) and does not know models.
 """

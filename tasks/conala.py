@@ -1,8 +1,8 @@
 """CoNaLa: short Python answers to Stack Overflow questions (Yin et al., 2018).
 
-One row: intent "sort list `x` in descending order" -> snippet "x.sort(reverse=True)". Judged by text; there are no
-tests. Two corpora: `original` (2,379 train, 500 test) and `docprompting`, the split of the PEFT study (2308.10462;
-2,135 / 201 / 543) in which every test snippet has a function that no training snippet has.
+One row: intent "sort list `x` in descending order" -> snippet "x.sort(reverse=True)". Judged by text; there are
+no tests. Two corpora: `original` (2,379 train, 500 test) and `docprompting`, the split of the PEFT study
+(2308.10462; 2,135 / 201 / 543) in which every test snippet has a function that no training snippet has.
 """
 
 from collections.abc import Iterable, Mapping
@@ -54,8 +54,8 @@ PLAIN = Template(name="plain", style="plain", question='"""{question}"""\n', sto
 CHAT = Template(
     name="chat",
     style="chat",
-    question="Solve this in Python with a single line of code, or as few as it takes. Reply with one code block.\n"
-    "{question}",
+    question="Solve this in Python with a single line of code, or as few as it takes. "
+    "Reply with one code block.\n{question}",
     answer="```python\n{solution}\n```",
 )
 

@@ -1,7 +1,8 @@
 """HumanEval: complete a Python function from its signature and docstring (Chen et al., 2021).
 
-One row: prompt `def add(x, y):\\n    \"\"\"Add two numbers.\"\"\"\\n` -> body `    return x + y`. Judged by the row's own
-`check(candidate)`, run outside the candidate's process; what the prompt defines beside the function is there too.
+One row: prompt `def add(x, y):\\n    \"\"\"Add two numbers.\"\"\"\\n` -> body `    return x + y`. Judged by
+the row's own `check(candidate)`, run outside the candidate's process; what the prompt defines beside the
+function is there too.
 """
 
 from collections.abc import Iterable
@@ -39,7 +40,8 @@ PLAIN = Template(
 INSTRUCTION = Template(
     name="instruction",
     style="instruction",
-    question="### Instruction:\nComplete this Python function.\n```python\n{question}```\n### Response:\n```python\n",
+    question="### Instruction:\nComplete this Python function.\n```python\n{question}```\n"
+    "### Response:\n```python\n",
     answer="{question}{solution}```",
     stop=("\n```",),
 )
