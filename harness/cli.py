@@ -49,16 +49,16 @@ def quickstart(out: Path | None, workers: int | None) -> None:
     import tasks
 
     model = Path(next(iter(tasks.__path__))) / "demo" / "model"
-    base = out or Path("results") / "runs" / "quickstart"
     folders = []
     for name in ("humaneval", "conala"):
         plain: dict[str, Any] = {
             "task": name,
             "data": "mini",
             "backend": {"model": str(model), "dtype": "float32"},
+            "sampling": {"max_tokens": 200},
         }
         _put(plain, {"judge.workers": workers})
-        folders.append(_run(plain, base / name)[0])
+        folders.append(_run(plain, out / name if out else None)[0])
     _show(folders)
 
 

@@ -26,11 +26,14 @@ PACKAGES = (
 def model_name(backend: BackendConfig) -> str:
     """A short name for folders and tables: the last part of the model's path, or of the recording's.
 
-    Folders called `model`, `final` or `checkpoint-500` say nothing alone and get their parent's name in front.
+    A folder called `model` says nothing and gives way to its parent; `checkpoint-500` gets it in front.
     """
-    path = Path(backend.path.split(".")[0] if backend.kind == "replay" else backend.model)
-    vague = re.fullmatch(r"model|final|last|best|samples|completions|generations|checkpoint-\d+", path.name)
-    name = f"{path.parent.name}-{path.name}" if vague and path.parent.name else path.name
+    path = Path(backend.path if backend.kind == "replay" else backend.model)
+    name = path.name.split(".")[0] if backend.kind == "replay" else path.name
+    if path.parent.name and name in {"model", "samples", "completions", "generations"}:
+        name = path.parent.name
+    elif path.parent.name and re.fullmatch(r"final|last|best|checkpoint-\d+", name):
+        name = f"{path.parent.name}-{name}"
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or backend.kind
 
 
