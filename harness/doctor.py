@@ -42,8 +42,10 @@ PROBES = (
         HELD,
     ),
     Probe(
+        # It listens itself: a connection to a port where nobody listens would be refused without any sandbox.
         "no network",
-        "import socket\ndef f(x):\n    s = socket.create_connection(('127.0.0.1', 9), 1)\n    return 21\n",
+        "import socket\ndef f(x):\n    door = socket.create_server(('127.0.0.1', 0))\n"
+        "    socket.create_connection(door.getsockname(), 1)\n    return 21\n",
         HELD,
     ),
     Probe(

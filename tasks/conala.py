@@ -1,7 +1,7 @@
 """CoNaLa: short Python answers to Stack Overflow questions (Yin et al., 2018).
 
-One row: intent "sort list `x` in descending order" -> snippet "x.sort(reverse=True)". Judged by text; there are
-no tests. Two corpora: `original` (2,379 train, 500 test) and `docprompting`, the split of the PEFT study
+One row: intent "sort list `x` in descending order" -> snippet "x.sort(reverse=True)". Judged by text; there
+are no tests. Two corpora: `original` (2,379 train, 500 test) and `docprompting`, the split of the PEFT study
 (2308.10462; 2,135 / 201 / 543) in which every test snippet has a function that no training snippet has.
 """
 
