@@ -55,7 +55,6 @@ def quickstart(out: Path | None, workers: int | None) -> None:
             "task": name,
             "data": "mini",
             "backend": {"model": str(model), "dtype": "float32"},
-            "sampling": {"max_tokens": 200},
         }
         _put(plain, {"judge.workers": workers})
         folders.append(_run(plain, out / name if out else None)[0])

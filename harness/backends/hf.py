@@ -40,6 +40,7 @@ from harness.schema import Backend
 
 LOG = logging.getLogger(__name__)
 DECODING = 1  # goes up when the same inputs give other completions
+ONE_THREAD = 50_000_000  # parameters below which a CPU's threads cost more to hand work to than they save
 
 
 def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> Backend:
@@ -69,6 +70,8 @@ def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> Ba
     tokenizer = hf_load.load_tokenizer(folder)
     hf_load.complain(model, warn)
     network = Network(model)
+    if network.device.type == "cpu" and model.num_parameters() < ONE_THREAD:
+        torch.set_num_threads(1)  # beside one busy process two threads were seen to take six times as long
     card = f" {torch.cuda.get_device_name(network.device)}" if network.device.type == "cuda" else ""
     identity = {
         "kind": "hf",
