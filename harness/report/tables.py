@@ -3,12 +3,18 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 COLUMNS = ("run", "metric", "value", "95 % interval", "k / n", "faults")  # the last only where there are any
 
 Summaries = Sequence[Mapping[str, Any]]
+
+
+def printable(text: str) -> str:
+    """Control characters as escapes: a model's name or a verdict must not move the cursor or break a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def percent(value: float) -> str:
@@ -43,14 +49,20 @@ def footnotes(summary: Mapping[str, Any]) -> list[str]:
 
 def markdown(summaries: Summaries) -> str:
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---|--:|---|--:|--:|"]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(summaries)]
+    lines += ["| " + " | ".join(map(_as_text, row)) + " |" for row in rows(summaries)]
     for summary in summaries:
-        lines += ["", f"**{summary['run_id']}**", ""]
-        lines += [f"- {note.replace('|', '·')}" for note in footnotes(summary)]
+        lines += ["", f"**{_as_text(summary['run_id'])}**", ""]
+        lines += [f"- {_as_text(note.replace('|', '·'))}" for note in footnotes(summary)]
     return "\n".join(lines) + "\n"
 
 
+def _as_text(cell: str) -> str:
+    """A cell that Markdown shows as it is: no cell border, emphasis, code, HTML or link."""
+    return re.sub(r"([\\|*`<]|\](?=[(\[]))", r"\\\1", printable(cell))
+
+
 def csv_text(summaries: Summaries) -> str:
+    """One row a metric; a run whose every sample ended in a fault has one row without metric and figures."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["run_id", "task", "metric", "value", "low", "high", "n", "k", "errors", "signature"])
@@ -59,6 +71,11 @@ def csv_text(summaries: Summaries) -> str:
             figures = [e["value"], e["low"], e["high"], e["n"], "" if e["k"] is None else e["k"]]
             head = [summary["run_id"], summary["task"], metric]
             writer.writerow([*head, *figures, summary["errors"], summary["signature"]])
+        if not summary["metrics"]:
+            blank = [""] * 6
+            writer.writerow(
+                [summary["run_id"], summary["task"], *blank, summary["errors"], summary["signature"]]
+            )
     return out.getvalue()
 
 

@@ -4,11 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from harness.report import tables
-
-
-def printable(text: str) -> str:
-    """Control characters as escapes: a model's name or a verdict must not move the cursor."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+from harness.report.tables import printable
 
 
 def render(summaries: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
