@@ -5,6 +5,7 @@ program; the zygote kills and reaps it, says how it ended, hands over the spare'
 next one.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -150,6 +151,8 @@ def _serve(control: socket.socket, cell: confine.Cell, scratch: str) -> None:
             return
         status, usage = _reap(child)
         if scratch:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)  # only the unprotected rung lets programs have children
             _empty(scratch)
         report = REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, overrun)
         _hand_over(control, report, spare)
@@ -229,6 +232,11 @@ def _empty(scratch: str) -> None:
     for name in os.listdir(scratch):
         path = os.path.join(scratch, name)
         if os.path.isdir(path) and not os.path.islink(path):
+            os.chmod(path, 0o700)
+            for folder, folders, _ in os.walk(path):
+                for inner in folders:
+                    if not os.path.islink(os.path.join(folder, inner)):
+                        os.chmod(os.path.join(folder, inner), 0o700)  # a program may have locked them
             shutil.rmtree(path)
         else:
             os.unlink(path)
