@@ -354,7 +354,7 @@ def main() -> None:
     """The entry point: every expected error is one line on standard error and its own exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forks follow; the tokenizer warns otherwise
     try:
-        code = cli(standalone_mode=False)
+        code = cli(prog_name="harness", standalone_mode=False)
     except HarnessError as error:
         click.echo(f"error: {error}", err=True)
         code = error.exit_code
