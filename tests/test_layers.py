@@ -76,9 +76,7 @@ TENSOR_CODE = {
 SPEAKERS = {
     "harness.cli": {"print", "environment", "exit"},
     "harness.progress": {"print"},  # writes to the stream it is given
-    "harness.sandbox.launch": {
-        "environment"
-    },  # hands the loader's path on to the child interpreter, nothing else
+    "harness.sandbox.launch": {"environment"},  # hands the loader's path on to the child interpreter
     "harness.sandbox.zygote": {"environment"},  # a child process: it cleans its own environment
     "harness.sandbox.program": {"print"},  # the candidate's own process: shows SystemExit as Python does
 }
@@ -120,11 +118,11 @@ def imports(name: str, tree: ast.AST, known: Mapping[str, object]) -> Iterator[I
                 for alias in names:
                     full = f"{module}.{alias.name}"
                     yield Import(full if full in known else module, node.lineno, late, typing)
-            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-                for child in node.body:
-                    yield from walk(child, late, True)
-                for child in node.orelse:
-                    yield from walk(child, late, typing)
+            case ast.If(test=ast.Name(id="TYPE_CHECKING"), body=body, orelse=orelse):
+                for guarded in body:
+                    yield from walk(guarded, late, True)
+                for other in orelse:
+                    yield from walk(other, late, typing)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
                 for child in ast.iter_child_nodes(node):
                     yield from walk(child, True, typing)
