@@ -223,8 +223,8 @@ def _too_large(scratch: str) -> bool:
                         size += entry.stat(follow_symlinks=False).st_blocks << 9
                     if count > confine.SCRATCH_FILES or size > confine.SCRATCH_MB << 20:
                         return True
-        except FileNotFoundError:
-            continue  # the program removed it meanwhile
+        except (FileNotFoundError, PermissionError):
+            continue  # removed meanwhile, or made without rights, and then nothing can be in it
     return False
 
 
