@@ -137,6 +137,24 @@ def test_the_command_line_shows_every_card_and_every_prompt(case: tuple[str, Opt
         assert first.question in asked.out
 
 
+# ---------------------------------------------------------------- humaneval's helpers
+
+
+def test_humanevals_tests_may_use_what_the_prompt_defines_beside_the_function(
+    tmp_path: Path, box: sandbox.Pool
+) -> None:
+    (tmp_path / "humaneval").mkdir()
+    row = {
+        "task_id": "HumanEval/38",  # its test calls the encoder that its prompt defines
+        "prompt": "def encode(s):\n    return s[1:] + s[:1]\n\n\ndef decode(s):\n",
+        "entry_point": "decode",
+        "canonical_solution": "    return s[-1:] + s[:-1]\n",
+        "test": "def check(candidate):\n    assert candidate(encode('abc')) == 'abc'\n",
+    }
+    write_rows(tmp_path / "humaneval" / "HumanEval.jsonl", [row])
+    assert runner.prove(catalog.task("humaneval"), load("humaneval", {}, "test", str(tmp_path)), box) == []
+
+
 # ---------------------------------------------------------------- conala's corpora
 
 
