@@ -146,13 +146,17 @@ def test_humanevals_tests_may_use_what_the_prompt_defines_beside_the_function(
     (tmp_path / "humaneval").mkdir()
     row = {
         "task_id": "HumanEval/38",  # its test calls the encoder that its prompt defines
-        "prompt": "def encode(s):\n    return s[1:] + s[:1]\n\n\ndef decode(s):\n",
+        "prompt": "def encode(s):\n    return s[1:] + s[:1]\n\n\ndef decode(s):\n    '''Undo encode.'''\n",
         "entry_point": "decode",
         "canonical_solution": "    return s[-1:] + s[:-1]\n",
         "test": "def check(candidate):\n    assert candidate(encode('abc')) == 'abc'\n",
     }
     write_rows(tmp_path / "humaneval" / "HumanEval.jsonl", [row])
-    assert runner.prove(catalog.task("humaneval"), load("humaneval", {}, "test", str(tmp_path)), box) == []
+    (problem,) = load("humaneval", {}, "test", str(tmp_path))
+    assert runner.prove(catalog.task("humaneval"), [problem], box) == []
+    (verdict,) = scorers.unit_tests.score([(problem, row["prompt"] + row["canonical_solution"])], box)
+    assert verdict.score is not None
+    assert verdict.score.note != "in_process", "the helper came from the candidate, not from the task"
 
 
 # ---------------------------------------------------------------- conala's corpora
