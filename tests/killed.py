@@ -1,0 +1,143 @@
+"""A warm process that runs harness commands in forks of itself and kills them where it is told to.
+
+Starting Python and importing torch takes seconds; a fork of a process that has done both takes
+milliseconds, so a test can afford dozens of runs. Not a test itself: tests/test_resume.py starts it and
+talks to it in lines of JSON.
+
+    -> {"argv": [...], "stage": FILE, "flush_rows": 3, "after_s": 0.2}       killed from outside, after a time
+    -> {"argv": [...], "stage": FILE, "flush_rows": 3, "at_sync": 5}         at its 5th fsync or rename
+    -> {"argv": [...], "stage": FILE, "flush_rows": 3, "at_step": 7}         at its 7th step of progress
+    <- {"status": -9}                                                       as waitpid gives it
+"""
+
+import contextlib
+import gc
+import itertools
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from harness import cli, progress, provenance, runner, store
+
+
+def warm() -> None:
+    """Import and use once what a run needs, on one thread: threads do not survive a fork."""
+    import torch
+    import transformers
+
+    from harness import scorers, stats  # noqa: F401
+    from harness.report import terminal  # noqa: F401
+    from harness.schema import Problem, Reference
+
+    torch.set_num_threads(1)
+    del transformers
+    problem = Problem(id="", question="", solution="", check=Reference(texts=("x = 1",)))
+    for scorer in (scorers.exact, scorers.codebleu):
+        list(scorer.score([(problem, "x = 2")], None))
+    gc.freeze()  # or every collection in a child walks through, and copies, all of torch
+
+
+def serve(requests: TextIO, replies: TextIO) -> None:
+    warm()
+    replies.write("ready\n")
+    replies.flush()
+    for line in requests:
+        request = json.loads(line)
+        replies.write(json.dumps({"status": run(request)}) + "\n")
+        replies.flush()
+
+
+def run(request: dict[str, Any]) -> int:
+    """Fork, have the child do the command, kill it when its time is up; the status as a return code."""
+    began = time.monotonic()
+    pid = os.fork()
+    if pid == 0:
+        child(request)
+    after = request.get("after_s")
+    while True:
+        ended, status = os.waitpid(pid, 0 if after is None else os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() - began >= after:
+            os.kill(pid, signal.SIGKILL)
+            after = None
+        time.sleep(0.001)
+
+
+def child(request: dict[str, Any]) -> None:
+    """Never returns. Notes in the stage file how far the run is, in a way that a kill does not undo."""
+    code = 70
+    try:
+        log = os.open(request.get("log", "/dev/null"), os.O_WRONLY | os.O_CREAT)
+        for stream in (0, 1, 2):
+            os.dup2(log, stream)
+        note(os.open(request["stage"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), request.get("at_step", 0))
+        store.FLUSH_ROWS = request["flush_rows"]
+        # The commit of a checkout in which people work changes; it is recorded, not compared.
+        provenance.commit = lambda: "0" * 40
+        if "at_sync" in request:
+            kill_at(request["at_sync"])
+        sys.argv = ["harness", *request["argv"]]
+        cli.main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    finally:
+        os._exit(code)
+
+
+def note(handle: int, last: int) -> None:
+    """Write the stage down; kill this process at its `last` step of progress, if that is not 0."""
+    steps = itertools.count(1)
+
+    def write(stage: str) -> None:
+        os.pwrite(handle, stage.encode().ljust(16), 0)
+
+    def step(stage: str, done: int, total: int) -> None:
+        write(stage if done < total else f"{stage} end")
+        if next(steps) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def shown(stream: TextIO) -> Iterator[runner.Progress]:
+        del stream
+        yield step
+
+    original = store.Run.summarise
+
+    def summarise(self: store.Run, summary: Any) -> None:
+        write("finish")
+        original(self, summary)
+        write("done")
+
+    write("start")
+    progress.shown = shown
+    store.Run.summarise = summarise  # type: ignore[method-assign]
+
+
+def kill_at(count: int) -> None:
+    """Kill this process before or after (odd or even) one of its calls that make something durable."""
+    left = count
+
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*arguments: Any, **more: Any) -> Any:
+            nonlocal left
+            for step in (lambda: None, lambda: call(*arguments, **more)):
+                result = step()
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return counting
+
+    os.fsync = counted(os.fsync)
+    Path.replace = counted(Path.replace)  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    serve(sys.stdin, sys.stdout)
