@@ -28,14 +28,14 @@ from harness import cli, progress, provenance, runner, store
 def warm() -> None:
     """Import and use once what a run needs, on one thread: threads do not survive a fork."""
     import torch
-    import transformers
+    from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: F401
 
     from harness import scorers, stats  # noqa: F401
+    from harness.backends import hf_load, hf_schedule, hf_text, replay  # noqa: F401
     from harness.report import terminal  # noqa: F401
     from harness.schema import Problem, Reference
 
     torch.set_num_threads(1)
-    del transformers
     problem = Problem(id="", question="", solution="", check=Reference(texts=("x = 1",)))
     for scorer in (scorers.exact, scorers.codebleu):
         list(scorer.score([(problem, "x = 2")], None))
