@@ -1,4 +1,4 @@
-"""Where a run was made: versions, hardware, commit, and the short name of a model. Recorded, never compared."""
+"""Where a run was made: versions, hardware, commit, and a model's short name. Recorded, never compared."""
 
 import os
 import platform
@@ -60,7 +60,7 @@ def hardware() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit of this project's checkout, '+' appended when it has uncommitted changes; empty when installed."""
+    """The commit of this project's checkout, '+' appended when files differ from it; empty when installed."""
     folder = Path(__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return ""

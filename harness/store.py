@@ -1,8 +1,8 @@
 """A run's folder: append-only JSON lines, torn tails repaired, atomic summary, one writer at a time.
 
-What is on disk is the state: a run killed at any instant is continued by the same command and ends with the same
-bytes. Rows are appended as they come, written through in batches, and put in canonical order by one atomic rename
-when a stage ends. Clock values go to timings.jsonl alone.
+What is on disk is the state: a run killed at any instant is continued by the same command and ends with the
+same bytes. Rows are appended as they come, written through in batches, and put in canonical order by one
+atomic rename when a stage ends. Clock values go to timings.jsonl alone.
 """
 
 import json
@@ -66,7 +66,7 @@ def _sync_folder(folder: Path) -> None:
 class Log:
     """One append-only JSON-lines file of `model`s. `fields` name the key of a row; a key is written once.
 
-    Opening it cuts off a torn last line; any other damaged or doubled line is a StoreFault, never passed over.
+    Opening it cuts off a torn last line; any other damaged or doubled line is a StoreFault, not passed over.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""What every test may rely on: no HARNESS_DATA from outside, and real benchmark files only where they were given."""
+"""What every test may rely on: no HARNESS_DATA from outside, and real data only where it was given."""
 
 import os
 from collections.abc import Iterator

@@ -173,7 +173,7 @@ def test_missing_ids_are_counted_named_and_the_way_out_is_given(tmp_path: Path) 
 def test_many_missing_ids_are_not_all_listed(tmp_path: Path) -> None:
     ids = tuple(f"T/{i}" for i in range(100))
     path = write_rows(tmp_path / "c.jsonl", [{"task_id": "T/0", "completion": ""}])
-    with pytest.raises(DataError, match=r"99 of 100 problems: T/1, T/2, T/3, T/4, T/5 and 94 more\. Add them"):
+    with pytest.raises(DataError, match=r"99 of 100 problems: T/1, T/2, T/3, T/4, T/5 and 94 more\. Add"):
         load(path, ids)
 
 

@@ -1,4 +1,4 @@
-"""`harness run` with tiny random models of each kind on both tasks: runs, resumes, and no batch changes a byte."""
+"""`harness run` with tiny random models of each kind on both tasks: resumed and batched, the same bytes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The runner on a small task: what each stage leaves, and what a fault, a partial recording or a worker changes."""
+"""The runner on a small task: what each stage leaves; what faults, recordings and workers change."""
 
 import json
 import random

@@ -307,7 +307,8 @@ def test_one_writer_at_a_time_in_this_process(tmp_path: Path) -> None:
 def test_one_writer_at_a_time_over_processes_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom harness import store\n"
-        f"opened = store.open_run(Path({str(tmp_path)!r}), {RECORD!r})\nprint('open', flush=True)\nsys.stdin.read()"
+        f"opened = store.open_run(Path({str(tmp_path)!r}), {RECORD!r})\n"
+        "print('open', flush=True)\nsys.stdin.read()"
     )
     other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert other.stdin is not None

