@@ -7,6 +7,7 @@ imported up here, so that `harness --help` is instant.
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -264,6 +265,8 @@ def _doctor_text(found: dict[str, Any]) -> str:
     box = found["sandbox"]
     lines = [f"sandbox    {box['rung'] or 'none: ' + box['error']}"]
     lines += [f"  {'held' if p['held'] else 'BROKEN':8} {p['name']} ({p['status']})" for p in box["probes"]]
+    lines += [f"rungs      {'; '.join(f'{rung}: {word}' for rung, word in box['rungs'].items())}"]
+    lines += _attack_lines(box["attacks"])
     lines += [f"devices    {'; '.join(found['devices']) or 'torch is not installed'}"]
     lines += [
         f"extras     {', '.join(name + (' yes' if there else ' no') for name, there in found['extras'].items())}"
@@ -271,6 +274,19 @@ def _doctor_text(found: dict[str, Any]) -> str:
     lines += [f"versions   {', '.join(f'{name} {value}' for name, value in found['versions'].items())}"]
     lines += [f"hardware   {', '.join(f'{value}' for value in found['hardware'].values())} cores"]
     return "\n".join(lines)
+
+
+def _attack_lines(attacks: list[dict[str, Any]]) -> list[str]:
+    """What held, by how it ended, and each attack that got through on a line of its own."""
+    if not attacks:
+        return ["attacks    not tried: they do harm where the isolation is not known to hold"]
+    held = [attack for attack in attacks if attack["held"]]
+    lines = [f"attacks    {len(attacks)} tried, {len(held)} held, {len(attacks) - len(held)} got through"]
+    lines += [f"  BROKEN   {attack['name']} ({attack['status']})" for attack in attacks if not attack["held"]]
+    for status in dict.fromkeys(attack["status"] for attack in held):
+        names = ", ".join(attack["name"] for attack in held if attack["status"] == status)
+        lines += textwrap.wrap(names, 108, initial_indent=f"  {status:8} ", subsequent_indent=" " * 11)
+    return lines
 
 
 # ---------------------------------------------------------------- shared steps

@@ -75,6 +75,7 @@ TENSOR_CODE = {
 # What may touch the process's surroundings besides cli.py, and why.
 SPEAKERS = {
     "harness.cli": {"print", "environment", "exit"},
+    "harness.doctor": {"environment"},  # plants a secret for the attacks to look for
     "harness.progress": {"print"},  # writes to the stream it is given
     "harness.sandbox.launch": {"environment"},  # hands the loader's path on to the child interpreter
     "harness.sandbox.zygote": {"environment"},  # a child process: it cleans its own environment
