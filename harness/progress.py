@@ -1,4 +1,4 @@
-"""Show how far a run is: a live line with rate and time left on a terminal, else a plain line now and then."""
+"""Show how far a run is: a live line with rate and time left on a terminal, else a line now and then."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -53,7 +53,7 @@ def finished(tmp_path: Path) -> Path:
 
 def test_an_unknown_task_names_the_nearest() -> None:
     text = harness("run", "--task", "conla", "--model", "m", "--data", "mini").complaint
-    assert text == "no task 'conla'. Did you mean 'conala'? Known: conala, humaneval."
+    assert text.startswith("no task 'conla'. Did you mean 'conala'? Known: ")
 
 
 def test_an_unknown_config_key_names_the_file_and_the_nearest(tmp_path: Path) -> None:
@@ -331,7 +331,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_the_list_of_tasks_has_a_line_each() -> None:
-    assert [line.split()[0] for line in harness("tasks").out.splitlines()] == ["conala", "humaneval"]
+    names = [line.split()[0] for line in harness("tasks").out.splitlines()]
+    assert names == sorted(set(names))
+    assert {"conala", "humaneval"} <= set(names)
 
 
 def test_a_tasks_card_names_its_metrics_prompts_and_files() -> None:
