@@ -28,7 +28,9 @@ def main(runs: int) -> None:
             times[name].append(seconds(command))
     for name, taken in times.items():
         counted = taken[1:]  # the first round warms the disk cache
-        print(f"{name:16} median {statistics.median(counted):.3f} s, {min(counted):.3f} to {max(counted):.3f}")
+        print(
+            f"{name:16} median {statistics.median(counted):.3f} s, {min(counted):.3f} to {max(counted):.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from difflib import get_close_matches
 
 SHOWN = 12  # names listed in one message
 
+
 class HarnessError(Exception):
     exit_code = 1
 

@@ -24,5 +24,7 @@ def load(config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
             from harness.backends import replay
 
             if not config.path:
-                raise ConfigError("no recorded completions: give --completions FILE (or backend.path in the config)")
+                raise ConfigError(
+                    "no recorded completions: give --completions FILE (or backend.path in the config)"
+                )
             return replay.load(config, problem_ids)
