@@ -40,19 +40,50 @@ class Reference(Value):
     texts: tuple[str, ...]
 
 
+class Limits(Value):
+    """What a program may use. CPU time decides; the wall limit is generous and catches sleepers."""
+
+    cpu_s: float = Field(default=3.0, gt=0)
+    wall_s: float = Field(default=20.0, gt=0)
+    memory_mb: int = Field(default=1024, ge=16)
+    output_kb: int = Field(default=1024, ge=1)
+    processes: int = Field(default=0, ge=0)
+
+
 class UnitTests(Value):
     """Judged by running `code` on the trusted side of the sandbox against the candidate's `entry_point`.
 
     `setup` is trusted code that the tests may use (the prompt's own helpers); the entry point replaces its namesake.
+    `limits` are for the candidate; tests with many inputs need more than one call does.
     """
 
     kind: Literal["unit_tests"] = "unit_tests"
     code: str
     entry_point: str
     setup: str = ""
+    limits: Limits = Limits()
 
 
-Check = Reference | UnitTests
+class IOCase(Value):
+    """One test: standard input and what has to be printed, or a call's arguments (a list) and its value."""
+
+    given: Any
+    expected: Any
+
+
+class IOCases(Value):
+    """Judged by running the program on each case: on standard input, or by calling `fn_name` if there is one.
+
+    `starter` is the beginning of the program that the question shows; an answer may go on from it.
+    """
+
+    kind: Literal["io_cases"] = "io_cases"
+    cases: tuple[IOCase, ...] = Field(min_length=1)
+    fn_name: str = ""
+    starter: str = ""
+
+
+Check = Reference | UnitTests | IOCases
 
 
 class Problem(Value):
@@ -173,16 +204,6 @@ class Backend(Protocol):
 # ---------------------------------------------------------------- execution
 
 
-class Limits(Value):
-    """What a program may use. CPU time decides; the wall limit is generous and catches sleepers."""
-
-    cpu_s: float = Field(default=3.0, gt=0)
-    wall_s: float = Field(default=20.0, gt=0)
-    memory_mb: int = Field(default=1024, ge=16)
-    output_kb: int = Field(default=1024, ge=1)
-    processes: int = Field(default=0, ge=0)
-
-
 class Program(Value):
     """Code to run. With `tests` the verdict comes from the trusted side calling `tests.entry_point` in the program;
     without, from how the program ends. `files` are laid beside it, `stdin` is its standard input."""
@@ -283,13 +304,15 @@ class Scorer:
     """`score` takes (problem, answer) pairs lazily and yields one Verdict each, in order.
 
     `metrics(ks)` names the corpus metrics; ks are the k's that every problem has samples enough for. `executes` says
-    whether a sandbox is needed: without, none is started and `score` is handed None.
+    whether a sandbox is needed: without, none is started and `score` is handed None. `signature`, where
+    there is one, says of which version or variant the numbers are, given the problems that were judged.
     """
 
     name: str
     score: "Callable[[Iterable[Answer], Sandbox | None], Iterator[Verdict]]"
     metrics: Callable[[Sequence[int]], Mapping[str, Reduce]]
     executes: bool = False
+    signature: Callable[[Sequence[Problem]], str] | None = None
 
 
 class Estimate(Value):
@@ -331,11 +354,15 @@ class HubFile:
 
 @dataclass(frozen=True)
 class DataFile:
-    """A benchmark's file: found as DIR/<benchmark>/<name> (plain or .gz), or in the hub cache."""
+    """A benchmark's file: found as DIR/<benchmark>/<name> (plain or .gz), or in the hub cache.
+
+    `folder` is the other form some benchmarks come in: a folder with one folder of text files a row.
+    """
 
     benchmark: str
     name: str
     hub: HubFile | None = None
+    folder: str = ""
 
 
 class Source(Protocol):

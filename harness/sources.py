@@ -45,9 +45,14 @@ class Folders:
 
     def rows(self, file: DataFile, fields: Sequence[str] = ()) -> Iterator[Mapping[str, Any]]:
         path = self.locate(file)
-        blob = read(path)
-        self.digests[f"{file.benchmark}/{file.name}"] = hashlib.sha256(blob).hexdigest()
-        for self.place, row in _parse(path, blob):
+        if path.is_dir():
+            self.digests[f"{file.benchmark}/{file.folder}"] = _folder_digest(path)
+            parsed = _parse_folder(path)
+        else:
+            blob = read(path)
+            self.digests[f"{file.benchmark}/{file.name}"] = hashlib.sha256(blob).hexdigest()
+            parsed = _parse(path, blob)
+        for self.place, row in parsed:
             if not isinstance(row, dict):
                 raise DataError(f"{self.place}: expected an object, got {type(row).__name__}")
             for name in fields:
@@ -58,12 +63,14 @@ class Folders:
             yield row
 
     def find(self, file: DataFile) -> Path | None:
-        """Where the file is, plain or gzipped; None when it is nowhere."""
+        """Where the file is, plain, gzipped or as a folder of rows; None when it is nowhere."""
         for folder in self.folders:
             path = folder / file.benchmark / file.name
             for candidate in (path, path.with_name(path.name + ".gz")):
                 if candidate.is_file():
                     return candidate
+            if file.folder and (folder / file.benchmark / file.folder).is_dir():
+                return folder / file.benchmark / file.folder
         return _cached(file.hub) if self.use_hub_cache and file.hub is not None else None
 
     def locate(self, file: DataFile) -> Path:
@@ -182,6 +189,27 @@ def _parse(path: Path, blob: bytes) -> Iterator[tuple[str, Any]]:
         return
     for number, line in lines(text):
         yield f"{path}:{number}", parse_json(line, f"{path}:{number}")
+
+
+def _files_of_rows(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """(row's folder, its files), both in order of their names; a row's folder has a number for a name."""
+    for row in sorted(path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()):
+        yield row, sorted(path for path in row.iterdir() if path.is_file() and path.name[0] != ".")
+
+
+def _folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files, as `sha256sum` of each in order would list them."""
+    total = hashlib.sha256()
+    for row, files in _files_of_rows(folder):
+        for path in files:
+            total.update(f"{hashlib.sha256(read(path)).hexdigest()}  {row.name}/{path.name}\n".encode())
+    return total.hexdigest()
+
+
+def _parse_folder(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """(place, row) of a folder of folders: {"folder": its name, the stem of each of its files: the text}."""
+    for row, files in _files_of_rows(folder):
+        yield str(row), {"folder": row.name} | {path.stem: decode(read(path), path) for path in files}
 
 
 def decode(blob: bytes, path: Path) -> str:
