@@ -7,11 +7,13 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
+from harness import scorers
 from harness.errors import ConfigError, unknown
 from harness.schema import Task
 
@@ -41,6 +43,20 @@ def task(name: str, options: Mapping[str, object] | None = None) -> Task:
             f"task {name!r}: task() returned {type(made).__name__}, expected harness.schema.Task"
         )
     return made
+
+
+def with_scorers(made: Task, names: Sequence[str]) -> Task:
+    """The task with further scorers after its own, each only once. Raises ConfigError."""
+    own = {scorer.name for scorer in made.scorers}
+    further = [s for s in scorers.named(tuple(dict.fromkeys(names))) if s.name not in own]
+    if not further:
+        return made
+    taken = {metric: scorer.name for scorer in made.scorers for metric in scorer.metrics([1])}
+    for scorer in further:
+        for metric in scorer.metrics([1]):
+            if (other := taken.setdefault(metric, scorer.name)) != scorer.name:
+                raise ConfigError(f"scorer {scorer.name!r}: {other!r} measures {metric!r} already: drop it")
+    return replace(made, scorers=(*made.scorers, *further))
 
 
 def _maker(name: str) -> Callable[..., object]:

@@ -66,6 +66,7 @@ class RunConfig(Value):
     shots: str = "none"
     seed: int = 0
     k: tuple[int, ...] = ()
+    scorers: tuple[str, ...] = ()  # beside the task's own
     data: str | None = None
     backend: BackendConfig = BackendConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -75,6 +76,8 @@ class RunConfig(Value):
     def hash(self) -> str:
         """First 16 hex digits of the SHA-256 of everything that can change a number."""
         plain = self.model_dump(mode="json", exclude={"data": True, "judge": {"workers"}})
+        if not self.scorers:  # the key is younger than the first recorded runs
+            del plain["scorers"]
         plain["backend"] = {
             key: value for key, value in plain["backend"].items() if key not in {"batch_size", "device"}
         }

@@ -92,7 +92,7 @@ def open_sandbox(judge: JudgeConfig) -> sandboxes.Pool:
 
 def make_plan(config: RunConfig) -> Plan:
     """Load the task and its rows and build every prompt. Raises UserError before any work is done."""
-    task = catalog.task(config.task, config.options)
+    task = catalog.with_scorers(catalog.task(config.task, config.options), config.scorers)
     template = prompts.choose(task, config.prompt)
     sampling = resolve_sampling(config, task.sampling, template.stop)
     select = shots.choose(config.shots)
@@ -100,8 +100,16 @@ def make_plan(config: RunConfig) -> Plan:
         check_ks(config.k, sampling.samples)
     source = sources.open_source(config.data)
     problems = sources.load(task, config.split, source, config.limit)
+    check_scorers([s for s in task.scorers if s.name in config.scorers], problems)
     asked = {problem.id: prompts.render(template, problem, select(problem)) for problem in problems}
     return Plan(config, task, template, sampling, problems, asked, dict(source.digests))
+
+
+def check_scorers(scorers: Sequence[Scorer], problems: Sequence[Problem]) -> None:
+    """Have scorers of texts look at an empty answer: who cannot judge the problems says so before any work."""
+    for scorer in scorers:
+        if not scorer.executes:
+            deque(scorer.score(((problem, "") for problem in problems[:1]), None), maxlen=0)
 
 
 def expect(plan: Plan, backend: Backend) -> tuple[Plan, Mapping[str, int]]:
@@ -135,6 +143,8 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
         if executes
         else None,
     }
+    if not config.scorers:
+        del described["config"]["scorers"]
     for incidental in ("batch_size", "device"):
         del described["config"]["backend"][incidental]
     name = provenance.model_name(config.backend)
@@ -332,6 +342,7 @@ def signature(plan: Plan, record: Mapping[str, Any]) -> str:
         f"{how} max {sampling.max_tokens} seed {sampling.seed}",
         _judged(judge),
         *([backend["dtype"], backend["engine"]] if "dtype" in backend else [backend["kind"]]),
+        *(scorer.signature(plan.problems) for scorer in plan.task.scorers if scorer.signature),
     ]
     return " | ".join(parts)
 
