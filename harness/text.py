@@ -16,6 +16,7 @@ from typing import TypeVar
 
 ORDER = 4  # BLEU-4: n-grams of one to four words
 SMOOTHING = 0.1  # stands for a count of zero: method 1 of Chen and Cherry (2014), as CodeBLEU uses it
+LONGEST = 100_000  # characters of an answer that BLEU and chrF look at: the n-grams of 100 MB need 100 GB
 
 
 def words(text: str) -> list[str]:

@@ -10,10 +10,48 @@ values puts counts into `Score.stats` and works from their sums (see codebleu.py
 nothing: what is heavy, numpy and parsers too, is imported when the first answer is scored.
 """
 
+from collections.abc import Sequence
+
+from harness.errors import ConfigError, unknown
+from harness.schema import Scorer
+from harness.scorers.ast_similarity import ast_similarity, ast_similarity_with
+from harness.scorers.bleu import bleu
+from harness.scorers.chrf import chrf
 from harness.scorers.codebleu import codebleu, codebleu_with
 from harness.scorers.codebleu_package import codebleu_package
+from harness.scorers.conala_bleu import conala_bleu
 from harness.scorers.each import each, reference_texts
 from harness.scorers.exact import exact
+from harness.scorers.io_cases import io_cases, io_cases_with
+from harness.scorers.parse_rate import parse_rate
 from harness.scorers.unit_tests import unit_tests
+from harness.scorers.valid_rate import valid_rate
 
-__all__ = ["codebleu", "codebleu_package", "codebleu_with", "each", "exact", "reference_texts", "unit_tests"]
+__all__ = [
+    "ast_similarity",
+    "ast_similarity_with",
+    "bleu",
+    "chrf",
+    "codebleu",
+    "codebleu_package",
+    "codebleu_with",
+    "conala_bleu",
+    "each",
+    "exact",
+    "io_cases",
+    "io_cases_with",
+    "named",
+    "parse_rate",
+    "reference_texts",
+    "unit_tests",
+    "valid_rate",
+]
+
+
+def named(names: Sequence[str]) -> tuple[Scorer, ...]:
+    """The scorers above with these names, for a config's `scorers`. Raises ConfigError."""
+    known = {value.name: value for value in globals().values() if isinstance(value, Scorer)}
+    for name in names:
+        if name not in known:
+            raise ConfigError(unknown("scorer", name, known))
+    return tuple(known[name] for name in names)

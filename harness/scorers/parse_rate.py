@@ -1,0 +1,28 @@
+"""The share of answers that are Python: `ast.parse` reads them, and they are not blank.
+
+Says nothing of whether they run (`valid_rate`) or are right. Indentation that all lines share is taken off
+first. Python 2 is not Python here. A corpus value is the mean over problems of the mean over their samples.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from harness.schema import Problem, Reduce, Score, Scorer
+from harness.scorers.ast_similarity import running_python, tree
+from harness.scorers.each import each
+
+
+def judge(problem: Problem, answer: str) -> Score:
+    return Score(value=float(tree(answer) is not None))
+
+
+def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
+    from harness.stats import mean_of
+
+    return {"parse_rate": mean_of()}
+
+
+def signature(problems: Sequence[Problem]) -> str:
+    return f"parse_rate {running_python()}"
+
+
+parse_rate = Scorer(name="parse_rate", score=each(judge), metrics=metrics, signature=signature)

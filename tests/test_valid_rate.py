@@ -1,0 +1,115 @@
+"""valid_rate: which answers run in the sandbox, and of what the others die."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from harness import sandbox, scorers
+from harness.errors import SandboxFault, UserError
+from harness.schema import ExecResult, Judgement, Problem, Program, Reference, Score
+from harness.scorers.valid_rate import error_classes, valid_rate
+
+PROBLEM = Problem(id="t/0", question="", solution="x", check=Reference(texts=("x",)))
+
+ANSWERS = {
+    "x = 1": (1.0, "passed"),
+    "import sys\nsys.exit(0)": (1.0, "passed"),
+    "# a comment": (1.0, "passed"),
+    "import sys\nsys.exit(3)": (0.0, "error"),
+    "y": (0.0, "error"),
+    "x = (": (0.0, "compile_error"),
+    "input()": (0.0, "error"),
+    " \n": (0.0, "failed"),
+    "x = 1\0": (0.0, "compile_error"),
+}
+
+
+def test_valid_is_what_ends_with_status_zero() -> None:
+    with sandbox.start(sandbox.Settings(workers=1)) as pool:
+        verdicts = list(valid_rate.score([(PROBLEM, answer) for answer in ANSWERS], pool))
+    found = {
+        answer: (verdict.score.value, verdict.status)
+        for answer, verdict in zip(ANSWERS, verdicts, strict=True)
+        if verdict.score
+    }
+    assert found == ANSWERS
+    rows = [
+        Judgement(
+            problem_id="t/0",
+            index=i,
+            scorer="valid_rate",
+            answer="",
+            status=v.status,
+            score=v.score,
+            error=v.error,
+        ).model_dump(mode="json")
+        for i, v in enumerate(verdicts)
+    ]
+    classes = error_classes(rows)
+    assert classes["NameError"] == 1
+    assert classes["EOFError"] == 1
+    assert classes["failed"] == 1
+    assert classes["SyntaxError"] >= 1
+    assert classes.total() == 6
+
+
+class Recorded:
+    """A sandbox that answers from a list, two programs behind."""
+
+    rung = "recorded"
+
+    def __init__(self, *results: ExecResult | SandboxFault) -> None:
+        self.results = results
+
+    def run(self, program: Program) -> ExecResult:
+        raise AssertionError("the scorer uses the batch form")
+
+    def map(self, programs: Iterable[Program]) -> Iterator[ExecResult | SandboxFault]:
+        assert all(program.tests is None for program in list(programs))
+        yield from self.results
+
+
+def test_results_keep_the_order_of_the_answers_and_a_fault_is_no_score() -> None:
+    results = (ExecResult(status="passed"), ExecResult(status="passed"), SandboxFault("it broke"))
+    verdicts = list(valid_rate.score([(PROBLEM, answer) for answer in ("x", "", "y")], Recorded(*results)))
+    assert [(v.status, v.score, v.error) for v in verdicts] == [
+        ("passed", Score(value=1.0), ""),
+        ("failed", Score(value=0.0), "the answer is blank"),
+        ("fault", None, "it broke"),
+    ]
+
+
+def test_it_needs_a_sandbox() -> None:
+    assert valid_rate.executes
+    assert list(scorers.valid_rate.metrics([1])) == ["valid_rate"]
+    with pytest.raises(UserError, match="valid_rate runs code and needs a sandbox"):
+        list(valid_rate.score([(PROBLEM, "x")], None))
+
+
+def test_error_classes_are_the_exceptions_else_the_status() -> None:
+    def row(
+        status: str, error: str, value: float | None = 0.0, scorer: str = "valid_rate"
+    ) -> dict[str, object]:
+        return {
+            "scorer": scorer,
+            "status": status,
+            "error": error,
+            "score": None if value is None else {"value": value, "stats": [], "note": ""},
+        }
+
+    rows = [
+        row("error", "NameError: name 'x' is not defined"),
+        row("error", "NameError: name 'y' is not defined"),
+        row("error", "KeyError"),
+        row("error", "exit status 3"),
+        row("compile_error", "SyntaxError: invalid syntax"),
+        row("timeout", "more than 3 s of CPU time"),
+        row("passed", "", 1.0),
+        row("fault", "the worker died", None),
+        row("failed", "AssertionError", scorer="unit_tests"),
+    ]
+    assert error_classes(rows) == Counter(
+        {"NameError": 2, "KeyError": 1, "error": 1, "SyntaxError": 1, "timeout": 1}
+    )
+    assert error_classes([]) == Counter()
