@@ -98,6 +98,9 @@ def launch(rung: confine.Rung, number: int) -> Worker:
     control, zygotes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with testers, control, zygotes:
         zygote = _spawn("zygote", (zygotes,), [json.dumps(vars(plan))], {"TMPDIR": plan.scratch or "/tmp"})
+        # Python looks once whether a stream can seek, and what programs write to is a pipe.
+        assert zygote.stdout is not None
+        zygote.stdout.close()
         worker_process = _spawn("tester", (testers, control), [rung, *plan.packages], {})
     worker = Worker(mine, (worker_process, zygote), scratch)
     try:
@@ -146,7 +149,7 @@ def _spawn(
             *arguments,
         ],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if name == "zygote" else subprocess.DEVNULL,
         env=environment,
         cwd="/",
         pass_fds=fds,

@@ -10,7 +10,8 @@ namespaces and nothing more.
 import os
 import stat
 import sys
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 
 from harness.sandbox import syscalls
 
@@ -28,6 +29,10 @@ def library_folders() -> tuple[str, ...]:
     return tuple(sorted(folder for folder in folders if os.path.isdir(folder)))
 
 
+def _inside_libraries() -> dict[str, str]:
+    return {path: f"/python/{os.path.basename(path)}" for path in library_folders()}
+
+
 def enter(packages: Sequence[str], uid: int) -> int | None:
     """Fork the zygote into namespaces of its own. The parent gets None and has only to wait for it; the
     zygote gets a descriptor of its pid namespace, which it needs to come back from each program's.
@@ -35,6 +40,9 @@ def enter(packages: Sequence[str], uid: int) -> int | None:
     `uid`: a throw-away identity for root to change to, else 0. Raises OSError where the kernel refuses
     anything.
     """
+    moved = _inside_libraries()
+    called = os.path.dirname(os.path.dirname(os.__file__))  # may lead there by a link
+    moved.setdefault(called, f"/python/{os.path.basename(os.path.realpath(called))}")
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
     if uid:
         syscalls.unshare(syscalls.CLONE_NEWNS)
@@ -53,7 +61,7 @@ def enter(packages: Sequence[str], uid: int) -> int | None:
     own = os.open("self/ns/pid", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     os.close(proc)
     syscalls.drop_bounding()
-    _use_inside_paths(len(packages))
+    _use_inside_paths(len(packages), moved)
     return own
 
 
@@ -81,7 +89,7 @@ def _build_root(packages: Sequence[str]) -> None:
     """
     syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
     places = {path: path for path in (*SYSTEM, *DEVICES) if os.path.exists(path) and not os.path.islink(path)}
-    places |= {f"/python/{os.path.basename(path)}": path for path in library_folders()}
+    places |= {inside: path for path, inside in _inside_libraries().items()}
     places |= {f"/packages/{index}": path for index, path in enumerate(packages)}
     links = {path: os.readlink(path) for path in SYSTEM if os.path.islink(path)}
     trees = {place: _read_only_tree(source) for place, source in places.items()}
@@ -117,14 +125,29 @@ def _read_only_tree(source: str) -> int:
     return tree
 
 
-def _use_inside_paths(packages: int) -> None:
-    """From here on modules are found where the new root has them."""
+def _use_inside_paths(packages: int, moved: Mapping[str, str]) -> None:
+    """From here on modules are found where the new root has them. `moved`: library folders, old to new."""
     folder = f"python{sys.version_info.major}.{sys.version_info.minor}"
     homes = [f"/python/{name}/{folder}" for name in dict.fromkeys(("lib", sys.platlibdir))]
     library = [path for home in homes for path in (home, f"{home}/lib-dynload") if os.path.isdir(path)]
     sys.path[:] = [*library, *(f"/packages/{index}" for index in range(packages))]
     sys.path_importer_cache.clear()
     sys.prefix = sys.exec_prefix = sys.base_prefix = sys.base_exec_prefix = "/python"
+    for module in list(sys.modules.values()):
+        _move(module, moved)
+
+
+def _move(module: types.ModuleType, moved: Mapping[str, str]) -> None:
+    """Tell a module imported earlier where its files are now: a package looks there for its submodules."""
+    for old, new in moved.items():
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and file.startswith(f"{old}/"):
+            module.__file__ = new + file.removeprefix(old)
+        folders = getattr(module, "__path__", None)
+        if isinstance(folders, list):
+            folders[:] = [
+                new + path.removeprefix(old) if path.startswith(f"{old}/") else path for path in folders
+            ]
 
 
 def scratch(megabytes: int, files: int) -> None:
