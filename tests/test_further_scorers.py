@@ -94,6 +94,15 @@ def test_a_scorer_that_cannot_judge_the_task_is_refused_before_any_work() -> Non
     runner.make_plan(parse({"task": "humaneval", "data": "mini", "scorers": ["parse_rate", "valid_rate"]}))
 
 
+def test_every_metric_is_documented() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
+    found = [one for one in vars(scorers).values() if isinstance(one, Scorer)]
+    for name in (name for one in found for name in one.metrics([1])):
+        whole, dot, part = name.replace("@1", "@k").partition(".")
+        assert f"`{whole}" in text, name
+        assert not dot or f".{part}`" in text or "four parts" in text, name
+
+
 def test_every_exported_scorer_has_its_name_and_can_be_named() -> None:
     exported = [getattr(scorers, name) for name in scorers.__all__]
     found = [one for one in exported if isinstance(one, Scorer)]
