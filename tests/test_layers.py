@@ -24,6 +24,7 @@ LAYERS = {
     "schema": 0,
     "extract": 0,
     "text": 0,
+    "decoding": 0,
     "diversity": 0,
     "overlap": 0,
     "config": 1,

@@ -1,0 +1,84 @@
+"""Two changes of the logits before a token is chosen: tokens that may not come, and a price on repetition.
+
+Plain functions over logits [rows, vocabulary], and the same as logits processors for transformers'
+`generate(logits_processor=[...])`. The hf backend does not use them: `Sampling` has no such key. Works on
+torch tensors without importing torch.
+
+`count_penalty` divides a token's probability by r once for each time it has come: p / r^c, normalised again.
+That is not `repetition_penalty` of transformers, which changes a logit once, however often its token came,
+and by its sign.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import LongTensor, Tensor
+
+Processor = Callable[["LongTensor", "Tensor"], "Tensor"]
+"""Maps the ids so far [rows, length] and the next token's logits [rows, vocabulary] to other logits."""
+
+
+def banned_ids(banned: Iterable[int | str], texts: Sequence[str]) -> frozenset[int]:
+    """The ids of tokens given as ids or as texts; `texts[i]` is what id i decodes to.
+
+    A text stands for every id that decodes to it; a text of nothing but whitespace for every id that decodes
+    to nothing but whitespace. Raises ValueError for an id outside the vocabulary, for a text that is no
+    token's, and where no token would be left.
+    """
+    found: set[int] = set()
+    for entry in banned:
+        if isinstance(entry, int):
+            ids = {entry} if 0 <= entry < len(texts) else set()
+        elif entry.isspace():
+            ids = {i for i, text in enumerate(texts) if text.isspace()}
+        else:
+            ids = {i for i, text in enumerate(texts) if text == entry}
+        if not ids:
+            raise ValueError(f"no token {entry!r} among the {len(texts)} of the vocabulary")
+        found |= ids
+    if len(found) == len(texts):
+        raise ValueError(f"all {len(texts)} tokens of the vocabulary are banned: leave one at least")
+    return frozenset(found)
+
+
+def ban(logits: "Tensor", ids: Iterable[int]) -> "Tensor":
+    """The logits with minus infinity for the ids, which `banned_ids` has checked."""
+    chosen = sorted(ids)
+    if not chosen:
+        return logits
+    if len(chosen) >= logits.shape[-1]:
+        raise ValueError(f"all {logits.shape[-1]} tokens of the vocabulary are banned: leave one at least")
+    changed = logits.clone()
+    changed[..., chosen] = -math.inf
+    return changed
+
+
+def count_penalty(logits: "Tensor", tokens: "Tensor", r: float) -> "Tensor":
+    """The logits less c ln r, c being how often each token is among its row's `tokens` [rows, length].
+
+    r > 1 makes repetition dearer, r < 1 cheaper, 1 changes nothing. Raises ValueError unless r is a positive
+    number.
+    """
+    if not (r > 0 and math.isfinite(r)):
+        raise ValueError(f"count_penalty needs a positive number, got {r}")
+    if r == 1 or tokens.shape[-1] == 0:
+        return logits
+    counts = logits.new_zeros(logits.shape)
+    counts.scatter_add_(-1, tokens, logits.new_ones(tokens.shape))
+    return logits - counts * math.log(r)
+
+
+def banning(ids: Iterable[int]) -> Processor:
+    """`ban` as a logits processor."""
+    chosen = frozenset(ids)
+    return lambda input_ids, scores: ban(scores, chosen)
+
+
+def counting(r: float, prompt_length: int) -> Processor:
+    """`count_penalty` as a logits processor over what came after the first `prompt_length` ids.
+
+    0 counts the prompt's tokens, too, and with them its padding.
+    """
+    return lambda input_ids, scores: count_penalty(scores, input_ids[:, prompt_length:], r)
