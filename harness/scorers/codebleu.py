@@ -142,6 +142,7 @@ def combined(p: Parts, empty: Empty) -> float:
 
 def over_corpus(value: Callable[[Sequence[float]], float]) -> Reduce:
     """A corpus metric of the first sample of every problem, from the sums of the counts."""
+
     def of_sum(sums: "Floats") -> "Floats":
         import numpy as np
 
