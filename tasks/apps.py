@@ -46,6 +46,7 @@ def _file(split: str) -> DataFile:
 
 FILES: Mapping[str, DataFile] = {"train": _file("train"), "test": _file("test")}
 LEVELS = ("introductory", "interview", "competition")
+OPTIONAL = ("solutions", "input_output", "starter_code")  # files that a row's folder need not have
 SIZES: Mapping[str, Mapping[str, int]] = {
     "study": {"train": 4500, "validation": 500, "test": 750},
     "full": {"train": 5000, "test": 5000},
@@ -85,13 +86,24 @@ TEMPLATES = (
 
 
 def _rows(split: str, source: Source) -> Iterator[Row]:
+    """The rows of either form, each with its number and a level that is known."""
+    for row in _rows_as_published(split, source):
+        number, level = row["problem_id"], row.get("difficulty")
+        if not isinstance(number, int):
+            raise DataError(f"apps/{split}: problem_id or id: expected a number, got {number!r}")
+        if level not in LEVELS:
+            known = " or ".join(LEVELS)
+            raise DataError(f"apps/{split}/{number}: difficulty {level!r}: expected {known}")
+        yield row
+
+
+def _rows_as_published(split: str, source: Source) -> Iterator[Row]:
     """The rows of either form as the hub has them: problem_id, difficulty and texts."""
     for row in source.rows(FILES[split], ("question",)):
         if "folder" in row:
             name = f"apps/{split}/{int(row['folder'])}"
             known = parse_json(row.get("metadata") or "{}", f"{name}: metadata")
-            # The upstream reader takes all that a file holds; both forms end a line in the same way.
-            yield {"problem_id": int(row["folder"]), "starter_code": "", "solutions": "", **row, **known}
+            yield {"problem_id": int(row["folder"]), **dict.fromkeys(OPTIONAL, ""), **row, **known}
         else:
             yield {"problem_id": row.get("id"), **row}
 
@@ -102,7 +114,7 @@ def _chosen(split: Split, setting: Setting, source: Source) -> Sequence[Row]:
         rows = list(_rows("test", source))
         if setting == "full":
             return rows
-        return [row for level in LEVELS for row in _of_level(rows, level)[:A_LEVEL]]
+        return [row for level in LEVELS for row in [r for r in rows if r["difficulty"] == level][:A_LEVEL]]
     rows = list(_rows("train", source))
     if setting == "full":
         return rows if split == "train" else []
@@ -113,20 +125,20 @@ def _chosen(split: Split, setting: Setting, source: Source) -> Sequence[Row]:
     return [rows[i] for i in (order[:held_out] if split == "validation" else order[held_out:])]
 
 
-def _of_level(rows: Sequence[Row], level: str) -> list[Row]:
-    return [row for row in rows if row.get("difficulty") == level]
-
-
 def _problem(row: Row, split: str, guide: Guide) -> Problem | None:
     """None for a row without tests. Raises DataError for one that is not as published."""
     name = f"apps/{split}/{row['problem_id']}"
-    for field in ("problem_id", "difficulty", "solutions", "input_output", "starter_code"):
-        if row.get(field) is None and not ("folder" in row and field == "input_output"):
+    for field in ("question", "solutions", "input_output", "starter_code"):
+        if field not in row:
             raise DataError(f"{name}: field {field!r} is missing; the row has {', '.join(sorted(row))}")
-    check = _check(row.get("input_output") or "", row["starter_code"], name)
+        if not isinstance(row[field], str):
+            raise DataError(f"{name}: {field}: expected text, got {row[field]!r}")
+    check = _check(row["input_output"], row["starter_code"], name)
     if check is None:
         return None
     solutions = parse_json(row["solutions"] or "[]", f"{name}: solutions")
+    if not isinstance(solutions, list):
+        raise DataError(f"{name}: solutions: expected a list, got {type(solutions).__name__}")
     starter = f"\n{check.starter}" if check.starter else ""
     return Problem(
         id=name,

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Literal
 
 from harness.errors import ConfigError, SandboxFault, UserError
@@ -60,6 +61,7 @@ PRELUDE = "; ".join(
 )
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
 _ENTRY = "call_under_test"
+_TOGETHER = 64  # samples whose cases take turns where judging stops early
 _CALL = """
 
 def {entry}(*arguments):
@@ -141,6 +143,7 @@ class _Sample:
     """One answer whose cases are being run; `bad` is the first case that did not pass."""
 
     check: IOCases
+    code: str
     done: int = 0
     passed: int = 0
     bad: tuple[ExecStatus, str] | None = None
@@ -174,8 +177,10 @@ class _Sample:
     def _place(self) -> str:
         return f"case {self.done} of {len(self.check.cases)}"
 
-    def ended(self, stop_early: bool) -> bool:
-        return self.done == len(self.check.cases) or (stop_early and bool(self.bad or self.fault))
+    @property
+    def is_open(self) -> bool:
+        """Whether another case could still change whether the sample passes."""
+        return self.done < len(self.check.cases) and not self.bad and not self.fault
 
     def verdict(self) -> Verdict:
         cost = {"cpu_s": self.cpu_s, "wall_s": self.wall_s, "peak_mb": self.peak_mb}
@@ -191,30 +196,44 @@ class _Sample:
         return Verdict(status=status, score=score, error=error, **cost)
 
 
-def _judge(
-    answers: Iterable[Answer], sandbox: Sandbox, compare: Compare, stop_early: bool
-) -> Iterator[Verdict]:
+def _sample(answer: Answer) -> _Sample:
+    problem, code = answer
+    if not isinstance(problem.check, IOCases):
+        raise UserError(f"io_cases cannot judge {problem.id}: its check is {problem.check.kind!r}")
+    return _Sample(problem.check, code)
+
+
+def _all_cases(answers: Iterable[Answer], sandbox: Sandbox, compare: Compare) -> Iterator[Verdict]:
     """All cases of all samples go through one `map`, in order; a sample's verdict follows its last case."""
     running: deque[_Sample] = deque()  # the sample of each program that was drawn and has no result yet
 
     def programs() -> Iterator[Program]:
-        for problem, code in answers:
-            if not isinstance(problem.check, IOCases):
-                raise UserError(f"io_cases cannot judge {problem.id}: its check is {problem.check.kind!r}")
-            sample = _Sample(problem.check)
-            for case in problem.check.cases:
-                if sample.ended(stop_early):
-                    break
+        for sample in map(_sample, answers):
+            for case in sample.check.cases:
                 running.append(sample)
-                yield program(code, problem.check.fn_name, case, compare)
+                yield program(sample.code, sample.check.fn_name, case, compare)
 
     for result in sandbox.map(programs()):
         sample = running.popleft()
-        if sample.ended(stop_early):
-            continue  # drawn before the case that decided came back
         sample.take(result, compare)
-        if sample.ended(stop_early):
+        if sample.done == len(sample.check.cases):
             yield sample.verdict()
+
+
+def _until_bad(answers: Iterable[Answer], sandbox: Sandbox, compare: Compare) -> Iterator[Verdict]:
+    """The next case of each of some samples that still need one, again and again.
+
+    A sandbox draws programs ahead: with a sample's cases in a row it would run what need not be run.
+    """
+    rest = map(_sample, answers)
+    while samples := list(islice(rest, _TOGETHER)):
+        while open_ones := [sample for sample in samples if sample.is_open]:
+            programs = (
+                program(s.code, s.check.fn_name, s.check.cases[s.done], compare) for s in list(open_ones)
+            )
+            for sample, result in zip(open_ones, sandbox.map(programs), strict=True):
+                sample.take(result, compare)
+        yield from (sample.verdict() for sample in samples)
 
 
 def _metrics(ks: Sequence[int], stop_early: bool) -> Mapping[str, Reduce]:
@@ -233,9 +252,15 @@ def io_cases_with(compare: Compare = "apps", stop_early: bool = False) -> Scorer
     def score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
         if sandbox is None:
             raise UserError("io_cases runs code and needs a sandbox")
-        yield from _judge(answers, sandbox, compare, stop_early)
+        yield from (_until_bad if stop_early else _all_cases)(answers, sandbox, compare)
 
-    return Scorer(name="io_cases", score=score, metrics=lambda ks: _metrics(ks, stop_early), executes=True)
+    return Scorer(
+        name="io_cases",
+        score=score,
+        metrics=lambda ks: _metrics(ks, stop_early),
+        executes=True,
+        signature=lambda problems: f"io_cases {compare}",
+    )
 
 
 io_cases = io_cases_with()

@@ -18,7 +18,7 @@ def show(value: object) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):
-        text = f"a {type(value).__name__} that is too large to show"
+        text = f"a value of type {type(value).__name__}, too large to show"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
