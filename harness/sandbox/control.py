@@ -38,4 +38,8 @@ class Control:
         return data, fds.tolist()
 
     def done(self) -> None:
-        self.socket.send(b"K")
+        """The candidate's part is over. Raises Broken when the zygote is gone."""
+        try:
+            self.socket.send(b"K")
+        except (BrokenPipeError, ConnectionResetError):
+            raise Broken("the zygote ended") from None

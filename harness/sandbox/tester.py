@@ -43,7 +43,10 @@ def main(job_fd: int, control_fd: int, rung: str, packages: Sequence[str]) -> No
         return
     wire.write(job_fd, wire.frame(codec.encode({"ready": True})))
     frames = wire.Frames(JOB_LIMIT)
-    _, fds = control.next()
+    try:
+        _, fds = control.next()
+    except Broken:
+        return  # the controller reads the end of this socket
     gc.freeze()
     if rung != "process":
         confine.quieten(packages)

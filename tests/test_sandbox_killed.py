@@ -1,0 +1,134 @@
+"""kill -9 at random moments, of testers, zygotes and the parent: no verdict lost, nothing stays running."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import sandbox
+from harness.errors import SandboxFault
+from harness.sandbox import launch
+from harness.schema import Program, UnitTests
+
+SQUARE = UnitTests(code="assert f(2) == 4", entry_point="f")
+GOOD = Program(code="import time\ntime.sleep(0.002)\ndef f(x):\n    return x * x", tests=SQUARE)
+RUNGS = ["namespaces", "landlock"]
+
+PARENT = f"""
+import itertools, sys
+from harness import sandbox
+from harness.schema import Program, UnitTests
+tests = UnitTests(code={SQUARE.code!r}, entry_point="f")
+programs = (Program(code={GOOD.code!r}, tests=tests) for _ in itertools.count())
+with sandbox.start(sandbox.Settings(rung=sys.argv[1], workers=2)) as pool:
+    print("up", flush=True)
+    for result in pool.map(programs):
+        pass
+"""
+
+
+def offered(rung: str) -> str:
+    """The rung, or a skip with the kernel's reason."""
+    try:
+        launch.stop(launch.launch(rung, 40))  # type: ignore[arg-type]
+    except launch.Unavailable as fault:
+        pytest.skip(f"this machine does not offer {rung}: {fault}")
+    return rung
+
+
+def below(root: int) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            text = Path(f"/proc/{name}/stat").read_text()
+        except OSError:
+            continue
+        children.setdefault(int(text.rsplit(")", 1)[1].split()[1]), []).append(int(name))
+    found = children.get(root, [])
+    for pid in found:
+        found += children.get(pid, [])
+    return set(found)
+
+
+def running(pids: set[int]) -> set[int]:
+    found = set()
+    for pid in pids:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
+                found.add(pid)
+        except OSError:
+            continue
+    return found
+
+
+def ended(pids: set[int]) -> set[int]:
+    """Those still running after five seconds."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and running(pids):
+        time.sleep(0.02)
+    return running(pids)
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("seed", range(3))
+def test_any_process_of_a_worker_may_be_killed_at_any_moment(seed: int, rung: str) -> None:
+    """The kills are so far apart that no program is hit twice, which would be a fault and not a verdict."""
+    rng = random.Random(seed)
+    before = below(os.getpid())
+    seen: set[int] = set()
+    got = []
+    with sandbox.start(sandbox.Settings(rung=offered(rung), workers=2)) as pool:  # type: ignore[arg-type]
+        results = pool.map([GOOD] * 200)
+        kills = {rng.randrange(start, start + 20) for start in (5, 65, 125)}
+        for number in range(200):
+            got.append(next(results))
+            seen |= below(os.getpid()) - before if number % 20 == 0 else set()
+            if number in kills:
+                time.sleep(rng.random() * 0.02)
+                process = rng.choice(rng.choice(pool.workers()).processes)
+                seen |= below(process.pid)
+                os.kill(process.pid, signal.SIGKILL)
+    statuses = ["fault" if isinstance(r, SandboxFault) else r.status for r in got]
+    assert statuses == ["passed"] * 200
+    assert len(seen) >= 4
+    assert ended(seen) == set()
+    assert below(os.getpid()) <= before
+
+
+def start(rung: str) -> "subprocess.Popen[bytes]":
+    """A process that judges without end."""
+    root = str(Path(sandbox.__file__).parents[2])
+    more = {"PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, offered(rung)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | more,
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"up\n"
+    return parent
+
+
+def kill(parent: "subprocess.Popen[bytes]") -> None:
+    parent.kill()
+    parent.wait(timeout=10)
+    assert parent.stdout is not None
+    parent.stdout.close()
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_parent_killed_at_any_moment_leaves_nothing_running(seed: int, rung: str) -> None:
+    rng = random.Random(seed)
+    parent = start(rung)
+    # The first moments are those of the workers' start.
+    time.sleep(rng.random() * (0.3 if seed % 2 == 0 else 1.0))
+    workers = below(parent.pid)
+    kill(parent)
+    assert ended(workers) == set()
