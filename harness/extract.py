@@ -84,6 +84,19 @@ def python_program(problem: Problem, completion: Completion) -> str:
     return problem.question + code
 
 
+def whole_program(problem: Problem, completion: Completion) -> str:
+    """For tasks whose answer is a program of its own, judged by unit tests.
+
+    program, continuation  taken as it is: what is continued is no part of the program
+    output                 the first fenced block, else the whole text
+    """
+    del problem
+    if completion.form != "output":
+        return completion.text
+    block = first_fenced(completion.text)
+    return completion.text if block is None else block
+
+
 def _before(prompt: str, name: str) -> str:
     """The part of the prompt above the definition of `name` and its decorators."""
     pattern = rf"^(?:@.*\n)*(?:async[ \t]+def|def|class)[ \t]+{re.escape(name)}\b"

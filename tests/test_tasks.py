@@ -22,12 +22,18 @@ Options = dict[str, object]
 # A task with options is held to the contract under each of them.
 CONTRACT: list[tuple[str, Options]] = [(name, {}) for name in catalog.names()]
 CONTRACT += [("conala", {"corpus": "docprompting"}), ("apps", {"setting": "full"})]
+CONTRACT += [("mbpp", {"with_challenge": True}), ("humaneval_plus", {"mini": True})]
+CONTRACT += [("codealpaca_py", {"corpus": "rebuilt"})]
 
 # The benchmark's own form of an id; the project's own HumanEval-like rows are Mini/0, Mini/1, ...
 IDS = {
     "apps": r"apps/(train|test)/\d+",
+    "codealpaca_py": r"codealpaca_py/(train|validation|test)/\d+",
     "conala": r"conala/(train|validation|test)/\d+",
     "humaneval": r"(HumanEval|Mini)/\d+",
+    "humaneval_plus": r"(HumanEval|Mini)/\d+",
+    "mbpp": r"mbpp/\d+",
+    "mbpp_plus": r"Mbpp/\d+",
 }
 
 # Rows that a split of the project's own set has at least, where 30 would be more than are needed.
@@ -131,7 +137,9 @@ def test_every_template_asks_the_question(case: tuple[str, Options]) -> None:
 
 def test_the_command_line_shows_every_card_and_every_prompt(case: tuple[str, Options]) -> None:
     name, options = case
-    sets = [part for key, value in options.items() for part in ("--set", f"options.{key}={value}")]
+    # In TOML, a truth value is a small word.
+    words = {key: str(value).lower() if value is True else value for key, value in options.items()}
+    sets = [part for key, value in words.items() for part in ("--set", f"options.{key}={value}")]
     shown = harness("tasks", name, *sets)
     task = catalog.task(name, options)
     assert shown.code == 0
@@ -254,10 +262,10 @@ def test_a_task_without_options_says_so() -> None:
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("conla", "no task 'conla'. Did you mean 'conala'? Known: apps, conala, "),
-        ("HumanEval", "no task 'HumanEval'. Did you mean 'humaneval'? Known: apps, conala, "),
-        ("zzz", "no task 'zzz'. Known: apps, conala, "),
-        ("demo", "no task 'demo'. Known: apps, conala, "),
+        ("conla", "no task 'conla'. Did you mean 'conala'? Known: apps, "),
+        ("HumanEval", "no task 'HumanEval'. Did you mean 'humaneval'? Known: apps, "),
+        ("zzz", "no task 'zzz'. Known: apps, "),
+        ("demo", "no task 'demo'. Known: apps, "),
         ("missing.py", "no task file 'missing.py'"),
     ],
 )

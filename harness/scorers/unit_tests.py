@@ -18,7 +18,7 @@ def _program(answer: Answer) -> Program:
     problem, code = answer
     if not isinstance(problem.check, UnitTests):
         raise UserError(f"unit_tests cannot judge {problem.id}: its check is {problem.check.kind!r}")
-    return Program(code=code, tests=problem.check)
+    return Program(code=code, tests=problem.check, limits=problem.check.limits)
 
 
 def _verdict(result: ExecResult | SandboxFault) -> Verdict:

@@ -1,0 +1,73 @@
+"""EvalPlus' way of judging: an answer has to agree with the reference solution on every input.
+
+Makes the tests of HumanEval+ and MBPP+ from their rows; it runs nothing. The reference is run with the tests,
+outside the candidate's process, so no expected value is stored and none can be read by the candidate.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.schema import Limits, UnitTests
+
+# The rule where a row has no other: equal, or floats within atol (1e-6 where the row says 0) and 1e-7 of the
+# value (EvalPlus, evalplus/eval/__init__.py).
+AGREES = "agrees(got, wanted, atol)"
+
+# The reference has a name space of its own: a recursive one must not call the candidate.
+_SETUP = """\
+inf, nan = float("inf"), float("nan")
+atol = {atol!r}
+_space = {{"__name__": "reference"}}
+exec({reference!r}, _space)
+reference = _space[{name!r}]
+
+def _floats(value):
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(item, float) for item in value)
+    return isinstance(value, float)
+
+def _close(got, wanted, atol):
+    if isinstance(wanted, (list, tuple)):
+        return (
+            isinstance(got, (list, tuple))
+            and len(got) == len(wanted)
+            and all(map(_close, got, wanted, [atol] * len(wanted)))
+        )
+    try:
+        return got == wanted or abs(got - wanted) <= atol + 1e-7 * abs(wanted)
+    except TypeError:
+        return False
+
+def agrees(got, wanted, atol):
+    if got == wanted:
+        return True
+    atol = atol or (1e-6 if _floats(wanted) else 0)
+    return bool(atol) and type(got) is type(wanted) and _close(got, wanted, atol)
+
+def root(given, got, atol):
+    return abs(sum(factor * got ** power for power, factor in enumerate(given[0]))) <= atol
+"""
+# The candidate is asked first: it gets copies, the reference may change what it is given.
+_TESTS = """\
+for given in {inputs}:
+    got = {name}(*given)
+    wanted = {wanted}
+    assert {judge}, f"{name}({{str(given)[1:-1][:200]}})"
+"""
+
+
+def tests(row: Mapping[str, Any], reference: str, judge: str, limits: Limits) -> UnitTests:
+    """The tests of a row with base_input, plus_input, entry_point and atol.
+
+    `reference` is a program that defines the entry point; `judge` is an expression of `given` (the
+    arguments), `got`, `wanted` and `atol`.
+    """
+    name = row["entry_point"]
+    wanted = "reference(*given)" if "wanted" in judge else "None"
+    inputs = [*row["base_input"], *row["plus_input"]]
+    return UnitTests(
+        code=_TESTS.format(inputs=repr(inputs), name=name, wanted=wanted, judge=judge),
+        entry_point=name,
+        setup=_SETUP.format(atol=row["atol"], reference=reference, name=name),
+        limits=limits,
+    )

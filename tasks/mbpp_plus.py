@@ -1,0 +1,194 @@
+"""MBPP+: 378 of MBPP's functions with 35 times the tests (Liu et al., 2023; EvalPlus v0.2.0).
+
+One row of the release: prompt '\"\"\"\\nWrite a function to add numbers.\\nassert add(1, 2) == 3\\n\"\"\"',
+base_input [[1, 2]], plus_input [[0, -1], ...], atol 0 -> canonical_solution "def add(a, b): ...". It is
+judged as humaneval_plus is. The hub's rows (text in `prompt`, reference in `code`) bring a test program; that
+is run as it is. Ids are EvalPlus' own (Mbpp/2) in both forms.
+"""
+
+import ast
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from harness import evalplus, scorers
+from harness.errors import DataError
+from harness.extract import whole_program
+from harness.schema import (
+    Card,
+    DataFile,
+    HubFile,
+    Limits,
+    Problem,
+    Sampling,
+    Source,
+    Split,
+    Task,
+    Template,
+    UnitTests,
+)
+
+FILE = DataFile(
+    benchmark="mbpp_plus",
+    name="MbppPlus-v0.2.0.jsonl",
+    hub=HubFile(
+        repo="evalplus/mbppplus",
+        revision="b2d74c91837c3f2a20c1299ae98133cbe7cfa077",
+        path="data/test-00000-of-00001-d5781c9c51e02795.parquet",
+    ),
+)
+RELEASE = ("entry_point", "canonical_solution", "base_input", "plus_input", "atol")
+HUB = ("code", "test", "test_list")
+LIMITS = Limits(cpu_s=15.0, wall_s=60.0)
+
+PLAIN = Template(
+    name="plain",
+    style="plain",
+    question='"""\n{question}\n"""\n',
+    stop=("\nclass Test", "\nassert", '\n"""', "\nprint", "\nif", "\n```"),
+)
+INSTRUCTION = Template(
+    name="instruction",
+    style="instruction",
+    question="### Instruction:\n{question}\n### Response:\n```python\n",
+    answer="{solution}\n```",
+    stop=("\n```",),
+)
+CHAT = Template(
+    name="chat",
+    style="chat",
+    question="Solve this with a Python function. Its name and arguments are those of the tests. Reply with "
+    "the whole program in one code block.\n{question}",
+    answer="```python\n{solution}\n```",
+)
+
+Shape = Callable[[list[Any]], list[Any]]
+
+
+def _each(value: Any, depth: int) -> Any:
+    """`value` with the lists `depth` levels below it made tuples."""
+    return tuple(value) if depth == 0 else [_each(item, depth - 1) for item in value]
+
+
+def _deep(value: Any) -> Any:
+    return tuple(map(_deep, value)) if isinstance(value, list) else value
+
+
+def _pairs(given: list[Any]) -> list[Any]:
+    return [tuple(tuple(item) for item in argument) for argument in given]
+
+
+def _mixed(given: list[Any]) -> list[Any]:
+    return [tuple(tuple(item) if isinstance(item, list) else item for item in given[0])]
+
+
+def _records(given: list[Any]) -> list[Any]:
+    return [{key: tuple(value) for key, value in given[0].items()}, *given[1:]]
+
+
+# JSON has no tuples, sets or complex numbers: the release lists what each problem's inputs were. Shape ->
+# numbers of the problems (EvalPlus, mbpp_deserialize_inputs).
+SHAPES: tuple[tuple[Shape, str], ...] = (
+    (
+        lambda given: _each(given, 1),
+        "2 116 132 143 222 261 273 394 399 421 424 429 470 560 579 596 616 630 726 740 744 809",
+    ),
+    (lambda given: _each(given, 2), "63 64 70 94 120 237 272 299 400 409 417 438 473 614 780"),
+    (lambda given: [_each(given[0], 1), *given[1:]], "75 413 444 753"),
+    (lambda given: [given[0], tuple(given[1])], "106 750"),
+    (lambda given: [[set(item) if item else {} for item in given[0]]], "115"),
+    (lambda given: [float(given[0]), complex(given[1])], "124"),
+    (lambda given: [tuple(given[0]), *given[1:]], "250 307 405 446 617 720 763 808"),
+    (lambda given: [complex(given[0])], "252"),
+    (_pairs, "259 401 445"),
+    (_mixed, "278"),
+    (_records, "722"),
+    (lambda given: list(_deep(given)), "580 615 791"),
+)
+SHAPE: Mapping[str, Shape] = {number: shape for shape, numbers in SHAPES for number in numbers.split()}
+
+# Problems whose text leaves the answer's order or form open (EvalPlus, _special_oracle.py).
+SETS = (
+    "similar_elements find_char_long common_in_nested_lists extract_singly larg_nnum intersection_array "
+    "find_dissimilar Diff"
+)
+FOUND = "check_str text_match_three text_starta_endb"
+JUDGES: Mapping[str, str] = {
+    **dict.fromkeys(SETS.split(), "set(got) == set(wanted)"),
+    **dict.fromkeys(FOUND.split(), "(got if isinstance(got, bool) else got is not None) == bool(wanted)"),
+    "are_equivalent": "True",  # the text does not say what is equivalent
+    "sum_div": "got == 0 or " + evalplus.AGREES,
+}
+
+
+def _release(row: Mapping[str, Any]) -> tuple[str, UnitTests]:
+    shape = SHAPE.get(row["task_id"].rpartition("/")[2], list)
+    shaped = {key: [shape(given) for given in row[key]] for key in ("base_input", "plus_input")}
+    code = row["canonical_solution"]
+    judge = JUDGES.get(row["entry_point"], evalplus.AGREES)
+    return code, evalplus.tests({**row, **shaped}, code, judge, LIMITS)
+
+
+def _parse(code: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the rows' own "\\d" and the like
+        return ast.parse(code)
+
+
+def _hub(row: Mapping[str, Any]) -> tuple[str, UnitTests]:
+    """The row's own program; its last line calls the function by name."""
+    code = row["code"].replace("\r\n", "\n")
+    called = [call.func.id for call in _calls("\n".join(row["test_list"]))]
+    defined = {node.name for node in _parse(code).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    name = next((each for each in called if each in defined), "")
+    return code, UnitTests(code=row["test"], entry_point=name, limits=LIMITS)
+
+
+def _calls(tests: str) -> list[Any]:
+    nodes = ast.walk(_parse(tests))
+    return [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+
+
+def _question(row: Mapping[str, Any]) -> str:
+    """The sentence and assertions: the release has both as a docstring, the hub in two fields."""
+    if "base_input" in row:
+        return str(row["prompt"]).strip().removeprefix('"""').removesuffix('"""').strip()
+    return "\n".join([row["prompt"], *row["test_list"]])
+
+
+def load(split: Split, source: Source) -> Iterable[Problem]:
+    if split != "test":
+        return
+    for row in source.rows(FILE, ("task_id", "prompt")):
+        release = "base_input" in row
+        if missing := [field for field in (RELEASE if release else HUB) if field not in row]:
+            raise DataError(f"{FILE.name}, row {row['task_id']}: field {missing[0]!r} is missing")
+        code, check = (_release if release else _hub)(row)
+        name = str(row["task_id"])
+        yield Problem(
+            id=name if name.startswith("Mbpp/") else f"Mbpp/{name}",
+            question=_question(row),
+            solution=code.strip("\n"),
+            check=check,
+        )
+
+
+def task() -> Task:
+    return Task(
+        name="mbpp_plus",
+        version=1,
+        load=load,
+        templates=(PLAIN, INSTRUCTION, CHAT),
+        extract=whole_program,
+        scorers=(scorers.unit_tests,),
+        sampling=Sampling(max_tokens=512),
+        card=Card(
+            title="MBPP+: 378 problems of MBPP with 35 times the tests",
+            paper="Liu et al. 2023, arXiv 2305.01210",
+            licence="Apache-2.0 (MBPP: CC BY 4.0)",
+            url="https://github.com/evalplus/mbppplus_release/releases/tag/v0.2.0",
+            sizes={"test": 378},
+            setting="pass@1, greedy, zero-shot; 512 new tokens",
+            files=(FILE,),
+        ),
+    )
