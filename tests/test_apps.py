@@ -140,7 +140,7 @@ def test_standard_input_as_a_list_of_lines_is_joined(tmp_path: Path) -> None:
     ],
 )
 def test_a_row_that_is_not_as_published_is_one_line(
-    changed: dict[str, object], complaint: str, tmp_path: Path
+    changed: dict[str, Any], complaint: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=complaint):
         load("test", hub(tmp_path, "test", [row(0, **changed)]), setting="full")
