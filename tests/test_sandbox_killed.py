@@ -5,7 +5,9 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -100,10 +102,17 @@ def test_any_process_of_a_worker_may_be_killed_at_any_moment(seed: int, rung: st
     assert below(os.getpid()) <= before
 
 
-def start(rung: str) -> "subprocess.Popen[bytes]":
-    """A process that judges without end."""
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o1777)  # as /tmp is: workers have identities of their own
+        yield Path(name)
+
+
+def start(rung: str, folder: Path) -> "subprocess.Popen[bytes]":
+    """A process that judges without end. Its scratch folders, which outlive a kill -9, lie in `folder`."""
     root = str(Path(sandbox.__file__).parents[2])
-    more = {"PYTHONPATH": os.pathsep.join([root, *sys.path])}
+    more = {"PYTHONPATH": os.pathsep.join([root, *sys.path]), "TMPDIR": str(folder)}
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, offered(rung)],
         stdout=subprocess.PIPE,
@@ -124,9 +133,9 @@ def kill(parent: "subprocess.Popen[bytes]") -> None:
 
 @pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize("seed", range(4))
-def test_a_parent_killed_at_any_moment_leaves_nothing_running(seed: int, rung: str) -> None:
+def test_a_parent_killed_at_any_moment_leaves_nothing_running(seed: int, rung: str, folder: Path) -> None:
     rng = random.Random(seed)
-    parent = start(rung)
+    parent = start(rung, folder)
     # The first moments are those of the workers' start.
     time.sleep(rng.random() * (0.3 if seed % 2 == 0 else 1.0))
     workers = below(parent.pid)
