@@ -261,7 +261,10 @@ class Score(Value):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a scorer says of one answer; `score` is None exactly when `status` is `fault`. Seconds go to timings only."""
+    """What a scorer says of one answer; `score` is None exactly when `status` is `fault`.
+
+    Seconds go to timings only.
+    """
 
     status: Status
     score: Score | None

@@ -244,7 +244,12 @@ class Candidate:
         """Until the process is gone or over its limits; the last thing it said is kept."""
         self.poller.register(self.process, select.POLLIN)
         try:
-            while self._turn():
+            alive = True
+            while alive:
+                alive = self._turn()
+                # Its end and its last words may be seen in one turn, in either order: take what is left.
+                while not alive and self.listening and self._take_answer():
+                    pass
                 while (said := self.frames.take()) is not None:
                     self.last_words = said
         except wire.TooLong:
@@ -267,11 +272,12 @@ class Candidate:
             self._check_clocks()
         return alive
 
-    def _take_answer(self) -> None:
+    def _take_answer(self) -> bool:
+        """Read from the channel. False if there is nothing to read now."""
         try:
             data = os.read(self.channel, 1 << 18)
         except BlockingIOError:
-            return
+            return False
         except ConnectionResetError:
             data = b""
         if data:
@@ -279,6 +285,7 @@ class Candidate:
         else:
             self.poller.unregister(self.channel)
             self.listening = False
+        return True
 
     def _take_output(self, fd: int) -> None:
         data = os.read(fd, 1 << 16)
