@@ -58,7 +58,7 @@ program.
 
 Not covered: faults of the kernel itself; timing and cache side channels; a program telling the time or
 how busy the machine is; the 64 MB of scratch files beside its address space; on the landlock rung what it
-writes between two looks at the scratch folder (5 ms), and an empty folder that a controller killed by
+writes between two looks at the scratch folder (5 ms), and the scratch folder that a controller killed by
 SIGKILL leaves in the temporary folder. Arrays and data frames cross as opaque objects; on the namespaces
 rung there is no /dev/stdin (open(0) works). Test code is a benchmark's and is trusted not to
 attack.
