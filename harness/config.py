@@ -76,8 +76,6 @@ class RunConfig(Value):
     def hash(self) -> str:
         """First 16 hex digits of the SHA-256 of everything that can change a number."""
         plain = self.model_dump(mode="json", exclude={"data": True, "judge": {"workers"}})
-        if not self.scorers:  # the key is younger than the first recorded runs
-            del plain["scorers"]
         plain["backend"] = {
             key: value for key, value in plain["backend"].items() if key not in {"batch_size", "device"}
         }

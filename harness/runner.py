@@ -143,8 +143,6 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
         if executes
         else None,
     }
-    if not config.scorers:
-        del described["config"]["scorers"]
     for incidental in ("batch_size", "device"):
         del described["config"]["backend"][incidental]
     name = provenance.model_name(config.backend)
