@@ -13,7 +13,7 @@ stages know each other through the files alone. Nothing here prints, reads the e
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -60,6 +60,7 @@ class Plan:
     problems: Sequence[Problem]
     prompts: Mapping[str, Prompt]
     data: Mapping[str, str]
+    left_out: Mapping[str, str]
 
 
 def run(config: RunConfig, out: Path | None = None, progress: Progress = quiet) -> tuple[Path, Summary]:
@@ -102,7 +103,7 @@ def make_plan(config: RunConfig) -> Plan:
     problems = sources.load(task, config.split, source, config.limit)
     check_scorers([s for s in task.scorers if s.name in config.scorers], problems)
     asked = {problem.id: prompts.render(template, problem, select(problem)) for problem in problems}
-    return Plan(config, task, template, sampling, problems, asked, dict(source.digests))
+    return Plan(config, task, template, sampling, problems, asked, dict(source.digests), source.left_out)
 
 
 def check_scorers(scorers: Sequence[Scorer], problems: Sequence[Problem]) -> None:
@@ -119,8 +120,7 @@ def expect(plan: Plan, backend: Backend) -> tuple[Plan, Mapping[str, int]]:
     kept = [problem for problem in plan.problems if problem.id in backend.counts]
     samples = max(backend.counts.values())
     sampling = plan.sampling.model_copy(update={"samples": samples})
-    narrowed = Plan(plan.config, plan.task, plan.template, sampling, kept, plan.prompts, plan.data)
-    return narrowed, backend.counts
+    return replace(plan, sampling=sampling, problems=kept), backend.counts
 
 
 def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
@@ -311,6 +311,8 @@ def _notes(plan: Plan, counts: Mapping[str, int], beside: int) -> tuple[str, ...
         notes.append(f"partial: {len(plan.problems)} of {asked} problems have completions")
     if plan.config.limit is not None:
         notes.append(f"limited to the first {asked} problems")
+    for why, left_out in sorted(Counter(plan.left_out.values()).items()):
+        notes.append(f"{left_out} problems left out: {why}")
     if len(set(counts.values())) > 1:
         notes.append(f"{min(counts.values())} to {max(counts.values())} samples a problem")
     if beside:

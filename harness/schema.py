@@ -375,6 +375,10 @@ class Source(Protocol):
         """Yield the file's rows; a row without one of `fields` is a DataError naming file and line."""
         ...
 
+    def leave_out(self, problem_id: str, why: str) -> None:
+        """Note a row that nothing can judge; the run's summary counts them."""
+        ...
+
 
 @dataclass(frozen=True)
 class Card:

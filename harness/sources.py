@@ -42,6 +42,10 @@ class Folders:
     use_hub_cache: bool = True
     digests: dict[str, str] = field(default_factory=dict)
     place: str = ""
+    left_out: dict[str, str] = field(default_factory=dict)  # problem id -> why
+
+    def leave_out(self, problem_id: str, why: str) -> None:
+        self.left_out[problem_id] = why
 
     def rows(self, file: DataFile, fields: Sequence[str] = ()) -> Iterator[Mapping[str, Any]]:
         path = self.locate(file)

@@ -226,6 +226,8 @@ def task(
             problem = _problem(row, "test" if split == "test" else "train", guide)
             if problem is not None:
                 yield problem
+            else:
+                source.leave_out(f"apps/{split}/{row['problem_id']}", "no tests")
 
     return Task(
         name="apps",

@@ -9,6 +9,7 @@ import pytest
 
 import tasks
 from harness import catalog, prompts, runner, sandbox, sources
+from harness.config import RunConfig
 from harness.errors import ConfigError, DataError
 from harness.schema import Completion, Form, IOCase, IOCases, Message, Problem, Prompt, Split
 from harness.scorers.io_cases import io_cases_with
@@ -110,6 +111,12 @@ def test_rows_without_tests_are_left_out_and_the_others_keep_their_numbers(
         ("apps/test/0", "print(input())"),
         ("apps/test/2", ""),
     ]
+
+
+def test_a_row_without_tests_is_counted_in_the_plan(tmp_path: Path) -> None:
+    hub(tmp_path, "test", [row(0), row(1, input_output="")])
+    plan = runner.make_plan(RunConfig(task="apps", data=str(tmp_path)))
+    assert plan.left_out == {"apps/test/1": "no tests"}
 
 
 def test_standard_input_as_a_list_of_lines_is_joined(tmp_path: Path) -> None:
