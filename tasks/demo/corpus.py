@@ -8,6 +8,7 @@ data set to train anything else on: it knows a few hundred operations and says e
 """
 
 import functools
+import itertools
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.demo import families, functions, kinds_lists, kinds_system, kinds_text, slots
-from tasks.demo.invent import Operation, invent
+from tasks.demo.invent import Operation, invent, resembling
 
 MINI = Path(__file__).parent.parent / "mini"
 INSTRUCTION = "### Instruction:\n{}\n### Response:\n"
@@ -66,19 +67,28 @@ def questions(row: Row) -> Iterator[str]:
         yield text.removeprefix(head).removesuffix(tail).strip() if text.startswith(head) else turn.prompt
 
 
+ASKED = (
+    "intent",
+    "rewritten_intent",
+    "nl",
+    "prompt",
+    "text",
+    "instruction",
+    "question",
+)  # columns with questions
+
+
 @functools.cache
 def reserved() -> Reserved:
-    """Read the questions of the mini test sets; train and dev rows are held back as well."""
-    asked: list[str] = []
-    for path in sorted(MINI.glob("conala/*.json")):
-        for row in json.loads(path.read_text(encoding="utf-8")):
-            asked += [row["intent"], row["rewritten_intent"] or ""]
-    names = []
-    for line in (MINI / "humaneval" / "HumanEval.jsonl").read_text(encoding="utf-8").splitlines():
-        problem = json.loads(line)
-        asked.append(problem["prompt"])
-        names.append(problem["entry_point"])
-    return Reserved(frozenset(map(plain, asked)) - {""}, frozenset(names))
+    """Read what any mini row asks, test or train, and the names of the functions to complete."""
+    table: list[dict[str, object]] = []
+    for path in sorted(MINI.rglob("*.json")):
+        table += json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted(MINI.rglob("*.jsonl")):
+        table += map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    texts = {str(row[column]) for row in table for column in ASKED if row.get(column)}
+    names = {str(row["entry_point"]) for row in table if "entry_point" in row}
+    return Reserved(frozenset(map(plain, texts)), frozenset(names))
 
 
 @functools.cache
@@ -140,32 +150,35 @@ def _instruction(rng: random.Random) -> Row:
 
 
 def _completion(rng: random.Random, names: frozenset[str]) -> Row:
-    kinds = families.functions() if rng.random() < 0.45 else functions.hand_written()
+    kinds = families.functions() if rng.random() < 0.33 else functions.hand_written()
     return Row((Turn(*functions.render(rng.choice(kinds), rng, names)),))
 
 
-def _shots(operations: Sequence[Operation], made_up: frozenset[Operation], rng: random.Random) -> Row:
+def _shots(operations: Sequence[Operation], rng: random.Random) -> Row:
     """Ask one operation after the other; the last one is the question."""
     turns: list[Turn] = []
     seen: set[Operation] = set()
     for operation in operations:
         question, answer = asked(operation, rng)
-        knowable = operation in seen or operation not in made_up
+        knowable = operation in seen or operation in _all_known()
         turns.append(Turn((BETWEEN if turns else "") + INSTRUCTION.format(question), answer, knowable))
         seen.add(operation)
     return Row(tuple(turns))
 
 
-def _few_shot(rng: random.Random, share_invented: float) -> Row:
-    """Shots, then a question whose operation was shown by some of them, or by none when it is a known one."""
-    invented = rng.random() < share_invented
-    operation = invent(rng) if invented else _known(rng)
+def _made_up(rng: random.Random) -> Operation:
+    """An invented operation; half are asked for in the words of a real one, as the shots shall decide."""
+    return invent(rng, _known(rng).phrasings if rng.random() < 0.5 else ())
+
+
+def _few_shot(rng: random.Random) -> Row:
+    """Shots, then a question: a made-up operation that some shots show, or a known one that they may not show."""
+    invented = rng.random() < 0.6
+    operation = _made_up(rng) if invented else _known(rng)
     count = rng.choice((1, 2, 3, 4, 4, 4, 5, 6))
-    siblings = rng.randrange(1 if invented else 0, count + 1)
-    others = [
-        invent(rng) if rng.random() < 0.5 * invented else _known(rng) for _ in range(rng.choice((1, 2, 4)))
-    ]
-    made_up = frozenset([operation, *others] if invented else []) - _all_known()
+    least = 1 if invented else 0
+    siblings = least if rng.random() < 0.4 else rng.randrange(least, count + 1)
+    others = [_distractor(operation, rng) for _ in range(rng.choice((1, 2, 4)))]
     shots = [operation] * siblings + [rng.choice(others) for _ in range(count - siblings)]
     match rng.randrange(4):
         case 0:
@@ -174,7 +187,15 @@ def _few_shot(rng: random.Random, share_invented: float) -> Row:
             pass
         case _:
             rng.shuffle(shots)
-    return _shots([*shots, operation], made_up, rng)
+    return _shots([*shots, operation], rng)
+
+
+def _distractor(operation: Operation, rng: random.Random) -> Operation:
+    """An operation that is not asked for: of the made-up and known ones, or one that resembles the asked one."""
+    draw = rng.random()
+    if draw < 0.25:
+        return resembling(operation, rng)
+    return _made_up(rng) if draw < 0.55 else _known(rng)
 
 
 def _echo(rng: random.Random) -> Row:
@@ -186,16 +207,20 @@ def _echo(rng: random.Random) -> Row:
     return Row((Turn(INSTRUCTION.format(f"repeat {text}"), text),))
 
 
-def rows(seed: int, invented: float = 0.7) -> Iterator[Row]:
-    """Yield rows without end; `invented` is the share of made-up operations among the few-shot rows."""
+def rows(seed: int, copying: float = 0.4) -> Iterator[Row]:
+    """Yield rows without end.
+
+    `copying` is the share of plain exercises in copying at the start: once a model can copy, it learns the rest
+    faster. It falls to 3 % over some ten thousand rows.
+    """
     rng = random.Random(seed)
     held = reserved()
-    while True:
+    for i in itertools.count():
         draw = rng.random()
-        if draw < 0.32:
-            row = _few_shot(rng, invented)
-        elif draw < 0.4:
+        if draw < max(0.03, copying - i / 30_000):
             row = _echo(rng)
+        elif (draw := rng.random()) < 0.35:
+            row = _few_shot(rng)
         elif draw < 0.7:
             row = _instruction(rng)
         else:
@@ -205,9 +230,7 @@ def rows(seed: int, invented: float = 0.7) -> Iterator[Row]:
 
 
 def main() -> None:
-    from itertools import islice
-
-    for row in islice(rows(0), 12):
+    for row in itertools.islice(rows(0), 12):
         print(row.text, end="\n<|endoftext|>\n")
 
 

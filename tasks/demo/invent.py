@@ -5,6 +5,7 @@ what the model is to learn from them. Each is drawn anew, so none can be learnt 
 """
 
 import random
+import re
 from dataclasses import dataclass
 
 from tasks.demo import slots
@@ -52,7 +53,7 @@ CONSTANTS = (
     "'left'",
     "'mean'",
 )
-TARGETS = ("list", "str", "dict", "num", "obj", "var", "file", "date", "var")
+TARGETS = ("list", "str", "dict", "num", "obj", "var", "file", "date", "var", "word", "int", "filename")
 VALUES = ("int", "small", "float", "word", "key", "sep", "filename", "var", "num", "list")
 
 
@@ -91,77 +92,83 @@ def _module(rng: random.Random) -> str:
 
 
 class _Draft:
-    """Collects the slots that the code uses, so that the question can name them."""
+    """Builds a line of code that uses each of the given slots at least once."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, slots_to_use: list[str], rng: random.Random) -> None:
         self.rng = rng
-        self.counts: dict[str, int] = {}
-        self.used: list[str] = []
+        self.left = list(slots_to_use)
 
-    def slot(self, kinds: tuple[str, ...]) -> str:
-        kind = self.rng.choice(kinds)
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        self.used.append(f"<{kind}{self.counts[kind]}>")
-        return self.used[-1]
+    def take(self) -> str:
+        """The next slot; a constant when all are used."""
+        return self.left.pop(0) if self.left else self.rng.choice(CONSTANTS)
 
     def argument(self) -> str:
-        match self.rng.randrange(7):
-            case 0 | 1 | 2:
-                return self.slot(VALUES)
-            case 3:
-                return f"{self.rng.choice(NOUNS)}={self.slot(VALUES)}"
-            case 4:
-                return f"{self.rng.choice(NOUNS)}={self.rng.choice(CONSTANTS)}"
-            case 5:
-                return self.rng.choice(CONSTANTS)
+        name = self.rng.choice(NOUNS)
+        match self.rng.randrange(12):
+            case 0 | 1 | 2 | 3:
+                return self.take()
+            case 4 | 5:
+                return f"{name}={self.take()}"
+            case 6:
+                return f"{name}={self.rng.choice(CONSTANTS)}"
+            case 7:
+                return f"{name}=[{self.take()}]"
+            case 8:
+                return f"[{self.take()}]"
+            case 9:
+                return f"({self.take()}, {self.take()})"
+            case 10 if len(self.left) > 1:
+                return f"{{{self.take()}: {self.take()}}}"
             case _:
-                return f"[{self.slot(('int', 'word', 'key'))}]"
+                return f"{self.take()}.{_callable(self.rng)}()" if _is_name(self.left) else self.take()
 
-    def arguments(self, *leading: str) -> str:
-        more = self.rng.choice((0, 0, 1, 1, 2)) if len(self.used) < 3 else 0
-        return ", ".join([*leading, *(self.argument() for _ in range(more))])
+    def call(self, least: int) -> str:
+        """A callable and its arguments in parentheses."""
+        count = max(least, self.rng.choice((0, 1, 1, 2)) if self.left else self.rng.choice((0, 0, 0, 1)))
+        return f"{_callable(self.rng)}({', '.join(self.argument() for _ in range(count))})"
 
     def base(self) -> str:
-        target = self.slot(TARGETS)
-        match self.rng.randrange(6):
-            case 0 | 1:
-                return target
-            case 2:
-                return f"{_callable(self.rng)}({self.arguments(target)})"
-            case 3 | 4:
-                return f"{_module(self.rng)}.{_callable(self.rng)}({self.arguments(target)})"
-            case _:
-                return f"{target}[{self.slot(('key', 'small', 'key'))}]"
+        form = self.rng.randrange(6)
+        if form < 2 and _is_name(self.left):
+            return self.take()
+        if form == 2 and _is_name(self.left) and len(self.left) > 1:
+            return f"{self.take()}[{self.take()}]"
+        return self.call(1) if form == 3 else f"{_module(self.rng)}.{self.call(1)}"
 
     def suffix(self) -> str:
         match self.rng.randrange(6):
-            case 0 | 1 | 2:
-                return f".{_callable(self.rng)}({self.arguments()})"
-            case 3:
+            case 0 if self.left:
+                return f"[{self.take()}]"
+            case 1:
                 return f".{self.rng.choice(NOUNS)}"
-            case 4:
-                return f"[{self.slot(('key', 'small', 'int'))}]"
+            case 2:
+                return f".{self.rng.choice(NOUNS)}.{self.call(0)}"
             case _:
-                return f".{self.rng.choice(NOUNS)}.{_callable(self.rng)}({self.arguments()})"
+                return f".{self.call(0)}"
 
     def code(self) -> str:
+        first = self.left[0]
         text = self.base()
-        least = 0 if text.endswith(")") else 1
-        for _ in range(self.rng.choice((least, 1, 1, 2))):
+        if not text.endswith(")") or self.rng.random() < 0.3:
             text += self.suffix()
-        match self.rng.randrange(14):
+        while self.left:
+            text += self.suffix()
+        match self.rng.randrange(16):
             case 0:
                 return f"{_callable(self.rng)}({text})"
             case 1:
                 return f"[{_callable(self.rng)}(x) for x in {text}]"
-            case 2:
-                return f"{self.used[0]} = {text}"
-            case 3:
-                return f"{self.used[0]}[{text} > {self.slot(('int',))}]"
-            case 4:
-                return f"{self.slot(('var',))} = {text}"
+            case 2 if _is_name([first]):
+                return f"{first} = {text}"
+            case 3 if _is_name([first]):
+                return f"{first}[{text}]"
             case _:
                 return text
+
+
+def _is_name(left: list[str]) -> bool:
+    """Is the next slot a variable, not a literal?"""
+    return bool(left) and _mention(left[0]).startswith("`")
 
 
 def _mention(slot: str) -> str:
@@ -195,9 +202,33 @@ def _phrase(topic: tuple[str, str, str], used: list[str], rng: random.Random) ->
     )
 
 
-def invent(rng: random.Random) -> Operation:
-    """Draw one operation with three phrasings that share most of their plain words."""
-    draft = _Draft(rng)
-    code = draft.code()
+def _random_phrasings(rng: random.Random) -> tuple[str, ...]:
+    """Three phrasings over one to four drawn slots that share most of their plain words."""
+    kinds = [rng.choice(TARGETS), *(rng.choice(VALUES) for _ in range(rng.choice((0, 1, 1, 2, 2, 3))))]
+    used = [f"<{kind}{i}>" for i, kind in enumerate(kinds, 1)]
     topic = (rng.choice(VERBS), rng.choice(NOUNS), rng.choice((*NOUNS, *slots.ADJECTIVES)))
-    return Operation(code, tuple(_phrase(topic, draft.used, rng) for _ in range(3)))
+    return tuple(_phrase(topic, used, rng) for _ in range(3))
+
+
+def invent(rng: random.Random, phrasings: tuple[str, ...] = ()) -> Operation:
+    """Draw one operation; the given phrasings of a real one make its questions look real."""
+    phrasings = phrasings or _random_phrasings(rng)
+    used = list(dict.fromkeys(found.group() for found in slots.SLOT.finditer(phrasings[0])))
+    if not used:
+        return invent(rng)
+    return Operation(_Draft(used, rng).code(), phrasings)
+
+
+def resembling(operation: Operation, rng: random.Random) -> Operation:
+    """Another operation asked for in almost the same words: one word and one name in the code differ."""
+    names = re.findall(r"\w+(?=\()", operation.code)
+    plain = [
+        set(re.findall(r"[a-z]{3,}", re.sub(r"<\w+>|'[^']*'", "", text))) for text in operation.phrasings
+    ]
+    shared = sorted(set.intersection(*plain))
+    if not names or not shared:
+        return invent(rng)
+    old, new = rng.choice(shared), rng.choice(NOUNS)
+    name = rng.choice(names)
+    code = re.sub(rf"\b{name}\(", f"{_callable(rng)}(", operation.code)
+    return Operation(code, tuple(re.sub(rf"\b{old}\b", new, text) for text in operation.phrasings))

@@ -167,7 +167,17 @@ def _integer(rng: random.Random) -> str:
 
 
 def _quoted(rng: random.Random) -> str:
-    return f"'{word(rng)}'"
+    match rng.randrange(16):
+        case 0:
+            return f"'{word(rng)} {word(rng)}'"
+        case 1:
+            return f"'{word(rng).capitalize()}'"
+        case 2:
+            return f"'*.{rng.choice(EXTENSIONS)}'"
+        case 3:
+            return f"'{word(rng)}{rng.choice('*?!-+=')}{word(rng)}'"
+        case _:
+            return f"'{word(rng)}'"
 
 
 def _camel(rng: random.Random) -> str:

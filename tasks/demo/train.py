@@ -181,12 +181,12 @@ def loss_of(model: Any, batch: Sequence[Encoded]) -> "torch.Tensor":
     return torch.nn.functional.cross_entropy(logits.float(), following[where], ignore_index=IGNORED)
 
 
-def rate_at(step: int, steps: int) -> float:
+def rate_at(step: int, steps: int, peak: float) -> float:
     """The learning rate: linear warm-up, then straight down to a fiftieth."""
     if step < WARM_UP:
-        return LEARNING_RATE * (step + 1) / WARM_UP
+        return peak * (step + 1) / WARM_UP
     done = (step - WARM_UP) / max(1, steps - WARM_UP)
-    return LEARNING_RATE * max(0.02, 1 - done)
+    return peak * max(0.02, 1 - done)
 
 
 def optimisers(model: Any) -> "list[torch.optim.Optimizer]":
@@ -201,7 +201,7 @@ def optimisers(model: Any) -> "list[torch.optim.Optimizer]":
     ]
 
 
-def optimise(model: Any, stream: Iterator[list[Encoded]], steps: int, minutes: float) -> int:
+def optimise(model: Any, stream: Iterator[list[Encoded]], steps: int, minutes: float, peak: float) -> int:
     """Train in place; with `minutes`, `steps` is set from the measured speed. Returns the number of steps."""
     import torch
 
@@ -211,7 +211,7 @@ def optimise(model: Any, stream: Iterator[list[Encoded]], steps: int, minutes: f
     average, step, tokens = 0.0, 0, 0
     while step < steps:
         for optimiser in both:
-            optimiser.param_groups[0]["lr"] = rate_at(step, steps)
+            optimiser.param_groups[0]["lr"] = rate_at(step, steps, peak)
             optimiser.zero_grad()
         batch = next(stream)
         loss = loss_of(model, batch)
@@ -253,16 +253,30 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
     tokenizer.save_pretrained(out)
 
 
-def train(out: Path, steps: int, minutes: float, seed: int) -> None:
+def load(folder: Path) -> tuple[Any, Any]:
+    """The model and the tokenizer of an earlier run, in full precision."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    options = {"dtype": torch.float32, "attn_implementation": "eager"}
+    return AutoModelForCausalLM.from_pretrained(folder, **options), AutoTokenizer.from_pretrained(folder)
+
+
+def train(out: Path, start: Path | None, steps: int, minutes: float, seed: int) -> None:
     import torch
 
     torch.set_num_threads(1)
-    tokenizer = train_tokenizer(row.text for row in islice(corpus.rows(seed), TOKENIZER_ROWS))
-    model = new_model(tokenizer, seed)
+    if start:
+        model, tokenizer = load(start)
+    else:
+        tokenizer = train_tokenizer(row.text for row in islice(corpus.rows(seed), TOKENIZER_ROWS))
+        model = new_model(tokenizer, seed)
     parameters = sum(weight.numel() for weight in model.parameters())
     print(f"{parameters:,} parameters", flush=True)
     started = time.monotonic()
-    steps = optimise(model, batches(corpus.rows(seed + 1), tokenizer, seed), steps, minutes)
+    peak = LEARNING_RATE / 2 if start else LEARNING_RATE
+    rows = corpus.rows(seed + 1, copying=0.0 if start else 0.4)
+    steps = optimise(model, batches(rows, tokenizer, seed), steps, minutes, peak)
     seconds = time.monotonic() - started
     save(model, tokenizer, out)
     card = CARD.format(
@@ -279,11 +293,12 @@ def train(out: Path, steps: int, minutes: float, seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the demo model.")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder for the model")
+    parser.add_argument("--start", type=Path, help="folder of a model to go on from")
     parser.add_argument("--steps", type=int, default=6000, help="optimiser steps")
     parser.add_argument("--minutes", type=float, default=0.0, help="choose the steps to take about this long")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    train(options.out, options.steps, options.minutes, options.seed)
+    train(options.out, options.start, options.steps, options.minutes, options.seed)
 
 
 if __name__ == "__main__":
