@@ -86,11 +86,14 @@ CODEALPACA = {
 }
 
 
-@pytest.mark.parametrize("task", ["mbpp", "mbpp_plus"])
-@pytest.mark.parametrize(("name", "shots"), MBPP)
+MBPP_ALONE = {"paper", "codefuse"}
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "shots"),
+    [("mbpp", *of) for of in MBPP] + [("mbpp_plus", *of) for of in MBPP if of[0] not in MBPP_ALONE],
+)
 def test_mbpp_asks_to_the_letter(task: str, name: str, shots: int) -> None:
-    if task == "mbpp_plus" and name in ("paper", "codefuse"):
-        pytest.skip("mbpp's alone")
     template = prompts.choose(catalog.task(task), name)
     assert prompts.render(template, ADD_UP, [NEGATE][:shots]) == Prompt(text=MBPP[name, shots])
 
