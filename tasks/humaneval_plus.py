@@ -21,8 +21,8 @@ from harness.schema import (
     Source,
     Split,
     Task,
-    Template,
 )
+from tasks.humaneval import CHAT, INSTRUCTION, PLAIN  # the two tasks differ in their tests alone
 
 # Neither file is on the hub: its parquet file has the expected values written out and no `atol`.
 FULL = DataFile("humaneval_plus", "HumanEvalPlus-v0.1.10.jsonl")
@@ -32,26 +32,6 @@ FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "base_input"
 # EvalPlus gives each input four times the reference's time and at least a second. The slowest reference
 # takes 2.5 s for all its inputs on a common machine.
 LIMITS = Limits(cpu_s=15.0, wall_s=60.0)
-
-# The prompts of humaneval: the two tasks differ in their tests alone.
-PLAIN = Template(
-    name="plain", style="plain", stop=("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n@", "\n```")
-)
-INSTRUCTION = Template(
-    name="instruction",
-    style="instruction",
-    question="### Instruction:\nComplete this Python function.\n```python\n{question}```\n"
-    "### Response:\n```python\n",
-    answer="{question}{solution}```",
-    stop=("\n```",),
-)
-CHAT = Template(
-    name="chat",
-    style="chat",
-    question="Complete this Python function. Reply with the whole function in one code block.\n"
-    "```python\n{question}```",
-    answer="```python\n{question}{solution}```",
-)
 
 
 def task(mini: bool = False) -> Task:

@@ -24,9 +24,9 @@ from harness.schema import (
     Source,
     Split,
     Task,
-    Template,
     UnitTests,
 )
+from tasks.mbpp import CHAT, INSTRUCTION, PLAIN  # the two tasks differ in their tests alone
 
 FILE = DataFile(
     benchmark="mbpp_plus",
@@ -40,27 +40,6 @@ FILE = DataFile(
 RELEASE = ("entry_point", "canonical_solution", "base_input", "plus_input", "atol")
 HUB = ("code", "test", "test_list")
 LIMITS = Limits(cpu_s=15.0, wall_s=60.0)
-
-PLAIN = Template(
-    name="plain",
-    style="plain",
-    question='"""\n{question}\n"""\n',
-    stop=("\nclass Test", "\nassert", '\n"""', "\nprint", "\nif", "\n```"),
-)
-INSTRUCTION = Template(
-    name="instruction",
-    style="instruction",
-    question="### Instruction:\n{question}\n### Response:\n```python\n",
-    answer="{solution}\n```",
-    stop=("\n```",),
-)
-CHAT = Template(
-    name="chat",
-    style="chat",
-    question="Solve this with a Python function. Its name and arguments are those of the tests. Reply with "
-    "the whole program in one code block.\n{question}",
-    answer="```python\n{solution}\n```",
-)
 
 Shape = Callable[[list[Any]], list[Any]]
 
