@@ -364,7 +364,8 @@ def test_closing_leaves_no_process_descriptor_or_folder() -> None:
 
 
 PARENT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a caller in the background has it ignored
 from harness import sandbox
 from harness.schema import Program
 with sandbox.start(sandbox.Settings(workers=2)) as pool:
