@@ -353,15 +353,16 @@ class Candidate:
     def _cpu_and_waiting(self) -> tuple[float, float]:
         """Seconds on a processor, and seconds ready to run without one, of the candidate so far."""
         if not self.pid:
-            with open(f"/proc/self/fdinfo/{self.process}", encoding="ascii") as file:
-                found = re.search(r"^Pid:\s*(\d+)", file.read(), re.MULTILINE)
+            # As bytes: a codec not used before would be looked for among files that may be out of reach here.
+            with open(f"/proc/self/fdinfo/{self.process}", "rb") as file:
+                found = re.search(rb"^Pid:\s*(\d+)", file.read(), re.MULTILINE)
             self.pid = int(found[1]) if found else 0
         if not self.pid:
             return 0.0, 0.0  # it has ended; the next turn sees that
         try:
             # The kernel's name for "CPU clock of process n" (clock_getcpuclockid).
             cpu = time.clock_gettime((~self.pid << 3) | 2)
-            with open(f"/proc/{self.pid}/schedstat", encoding="ascii") as file:
+            with open(f"/proc/{self.pid}/schedstat", "rb") as file:
                 waited = int(file.read().split()[1]) / 1e9
         except OSError:
             return 0.0, 0.0
