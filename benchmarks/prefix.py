@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import tasks
-from harness import runner
+from harness import planning
 from harness.backends import hf, hf_prefix
 from harness.config import parse
 from harness.schema import Request
@@ -21,7 +21,7 @@ def main(model: str, rounds: int) -> None:
     config = parse(
         {"task": "conala", "data": "mini", "shots": "icl:8", "backend": {"model": model, "dtype": "float32"}}
     )
-    plan = runner.make_plan(config)
+    plan = planning.make_plan(config)
     asked = [Request(problem.id, plan.prompts[problem.id], (0,)) for problem in plan.problems]
     least = hf_prefix.LEAST
     seconds: dict[bool, list[float]] = {True: [], False: []}

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import backends, prompts, runner, stats, store
+from harness import backends, judging, planning, prompts, runner, stats, store, summing
 from harness.config import RunConfig, resolve_sampling
 from harness.errors import ConfigError, NotComparable, UserError
 from harness.extract import first_fenced
@@ -315,7 +315,7 @@ def contest(
     config: RunConfig,
     criteria: str = "",
     out: Path | None = None,
-    progress: runner.Progress = runner.quiet,
+    progress: planning.Progress = planning.quiet,
 ) -> tuple[Path, Summary]:
     """Have the config's backend judge, and write a run folder whose metrics are the win shares.
 
@@ -326,15 +326,15 @@ def contest(
     contestants, asked = prepare(runs, criteria, config.seed)
     plan = _plan(config, contestants, asked)
     with closing(backends.load(config.backend, [problem.id for problem in plan.problems])) as backend:
-        plan, counts = runner.expect(plan, backend)
-        with runner.open_sandbox(config.judge) as sandbox:
-            record = runner.describe(plan, backend, sandbox)
+        plan, counts = planning.expect(plan, backend)
+        with judging.open_sandbox(config.judge) as sandbox:
+            record = planning.describe(plan, backend, sandbox)
         folder = out or runner.RUNS / record["run_id"]
         with store.open_run(folder, record) as files:
-            files.keep_problems(runner.asked(plan))
+            files.keep_problems(planning.asked(plan))
             runner.generate(plan, counts, backend, files, progress)
-            runner.judge(plan, files, sandbox, progress)
-            summary = runner.summarise(plan, counts, files)
+            judging.judge(plan, files, sandbox, progress)
+            summary = summing.summarise(plan, counts, files)
             replies = {
                 row["problem_id"]: row["answer"] for row in files.judgements.rows() if not row["index"]
             }
@@ -346,11 +346,11 @@ def contest(
     return folder, summary
 
 
-def _plan(config: RunConfig, contestants: Sequence[Contestant], asked: Sequence[Ballot]) -> runner.Plan:
+def _plan(config: RunConfig, contestants: Sequence[Contestant], asked: Sequence[Ballot]) -> planning.Plan:
     task = task_of(asked, len(contestants[0].questions))
     template = prompts.choose(task, config.prompt)
     problems = [ballot.problem for ballot in asked]
-    return runner.Plan(
+    return planning.Plan(
         config=config,
         task=task,
         template=template,

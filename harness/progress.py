@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TextIO
 
-from harness.runner import Progress
+from harness.planning import Progress
 
 EVERY = 10.0  # seconds between plain lines
 

@@ -12,11 +12,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import backends, runner
+from harness import backends, planning, runner
 from harness.config import BackendConfig, RunConfig
 from harness.errors import ConfigError, HarnessError
 from harness.matrix import Cell
-from harness.runner import Progress, quiet
+from harness.planning import Progress, quiet
 from harness.schema import Backend, Generation, Given, Prompt, Request, Sampling, Summary
 
 SHOWN = 5
@@ -41,7 +41,7 @@ def check(cells: Sequence[Cell], progress: Progress = quiet) -> None:
     for number, cell in enumerate(cells):
         progress("check", number, len(cells))
         try:
-            plan = runner.make_plan(cell.config)
+            plan = planning.make_plan(cell.config)
             backends.check(cell.config.backend, [problem.id for problem in plan.problems])
         except HarnessError as error:
             wrong.append(f"cell {cell.label}: {error}")

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from harness import cli, progress, provenance, runner, store
+from harness import cli, planning, progress, provenance, store
 
 
 def warm() -> None:
@@ -103,7 +103,7 @@ def note(handle: int, last: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     @contextlib.contextmanager
-    def shown(stream: TextIO) -> Iterator[runner.Progress]:
+    def shown(stream: TextIO) -> Iterator[planning.Progress]:
         del stream
         yield step
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tasks
-from harness import catalog, prompts, runner, sandbox, sources
+from harness import catalog, judging, planning, prompts, sandbox, sources
 from harness.config import RunConfig
 from harness.errors import ConfigError, DataError
 from harness.schema import Completion, Form, IOCase, IOCases, Message, Problem, Prompt, Split
@@ -115,7 +115,7 @@ def test_rows_without_tests_are_left_out_and_the_others_keep_their_numbers(
 
 def test_a_row_without_tests_is_counted_in_the_plan(tmp_path: Path) -> None:
     hub(tmp_path, "test", [row(0), row(1, input_output="")])
-    plan = runner.make_plan(RunConfig(task="apps", data=str(tmp_path)))
+    plan = planning.make_plan(RunConfig(task="apps", data=str(tmp_path)))
     assert plan.left_out == {"apps/test/1": "no tests"}
 
 
@@ -319,7 +319,7 @@ def test_all_75_real_rows_load_and_their_first_references_pass_but_one(real_data
     assert len(problems) == 75
     assert sum(isinstance(p.check, IOCases) and bool(p.check.fn_name) for p in problems) == 6
     with sandbox.start() as box:
-        wrong = runner.prove(catalog.task("apps"), problems, box)
+        wrong = judging.prove(catalog.task("apps"), problems, box)
     # Written to stand in a function, where the published scorer puts it: a program has no `nonlocal`.
     assert [line.split(" (line")[0] for line in wrong] == [
         "apps/train/2046: io_cases: its reference fails (compile_error: case 1 of 16: SyntaxError: "

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import catalog, runner, scorers
+from harness import catalog, planning, runner, scorers
 from harness.config import RunConfig, apply_sets, parse
 from harness.errors import ConfigError, DataError
 from harness.schema import Scorer
@@ -18,7 +18,7 @@ TEXT = ("bleu", "chrf", "conala_bleu", "ast_similarity", "parse_rate")
 def mini(tmp_path: Path, **more: Any) -> RunConfig:
     """CoNaLa's mini rows, each answered with its own reference."""
     task = catalog.task("conala")
-    plan = runner.make_plan(parse({"task": "conala", "data": "mini"}))
+    plan = planning.make_plan(parse({"task": "conala", "data": "mini"}))
     path = tmp_path / "answers.jsonl"
     rows = [json.dumps({"task_id": p.id, "solution": p.solution}) for p in plan.problems]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -89,8 +89,8 @@ def test_two_scorers_of_one_metric_are_refused() -> None:
 
 def test_a_scorer_that_cannot_judge_the_task_is_refused_before_any_work() -> None:
     with pytest.raises(DataError, match="problem Mini/0 has no reference text"):
-        runner.make_plan(parse({"task": "humaneval", "data": "mini", "scorers": ["bleu"]}))
-    runner.make_plan(parse({"task": "humaneval", "data": "mini", "scorers": ["parse_rate", "valid_rate"]}))
+        planning.make_plan(parse({"task": "humaneval", "data": "mini", "scorers": ["bleu"]}))
+    planning.make_plan(parse({"task": "humaneval", "data": "mini", "scorers": ["parse_rate", "valid_rate"]}))
 
 
 def test_every_metric_is_documented() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import catalog, prompts, runner, sandbox, sources, stats
+from harness import catalog, judging, prompts, sandbox, sources, stats
 from harness.errors import UserError
 from harness.schema import Limits, Problem, Reference, UnderTest, UnitTests, Verdict
 from harness.scorers import generated_tests
@@ -207,7 +207,7 @@ def test_the_task_turns_rows_of_either_benchmark_round(box: sandbox.Pool) -> Non
     for corpus in ("mbpp", "humaneval"):
         made = catalog.task("unit_test_gen", {"corpus": corpus, "mutants": 3})
         problems = sources.load(made, "test", sources.open_source("mini"))[:4]
-        assert runner.prove(made, problems, box) == []
+        assert judging.prove(made, problems, box) == []
         assert "mutants:3" in made.scorers[0].signature(problems)  # type: ignore[misc]
     assert problems[0].question.startswith("def total_of_evens(numbers: list[int]) -> int:\n")
     assert problems[0].question.endswith("return sum(x for x in numbers if x % 2 == 0)")

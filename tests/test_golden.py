@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import catalog, prompts, runner
+from harness import catalog, planning, prompts
 from harness.config import parse
 from harness.schema import Prompt, Task
 from tests.command import harness
@@ -30,7 +30,7 @@ def shown(prompt: Prompt) -> str:
 
 def sections(name: str) -> Iterator[str]:
     """What the golden file of a task holds: for each template the prompt without and with a shot."""
-    plan = runner.make_plan(parse({"task": name, "data": "mini"}))
+    plan = planning.make_plan(parse({"task": name, "data": "mini"}))
     question, shot = plan.problems[0], plan.problems[1]
     yield f"{name}, version {plan.task.version}\n"
     for template in plan.task.templates:

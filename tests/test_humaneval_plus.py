@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import catalog, runner, sandbox, scorers, sources
+from harness import catalog, judging, sandbox, scorers, sources
 from harness.errors import ConfigError, DataError
 from harness.schema import Problem, UnitTests
 from tests.command import write_rows
@@ -180,7 +180,7 @@ def test_the_hubs_rows_are_read_as_well(tmp_path: Path, box: sandbox.Pool) -> No
     }
     given = mbpp(tmp_path, row)
     assert (given.id, given.question) == ("Mbpp/2", "Do it.\nassert set(f([1])) == {1}")
-    assert runner.prove(catalog.task("mbpp_plus"), [given], box) == []
+    assert judging.prove(catalog.task("mbpp_plus"), [given], box) == []
     with pytest.raises(DataError, match="row 2: field 'test' is missing"):
         mbpp(tmp_path, {key: value for key, value in row.items() if key != "test"})
 
@@ -196,7 +196,7 @@ def test_the_164_references_pass_on_the_small_set(real_data: Path, box: sandbox.
     task = catalog.task("humaneval_plus", {"mini": True})
     problems = sources.load(task, "test", sources.open_source(str(real_data)))
     assert [each.id for each in problems] == [f"HumanEval/{i}" for i in range(164)]
-    assert runner.prove(task, problems, box) == []
+    assert judging.prove(task, problems, box) == []
 
 
 def test_the_164_references_pass_on_all_inputs_and_recorded_answers_get_evalplus_verdict(

@@ -50,6 +50,9 @@ LAYERS = {
     "backends": 3,
     "catalog": 3,
     "matrix": 2,
+    "planning": 4,
+    "judging": 4,
+    "summing": 4,
     "runner": 4,
     "results": 4,
     "compare": 5,
@@ -74,6 +77,11 @@ SIDEWAYS = {
     ("classifier", "stats"),
     ("translation", "errors"),
     ("evalplus", "schema"),
+    ("judging", "planning"),
+    ("summing", "planning"),
+    ("runner", "planning"),
+    ("runner", "judging"),
+    ("runner", "summing"),
     ("report", "compare"),
     ("report", "gate"),
 }
@@ -133,9 +141,16 @@ TENSOR_CODE = {
     "harness.train.muon",
 }
 
-# What may touch the process's surroundings besides cli.py, and why.
+# What may touch the process's surroundings besides cli/, and why.
 SPEAKERS = {
     "harness.cli": {"print", "environment", "exit"},
+    "harness.cli.doctor": {"print", "exit"},
+    "harness.cli.evaluate": {"print", "exit"},
+    "harness.cli.quickstart": {"print"},
+    "harness.cli.reading": {"print", "environment", "exit"},
+    "harness.cli.rows": {"print"},
+    "harness.cli.shared": {"print", "environment", "exit"},
+    "harness.cli.training": {"print"},
     "harness.doctor": {"environment"},  # plants a secret for the attacks to look for
     "harness.progress": {"print"},  # writes to the stream it is given
     "harness.scorers.spread": {"print"},  # its processes answer on their standard output

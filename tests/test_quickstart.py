@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import tasks
-from harness import cli, compare, results
+from harness import compare, results
+from harness.cli import quickstart
 from tests.command import harness
 
 pytestmark = pytest.mark.timeout(1200)  # under a minute of one core; a busy machine gives it a tenth of one
@@ -18,7 +19,7 @@ MODEL = TASKS / "demo" / "model"
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Quickstart's adapter, and the two runs that it is about; tests/test_readme.py runs the command itself."""
     folder = tmp_path_factory.mktemp("quickstart")
-    adapter = cli._quick_adapter(TASKS, MODEL, folder)
+    adapter = quickstart.adapter_of(TASKS, MODEL, folder)
     common = ("run", "--task", "conala", "--data", "mini", "--model", MODEL, "--set", "backend.dtype=float32")
     for name, flags in (("zero", ()), ("tuned", ("--adapter", adapter))):
         ended = harness(*common, *flags, "--out", folder / name)

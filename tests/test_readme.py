@@ -85,9 +85,8 @@ def run(shown: Shown, folder: Path) -> Ended:
 def test_a_command_works_as_shown(shown: Shown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(
-        cli, "QUICK_TRAINING", ("optim.max_steps=8",)
-    )  # tests/test_quickstart.py trains it all
+    # tests/test_quickstart.py trains it all
+    monkeypatch.setattr("harness.cli.quickstart.QUICK_TRAINING", ("optim.max_steps=8",))
     parse(shown.arguments)
     if only_parsed(shown):
         return

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import runner, scorers, sources
+from harness import backends, judging, planning, runner, scorers, sources
 from harness.config import JudgeConfig, RunConfig, parse
 from harness.errors import BackendFault, ConfigError, Fault, SandboxFault
 from harness.schema import (
@@ -177,11 +177,11 @@ class World:
         /,
         sandbox: FakeSandbox | None = None,
         task: Task | None = None,
-        progress: runner.Progress = runner.quiet,
+        progress: planning.Progress = planning.quiet,
         **config: Any,
     ) -> Summary:
-        self.patch.setattr(runner.catalog, "task", lambda name, options: task or small_task())
-        self.patch.setattr(runner.backends, "load", lambda config, ids: backend)
+        self.patch.setattr(planning.catalog, "task", lambda name, options: task or small_task())
+        self.patch.setattr(backends, "load", lambda config, ids: backend)
         self.patch.setattr(runner, "open_sandbox", lambda judge, preload: sandbox or FakeSandbox())
         config = {"task": "small", "data": str(self.folder), "backend": {"model": "m"}, **config}
         return runner.run(parse(config), self.folder / self.out, progress)[1]
@@ -519,7 +519,7 @@ def proved(
     problem: Problem, sandbox: Sandbox | None = None, scorer: Scorer = scorers.unit_tests
 ) -> list[str]:
     box = sandbox or FakeSandbox()
-    return runner.prove(small_task(scorer), [problem], box)
+    return judging.prove(small_task(scorer), [problem], box)
 
 
 def with_tests(solution: str, code: str) -> Problem:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tasks
-from harness import catalog, compare, matrix, prompts, results, runner, shots, sources
+from harness import catalog, compare, matrix, planning, prompts, results, runner, shots, sources, store
 from harness.config import RetrievalConfig, RunConfig, parse, read_toml
 from harness.errors import ConfigError
 from harness.schema import Card, Problem, Prompt, Reference, Sampling, Shot, Split, Task, Template
@@ -427,7 +427,7 @@ def test_a_run_keeps_the_shots_of_every_generation(tmp_path: Path) -> None:
         shown = [Shot.model_validate(shot) for shot in row["shots"]]
         assert tuple(shown) == expected.arranged(row["problem_id"])
         assert all(set(shot) == {"id", "similarity"} for shot in row["shots"])
-    record, summary = runner.store.read_run(tmp_path / "rag")
+    record, summary = store.read_run(tmp_path / "rag")
     assert record["shots"]["rows"] == 300
     assert set(record["shots"]["train"]) == {"conala/conala-train.json"}
     assert "cache" not in record["config"]["retrieval"]
@@ -483,7 +483,7 @@ def test_a_recipe_asks_for_the_papers_sweep(recipe: str, cells: int, kinds: list
     }
     assert {config.seed for config in found} == ({42, 777, 5432, 55555, 97} if recipe == "rq1_icl" else {0})
     for config in found[:: len(found) // 9]:
-        plan = runner.make_plan(config)
+        plan = planning.make_plan(config)
         count = shots.parse(config.shots)[1]
         assert all(len(plan.selection.arranged(one.id)) == count for one in plan.problems)
         assert all(prompt.text.count("### Instruction:") == count + 1 for prompt in plan.prompts.values())

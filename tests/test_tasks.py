@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import tasks
-from harness import catalog, runner, sandbox, scorers, sources
+from harness import catalog, judging, sandbox, scorers, sources
 from harness.errors import ConfigError, DataError
 from harness.schema import Card, InlineTests, Problem, Split
 from tests import foreign
@@ -118,7 +118,7 @@ def test_every_reference_passes_and_every_empty_answer_is_worth_less(
     for language in {p.check.language for p in found if isinstance(p.check, InlineTests)}:
         if foreign.missing(language):
             pytest.skip(foreign.missing(language))
-    assert runner.prove(catalog.task(name, options), found, box) == []
+    assert judging.prove(catalog.task(name, options), found, box) == []
 
 
 def test_the_proof_notices_a_broken_reference_and_a_check_that_passes_anything(box: sandbox.Pool) -> None:
@@ -126,7 +126,7 @@ def test_the_proof_notices_a_broken_reference_and_a_check_that_passes_anything(b
     broken = first.model_copy(update={"solution": "    return None\n"})
     anything = second.check.model_copy(update={"code": "vowel_total('a')"})
     lax = second.model_copy(update={"check": anything})
-    wrong = runner.prove(catalog.task("humaneval"), [broken, lax, third], box)
+    wrong = judging.prove(catalog.task("humaneval"), [broken, lax, third], box)
     assert [line.split(" (")[0] for line in wrong] == [
         f"{first.id}: unit_tests: its reference fails",
         f"{second.id}: unit_tests: an empty answer is worth as much as its reference",
@@ -194,7 +194,7 @@ def test_humanevals_tests_may_use_what_the_prompt_defines_beside_the_function(
     }
     write_rows(tmp_path / "humaneval" / "HumanEval.jsonl", [row])
     (problem,) = load("humaneval", {}, "test", str(tmp_path))
-    assert runner.prove(catalog.task("humaneval"), [problem], box) == []
+    assert judging.prove(catalog.task("humaneval"), [problem], box) == []
     (verdict,) = scorers.unit_tests.score([(problem, row["prompt"] + row["canonical_solution"])], box)
     assert verdict.score is not None
     assert verdict.score.note != "in_process", "the helper came from the candidate, not from the task"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import catalog, runner, scorers
+from harness import catalog, judging, planning, scorers
 from harness.config import parse
 from harness.diversity import distinct_n
 from harness.errors import ConfigError, UserError
@@ -88,7 +88,7 @@ def conala_problem(solution: str) -> Problem:
 def test_overlap_is_that_of_the_train_splits_solutions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = runner.make_plan(parse({"task": "conala", "data": "mini", "split": "train"}))
+    plan = planning.make_plan(parse({"task": "conala", "data": "mini", "split": "train"}))
     training = [problem.solution for problem in plan.problems]
     longest = max(training, key=lambda text: len(challenge_words(text)))
     assert len(challenge_words(longest)) >= 13
@@ -148,11 +148,11 @@ def test_doctor_proves_the_other_scorers_of_a_task() -> None:
     task = catalog.with_scorers(catalog.task("conala"), ["perplexity", "train_overlap", "distinct_n"])
     assert [scorer.name for scorer in task.scorers][-3:] == ["perplexity", "train_overlap", "distinct_n"]
     problem = conala_problem("x = [1, 2]")
-    assert runner.prove(task, [problem], None) == []  # type: ignore[arg-type]
+    assert judging.prove(task, [problem], None) == []  # type: ignore[arg-type]
 
 
 def test_conala_test_references_against_its_train_split(real_data: Path) -> None:
-    plan = runner.make_plan(parse({"task": "conala", "data": str(real_data), "scorers": ["train_overlap"]}))
+    plan = planning.make_plan(parse({"task": "conala", "data": str(real_data), "scorers": ["train_overlap"]}))
     make = scorers.train_overlap.prepare
     assert make is not None
     ready = make(Supplies(likelihoods=dict, training=lambda: plan.training))

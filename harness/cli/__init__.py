@@ -1,0 +1,66 @@
+"""The command line: parse, open, call one function, print. Sole owner of print, environment and exit codes.
+
+Exit codes: 0 fine, 1 regression, 2 the user's mistake, 3 infrastructure fault, 4 not comparable. Only click is
+imported up here, so that `harness --help` is instant.
+
+    quickstart    everything at once, offline
+    evaluate      run, score, judge
+    training      train
+    reading       report, leaderboard, compare, gate, export
+    rows          tasks, data
+    doctor        doctor
+    shared        options, flags -> config, what is shown of a run
+"""
+
+import os
+import sys
+
+import click
+
+from harness import __version__
+from harness.cli import doctor, evaluate, quickstart, reading, rows, training
+from harness.errors import HarnessError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """Evaluate code language models: sandboxed pass@k, text metrics, intervals on every number."""
+
+
+for command in (
+    quickstart.quickstart,
+    evaluate.run,
+    evaluate.score,
+    evaluate.judge,
+    training.train,
+    reading.report,
+    reading.leaderboard_command,
+    reading.compare_command,
+    reading.gate_command,
+    reading.export_command,
+    rows.tasks_command,
+    rows.data_command,
+    doctor.doctor,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The entry point: every expected error is one line on standard error and its own exit code."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forks follow; the tokenizer warns otherwise
+    try:
+        code = cli(prog_name="harness", standalone_mode=False)
+    except HarnessError as error:
+        click.echo(f"error: {error}", err=True)
+        code = error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = 2
+    except click.UsageError as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; the same command goes on from here", err=True)
+        code = 130
+    sys.exit(code)

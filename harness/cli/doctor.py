@@ -1,0 +1,83 @@
+"""The command doctor: what this machine can do, and whether a task's checks can be trusted on it."""
+
+import json
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.shared import config_of, data, put, rung, sets
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.config import RunConfig
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True)
+@click.option(
+    "--task", metavar="T", help="Prove that T's references pass and empty answers fail, on your data."
+)
+@data
+@sets
+@rung
+def doctor(
+    as_json: bool, task: str | None, data: str | None, sets: Sequence[str], sandbox: str | None
+) -> None:
+    """What this machine can do: the sandbox attacked, devices, extras, versions."""
+    plain: dict[str, Any] = {"task": task or "", "data": data}
+    put(plain, {"judge.sandbox": sandbox})
+    config = config_of(plain, sets, "--set")
+    if task is not None:
+        _prove(config)
+        return
+    from harness import doctor as doctors
+
+    found = doctors.examine(config.judge)
+    click.echo(json.dumps(found, indent=2) if as_json else _doctor_text(found))
+    if not found["sandbox"]["held"]:
+        sys.exit(3)
+
+
+def _prove(config: "RunConfig") -> None:
+    from harness import judging, planning
+
+    plan = planning.make_plan(config)
+    with judging.open_sandbox(config.judge, plan.task.preload) as box:
+        wrong = judging.prove(plan.task, plan.problems, box)
+    for line in wrong:
+        click.echo(line)
+    click.echo(f"{len(plan.problems)} problems: {len(wrong)} checks that are not to be trusted")
+    if wrong:
+        raise UserError(f"task {plan.task.name!r}: {len(wrong)} of its checks are wrong on this data")
+
+
+def _doctor_text(found: dict[str, Any]) -> str:
+    box = found["sandbox"]
+    lines = [f"sandbox    {box['rung'] or 'none: ' + box['error']}"]
+    lines += [f"  {'held' if p['held'] else 'BROKEN':8} {p['name']} ({p['status']})" for p in box["probes"]]
+    lines += [f"rungs      {'; '.join(f'{rung}: {word}' for rung, word in box['rungs'].items())}"]
+    lines += _attack_lines(box["attacks"])
+    lines += ["languages", *(f"  {name:10} {line}" for name, line in found["languages"].items())]
+    lines += [f"devices    {'; '.join(found['devices']) or 'torch is not installed'}"]
+    lines += [
+        f"extras     {', '.join(name + (' yes' if there else ' no') for name, there in found['extras'].items())}"
+    ]
+    lines += [f"versions   {', '.join(f'{name} {value}' for name, value in found['versions'].items())}"]
+    lines += [f"hardware   {', '.join(f'{value}' for value in found['hardware'].values())} cores"]
+    return "\n".join(lines)
+
+
+def _attack_lines(attacks: list[dict[str, Any]]) -> list[str]:
+    """What held, by how it ended, and each attack that got through on a line of its own."""
+    if not attacks:
+        return ["attacks    not tried: they do harm where the isolation is not known to hold"]
+    held = [attack for attack in attacks if attack["held"]]
+    lines = [f"attacks    {len(attacks)} tried, {len(held)} held, {len(attacks) - len(held)} got through"]
+    lines += [f"  BROKEN   {attack['name']} ({attack['status']})" for attack in attacks if not attack["held"]]
+    for status in dict.fromkeys(attack["status"] for attack in held):
+        names = ", ".join(attack["name"] for attack in held if attack["status"] == status)
+        lines += textwrap.wrap(names, 108, initial_indent=f"  {status:8} ", subsequent_indent=" " * 11)
+    return lines

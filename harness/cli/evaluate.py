@@ -1,0 +1,190 @@
+"""The commands that judge: run (one run or a study), score (recorded completions), judge (a contest of runs)."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.shared import (
+    cached,
+    config_of,
+    data,
+    evaluated,
+    finish,
+    given,
+    memory_mb,
+    only,
+    out,
+    put,
+    rung,
+    sets,
+    show,
+    time_limit,
+    unjudged,
+    workers,
+)
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.config import RunConfig
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--task", metavar="T", help="A task's name, or the path of a task file.")
+@click.option("--model", metavar="M", help="A model folder or hub id.")
+@click.option("--revision", metavar="COMMIT", help="The hub model's commit.")
+@click.option(
+    "--adapter",
+    "adapters",
+    multiple=True,
+    metavar="A",
+    help="A PEFT adapter: a folder or hub id@commit. Several: a study of them on one base.",
+)
+@click.option("--shots", metavar="S", help="Examples in the prompt: none, icl:N, rag:N, random_like_rag:N.")
+@click.option("--samples", type=int, metavar="N", help="Completions a problem.")
+@click.option("--limit", type=int, metavar="N", help="Only the first N problems.")
+@click.option("--allow-download", is_flag=True, help="Fetch a missing data file or model from the hub.")
+@only
+@out
+@data
+@sets
+@workers
+@time_limit
+@memory_mb
+@rung
+def run(
+    config: Path | None,
+    out: Path | None,
+    sets: Sequence[str],
+    allow_download: bool,
+    adapters: Sequence[str],
+    **flags: Any,
+) -> None:
+    """Generate, judge, summarise. The same command again continues a run that was cut off."""
+    from harness.config import read_toml
+
+    plain = read_toml(config) if config else {}
+    put(plain, given(flags))
+    if len(adapters) > 1:
+        put(plain, {"matrix.adapter": list(adapters)})
+    elif adapters:
+        put(plain, {"backend.adapter": adapters[0]})
+    if "matrix" in plain:
+        _study(plain, out, sets, str(config or "flags"), allow_download)
+        return
+    if "task" not in plain:
+        raise UserError("no task: give --task NAME or a config file; 'harness tasks' lists the names")
+    if allow_download:
+        _download(config_of(plain, sets, str(config or "flags")))
+    finish(*evaluated(plain, out, sets, str(config or "flags")))
+
+
+@click.command()
+@click.argument("task")
+@click.option(
+    "--completions", required=True, metavar="FILE", help="Recorded completions (JSON lines or lists)."
+)
+@click.option("--partial", is_flag=True, help="Allow problems without completions.")
+@only
+@out
+@data
+@sets
+@workers
+@time_limit
+@memory_mb
+@rung
+def score(
+    task: str, completions: str, partial: bool, out: Path | None, sets: Sequence[str], **flags: Any
+) -> None:
+    """Judge recorded completions; no model needed."""
+    backend = {"kind": "replay", "path": completions, "partial": partial}
+    plain: dict[str, Any] = {"task": task, "backend": backend}
+    put(plain, given(flags))
+    finish(*evaluated(plain, out, sets, "--set"))
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", metavar="M", help="The judge: a model folder or hub id.")
+@click.option("--completions", metavar="FILE", help="The judge: replies recorded or written by hand.")
+@click.option(
+    "--ask", type=click.Path(path_type=Path), metavar="FILE", help="Write the questions there; judge nothing."
+)
+@click.option("--criteria", default="", metavar="TEXT", help="What makes an answer good.")
+@out
+@sets
+def judge(
+    runs: Sequence[Path],
+    model: str | None,
+    completions: str | None,
+    ask: Path | None,
+    criteria: str,
+    out: Path | None,
+    sets: Sequence[str],
+) -> None:
+    """Have a judge say, problem by problem, which of several runs answers best."""
+    from harness import contest, progress, store
+
+    plain: dict[str, Any] = {"task": "judge"}
+    put(plain, {"backend.model": model, "backend.path": completions})
+    put(plain, {"backend.kind": "replay" if completions else None})
+    config = config_of(plain, sets, "--set")
+    if ask is not None:
+        _, asked = contest.prepare(runs, criteria, config.seed)
+        rows = ({"task_id": one.problem.id, "prompt": one.problem.question, "text": ""} for one in asked)
+        store.write_atomic(ask, "".join(json.dumps(row) + "\n" for row in rows))
+        click.echo(f"wrote {len(asked)} questions to {ask}: fill in 'text', then --completions {ask}")
+        return
+    with progress.shown(sys.stderr) as step:
+        folder, summary = contest.contest(runs, config, criteria, out, step)
+    finish(folder, summary)
+
+
+def _study(
+    plain: dict[str, Any], out: Path | None, sets: Sequence[str], where: str, allow_download: bool
+) -> None:
+    from harness import matrix, progress, runner, study
+    from harness.config import apply_sets
+
+    cells = matrix.expand(cached(apply_sets(plain, sets)), where)
+    if allow_download:
+        for cell in cells:
+            _download(cell.config)
+    with progress.shown(sys.stderr) as step:
+        study.check(cells, step)
+        outcome = study.run(cells, out or runner.RUNS, step)
+    show([folder for _, folder, _ in outcome.done])
+    for cell, why in outcome.failed:
+        click.echo(f"error: cell {cell.label}: {why}", err=True)
+    if outcome.failed:
+        click.echo(
+            f"error: {len(outcome.failed)} of {len(cells)} cells failed; the same command tries them again",
+            err=True,
+        )
+    if outcome.errors:
+        click.echo(f"error: {unjudged(outcome.errors)}", err=True)
+    if outcome.failed or outcome.errors:
+        sys.exit(3)
+
+
+def _download(config: "RunConfig") -> None:
+    from harness import catalog, sources
+
+    task = catalog.task(config.task, config.options)
+    source = sources.open_source(config.data)
+    for file in task.card.files:
+        if file.hub is not None and source.find(file) is None:
+            sources.fetch(file.hub)
+    if config.backend.kind == "hf":
+        sources.fetch_model(config.backend.model, config.backend.revision)
+    if "rag:" in config.shots:
+        from harness.retrieval import encoder
+
+        if config.retrieval.method != "bm25" and config.retrieval.encoder != encoder.MINI:
+            sources.fetch_model(config.retrieval.encoder, config.retrieval.revision)
+        if config.retrieval.rerank:
+            sources.fetch_model(config.retrieval.rerank, None)

@@ -1,0 +1,63 @@
+"""The command quickstart: the embedded model on the embedded tasks, also with an adapter trained on the spot."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.shared import evaluated, out, put, show, workers
+from harness.cli.training import trained
+
+
+@click.command()
+@click.option(
+    "--train/--no-train", "trains", default=True, help="Train a LoRA adapter live (about a minute)."
+)
+@out
+@workers
+def quickstart(out: Path | None, workers: int | None, trains: bool) -> None:
+    """Evaluate the embedded demo model on the embedded mini tasks, offline: zero-shot, with examples in the prompt, and
+    with an adapter that is trained on the spot."""
+    import tasks
+    from harness import compare, results
+    from harness.report import comparison as shown
+
+    root = Path(next(iter(tasks.__path__)))
+    model = root / "demo" / "model"
+    adapter = adapter_of(root, model, out) if trains else ""
+    cells = [("humaneval", "none", ""), *(("conala", shots, "") for shots in ("none", "icl:4", "rag:4"))]
+    cells += [("conala", shots, adapter) for shots in ("none", "rag:4") if adapter]
+    folders: list[Path] = []
+    for name, shots, worn in cells:
+        plain: dict[str, Any] = {
+            "task": name,
+            "data": "mini",
+            "shots": shots,
+            "retrieval": {"encoder": "mini"},
+            "backend": {"model": str(model), "dtype": "float32", "adapter": worn},
+        }
+        put(plain, {"judge.workers": workers})
+        parts = (name, "lora" if worn else "", "" if shots == "none" else shots.replace(":", ""))
+        label = "-".join(part for part in parts if part)
+        folders.append(evaluated(plain, out / label if out else None)[0])
+    show(folders)
+    found = compare.compare([results.read(folder) for folder in folders[1:]], ("em@1",))
+    click.echo(shown.render(found, [], 0), nl=False)
+
+
+QUICK_TRAINING: tuple[str, ...] = ()  # assignments over its recipe, for tests
+
+
+def adapter_of(root: Path, model: Path, out: Path | None) -> str:
+    """Train the adapter of quickstart and return its folder."""
+    from harness import progress
+    from harness.config import apply_sets, read_toml
+    from harness.train import grid, training
+
+    plain = {**read_toml(root / "recipes" / "quickstart.toml"), "model": str(model), "data_folder": "mini"}
+    (config,) = grid.expand(apply_sets(plain, QUICK_TRAINING), "quickstart.toml")
+    with progress.shown(sys.stderr) as step:
+        folder, result = training.train(config, out / "lora" if out else None, step)
+    trained(folder, result)
+    return str(folder)

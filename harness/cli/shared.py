@@ -1,0 +1,122 @@
+"""What several commands share: their options, flags that become a config, a run, and what is shown of it."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.config import RunConfig
+    from harness.schema import Summary
+
+sets = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set any key of the config.")
+data = click.option(
+    "--data", envvar="HARNESS_DATA", metavar="DIR", help="Benchmark files, or 'mini'. [HARNESS_DATA]"
+)
+out = click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's own folder.")
+only = click.option(
+    "--only", metavar="FILE", help="Only the problems that FILE names: a gate's baseline, or an id a line."
+)
+workers = click.option("--workers", type=int, help="Processes that judge (default: one a core).")
+time_limit = click.option("--time-limit", type=float, metavar="S", help="CPU seconds a program may use.")
+memory_mb = click.option("--memory-mb", type=int, metavar="N", help="Memory a program may use.")
+rung = click.option(
+    "--sandbox",
+    type=click.Choice(["auto", "namespaces", "landlock", "process"]),
+    help="Isolation; 'process' is none to speak of and never chosen by itself.",
+)
+
+_FLAGS = {
+    "task": "task",
+    "model": "backend.model",
+    "revision": "backend.revision",
+    "shots": "shots",
+    "samples": "sampling.samples",
+    "limit": "limit",
+    "only": "only",
+    "data": "data",
+    "workers": "judge.workers",
+    "time_limit": "judge.time_limit",
+    "memory_mb": "judge.memory_mb",
+    "sandbox": "judge.sandbox",
+}
+
+
+def given(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags as keys of the config; --only's file as the ids in it."""
+    values = {_FLAGS[name]: value for name, value in flags.items()}
+    if values.get("only") is not None:
+        from harness import gate
+
+        values["only"] = gate.named(Path(values["only"]))
+    return values
+
+
+def put(plain: dict[str, Any], values: dict[str, Any]) -> None:
+    """Set dotted keys; a flag that was not given (None) leaves the config's value."""
+    for key, value in values.items():
+        if value is not None:
+            *parents, last = key.split(".")
+            at = plain
+            for parent in parents:
+                at = at.setdefault(parent, {})
+            at[last] = value
+
+
+def config_of(plain: dict[str, Any], sets: Sequence[str], where: str) -> "RunConfig":
+    from harness.config import apply_sets, parse
+
+    return parse(cached(apply_sets(plain, sets)), where)
+
+
+def cached(plain: dict[str, Any]) -> dict[str, Any]:
+    """HARNESS_CACHE names the folder for index files, where the config does not."""
+    if folder := os.environ.get("HARNESS_CACHE"):
+        retrieval = plain.setdefault("retrieval", {})
+        if isinstance(retrieval, dict):
+            retrieval.setdefault("cache", folder)
+    return plain
+
+
+def evaluated(
+    plain: dict[str, Any], out: Path | None, sets: Sequence[str] = (), where: str = "config"
+) -> tuple[Path, "Summary"]:
+    from harness import progress, runner
+
+    config = config_of(plain, sets, where)
+    with progress.shown(sys.stderr) as step:
+        return runner.run(config, out, step)
+
+
+def unjudged(samples: int) -> str:
+    return (
+        f"{samples} samples could not be judged (a fault of the sandbox, not of the model) and are in"
+        " no metric; run the same command again to try them once more"
+    )
+
+
+def show(folders: Sequence[Path]) -> None:
+    from harness import store
+    from harness.report import terminal
+
+    click.echo(terminal.render([store.read_run(folder)[1] for folder in folders]), nl=False)
+    for folder in folders:
+        click.echo(f"run: {folder}")
+
+
+def finish(folder: Path, summary: "Summary") -> None:
+    show([folder])
+    if summary.errors:
+        click.echo(f"error: {unjudged(summary.errors)}", err=True)
+        sys.exit(3)
+
+
+def writable(path: Path, option: str) -> Path:
+    if not path.parent.is_dir() or path.is_dir():
+        raise UserError(f"{option} {str(path)!r} cannot be a file: give a name in a folder that exists")
+    return path
