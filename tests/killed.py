@@ -1,13 +1,16 @@
 """A warm process that runs harness commands in forks of itself and kills them where it is told to.
 
 Starting Python and importing torch takes seconds; a fork of a process that has done both takes
-milliseconds, so a test can afford dozens of runs. Not a test itself: tests/test_resume.py starts it and
-talks to it in lines of JSON.
+milliseconds, so a test can afford dozens of runs. Not a test itself: tests/test_resume.py and
+tests/test_train_killed.py start it and talk to it in lines of JSON.
 
     -> {"argv": [...], "stage": FILE, "flush_rows": 3, "after_s": 0.2}       killed from outside, after a time
     -> {"argv": [...], "stage": FILE, "flush_rows": 3, "at_sync": 5}         at its 5th fsync or rename
     -> {"argv": [...], "stage": FILE, "flush_rows": 3, "at_step": 7}         at its 7th step of progress
+    -> {..., "below": FOLDER, "at_change": 4}        when it is about to make its 4th change of a folder's files
     <- {"status": -9}                                                       as waitpid gives it
+
+`python -m tests.killed train` is warm for trainings.
 """
 
 import contextlib
@@ -42,8 +45,8 @@ def warm() -> None:
     gc.freeze()  # or every collection in a child walks through, and copies, all of torch
 
 
-def serve(requests: TextIO, replies: TextIO) -> None:
-    warm()
+def serve(requests: TextIO, replies: TextIO, prepare: Callable[[], None]) -> None:
+    prepare()
     replies.write("ready\n")
     replies.flush()
     for line in requests:
@@ -82,6 +85,8 @@ def child(request: dict[str, Any]) -> None:
         provenance.commit = lambda: "0" * 40
         if "at_sync" in request:
             kill_at(request["at_sync"])
+        if "below" in request:
+            kill_before_change(request["below"], request.get("at_change", 0))
         sys.argv = ["harness", *request["argv"]]
         cli.main()
     except SystemExit as end:
@@ -139,5 +144,39 @@ def kill_at(count: int) -> None:
     Path.replace = counted(Path.replace)  # type: ignore[method-assign]
 
 
+def kill_before_change(below: str, count: int) -> None:
+    """Kill this process before one of the files and folders in `below` is made, opened to write, moved or deleted.
+
+    Counts them in a file beside the folder, for the caller to know how many there are.
+    """
+    counter = os.open(f"{below}.changes", os.O_WRONLY | os.O_CREAT)
+    numbers = itertools.count(1)
+
+    def hook(event: str, given: tuple[Any, ...]) -> None:
+        if event == "open":
+            changes = isinstance(given[2], int) and bool(given[2] & (os.O_WRONLY | os.O_RDWR))
+        else:
+            changes = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir")
+        if changes and below in str(given[0]) + str(given[-1]):
+            number = next(numbers)
+            os.pwrite(counter, str(number).encode(), 0)
+            if number == count:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def warm_training() -> None:
+    """Import what a training needs."""
+    import peft  # noqa: F401
+    import torch
+    from transformers import LlamaForCausalLM, Trainer  # noqa: F401
+
+    from harness.train import loop, training  # noqa: F401
+
+    torch.set_num_threads(1)
+    gc.freeze()
+
+
 if __name__ == "__main__":
-    serve(sys.stdin, sys.stdout)
+    serve(sys.stdin, sys.stdout, warm_training if sys.argv[1:] == ["train"] else warm)

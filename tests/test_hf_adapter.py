@@ -187,6 +187,9 @@ def test_an_adapter_of_another_base_or_tokenizer_is_refused(bases: dict[str, Pat
     (folder / "train.json").write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(UserError, match=r"was trained on another tokenizer"):
         check(good, [])
+    (folder / "train.json").write_text('{"finished": false}', encoding="utf-8")
+    with pytest.raises(UserError, match=r"its training was cut off; the same harness train command"):
+        check(good, [])
     (folder / "train.json").unlink()
     with pytest.raises(UserError, match="does not fit the model"):
         engine(bases["codegen"], folder)

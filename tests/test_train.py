@@ -117,6 +117,46 @@ def test_a_training_that_is_killed_ends_with_the_same_weights(
     assert record["tokens"] == undisturbed["tokens"]
 
 
+def test_a_training_that_stopped_early_does_not_go_on_when_it_was_killed_before_it_saved(
+    llama: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    early = {"per_epoch": 2, "early_stop": "repo", "patience": 1}
+    asked = config(llama, file, optim={"lr": 0.2, "max_steps": 30}, evaluation=early)
+    whole, record = training.train(asked, tmp_path / "whole")
+    assert record["steps"] < 30
+
+    def killed(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(asked, tmp_path / "out")
+    folder, again = training.train(asked, tmp_path / "out")
+    assert {**again, "seconds": 0, "peak_mb": 0} == {**record, "seconds": 0, "peak_mb": 0}
+    torch.testing.assert_close(weights(folder), weights(whole), rtol=0, atol=0)
+    assert (folder / "curve.jsonl").read_text().count("\n") == (whole / "curve.jsonl").read_text().count("\n")
+
+
+def test_a_checkpoint_of_which_a_part_is_missing_is_passed_over(tmp_path: Path) -> None:
+    from harness.train import checkpoints
+
+    for number, name in ((2, "whole"), (4, "half deleted"), (6, "half written")):
+        folder = tmp_path / f"checkpoint-{number}"
+        folder.mkdir()
+        (folder / "model.safetensors").write_text(name)
+        (folder / "optimizer.pt").write_text(name)
+        if number < 6:
+            checkpoints.complete(folder, {"steps": number})
+    (tmp_path / "checkpoint-4" / "model.safetensors").unlink()
+    assert checkpoints.last(tmp_path) == (tmp_path / "checkpoint-2", {"steps": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-2"]
+    (tmp_path / "checkpoint-2" / "optimizer.pt").write_text("")
+    assert checkpoints.last(tmp_path) == (None, {})
+
+
 # ---------------------------------------------------------------- several tasks
 
 

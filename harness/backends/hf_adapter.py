@@ -94,9 +94,14 @@ def check(adapter: Adapter, model: str, folder: Path, commit: str) -> None:
     record = adapter.folder / "train.json"
     if record.is_file():
         try:
-            base = json.loads(record.read_text(encoding="utf-8")).get("base", {})
+            trained = json.loads(record.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(f"{record} is not valid JSON: {error}") from None
+        if trained.get("finished") is False:
+            raise UserError(
+                f"adapter {adapter.name}: its training was cut off; the same harness train command finishes it"
+            )
+        base = trained.get("base", {})
         for what, key, own in (
             ("base", "weights", hf_load.weights_digest(folder)),
             ("tokenizer", "tokenizer", hf_load.tokenizer_digest(folder)),

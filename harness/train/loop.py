@@ -11,20 +11,19 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerState
 
 from harness.errors import UserError
-from harness.train import balance, data, forward, losses, muon
+from harness.train import arguments, checkpoints, data, following, forward, losses, muon
 from harness.train.config import TrainConfig
 from harness.train.packing import Batch, Window
 
-STATE = "harness.json"  # in a checkpoint; written last, so a checkpoint without it is torn
 Progress = Callable[[str, int, int], None]
 
 
@@ -61,7 +60,7 @@ class Loop(Trainer):  # type: ignore[misc]
         self.began = time.monotonic() - tally.seconds
         self.apart = False
         self.totals: losses.Totals | None = None
-        self.follow = _follower(config, work, tally)
+        self.follow = following.begin(config.loss, work.tasks, work.held, tally.weights)
         held = [
             batch for batches in work.held for batch in batches
         ] or None  # `evaluate` goes over them itself
@@ -213,28 +212,27 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         self.progress = progress
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        lines = [json.dumps(row) + "\n" for row in state.log_history]
-        self.curve.write_text("".join(lines), encoding="utf-8")
+        self.write("w", state.log_history, state)
 
     def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        with self.curve.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(state.log_history[-1]) + "\n")
+        self.write("a", state.log_history[-1:], state)
+
+    def write(self, mode: str, rows: Sequence[Mapping[str, Any]], state: Any) -> None:
+        if state.is_world_process_zero:
+            with self.curve.open(mode, encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in rows if "loss" in row or "eval_loss" in row)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         self.progress("train", state.global_step, state.max_steps)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        found = [row["eval_loss"] for row in state.log_history if "eval_loss" in row and row["step"] > 0]
-        patience = _patience(self.loop.harness)
-        if patience is not None and should_stop(found, patience):
+        if stopped(state, self.loop.harness):
             control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
-            text = json.dumps(asdict(self.loop.tally))
-            (folder / f"{STATE}.part").write_text(text, encoding="utf-8")
-            (folder / f"{STATE}.part").replace(folder / STATE)
+            checkpoints.complete(folder, asdict(self.loop.tally))
 
 
 def should_stop(found: Sequence[float], patience: int) -> bool:
@@ -246,9 +244,13 @@ def should_stop(found: Sequence[float], patience: int) -> bool:
     return len(found) - 1 - last_best >= patience
 
 
-def _patience(config: TrainConfig) -> int | None:
+def stopped(state: TrainerState, config: TrainConfig) -> bool:
+    """Whether the early stopping that was asked for ends the training here."""
     default = {"off": None, "paper": 2, "repo": 5}[config.evaluation.early_stop]
-    return None if default is None else config.evaluation.patience or default
+    if default is None:
+        return False
+    found = [row["eval_loss"] for row in state.log_history if "eval_loss" in row and row["step"] > 0]
+    return should_stop(found, config.evaluation.patience or default)
 
 
 def _metrics(tasks: Sequence[str], sums: Tensor) -> dict[str, float]:
@@ -269,138 +271,47 @@ def _metrics(tasks: Sequence[str], sums: Tensor) -> dict[str, float]:
     return found
 
 
-# ---------------------------------------------------------------- task weights that follow the validation losses
-
-
-@dataclass
-class Following:
-    """CoBa or FAMO over a function that measures validation losses."""
-
-    kind: str
-    state_of: balance.Coba | balance.Famo
-    first: list[float] | None = None
-    last: tuple[int, list[float]] | None = None
-
-    def weights(self, step: int, measure: Callable[[int | None], list[float]]) -> list[float]:
-        match self.state_of:
-            case balance.Coba() as coba:
-                if self.first is None:
-                    self.first = measure(None)
-                now = measure(step)
-                return coba.add(step, [a / b for a, b in zip(now, self.first, strict=True)])
-            case balance.Famo() as famo:
-                if self.last is not None:  # the step since was made: how did it change the same rows?
-                    number, before = self.last
-                    famo.update(before, measure(number))
-                self.last = (step, measure(step))
-                return famo.weights(self.last[1])
-
-    def state(self) -> dict[str, Any]:
-        return {"first": self.first, "last": self.last, "of": self.state_of.state()}
-
-
-def _follower(config: TrainConfig, work: Work, tally: Tally) -> Following | None:
-    how, size = config.loss, len(work.tasks)
-    if how.convergence == "none":
-        return None
-    for name, batches in zip(work.tasks, work.held, strict=True):
-        if not batches:
-            raise UserError(f"loss.convergence = {how.convergence!r} needs validation rows of {name!r}")
-    saved = tally.weights
-    state: balance.Coba | balance.Famo
-    if how.convergence == "coba":
-        state = balance.Coba(size, how.tau, how.warmup, how.history)
-    else:
-        state = balance.Famo(size)
-    if saved:
-        state = replace(state, **saved["of"])
-        last = saved["last"]
-        return Following(how.convergence, state, saved["first"], (last[0], last[1]) if last else None)
-    return Following(how.convergence, state)
-
-
 # ---------------------------------------------------------------- one training
-
-
-def arguments(config: TrainConfig, folder: Path, steps_an_epoch: int, held: bool, fresh: bool) -> Any:
-    """The Trainer's own arguments. `steps_an_epoch` are optimiser steps."""
-    optim, checks = config.optim, config.evaluation
-    assert optim.lr is not None
-    total = optim.max_steps or math.ceil(optim.epochs * steps_an_epoch)
-    every = max(1, min(math.ceil(steps_an_epoch / checks.per_epoch), total))
-    when = "epoch" if checks.early_stop == "paper" else "steps"
-    schedule: str = optim.schedule
-    more: dict[str, float] = {}
-    if optim.min_lr:
-        if schedule != "cosine":
-            raise UserError("optim.min_lr goes with optim.schedule = 'cosine' only")
-        schedule, more = "cosine_with_min_lr", {"min_lr": optim.min_lr}
-    return TrainingArguments(
-        output_dir=str(folder / "checkpoints"),
-        seed=config.seed,
-        use_cpu=config.device == "cpu" or not torch.cuda.is_available(),
-        per_device_train_batch_size=1 if config.packing.batch_tokens else config.packing.batch,
-        gradient_accumulation_steps=optim.accumulate,
-        gradient_checkpointing=optim.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if optim.gradient_checkpointing else None,
-        num_train_epochs=optim.epochs,
-        max_steps=optim.max_steps or -1,
-        optim="adamw_torch" if optim.optimizer == "muon" else optim.optimizer,
-        learning_rate=optim.lr,
-        lr_scheduler_type=schedule,
-        lr_scheduler_kwargs=more,
-        warmup_steps=math.ceil(optim.warmup * total) if optim.warmup < 1 else int(optim.warmup),
-        weight_decay=optim.weight_decay,
-        adam_beta1=optim.beta1,
-        adam_beta2=optim.beta2,
-        max_grad_norm=optim.clip,
-        bf16=optim.precision == "bfloat16",
-        fp16=optim.precision == "float16",
-        train_sampling_strategy="sequential" if config.packing.order == "file" else "random",
-        eval_strategy=when if held else "no",
-        eval_steps=every,
-        save_strategy=when,
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=held,
-        metric_for_best_model="eval_loss" if held else None,
-        greater_is_better=False if held else None,
-        eval_on_start=held and fresh,
-        logging_steps=config.log_every,
-        logging_nan_inf_filter=False,
-        report_to=list(config.trackers) or "none",
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        disable_tqdm=True,
-    )
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to the end."""
-    found = [path.parent for path in (folder / "checkpoints").glob(f"checkpoint-*/{STATE}")]
-    return max(found, key=lambda path: int(path.name.rsplit("-", 1)[1]), default=None)
 
 
 def run(
     config: TrainConfig, model: Any, work: Work, folder: Path, progress: Progress
 ) -> tuple[Tally, list[dict[str, float]]]:
     """Train `model` in place, leave the best weights in it; what was used, and the history. Raises UserError."""
-    resumed = last_checkpoint(folder)
-    tally = Tally()
-    if resumed is not None:
-        tally = Tally(**json.loads((resumed / STATE).read_text(encoding="utf-8")))
+    resumed, used = checkpoints.last(folder / checkpoints.FOLDER)
+    tally = Tally(**used)
     batch = 1 if config.packing.batch_tokens else config.packing.batch
     micro = math.ceil(len(work.items) / batch)
     steps = max(1, math.ceil(micro / config.optim.accumulate))
     logging.getLogger("accelerate").setLevel(logging.ERROR)
-    args = arguments(config, folder, steps, any(work.held), resumed is None)
+    args = arguments.build(config, folder, steps, any(work.held), resumed is None)
     loop = Loop(config, work, tally, model=model, args=args)
     for callback in list(loop.callback_handler.callbacks):
         if type(callback).__name__ in ("PrinterCallback", "ProgressCallback"):
             loop.remove_callback(callback)
-    loop.add_callback(Reporter(loop, folder, progress))
+    reporter = Reporter(loop, folder, progress)
+    loop.add_callback(reporter)
     if not work.encoder and work.items:
         one = {name: t.to(args.device) for name, t in loop.tensors(work.items[0][:1]).items()}
         loop.apart = forward.heads_apart(model, one)
-    loop.train(resume_from_checkpoint=str(resumed) if resumed else None)
+    if resumed is not None and over(loop, resumed):
+        reporter.write("w", loop.state.log_history, loop.state)
+    else:
+        loop.train(resume_from_checkpoint=str(resumed) if resumed else None)
     return tally, loop.state.log_history
+
+
+def over(loop: Loop, checkpoint: Path) -> bool:
+    """Whether the training had ended with this checkpoint; its best weights are in the model then.
+
+    The Trainer does not ask: it would make one step more than it should, or go on after an early stop.
+    """
+    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    if state.global_step < state.max_steps and not stopped(state, loop.harness):
+        return False
+    loop.state = state
+    best = checkpoint
+    if loop.args.load_best_model_at_end and state.best_global_step:
+        best = checkpoint.with_name(f"checkpoint-{state.best_global_step}")
+    loop._load_from_checkpoint(str(best))
+    return True

@@ -39,7 +39,8 @@ def begin(folder: Path, config: TrainConfig) -> dict[str, Any]:
                 f" {config.hash}): give another --out, or the config it was begun with"
             )
         return found
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    torn = f".{FILE}.tmp"  # all that a kill in this very function leaves
+    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {torn}):
         raise UserError(f"{folder} holds other files and no {FILE}: give --out a new or empty folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)

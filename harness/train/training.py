@@ -19,7 +19,7 @@ from typing import Any
 from harness.backends import hf_load
 from harness.backends.hf_text import Codec
 from harness.errors import UserError
-from harness.train import data, methods, packing, record, rows
+from harness.train import checkpoints, data, methods, packing, record, rows
 from harness.train.config import RATES, TrainConfig, check
 
 SMALL = 50_000_000  # parameters below which a second CPU thread costs more than it saves
@@ -48,6 +48,7 @@ def train(
     folder = out or folder_of(config)
     found = record.begin(folder, config)
     if found["finished"]:
+        shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)  # a kill may have left it
         return folder, found
     seed(config)
     base = methods.load(config)
@@ -86,7 +87,7 @@ def train(
     }
     record.draw(folder, history)
     record.write(folder, result)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # the best one is in the folder itself
+    shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)  # the best one is in the folder itself
     return folder, result
 
 
