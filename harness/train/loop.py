@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainerState
 
 from harness.errors import UserError
-from harness.train import arguments, checkpoints, data, following, forward, losses, muon
+from harness.train import arguments, checkpoints, data, following, forward, losses, muon, ranks
 from harness.train.config import TrainConfig
 from harness.train.packing import Batch, Window
 
@@ -143,9 +143,8 @@ class Loop(Trainer):  # type: ignore[misc]
         del eval_dataset, ignore_keys
         size = len(self.work.tasks)
         sums = torch.zeros(4, size, dtype=torch.float64)  # nll, tokens, sum of sample means, samples
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        mine = [batch for batches in self.work.held for batch in batches][rank::world]
-        for tokens in self._validated(mine):
+        held = [batch for batches in self.work.held for batch in batches]
+        for tokens in self._validated(self._own(held)):
             nll, counted = losses.per_task(tokens, size)
             means = losses.sample_means(tokens, tokens.nll)
             by_sample = torch.zeros(size, dtype=means.dtype, device=means.device)
@@ -171,17 +170,26 @@ class Loop(Trainer):  # type: ignore[misc]
             self.model.train(training)
 
     def _follow_losses(self, number: int | None) -> list[float]:
-        """Each task's token mean on its validation batch `number` (cyclic), on all of them for None."""
-        found = []
-        for task, batches in enumerate(self.work.held):
-            chosen = batches if number is None else [batches[number % len(batches)]]
-            nll, tokens = 0.0, 0
-            for each in self._validated(chosen):
-                sums, counted = losses.per_task(each, len(self.work.tasks))
-                nll += float(sums[task])
-                tokens += int(counted.tokens[task])
-            found.append(nll / tokens)
-        return found
+        """Each task's token mean on its validation batch `number` (cyclic), on all of them for None.
+
+        The batches are dealt out to the processes, and all of them get the same sums: their weights never part.
+        """
+        size = len(self.work.tasks)
+        sums = torch.zeros(2, size, dtype=torch.float64)  # nll, tokens
+        chosen = [
+            batch
+            for batches in self.work.held
+            for batch in (batches if number is None else [batches[number % len(batches)]])
+        ]
+        for each in self._validated(self._own(chosen)):
+            nll, counted = losses.per_task(each, size)
+            sums += torch.stack([nll.double(), counted.tokens.double()]).cpu()
+        nll, tokens = self.accelerator.reduce(sums.to(self.args.device), reduction="sum").cpu()
+        return [float(value) for value in nll / tokens]
+
+    def _own(self, batches: Sequence[Batch]) -> Sequence[Batch]:
+        """This process's share of what every process could do."""
+        return batches[self.accelerator.process_index :: self.accelerator.num_processes]
 
     # ------------------------------------------------------------ what the Trainer asks us for
 
@@ -231,6 +239,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        ranks.wait()  # each process has a file of its own in there
         if state.is_world_process_zero and folder.is_dir():
             checkpoints.complete(folder, asdict(self.loop.tally))
 
@@ -281,9 +290,9 @@ def run(
     resumed, used = checkpoints.last(folder / checkpoints.FOLDER)
     tally = Tally(**used)
     batch = 1 if config.packing.batch_tokens else config.packing.batch
-    micro = math.ceil(len(work.items) / batch)
-    steps = max(1, math.ceil(micro / config.optim.accumulate))
     logging.getLogger("accelerate").setLevel(logging.ERROR)
+    micro = math.ceil(len(work.items) / (batch * ranks.count()))
+    steps = max(1, math.ceil(micro / config.optim.accumulate))
     args = arguments.build(config, folder, steps, any(work.held), resumed is None)
     loop = Loop(config, work, tally, model=model, args=args)
     for callback in list(loop.callback_handler.callbacks):

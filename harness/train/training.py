@@ -7,7 +7,8 @@
     train  : Trainer, resumed from the last checkpoint          loop.run
     save   : weights, train.json, curve                         record
 
-The same command on the same folder goes on where it was cut off. Nothing here prints or reads the environment.
+The same command on the same folder goes on where it was cut off. Under a launcher of several processes
+(`ranks`) all of them come through here, and the first one writes. Nothing here prints or reads the environment.
 """
 
 import shutil
@@ -19,7 +20,7 @@ from typing import Any
 from harness.backends import hf_load
 from harness.backends.hf_text import Codec
 from harness.errors import UserError
-from harness.train import checkpoints, data, methods, packing, record, rows
+from harness.train import checkpoints, data, methods, packing, ranks, record, rows
 from harness.train.config import RATES, TrainConfig, check
 
 SMALL = 50_000_000  # parameters below which a second CPU thread costs more than it saves
@@ -46,7 +47,9 @@ def train(
     """Train what `config` says; the folder and the content of its train.json. Raises HarnessError."""
     config = with_rate(check(config))
     folder = out or folder_of(config)
-    found = record.begin(folder, config)
+    ranks.join(config.device)
+    with ranks.first():
+        found = record.begin(folder, config)
     if found["finished"]:
         shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)  # a kill may have left it
         return folder, found
@@ -62,7 +65,7 @@ def train(
             tally, history = fit(config, base, model, packed, folder, progress)
     except Exception as error:
         raise as_user_error(error) from error
-    save(config, base, model, folder)
+    ranks.wait()  # until all have read the best checkpoint, which the first deletes
     result = {
         **found,
         "finished": True,
@@ -85,9 +88,12 @@ def train(
         "peak_mb": record.peak_mb(),
         **record.made_with(),
     }
-    record.draw(folder, history)
-    record.write(folder, result)
-    shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)  # the best one is in the folder itself
+    if ranks.number() == 0:
+        save(config, base, model, folder)
+        record.draw(folder, history)
+        record.write(folder, result)
+        shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)  # the best one is in the folder itself
+    ranks.wait()
     return folder, result
 
 
