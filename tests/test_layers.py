@@ -150,7 +150,7 @@ SPEAKERS = {
     "harness.cli.reading": {"print", "environment", "exit"},
     "harness.cli.rows": {"print"},
     "harness.cli.shared": {"print", "environment", "exit"},
-    "harness.cli.training": {"print"},
+    "harness.cli.training": {"print", "environment"},
     "harness.doctor": {"environment"},  # plants a secret for the attacks to look for
     "harness.progress": {"print"},  # writes to the stream it is given
     "harness.scorers.spread": {"print"},  # its processes answer on their standard output

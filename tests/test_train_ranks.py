@@ -100,7 +100,9 @@ def test_two_processes_make_the_adapter_of_one_with_the_same_rows_a_step(
     one = read(tmp_path / "one")
     two = read(training.folder_of(cells(folder, TWO)[number], folder / "two"))
     assert one[0].keys() == two[0].keys()
-    for weight in one[0]:  # 1e-4 of weights that moved by 2e-2: AdamW makes much of little where a gradient is none
+    for weight in one[
+        0
+    ]:  # 1e-4 of weights that moved by 2e-2: AdamW makes much of little where a gradient is none
         torch.testing.assert_close(one[0][weight], two[0][weight], rtol=0, atol=1e-4)
     moved = max(float(value.abs().max()) for key, value in two[0].items() if "lora_B" in key)
     assert moved > 5e-3

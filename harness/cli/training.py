@@ -1,5 +1,7 @@
 """The command train: one adapter, a full fine-tune, or a grid of them."""
 
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,10 +50,13 @@ def train(config: Path | None, out: Path | None, data: str | None, sets: Sequenc
         if key not in plain and key not in {*plain.get("matrix", {}), *axes}:
             raise UserError(f"no {key} to train with: give {fix}, or {key!r} in a config file")
     cells = grid.expand(apply_sets(plain, sets), str(config or "flags"))
-    with progress.shown(sys.stderr) as step:
+    first = os.environ.get("RANK", "0") == "0"  # as launchers of several processes number them
+    with progress.shown(sys.stderr if first else io.StringIO()) as step:
         for cell in cells:
             own = out if len(cells) == 1 else training.folder_of(cell, out)
-            trained(*training.train(cell, own, step))
+            folder, result = training.train(cell, own, step)
+            if first:
+                trained(folder, result)
 
 
 def trained(folder: Path, result: dict[str, Any]) -> None:
