@@ -220,13 +220,13 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
         self.progress = progress
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        self.write("w", state.log_history, state)
+        self.write("w", state.log_history)
 
     def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        self.write("a", state.log_history[-1:], state)
+        self.write("a", state.log_history[-1:])
 
-    def write(self, mode: str, rows: Sequence[Mapping[str, Any]], state: Any) -> None:
-        if state.is_world_process_zero:
+    def write(self, mode: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        if ranks.number() == 0:
             with self.curve.open(mode, encoding="utf-8") as file:
                 file.writelines(json.dumps(row) + "\n" for row in rows if "loss" in row or "eval_loss" in row)
 
@@ -240,7 +240,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         ranks.wait()  # each process has a file of its own in there
-        if state.is_world_process_zero and folder.is_dir():
+        if ranks.number() == 0 and folder.is_dir():
             checkpoints.complete(folder, asdict(self.loop.tally))
 
 
@@ -304,7 +304,7 @@ def run(
         one = {name: t.to(args.device) for name, t in loop.tensors(work.items[0][:1]).items()}
         loop.apart = forward.heads_apart(model, one)
     if resumed is not None and over(loop, resumed):
-        reporter.write("w", loop.state.log_history, loop.state)
+        reporter.write("w", loop.state.log_history)
     else:
         loop.train(resume_from_checkpoint=str(resumed) if resumed else None)
     return tally, loop.state.log_history
