@@ -135,6 +135,7 @@ TENSOR_CODE = {
     "harness.backends.hf_schedule",
     "harness.backends.hf_search",
     "harness.backends.hf_shape",
+    "harness.train.arguments",
     "harness.train.forward",
     "harness.train.loop",
     "harness.train.losses",
