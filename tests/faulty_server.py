@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             case []:
                 self._json(200, good)
             case ["status", number, *rest]:
-                headers = {"Retry-After": rest[0]} if rest else {}
+                headers = {"Retry-After": " ".join(rest)} if rest else {}
                 self._json(int(number), {"error": {"message": f"told to answer {number}"}}, headers)
             case ["context"]:
                 message = "This model's maximum context length is 4096 tokens. However, you requested 5000."
@@ -111,6 +111,42 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(200, good | {"choices": [{"text": "", "finish_reason": "content_filter"}]})
             case ["one"]:  # n ignored
                 self._json(200, good | {"choices": good["choices"][:1]})
+            case ["most", number]:  # n has an upper limit
+                self._json(200, good | {"choices": good["choices"][: int(number)]})
+            case ["shuffled"]:
+                choices = [choice | {"index": i} for i, choice in enumerate(good["choices"])]
+                self._json(200, good | {"choices": choices[::-1] * 2})
+            case ["uncounted"]:
+                self._json(200, {"choices": good["choices"]})
+            case ["half"]:  # a character's first half, which JSON can hold
+                self._json(200, good | {"choices": [{"text": "a\ud83d", "finish_reason": "length"}]})
+            case ["thinks"]:
+                message = {"content": None, "reasoning_content": "Let me see"}
+                self._json(200, good | {"choices": [{"message": message, "finish_reason": "length"}]})
+            case ["infinite"]:
+                logprobs = {"token_logprobs": [-0.5, float("-inf")]}
+                self._json(200, good | {"choices": [{"text": "a", "logprobs": logprobs}]})
+            case ["newer"]:  # as OpenAI's newer models say it
+                if "max_tokens" not in body:
+                    self._json(200, good)
+                    return
+                message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+                self._json(400, {"error": {"message": message}})
+            case ["tells"]:  # the request's headers, as a proxy in its debugging mode does
+                self._json(500, {"error": {"message": str(self.headers)}})
+            case ["garbled"]:
+                self._bytes(200, b"no gzip at all", "application/json", {"content-encoding": "gzip"})
+            case ["deep"]:
+                self._bytes(200, b'{"choices":' + b"[" * 100_000, "application/json")
+            case ["trickle"]:
+                data = json.dumps(good).encode()
+                self.send_response(200)
+                self.send_header("content-length", str(len(data)))
+                self.end_headers()
+                for byte in data[:40]:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0.05)
+                self.close_connection = True
             case other:
                 raise AssertionError(other)
 

@@ -1,15 +1,20 @@
 """Backend openai: right completions through every fault that passes, a named fault for one that does not."""
 
 import json
+import signal
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import backends
-from harness.backends import openai
+from harness import backends, matrix, study
+from harness.backends import openai, openai_line, parallel
 from harness.config import BackendConfig, ServerConfig, parse
 from harness.errors import BackendFault, ConfigError, UserError
 from harness.schema import Generation, Message, Prompt, Request, Sampling
@@ -27,7 +32,8 @@ def world() -> Iterator[World]:
 
 def client(world: World, slept: list[float] | None = None, **server: Any) -> openai.Client:
     made = openai.load(config(world, **server))
-    made.sleep = (slept if slept is not None else []).append
+    seconds = slept if slept is not None else []
+    made.line.sleep = lambda wait, left: seconds.append(wait)
     return made
 
 
@@ -62,6 +68,9 @@ PASSING = [
     "truncated",
     "dropped",
     "slow",
+    "trickle",
+    "garbled",
+    "deep",
     "empty",
     "schema",
     "null",
@@ -115,7 +124,10 @@ def test_samples_come_in_one_request_or_as_many_as_the_server_makes_of_it(world:
     world.bodies.clear()
     world.plan = lambda number, body: "one"
     single = generate(client(world), requests(2, 3), DRAWN)
-    assert Counter(body.get("n", 1) for body in world.bodies) == {3: 2, 2: 2, 1: 2}
+    assert sum(body.get("n", 1) > 1 for body in world.bodies) <= 2, (
+        "nobody asks twice for what is not to be had"
+    )
+    assert all(body.get("n", 1) == 1 for body in world.bodies[4:])
     assert len(set(texts(single).values())) == 6, "each request has a seed of its own"
     assert {(each.completion.prompt_tokens, each.completion.completion_tokens) for each in whole} == {(7, 5)}
 
@@ -141,6 +153,74 @@ def test_more_stop_strings_than_a_server_takes_are_applied_here(world: World) ->
     (made,) = generate(client(world), requests(1), Sampling(max_tokens=9, stop=("a!", "b!", "c!", "d!", "#")))
     assert world.bodies[0]["stop"] == ["a!", "b!", "c!", "d!"]
     assert (made.completion.text, made.completion.finish) == ("kept", "stop")
+
+
+def test_a_server_with_a_limit_on_n_is_asked_for_as_many_as_it_gives(world: World) -> None:
+    world.plan = lambda number, body: "most 4"
+    made = generate(client(world, concurrency=1), requests(3, 10), DRAWN)
+    assert len(set(texts(made).values())) == 30
+    assert [body.get("n", 1) for body in world.bodies] == [10, 4, 2, 4, 4, 2, 4, 4, 2]
+    world.plan, world.bodies = (lambda number, body: ""), []
+    assert len(generate(client(world), requests(1, 300), DRAWN)) == 300
+    assert sorted(body["n"] for body in world.bodies) == [44, 128, 128], "OpenAI's own limit is 128"
+
+
+def test_whether_n_is_honoured_does_not_change_which_seed_a_later_sample_has(world: World) -> None:
+    world.plan = lambda number, body: "one"
+    alone = texts(generate(client(world, concurrency=1), requests(2, 3), DRAWN))
+    together = texts(generate(client(world, concurrency=8), requests(2, 3), DRAWN))
+    assert alone == together
+
+
+def test_samples_are_told_apart_by_their_numbers_and_too_many_are_left(world: World) -> None:
+    world.answer = lambda body, index: f"sample {index}"
+    world.plan = lambda number, body: "shuffled"
+    made = generate(client(world), requests(1, 2), DRAWN)
+    assert texts(made) == {("p/0", 0): "sample 0", ("p/0", 1): "sample 0"}
+
+
+def test_a_prompt_read_once_for_several_samples_is_shared_among_them(world: World) -> None:
+    made = generate(client(world), requests(1, 3), DRAWN)
+    assert [each.completion.prompt_tokens for each in made] == [7, 7, 7]
+    assert [each.completion.prompt_share for each in made] == [3, 2, 2]
+    (alone,) = generate(client(world), requests(1), Sampling(max_tokens=9))
+    assert alone.completion.prompt_share is None
+    assert "prompt_share" not in alone.completion.model_dump()
+
+
+def test_tokens_that_the_server_does_not_count_are_not_made_up(world: World) -> None:
+    world.plan = lambda number, body: "uncounted"
+    (made,) = generate(client(world), requests(1), Sampling(max_tokens=9))
+    assert (made.completion.prompt_tokens, made.completion.completion_tokens) == (0, 0)
+
+
+def test_half_a_character_infinities_and_thoughts_do_no_harm(world: World) -> None:
+    world.plan = lambda number, body: "half"
+    (half,) = generate(client(world), requests(1), Sampling(max_tokens=9))
+    assert (half.completion.text, half.completion.finish) == ("a\ufffd", "length")
+    world.plan = lambda number, body: "infinite"
+    (infinite,) = generate(client(world), requests(1), Sampling(max_tokens=9))
+    assert infinite.completion.logprob is None
+    world.plan = lambda number, body: "thinks"
+    (thinks,) = generate(client(world, api="chat"), requests(1), Sampling(max_tokens=9))
+    assert (thinks.completion.text, thinks.completion.finish) == ("", "length")
+
+
+def test_a_model_that_calls_its_limit_otherwise_is_asked_in_its_words(world: World) -> None:
+    world.plan = lambda number, body: "newer"
+    assert len(generate(client(world, concurrency=1), requests(3), Sampling(max_tokens=9))) == 3
+    assert [("max_tokens" in body, body.get("max_completion_tokens")) for body in world.bodies] == [
+        (True, None),
+        *[(False, 9)] * 3,
+    ]
+
+
+def test_what_a_server_refuses_can_be_left_out(world: World) -> None:
+    made = client(world, omit=("temperature", "seed", "n"), extra={"top_k": 20})
+    generate(made, requests(1, 2), DRAWN)
+    assert [sorted(body) for body in world.bodies] == [
+        ["max_tokens", "model", "prompt", "top_k", "top_p"]
+    ] * 2
 
 
 @pytest.mark.parametrize(("api", "path"), [("auto", "completions"), ("chat", "chat/completions")])
@@ -175,6 +255,43 @@ def test_the_wait_grows_differs_and_follows_retry_after(world: World) -> None:
     assert 7 <= slept[4] <= 7 + 8
 
 
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("3", 3, 3),
+        ("0.5", 0.5, 0.5),
+        ("-1", 0, 0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
+        ("IN 20 S", 17, 20),
+        ("soon", None, None),
+        ("", None, None),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(text: str, least: float | None, most: float | None) -> None:
+    if text == "IN 20 S":
+        text = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
+    wait = openai_line.asked_to_wait(openai_line.Reply(429, {"retry-after": text}, b""))
+    if least is None:
+        assert wait is None
+    else:
+        assert wait is not None
+        assert most is not None
+        assert least <= wait <= most
+
+
+def test_two_that_were_refused_together_do_not_return_together(world: World) -> None:
+    waits: list[list[float]] = []
+    for _ in range(2):
+        slept: list[float] = []
+        world.plan = lambda number, body: "status 503"
+        made = client(world, slept, retries=3)
+        with pytest.raises(BackendFault):
+            generate(made, requests(1), Sampling(max_tokens=9))
+        waits.append(slept)
+    assert len(waits[0]) == len(waits[1]) == 3
+    assert waits[0] != waits[1]
+
+
 def test_no_more_are_in_flight_than_asked_for(world: World) -> None:
     world.delay = 0.02
     assert len(generate(client(world, concurrency=3), requests(20), Sampling(max_tokens=9))) == 20
@@ -198,7 +315,7 @@ def test_what_the_protocol_has_not_is_refused(world: World, sampling: Sampling, 
     ("fault", "message"),
     [
         ("context", r"^p/0: too long for the model's context: This model's maximum context length is 4096"),
-        ("status 404", r"^p/0: http.* has no model 'm', or no /v1/completions: told to answer 404"),
+        ("status 404", r"^p/0: http.* has no model 'm', or no /completions: told to answer 404"),
         ("status 422", r"^p/0: http.* refuses the request \(status 422\): told to answer 422"),
     ],
 )
@@ -207,6 +324,79 @@ def test_a_mistake_is_told_at_once(world: World, fault: str, message: str) -> No
     with pytest.raises(UserError, match=message):
         generate(client(world), requests(1), Sampling(max_tokens=9))
     assert len(world.bodies) == 1
+
+
+def test_prompts_too_long_stop_nothing_and_are_named_together(world: World) -> None:
+    world.plan = lambda number, body: "context" if int(asked(body)[1:]) % 2 else ""
+    made = client(world, concurrency=1)
+    got: list[Generation] = []
+    with pytest.raises(UserError, match=r"^p/1: too long .* Likewise p/3, p/5, p/7, p/9, p/11 and 2 more$"):
+        got.extend(made.generate(requests(16), Sampling(max_tokens=9)))
+    made.close()
+    assert [each.problem_id for each in got] == [f"p/{i}" for i in range(0, 16, 2)]
+
+
+def test_a_key_that_the_server_tells_is_not_shown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OWN_KEY", "sk-not-to-be-seen\n")
+    world.key = "sk-not-to-be-seen"
+    world.plan = lambda number, body: "tells"
+    with pytest.raises(BackendFault, match=r"Bearer \[the key\]") as caught:
+        generate(client(world, key_env="OWN_KEY", retries=0), requests(1), Sampling(max_tokens=9))
+    assert "sk-" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["sk-\nnot", "sk-schlüssel"])
+def test_a_key_that_no_header_can_carry_is_refused_unseen(
+    world: World, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("OWN_KEY", key)
+    with pytest.raises(
+        ConfigError, match="in the environment variable OWN_KEY has characters that"
+    ) as caught:
+        client(world, key_env="OWN_KEY")
+    assert "sk-" not in str(caught.value)
+
+
+def test_leaving_early_waits_for_no_answer(world: World) -> None:
+    """As Ctrl-C does. The server sits on all requests but two for longer than anybody waits."""
+    gate = threading.Event()
+
+    def plan(number: int, body: dict[str, Any]) -> str:
+        if asked(body) not in ("q0", "q1"):
+            gate.wait(30)
+        return ""
+
+    world.plan = plan
+    made = client(world, concurrency=6)
+    began = time.monotonic()
+    came = made.generate(requests(6), Sampling(max_tokens=9))
+    got = [next(came), next(came)]
+    came.close()  # type: ignore[attr-defined]
+    made.close()
+    waited = time.monotonic() - began
+    gate.set()
+    assert {each.problem_id for each in got} == {"p/0", "p/1"}
+    assert waited < 25
+
+
+def test_what_came_before_ctrl_c_is_given_out(world: World) -> None:
+    left: list[threading.Event] = []
+
+    def work(item: int, gone: threading.Event) -> int:
+        left.append(gone)
+        if item == 3:
+            time.sleep(0.1)
+            signal.raise_signal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else (
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            )
+            gone.wait(30)
+        return item
+
+    got: list[object] = []
+    with pytest.raises(KeyboardInterrupt):
+        got.extend(parallel.results(work, range(8), 4))
+    assert sorted(each for each in got if isinstance(each, int)) == [0, 1, 2, 4, 5, 6, 7]
+    assert all(event.is_set() for event in left)
 
 
 def test_keys_come_from_the_environment_and_are_written_nowhere(
@@ -304,6 +494,26 @@ def test_another_model_than_those_served_is_named(world: World) -> None:
         client(world)
 
 
+def test_a_study_of_adapters_asks_one_server_for_each_by_its_name(world: World, tmp_path: Path) -> None:
+    world.models = ("base", "tuned", "other")
+    world.answer = lambda body, index: f"x = {body['model']!r}"
+    plain = {
+        "task": "conala",
+        "data": "mini",
+        "limit": 1,
+        "backend": {"kind": "openai", "model": "base", "server": {"url": world.url}},
+        "matrix": {"adapter": ["", "tuned", "other"]},
+    }
+    outcome = study.run(matrix.expand(plain, "test"), tmp_path)
+    assert outcome.failed == []
+    assert [body["model"] for body in world.bodies] == ["base", "tuned", "other"]
+    for (_, folder, _), name in zip(outcome.done, world.models, strict=True):
+        assert json.loads((folder / "run.json").read_text())["backend"]["model"] == name
+    plain["matrix"] = {"adapter": ["tuned", "tunde"]}
+    (failed,) = study.run(matrix.expand(plain, "test"), tmp_path / "more").failed
+    assert "no model 'tunde'. Did you mean 'tuned'?" in failed[1]
+
+
 def test_the_context_is_the_servers(world: World) -> None:
     made = client(world)
     assert made.fits(Prompt(text="x" * 1000), 100)
@@ -328,12 +538,47 @@ def test_the_context_is_the_servers(world: World) -> None:
             "needs server.command with {port}",
         ),
         ({"kind": "openai", "model": "m", "server": {"urll": "x"}}, "Did you mean 'backend.server.url'"),
+        *(
+            ({"kind": "openai", "model": "m", "server": {"url": url}}, "expected http(s)://HOST[:PORT]/v1")
+            for url in (
+                "localhost:8000/v1",
+                "http:///v1",
+                "http://[::1/v1",
+                "http://h:99999/v1",
+                "ftp://h/v1",
+            )
+        ),
+        *(
+            (
+                {"kind": "openai", "model": "m", "server": {"url": url}},
+                "server.url may not hold a user, a password",
+            )
+            for url in (
+                "http://user:sk-1@h/v1",
+                "http://sk-1@h/v1",
+                "http://h/v1?api-key=sk-1",
+                "http://h/v1#sk-1",
+            )
+        ),
+        (
+            {"kind": "openai", "model": "m", "server": {"url": "http://h/v1", "extra": {"temperature": 1}}},
+            "server.extra.temperature cannot be set there: it is sampling.temperature",
+        ),
+        (
+            {"kind": "openai", "model": "m", "server": {"url": "http://h/v1", "extra": {"stream": True}}},
+            "server.extra.stream cannot be set there: answers are read whole",
+        ),
+        (
+            {"kind": "openai", "model": "m", "server": {"url": "http://h/v1", "omit": ["prompt"]}},
+            "server.omit.0 = 'prompt'",
+        ),
     ],
 )
 def test_a_config_that_cannot_work_is_refused(backend: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse({"task": "conala", "backend": backend})
     assert message in str(caught.value)
+    assert "sk-1" not in str(caught.value)
 
 
 def test_how_requests_are_sent_is_no_part_of_a_runs_identity() -> None:

@@ -13,7 +13,7 @@ import pytest
 from harness import backends
 from harness.backends import server
 from harness.config import BackendConfig, ServerConfig
-from harness.errors import BackendFault, ConfigError
+from harness.errors import BackendFault, ConfigError, UserError
 from harness.schema import Prompt, Request, Sampling
 from tests import tiny_models
 from tests.command import harness
@@ -34,7 +34,7 @@ if how == "hangs":
     time.sleep(600)
 import http.server
 from tests import faulty_server
-world = World(models=("another name",))
+world = World(models=("another name", *(word.partition("=")[0] for word in sys.argv[3:])))
 world.answer = lambda body, index: "x = 1"
 if how == "dies":
     import os
@@ -135,7 +135,7 @@ def test_no_server_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom harness import backends\nfrom harness.config import BackendConfig\n"
         f"made = backends.load(BackendConfig.model_validate_json({plain.model_dump_json()!r}), [])\n"
-        "print(made.process.pid, flush=True)\ntime.sleep(600)"
+        "print(made.process.pid, made.guard.pid, flush=True)\ntime.sleep(600)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code],
@@ -144,9 +144,11 @@ def test_no_server_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
     ) as run:
         assert run.stdout is not None
-        started = int(run.stdout.readline())
+        started, guard = map(int, run.stdout.readline().split())
+        children = below(started)
+        assert len(children) == 1
         run.send_signal(signal.SIGKILL)
-    assert alive([started]) == []
+    assert alive([started, guard, *children]) == []
 
 
 @pytest.mark.parametrize(
@@ -159,6 +161,91 @@ def test_no_server_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
 def test_a_command_that_cannot_run_is_refused(command: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         server.load(BackendConfig(kind="server", model="m", server=ServerConfig(command=command)))
+
+
+def adapter(folder: Path, name: str) -> Path:
+    made = folder / name
+    made.mkdir()
+    (made / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (made / "adapter_model.safetensors").write_bytes(name.encode())
+    return made
+
+
+VLLM = "env vllm serve {model} --port {port} --enable-lora --lora-modules {adapter_name}={adapter} --seed 1"
+
+
+def test_the_servers_own_options_get_the_adapter_or_are_left_out(tmp_path: Path) -> None:
+    config = BackendConfig(kind="server", model="base model", server=ServerConfig(command=VLLM))
+    assert shlex.join(server.words(config, 80, None)) == (
+        "env vllm serve 'base model' --port 80 --enable-lora --seed 1"
+    )
+    folder = adapter(tmp_path, "conala-lora")
+    tuned = config.model_copy(update={"adapter": str(folder)})
+    found = server.loaded(tuned)
+    assert shlex.join(server.words(tuned, 80, found)).endswith(
+        f" --enable-lora --lora-modules conala-lora={folder} --seed 1"
+    )
+    file = tmp_path / "tuned.gguf"
+    file.write_bytes(b"GGUF")
+    command = "env llama-server -m {model} --port {port} --lora={adapter}"
+    llama = BackendConfig(
+        kind="server", model="m.gguf", adapter=str(file), server=ServerConfig(command=command)
+    )
+    assert server.words(llama, 80, server.loaded(llama))[-1] == f"--lora={file}"
+    bare = llama.model_copy(update={"adapter": ""})
+    assert server.words(bare, 80, server.loaded(bare))[-1] == "80"
+    with pytest.raises(UserError, match=r"no-such-adapter"):
+        server.loaded(llama.model_copy(update={"adapter": str(tmp_path / "no-such-adapter")}))
+
+
+def test_an_adapter_is_loaded_by_a_new_start_and_known_by_its_digest(tmp_path: Path) -> None:
+    plain = config(tmp_path, "well")
+    assert plain.server is not None
+    command = plain.server.command + " {adapter_name}={adapter}"
+    base = plain.model_copy(update={"server": ServerConfig(command=command)})
+    digests, models, pids = set(), [], []
+    made = backends.load(base, [])
+    assert isinstance(made, server.Started)
+    try:
+        assert "adapter" not in made.identity
+        for name in ("one", "two"):
+            pids.append(made.process.pid)
+            worn = base.model_copy(update={"adapter": str(adapter(tmp_path, name))})
+            made = backends.with_adapter(made, worn)
+            assert isinstance(made, server.Started)
+            digests.add(made.identity["adapter"])
+            models.append(made.client.model)
+            assert next(iter(made.generate([Request("p", Prompt(text="q"), (0,))], GREEDY))).completion.text
+        pids.append(made.process.pid)
+    finally:
+        made.close()
+    assert models == ["one", "two"]
+    assert len(digests) == 2
+    assert len(set(pids)) == 3
+    assert alive(pids) == []
+
+
+def test_an_adapter_that_the_server_does_not_list_is_an_error(tmp_path: Path) -> None:
+    plain = config(tmp_path, "well")
+    assert plain.server is not None
+    command = plain.server.command + " x{adapter_name}={adapter}"
+    worn = {"server": ServerConfig(command=command), "adapter": str(adapter(tmp_path, "one"))}
+    with pytest.raises(ConfigError, match=r"has not loaded the adapter 'one': it lists another name, xone"):
+        backends.load(plain.model_copy(update=worn), [])
+
+
+def test_a_started_server_is_not_looked_for_behind_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    made = backends.load(config(tmp_path, "well", start_s=20.0), [])
+    try:
+        assert len(list(made.generate([Request("p", Prompt(text="q"), (0,))], GREEDY))) == 1
+    finally:
+        made.close()
 
 
 def test_transformers_own_server_gives_what_the_model_gives(tmp_path: Path) -> None:

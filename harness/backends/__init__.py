@@ -46,11 +46,17 @@ def load(config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
 
 def with_adapter(backend: Backend, config: BackendConfig) -> Backend:
     """A backend on the same base with another adapter, the base staying loaded. Raises UserError."""
-    from harness.backends import hf
-    from harness.backends.hf_schedule import Engine
+    if config.kind == "hf":
+        from harness.backends import hf
+        from harness.backends.hf_schedule import Engine
 
-    assert isinstance(backend, Engine), "only hf has adapters"
-    return hf.with_adapter(backend, config)
+        assert isinstance(backend, Engine)
+        return hf.with_adapter(backend, config)
+    from harness.backends import openai, server
+
+    assert isinstance(backend, openai.Client | server.Started), "a recording has no adapters"
+    backend.choose(config)
+    return backend
 
 
 def unasked(backend: Backend) -> Mapping[str, Sequence[str]]:
@@ -92,3 +98,4 @@ def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
             if not config.model:
                 raise ConfigError(NO_MODEL)
             server.check(config)
+            server.loaded(config)
