@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from harness import weights
-from harness.backends import hf_adapter, openai
+from harness.backends import openai
 from harness.config import BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError
 from harness.schema import Generation, Prompt, Request, Sampling
@@ -103,6 +103,8 @@ def loaded(config: BackendConfig) -> Loaded | None:
     """A PEFT adapter (folder or hub id), or a file in the server's own form. Raises UserError."""
     if not config.adapter or not _loads(config):
         return None
+    from harness.backends import hf_adapter
+
     file = Path(config.adapter).expanduser()
     if file.is_file():
         return Loaded(file, file.stem, weights.sha256(file))
