@@ -129,6 +129,8 @@ HEAVY = {
 TENSOR_CODE = {
     "harness.backends.hf_beam",
     "harness.backends.hf_choose",
+    "harness.backends.hf_decode",
+    "harness.backends.hf_lanes",
     "harness.backends.hf_likelihood",
     "harness.backends.hf_network",
     "harness.backends.hf_prefix",

@@ -25,13 +25,15 @@ itself.
   hf_adapter   an adapter on its base, and the proof that it acts
   hf_text      prompt -> ids, ids -> text, stop strings
   hf_network   the forward pass: many rows with a cache, or one sequence alone
+  hf_lanes     rows that are decoded together, and their keys and values
   hf_choose    logits -> next token, and whether it is sure
   hf_shape     bans and penalties
   hf_search    one row a sample; the referee of close calls
   hf_beam      beam search
   hf_likelihood  how likely a given text is
   hf_prefix    the beginning that many prompts share, computed once
-  hf_schedule  which jobs run together; out of memory
+  hf_decode    which searches run together, and when the next ones begin
+  hf_schedule  requests in, completions out; out of memory
 """
 
 import logging

@@ -1,9 +1,7 @@
 """A transformers model as two functions: the next-token logits of many rows at once, and of one sequence
 alone.
 
-`Lanes` are the rows that are being decoded together: key-value cache, padding mask, next logits. They can
-be picked from (rows leave, a prompt's row is repeated for its samples, beams change places) and stepped.
-Admitting new rows to running lanes would be a third method, and is not here yet.
+A prefill gives `Lanes`; a step adds a token to each row of `Lanes` or `Slots` (hf_lanes).
 
 Decoder-only rows are padded on the left and get position ids that do not count the padding; an encoder's
 input is padded on the right under a mask. Imports torch, so only `hf.load` may import it, inside the
@@ -18,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.backends.hf_lanes import Lanes, Slots
 from harness.errors import BackendFault, UserError
 
 CHUNK = 64  # positions whose full-vocabulary log-softmax is held at once
@@ -33,31 +32,6 @@ class Alone:
     @property
     def total(self) -> float:
         return sum(self.logprobs)
-
-
-@dataclass
-class Lanes:
-    """Rows decoded together. `logits` is float32 [rows, vocabulary]; `mask` [rows, width] is 0 on padding.
-
-    `encoded` is [rows, source width, hidden] with its mask `source`, for encoder-decoder models only.
-    """
-
-    logits: Tensor
-    mask: Tensor
-    cache: Any
-    encoded: Tensor | None = None
-    source: Tensor | None = None
-
-    def pick(self, rows: Sequence[int]) -> None:
-        """Keep these rows, in this order; a row may be named several times, or not at all."""
-        if list(rows) == list(range(self.mask.shape[0])):
-            return
-        index = torch.tensor(rows, device=self.mask.device)
-        with torch.inference_mode():
-            self.cache.reorder_cache(index)
-            self.logits, self.mask = self.logits[index], self.mask[index]
-            if self.encoded is not None and self.source is not None:
-                self.encoded, self.source = self.encoded[index], self.source[index]
 
 
 class Network:
@@ -129,10 +103,15 @@ class Network:
             lanes.encoded, lanes.source = encoded, mask
             return lanes
 
-    def step(self, lanes: Lanes, tokens: Sequence[int]) -> None:
+    def step(self, lanes: Lanes | Slots, tokens: Sequence[int]) -> None:
         """Append one token to every row and compute what follows it."""
         ids = torch.tensor(tokens, device=self.device).unsqueeze(1)
         with torch.inference_mode():
+            if isinstance(lanes, Slots):
+                mask, positions = lanes.opened()
+                out = self._forward(ids, mask, lanes.cache, keep=1, positions=positions)
+                lanes.grown(out.logits[:, -1].float())
+                return
             lanes.mask = torch.cat([lanes.mask, torch.ones_like(ids)], dim=1)
             if lanes.encoded is None:
                 out = self._forward(ids, lanes.mask, lanes.cache, keep=1)
@@ -205,10 +184,20 @@ class Network:
             )
         return Lanes(out.logits[:, -1].float(), mask, cache)
 
-    def _forward(self, ids: Tensor, mask: Tensor, cache: Any, keep: int, cached: bool = True) -> Any:
+    def _forward(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        cache: Any,
+        keep: int,
+        cached: bool = True,
+        positions: Tensor | None = None,
+    ) -> Any:
         more: dict[str, Any] = {}
         if self._takes_positions:
-            more["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+            if positions is None:
+                positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+            more["position_ids"] = positions
         if self._takes_keep:
             more["logits_to_keep"] = keep
         return self.model(

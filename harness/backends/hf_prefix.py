@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from harness.backends.hf_network import Lanes, Network
+from harness.backends.hf_lanes import Lanes
+from harness.backends.hf_network import Network
 from harness.backends.hf_search import Tally
 
 LEAST = 32  # tokens below which copying the cache costs about what it saves

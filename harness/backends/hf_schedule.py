@@ -1,10 +1,10 @@
-"""Which jobs are decoded together, what happens when memory runs out, and completions in and out of the
-schema.
+"""Requests in, completions out: what there is to decode and in which order, and what happens when memory runs
+out.
 
-Jobs are sorted by prompt length, longest first: a batch then holds prompts of like length, and a batch that
-does not fit shows at once. The samples of a prompt are neighbours, so they share one prefill. A sample that
-ends leaves the batch and is yielded at that step. Batches do not refill yet: `_decode` is where new jobs
-would be admitted.
+Jobs are sorted by prompt length, longest first: what is computed together is of like length, and what does not
+fit shows at once. The samples of a prompt are neighbours, so they share one prefill. A sample that ends is
+yielded at that step, and another takes its place (hf_decode). When memory runs out, the jobs that are not
+complete begin again in half as many slots.
 """
 
 import gc
@@ -15,9 +15,10 @@ import torch
 
 from harness.backends import hf_likelihood
 from harness.backends.hf_beam import Beams
+from harness.backends.hf_decode import Decoding
 from harness.backends.hf_network import Network
 from harness.backends.hf_prefix import Prefix, worth_keeping
-from harness.backends.hf_search import Draws, Ended, Job, Move, Referee, Tally
+from harness.backends.hf_search import Draws, Ended, Job, Referee, Tally
 from harness.backends.hf_shape import shape
 from harness.backends.hf_text import Codec
 from harness.errors import BackendFault, ConfigError, UserError
@@ -82,18 +83,20 @@ class Engine:
         prefix = Prefix(network, worth_keeping([job.prompt for job in pending]), self.tally)
         pending.sort(key=lambda job: not prefix.begins(job.prompt))
         while pending:
-            size = max(1, self.batch_size // method.width)
-            batch, done, fault = pending[:size], set[int](), ""
+            done, fault = set[int](), ""
+            decoding = Decoding(network, method, prefix, pending, self.batch_size)
             try:
-                for number, ended in self._decode(batch, method, prefix):
+                for number, ended in decoding.run():
                     done.add(number)
                     for one in ended:
-                        yield self._generation(batch[number], one, sampling)
+                        yield self._generation(pending[number], one, sampling)
             except (RuntimeError, MemoryError) as error:
-                fault = _survivable(error, len(batch))
-            pending = [job for number, job in enumerate(batch) if number not in done] + pending[size:]
+                fault = _survivable(error, decoding.size)
+            size = decoding.size
+            del decoding  # and its memory
+            pending = [job for number, job in enumerate(pending) if number not in done]
             if fault:
-                self._halve(len(batch), method.width, fault)
+                self._halve(size // method.width, method.width, fault)
         if referee.tally.noise > 1:
             self.warn(
                 f"batches moved logits {self.tally.noise:.1f} times as far as {network.dtype} allows for:"
@@ -132,31 +135,6 @@ class Engine:
         if self.network is None:
             raise BackendFault("this backend is closed")
         return self.network
-
-    def _decode(self, batch: Sequence[Job], method: Any, prefix: Prefix) -> Iterator[tuple[int, list[Ended]]]:
-        """Decode jobs together; yield (number of the job, its samples) as each is complete."""
-        network = self._open()
-        prompts = list(dict.fromkeys(job.prompt for job in batch))
-        lanes = prefix.prefill(prompts)
-        live = [(number, method.begin(job)) for number, job in enumerate(batch)]
-        lanes.pick([prompts.index(job.prompt) for job in batch])
-        widths = [1] * len(batch)
-        while live:
-            moves: list[Move] = method.advance([state for _, state in live], lanes.logits)
-            base, parents, tokens, still = 0, list[int](), list[int](), []
-            for one, width, move in zip(live, widths, moves, strict=True):
-                parents += [base + parent for parent in move.parents]
-                tokens += move.tokens
-                base += width
-                if move.tokens:
-                    still.append((one, len(move.tokens)))
-            for (number, _), move in zip(live, moves, strict=True):
-                if move.ended:
-                    yield number, move.ended
-            live, widths = [one for one, _ in still], [width for _, width in still]
-            if live:
-                lanes.pick(parents)
-                network.step(lanes, tokens)
 
     def _jobs(self, requests: Sequence[Request], sampling: Sampling) -> list[Job]:
         jobs, too_long, short = [], [], 0
