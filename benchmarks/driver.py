@@ -5,7 +5,7 @@
 
 A backend that answers at once and a scorer that passes everything, so that what is left is the driver: rows made,
 written through, put in order, read back and summed. Each size is `runner.run` in a process of its own. CPU seconds are
-its process's; the second column of rates counts waiting for the disk as well. Not here: what generating and judging cost.
+its process's; the second column of rates counts waiting for the disk too. Not here: the cost of generating and judging.
 """
 
 import argparse
@@ -36,8 +36,10 @@ def score(answers, sandbox):
     return (PASSED for _ in answers)
 
 def task():
-    return Task("nothing", 1, load, (Template(name="plain", style="plain"),), lambda problem, completion: completion.text,
-        (Scorer("passes", score, lambda ks: {f"pass@{k}": stats.pass_at(k) for k in ks}),), Sampling(), Card(*[""] * 4, {}, ""))
+    passes = Scorer("passes", score, lambda ks: {f"pass@{k}": stats.pass_at(k) for k in ks})
+    plain = Template(name="plain", style="plain")
+    card = Card(*[""] * 4, {}, "")
+    return Task("nothing", 1, load, (plain,), lambda problem, made: made.text, (passes,), Sampling(), card)
 '''
 
 
@@ -75,7 +77,9 @@ def run(samples: int, folder: Path) -> None:
     task = folder / "nothing.py"
     task.write_text(f"PROBLEMS = {samples // EACH}\n{TASK}")
     config = RunConfig(
-        task=str(task), backend=BackendConfig(model="none"), sampling=SamplingConfig(samples=EACH, temperature=1.0)
+        task=str(task),
+        backend=BackendConfig(model="none"),
+        sampling=SamplingConfig(samples=EACH, temperature=1.0),
     )
     stages: dict[str, float] = {}
     began, cpu = time.perf_counter(), time.process_time()
@@ -105,7 +109,8 @@ def main() -> None:
     if given.one:
         run(given.samples, given.one)
         return
-    print("| samples | samples a CPU s | samples a s | peak MB | bytes a sample on disk | CPU us a sample: generate | judge | order and sum |")
+    print("CPU us a sample in three parts: generations, judgements, order and sum\n")
+    print("| samples | samples a CPU s | samples a s | peak MB | bytes a sample on disk | CPU us | | |")
     print("|--:|--:|--:|--:|--:|--:|--:|--:|")
     for samples in (given.samples // 10, given.samples):
         with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@ pace    : time limits from the references' own time, where the config asks for t
 prove   : a task's references must pass and empty answers must not
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from time import monotonic
@@ -17,7 +17,6 @@ from harness.errors import Fault
 from harness.planning import Plan, Progress
 from harness.schema import (
     Completion,
-    Generation,
     IOCases,
     Judgement,
     Problem,
@@ -48,7 +47,7 @@ def open_sandbox(judge: JudgeConfig, preload: tuple[str, ...] = ()) -> sandboxes
 def judge(plan: Plan, files: store.Run, sandbox: Sandbox, progress: Progress) -> None:
     """Extract every answer and score it with every scorer; verdicts on disk are kept, faults tried again."""
     anew = _half_judged(plan, files)
-    files.judgements.drop(lambda row: row["status"] == "fault" or (row["scorer"], row["problem_id"]) in anew)
+    files.judgements.drop(lambda row: row.status == "fault" or (row.scorer, row.problem_id) in anew)
     supplies = _supplies(plan, files)
     total = len(files.generations.keys) * len(plan.task.scorers)
     progress("judge", len(files.judgements.keys), total)
@@ -66,7 +65,7 @@ def judge(plan: Plan, files: store.Run, sandbox: Sandbox, progress: Progress) ->
             judged = len(files.judgements.keys) - before
             seconds = monotonic() - began
             files.time(f"judge {scorer.name}", seconds=seconds, judgements=judged, cpu_s=cpu, peak_mb=peak)
-    files.judgements.sort(plan.order())
+    files.judgements.sort(plan.names, [scorer.name for scorer in plan.task.scorers])
 
 
 def pace(plan: Plan, scorer: Scorer, files: store.Run, sandbox: Sandbox) -> Plan:
@@ -78,12 +77,12 @@ def pace(plan: Plan, scorer: Scorer, files: store.Run, sandbox: Sandbox) -> Plan
     factor = plan.config.judge.time_factor
     if factor is None or not scorer.executes:
         return plan
-    judged = Counter(problem_id for problem_id, _, name in files.judgements.keys if name == scorer.name)
-    samples = Counter(problem_id for problem_id, _ in files.generations.keys)
+    made, judged = files.generations.keys, files.judgements.keys
     checks = {
         problem.id: problem.check
         for problem in plan.problems
-        if isinstance(problem.check, UnitTests | IOCases) and judged[problem.id] < samples[problem.id]
+        if isinstance(problem.check, UnitTests | IOCases)
+        and judged.count(problem.id, scorer.name) < made.count(problem.id)
     }
     began = monotonic()
 
@@ -123,16 +122,19 @@ def _with_time(check: UnitTests | IOCases, factor: float) -> UnitTests | IOCases
 
 def _half_judged(plan: Plan, files: store.Run) -> set[tuple[str, str]]:
     """(scorer, problem) where a scorer that judges a problem's samples together has not judged all of them."""
-    samples = Counter(problem_id for problem_id, _ in files.generations.keys)
-    judged = Counter((scorer, problem_id) for problem_id, _, scorer in files.judgements.keys)
-    together = {scorer.name for scorer in plan.task.scorers if scorer.together}
-    return {each for each, n in judged.items() if each[0] in together and n < samples[each[1]]}
+    made, judged = files.generations.keys, files.judgements.keys
+    return {
+        (scorer.name, name)
+        for scorer in plan.task.scorers
+        if scorer.together
+        for name in plan.names
+        if judged.count(name, scorer.name) < made.count(name)
+    }
 
 
 def _supplies(plan: Plan, files: store.Run) -> Supplies:
     def likelihoods() -> dict[str, Completion]:
-        rows = files.likelihoods.rows()
-        return {row["problem_id"]: Completion.model_validate(row["completion"]) for row in rows}
+        return {row.problem_id: row.completion for row in files.likelihoods.values()}
 
     return Supplies(likelihoods=likelihoods, training=lambda: plan.training)
 
@@ -152,9 +154,8 @@ def judgements(
     )  # what the scorer has drawn and not answered yet, oldest first
 
     def answers() -> Iterator[tuple[Problem, str]]:
-        for row in files.generations.rows():
-            generation = Generation.model_validate(row, strict=False)
-            if (generation.problem_id, str(generation.index), scorer.name) not in files.judgements.keys:
+        for generation in files.generations.values():
+            if not files.judgements.keys.has(generation.problem_id, generation.index, scorer.name):
                 problem = by_id[generation.problem_id]
                 answer = answer_of(plan.task, scorer, problem, generation.completion)
                 waiting.append((problem.id, generation.index, answer))

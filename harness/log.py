@@ -1,7 +1,7 @@
 """One append-only file of JSON rows: written through in batches, torn tail repaired, put in order without being held.
 
-A row is a `schema.Generation` or `Judgement`. Its key is known by a bit (harness/keys.py), so memory does not grow with
-the rows, and a row is read back only to be used. A disk that is full or read-only ends in one line that says what is safe.
+A row is a `schema.Generation` or `Judgement`. Its key is known by a bit (harness/keys.py), so memory does not grow
+with the rows. A disk that is full or read-only ends in one line that says what is safe.
 """
 
 import errno
@@ -11,8 +11,8 @@ import os
 import re
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -166,10 +166,8 @@ class Log(Generic[Row]):
         """Give up the rows that could not be written, so that the file ends with a whole line."""
         lost, self._waiting, self._waiting_bytes = len(self._waiting), [], 0
         if self._file is not None:
-            try:
+            with suppress(OSError):  # else the torn line is cut off when the file is opened again
                 os.ftruncate(self._file.fileno(), self._size)
-            except OSError:
-                pass  # the torn line is cut off when the file is opened again
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         what = "make space" if full else "see to that"
         return StoreFault(
@@ -231,9 +229,7 @@ class Log(Generic[Row]):
                 starts.append(at)
             at, before = at + len(line), now
         if len(starts) > 1:
-            self._rewrite(
-                self._merged(starts, at, rank) if len(starts) <= RUNS else self._arranged(at, rank)
-            )
+            self._rewrite(self._merged(starts, at, rank) if len(starts) <= RUNS else self._arranged(at, rank))
 
     def _merged(self, starts: Sequence[int], end: int, rank: Callable[[int, bytes], int]) -> Iterator[bytes]:
         def stretch(start: int, stop: int) -> Iterator[tuple[int, bytes]]:

@@ -43,11 +43,10 @@ class Plan:
     selection: shots.Selection = field(default_factory=shots.Selection)
     passed_over: int = 0  # recorded samples of problems that the task knows and this run does not ask
 
-    def order(self) -> Callable[[Mapping[str, Any]], tuple[int, ...]]:
-        """The key that puts rows of the run's files in canonical order: problem, sample, scorer."""
-        problems = {problem.id: i for i, problem in enumerate(self.problems)}
-        scorers = {scorer.name: i for i, scorer in enumerate(self.task.scorers)}
-        return lambda row: (problems[row["problem_id"]], row["index"], scorers.get(row.get("scorer", ""), 0))
+    @property
+    def names(self) -> list[str]:
+        """The problems' ids, in the order in which the run's files have them."""
+        return [problem.id for problem in self.problems]
 
 
 def make_plan(config: RunConfig, progress: Progress = quiet) -> Plan:
@@ -112,14 +111,14 @@ def expect(plan: Plan, backend: Backend) -> tuple[Plan, Mapping[str, int]]:
     if backend.counts is None:
         return plan, {problem.id: plan.sampling.samples for problem in plan.problems}
     check_unasked(plan, backends.unasked(backend))
-    passed_over = sum(map(len, backends.unasked(backend).values()))
+    passed_over = sum(count for _, count in backends.unasked(backend).values())
     kept = [problem for problem in plan.problems if problem.id in backend.counts]
     samples = max(backend.counts.values())
     sampling = plan.sampling.model_copy(update={"samples": samples})
     return replace(plan, sampling=sampling, problems=kept, passed_over=passed_over), backend.counts
 
 
-def check_unasked(plan: Plan, unasked: Mapping[str, Sequence[str]]) -> None:
+def check_unasked(plan: Plan, unasked: Mapping[str, tuple[str, int]]) -> None:
     """Raises DataError for a recorded id that no row of the split has; beyond the limit and left out are fine."""
     if not unasked:
         return
@@ -127,9 +126,9 @@ def check_unasked(plan: Plan, unasked: Mapping[str, Sequence[str]]) -> None:
     known = {problem.id for problem in sources.load(plan.task, plan.config.split, source)} | set(
         source.left_out
     )
-    for name, places in unasked.items():
+    for name, (place, _) in unasked.items():
         if name not in known:
-            raise DataError(f"{places[0]}: {unknown('problem', name, known)}")
+            raise DataError(f"{place}: {unknown('problem', name, known)}")
 
 
 def asked(plan: Plan) -> Iterator[dict[str, Any]]:

@@ -78,7 +78,7 @@ def generate(
     done = files.generations.keys
     requests = []
     for problem in plan.problems:
-        missing = tuple(i for i in range(counts[problem.id]) if (problem.id, str(i)) not in done)
+        missing = tuple(i for i in range(counts[problem.id]) if not done.has(problem.id, i))
         if missing:
             requests.append(Request(problem.id, plan.prompts[problem.id], missing))
     total = sum(counts.values())
@@ -94,7 +94,7 @@ def generate(
         files.time("generate", seconds=seconds, samples=len(done) - before, tokens=tokens)
     if len(done) != total:
         raise Fault(f"the backend made {len(done)} of {total} samples; run the same command again to go on")
-    files.generations.sort(plan.order())
+    files.generations.sort(plan.names)
 
 
 def read(plan: Plan, backend: Backend, files: store.Run, progress: Progress) -> None:
@@ -103,7 +103,7 @@ def read(plan: Plan, backend: Backend, files: store.Run, progress: Progress) -> 
     given = [
         Given(problem.id, plan.prompts[problem.id], prompts.gold(plan.template, problem))
         for problem in plan.problems
-        if (problem.id, "0") not in done
+        if not done.has(problem.id, 0)
     ]
     progress("read", len(done), len(plan.problems))
     began, before, tokens = monotonic(), len(done), 0
@@ -117,4 +117,4 @@ def read(plan: Plan, backend: Backend, files: store.Run, progress: Progress) -> 
         raise Fault(
             f"the backend read {len(done)} of {len(plan.problems)} references; run the same command again"
         )
-    files.likelihoods.sort(plan.order())
+    files.likelihoods.sort(plan.names)

@@ -1,7 +1,7 @@
 """A run's folder: rows that are appended, an atomic summary, one writer at a time.
 
 What is on disk is the state: a run killed at any instant is continued by the same command and ends with the
-same bytes, wherever the folder lies by then. Rows are the affair of harness/log.py. Clock values go to timings.jsonl alone.
+same bytes, wherever the folder lies by then. Rows are harness/log.py's. Clock values go to timings.jsonl alone.
 """
 
 import json

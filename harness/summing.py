@@ -3,86 +3,111 @@
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from harness import sources, stats, store
 from harness.config import digest
 from harness.planning import Plan
-from harness.schema import Problem, Scorer, Summary
+from harness.schema import Estimate, Problem, Reduce, Summary
 
 
 def summarise(plan: Plan, counts: Mapping[str, int], files: store.Run) -> Summary:
-    """Metrics with intervals, a pure function of the records. A problem with a fault is in no metric of its scorer."""
-    problems = plan.problems
+    """Metrics with intervals, a pure function of the records. A problem with a fault is in no metric of its scorer.
+
+    The file is in canonical order: of each problem only what its metrics add up stays in memory.
+    """
     ks = stats.ks(min(counts.values()), plan.config.k)
-    rows: dict[str, dict[str, list[array[float]]]] = {scorer.name: {} for scorer in plan.task.scorers}
-    spoilt: set[tuple[str, str]] = set()
+    sums = {scorer.name: Sums(scorer.metrics(ks)) for scorer in plan.task.scorers}
     statuses: Counter[str] = Counter()
     classes: Counter[str] = Counter()
     beside = 0
-    faults: list[str] = []
-    for row in files.judgements.rows():
-        statuses[row["status"]] += 1
-        if raised := stats.error_class(row["status"], row["error"]):
-            classes[raised] += 1
-        score = row["score"]
-        if score is None:
-            spoilt.add((row["scorer"], row["problem_id"]))
-            faults.append(f"first fault, of {row['problem_id']}: {row['error']}")
-        else:
-            beside += score["note"] == "in_process"
-            rows[row["scorer"]].setdefault(row["problem_id"], []).append(
-                array("d", [score["value"], *score["stats"]])
-            )
+    fault: tuple[str, ...] = ()
+    for problem_id, rows in groupby(files.judgements.values(), key=lambda row: row.problem_id):
+        scores: dict[str, array[float]] = {}
+        width: dict[str, int] = {}
+        spoilt: set[str] = set()
+        for row in rows:
+            statuses[row.status] += 1
+            if raised := stats.error_class(row.status, row.error):
+                classes[raised] += 1
+            if row.score is None:
+                spoilt.add(row.scorer)
+                fault = fault or (f"first fault, of {problem_id}: {row.error}",)
+            else:
+                beside += row.score.note == "in_process"
+                scores.setdefault(row.scorer, array("d")).extend((row.score.value, *row.score.stats))
+                width[row.scorer] = 1 + len(row.score.stats)
+        for name in scores.keys() - spoilt:
+            sums[name].add(problem_id, scores[name], width[name])
     metrics = {}
-    for scorer in plan.task.scorers:
-        judged = [p for p in problems if p.id in rows[scorer.name] and (scorer.name, p.id) not in spoilt]
-        metrics.update(_metrics(scorer, ks, problems, judged, rows[scorer.name], plan.config.seed))
+    for one in sums.values():
+        metrics.update(one.metrics(plan.problems, plan.config.seed))
     return Summary(
         run_id=files.record["run_id"],
         task=plan.task.name,
         signature=signature(plan, files.record),
-        problems=len(problems),
+        problems=len(plan.problems),
         samples=sum(counts.values()),
         metrics=metrics,
         status_counts=dict(sorted(statuses.items())),
         errors=statuses["fault"],
         cost=_cost(files),
         error_classes=stats.most_common(classes),
-        notes=(*_notes(plan, counts, beside), *faults[:1]),
+        notes=(*_notes(plan, counts, beside), *fault),
     )
 
 
-def _metrics(
-    scorer: Scorer,
-    ks: Sequence[int],
-    problems: Sequence[Problem],
-    judged: Sequence[Problem],
-    rows: Mapping[str, Any],
-    seed: int,
-) -> dict[str, Any]:
-    import numpy as np
+@dataclass
+class Sums:
+    """What a scorer's metrics need of each problem: a vector each; all scores, where one takes problems together."""
 
-    groups = sorted({problem.group for problem in judged})
-    chosen = {"": list(judged)}
-    if len(groups) > 1:
-        chosen |= {f"[{group}]": [p for p in judged if p.group == group] for group in groups}
-    metrics = {}
-    for suffix, members in chosen.items():
-        scores = {problem.id: np.asarray(rows[problem.id], dtype=np.float64) for problem in members}
-        for name, reduce in scorer.metrics(ks).items():
-            if reduce.over is not None and suffix:
-                continue  # what is taken together may lie in several groups
-            if counted := stats.units(reduce, scores, (problem.id for problem in problems)):
-                metrics[name + suffix] = stats.estimate(reduce, list(counted.values()), seed=seed)
-    return metrics
+    reduces: Mapping[str, Reduce]
+    vectors: dict[str, dict[str, Any]] = field(default_factory=dict)  # problem id -> metric -> vector
+    whole: dict[str, Any] = field(default_factory=dict)  # problem id -> [samples, 1 + stats]
+
+    def add(self, problem_id: str, scores: "array[float]", width: int) -> None:
+        """A problem's scores, sample by sample, `width` values each."""
+        import numpy as np
+
+        of_one = np.frombuffer(scores).reshape(-1, width)
+        alone = {name: reduce for name, reduce in self.reduces.items() if reduce.over is None}
+        self.vectors[problem_id] = {
+            name: stats.per_problem_vectors(reduce, [of_one])[0] for name, reduce in alone.items()
+        }
+        if len(alone) < len(self.reduces):
+            self.whole[problem_id] = of_one
+
+    def metrics(self, problems: Sequence[Problem], seed: int) -> dict[str, Estimate]:
+        """Each metric over all problems and, where they have several groups, over each group."""
+        import numpy as np
+
+        judged = [problem for problem in problems if problem.id in self.vectors]
+        groups = sorted({problem.group for problem in judged})
+        chosen = {"": judged}
+        if len(groups) > 1:
+            chosen |= {f"[{group}]": [p for p in judged if p.group == group] for group in groups}
+        found = {}
+        for suffix, members in chosen.items():
+            for name, reduce in self.reduces.items():
+                if reduce.over is None and members:
+                    vectors = np.stack([self.vectors[problem.id][name] for problem in members])
+                    found[name + suffix] = stats.estimate_rows(reduce, vectors, seed=seed)
+                elif (
+                    reduce.over is not None and not suffix
+                ):  # what is taken together may lie in several groups
+                    everyone = (problem.id for problem in problems)
+                    if counted := stats.units(reduce, self.whole, everyone):
+                        found[name] = stats.estimate(reduce, list(counted.values()), seed=seed)
+        return found
 
 
 def _cost(files: store.Run) -> dict[str, float]:
     cost: Counter[str] = Counter()
-    for row in files.generations.rows():
-        for name in ("prompt_tokens", "completion_tokens"):
-            cost[name] += row["completion"][name]
+    for row in files.generations.values():
+        cost["prompt_tokens"] += row.completion.prompt_tokens
+        cost["completion_tokens"] += row.completion.completion_tokens
     return dict(sorted(cost.items()))
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness import cli, planning, progress, provenance, store
+from harness import log as logs
 
 
 def warm() -> None:
@@ -80,7 +81,8 @@ def child(request: dict[str, Any]) -> None:
         for stream in (0, 1, 2):
             os.dup2(log, stream)
         note(os.open(request["stage"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), request.get("at_step", 0))
-        store.FLUSH_ROWS = request["flush_rows"]
+        logs.FLUSH_ROWS = request["flush_rows"]
+        logs.SYNC_SHARE = 1e9  # each batch is synced, however long that takes
         # The commit of a checkout in which people work changes; it is recorded, not compared.
         provenance.commit = lambda: "0" * 40
         if "at_sync" in request:

@@ -41,6 +41,8 @@ LAYERS = {
     "sql": 1,
     "sources": 2,
     "scorers": 2,
+    "keys": 0,
+    "log": 1,
     "store": 2,
     "sandbox": 2,
     "provenance": 2,

@@ -59,8 +59,8 @@ def with_adapter(backend: Backend, config: BackendConfig) -> Backend:
     return backend
 
 
-def unasked(backend: Backend) -> Mapping[str, Sequence[str]]:
-    """The places of recorded rows of problems that were not asked, by id; empty for all but recordings."""
+def unasked(backend: Backend) -> Mapping[str, tuple[str, int]]:
+    """Recorded rows of problems that were not asked: their first place and number, by id. None but in recordings."""
     from harness.backends import replay
 
     return backend.unasked if isinstance(backend, replay.Replay) else {}
@@ -89,7 +89,7 @@ def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
             if config.adapter:
                 hf_adapter.check(hf_adapter.find(config.adapter), config.model, folder, commit)
         case "replay":
-            load(config, problem_ids)
+            load(config, problem_ids).close()
         case "openai":
             load(config, problem_ids).close()
         case "server":

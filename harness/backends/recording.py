@@ -15,6 +15,7 @@ import weakref
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -64,10 +65,9 @@ class Recording:
         self._close()
 
     def file(self) -> BinaryIO:
-        """The file from its beginning; one reader at a time."""
-        file = open(self.handle, "rb", closefd=False)
-        file.seek(0)
-        return file
+        """The file from its beginning; one reader at a time, and closing it is needless."""
+        os.lseek(self.handle, 0, os.SEEK_SET)
+        return os.fdopen(self.handle, "rb", closefd=False)
 
     def read(self, name: str, indices: Sequence[int]) -> Iterator[Recorded]:
         """The samples of a problem. Raises DataError when the file is not what it was."""
@@ -77,7 +77,10 @@ class Recording:
             if offset != last:
                 file.seek(offset)
                 last, said = offset, [row for _, row in _responses(self._again(file.readline()), "")]
-            if not 0 <= part < len(said) or said[part].get("task_id", said[part].get("problem_id", name)) != name:
+            if (
+                not 0 <= part < len(said)
+                or said[part].get("task_id", said[part].get("problem_id", name)) != name
+            ):
                 raise self._changed()
             row = said[part]
             yield Recorded(_completion(row, str(self.path)), str(row.get("prompt_sha", "")), offset)
@@ -106,7 +109,7 @@ class Recording:
 def open_recording(path: Path, problem_ids: Sequence[str], *, strict: bool = False) -> Recording:
     """Index and check the file. `strict`: rows of other ids are errors. Raises DataError naming the line."""
     with _unpacked(path) as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # BinaryIO lacks readinto
         file.seek(0)
         start = file.read(1 << 16).removeprefix(BOM).lstrip()[:1]
         file.seek(0)
@@ -119,23 +122,21 @@ def open_recording(path: Path, problem_ids: Sequence[str], *, strict: bool = Fal
         return recording
 
 
-def _unpacked(path: Path) -> BinaryIO:
-    try:
-        if path.suffix != ".gz":
-            return path.open("rb")
-        whole = tempfile.TemporaryFile()
+@contextmanager
+def _unpacked(path: Path) -> Iterator[BinaryIO]:
+    with ExitStack() as stack:
         try:
-            with gzip.open(path) as packed:
-                shutil.copyfileobj(packed, whole, 1 << 20)
-        except BaseException:
-            whole.close()
-            raise
-        whole.seek(0)
-        return whole  # type: ignore[return-value]
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: damaged gzip file ({error}); fetch it again") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+            file: Any = stack.enter_context(path.open("rb"))
+            if path.suffix == ".gz":
+                file = stack.enter_context(tempfile.TemporaryFile())
+                with gzip.open(path) as packed:
+                    shutil.copyfileobj(packed, file, 1 << 20)
+                file.seek(0)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(f"{path}: damaged gzip file ({error}); fetch it again") from None
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        yield file
 
 
 # ---------------------------------------------------------------- rows
@@ -232,18 +233,19 @@ def _completion(row: Mapping[str, Any], place: str) -> Completion:
 
 def _of_lists(path: Path, digest: str, file: BinaryIO, problem_ids: Sequence[str]) -> Recording:
     """The programs as rows in a temporary file."""
-    samples, number = dict[str, "array[int]"](), 0
+    samples, number, at, wrong = dict[str, "array[int]"](), 0, 0, 0
     with tempfile.TemporaryFile() as rows:
-        at = 0
         for number, texts in enumerate(_elements(path, file), 1):
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-                raise DataError(f"{path}, list {number}: expected a list of texts")
-            if number > len(problem_ids) or not texts:
+                wrong = wrong or number  # told when the rest is known to be a list at all
+            if wrong or number > len(problem_ids) or not texts:
                 continue
             of_one = samples[problem_ids[number - 1]] = array("q")
             for text in texts:
                 of_one.append(at << PARTS)
                 at += rows.write(json.dumps({"solution": text}).encode() + b"\n")
+        if wrong:
+            raise DataError(f"{path}, list {wrong}: expected a list of texts")
         if number != len(problem_ids):
             raise DataError(
                 f"{path}: {number} lists for {len(problem_ids)} problems; one a problem, in task order"
@@ -253,7 +255,7 @@ def _of_lists(path: Path, digest: str, file: BinaryIO, problem_ids: Sequence[str
 
 
 def _elements(path: Path, file: BinaryIO) -> Iterator[Any]:
-    """The elements of a JSON list one by one. What is not to be read so is read whole, for its value or its complaint."""
+    """The elements of a JSON list one by one. What cannot be read so is read whole, for its value or its complaint."""
     stream, count = TextIOWrapper(file, encoding="utf-8-sig", newline=""), 0
     try:
         text = stream.read(1 << 16).lstrip()[1:]
