@@ -130,7 +130,7 @@ def _unpacked(path: Path) -> Iterator[BinaryIO]:
             if path.suffix == ".gz":
                 file = stack.enter_context(tempfile.TemporaryFile())
                 with gzip.open(path) as packed:
-                    shutil.copyfileobj(packed, file, 1 << 20)
+                    shutil.copyfileobj(packed, file, 1 << 16)
                 file.seek(0)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise DataError(f"{path}: damaged gzip file ({error}); fetch it again") from None
