@@ -87,7 +87,8 @@ class ServerConfig(Value):
 class BackendConfig(Value):
     """Where completions come from. `model` is a folder, a hub id or a server's name for it, `path` a file of recorded
     completions. With a server, `adapter` is the name under which it serves the adapter, or where its command has
-    {adapter} the folder or file that it loads.
+    {adapter} the folder or file that it loads. `devices` are those of this machine that share the work, each with a
+    copy of the model: cuda:0, cuda:1, or "all".
     """
 
     kind: Literal["hf", "replay", "openai", "server"] = "hf"
@@ -97,6 +98,7 @@ class BackendConfig(Value):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     quantize: Literal["none", "8bit", "4bit"] = "none"
     device: str = "auto"
+    devices: tuple[str, ...] | Literal["all"] = ()
     batch_size: int = Field(default=16, ge=1)
     path: str = ""
     partial: bool = False
@@ -108,6 +110,9 @@ class BackendConfig(Value):
             raise ValueError(
                 f"backend.server has no effect with kind = {self.kind!r}: set kind = 'openai' or 'server'"
             )
+        if self.devices and (self.kind != "hf" or self.device != "auto"):
+            other = f"kind = {self.kind!r}" if self.kind != "hf" else f"device = {self.device!r}"
+            raise ValueError(f"devices has no effect with {other}: leave one of the two out")
         server = self.server or ServerConfig()
         if self.kind == "openai" and not server.url:
             raise ValueError("kind = 'openai' needs server.url, http://HOST:PORT/v1")
@@ -215,7 +220,7 @@ class RunConfig(Value):
             mode="json", exclude={"data": True, "judge": {"workers", "python"}, "retrieval": {"cache"}}
         )
         plain["backend"] = {
-            key: value for key, value in plain["backend"].items() if key not in {"batch_size", "device"}
+            key: value for key, value in plain["backend"].items() if key not in {"batch_size", "device", "devices"}
         }
         if plain["backend"]["server"] is None:
             del plain["backend"]["server"]  # so that it is no other run than before there were servers
