@@ -220,7 +220,9 @@ class RunConfig(Value):
             mode="json", exclude={"data": True, "judge": {"workers", "python"}, "retrieval": {"cache"}}
         )
         plain["backend"] = {
-            key: value for key, value in plain["backend"].items() if key not in {"batch_size", "device", "devices"}
+            key: value
+            for key, value in plain["backend"].items()
+            if key not in {"batch_size", "device", "devices"}
         }
         if plain["backend"]["server"] is None:
             del plain["backend"]["server"]  # so that it is no other run than before there were servers

@@ -88,7 +88,7 @@ RUNGS: tuple[Literal["namespaces", "landlock"], ...] = ("namespaces", "landlock"
 def examine(judge: JudgeConfig) -> dict[str, Any]:
     """Everything `harness doctor` shows, as plain JSON. `held`: no probe and no attack got through."""
     return {
-        "sandbox": _sandbox(judge),
+        "sandbox": sandbox_held(judge),
         "languages": {name: _language(name) for name in languages.LANGUAGES},
         "devices": _devices(),
         "extras": {name: _installed(name) for name in OPTIONAL},
@@ -97,7 +97,8 @@ def examine(judge: JudgeConfig) -> dict[str, Any]:
     }
 
 
-def _sandbox(judge: JudgeConfig) -> Mapping[str, Any]:
+def sandbox_held(judge: JudgeConfig) -> Mapping[str, Any]:
+    """The rung in force (None with an error where none works), and whether probes and attacks were held by it."""
     settings = sandbox.Settings(rung=judge.sandbox, workers=1, time_limit=judge.time_limit or 1.0)
     rungs = {rung: _offered(rung, number) for number, rung in enumerate(RUNGS, 32)}
     attacked: list[dict[str, Any]] = []

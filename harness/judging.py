@@ -33,7 +33,11 @@ from harness.text import READABLE
 
 def open_sandbox(judge: JudgeConfig, preload: tuple[str, ...] = ()) -> sandboxes.Pool:
     """The configured sandbox; nothing is started before the first program."""
-    settings = sandboxes.Settings(
+    return sandboxes.start(settings(judge, preload))
+
+
+def settings(judge: JudgeConfig, preload: tuple[str, ...]) -> sandboxes.Settings:
+    return sandboxes.Settings(
         rung=judge.sandbox,
         workers=judge.workers,
         time_limit=judge.time_limit,
@@ -41,7 +45,6 @@ def open_sandbox(judge: JudgeConfig, preload: tuple[str, ...] = ()) -> sandboxes
         python=judge.python,
         preload=preload,
     )
-    return sandboxes.start(settings)
 
 
 def judge(plan: Plan, files: store.Run, sandbox: Sandbox, progress: Progress) -> None:

@@ -185,7 +185,7 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
     }
     if executes and sandbox.interpreter:
         described["judge"]["interpreter"] = sandbox.interpreter
-    for incidental in ("batch_size", "device"):
+    for incidental in ("batch_size", "device", "devices"):
         del described["config"]["backend"][incidental]
     name = provenance.run_name(config.backend)
     run_id = f"{plan.task.name}-{name}-{digest(described)[:8]}"

@@ -12,12 +12,13 @@ stages know each other through the files alone. Nothing here prints, reads the e
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from harness import backends, prompts, store
-from harness.config import BackendConfig, RunConfig, check_ks
+from harness import backends, crew, prompts, store
+from harness.config import BackendConfig, JudgeConfig, RunConfig, check_ks
 from harness.errors import Fault
 from harness.judging import judge, open_sandbox
 from harness.planning import (
@@ -32,32 +33,44 @@ from harness.planning import (
     quiet,
     settle,
 )
-from harness.schema import Backend, Given, Request, Summary
+from harness.schema import Backend, Given, Request, Sandbox, Summary
 from harness.summing import summarise
 
 RUNS = Path("results") / "runs"
 
 OpenBackend = Callable[[BackendConfig, Sequence[str]], Backend]
+OpenSandbox = Callable[[JudgeConfig, tuple[str, ...]], AbstractContextManager[Sandbox]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Who does the work: this machine, unless told. Written nowhere: every engine makes the same bytes."""
+
+    open_backend: OpenBackend = crew.load
+    open_sandbox: OpenSandbox = lambda judge, preload: open_sandbox(judge, preload)
+
+
+LOCAL = Engine()
 
 
 def run(
     config: RunConfig,
     out: Path | None = None,
     progress: Progress = quiet,
-    open_backend: OpenBackend | None = None,
     root: Path = RUNS,
+    engine: Engine = LOCAL,
 ) -> tuple[Path, Summary]:
     """Do what `config` says in the folder `out`, else root/<run id>; return folder and summary. Raises HarnessError.
 
     Faults of the judge do not stop a run: they are counted in `Summary.errors` and tried again by the next call.
     """
     plan = make_plan(config, progress)
-    with closing((open_backend or backends.load)(config.backend, [p.id for p in plan.problems])) as backend:
+    with closing(engine.open_backend(config.backend, [p.id for p in plan.problems])) as backend:
         plan, counts = expect(plan, backend)
         plan = settle(plan, backend)
         check_ks(config.k, min(counts.values()))
         check_reader(plan, backend)
-        with open_sandbox(config.judge, plan.task.preload) as sandbox:
+        with engine.open_sandbox(config.judge, plan.task.preload) as sandbox:
             record = describe(plan, backend, sandbox)
             folder = out or root / record["run_id"]
             with store.open_run(folder, record) as files:

@@ -12,11 +12,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import backends, planning, runner
+from harness import backends, crew, planning, runner
 from harness.config import BackendConfig, RunConfig
 from harness.errors import ConfigError, HarnessError
 from harness.matrix import Cell
 from harness.planning import Progress, quiet
+from harness.runner import Engine, OpenBackend
 from harness.schema import Backend, Generation, Given, Prompt, Request, Sampling, Summary
 
 SHOWN = 5
@@ -51,17 +52,18 @@ def check(cells: Sequence[Cell], progress: Progress = quiet) -> None:
         raise ConfigError(f"{len(wrong)} of {len(cells)} cells cannot run: {'; '.join(wrong[:SHOWN])}{more}")
 
 
-def run(cells: Sequence[Cell], root: Path, progress: Progress = quiet) -> Outcome:
+def run(
+    cells: Sequence[Cell], root: Path, progress: Progress = quiet, engine: Engine = runner.LOCAL
+) -> Outcome:
     """Run every cell into root/<run id>, those of one model together. Faults of one cell do not stop the others."""
     outcome = Outcome()
     with ExitStack() as stack:
-        models = Models(stack)
+        models = Models(stack, engine.open_backend)
+        lending = Engine(models.open, engine.open_sandbox)
         for number, cell in enumerate(grouped(cells)):
             progress("cells", number, len(cells))
             try:
-                folder, summary = runner.run(
-                    cell.config, progress=progress, open_backend=models.open, root=root
-                )
+                folder, summary = runner.run(cell.config, progress=progress, root=root, engine=lending)
                 outcome.done.append((cell, folder, summary))
             except (HarnessError, OSError, MemoryError) as error:
                 outcome.failed.append((cell, str(error) or type(error).__name__))
@@ -94,19 +96,20 @@ class Models:
     """Opens backends and keeps the last one, because the next cell is likely to want the same."""
 
     stack: ExitStack
+    load: OpenBackend = crew.load
     config: BackendConfig | None = None
     kept: Backend | None = None
 
     def open(self, config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
         if config.kind == "replay":  # a recording is read for one set of problems
-            return backends.load(config, problem_ids)
+            return self.load(config, problem_ids)
         if self.kept is None or self.config is None or _base(config) != _base(self.config):
             self.close()
-            self.kept, self.config = backends.load(config, problem_ids), config
+            self.kept, self.config = self.load(config, problem_ids), config
             self.stack.callback(self.kept.close)
         elif config != self.config:
             self.config = _base(config)  # what is left when the adapter is refused
-            self.kept, self.config = backends.with_adapter(self.kept, config), config
+            self.kept, self.config = crew.with_adapter(self.kept, config), config
         return Borrowed(self.kept)
 
     def close(self) -> None:

@@ -49,6 +49,7 @@ for command in (
 def main() -> None:
     """The entry point: every expected error is one line on standard error and its own exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forks follow; the tokenizer warns otherwise
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray that is started here reports to nobody
     try:
         code = cli(prog_name="harness", standalone_mode=False)
     except HarnessError as error:

@@ -12,6 +12,7 @@ from harness.cli.shared import (
     cached,
     config_of,
     data,
+    engine,
     evaluated,
     finish,
     given,
@@ -25,11 +26,13 @@ from harness.cli.shared import (
     time_limit,
     unjudged,
     workers,
+    working,
 )
 from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.config import RunConfig
+    from harness.runner import Engine
 
 
 @click.command()
@@ -56,12 +59,15 @@ if TYPE_CHECKING:
 @time_limit
 @memory_mb
 @rung
+@engine
 def run(
     config: Path | None,
     out: Path | None,
     sets: Sequence[str],
     allow_download: bool,
     adapters: Sequence[str],
+    engine: str,
+    ray_address: str | None,
     **flags: Any,
 ) -> None:
     """Generate, judge, summarise. The same command again continues a run that was cut off."""
@@ -74,13 +80,16 @@ def run(
     elif adapters:
         put(plain, {"backend.adapter": adapters[0]})
     if "matrix" in plain:
-        _study(plain, out, sets, str(config or "flags"), allow_download)
+        with working(engine, ray_address) as does:
+            _study(plain, out, sets, str(config or "flags"), allow_download, does)
         return
     if "task" not in plain:
         raise UserError("no task: give --task NAME or a config file; 'harness tasks' lists the names")
     if allow_download:
         _download(config_of(plain, sets, str(config or "flags")))
-    finish(*evaluated(plain, out, sets, str(config or "flags")))
+    with working(engine, ray_address) as does:
+        done = evaluated(plain, out, sets, str(config or "flags"), does)
+    finish(*done)
 
 
 @click.command()
@@ -97,14 +106,24 @@ def run(
 @time_limit
 @memory_mb
 @rung
+@engine
 def score(
-    task: str, completions: str, partial: bool, out: Path | None, sets: Sequence[str], **flags: Any
+    task: str,
+    completions: str,
+    partial: bool,
+    out: Path | None,
+    sets: Sequence[str],
+    engine: str,
+    ray_address: str | None,
+    **flags: Any,
 ) -> None:
     """Judge recorded completions; no model needed."""
     backend = {"kind": "replay", "path": completions, "partial": partial}
     plain: dict[str, Any] = {"task": task, "backend": backend}
     put(plain, given(flags))
-    finish(*evaluated(plain, out, sets, "--set"))
+    with working(engine, ray_address) as does:
+        done = evaluated(plain, out, sets, "--set", does)
+    finish(*done)
 
 
 @click.command()
@@ -145,7 +164,12 @@ def judge(
 
 
 def _study(
-    plain: dict[str, Any], out: Path | None, sets: Sequence[str], where: str, allow_download: bool
+    plain: dict[str, Any],
+    out: Path | None,
+    sets: Sequence[str],
+    where: str,
+    allow_download: bool,
+    engine: "Engine",
 ) -> None:
     from harness import matrix, progress, runner, study
     from harness.config import apply_sets
@@ -156,7 +180,7 @@ def _study(
             _download(cell.config)
     with progress.shown(sys.stderr) as step:
         study.check(cells, step)
-        outcome = study.run(cells, out or runner.RUNS, step)
+        outcome = study.run(cells, out or runner.RUNS, step, engine)
     show([folder for _, folder, _ in outcome.done])
     for cell, why in outcome.failed:
         click.echo(f"error: cell {cell.label}: {why}", err=True)

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.config import RunConfig
+    from harness.runner import Engine
     from harness.schema import Summary
 
 sets = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set any key of the config.")
@@ -30,6 +32,35 @@ rung = click.option(
     type=click.Choice(["auto", "namespaces", "landlock", "process"]),
     help="Isolation; 'process' is none to speak of and never chosen by itself.",
 )
+
+
+def engine(command: Any) -> Any:
+    """Who does the work: --engine and --ray-address."""
+    address = click.option(
+        "--ray-address", envvar="RAY_ADDRESS", metavar="HOST:PORT", help="The cluster's head. [RAY_ADDRESS]"
+    )
+    who = click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        help="Who generates and judges: this machine, or a Ray cluster (extra 'ray'). Same bytes.",
+    )
+    return who(address(command))
+
+
+@contextmanager
+def working(engine: str, ray_address: str | None) -> "Iterator[Engine]":
+    """The engine of those two options, connected as long as the block lasts."""
+    from harness import runner
+
+    if engine == "local":
+        yield runner.LOCAL
+        return
+    from harness import cluster
+
+    with cluster.connect(ray_address or "") as joined:
+        yield joined.engine
+
 
 _FLAGS = {
     "task": "task",
@@ -84,13 +115,17 @@ def cached(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def evaluated(
-    plain: dict[str, Any], out: Path | None, sets: Sequence[str] = (), where: str = "config"
+    plain: dict[str, Any],
+    out: Path | None,
+    sets: Sequence[str] = (),
+    where: str = "config",
+    engine: "Engine | None" = None,
 ) -> tuple[Path, "Summary"]:
     from harness import progress, runner
 
     config = config_of(plain, sets, where)
     with progress.shown(sys.stderr) as step:
-        return runner.run(config, out, step)
+        return runner.run(config, out, step, engine=engine or runner.LOCAL)
 
 
 def unjudged(samples: int) -> str:

@@ -42,10 +42,11 @@ class Fanned:
         yield from self._each("generate", sampling, items, least)
 
     def likelihoods(self, given: Sequence[Given]) -> Iterator[Generation]:
-        for generations in self._each("likelihoods", None, given, 2 * self.post.config.batch_size):
-            yield generations
+        yield from self._each("likelihoods", None, given, 2 * self.post.config.batch_size)
 
-    def _each(self, what: str, common: Any, items: Sequence[Request | Given], least: int) -> Iterator[Generation]:
+    def _each(
+        self, what: str, common: Any, items: Sequence[Request | Given], least: int
+    ) -> Iterator[Generation]:
         given_up: list[tuple[str, str]] = []
         pace = Pace(seconds=None, least=least)
         for number, result in self.crew.each(what, common, items, pace, ordered=False):

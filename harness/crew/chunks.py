@@ -151,8 +151,7 @@ class Round:
         """Items whose worker had not begun them, or had taken its time: next in turn, in pieces for all workers."""
         piece = max(1, math.ceil(len(numbers) / self.workers))
         self._again.extendleft(
-            list(numbers[start : start + piece])
-            for start in reversed(range(0, len(numbers), piece))
+            list(numbers[start : start + piece]) for start in reversed(range(0, len(numbers), piece))
         )
 
     def lost(self, numbers: Sequence[int], cause: str) -> None:
@@ -164,4 +163,6 @@ class Round:
             if self._open[number].tries >= TRIES:
                 self.take(number, GivenUp(cause), len(cause))
         alone = any(self._open[number].tries == TRIES - 1 for number in again)
-        self._again.extendleft([[number] for number in reversed(again)] if alone else [again] if again else [])
+        self._again.extendleft(
+            [[number] for number in reversed(again)] if alone else [again] if again else []
+        )

@@ -36,10 +36,6 @@ class Worker(Protocol):
         """The parts that have come, each with its bytes. Raises Lost."""
         ...
 
-    def dismiss(self) -> None:
-        """End it now; no harm where it is gone already."""
-        ...
-
 
 class Place(Protocol):
     """Where workers live. `slots`: how many work at a time."""
@@ -55,7 +51,9 @@ class Place(Protocol):
         """Those that have something to say, or are gone."""
         ...
 
-    def close(self) -> None: ...
+    def dismiss(self, workers: Sequence[Worker]) -> None:
+        """End them now; no harm where they are gone already."""
+        ...
 
 
 @dataclass
@@ -87,13 +85,16 @@ class Tally:
 
 
 class Crew:
-    """Workers of one post. Nobody is hired before the first work. Not for several threads."""
+    """Workers of one post. Nobody is hired before the first work. Not for several threads.
+
+    `admit` is called with each Worker before it gets work, and raises a Fault, or Lost, where it may not have any.
+    """
 
     def __init__(
         self,
         place: Place,
         post: Post,
-        admit: Callable[[str, Mapping[str, Any]], None] = lambda name, identity: None,
+        admit: Callable[[Any], None] = lambda worker: None,
     ) -> None:
         self.place = place
         self.post = post
@@ -110,11 +111,8 @@ class Crew:
         self.close()
 
     def close(self) -> None:
-        for seat in self.seats:
-            if seat.worker is not None:
-                seat.worker.dismiss()
+        self.place.dismiss([seat.worker for seat in self.seats if seat.worker is not None])
         self.seats = [Seat(slot) for slot in range(self.place.slots)]
-        self.place.close()
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -242,7 +240,7 @@ class Crew:
             raise Lost(str(part.error))
         seat.chunks.popleft()
         ((_, identity),) = part.results
-        self.admit(name, identity)
+        self.admit(seat.worker)
         seat.identity = identity
         if self._identity is None:
             self._identity = identity
@@ -257,7 +255,7 @@ class Crew:
         """Its work goes to others, and somebody else is hired for its place, if that has not failed too often."""
         assert seat.worker is not None
         cause = f"{seat.worker.name}: {cause}"
-        seat.worker.dismiss()
+        self.place.dismiss([seat.worker])
         chunks, seat.chunks, seat.worker, seat.identity = seat.chunks, deque(), None, None
         begun = True
         for chunk in chunks:

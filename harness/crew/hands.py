@@ -17,7 +17,9 @@ from harness.crew.wire import Hand
 from harness.schema import Backend, Given, Prompt, Request, Sampling
 
 TOGETHER = 8  # programs that a sandbox is given at a time
-JUDGE_S = 2.0  # after which what a chunk still holds goes back to be shared out: a few may take all their time
+JUDGE_S = (
+    2.0  # after which what a chunk still holds goes back to be shared out: a few may take all their time
+)
 
 Items = Sequence[tuple[int, Any]]
 
@@ -167,5 +169,3 @@ def _go_to(folder: str) -> None:
     if folder:
         with suppress(OSError):
             os.chdir(folder)
-
-

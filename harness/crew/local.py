@@ -65,8 +65,12 @@ class Processes:
                 selector.register(worker.results, selectors.EVENT_READ, worker)
             return [key.data for key, _ in selector.select(seconds)]
 
-    def close(self) -> None:
-        pass
+    def dismiss(self, workers: Sequence[Worker]) -> None:
+        gone = [worker for worker in workers if isinstance(worker, Process)]
+        for each in gone:
+            each.send_away()
+        for each in gone:
+            each.wait()
 
 
 class Process:
@@ -109,10 +113,12 @@ class Process:
         del self._buffer[:end]
         return payload
 
-    def dismiss(self) -> None:
+    def send_away(self) -> None:
         with suppress(OSError):
             self.orders.close()  # it reads the end, closes what it holds and ends
         self.results.close()
+
+    def wait(self) -> None:
         try:
             self.process.wait(END_S)
         except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
 """What crosses between a crew and its workers, as pickles: both ends are this project's own processes.
 
-    to a worker    Order(what, common, items)       the first is "take up", with (Post, slot)
-    from a worker  Part ... Part                    results as they come; the last says that the order is done
+to a worker    Order(what, common, items)       the first is "take up", with (Post, slot)
+from a worker  Part ... Part                    results as they come; the last says that the order is done
 """
 
 import pickle
