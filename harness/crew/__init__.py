@@ -19,9 +19,9 @@ An item has one result. A chunk's results come back in parts while it is worked 
 along only what it had begun. Each worker has two chunks at hand and never waits for the next.
 
 Whose fault. A worker that dies is replaced; the items that it had in hand are tried again, the third time one by
-one, and after three tries given up with the cause: a fault of the machine, never a score. A worker that dies
-three times without a chunk done stays away; without any worker the run ends. A user's mistake (no such model
-here) ends the run at once.
+one, and after three tries given up with the cause: a fault of the machine, never a score. A place where workers
+die three times before they stand, or six times without a chunk done, stays empty; without any worker the run
+ends. A user's mistake (no such model here) ends the run at once.
 
 Same bytes. A completion is a function of model, prompt, sampling and seed alone (backends/hf.py), a verdict of
 program and tests; so it does not matter who did it, and workers that differ in what their results depend on

@@ -73,6 +73,7 @@ class Seat:
     chunks: deque[Chunk] = field(default_factory=deque)
     losses: int = 0
     away: str = ""  # why nobody sits here any more
+    refused: UserError | None = None  # the post cannot be had here, and never will
 
 
 @dataclass
@@ -120,6 +121,7 @@ class Crew:
         while self._identity is None:
             self._hire()
             self._listen()
+            self._raise_refusal()
         return self._identity
 
     def each(
@@ -135,6 +137,7 @@ class Crew:
                 yield from work.due()
                 if not work.finished:
                     self._listen()
+                    self._raise_refusal()
         finally:
             work.closed = True
 
@@ -148,15 +151,32 @@ class Crew:
     def become(self, post: Post, fallback: Post) -> Mapping[str, Any]:
         """Have every worker take up another post. Raises UserError where it cannot be had; `fallback` is what a
         worker is hired for after that."""
-        self.post, self._identity = fallback, None
-        for seat in self.seats:
-            seat.identity = None
-            if seat.worker is not None:
-                self._give(seat, Chunk(None), Order(TAKE_UP, (post, seat.slot)))
-        while any(seat.worker is not None and seat.identity is None for seat in self.seats):
-            self._listen()
+        self.post = fallback
+        try:
+            self._all_take_up(post)
+        except UserError:
+            self._all_take_up(fallback)
+            raise
         self.post = post
         return self.identity
+
+    def _all_take_up(self, post: Post) -> None:
+        """Wait until every worker has; of several refusals the first is raised."""
+        self._identity = None
+        asked = [seat for seat in self.seats if seat.worker is not None]
+        for seat in asked:
+            seat.identity = None
+            self._give(seat, Chunk(None), Order(TAKE_UP, (post, seat.slot)))
+        while any(chunk.round is None for seat in asked for chunk in seat.chunks):
+            self._listen()
+        self._raise_refusal()
+
+    def _raise_refusal(self) -> None:
+        refusals = [seat.refused for seat in self.seats if seat.refused]
+        for seat in self.seats:
+            seat.refused = None
+        if refusals:
+            raise refusals[0]
 
     # ------------------------------------------------------------ hire, deal, listen
 
@@ -234,12 +254,15 @@ class Crew:
         """A worker has taken up its post, or cannot."""
         assert seat.worker is not None
         name = seat.worker.name
+        seat.chunks.popleft()
         if isinstance(part.error, UserError):
-            raise type(part.error)(f"{name}: {part.error}")
+            seat.refused = type(part.error)(f"{name}: {part.error}")
+            return  # it may still take up another post
         if part.error is not None:
             raise Lost(str(part.error))
-        seat.chunks.popleft()
         ((_, identity),) = part.results
+        if any(chunk.round is None for chunk in seat.chunks):
+            return  # it is to take up another one by now
         self.admit(seat.worker)
         seat.identity = identity
         if self._identity is None:
@@ -256,6 +279,8 @@ class Crew:
         assert seat.worker is not None
         cause = f"{seat.worker.name}: {cause}"
         self.place.dismiss([seat.worker])
+        # Of workers that stood it may be the items' fault: those are given up before the place is.
+        most = TRIES if seat.identity is None else 2 * TRIES
         chunks, seat.chunks, seat.worker, seat.identity = seat.chunks, deque(), None, None
         begun = True
         for chunk in chunks:
@@ -268,8 +293,8 @@ class Crew:
         seat.losses += 1
         self.tally.losses.append(cause)
         LOG.warning("a worker was lost, its work is done again: %s", cause)
-        if seat.losses >= TRIES:
+        if seat.losses >= most:
             seat.away = cause
-            LOG.warning("no further worker is started in its place: %d were lost in a row", TRIES)
+            LOG.warning("no further worker is started in its place: %d were lost in a row", seat.losses)
         if all(seat.away for seat in self.seats):
             raise Fault(f"no worker is left, the last was lost: {cause}; run the same command again to go on")
