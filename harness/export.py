@@ -106,18 +106,20 @@ def bigcode(run: Result, out: Path) -> list[Path]:
 
 
 def parquet(run: Result, out: Path) -> list[Path]:
-    """One row a sample; verdicts as columns SCORER.status, SCORER.value and SCORER.error. pandas reads it."""
+    """One row a sample (`flat`), for pandas and its like."""
     import pyarrow
     import pyarrow.parquet
 
-    rows = []
-    for row in samples(run):
-        verdicts = row.pop("verdicts")
-        for scorer, verdict in verdicts.items():
-            row |= {f"{scorer}.{name}": value for name, value in verdict.items()}
-        rows.append(row)
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), out)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(row) for row in samples(run)]), out)
     return [out]
+
+
+def flat(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample as one row of a table: verdicts as columns SCORER.status, SCORER.value and SCORER.error."""
+    row = {name: value for name, value in sample.items() if name != "verdicts"}
+    for scorer, verdict in sample["verdicts"].items():
+        row |= {f"{scorer}.{name}": value for name, value in verdict.items()}
+    return row
 
 
 # ---------------------------------------------------------------- lm-evaluation-harness

