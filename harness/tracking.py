@@ -1,4 +1,4 @@
-"""Finished runs in an experiment tracker: MLflow or Weights & Biases, each through its own package (extras of the same name).
+"""Finished runs in an experiment tracker: MLflow or Weights & Biases, each through its own package (an extra each).
 
     entry(run) -> Entry      what a tracker is told: parameters, metrics, tags, files
     send(entry, ...)         MLflow: one run of the experiment; W&B: one run of the project
@@ -147,9 +147,7 @@ def _wandb(one: Entry, project: str, samples: bool) -> str:
     try:
         import wandb
     except ImportError:
-        raise MissingExtra(
-            "Weights & Biases is not installed: pip install 'codelm-harness[wandb]'"
-        ) from None
+        raise MissingExtra("Weights & Biases is not installed: pip install 'codelm-harness[wandb]'") from None
     try:
         with wandb.init(
             project=project or None,

@@ -33,7 +33,10 @@ def export_command(run: Path, form: str, out: Path) -> None:
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--to", "tracker", required=True, type=click.Choice(["mlflow", "wandb"]))
 @click.option(
-    "--project", default="", metavar="NAME", help="MLflow's experiment or W&B's project; else as they are set."
+    "--project",
+    default="",
+    metavar="NAME",
+    help="MLflow's experiment or W&B's project; else as they are set.",
 )
 @click.option("--samples", is_flag=True, help="Every prompt, completion and verdict too.")
 def log_command(runs: Sequence[Path], tracker: str, project: str, samples: bool) -> None:
