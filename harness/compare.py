@@ -14,13 +14,13 @@ import numpy as np
 from harness import paired, results, stats
 from harness.errors import ConfigError, NotComparable, unknown
 from harness.results import Result
-from harness.schema import Estimate, Judgement
+from harness.schema import Estimate, Judgement, Reduce
 from harness.stats import Floats
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method: its runs (one a seed), and the name it goes by in this comparison."""
+    """One method: its runs (one a seed; none for another tool's result), and the name it goes by in this comparison."""
 
     name: str
     runs: tuple[Result, ...]
@@ -72,14 +72,14 @@ def tabulate(
         if name not in shared:
             raise ConfigError(unknown("metric", name, shared))
     wanted = list(metrics) or shared
-    problems, cells = {}, {}
+    problems, found = {}, {}
     for metric in wanted:
         judged = set.intersection(*(run.judged(metric) for run in runs))
         problems[metric] = tuple(sorted(judged))
         if judged:
-            cells[metric] = _cells(rows, metric, problems[metric], clustered, seed)
+            found[metric] = _cells(rows, metric, problems[metric], clustered, seed)
     left_out = max((len(runs[0].samples) - len(names) for names in problems.values()), default=0)
-    return Comparison(rows[0].runs[0].summary.task, rows, problems, cells, left_out, clustered)
+    return Comparison(rows[0].runs[0].summary.task, rows, problems, found, left_out, clustered)
 
 
 def check(runs: Sequence[Result]) -> None:
@@ -119,27 +119,45 @@ def _cells(
     rows: Sequence[Row], metric: str, problems: Sequence[str], clustered: bool, seed: int
 ) -> tuple[Cell, ...]:
     first = rows[0].runs[0]
-    reduce = first.reduces[metric][1]
     clusters = [first.groups.get(name, "") or name for name in problems] if clustered else None
-    vectors = [_mean_vectors(row, metric, problems) for row in rows]
     single = all(len(row.runs) == 1 and set(run.samples.values()) == {1} for row in rows for run in row.runs)
+    return cells(
+        first.reduces[metric][1],
+        [_mean_vectors(row, metric, problems) for row in rows],
+        single=single,
+        clusters=clusters,
+        over_seeds=[_over_seeds(row, metric, problems) for row in rows],
+        seed=seed,
+    )
+
+
+def cells(
+    reduce: Reduce,
+    vectors: Sequence[Floats],
+    *,
+    single: bool,
+    clusters: Sequence[str] | None = None,
+    over_seeds: Sequence[paired.Seeds | None] = (),
+    seed: int = 0,
+) -> tuple[Cell, ...]:
+    """One cell a row from each row's vectors, [problems, m] in the same order; the first is the reference."""
     differences = [
         paired.compare(reduce, vectors[0], each, clusters=clusters, single=single, seed=seed)
         for each in vectors[1:]
     ]
     corrected = paired.holm([difference.p for difference in differences])
-    cells = []
-    for i, row in enumerate(rows):
-        estimate = stats.estimate_rows(reduce, vectors[i], seed=seed)
-        seeds = _over_seeds(row, metric, problems)
+    units = len(set(clusters)) if clusters is not None else len(vectors[0])
+    found = []
+    for i, of_row in enumerate(vectors):
+        estimate = stats.estimate_rows(reduce, of_row, seed=seed)
+        seeds = over_seeds[i] if over_seeds else None
         if i == 0:
-            cells.append(Cell(estimate, seeds=seeds))
+            found.append(Cell(estimate, seeds=seeds))
             continue
         difference = differences[i - 1]
-        units = len(set(clusters)) if clusters is not None else len(problems)
         detectable = None if difference.sd is None else paired.minimum_detectable(difference.sd, units)
-        cells.append(Cell(estimate, difference, corrected[i - 1], detectable, seeds))
-    return tuple(cells)
+        found.append(Cell(estimate, difference, corrected[i - 1], detectable, seeds))
+    return tuple(found)
 
 
 def _mean_vectors(row: Row, metric: str, problems: Sequence[str]) -> Floats:
@@ -240,8 +258,8 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
 
 
 def mean_cost(row: Row) -> dict[str, float]:
-    """Cost per run, the mean over the row's seeds."""
-    costs = [results.cost(run) for run in row.runs]
+    """Cost per run, the mean over the row's seeds; nothing for a row without runs (another tool's result)."""
+    costs = [results.cost(run) for run in row.runs] or [{}]
     return {
         name: sum(c[name] for c in costs) / len(costs) for name in costs[0] if all(name in c for c in costs)
     }

@@ -1,9 +1,10 @@
 """A run in other tools' forms: lm-evaluation-harness, human-eval, evalplus, bigcode; and a table of samples in Parquet.
 
-What goes the other way (`harness score --completions`) is read by backends/replay.py. Inspect's logs are not written:
-their archive follows its library's classes from version to version, and only that library can check one.
+What goes the other way is read by foreign.py (what another tool reported) and backends/replay.py (its completions, to
+be judged here). Inspect's logs are not written: only its library can check one.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -157,8 +158,8 @@ def lm_eval(run: Result, out: Path) -> list[Path]:
     }
     write_atomic(out / "results.json", json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
     rows: dict[str, dict[str, Any]] = {}
+    means = _means(run)
     for row in samples(run):
-        first = next(iter(row["verdicts"].values()))
         there = rows.setdefault(
             row["problem_id"],
             {
@@ -169,14 +170,44 @@ def lm_eval(run: Result, out: Path) -> list[Path]:
                 "resps": [[]],
                 "filtered_resps": [[]],
                 "filter": "none",
-                "metrics": ["value"],
-                "value": [],
+                **_values(means, row["problem_id"]),
             },
         )
         there["resps"][0].append(row["completion"])
         there["filtered_resps"][0].append(row["answer"])
-        there["value"].append(first["value"])
+    for there in rows.values():
+        there |= {f"{name}_hash": _sha(text) for name, text in _hashed(there).items()}
     return [out / "results.json", *_lines(out / f"samples_{task}.jsonl", list(rows.values()))]
+
+
+def _means(run: Result) -> dict[str, dict[str, float]]:
+    """Metric -> problem id -> value, for metrics that are the mean over problems."""
+    found = {}
+    for name, (_, reduce) in run.reduces.items():
+        if reduce.of_sum is None and reduce.over is None:
+            judged = sorted(run.judged(name))
+            found[name] = (
+                dict(zip(judged, run.vectors(name, judged)[:, 0].tolist(), strict=True)) if judged else {}
+            )
+    return found
+
+
+def _values(means: Mapping[str, Mapping[str, float]], problem_id: str) -> dict[str, Any]:
+    values = {name: of_metric[problem_id] for name, of_metric in means.items() if problem_id in of_metric}
+    return {"metrics": list(values), **values}
+
+
+def _hashed(row: Mapping[str, Any]) -> dict[str, str]:
+    """What its own rows have the digests of."""
+    return {
+        "doc": json.dumps(row["doc"], indent=2, ensure_ascii=False),
+        "prompt": row["arguments"]["gen_args_0"]["arg_0"],
+        "target": str(row["target"]),
+    }
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _stderr(e: Estimate) -> float:

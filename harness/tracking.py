@@ -46,7 +46,7 @@ def entry(run: Result) -> Entry:
     stored = b"".join((run.folder / name).read_bytes() for name in FILES[:2])
     model, method = results.model(run.config), results.method(run.config)
     digest = hashlib.sha256(stored).hexdigest()[:16]
-    values = {}
+    values: dict[str, float] = {}
     for name, e in run.summary.metrics.items():
         values |= {name: e.value, f"{name} low": e.low, f"{name} high": e.high}
     values |= {f"status/{name}": float(n) for name, n in run.summary.status_counts.items()}

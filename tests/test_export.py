@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import results
+from harness import export, results
 from tests.command import harness, mini_humaneval, rows, write_rows
 from tests.recorded import make
 
@@ -89,7 +89,23 @@ def test_lm_evals_files_have_what_its_readers_look_for(run: Path, tmp_path: Path
     assert plain["n-shot"] == {"humaneval": 0}
     assert plain["higher_is_better"]["humaneval"] == {"pass@1": True, "pass@2": True}
     first = rows(tmp_path / "samples_humaneval.jsonl")[0]
-    assert (first["doc_id"], len(first["resps"][0]), first["value"]) == (0, 2, [1.0, 0.0])
+    assert (first["doc_id"], len(first["resps"][0])) == (0, 2)
+    assert (first["metrics"], first["pass@1"], first["pass@2"]) == (["pass@1", "pass@2"], 0.5, 1.0)
+
+
+def test_an_lm_eval_row_has_the_digests_that_its_own_writer_gives() -> None:
+    # lm_eval 0.4.13, samples_*.jsonl of a task over a local file
+    row = {
+        "doc": {"id": "a/1", "q": "2 + 2 =", "a": "4"},
+        "target": "4",
+        "arguments": {"gen_args_0": {"arg_0": "Q: 2 + 2 =\nA:", "arg_1": {"until": ["\n"]}}},
+    }
+    found = {name: export._sha(text) for name, text in export._hashed(row).items()}
+    assert found == {
+        "doc": "a96f0e01c3b5d788406dddd1e7c0fa73c2ab7fcbd8cf079cfa22106347080967",
+        "prompt": "e3e0652c4c33cfd0b37f2b4383503de29b0560e5dc9d0d7b5c7b7f339d8d3a07",
+        "target": "4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a",
+    }
 
 
 def test_parquet_has_a_row_a_sample_and_pandas_reads_it(run: Path, tmp_path: Path) -> None:

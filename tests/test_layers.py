@@ -63,6 +63,8 @@ LAYERS = {
     "gate": 5,
     "export": 5,
     "tracking": 5,
+    "imported": 5,
+    "foreign": 5,
     "study": 5,
     "train": 4,
     "report": 5,
@@ -92,6 +94,9 @@ SIDEWAYS = {
     ("report", "compare"),
     ("report", "gate"),
     ("tracking", "export"),
+    ("imported", "compare"),
+    ("foreign", "imported"),
+    ("report", "imported"),
 }
 
 # A task is written against these, and against nothing that runs it.
@@ -160,6 +165,7 @@ SPEAKERS = {
     "harness.cli": {"print", "environment", "exit"},
     "harness.cli.doctor": {"print", "exit"},
     "harness.cli.evaluate": {"print", "exit"},
+    "harness.cli.exchange": {"print"},
     "harness.cli.quickstart": {"print"},
     "harness.cli.reading": {"print", "environment", "exit"},
     "harness.cli.rows": {"print"},

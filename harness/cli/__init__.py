@@ -7,7 +7,7 @@ imported up here, so that `harness --help` is instant.
     evaluate      run, score, judge
     training      train
     reading       report, leaderboard, compare, gate
-    exchange      export, log
+    exchange      export, import, log
     rows          tasks, data
     doctor        doctor
     shared        options, flags -> config, what is shown of a run
@@ -40,6 +40,7 @@ for command in (
     reading.compare_command,
     reading.gate_command,
     exchange.export_command,
+    exchange.import_command,
     exchange.log_command,
     rows.tasks_command,
     rows.data_command,

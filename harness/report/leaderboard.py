@@ -1,7 +1,7 @@
 """A static site over every run below a folder: one table a task, sortable and searchable; CSV and Markdown too.
 
 Rows whose intervals reach into that of the best of their group share its rank: ties, which the intervals do not tell
-apart. Published rows have no interval and take no rank.
+apart. Published rows, and those that other tools reported, have no interval and take no rank.
 """
 
 import csv
@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 
 from harness import results
+from harness.imported import Imported
 from harness.report import page
 from harness.report.gathered import Section
 from harness.report.reference import Published
@@ -42,7 +43,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a task's table; `rank` is 0 and `low`, `high`, `n` are None for a published value."""
+    """One line of a task's table; `rank` is 0, `low` and `high` None for a value that was not measured here."""
 
     task: str
     metric: str
@@ -61,16 +62,43 @@ class Entry:
     signature: str = ""
 
 
-def entries(sections: Sequence[Section], published: Sequence[Published] = ()) -> list[Entry]:
-    """Every row of every section, best first, and after each task's own the published values of its metric."""
+def entries(
+    sections: Sequence[Section],
+    published: Sequence[Published] = (),
+    imported: Sequence[Imported] = (),
+) -> list[Entry]:
+    """Every row of every section, best first; after each task's own what other tools reported of it, and the published
+    values of its metric."""
     found: list[Entry] = []
     for section in sections:
         found += _own(section)
+        reported = [entry for one in imported for entry in of_section(one, section)]
+        found += sorted(reported, key=lambda entry: -entry.value)
         if section.runs[0].record["data"]["set"] == "mini":
             continue  # printed numbers are of the benchmark: beside mini rows they would mislead
         same = [row for row in published if (row.task, row.metric) == (section.task, section.metric)]
         found += [_printed(section, row) for row in sorted(same, key=lambda row: -row.value)]
     return found
+
+
+def of_section(one: Imported, section: Section) -> list[Entry]:
+    """What another tool reported of the section's task and metric (`pass@1,create_test` is its pass@1), if it is on as
+    many problems."""
+    if one.task != section.task or not section.metric or one.n != len(section.runs[0].samples):
+        return []
+    return [
+        Entry(
+            task=section.title,
+            metric=section.metric,
+            model=one.model,
+            method="" if one.shots is None else f"{one.shots}-shot",
+            value=figure.value,
+            n=one.n,
+            published=f"{one.label}, {name}, not judged here",
+        )
+        for name, figure in one.metrics.items()
+        if name.partition(",")[0] == section.metric
+    ]
 
 
 def _own(section: Section) -> Iterator[Entry]:
@@ -151,7 +179,7 @@ def markdown(found: Sequence[Entry]) -> str:
         lines += [f"## {as_text(task)}, {as_text(of_task[0].metric)}", ""]
         lines += ["| rank | model | method | value | 95 % interval | n |", "|--:|---|---|--:|---|--:|"]
         for e in of_task:
-            method = f"{e.method} (published: {e.published})" if e.published else e.method
+            method = f"{e.method} (reported: {e.published})" if e.published else e.method
             cells = (place(e), e.model, method, figure(e.metric, e.value), _interval(e), str(e.n or ""))
             lines.append("| " + " | ".join(map(as_text, cells)) + " |")
         lines.append("")
@@ -213,7 +241,7 @@ def _table(found: Sequence[Entry], out: Path | None) -> str:
 def _row(entry: Entry, out: Path | None) -> str:
     method = page.text(entry.method)
     if entry.published:
-        method += f' <span class="sub wrap">published: {page.text(entry.published)}</span>'
+        method += f' <span class="sub wrap">reported: {page.text(entry.published)}</span>'
     for run in entry.runs if out else ():
         if out and (run / "report.html").is_file():
             there = os.path.relpath(run / "report.html", out)
