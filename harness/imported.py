@@ -1,8 +1,8 @@
 """Results that another tool reported, in one form: what they are of, their figures, each item's values if they came.
 
 They are that tool's verdicts. So they are compared with their own kind only (same tool, task, version and items);
-beside this harness's runs they stand without a rank, and to be compared with those their completions have to be judged again
-(`harness score`). Reading the tools' files is foreign.py's.
+beside this harness's runs they stand without a rank, and to be compared with those their completions have to be judged
+again (`harness score`). Reading the tools' files is foreign.py's.
 """
 
 import math

