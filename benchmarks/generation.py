@@ -3,7 +3,7 @@
   a  transformers' `generate`, one prompt at a time (all its samples in one call), as evaluation scripts do
   b  transformers' `generate` on fixed batches of --batch rows, in file order, padded on the left
   c  transformers' continuous batching (`generate_batch`), which has no beam search
-  h  the hf backend with --batch rows
+  h  the hf backend with --batch rows (0: its own choice)
 
 on the demo model and on a Llama of random weights (--shape), prompts of HumanEval and CoNaLa (mini, or the
 benchmarks' own with HARNESS_DATA), greedy, drawn, and ten beams; one thread, float32. All stop at end-of-text or
@@ -56,7 +56,7 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
 PAGE = 32  # tokens of a page of continuous batching
 EVERY = 4  # way a has one prompt in so many
 HEADER = """
-| model | task | setting | a tokens/s | b tokens/s | c tokens/s | h tokens/s | h samples/s | h/a | h/b | h/c | greedy texts as a's |
+| model | task | setting | a tokens/s | b | c | h | h samples/s | h/a | h/b | h/c | greedy texts as a's |
 |---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|---|"""
 
 
@@ -187,7 +187,9 @@ def harness(engine: Engine, prompts: Sequence[Prompt], sampling: Sampling) -> Ma
 def ways(model: Model, sampling: Sampling, rows: int) -> dict[str, Callable[[Sequence[Prompt]], Made]]:
     engine = Engine(Network(model.network), model.codec, {}, rows, warn=logging.warning)
     found: dict[str, Callable[[Sequence[Prompt]], Made]] = {
-        "a": lambda prompts: [each for prompt in prompts[::EVERY] for each in batch(model, [prompt], sampling)],
+        "a": lambda prompts: [
+            each for prompt in prompts[::EVERY] for each in batch(model, [prompt], sampling)
+        ],
         "b": lambda prompts: fixed(model, prompts, sampling, rows),
     }
     if sampling.beams == 1:
@@ -247,17 +249,19 @@ def main() -> None:
                 count = max(1, model.prompts // (4 if sampling.samples > 1 else 1))
                 cell = measure(model, prompts[:count], sampling, args)
                 shown = [f"{cell[way].tokens:,.0f}" if way in cell else "no beams" for way in "abch"]
-                ratios = [f"{cell['h'].tokens / cell[way].tokens:.1f}" if way in cell else "" for way in "abc"]
+                ratios = [
+                    f"{cell['h'].tokens / cell[way].tokens:.1f}" if way in cell else "" for way in "abc"
+                ]
                 same = "/".join(f"{cell[way].same:.0%}" for way in cell) if name == "greedy" else ""
                 samples = f"{cell['h'].samples:,.1f}"
-                print(
-                    f"| {model.name} | {task} | {name} | {' | '.join(shown)} | {samples} | {' | '.join(ratios)} | {same} |",
-                    flush=True,
-                )
+                columns = [model.name, task, name, *shown, samples, *ratios, same]
+                print(f"| {' | '.join(columns)} |", flush=True)
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--shape", default="30m", choices=list(SHAPES))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from harness.errors import ConfigError, unknown
 from harness.schema import Sampling, Split, Value
@@ -37,6 +37,7 @@ ELSEWHERE: Mapping[str, str] = {
 }
 
 Scalar = str | int | float | bool
+HERE = ("quantize", "dtype", "device", "device_map", "attention", "profile")  # of a model in this process
 Config = TypeVar("Config", bound=Value)
 
 
@@ -89,6 +90,9 @@ class BackendConfig(Value):
     completions. With a server, `adapter` is the name under which it serves the adapter, or where its command has
     {adapter} the folder or file that it loads. `devices` are those of this machine that share the work, each with a
     copy of the model: cuda:0, cuda:1, or "all".
+
+    For hf: `batch_size` is the most rows at once, 0 ("auto") as many as fit in memory. `profile` fast leaves out what
+    makes outputs independent of the batch. `device_map` spreads the model over devices, as transformers has it.
     """
 
     kind: Literal["hf", "replay", "openai", "server"] = "hf"
@@ -99,16 +103,31 @@ class BackendConfig(Value):
     quantize: Literal["none", "8bit", "4bit"] = "none"
     device: str = "auto"
     devices: tuple[str, ...] | Literal["all"] = ()
-    batch_size: int = Field(default=16, ge=1)
+    device_map: str = Field(default="", exclude_if=lambda value: not value)
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        default="auto", exclude_if=lambda value: value == "auto"
+    )
+    profile: Literal["exact", "fast"] = Field(default="exact", exclude_if=lambda value: value == "exact")
+    batch_size: int = Field(default=0, ge=0)
     path: str = ""
     partial: bool = False
     server: ServerConfig | None = None
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _auto(cls, value: Any) -> Any:
+        return 0 if value == "auto" else value
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> "BackendConfig":
         if self.server is not None and self.kind not in ("openai", "server"):
             raise ValueError(
                 f"backend.server has no effect with kind = {self.kind!r}: set kind = 'openai' or 'server'"
+            )
+        if self.device_map and (self.device != "auto" or self.devices):
+            other = "devices" if self.devices else "device"
+            raise ValueError(
+                f"{other} and device_map exclude each other: a model on one, or spread over several"
             )
         if self.devices and (self.kind != "hf" or self.device != "auto"):
             other = f"kind = {self.kind!r}" if self.kind != "hf" else f"device = {self.device!r}"
@@ -123,7 +142,7 @@ class BackendConfig(Value):
                 "kind = 'server' needs server.command with {port} (and {model}) in it, and no server.url"
             )
         if self.kind in ("openai", "server"):
-            for name in ("quantize", "dtype", "device", "path", "partial"):
+            for name in (*HERE, "path", "partial"):
                 if (
                     name in self.model_fields_set
                     and getattr(self, name) != type(self).model_fields[name].default
@@ -222,7 +241,7 @@ class RunConfig(Value):
         plain["backend"] = {
             key: value
             for key, value in plain["backend"].items()
-            if key not in {"batch_size", "device", "devices"}
+            if key not in {"batch_size", "device", "devices", "device_map"}
         }
         if plain["backend"]["server"] is None:
             del plain["backend"]["server"]  # so that it is no other run than before there were servers

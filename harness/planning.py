@@ -185,8 +185,8 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
     }
     if executes and sandbox.interpreter:
         described["judge"]["interpreter"] = sandbox.interpreter
-    for incidental in ("batch_size", "device", "devices"):
-        del described["config"]["backend"][incidental]
+    for incidental in ("batch_size", "device", "devices", "device_map"):
+        described["config"]["backend"].pop(incidental, None)
     name = provenance.run_name(config.backend)
     run_id = f"{plan.task.name}-{name}-{digest(described)[:8]}"
     return {"run_id": run_id, **described, **provenance.here()}

@@ -148,6 +148,7 @@ TENSOR_CODE = {
     "harness.backends.hf_decode",
     "harness.backends.hf_lanes",
     "harness.backends.hf_likelihood",
+    "harness.backends.hf_memory",
     "harness.backends.hf_network",
     "harness.backends.hf_prefix",
     "harness.backends.hf_schedule",

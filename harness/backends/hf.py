@@ -18,6 +18,10 @@ batched logits were seen to be off where both were known: a value above 1 is war
 is then broken. In float32 close calls are rare; in 16-bit floats they are common, and every log-probability
 is recomputed once.
 
+`backend.profile = "fast"` leaves all that out: every decision is the batch's own, nothing is computed alone, and a
+completion may depend on the batch in its close calls. It is for 16-bit floats on a GPU, where most of the time would
+go into computing alone; the profile is part of what identifies a run.
+
 What it is not: equal bytes across machines, thread counts or library versions, which change the arithmetic
 itself.
 
@@ -33,6 +37,7 @@ itself.
   hf_likelihood  how likely a given text is
   hf_prefix    the beginning that many prompts share, computed once
   hf_decode    which searches run together, and when the next ones begin
+  hf_memory    how many rows fit
   hf_schedule  requests in, completions out; out of memory
 """
 
@@ -90,12 +95,16 @@ def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> "E
         "adapter": "",
         "dtype": dtype if config.quantize == "none" else f"{config.quantize} {dtype}",
         "device": network.device.type + card,
+        **({"attention": config.attention} if config.attention != "auto" else {}),
+        **({"profile": config.profile} if config.profile != "exact" else {}),
         "engine": f"hf {DECODING}, torch {torch.__version__}, transformers {transformers.__version__}",
     }
     codec = Codec(tokenizer, hf_load.ends(model, tokenizer), network.encoder)
     engine = Engine(network, codec, identity, config.batch_size, warn)
     if config.quantize == "8bit":  # which activations count as outliers is decided over a whole batch
         engine.tolerance = max(engine.tolerance, LLM_INT8)
+    if config.profile == "fast":
+        engine.tolerance = 0.0
     return with_adapter(engine, config) if config.adapter else engine
 
 

@@ -24,7 +24,7 @@ from harness.schema import Sampling
 GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)  # SplitMix64 (Steele, Lea, Flood 2014), as signed 64-bit integers
 MIX = ((30, 0xBF58476D1CE4E5B9 - (1 << 64)), (27, 0x94D049BB133111EB - (1 << 64)))
 EXTRA = 32  # candidates beyond top-k that near-ties may bring in
-FEW = 256  # candidates that nearly always hold the whole nucleus
+FEW = 64  # candidates that most often hold the whole nucleus
 LOGPROB_SHARE = 0.25  # a log-probability moves less than a difference of logits: the normaliser averages
 
 
@@ -56,9 +56,8 @@ def choose(
         if sampling.temperature == 0:
             tokens, sure = _lead(logits, scale)
         else:
-            scaled = logits.double().div_(sampling.temperature)
             seeds = torch.tensor(keys, device=logits.device).unsqueeze(1)
-            tokens, sure = _draw(scaled, sampling, seeds, scale.double() / sampling.temperature)
+            tokens, sure = _draw(logits, sampling, seeds, scale.double() / sampling.temperature)
         own = logits.gather(1, tokens.unsqueeze(1)).squeeze(1)
         columns = torch.stack([tokens, sure | (tolerance == 0), own, logits.logsumexp(-1), scale], dim=0)
         found, certain, values, normaliser, spreads = columns.double().tolist()
@@ -67,11 +66,15 @@ def choose(
 
 def spread(logits: Tensor, tolerance: float) -> Tensor:
     """The tolerance of each row in logit units, [rows]. Raises BackendFault on NaN logits."""
-    if bool(logits.amax(-1).isnan().any()):
-        raise BackendFault(
-            "the model's logits are not numbers (NaN): try dtype float32, or check the weights"
-        )
-    return tolerance * logits.abs().masked_fill(logits.isinf(), 0.0).amax(-1)
+    low, high = logits.aminmax(dim=-1)
+    largest = torch.maximum(low.abs(), high.abs())
+    if not bool(largest.isfinite().all()):
+        if bool(high.isnan().any()):
+            raise BackendFault(
+                "the model's logits are not numbers (NaN): try dtype float32, or check the weights"
+            )
+        largest = logits.abs().masked_fill(logits.isinf(), 0.0).amax(-1)
+    return tolerance * largest
 
 
 def gumbel(seeds: Tensor, tokens: Tensor) -> Tensor:
@@ -98,24 +101,55 @@ def _lead(scores: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
     return best.indices[:, 0], best.values[:, 0] - best.values[:, 1] > margin
 
 
-def _draw(scaled: Tensor, sampling: Sampling, seeds: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
-    size = scaled.shape[1]
-    if sampling.top_p >= 1.0 and not 0 < sampling.top_k < size:
-        every = torch.arange(size, device=scaled.device).unsqueeze(0)
-        return _lead(gumbel(seeds, every).add_(scaled), margin)
-    top_k = min(sampling.top_k or size, size)
-    width = min(size, top_k + EXTRA if sampling.top_k else FEW)
-    values, ids, surely, perhaps = _admitted(scaled, top_k, sampling.top_p, margin, width)
-    if width < size and bool(perhaps[:, -1].any()):
-        values, ids, surely, perhaps = _admitted(scaled, top_k, sampling.top_p, margin, size)
+def _draw(logits: Tensor, sampling: Sampling, seeds: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
+    size, top_p = logits.shape[1], sampling.top_p
+    scaled = logits.double().div_(sampling.temperature)
+    few = 0 < sampling.top_k < size
+    if top_p >= 1.0 and not few:
+        return _lead(_noisy(scaled, seeds), margin)
+    top_k = sampling.top_k if few else size
+    width = min(size, top_k + EXTRA if few else FEW)
+    tokens, sure, wider = _draw_among(logits, scaled, top_k, top_p, seeds, margin, width)
+    if width < size and not few and bool(wider.any()):
+        rows = wider.nonzero().squeeze(1)
+        found, told = _draw_of_all(scaled[rows], top_p, seeds[rows], margin[rows])
+        tokens[rows], sure[rows] = found, True
+        wider[rows] = ~told
+    if width < size and bool(wider.any()):
+        rows = wider.nonzero().squeeze(1)
+        tokens[rows], sure[rows], _ = _draw_among(
+            logits[rows], scaled[rows], top_k, top_p, seeds[rows], margin[rows], size
+        )
+    return tokens, sure
+
+
+def _draw_among(
+    logits: Tensor, scaled: Tensor, top_k: int, top_p: float, seeds: Tensor, margin: Tensor, width: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw among the `width` best: tokens, whether they are sure, whether further ones may be admitted."""
+    values, ids, surely, perhaps = _admitted(logits, scaled, top_k, top_p, margin, width)
     noisy = (values + gumbel(seeds, ids)).masked_fill(~perhaps, -torch.inf)
     at, sure = _lead(noisy, margin)
     at = at.unsqueeze(1)
-    return ids.gather(1, at).squeeze(1), sure & surely.gather(1, at).squeeze(1)
+    return ids.gather(1, at).squeeze(1), sure & surely.gather(1, at).squeeze(1), perhaps[:, -1]
+
+
+def _draw_of_all(scaled: Tensor, top_p: float, seeds: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
+    """The winner among all tokens, and whether it is surely the winner of the nucleus: most often, as the nucleus is
+    most of the probability. It spares the sorting of a vocabulary."""
+    tokens, sure = _lead(_noisy(scaled, seeds), margin)
+    edge = scaled.gather(1, tokens.unsqueeze(1)) - margin.unsqueeze(1)
+    mass = (scaled - scaled.logsumexp(-1, keepdim=True)).exp_().masked_fill_(scaled < edge, 0.0).sum(-1)
+    return tokens, sure & (mass < top_p - margin / 2)
+
+
+def _noisy(scaled: Tensor, seeds: Tensor) -> Tensor:
+    every = torch.arange(scaled.shape[1], device=scaled.device).unsqueeze(0)
+    return gumbel(seeds, every).add_(scaled)
 
 
 def _admitted(
-    scaled: Tensor, top_k: int, top_p: float, margin: Tensor, width: int
+    logits: Tensor, scaled: Tensor, top_k: int, top_p: float, margin: Tensor, width: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The `width` best candidates, best first: values, ids, surely admitted, perhaps admitted.
 
@@ -123,8 +157,11 @@ def _admitted(
     it, within the top k, is below top_p. Its rank may move among the candidates within the margin of it,
     and a sum of probabilities by at most half the margin.
     """
-    best = scaled.topk(width, dim=-1)
-    values, ids = best.values, best.indices
+    if width == logits.shape[1]:
+        ids = logits.sort(dim=-1, descending=True, stable=True).indices
+    else:
+        ids = logits.topk(width, dim=-1).indices
+    values = scaled.gather(1, ids)
     whole = values[:, :top_k] if top_k < scaled.shape[1] else scaled
     mass = (values - whole.logsumexp(-1, keepdim=True)).exp()
     before = mass.cumsum(-1) - mass

@@ -12,6 +12,7 @@ at a time (hf_lanes) get new rows when all slots are free.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import torch
@@ -49,16 +50,17 @@ class Search:
 
 
 class Decoding:
-    """One pass over `jobs` in at most `slots` slots."""
+    """One pass over `jobs`, so many of them at once."""
 
     def __init__(
-        self, network: Network, method: Method, prefix: Prefix, jobs: Sequence[Job], slots: int
+        self, network: Network, method: Method, prefix: Prefix, jobs: Sequence[Job], at_once: int
     ) -> None:
         self.network = network
         self.method = method
         self.prefix = prefix
         self.jobs = jobs
-        self.size = max(1, min(slots // method.width, len(jobs))) * method.width
+        self.at_once = at_once
+        self.size = at_once * method.width
         self.waiting = deque(range(len(jobs)))
         self.live: list[Search] = []
         self.opened: Lanes | None = None  # prompts computed ahead, by their rows in it
@@ -118,7 +120,7 @@ class Decoding:
         """Distinct prompts at the head of the line: for one filling of the slots, all with the prefix or none."""
         found: dict[tuple[int, ...], None] = {}
         longest, begins = 0, None
-        for number in list(self.waiting)[: self.size // self.method.width]:
+        for number in islice(self.waiting, self.at_once):
             prompt = self.jobs[number].prompt
             longest = max(longest, len(prompt))
             if begins is None:

@@ -1,8 +1,7 @@
 """From a folder or hub id to a model, a tokenizer and their digest, without the network and without remote
 code.
 
-Everything a user can get wrong ends in one line that says what to do. It does not quantise and does not
-spread a model over devices.
+Everything a user can get wrong ends in one line that says what to do.
 """
 
 import warnings
@@ -92,13 +91,17 @@ def model_digest(folder: Path) -> str:
 
 
 def load_model(folder: Path, config: BackendConfig) -> Any:
-    """The model, evaluated and on its device, quantised where that is asked for."""
+    """The model, evaluated and on its device or spread over several, quantised where that is asked for."""
     device = pick_device(config.device)
     dtype = pick_dtype(config.dtype, device.type)
-    if config.quantize == "none":
-        return from_folder(folder, dtype).to(device).eval()
-    settings = quantisation(config.quantize, dtype)
-    return from_folder(folder, dtype, quantization_config=settings, device_map={"": device}).eval()
+    options: dict[str, Any] = {} if config.attention == "auto" else {"attn_implementation": config.attention}
+    if config.device_map:
+        options["device_map"] = config.device_map
+    if config.quantize != "none":
+        options |= {"quantization_config": quantisation(config.quantize, dtype)}
+        options.setdefault("device_map", {"": device})
+    model = from_folder(folder, dtype, **options)
+    return (model if "device_map" in options else model.to(device)).eval()
 
 
 def from_folder(folder: Path, dtype: Any, **options: Any) -> Any:
@@ -118,7 +121,7 @@ def from_folder(folder: Path, dtype: Any, **options: Any) -> Any:
                 output_loading_info=True,
                 **options,
             )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             raise UserError(f"cannot load the model in {folder}: {first_line(error)}") from error
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):

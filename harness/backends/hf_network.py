@@ -50,6 +50,7 @@ class Network:
             config.get_text_config(decoder=True), "max_position_embeddings", None
         )
         self.vocabulary = int(config.get_text_config(decoder=True).vocab_size)
+        self.hidden = int(config.get_text_config(decoder=True).hidden_size)
         self.start = _decoder_start(model) if self.encoder else -1
         accepted = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in accepted and not self.encoder

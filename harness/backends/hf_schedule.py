@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from harness.backends import hf_likelihood
+from harness.backends import hf_likelihood, hf_memory
 from harness.backends.hf_beam import Beams
 from harness.backends.hf_decode import Decoding
 from harness.backends.hf_network import Network
@@ -32,6 +32,7 @@ TOLERANCE: Mapping[torch.dtype, float] = {
     torch.float16: 2.0**-7,
     torch.bfloat16: 2.0**-4,
 }
+MANY = 64  # texts that are read at once when the number is left to us; their logits are limited anyway
 NAMED = 5  # problem ids that an error message lists
 
 Method = Draws | Beams
@@ -57,6 +58,7 @@ class Engine:
         self.counts: Mapping[str, int] | None = None  # any number of samples can be had
         self.tolerance = TOLERANCE.get(network.dtype, 2.0**-4)
         self._detach: Callable[[], Any] | None = None
+        self._cost: hf_memory.Cost | None = None
 
     def take_off(self) -> Network:
         """The network without the adapter that is on it, if one is."""
@@ -83,20 +85,19 @@ class Engine:
         prefix = Prefix(network, worth_keeping([job.prompt for job in pending]), self.tally)
         pending.sort(key=lambda job: not prefix.begins(job.prompt))
         while pending:
-            done, fault = set[int](), ""
-            decoding = Decoding(network, method, prefix, pending, self.batch_size)
+            done, fault, at_once = set[int](), "", 1
             try:
-                for number, ended in decoding.run():
+                slots = self.batch_size or self._fitting(pending)
+                at_once = max(1, min(slots // method.width, len(pending)))
+                for number, ended in Decoding(network, method, prefix, pending, at_once).run():
                     done.add(number)
                     for one in ended:
                         yield self._generation(pending[number], one, sampling)
             except (RuntimeError, MemoryError) as error:
-                fault = _survivable(error, decoding.size)
-            size = decoding.size
-            del decoding  # and its memory
+                fault = _survivable(error, at_once * method.width)
             pending = [job for number, job in enumerate(pending) if number not in done]
             if fault:
-                self._halve(size // method.width, method.width, fault)
+                self._halve(at_once, method.width, fault)
         if referee.tally.noise > 1:
             self.warn(
                 f"batches moved logits {self.tally.noise:.1f} times as far as {network.dtype} allows for:"
@@ -108,7 +109,7 @@ class Engine:
         network = self._open()
         pending = hf_likelihood.jobs(network, self.codec, given, self.warn)
         while pending:
-            batch, found, fault = hf_likelihood.first_batch(network, pending, self.batch_size), [], ""
+            batch, found, fault = hf_likelihood.first_batch(network, pending, self.batch_size or MANY), [], ""
             try:
                 found = hf_likelihood.measure(network, batch, self.tolerance, self.tally)
             except (RuntimeError, MemoryError) as error:
@@ -161,6 +162,21 @@ class Engine:
                 f" in the model's context of {self._open().positions} tokens: their completions end there"
             )
         return sorted(jobs, key=lambda job: -len(job.prompt))
+
+    def _fitting(self, jobs: Sequence[Job]) -> int:
+        """How many rows of these jobs, longest prompt first, fit in memory."""
+        network = self._open()
+        if self._cost is None:
+            self._cost = hf_memory.probe(network, jobs[0].prompt)
+        longest = max(len(job.prompt) for job in jobs) + network.before
+        return hf_memory.rows(
+            self._cost,
+            hf_memory.free_memory(network.device),
+            longest,
+            max(job.limit for job in jobs),
+            network.vocabulary,
+            hf_memory.most_rows(network.device),
+        )
 
     def _room(self, prompt: int) -> int | None:
         """How many tokens the model can generate after a prompt of this many; None is any number."""
