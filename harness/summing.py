@@ -64,7 +64,10 @@ class Sums:
     """What a scorer's metrics need of each problem: a vector each; all scores, where one takes problems together."""
 
     reduces: Mapping[str, Reduce]
-    vectors: dict[str, dict[str, Any]] = field(default_factory=dict)  # problem id -> metric -> vector
+    judged: dict[str, int] = field(default_factory=dict)  # problem id -> row of the vectors
+    vectors: dict[str, "array[float]"] = field(
+        default_factory=dict
+    )  # metric -> the problems' vectors, end to end
     whole: dict[str, Any] = field(default_factory=dict)  # problem id -> [samples, 1 + stats]
 
     def add(self, problem_id: str, scores: "array[float]", width: int) -> None:
@@ -72,31 +75,33 @@ class Sums:
         import numpy as np
 
         of_one = np.frombuffer(scores).reshape(-1, width)
-        alone = {name: reduce for name, reduce in self.reduces.items() if reduce.over is None}
-        self.vectors[problem_id] = {
-            name: stats.per_problem_vectors(reduce, [of_one])[0] for name, reduce in alone.items()
-        }
-        if len(alone) < len(self.reduces):
-            self.whole[problem_id] = of_one
+        self.judged[problem_id] = len(self.judged)
+        for name, reduce in self.reduces.items():
+            if reduce.over is None:
+                vector = stats.per_problem_vectors(reduce, [of_one])[0]
+                self.vectors.setdefault(name, array("d")).extend(vector)
+            else:
+                self.whole[problem_id] = of_one
 
     def metrics(self, problems: Sequence[Problem], seed: int) -> dict[str, Estimate]:
         """Each metric over all problems and, where they have several groups, over each group."""
         import numpy as np
 
-        judged = [problem for problem in problems if problem.id in self.vectors]
+        if not self.judged:
+            return {}
+        judged = [problem for problem in problems if problem.id in self.judged]
         groups = sorted({problem.group for problem in judged})
         chosen = {"": judged}
         if len(groups) > 1:
             chosen |= {f"[{group}]": [p for p in judged if p.group == group] for group in groups}
         found = {}
         for suffix, members in chosen.items():
+            rows = [self.judged[problem.id] for problem in members]
             for name, reduce in self.reduces.items():
-                if reduce.over is None and members:
-                    vectors = np.stack([self.vectors[problem.id][name] for problem in members])
+                if reduce.over is None:
+                    vectors = np.frombuffer(self.vectors[name]).reshape(len(self.judged), -1)[rows]
                     found[name + suffix] = stats.estimate_rows(reduce, vectors, seed=seed)
-                elif (
-                    reduce.over is not None and not suffix
-                ):  # what is taken together may lie in several groups
+                elif not suffix:  # what is taken together may lie in several groups
                     everyone = (problem.id for problem in problems)
                     if counted := stats.units(reduce, self.whole, everyone):
                         found[name] = stats.estimate(reduce, list(counted.values()), seed=seed)
