@@ -21,6 +21,7 @@ import click
 from harness import __version__
 from harness.cli import doctor, evaluate, exchange, quickstart, reading, rows, training
 from harness.errors import HarnessError
+from harness.places import Images
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,10 +54,12 @@ def main() -> None:
     """The entry point: every expected error is one line on standard error and its own exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forks follow; the tokenizer warns otherwise
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray that is started here reports to nobody
+    images = Images()
     try:
-        code = cli(prog_name="harness", standalone_mode=False)
+        with images:
+            code = cli(prog_name="harness", standalone_mode=False, obj=images)
     except HarnessError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {images.spoken(str(error))}", err=True)
         code = error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())

@@ -17,6 +17,7 @@ from harness.cli.shared import (
     finish,
     given,
     memory_mb,
+    near,
     only,
     out,
     put,
@@ -127,7 +128,7 @@ def score(
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, callback=near)
 @click.option("--model", metavar="M", help="The judge: a model folder or hub id.")
 @click.option("--completions", metavar="FILE", help="The judge: replies recorded or written by hand.")
 @click.option(

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import writable
+from harness.cli.shared import near, writable
 
 
 @click.command("export")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", callback=near)
 @click.option(
     "--format",
     "form",

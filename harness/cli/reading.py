@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.shared import writable
+from harness.cli.shared import near, said, writable
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, callback=near)
 @click.option(
     "--format",
     "form",
@@ -61,7 +61,7 @@ def report(
         click.echo(text, nl=False)
     else:
         store.write_atomic(writable(out, "--out"), text)
-        click.echo(f"wrote {out}")
+        said(f"wrote {out}")
 
 
 def _sections(folders: Sequence[Path], metric: str) -> "tuple[list[Section], list[str]]":
@@ -90,15 +90,15 @@ def _page(
         for section in sections:
             folder = plots / pages.anchor(section) if len(sections) > 1 else plots
             for path in plotted.write(plotted.all_of(section), folder):
-                click.echo(f"wrote {path}")
+                said(f"wrote {path}")
     if out:
         extra = [reference.html(paper, sections) for paper in papers]
         store.write_atomic(writable(out, "--out"), pages.render(sections, left_out, extra))
-        click.echo(f"wrote {out}")
+        said(f"wrote {out}")
 
 
 @click.command("leaderboard")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", callback=near)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: FOLDER/leaderboard.")
 @click.option("--metric", default="", metavar="NAME", help="The metric that decides, where a task has it.")
 @click.option("--published", is_flag=True, help="Add the papers' rows, marked as published.")
@@ -128,11 +128,11 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, published: 
     }
     for name, text in files.items():
         store.write_atomic(out / name, text)
-    click.echo(f"wrote {out / 'index.html'} and {len(files) - 1} more files")
+    said(f"wrote {out / 'index.html'} and {len(files) - 1} more files")
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, callback=near)
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric; may be repeated.")
 @click.option("--task", default="", metavar="NAME", help="Of the runs found, only those of this task.")
 @click.option("--cluster", is_flag=True, help="Resample problems of one group together.")
@@ -162,7 +162,7 @@ def compare_command(
 
 
 @click.command("gate")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", callback=near)
 @click.option("--baseline", required=True, type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--write", is_flag=True, help="Make the baseline from the run, with the rules given.")
 @click.option("--smoke", type=int, metavar="N", help="With --write: only N problems, stratified.")
@@ -194,7 +194,7 @@ def gate_command(
         chosen = gate.subset(read, smoke) if smoke is not None else None
         text = gate.dump(gate.make(read, rules, chosen.problems if chosen else ()))
         store.write_atomic(writable(baseline, "--baseline"), text)
-        click.echo(f"wrote {baseline}")
+        said(f"wrote {baseline}")
         if chosen:
             click.echo(
                 f"{len(chosen.problems)} of {len(read.samples)} problems from {chosen.strata} strata; they find a true"

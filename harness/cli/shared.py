@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import UserError
+from harness.places import Images
 
 if TYPE_CHECKING:
     from harness.config import RunConfig
@@ -20,7 +21,31 @@ sets = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="S
 data = click.option(
     "--data", envvar="HARNESS_DATA", metavar="DIR", help="Benchmark files, or 'mini'. [HARNESS_DATA]"
 )
-out = click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's own folder.")
+
+
+def said(text: str) -> None:
+    """Print a line, with folders as the user named them."""
+    images = click.get_current_context().find_object(Images)
+    click.echo(images.spoken(text) if images else text)
+
+
+def near(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """An option's callback: the folder, or folders, to read; a URL is fetched."""
+    del parameter
+    images = context.find_object(Images) or Images()
+    if value is None:
+        return None
+    return images.read(value) if isinstance(value, str) else tuple(images.read(each) for each in value)
+
+
+def own(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    """An option's callback: the folder to write a run to; what lies at a URL is fetched, and goes back there."""
+    del parameter
+    images = context.find_object(Images) or Images()
+    return None if value is None else images.write(value)
+
+
+out = click.option("--out", callback=own, metavar="DIR", help="The run's own folder, or its URL (s3://...).")
 only = click.option(
     "--only", metavar="FILE", help="Only the problems that FILE names: a gate's baseline, or an id a line."
 )
@@ -141,7 +166,7 @@ def show(folders: Sequence[Path]) -> None:
 
     click.echo(terminal.render([store.read_run(folder)[1] for folder in folders]), nl=False)
     for folder in folders:
-        click.echo(f"run: {folder}")
+        said(f"run: {folder}")
 
 
 def finish(folder: Path, summary: "Summary") -> None:
