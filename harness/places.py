@@ -13,12 +13,13 @@ Two writers are told apart by that number moving, never by a clock. What a kille
 """
 
 import json
+import os
 import secrets
 import shutil
 import tempfile
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from time import monotonic, sleep
 from types import TracebackType
@@ -36,11 +37,23 @@ EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
 @dataclass
 class Sent:
-    """How much of a local file is there; `parts` are its names in the manifest, empty where it has its own."""
+    """How much of a local file is there. `parts` are its names in the manifest, None where it has its own.
+
+    `held` is the file, kept open while it goes up in parts: another file, put in its place, then cannot have its inode.
+    """
 
     mark: tuple[int, int, int]
     size: int
-    parts: list[str] = field(default_factory=list)
+    parts: list[str] | None = None
+    held: int = -1
+
+    def close(self) -> None:
+        if self.held >= 0:
+            os.close(self.held)
+            self.held = -1
+
+    def same(self, path: Path) -> bool:
+        return self.held >= 0 and os.path.samestat(os.fstat(self.held), path.stat())
 
 
 class Images:
@@ -129,6 +142,8 @@ class Image:
                 if not left:
                     kept = f"what was made is kept in {self._home}"
                     raise StoreFault(f"{self.url}: cannot be written: {_line(error)}; {kept}") from None
+        for sent in self._sent.values():
+            sent.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _finish(self) -> None:
@@ -204,14 +219,16 @@ class Image:
                 continue
             path = self.local / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            folder, parts = parted.get(name, (None, []))
-            if folder is None:
+            if name not in parted:
                 self.fs.get_file(self._at(str(name)), str(path))
-            else:
-                with path.open("wb") as file:
-                    for part in parts:
-                        file.write(self.fs.cat_file(self._at(str(folder / part))))
-            self._sent[path] = Sent(_mark(path), path.stat().st_size, list(parts))
+                self._sent[path] = Sent(_mark(path), path.stat().st_size)
+                continue
+            folder, parts = parted[name]
+            with path.open("wb") as file:
+                for part in parts:
+                    file.write(self.fs.cat_file(self._at(str(folder / part))))
+            held = os.open(path, os.O_RDONLY)
+            self._sent[path] = Sent(_mark(path), path.stat().st_size, list(parts), held)
 
     # ------------------------------------------------------------ sending
 
@@ -231,7 +248,7 @@ class Image:
         if not self._writes:  # a report beside a run that another machine may be writing
             return
         if final or summary in changed:
-            parted = [path for path in rows if path in self._sent and self._sent[path].parts]
+            parted = [path for path in rows if path in self._sent and self._sent[path].parts is not None]
             for path in sorted(rows & {*changed, *parted}):
                 self._put(path)
             if parted:
@@ -241,7 +258,8 @@ class Image:
         elif grown := [path for path in changed if path in rows]:
             for path in grown:
                 self._grow(path)
-            parts = {path.name: self._sent[path].parts for path in rows if self._sent[path].parts}
+            sent = {path.name: self._sent[path].parts for path in rows if path in self._sent}
+            parts = {name: names for name, names in sent.items() if names is not None}
             self._pipe(self._name(folder / PARTS / MANIFEST), json.dumps(parts).encode())
 
     def _pipe(self, name: str, blob: bytes) -> None:
@@ -261,14 +279,20 @@ class Image:
         mark = _mark(path)
         self._make_parent(self._name(path))
         self.fs.put_file(str(path), self._name(path))
+        if path in self._sent:
+            self._sent[path].close()
         self._sent[path] = Sent(mark, mark[1])
 
     def _grow(self, path: Path) -> None:
         """Send the whole lines that are new; all of them where the file is another than before (put in order, say)."""
-        mark, sent = _mark(path), self._sent.get(path)
-        goes_on = sent is not None and sent.parts and sent.mark[0] == mark[0] and sent.size <= mark[1]
-        now = Sent(mark, sent.size, sent.parts) if goes_on and sent is not None else Sent(mark, 0)
-        with path.open("rb") as file:
+        sent = self._sent.get(path)
+        if sent is None or not sent.same(path) or sent.size > path.stat().st_size:
+            if sent is not None:
+                sent.close()
+            sent = self._sent[path] = Sent((0, 0, 0), 0, [], os.open(path, os.O_RDONLY))
+        names = list(sent.parts or ())
+        now = Sent(_mark(path), sent.size, names, sent.held)
+        with open(now.held, "rb", closefd=False) as file:
             file.seek(now.size)
             while block := file.read(PART):
                 block = block[: block.rfind(b"\n") + 1]
@@ -277,7 +301,7 @@ class Image:
                 self._count += 1
                 part = f"{path.name}.{self._token}-{self._count:06}"
                 self._pipe(self._name(path.parent / PARTS / part), block)
-                now.parts.append(part)
+                names.append(part)
                 now.size += len(block)
                 file.seek(now.size)
         self._sent[path] = now

@@ -56,7 +56,7 @@ def import_command(files: Sequence[Path], out: Path) -> None:
 
 
 @click.command("log")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, callback=near)
 @click.option("--to", "tracker", required=True, type=click.Choice(["mlflow", "wandb"]))
 @click.option(
     "--project",
