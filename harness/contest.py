@@ -334,7 +334,8 @@ def contest(
             files.keep_problems(planning.asked(plan))
             runner.generate(plan, counts, backend, files, progress)
             judging.judge(plan, files, sandbox, progress)
-            summary = summing.summarise(plan, counts, files)
+            heading = summing.heading(plan, counts, record)
+            summary = summing.summarise(plan, counts, files, heading)
             replies = {
                 row["problem_id"]: row["answer"] for row in files.judgements.rows() if not row["index"]
             }

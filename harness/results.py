@@ -180,13 +180,20 @@ def find(paths: Sequence[Path]) -> list[Path]:
 
 
 def read_all(folders: Sequence[Path]) -> tuple[list[Result], list[str]]:
-    """The runs that can be read, and a line for each that is damaged or unfinished and was left out."""
+    """The runs that can be read, and a line for each that is damaged, unfinished or a part and was left out."""
     good, left_out = [], []
     for folder in folders:
         try:
-            good.append(read(folder))
+            result = read(folder)
         except HarnessError as error:
             left_out.append(f"left out {folder}: {error}")
+            continue
+        if "shard" in result.record:
+            left_out.append(
+                f"left out {folder}: it is a part of a run; 'harness merge' makes the whole of all parts"
+            )
+        else:
+            good.append(result)
     return good, left_out
 
 

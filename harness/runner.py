@@ -34,7 +34,8 @@ from harness.planning import (
     settle,
 )
 from harness.schema import Backend, Given, Request, Sandbox, Summary
-from harness.summing import summarise
+from harness.shards import Shard, cut
+from harness.summing import heading, summarise
 
 RUNS = Path("results") / "runs"
 
@@ -59,10 +60,12 @@ def run(
     progress: Progress = quiet,
     root: Path = RUNS,
     engine: Engine = LOCAL,
+    shard: Shard | None = None,
 ) -> tuple[Path, Summary]:
     """Do what `config` says in the folder `out`, else root/<run id>; return folder and summary. Raises HarnessError.
 
-    Faults of the judge do not stop a run: they are counted in `Summary.errors` and tried again by the next call.
+    With `shard` only that part of the problems; harness/merge.py puts parts together. Faults of the judge do not stop
+    a run: they are counted in `Summary.errors` and tried again by the next call.
     """
     plan = make_plan(config, progress)
     with closing(engine.open_backend(config.backend, [p.id for p in plan.problems])) as backend:
@@ -72,6 +75,9 @@ def run(
         check_reader(plan, backend)
         with engine.open_sandbox(config.judge, plan.task.preload) as sandbox:
             record = describe(plan, backend, sandbox)
+            head = heading(plan, counts, record)
+            if shard is not None:
+                plan, counts, record, head = cut(shard, plan, counts, record, head)
             folder = out or root / record["run_id"]
             with store.open_run(folder, record) as files:
                 files.keep_problems(asked(plan))
@@ -79,7 +85,7 @@ def run(
                 if needed(plan, "likelihoods"):
                     read(plan, backend, files, progress)
                 judge(plan, files, sandbox, progress)
-                summary = summarise(plan, counts, files)
+                summary = summarise(plan, counts, files, head)
                 files.summarise(summary)
     return folder, summary
 

@@ -85,7 +85,7 @@ def open_run(folder: Path, record: Mapping[str, Any]) -> Run:
     try:
         path = folder / "run.json"
         if path.exists():
-            _same_run(folder, _read_json(path), record)
+            _same_run(folder, read_json(path), record)
         else:
             if (folder / "generations.jsonl").exists():
                 raise ConfigError(f"{folder} holds generations but no run.json: choose another --out")
@@ -103,7 +103,7 @@ def open_run(folder: Path, record: Mapping[str, Any]) -> Run:
         raise
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -141,4 +141,4 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for name in ("run.json", "summary.json"):
         if not (folder / name).is_file():
             raise ConfigError(f"{folder} is not a finished run: it has no {name}")
-    return _read_json(folder / "run.json"), _read_json(folder / "summary.json")
+    return read_json(folder / "run.json"), read_json(folder / "summary.json")

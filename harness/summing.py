@@ -5,15 +5,45 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 from harness import sources, stats, store
-from harness.config import digest
+from harness.config import RunConfig, digest
 from harness.planning import Plan
-from harness.schema import Estimate, Problem, Reduce, Summary
+from harness.schema import Estimate, Reduce, Summary, Task
 
 
-def summarise(plan: Plan, counts: Mapping[str, int], files: store.Run) -> Summary:
+class Member(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def group(self) -> str: ...
+
+
+class Asked(Protocol):
+    """What the numbers need of a plan."""
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def config(self) -> RunConfig: ...
+    @property
+    def problems(self) -> Sequence[Member]: ...
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What stands beside the numbers, settled before the first token."""
+
+    signature: str
+    notes: tuple[str, ...]
+
+
+def heading(plan: Plan, counts: Mapping[str, int], record: Mapping[str, Any]) -> Heading:
+    return Heading(signature(plan, record), _notes(plan, counts))
+
+
+def summarise(plan: Asked, counts: Mapping[str, int], files: store.Run, heading: Heading) -> Summary:
     """Metrics with intervals, a pure function of the records. A problem with a fault is in no metric of its scorer.
 
     The file is in canonical order: of each problem only what its metrics add up stays in memory.
@@ -47,7 +77,7 @@ def summarise(plan: Plan, counts: Mapping[str, int], files: store.Run) -> Summar
     return Summary(
         run_id=files.record["run_id"],
         task=plan.task.name,
-        signature=signature(plan, files.record),
+        signature=heading.signature,
         problems=len(plan.problems),
         samples=sum(counts.values()),
         metrics=metrics,
@@ -55,7 +85,7 @@ def summarise(plan: Plan, counts: Mapping[str, int], files: store.Run) -> Summar
         errors=statuses["fault"],
         cost=_cost(files),
         error_classes=stats.most_common(classes),
-        notes=(*_notes(plan, counts, beside), *fault),
+        notes=(*heading.notes, *_seen(beside), *fault),
     )
 
 
@@ -83,7 +113,7 @@ class Sums:
             else:
                 self.whole[problem_id] = of_one
 
-    def metrics(self, problems: Sequence[Problem], seed: int) -> dict[str, Estimate]:
+    def metrics(self, problems: Sequence[Member], seed: int) -> dict[str, Estimate]:
         """Each metric over all problems and, where they have several groups, over each group."""
         import numpy as np
 
@@ -116,7 +146,13 @@ def _cost(files: store.Run) -> dict[str, float]:
     return dict(sorted(cost.items()))
 
 
-def _notes(plan: Plan, counts: Mapping[str, int], beside: int) -> tuple[str, ...]:
+def _seen(beside: int) -> tuple[str, ...]:
+    if not beside:
+        return ()
+    return (f"{beside} samples judged in_process: their tests' values cannot cross to the trusted side",)
+
+
+def _notes(plan: Plan, counts: Mapping[str, int]) -> tuple[str, ...]:
     """What a reader of the numbers has to know and cannot see from them."""
     notes = []
     asked = len(plan.prompts)
@@ -134,10 +170,6 @@ def _notes(plan: Plan, counts: Mapping[str, int], beside: int) -> tuple[str, ...
         )
     if len(set(counts.values())) > 1:
         notes.append(f"{min(counts.values())} to {max(counts.values())} samples a problem")
-    if beside:
-        notes.append(
-            f"{beside} samples judged in_process: their tests' values cannot cross to the trusted side"
-        )
     notes += plan.selection.notes
     if plan.config.data == sources.MINI:
         notes.append("the project's own mini rows, not the benchmark")

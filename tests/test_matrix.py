@@ -159,8 +159,8 @@ def test_a_cell_that_fails_is_passed_over_and_ends_in_3(
     )
     checked = study.check
 
-    def spoil(cells: Any, step: Any) -> None:
-        checked(cells, step)
+    def spoil(*given: Any) -> None:
+        checked(*given)
         Path(paths[1]).write_text("not JSON\n")
 
     monkeypatch.setattr(study, "check", spoil)

@@ -4,7 +4,7 @@ Exit codes: 0 fine, 1 regression, 2 the user's mistake, 3 infrastructure fault, 
 imported up here, so that `harness --help` is instant.
 
     quickstart    everything at once, offline
-    evaluate      run, score, judge
+    evaluate      run, score, merge, judge
     training      train
     reading       report, leaderboard, compare, gate
     exchange      export, import, log
@@ -34,6 +34,7 @@ for command in (
     quickstart.quickstart,
     evaluate.run,
     evaluate.score,
+    evaluate.merge_command,
     evaluate.judge,
     training.train,
     reading.report,

@@ -1,4 +1,4 @@
-"""The commands that judge: run (one run or a study), score (recorded completions), judge (a contest of runs)."""
+"""The commands that judge: run (one run or a study), score (recordings), merge (parts), judge (a contest of runs)."""
 
 import json
 import sys
@@ -23,6 +23,7 @@ from harness.cli.shared import (
     put,
     rung,
     sets,
+    shard,
     show,
     time_limit,
     unjudged,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 @memory_mb
 @rung
 @engine
+@shard
 def run(
     config: Path | None,
     out: Path | None,
@@ -69,6 +71,7 @@ def run(
     adapters: Sequence[str],
     engine: str,
     ray_address: str | None,
+    shard: str | None,
     **flags: Any,
 ) -> None:
     """Generate, judge, summarise. The same command again continues a run that was cut off."""
@@ -82,14 +85,14 @@ def run(
         put(plain, {"backend.adapter": adapters[0]})
     if "matrix" in plain:
         with working(engine, ray_address) as does:
-            _study(plain, out, sets, str(config or "flags"), allow_download, does)
+            _study(plain, out, sets, str(config or "flags"), allow_download, does, shard)
         return
     if "task" not in plain:
         raise UserError("no task: give --task NAME or a config file; 'harness tasks' lists the names")
     if allow_download:
         _download(config_of(plain, sets, str(config or "flags")))
     with working(engine, ray_address) as does:
-        done = evaluated(plain, out, sets, str(config or "flags"), does)
+        done = evaluated(plain, out, sets, str(config or "flags"), does, shard)
     finish(*done)
 
 
@@ -108,6 +111,7 @@ def run(
 @memory_mb
 @rung
 @engine
+@shard
 def score(
     task: str,
     completions: str,
@@ -116,6 +120,7 @@ def score(
     sets: Sequence[str],
     engine: str,
     ray_address: str | None,
+    shard: str | None,
     **flags: Any,
 ) -> None:
     """Judge recorded completions; no model needed."""
@@ -123,8 +128,26 @@ def score(
     plain: dict[str, Any] = {"task": task, "backend": backend}
     put(plain, given(flags))
     with working(engine, ray_address) as does:
-        done = evaluated(plain, out, sets, "--set", does)
+        done = evaluated(plain, out, sets, "--set", does, shard)
     finish(*done)
+
+
+@click.command("merge")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@out
+def merge_command(folders: Sequence[Path], out: Path | None) -> None:
+    """Put the parts together that --shard made, or all parts below a folder: the files of one run."""
+    from harness import merge, runner
+
+    done = merge.merge(folders, out, runner.RUNS)
+    show([folder for folder, _ in done])
+    if faults := sum(summary.errors for _, summary in done):
+        click.echo(
+            f"error: {faults} samples could not be judged and are in no metric; run the commands of their shards"
+            " again and merge again, or the command without --shard on the merged folder",
+            err=True,
+        )
+        sys.exit(3)
 
 
 @click.command()
@@ -171,17 +194,19 @@ def _study(
     where: str,
     allow_download: bool,
     engine: "Engine",
+    shard: str | None,
 ) -> None:
-    from harness import matrix, progress, runner, study
+    from harness import matrix, progress, runner, shards, study
     from harness.config import apply_sets
 
+    part = shards.parse(shard)
     cells = matrix.expand(cached(apply_sets(plain, sets)), where)
     if allow_download:
         for cell in cells:
             _download(cell.config)
     with progress.shown(sys.stderr) as step:
-        study.check(cells, step)
-        outcome = study.run(cells, out or runner.RUNS, step, engine)
+        study.check(cells, step, part)
+        outcome = study.run(cells, out or runner.RUNS, step, engine, part)
     show([folder for _, folder, _ in outcome.done])
     for cell, why in outcome.failed:
         click.echo(f"error: cell {cell.label}: {why}", err=True)

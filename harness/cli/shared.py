@@ -49,6 +49,11 @@ out = click.option("--out", callback=own, metavar="DIR", help="The run's own fol
 only = click.option(
     "--only", metavar="FILE", help="Only the problems that FILE names: a gate's baseline, or an id a line."
 )
+shard = click.option(
+    "--shard",
+    metavar="I/N",
+    help="Only part I of N of the problems, from 0/N on; 'harness merge' joins them.",
+)
 workers = click.option("--workers", type=int, help="Processes that judge (default: one a core).")
 time_limit = click.option("--time-limit", type=float, metavar="S", help="CPU seconds a program may use.")
 memory_mb = click.option("--memory-mb", type=int, metavar="N", help="Memory a program may use.")
@@ -145,12 +150,13 @@ def evaluated(
     sets: Sequence[str] = (),
     where: str = "config",
     engine: "Engine | None" = None,
+    shard: str | None = None,
 ) -> tuple[Path, "Summary"]:
-    from harness import progress, runner
+    from harness import progress, runner, shards
 
-    config = config_of(plain, sets, where)
+    config, part = config_of(plain, sets, where), shards.parse(shard)
     with progress.shown(sys.stderr) as step:
-        return runner.run(config, out, step, engine=engine or runner.LOCAL)
+        return runner.run(config, out, step, engine=engine or runner.LOCAL, shard=part)
 
 
 def unjudged(samples: int) -> str:
