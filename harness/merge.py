@@ -8,6 +8,7 @@ The result appears under its name when it is whole. It is an ordinary run folder
 with it, to try faults again say.
 """
 
+import filecmp
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from harness.log import replace
 from harness.schema import Summary, Task
 
 FILES = ("problems.jsonl", "generations.jsonl", "likelihoods.jsonl", "judgements.jsonl")
+CONSEQUENCES = ("config_hash", "prompt.hash", "shard.signature")  # they differ because something else does
 HERE = ("versions", "hardware", "commit")  # may differ between parts: both values are kept
 
 
@@ -116,8 +118,9 @@ def _same(first: Part, other: Part) -> None:
     """Raises ConfigError, naming what differs, where two are not parts of one run."""
     differing = list(store.differences(first.whole, other.whole))
     if differing:
-        name, one, two = differing[0]
-        more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+        causes = [each for each in differing if each[0] not in CONSEQUENCES] or differing
+        name, one, two = causes[0]
+        more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
         raise ConfigError(
             f"{other.folder} is a part of another run than {first.folder}: {name}: {two!r}, not {one!r}{more}"
         )
@@ -132,8 +135,8 @@ def _complete(parts: Sequence[Part], found: Sequence[Part]) -> list[Part]:
             raise ConfigError(f"shard {part.shard} is there twice: {there.folder} and {part.folder}")
     every = [shards.Shard(i, parts[0].shard.of) for i in range(parts[0].shard.of)]
     if missing := [shard for shard in every if shard not in by_shard]:
-        for other in found:  # perhaps it was made, with something set otherwise
-            if other.shard == missing[0] and other.record["config_hash"] == parts[0].record["config_hash"]:
+        for other in found:  # perhaps it was made, and judged otherwise
+            if other.shard == missing[0] and other.record["config"] == parts[0].record["config"]:
                 _same(parts[0], other)
         names = ", ".join(map(str, missing))
         raise ConfigError(
@@ -169,10 +172,12 @@ def _lines(path: Path) -> int:
 
 def _merged(parts: Sequence[Part], out: Path) -> Summary:
     """Make the whole beside `out` and move it there; a folder that holds the very same already is left as it is."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     made = out.with_name(f".{out.name}.merging")
     shutil.rmtree(made, ignore_errors=True)
-    made.mkdir()
+    try:
+        made.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(f"--out {str(out)!r} cannot be made: {error.strerror}") from None
     try:
         for name in FILES:
             if (parts[0].folder / name).is_file():
@@ -284,8 +289,9 @@ def _timings(parts: Sequence[Part], path: Path) -> None:
 def _move(made: Path, out: Path) -> None:
     """Give the whole its name. Raises ConfigError where that holds anything else."""
     if out.is_dir() and any(out.iterdir()):
-        names = (*FILES, "summary.json")
-        if any(_bytes(made / name) != _bytes(out / name) for name in names):
+        names = [name for name in (*FILES, "summary.json") if (made / name).is_file()]
+        _, different, unreadable = filecmp.cmpfiles(made, out, names, shallow=False)
+        if different or unreadable:
             raise ConfigError(f"{out} is not empty and does not hold this very run: choose another --out")
         return
     if out.is_dir():
@@ -294,7 +300,3 @@ def _move(made: Path, out: Path) -> None:
         made.rename(out)
     except OSError as error:
         raise ConfigError(f"--out {str(out)!r} cannot be made: {error.strerror}") from None
-
-
-def _bytes(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None

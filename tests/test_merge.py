@@ -163,7 +163,7 @@ def test_a_part_says_that_it_is_one_and_is_compared_with_nothing(made: list[Path
     ended = harness("compare", made[0], made[1])
     assert ended.code == 4
     assert "is partial: shard 0/3" in ended.err
-    assert "partial" in harness("gate", made[0], "--write", tmp_path / "b.json").complaint
+    assert "partial" in harness("gate", made[0], "--write", "--baseline", tmp_path / "b.json").complaint
     ended = harness("report", *made, "--out", tmp_path / "r.html")
     assert ended.code == 2
     assert ended.err.count("it is a part of a run; 'harness merge' makes the whole") == 3
@@ -278,7 +278,7 @@ def test_a_folder_that_holds_anything_else_is_left_alone(made: list[Path], tmp_p
     assert "is not empty" in harness("merge", *made, "--out", tmp_path / "all").complaint
     assert (tmp_path / "all" / "mine.txt").read_text() == "mine"
     assert [path.name for path in (tmp_path / "all").iterdir()] == ["mine.txt"]
-    assert "no part of a run" in harness("merge", tmp_path / "all").complaint
+    assert "holds no run" in harness("merge", tmp_path / "all").complaint
 
 
 def test_where_the_parts_were_made_is_kept_where_it_differs(made: list[Path], tmp_path: Path) -> None:
