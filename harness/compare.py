@@ -96,9 +96,8 @@ def group(runs: Sequence[Result]) -> tuple[Row, ...]:
     found: dict[str, list[Result]] = {}
     for run in runs:
         backend = {k: v for k, v in run.record["backend"].items() if k not in {"engine", "device"}}
-        plain = run.config.model_dump(mode="json", exclude={"seed", "data", "judge"})
-        for incidental in ("batch_size", "device", "devices", "device_map"):
-            plain["backend"].pop(incidental, None)
+        plain = run.config.model_dump(mode="json", exclude={"seed", "data", "judge", "answers"})
+        plain["backend"] = run.config.backend.deciding()
         found.setdefault(json.dumps([plain, backend], sort_keys=True, default=str), []).append(run)
     groups = list(found.values())
     models = {results.model(same[0].config) for same in groups}

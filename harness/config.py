@@ -36,6 +36,9 @@ ELSEWHERE: Mapping[str, str] = {
     "echo": "the prompt would be taken for the answer",
 }
 
+# Keys of a backend that change no completion: how work is cut up and where it is done, and what it costs.
+INCIDENTAL = frozenset({"batch_size", "device", "devices", "device_map", "price_in", "price_out"})
+
 Scalar = str | int | float | bool
 HERE = ("quantize", "dtype", "device", "device_map", "attention", "profile")  # of a model in this process
 Config = TypeVar("Config", bound=Value)
@@ -89,7 +92,8 @@ class BackendConfig(Value):
     """Where completions come from. `model` is a folder, a hub id or a server's name for it, `path` a file of recorded
     completions. With a server, `adapter` is the name under which it serves the adapter, or where its command has
     {adapter} the folder or file that it loads. `devices` are those of this machine that share the work, each with a
-    copy of the model: cuda:0, cuda:1, or "all".
+    copy of the model: cuda:0, cuda:1, or "all". `price_in` and `price_out` are for a million tokens of prompts and of
+    completions, in whatever currency.
 
     For hf: `batch_size` is the most rows at once, 0 ("auto") as many as fit in memory. `profile` fast leaves out what
     makes outputs independent of the batch. `device_map` spreads the model over devices, as transformers has it.
@@ -112,6 +116,18 @@ class BackendConfig(Value):
     path: str = ""
     partial: bool = False
     server: ServerConfig | None = None
+    price_in: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    price_out: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+    def deciding(self) -> dict[str, Any]:
+        """What of it can change a completion: nothing about batches, requests and prices."""
+        plain = self.model_dump(mode="json", exclude=set(INCIDENTAL))
+        if plain["server"] is None:
+            del plain["server"]  # so that it is no other run than before there were servers
+        else:
+            for key in ("concurrency", "request_s", "retries", "key_env", "start_s"):
+                del plain["server"][key]
+        return plain
 
     @field_validator("batch_size", mode="before")
     @classmethod
@@ -120,6 +136,8 @@ class BackendConfig(Value):
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> "BackendConfig":
+        if (self.price_in is None) != (self.price_out is None):
+            raise ValueError("price_in and price_out go together: one of them may be 0")
         if self.server is not None and self.kind not in ("openai", "server"):
             raise ValueError(
                 f"backend.server has no effect with kind = {self.kind!r}: set kind = 'openai' or 'server'"
@@ -214,7 +232,7 @@ class RetrievalConfig(Value):
 
 
 class RunConfig(Value):
-    """One run: a task, a backend, and how to ask and judge."""
+    """One run: a task, a backend, and how to ask and judge. `answers` is the answer store's file; empty is none."""
 
     task: str
     options: Mapping[str, Scalar] = {}
@@ -227,6 +245,7 @@ class RunConfig(Value):
     k: tuple[int, ...] = ()
     scorers: tuple[str, ...] = ()  # beside the task's own
     data: str | None = None
+    answers: str = ""
     backend: BackendConfig = BackendConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -235,20 +254,9 @@ class RunConfig(Value):
     @property
     def hash(self) -> str:
         """First 16 hex digits of the SHA-256 of everything that can change a number."""
-        plain = self.model_dump(
-            mode="json", exclude={"data": True, "judge": {"workers", "python"}, "retrieval": {"cache"}}
-        )
-        plain["backend"] = {
-            key: value
-            for key, value in plain["backend"].items()
-            if key not in {"batch_size", "device", "devices", "device_map"}
-        }
-        if plain["backend"]["server"] is None:
-            del plain["backend"]["server"]  # so that it is no other run than before there were servers
-        else:
-            for key in ("concurrency", "request_s", "retries", "key_env", "start_s"):
-                del plain["backend"]["server"][key]
-        return digest(plain)
+        without: dict[str, Any] = {"data": True, "answers": True, "retrieval": {"cache"}}
+        plain = self.model_dump(mode="json", exclude=without | {"judge": {"workers", "python"}})
+        return digest(plain | {"backend": self.backend.deciding()})
 
 
 def digest(plain: Any) -> str:

@@ -7,24 +7,42 @@ describe(plan, ...)             run.json
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from harness import backends, catalog, prompts, provenance, shots, sources
-from harness.config import RunConfig, check_ks, digest, resolve_sampling
+from harness.config import INCIDENTAL, RunConfig, check_ks, digest, resolve_sampling
 from harness.errors import ConfigError, DataError, unknown
-from harness.schema import Backend, Need, Problem, Prompt, Sampling, Sandbox, Scorer, Task, Template
+from harness.schema import (
+    Backend,
+    Generation,
+    Need,
+    Problem,
+    Prompt,
+    Sampling,
+    Sandbox,
+    Scorer,
+    Task,
+    Template,
+)
 
 LOG = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total) after each step; shows a person how far the run is."""
+
+class Progress(Protocol):
+    """Called after each step; shows a person how far the run is.
+
+    `tokens` and `price` are those of the completions that this call of the command had made so far, 0 where nobody
+    counts them.
+    """
+
+    def __call__(self, stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0, /) -> None: ...
 
 
-def quiet(stage: str, done: int, total: int) -> None:
-    del stage, done, total
+def quiet(stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0) -> None:
+    del stage, done, total, tokens, price
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,10 @@ class Plan:
     def names(self) -> list[str]:
         """The problems' ids, in the order in which the run's files have them."""
         return [problem.id for problem in self.problems]
+
+    def with_shots(self, made: Generation) -> Generation:
+        """The sample with the shots that were in its prompt, as it is written down."""
+        return made.model_copy(update={"shots": self.selection.arranged(made.problem_id)})
 
 
 def make_plan(config: RunConfig, progress: Progress = quiet) -> Plan:
@@ -161,7 +183,7 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
     executes = any(scorer.executes for scorer in plan.task.scorers)
     described: dict[str, Any] = {
         "config": config.model_dump(
-            mode="json", exclude={"data": True, "judge": True, "retrieval": {"cache"}}
+            mode="json", exclude={"data": True, "answers": True, "judge": True, "retrieval": {"cache"}}
         ),
         "config_hash": config.hash,
         "task": {"name": plan.task.name, "version": plan.task.version},
@@ -185,7 +207,7 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
     }
     if executes and sandbox.interpreter:
         described["judge"]["interpreter"] = sandbox.interpreter
-    for incidental in ("batch_size", "device", "devices", "device_map"):
+    for incidental in INCIDENTAL:
         described["config"]["backend"].pop(incidental, None)
     name = provenance.run_name(config.backend)
     run_id = f"{plan.task.name}-{name}-{digest(described)[:8]}"

@@ -1,13 +1,57 @@
-"""Show how far a run is: a live line with rate and time left on a terminal, else a line now and then."""
+"""Show how far a run is: a live line on a terminal, else a line now and then; with rate, time left and cost so far."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from time import monotonic
 from typing import TextIO
 
 from harness.planning import Progress
 
 EVERY = 10.0  # seconds between plain lines
+
+
+@dataclass
+class Pace:
+    """One stage of one run: when it began, with how much already done, and how much is done now."""
+
+    began: float
+    before: int
+    done: int
+    total: int
+
+    def step(self, done: int, total: int) -> bool:
+        """Whether this is still the same run; the next cell of a study has another total or begins with less."""
+        same = done >= self.done and total == self.total
+        self.done = done
+        return same
+
+    def told(self, tokens: int, price: float) -> str:
+        """ "3.4/s, 512 tokens/s, 0:01:25 left, cost 0.1234", as far as it is known."""
+        seconds = max(monotonic() - self.began, 1e-9)
+        rate = (self.done - self.before) / seconds
+        parts = [f"{rate:.1f}/s"]
+        if tokens:
+            parts.append(f"{tokens / seconds:,.0f} tokens/s")
+        if rate:
+            parts.append(f"{timedelta(seconds=round((self.total - self.done) / rate))} left")
+        if price:
+            parts.append(f"cost {price:.4f}")
+        return ", ".join(parts)
+
+
+class Paces:
+    """The pace of each stage."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Pace] = {}
+
+    def step(self, stage: str, done: int, total: int) -> Pace:
+        pace = self._of.get(stage)
+        if pace is None or not pace.step(done, total):
+            pace = self._of[stage] = Pace(monotonic(), done, done, total)
+        return pace
 
 
 @contextmanager
@@ -17,46 +61,37 @@ def shown(stream: TextIO) -> Iterator[Progress]:
         yield _plain(stream)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
     from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description:9}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[told]}"),
     )
     with Bar(*columns, console=Console(file=stream), transient=True) as bar:
-        stages: dict[str, tuple[int, int, float]] = {}
+        rows: dict[str, TaskID] = {}
+        paces = Paces()
 
-        def step(stage: str, done: int, total: int) -> None:
-            if stage not in stages:
-                stages[stage] = (int(bar.add_task(stage, total=total, rate="")), done, monotonic())
-            row, before, began = stages[stage]
-            if done < before or total != bar.tasks[row].total:  # the next cell of a study
-                before, began = done, monotonic()
-                stages[stage] = (row, before, began)
-                bar.update(row, total=total)  # type: ignore[arg-type]
-            rate = (done - before) / max(monotonic() - began, 1e-9)
-            bar.update(row, completed=done, rate=f"{rate:.1f}/s")  # type: ignore[arg-type]
+        def step(stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0) -> None:
+            if stage not in rows:
+                rows[stage] = bar.add_task(stage, total=total, told="")
+            told = paces.step(stage, done, total).told(tokens, price)
+            bar.update(rows[stage], completed=done, total=total, told=told)
 
         yield step
 
 
 def _plain(stream: TextIO) -> Progress:
-    began: dict[str, tuple[float, int]] = {}
+    paces = Paces()
     last = [monotonic()]
 
-    def step(stage: str, done: int, total: int) -> None:
-        now = monotonic()
-        start, before = began.setdefault(stage, (now, done))
-        if done < before:  # the next cell of a study
-            start, before = began[stage] = (now, done)
-        if now - last[0] >= EVERY and done > before:
-            last[0] = now
-            rate = (done - before) / max(now - start, 1e-9)
-            stream.write(f"{stage} {done}/{total}, {rate:.1f}/s, {(total - done) / rate:.0f} s left\n")
+    def step(stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0) -> None:
+        pace = paces.step(stage, done, total)
+        if monotonic() - last[0] >= EVERY and done > pace.before:
+            last[0] = monotonic()
+            stream.write(f"{stage} {done}/{total}, {pace.told(tokens, price)}\n")
             stream.flush()
 
     return step

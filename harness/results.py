@@ -215,16 +215,10 @@ def cost(result: Result) -> dict[str, float]:
     """What the run took: tokens a sample, seconds of generation, and whatever else its summary counts."""
     took = {f"{name} a sample": value / result.summary.samples for name, value in result.summary.cost.items()}
     took |= _training(result.config.backend.adapter)
-    seconds = 0.0
-    path = result.folder / "timings.jsonl"
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:  # the one file that may be torn: it is written without sync
-                continue
-            if row.get("stage") == "generate":
-                seconds += row.get("seconds", 0.0)
+    rows = list(store.timings(result.folder))
+    seconds = sum(row.get("seconds", 0.0) for row in rows if row["stage"] == "generate")
+    if any(row["stage"] == "reuse" for row in rows):
+        seconds = 0.0  # what it would have taken is not known
     return {**took, "generation seconds": seconds} if seconds else took
 
 

@@ -2,7 +2,8 @@
 
     problems  = the task's rows                     planning, sources.load
     prompt    = template + shots + question         planning, prompts.render
-    generate  : prompt -> Completion                backend           -> generations.jsonl
+    reuse     : prompt -> Completion                answers           -> generations.jsonl, what another run made
+    generate  : prompt -> Completion                backend           -> generations.jsonl, the rest
     read      : prompt + solution -> logprob        backend           -> likelihoods.jsonl, where a scorer needs it
     judge     : Completion -> answer -> Score       judging, scorers  -> judgements.jsonl
     summarise : scores -> metrics with intervals    summing, stats    -> summary.json
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
-from harness import backends, crew, prompts, store
+from harness import answers, backends, crew, pricing, prompts, store
 from harness.config import BackendConfig, JudgeConfig, RunConfig, check_ks
 from harness.errors import Fault
 from harness.judging import judge, open_sandbox
@@ -33,7 +34,7 @@ from harness.planning import (
     quiet,
     settle,
 )
-from harness.schema import Backend, Given, Request, Sandbox, Summary
+from harness.schema import Backend, Generation, Given, Prompt, Request, Sandbox, Summary
 from harness.shards import Shard, cut
 from harness.summing import heading, summarise
 
@@ -81,7 +82,9 @@ def run(
             folder = out or root / record["run_id"]
             with store.open_run(folder, record) as files:
                 files.keep_problems(asked(plan))
-                generate(plan, counts, backend, files, progress)
+                with remembered(plan, backend) as known:
+                    reuse(plan, counts, known, files, progress)
+                    generate(plan, counts, backend, files, progress, known.keep)
                 if needed(plan, "likelihoods"):
                     read(plan, backend, files, progress)
                 judge(plan, files, sandbox, progress)
@@ -90,27 +93,69 @@ def run(
     return folder, summary
 
 
-def generate(
-    plan: Plan, counts: Mapping[str, int], backend: Backend, files: store.Run, progress: Progress
-) -> None:
-    """Have the backend make every sample that is not on disk yet, then put the file in canonical order."""
-    done = files.generations.keys
-    requests = []
+def remembered(plan: Plan, backend: Backend) -> answers.Answers:
+    """The store of answers; one that knows nothing where none is wanted, or none can be told apart from others."""
+    model = answers.identity(backend.identity, plan.config.backend) if plan.config.answers else None
+    file = Path(plan.config.answers).expanduser() if model else None
+    return answers.Answers(file, model or {}, plan.sampling)
+
+
+def missing(plan: Plan, counts: Mapping[str, int], files: store.Run) -> list[Request]:
+    """The samples that are not on disk yet."""
+    done, requests = files.generations.keys, []
     for problem in plan.problems:
-        missing = tuple(i for i in range(counts[problem.id]) if not done.has(problem.id, i))
-        if missing:
-            requests.append(Request(problem.id, plan.prompts[problem.id], missing))
+        wanted = tuple(i for i in range(counts[problem.id]) if not done.has(problem.id, i))
+        if wanted:
+            requests.append(Request(problem.id, plan.prompts[problem.id], wanted))
+    return requests
+
+
+def reuse(
+    plan: Plan, counts: Mapping[str, int], known: answers.Answers, files: store.Run, progress: Progress
+) -> None:
+    """Take every sample from the store of answers that it has and that is not on disk yet."""
+    done = files.generations.keys
+    total, before, tokens = sum(counts.values()), len(done), 0
+    try:
+        for found in known.find(missing(plan, counts, files)):
+            files.generations.append(plan.with_shots(found))
+            tokens += found.completion.completion_tokens
+            progress("reuse", len(done), total)
+    finally:
+        if len(done) > before:
+            files.time("reuse", samples=len(done) - before, tokens=tokens)
+
+
+def generate(
+    plan: Plan,
+    counts: Mapping[str, int],
+    backend: Backend,
+    files: store.Run,
+    progress: Progress,
+    keep: Callable[[Prompt, Generation], None] = lambda prompt, made: None,
+) -> None:
+    """Have the backend make every sample that is not on disk yet, then put the file in canonical order.
+
+    `keep` is handed each sample as it comes. What came before a fault or Ctrl-C stays on disk.
+    """
+    done, requests = files.generations.keys, missing(plan, counts, files)
     total = sum(counts.values())
     progress("generate", len(done), total)
-    began, before, tokens = monotonic(), len(done), 0
-    if requests:
-        for made in backend.generate(requests, plan.sampling):
-            generation = made.model_copy(update={"shots": plan.selection.arranged(made.problem_id)})
-            files.generations.append(generation)
-            tokens += generation.completion.completion_tokens
-            progress("generate", len(done), total)
-        seconds = monotonic() - began
-        files.time("generate", seconds=seconds, samples=len(done) - before, tokens=tokens)
+    began, before, tokens, price = monotonic(), len(done), 0, 0.0
+    try:
+        for made in backend.generate(requests, plan.sampling) if requests else ():
+            files.generations.append(plan.with_shots(made))
+            keep(plan.prompts[made.problem_id], made)
+            tokens += made.completion.completion_tokens
+            price += pricing.price(made.completion, plan.config.backend)
+            progress("generate", len(done), total, tokens, price)
+    except Fault as error:
+        kept = f"{len(done)} of {total} samples are kept; the same command makes the rest"
+        raise type(error)(f"{error}. {kept}") from None
+    finally:
+        if len(done) > before:
+            seconds = monotonic() - began
+            files.time("generate", seconds=seconds, samples=len(done) - before, tokens=tokens)
     if len(done) != total:
         raise Fault(f"the backend made {len(done)} of {total} samples; run the same command again to go on")
     files.generations.sort(plan.names)

@@ -6,7 +6,7 @@ same bytes, wherever the folder lies by then. Rows are harness/log.py's. Clock v
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -142,3 +142,14 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         if not (folder / name).is_file():
             raise ConfigError(f"{folder} is not a finished run: it has no {name}")
     return read_json(folder / "run.json"), read_json(folder / "summary.json")
+
+
+def timings(folder: Path) -> Iterator[dict[str, Any]]:
+    """The rows of timings.jsonl that can be read: it is the one file that may be torn, being written without sync."""
+    path = folder / "timings.jsonl"
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with suppress(ValueError):
+                row = json.loads(line)
+                if isinstance(row, dict) and "stage" in row:
+                    yield row

@@ -2,12 +2,12 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
 
-from harness import sources, stats, store
+from harness import pricing, sources, stats, store
 from harness.config import RunConfig, digest
 from harness.planning import Plan
 from harness.schema import Estimate, Reduce, Summary, Task
@@ -74,6 +74,8 @@ def summarise(plan: Asked, counts: Mapping[str, int], files: store.Run, heading:
     metrics = {}
     for one in sums.values():
         metrics.update(one.metrics(plan.problems, plan.config.seed))
+    cost = pricing.cost((row.completion for row in files.generations.values()), plan.config.backend)
+    reused = sum(row.get("samples", 0) for row in store.timings(files.folder) if row["stage"] == "reuse")
     return Summary(
         run_id=files.record["run_id"],
         task=plan.task.name,
@@ -83,9 +85,9 @@ def summarise(plan: Asked, counts: Mapping[str, int], files: store.Run, heading:
         metrics=metrics,
         status_counts=dict(sorted(statuses.items())),
         errors=statuses["fault"],
-        cost=_cost(files),
+        cost=cost.figures,
         error_classes=stats.most_common(classes),
-        notes=(*heading.notes, *_seen(beside), *fault),
+        notes=(*heading.notes, *_seen(beside), *_spent(plan, counts, cost, reused), *fault),
     )
 
 
@@ -138,14 +140,6 @@ class Sums:
         return found
 
 
-def _cost(files: store.Run) -> dict[str, float]:
-    cost: Counter[str] = Counter()
-    for row in files.generations.values():
-        cost["prompt_tokens"] += row.completion.prompt_tokens
-        cost["completion_tokens"] += row.completion.completion_tokens
-    return dict(sorted(cost.items()))
-
-
 def _seen(beside: int) -> tuple[str, ...]:
     if not beside:
         return ()
@@ -174,6 +168,15 @@ def _notes(plan: Plan, counts: Mapping[str, int]) -> tuple[str, ...]:
     if plan.config.data == sources.MINI:
         notes.append("the project's own mini rows, not the benchmark")
     return tuple(notes)
+
+
+def _spent(plan: Asked, counts: Mapping[str, int], cost: pricing.Cost, reused: int) -> Iterator[str]:
+    """What a reader of the cost has to know."""
+    total = sum(counts.values())
+    if cost.uncounted and plan.config.backend.kind != "replay":
+        yield f"the server counted no tokens for {cost.uncounted} of {total} samples: the cost is not known"
+    if reused:
+        yield f"{reused} of {total} samples were reused from the answer store (--no-cache makes all anew)"
 
 
 def signature(plan: Plan, record: Mapping[str, Any]) -> str:

@@ -1,4 +1,5 @@
-"""What every test may rely on: no HARNESS_DATA from outside, index files in a folder of the tests' own, and real data
+"""What every test may rely on: no HARNESS_DATA from outside, index files in a folder of the tests' own, no
+store of answers, and real data
 only where it was given."""
 
 import os
@@ -21,6 +22,7 @@ def _no_data_folder_of_the_user() -> Iterator[None]:
 def _no_index_files_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARNESS_CACHE", str(tmp_path_factory.mktemp("index")))
+        patch.setenv("HARNESS_NO_CACHE", "1")  # a test that runs something twice wants it done twice
         yield
 
 

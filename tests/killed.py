@@ -104,7 +104,7 @@ def note(handle: int, last: int) -> None:
     def write(stage: str) -> None:
         os.pwrite(handle, stage.encode().ljust(16), 0)
 
-    def step(stage: str, done: int, total: int) -> None:
+    def step(stage: str, done: int, total: int, *_: object) -> None:
         write(stage if done < total else f"{stage} end")
         if next(steps) == last:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -25,12 +25,20 @@ def right(run: int = 100) -> set[int]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """good: 100 of 164. worse: 8 of these lost, 5 points. noisy: 4 lost, 4 won. better: 8 won."""
     folder = tmp_path_factory.mktemp("runs")
-    make(folder / "good", right(), problems=N)
+    counted(make(folder / "good", right(), problems=N))
     make(folder / "worse", right() - set(range(8)), problems=N)
     make(folder / "noisy", (right() - set(range(4))) | {150, 151, 152, 153}, problems=N)
     make(folder / "better", right(108), problems=N)
     assert harness("gate", folder / "good", "--baseline", folder / "b.json", "--write").code == 0
     return folder
+
+
+def counted(run: Path) -> Path:
+    """With tokens counted, as a run of a model has them: 5 a sample."""
+    path = run / "summary.json"
+    summary = json.loads(path.read_text())
+    path.write_text(json.dumps(summary | {"cost": {"completion_tokens": 820, "prompt_tokens": 820}}))
+    return run
 
 
 @pytest.fixture
@@ -78,11 +86,18 @@ def test_a_margin_asks_for_the_whole_interval_and_says_what_could_be_found(runs:
 def test_floors_and_ceilings_are_absolute(runs: Path) -> None:
     assert judged(runs / "good", runs, "--floor", "em@1=0.6").code == 0
     assert judged(runs / "good", runs, "--floor", "em@1=0.62").code == 1
-    assert judged(runs / "good", runs, "--ceiling", "prompt_tokens=0").code == 0
-    edit_rows(runs / "good" / "generations.jsonl", lambda rows: None)
+    assert judged(runs / "good", runs, "--ceiling", "prompt_tokens=5").code == 0
+    assert judged(runs / "good", runs, "--ceiling", "prompt_tokens=4.9").code == 1
     assert (
-        "prompt_tokens ceiling: 0.0 a sample"
+        "prompt_tokens ceiling: 5.0 a sample"
         in judged(runs / "good", runs, "--ceiling", "prompt_tokens=9").out
+    )
+
+
+def test_a_ceiling_on_what_nobody_counted_does_not_pass(runs: Path) -> None:
+    assert (
+        "no cost 'prompt_tokens'. Known: none."
+        in judged(runs / "better", runs, "--ceiling", "prompt_tokens=5").complaint
     )
 
 

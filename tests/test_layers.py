@@ -53,6 +53,8 @@ LAYERS = {
     "backends": 3,
     "catalog": 3,
     "matrix": 2,
+    "answers": 3,
+    "pricing": 2,
     "planning": 4,
     "judging": 4,
     "summing": 4,
@@ -171,6 +173,7 @@ TENSOR_CODE = {
 # What may touch the process's surroundings besides cli/, and why.
 SPEAKERS = {
     "harness.cli": {"print", "environment", "exit"},
+    "harness.cli.cache": {"print"},
     "harness.cli.doctor": {"print", "exit"},
     "harness.cli.evaluate": {"print", "exit"},
     "harness.cli.exchange": {"print"},

@@ -9,6 +9,7 @@ imported up here, so that `harness --help` is instant.
     reading       report, leaderboard, compare, gate
     exchange      export, import, log
     rows          tasks, data
+    cache         cache
     doctor        doctor
     shared        options, flags -> config, what is shown of a run
 """
@@ -19,7 +20,7 @@ import sys
 import click
 
 from harness import __version__
-from harness.cli import doctor, evaluate, exchange, quickstart, reading, rows, training
+from harness.cli import cache, doctor, evaluate, exchange, quickstart, reading, rows, training
 from harness.errors import HarnessError
 from harness.places import Images
 
@@ -46,6 +47,7 @@ for command in (
     exchange.log_command,
     rows.tasks_command,
     rows.data_command,
+    cache.cache_command,
     doctor.doctor,
 ):
     cli.add_command(command)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.shared import (
+    answers,
     cached,
     config_of,
     data,
@@ -53,6 +54,12 @@ if TYPE_CHECKING:
 @click.option("--samples", type=int, metavar="N", help="Completions a problem.")
 @click.option("--limit", type=int, metavar="N", help="Only the first N problems.")
 @click.option("--allow-download", is_flag=True, help="Fetch a missing data file or model from the hub.")
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    envvar="HARNESS_NO_CACHE",
+    help="Reuse no completion that another run made, and keep none for others. [HARNESS_NO_CACHE]",
+)
 @only
 @out
 @data
@@ -68,6 +75,7 @@ def run(
     out: Path | None,
     sets: Sequence[str],
     allow_download: bool,
+    no_cache: bool,
     adapters: Sequence[str],
     engine: str,
     ray_address: str | None,
@@ -79,6 +87,7 @@ def run(
 
     plain = read_toml(config) if config else {}
     put(plain, given(flags))
+    answers(plain, no_cache)
     if len(adapters) > 1:
         put(plain, {"matrix.adapter": list(adapters)})
     elif adapters:

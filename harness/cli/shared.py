@@ -144,6 +144,20 @@ def cached(plain: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
+def answers(plain: dict[str, Any], no_cache: bool) -> None:
+    """Name the answer store of this machine, where the config does not name one and one is wanted."""
+    if no_cache:
+        plain["answers"] = ""
+    elif "answers" not in plain:
+        plain["answers"] = str(answers_file())
+
+
+def answers_file() -> Path:
+    from harness.answers import FILE
+
+    return Path(os.environ.get("HARNESS_CACHE") or "~/.cache/codelm-harness").expanduser() / FILE
+
+
 def evaluated(
     plain: dict[str, Any],
     out: Path | None,
