@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from harness import compare
 from harness.compare import Cell, Comparison, Flip
-from harness.report.tables import figure, printable
+from harness.report.tables import amount, figure, printable
 from harness.stats import PLAIN, base_name
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _cost(comparison: Comparison) -> "Table":
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
     for row, cost in zip(comparison.rows, costs, strict=True):
-        shown = [f"{cost[name]:.1f}" if name in cost else "" for name in names]
+        shown = [amount(cost[name]) if name in cost else "" for name in names]
         table.add_row(*(Text(printable(text)) for text in (row.name, *shown)))
     return table
 

@@ -16,7 +16,7 @@ from harness.compare import Cell, Row, mean_cost
 from harness.report import gathered, plots, samples
 from harness.report.comparison import p_value, signed
 from harness.report.gathered import Section
-from harness.report.tables import figure, printable
+from harness.report.tables import amount, figure, printable
 from harness.schema import Estimate
 from harness.stats import LESS_IS_BETTER, PLAIN, base_name
 
@@ -194,7 +194,7 @@ def _table(section: Section) -> str:
 
 def _amount(value: float) -> str:
     """A cost; nothing where it is not known (a recording has no tokens)."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value else ""
+    return f"{value:,.0f}" if value >= 1000 else amount(value) if value else ""
 
 
 def _other(row: Row, name: str) -> str:

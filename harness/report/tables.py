@@ -59,7 +59,17 @@ def footnotes(summary: Mapping[str, Any]) -> list[str]:
     """What has to stand under the numbers: verdicts, exceptions, notes, signature."""
     lines = [f"verdicts: {verdicts(summary)}"] if verdicts(summary) else []
     lines += [f"exceptions: {exceptions(summary)}"] if exceptions(summary) else []
+    if "price" in (spent := summary["cost"]):
+        tokens = (
+            f"{spent['prompt_tokens']:,.0f} prompt and {spent['completion_tokens']:,.0f} completion tokens"
+        )
+        lines += [f"price: {amount(spent['price'])} for {tokens}"]
     return [*lines, *summary["notes"], summary["signature"]]
+
+
+def amount(value: float) -> str:
+    """A cost: one decimal, or two digits of what is too small for that."""
+    return f"{value:.1f}" if value >= 0.1 or not value else f"{value:.2g}"
 
 
 def markdown(summaries: Summaries) -> str:
