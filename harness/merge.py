@@ -184,8 +184,8 @@ def _merged(parts: Sequence[Part], out: Path) -> Summary:
                 replace(made / name, _interleaved(parts, name))
         record = _record_of(parts)
         store.write_atomic(made / "run.json", store.pretty(record))
-        summary = _summarised(parts, made, record)
         _timings(parts, made / "timings.jsonl")
+        summary = _summarised(parts, made, record)
         _move(made, out)
     finally:
         shutil.rmtree(made, ignore_errors=True)

@@ -211,4 +211,5 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
         described["config"]["backend"].pop(incidental, None)
     name = provenance.run_name(config.backend)
     run_id = f"{plan.task.name}-{name}-{digest(described)[:8]}"
-    return {"run_id": run_id, **described, **provenance.here()}
+    paid = config.backend.model_dump(include={"price_in", "price_out"}, exclude_none=True)
+    return {"run_id": run_id, **described, **({"prices": paid} if paid else {}), **provenance.here()}

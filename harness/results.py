@@ -86,7 +86,9 @@ def read(folder: Path) -> Result:
 
 
 def read_config(record: Mapping[str, Any]) -> RunConfig:
-    return RunConfig.model_validate_json(json.dumps(record["config"]))
+    plain = record["config"]
+    plain = {**plain, "backend": {**plain["backend"], **record.get("prices", {})}}
+    return RunConfig.model_validate_json(json.dumps(plain))
 
 
 def _line(error: Exception) -> str:

@@ -17,7 +17,7 @@ from harness.log import Log, replace, writing
 from harness.schema import Generation, Judgement, Value
 
 # What may differ between the run that made a folder and the one that continues it.
-INCIDENTAL = frozenset({"versions", "hardware", "commit"})
+INCIDENTAL = frozenset({"versions", "hardware", "commit", "prices"})
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -68,7 +68,9 @@ def test_a_run_tells_what_it_cost(world: World, tmp_path: Path) -> None:
     assert cost["completion_tokens"] == 4 * 5
     assert cost["price"] == pytest.approx((28 * 2 + 20 * 8) / 1e6)
     assert "  price: 0.00022 for 28 prompt and 20 completion tokens\n" in ended.out
-    assert "price" not in (tmp_path / "run" / "run.json").read_text()
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["prices"] == {"price_in": 2.0, "price_out": 8.0}
+    assert "price" not in json.dumps(record["config"])
 
 
 def test_a_prompt_is_paid_once_for_all_samples_of_a_request(world: World, tmp_path: Path) -> None:
@@ -108,6 +110,15 @@ def test_a_comparison_has_a_column_for_the_price(world: World, tmp_path: Path) -
     assert harness("report", tmp_path / "a", tmp_path / "b", "--out", page).code == 0
     assert "<th" in page.read_text()
     assert "5.4e-05" in page.read_text()
+
+
+def test_parts_of_a_run_cost_together_what_the_run_costs(world: World, tmp_path: Path) -> None:
+    for shard in ("0/2", "1/2"):
+        assert evaluate(world, tmp_path / "parts" / shard[0], *PRICES, "--shard", shard).code == 0
+    assert harness("merge", tmp_path / "parts", "--out", tmp_path / "whole").code == 0
+    assert evaluate(world, tmp_path / "run", *PRICES).code == 0
+    assert summary(tmp_path / "whole") == summary(tmp_path / "run")
+    assert summary(tmp_path / "whole")["cost"]["price"] == pytest.approx(0.000216)
 
 
 @pytest.mark.parametrize(
