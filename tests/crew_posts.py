@@ -5,6 +5,7 @@ that outlive them.
 """
 
 import os
+import pickle
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 from harness import sandbox
 from harness.config import BackendConfig
 from harness.crew.hands import Judge, Judging
+from harness.crew.wire import Desk, Part
 from harness.errors import BackendFault, ConfigError
 from harness.schema import Completion, Generation, Request
 
@@ -80,6 +82,37 @@ class Doubler:
 
     def close(self) -> None:
         (self.post.folder / f"closed-{os.getpid()}").touch()
+
+
+class Here:
+    """A place without processes: orders are done when somebody listens. To listen where nothing is to come is wrong."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+
+    def hire(self, slot: int) -> "Hired":
+        return Hired(slot)
+
+    def wait(self, workers: Sequence[Any], seconds: float) -> Sequence[Any]:
+        ready = [worker for worker in workers if worker.orders]
+        assert ready, "nobody has anything to do"
+        return ready
+
+    def dismiss(self, workers: Sequence[Any]) -> None:
+        pass
+
+
+class Hired:
+    def __init__(self, slot: int) -> None:
+        self.name = f"worker {slot}"
+        self.desk = Desk()
+        self.orders: list[bytes] = []
+
+    def give(self, payload: bytes) -> None:
+        self.orders.append(payload)
+
+    def take(self) -> list[tuple[Part, int]]:
+        return [(pickle.loads(part), len(part)) for part in self.desk.parts(self.orders.pop(0))]
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from harness.crew.sandbox import FannedSandbox
 from harness.errors import BackendFault, ConfigError, Fault, SandboxFault
 from harness.schema import Program, Prompt, Request, Sampling, UnitTests
 from tests.command import harness, mini_humaneval, rows, write_rows
-from tests.crew_posts import DeadlyJudging, Doubling
+from tests.crew_posts import DeadlyJudging, Doubling, Here
 from tests.test_hf_adapter import save
 from tests.tiny_models import build
 
@@ -121,11 +121,14 @@ def test_chunks_of_a_known_number_of_items_halve_towards_the_end() -> None:
 def test_chunks_follow_the_time_that_items_take() -> None:
     pace = Pace()
     for _ in range(20):
-        pace.learn(int(pace.size), pace.size * 0.002)
+        pace.learn(int(pace.size), pace.size * 0.004)
     assert pace.size == pytest.approx(250, rel=0.01)
+    for _ in range(9):
+        pace.learn(int(pace.size), 0.0)
+    assert pace.size == chunks.MOST
     for _ in range(40):
         pace.learn(int(pace.size), pace.size * 0.1)
-    assert pace.size == pytest.approx(5, rel=0.2)
+    assert pace.size == pytest.approx(10, rel=0.2)
 
 
 # ---------------------------------------------------------------- processes
@@ -149,6 +152,15 @@ def test_results_come_in_order_from_all_workers_and_nobody_is_left(tmp_path: Pat
         assert (tmp_path / f"closed-{pid}").exists()
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_workers_never_wait_while_there_is_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "AHEAD", 7)
+    workers = Crew(Here(3), Doubling(tmp_path))
+    for size in (1, 5, 1000):
+        for items in (iter(range(200)), range(200)):
+            results = list(workers.each("double", None, items, Pace(size=size)))
+            assert results == [(n, 2 * n) for n in range(200)]
 
 
 def test_nobody_is_hired_for_nothing(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 TRIES = 3
 AHEAD = 2000  # items a worker that may be drawn and not yet given back
 HELD = 256 << 20  # bytes of them
+MOST = 500  # items of a chunk that follows the clock: four of them fit into a worker's share of what is drawn
 CHUNK_BYTES = 4 << 20
 GROWTH = 4  # a chunk is at most so many times the last one
 FADE = 0.8
@@ -35,7 +36,7 @@ class GivenUp:
 class Pace:
     """How many items go together; kept from round to round. `seconds` None: by the number of items that are left."""
 
-    seconds: float | None = 0.5
+    seconds: float | None = 1.0
     least: int = 1
     size: float = 4.0
     _items: float = 0.0
@@ -47,7 +48,7 @@ class Pace:
         self._seconds = FADE * self._seconds + seconds
         if self.seconds is not None:
             wanted = self.seconds * self._items / max(self._seconds, 1e-6)
-            self.size = max(self.least, min(wanted, GROWTH * self.size))
+            self.size = max(self.least, min(wanted, GROWTH * self.size, MOST))
 
 
 @dataclass
@@ -91,7 +92,8 @@ class Round:
         left = len(self._fresh) + self._left
         if left < math.inf:
             share = max(self.pace.least, math.ceil(left / (2 * self.workers)))
-            wanted = share if self.pace.seconds is None else min(wanted, share)
+            # At the end of what follows the clock no less than a sixteenth of its time: each chunk has its price.
+            wanted = share if self.pace.seconds is None else min(wanted, max(share, wanted // 16))
         self.draw(wanted)
         taken, size = list[int](), 0
         while self._fresh and len(taken) < wanted and size < CHUNK_BYTES:

@@ -133,8 +133,8 @@ class Crew:
             work.draw(1)  # nobody is hired for nothing
             while not work.finished:
                 self._hire()
+                yield from work.due()  # first: what waits to be given back takes the room of what comes next
                 self._deal(work, what, common)
-                yield from work.due()
                 if not work.finished:
                     self._listen()
                     self._raise_refusal()

@@ -13,7 +13,7 @@ from harness.schema import ExecResult, Pair, PairResult, Program
 
 @dataclass(frozen=True)
 class FannedSandbox:
-    """Programs and queries go in chunks that take half a second; results come back in order."""
+    """Programs and queries go in chunks that take a second; results come back in order."""
 
     crew: Crew
     programs: Pace = field(default_factory=Pace)

@@ -1,0 +1,168 @@
+"""Judging on one worker and on two, by each engine; and what an engine costs beside work that costs nothing.
+
+    python benchmarks/engines.py                  HARNESS_DATA/humaneval/HumanEval.jsonl[.gz], else the mini rows
+    python benchmarks/engines.py --rounds 5 --without ray
+
+`pool` is a run's own sandbox on this machine, `processes` and `ray` are crews (harness/crew) of one sandbox a worker.
+All judge the same programs, five of each, in rounds that take turns; figures are medians. Two workers cannot be 1.8
+times one where fewer than two cores are idle.
+
+Sleeping work needs no core, so its cost shows with more workers than there are cores: the share of the time from
+the first chunk to the last result in which a worker was not within an order. Work that does nothing shows how many
+items a second an engine can hand out and take in, and what each costs the driver's process.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from judge import LIMIT_S, rows
+from sleeping import Sleeping
+
+from harness import sandbox
+from harness.crew import local
+from harness.crew.chunks import Pace
+from harness.crew.crew import Crew, Place
+from harness.crew.hands import Judging
+from harness.crew.sandbox import FannedSandbox
+from harness.schema import Limits, Program, UnitTests
+
+ENGINES = ("pool", "processes", "ray")
+NAP_S = 0.005
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--without", action="append", default=[], choices=ENGINES)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of sleeping work for each worker")
+    given = parser.parse_args()
+    engines = [name for name in ENGINES if name not in given.without]
+    with ExitStack() as stack:
+        if "ray" in engines:
+            start_ray(stack)
+        scaling(engines, given.rounds)
+        cost([name for name in engines if name != "pool"], given.seconds)
+
+
+def start_ray(stack: ExitStack) -> None:
+    import ray
+
+    here = Path(__file__).resolve().parent
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(here), str(here.parent)])  # what its workers import
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Its processors are names only: as many as the most workers of this benchmark.
+    ray.init(
+        address="local", num_cpus=16, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
+    )
+    stack.callback(ray.shutdown)
+
+
+def place(name: str, workers: int) -> Place:
+    if name == "processes":
+        return local.Processes(["cpu"] * workers)
+    from harness import cluster
+
+    return cluster.Actors(workers, {"num_cpus": 1})
+
+
+# ---------------------------------------------------------------- judging
+
+
+def programs() -> list[Program]:
+    return [
+        Program(
+            code=row["prompt"] + row["canonical_solution"],
+            limits=Limits(cpu_s=LIMIT_S),
+            tests=UnitTests(
+                setup=row["prompt"],
+                code=f"{row['test']}\ncheck({row['entry_point']})",
+                entry_point=row["entry_point"],
+            ),
+        )
+        for row in rows()
+    ]
+
+
+def open_box(name: str, workers: int) -> Any:
+    if name == "pool":
+        return sandbox.start(sandbox.Settings(workers=workers))
+    return FannedSandbox(Crew(place(name, workers), Judging(sandbox.Settings(workers=1))))
+
+
+def scaling(engines: list[str], rounds: int) -> None:
+    batch = programs()
+    seconds: dict[tuple[str, int], list[float]] = {}
+    with ExitStack() as stack:
+        boxes = {(name, n): stack.enter_context(open_box(name, n)) for name in engines for n in (1, 2)}
+        for number in range(rounds + 1):  # the first round starts workers, and finds the size of chunks
+            for key, box in boxes.items():
+                began = time.perf_counter()
+                passed = sum(getattr(result, "status", "") == "passed" for result in box.map(iter(batch)))
+                taken = time.perf_counter() - began
+                if passed != len(batch):
+                    sys.exit(f"{key}: {len(batch) - passed} of {len(batch)} solutions did not pass")
+                if number:
+                    seconds.setdefault(key, []).append(taken)
+    print(f"judging {len(batch)} programs, median of {rounds} rounds, {len(os.sched_getaffinity(0))} cores")
+    print(f"{'':10} {'1 worker/s':>11} {'2 workers/s':>12} {'times':>6}")
+    for name in engines:
+        one, two = (len(batch) / statistics.median(seconds[name, n]) for n in (1, 2))
+        ratio = statistics.median(a / b for a, b in zip(seconds[name, 1], seconds[name, 2], strict=True))
+        print(f"{name:10} {one:11.1f} {two:12.1f} {ratio:6.2f}")
+
+
+# ---------------------------------------------------------------- the engine's own cost
+
+
+def cost(engines: list[str], seconds: float) -> None:
+    print(
+        f"\nsleeping work, items of {1000 * NAP_S:g} ms, {seconds:g} s a worker; and work that does nothing"
+    )
+    head = ("workers", "chunks", "cost", "items/s", "driver us/item")
+    print(f"{'':10} {head[0]:>8} {head[1]:>7} {head[2]:>7} {head[3]:>9} {head[4]:>15}")
+    for name in engines:
+        for workers in (1, 2, 8):
+            with Crew(place(name, workers), Sleeping()) as crew:
+                ready(crew)
+                pace = Pace()
+                timed(crew, int(workers * 1.5 / NAP_S), NAP_S, pace)  # finds the size of chunks
+                before, chunks = crew.tally.seconds, crew.tally.chunks
+                took, _ = timed(crew, int(workers * seconds / NAP_S), NAP_S, pace)
+                lost = 1 - (crew.tally.seconds - before) / (took * workers)
+                chunks = crew.tally.chunks - chunks
+                pace = Pace()
+                timed(crew, 20_000, 0.0, pace)
+                took, busy = timed(crew, 100_000, 0.0, pace)
+                line = f"{name:10} {workers:8} {chunks:7} {100 * lost:5.2f} % {100_000 / took:9.0f}"
+                print(f"{line} {1e6 * busy / 100_000:15.1f}")
+
+
+def ready(crew: Crew) -> None:
+    """Wait until every worker stands."""
+    while any(seat.identity is None for seat in crew.seats):
+        timed(crew, 1, 0.0, Pace())
+
+
+def timed(crew: Crew, count: int, nap: float, pace: Pace) -> tuple[float, float]:
+    """Seconds, and CPU seconds of this process, for so many naps."""
+
+    def naps() -> Iterator[float]:
+        for _ in range(count):
+            yield nap
+
+    clock: Callable[[], float] = time.process_time
+    began, busy = time.perf_counter(), clock()
+    for _ in crew.each("sleep", None, naps(), pace):
+        pass
+    return time.perf_counter() - began, clock() - busy
+
+
+if __name__ == "__main__":
+    main()
