@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain
 from operator import or_
 from typing import TypeVar
 
@@ -43,51 +44,61 @@ def unindent(text: str) -> str:
 
 
 T = TypeVar("T")
-Gram = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The n-grams of one length that references have, and how often those that are there more than once.
+    """The n-grams of references for each n from 1 to ORDER, and how often those that are there more than once.
 
-    Of several references the one counts that has an n-gram most often ("clipped" counts).
+    Words are numbered from 1 on, and an n-gram is one number, whose digits are its words': looking numbers up
+    costs half of what looking tuples up does. Of several references the one counts that has an n-gram most
+    often ("clipped" counts).
     """
 
-    all: frozenset[Gram]
-    repeated: Mapping[Gram, int]
+    numbers: Mapping[str, int]
+    all: Sequence[frozenset[int]]
+    repeated: Sequence[Mapping[int, int]]
 
 
-def grams(tokens: Sequence[str]) -> list[list[Gram]]:
-    """The text's n-grams, in its order, for each n from 1 to ORDER."""
-    later = [tokens[i:] for i in range(ORDER)]
-    return [list(zip(*later[:n], strict=False)) for n in range(1, ORDER + 1)]
+def grams(tokens: Sequence[str], numbers: Mapping[str, int]) -> list[list[int]]:
+    """The text's n-grams, in its order, for each n from 1 to ORDER; words without a number are 0."""
+    base, number = len(numbers) + 1, numbers.get
+    digits = [number(word, 0) for word in tokens]
+    found = [digits]
+    for n in range(1, ORDER):
+        found.append([gram * base + digit for gram, digit in zip(found[-1], digits[n:], strict=False)])
+    return found
 
 
-def wanted(references: Sequence[Sequence[str]]) -> list[Wanted]:
-    """What the references of one problem have, for each n."""
-    counters = zip(
-        *([Counter(of_one) for of_one in grams(reference)] for reference in references), strict=True
-    )
-    most = [reduce(or_, of_one_length) for of_one_length in counters]
-    return [Wanted(frozenset(n), {gram: count for gram, count in n.items() if count > 1}) for n in most]
+def wanted(references: Sequence[Sequence[str]], numbers: Mapping[str, int] | None = None) -> Wanted:
+    """What the references of one problem have; `numbers` must have all their words."""
+    if numbers is None:
+        different = dict.fromkeys(chain.from_iterable(references))
+        numbers = {word: number for number, word in enumerate(different, start=1)}
+    found = zip(*(grams(reference, numbers) for reference in references), strict=True)
+    most = [reduce(or_, map(Counter, of_one_length)) for of_one_length in found]
+    repeated = [{gram: count for gram, count in n.items() if count > 1} for n in most]
+    return Wanted(numbers, [frozenset(n) for n in most], repeated)
 
 
-def matched(found: Sequence[Gram], wanted: Wanted) -> int:
-    """How many of a text's n-grams the references have, none counted more often than they have it.
+def matched(found: Sequence[Sequence[int]], wanted: Wanted) -> list[int]:
+    """How many of a text's n-grams the references have, for each n; none counted more often than they have it.
 
     Most n-grams occur once, where sets do: scoring is largely this.
     """
-    different = set(found)
-    size = len(different & wanted.all)
-    if wanted.repeated and len(different) < len(found):
-        again = Counter(filter(wanted.repeated.__contains__, found))
-        size += sum([min(count, wanted.repeated[gram]) - 1 for gram, count in again.items()])
-    return size
+    sizes = []
+    for of_one, there, most in zip(found, wanted.all, wanted.repeated, strict=True):
+        size = len(there.intersection(of_one))
+        if most:
+            again = Counter([gram for gram in of_one if gram in most])
+            size += sum([min(count, most[gram]) - 1 for gram, count in again.items()])
+        sizes.append(size)
+    return sizes
 
 
 def closest_length(length: int, references: Sequence[int]) -> int:
     """The reference length nearest to `length`, the shorter of two equally near."""
-    return min(references, key=lambda r: (abs(r - length), r))
+    return min(references, key=lambda r: (abs(r - length), r)) if len(references) > 1 else references[0]
 
 
 def clipped(got: Mapping[T, int], wanted: Mapping[T, int]) -> int:
@@ -109,7 +120,7 @@ def bleu(matches: Sequence[float], totals: Sequence[float], length: float, refer
     """
     if matches[0] <= 0 or length <= 0:
         return 0.0
-    logs = (math.log((m if m > 0 else SMOOTHING) / t) for m, t in zip(matches, totals, strict=True))
+    logs = [math.log((m if m > 0 else SMOOTHING) / t) for m, t in zip(matches, totals, strict=True)]
     mean = math.fsum(logs) / len(matches)
     short = 0.0 if length > reference_length else 1.0 - reference_length / length
     return math.exp(short + mean)

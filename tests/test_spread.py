@@ -26,12 +26,15 @@ ANSWERS = [(problem(n // 3), f"x{n % 4} = f(y, {n % 3})\n" * (n % 5)) for n in r
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spread, "PATIENCE", 0.0)
+    monkeypatch.setattr(spread.Worker, "ready", lambda worker: True)
 
 
 @pytest.mark.parametrize("scorer", [scorers.codebleu, scorers.exact, scorers.ast_similarity])
 def test_verdicts_are_those_of_one_process_in_the_order_of_the_answers(at_once: None, scorer: Scorer) -> None:
-    score = spread.over(scorer, 2)
-    assert list(score(iter(ANSWERS), None)) == list(scorer.score(iter(ANSWERS), None))
+    verdicts = list(scorer.score(iter(ANSWERS), None))
+    assert list(spread.over(scorer, 2)(iter(ANSWERS), None)) == verdicts
+    with spread.Worker(scorer.name) as worker:
+        assert worker.ask(ANSWERS) == verdicts
 
 
 def test_answers_are_drawn_only_as_they_are_needed(at_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,8 +49,16 @@ def test_answers_are_drawn_only_as_they_are_needed(at_once: None, monkeypatch: p
 
     verdicts = spread.over(scorers.codebleu, 2)(answers(), None)
     next(verdicts)
-    assert drawn == 50  # two chunks a process, and the oldest
+    assert drawn == 40  # two chunks a process
     assert sum(1 for _ in verdicts) == len(ANSWERS) - 1
+
+
+def test_nobody_waits_for_a_process_that_is_still_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "PATIENCE", 0.0)
+    monkeypatch.setattr(spread.Worker, "ready", lambda worker: False)
+    monkeypatch.setattr(spread.Worker, "ask", None)
+    verdicts = list(scorers.exact.score(ANSWERS, None))
+    assert list(spread.over(scorers.exact, 3)(iter(ANSWERS), None)) == verdicts
 
 
 def test_a_short_run_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,10 +79,15 @@ def test_only_scorers_that_another_process_finds_and_repeats_are_spread() -> Non
     assert not spreads(scorers.distinct_n)  # looks at a problem's samples together
 
 
-def test_an_error_over_there_is_the_error_here(at_once: None) -> None:
+def test_an_error_there_is_the_error_here_and_comes_after_the_verdicts_before_it(at_once: None) -> None:
     odd = Problem(id="odd", question="", solution="", check=UnitTests(code="", entry_point="f"))
+    with spread.Worker("codebleu") as worker, pytest.raises(DataError, match="problem odd has no reference"):
+        worker.ask([(odd, "x")])
+    seen = 0
     with pytest.raises(DataError, match="problem odd has no reference text"):
-        list(spread.over(scorers.codebleu, 2)([*ANSWERS[:120], (odd, "x")], None))
+        for _ in spread.over(scorers.codebleu, 2)([*ANSWERS[:120], (odd, "x")], None):
+            seen += 1
+    assert seen == 100  # the chunks before the one that it is in
 
 
 def test_a_process_that_dies_is_a_fault_and_no_score(at_once: None) -> None:
@@ -86,7 +102,7 @@ def test_processes_end_when_nobody_asks_any_more(at_once: None, monkeypatch: pyt
     made = []
     popen = spread.subprocess.Popen
     monkeypatch.setattr(spread.subprocess, "Popen", lambda *a, **k: made.append(popen(*a, **k)) or made[-1])
-    verdicts = spread.over(scorers.codebleu, 2)(iter(ANSWERS), None)
+    verdicts = spread.over(scorers.codebleu, 3)(iter(ANSWERS), None)
     next(verdicts)
     verdicts.close()  # type: ignore[attr-defined]
     assert [process.poll() for process in made] == [0, 0]

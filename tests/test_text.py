@@ -37,8 +37,9 @@ READ_TURNED = words("he was interested in world history because he read the book
 
 
 def counts(hypothesis, references):
-    found = grams(hypothesis)
-    matches = [matched(of_one, there) for of_one, there in zip(found, wanted(references), strict=True)]
+    there = wanted(references)
+    found = grams(hypothesis, there.numbers)
+    matches = matched(found, there)
     totals = [max(1, len(of_one)) for of_one in found]
     closest = closest_length(len(hypothesis), [len(reference) for reference in references])
     return matches, totals, len(hypothesis), closest

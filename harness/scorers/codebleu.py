@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from harness.schema import Problem, Reduce, Score, Scorer
@@ -31,7 +32,6 @@ from harness.scorers.pytree import Shape, read
 from harness.text import (
     LONGEST,
     ORDER,
-    Gram,
     Wanted,
     bleu,
     clipped,
@@ -65,17 +65,16 @@ LENGTH, REFERENCE_LENGTH, SHAPES, ALL_SHAPES, TRIPLES, ALL_TRIPLES = range(4 * O
 @dataclass(frozen=True)
 class Target:
     """What is kept of references: their n-grams, together and each by itself; each word's count and weight;
-    the numbers of shapes, how often each shape occurs; triples."""
+    the numbers of shapes, and how often each number occurs; triples."""
 
     lengths: list[int]
-    together: list[Wanted]
-    each: list[list[Wanted]]
+    together: Wanted
+    each: list[Wanted]
     words: list[list[tuple[str, int, float]]]
     recallable: list[float]
     table: dict[Shape, int]
-    shapes: list[Counter[int]]
+    shapes: list[int]
     triples: list[Counter[Triple]]
-    all_shapes: int
     all_triples: int
 
 
@@ -103,22 +102,23 @@ def target(references: tuple[str, ...]) -> Target:
     singles = sum(max(1.0, math.fsum([w * n for _, n, w in of_one])) for of_one in counted)
     longer = [float(sum(max(1, len(of_one) - i) for of_one in split)) for i in range(1, ORDER)]
     triples = [data_flow(reading) for reading in readings]
+    shapes = Counter(chain.from_iterable(reading.shapes for reading in readings))
+    together = wanted(split)
     return Target(
         lengths=[len(of_one) for of_one in split],
-        together=wanted(split),
-        each=[wanted([of_one]) for of_one in split],
+        together=together,
+        each=[wanted([of_one], together.numbers) for of_one in split] if len(split) > 1 else [together],
         words=counted,
         recallable=[singles, *longer],
         table=table,
-        shapes=[Counter(reading.shapes) for reading in readings],
+        shapes=[shapes[number] for number in range(len(table))],
         triples=triples,
-        all_shapes=sum(len(reading.shapes) for reading in readings),
         all_triples=sum(of_one.total() for of_one in triples),
     )
 
 
 def recalled(
-    tokens: Sequence[str], found: Sequence[Sequence[Gram]], matches: Sequence[int], to: Target
+    tokens: Sequence[str], found: Sequence[Sequence[int]], matches: Sequence[int], to: Target
 ) -> list[float]:
     """For each n: how many of the references' n-grams the answer has, summed over the references.
 
@@ -130,7 +130,7 @@ def recalled(
         singles += math.fsum([w * min(got[word], n) for word, n, w in counted if word in got])
     if len(to.each) == 1:
         return [singles, *matches[1:]]
-    return [singles, *(sum(matched(found[i], of_one[i]) for of_one in to.each) for i in range(1, ORDER))]
+    return [singles, *map(float, map(sum, zip(*[matched(found, of_one)[1:] for of_one in to.each], strict=True)))]
 
 
 @lru_cache(maxsize=256)
@@ -142,16 +142,16 @@ def counts(answer: str, references: tuple[str, ...]) -> tuple[float, ...]:
     to = target(references)
     text = unindent(answer)
     tokens = words(text)
-    found = grams(tokens)
+    found = grams(tokens, to.together.numbers)
     reading = read(text, to.table.get)
-    matches = [matched(of_one, wish) for of_one, wish in zip(found, to.together, strict=True)]
+    matches = matched(found, to.together)
     totals = [max(1, len(of_one)) for of_one in found]
     recall = recalled(tokens, found, matches, to)
-    present, triples = set(reading.shapes), data_flow(reading)
-    same_shapes = sum([n for shapes in to.shapes for shape, n in shapes.items() if shape in present])
+    triples = data_flow(reading)
+    same_shapes = sum([to.shapes[number] for number in set(reading.shapes)])
     same_triples = sum([clipped(triples, others) for others in to.triples])
     closest = closest_length(len(tokens), to.lengths)
-    rest = (len(tokens), closest, same_shapes, to.all_shapes, same_triples, to.all_triples)
+    rest = (len(tokens), closest, same_shapes, sum(to.shapes), same_triples, to.all_triples)
     return tuple(map(float, (*matches, *totals, *recall, *to.recallable, *rest)))
 
 

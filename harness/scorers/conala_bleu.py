@@ -32,8 +32,9 @@ def challenge_words(code: str) -> list[str]:
 def judge(problem: Problem, answer: str) -> Score:
     references = [challenge_words(reference) for reference in reference_texts(problem)]
     answered = challenge_words(answer[:LONGEST])
-    found = grams(answered)
-    matches = [matched(of_one, target) for of_one, target in zip(found, wanted(references), strict=True)]
+    there = wanted(references)
+    found = grams(answered, there.numbers)
+    matches = matched(found, there)
     totals = [len(of_one) for of_one in found]
     shortest = min(len(reference) for reference in references)
     same = bool(answered) and len(answer) <= LONGEST and answered in references

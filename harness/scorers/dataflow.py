@@ -14,10 +14,11 @@ text (there: of a hash table seeded anew in each process); depth is no limit.
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from harness.scorers.pytree import Reading, Word, children
@@ -29,7 +30,7 @@ COMES, COMPUTED = "comes from", "computed from"
 REPEATED = 6  # loops nested deeper than this are followed once, or the work would double with each level
 
 Step = Callable[[], None]
-States = dict[Word, frozenset[int]]  # the places where each word was last defined
+States = dict[Word, tuple[int, ...]]  # the places where each word was last defined
 Triple = tuple[int, str, tuple[int, ...]]  # variable, relation, its sources; variables numbered by appearance
 
 
@@ -46,37 +47,51 @@ class Flow:
     reading: Reading
     steps: list[Step] = field(default_factory=list)
     states: States = field(default_factory=dict)
-    before: list[dict[Word, frozenset[int] | None]] = field(default_factory=lambda: [{}])
-    relations: dict[int, str] = field(default_factory=dict)
+    before: list[dict[Word, tuple[int, ...] | None]] = field(default_factory=list)
     sources: dict[int, tuple[Word, ...]] = field(default_factory=dict)
+    computed: set[int] = field(default_factory=set)  # the places whose relation is COMPUTED; it is COMES elsewhere
     again: set[int] = field(default_factory=set)
-    linked: set[int] = field(default_factory=set)  # the places that have a source in the text or are one
+    traced: set[int] = field(default_factory=set)  # the places that are a source of another
 
     def run(self) -> None:
-        self.steps.append(self.visit(self.reading.root, -1, 0))
+        root = self.reading.root
+        self.walk(root.start_byte, root.end_byte, -1, 0)
         while self.steps:
             self.steps.pop()()
 
     def visit(self, node: "Node", outer: int, loops: int) -> Step:
-        return partial(self.walk, node.start_byte, node.end_byte, outer, loops)
+        start, end, later = node.start_byte, node.end_byte, outer + 1
+        if later < len(self.reading.bind_starts) and self.reading.bind_starts[later] < end:
+            return partial(self.walk, start, end, outer, loops)
+        return partial(self.use, *self.reading.places(start, end))
 
     def walk(self, start: int, end: int, outer: int, loops: int) -> None:
         """Follow a stretch of text: its words one by one, and each BINDING node in it in its own way."""
-        reading = self.reading
-        number = bisect_left(reading.bind_starts, start, outer + 1)
-        while number < len(reading.binds) and reading.bind_starts[number] < end:
-            node = reading.binds[number]
-            if node.end_byte <= end:  # else it is around the stretch
-                self.use(reading.places(start, node.start_byte))
-                self.steps.append(partial(self.walk, node.end_byte, end, number, loops))
-                self.steps += reversed(self.way(node, number, loops))
+        binds, starts, words = self.reading.binds, self.reading.bind_starts, self.reading.starts
+        number, place = bisect_left(starts, start, outer + 1), bisect_left(words, start)
+        while number < len(starts) and (at := starts[number]) < end:
+            node, kind = binds[number]
+            stop = node.end_byte
+            if stop > end:  # it is around the stretch
+                number += 1
+                continue
+            if place < len(words) and words[place] < at:
+                self.use(place, bisect_left(words, at, place))
+            steps = self.way(node, kind, number, loops)
+            if number + 1 < len(starts) and starts[number + 1] < stop:
+                self.steps.append(partial(self.walk, stop, end, number, loops))
+                self.steps += reversed(steps)
                 return
+            for step in steps:  # there are no others inside: none of them pushes any
+                step()
             number += 1
-        self.use(reading.places(start, end))
+            place = bisect_left(words, stop, place)
+        if place < len(words) and words[place] < end:
+            self.use(place, bisect_left(words, end, place))
 
-    def way(self, node: "Node", number: int, loops: int) -> list[Step]:
+    def way(self, node: "Node", kind: str, number: int, loops: int) -> list[Step]:
         """The steps that a BINDING node amounts to."""
-        match node.type:
+        match kind:
             case "assignment" | "augmented_assignment":
                 return self.paired(node, number, loops)
             case "for_in_clause":
@@ -106,7 +121,7 @@ class Flow:
             return []
         places = self.reading.places
         to, by = places(target.start_byte, target.end_byte), places(source.start_byte, source.end_byte)
-        return [self.visit(source, number, loops), partial(self.bind, to, by, relation)]
+        return [self.visit(source, number, loops), partial(self.bind, *to, *by, relation)]
 
     def paired(self, node: "Node", number: int, loops: int) -> list[Step]:
         """Define the left side by the right, child by child where they have equally many children."""
@@ -150,52 +165,56 @@ class Flow:
         """What may hold after any of the branches; a word that one of them leaves alone keeps what it had."""
         self.branch(exits)
         self.before.pop()
-        found: dict[Word, list[frozenset[int]]] = {}
+        found: dict[Word, list[tuple[int, ...]]] = {}
         for changed in exits:
             for word, places in changed.items():
                 found.setdefault(word, []).append(places)
         for word, of_some in found.items():
             kept = self.states.get(word) if len(of_some) < len(exits) else None
-            self.define(word, frozenset().union(*of_some, kept or ()))
+            self.define(word, tuple(dict.fromkeys(chain(*of_some, kept or ()))))
 
-    def define(self, word: Word, places: frozenset[int]) -> None:
-        before = self.before[-1]
-        if word not in before:
-            before[word] = self.states.get(word)
+    def define(self, word: Word, places: tuple[int, ...]) -> None:
+        if self.before:
+            before = self.before[-1]
+            if word not in before:
+                before[word] = self.states.get(word)
         self.states[word] = places
 
-    def use(self, places: range) -> None:
+    def use(self, first: int, after: int) -> None:
         """Trace words to where they were defined; an unknown name is defined by being there."""
-        if not places:
-            return
-        words, names, states, linked = self.reading.words, self.reading.names, self.states, self.linked
-        for place in places:
+        words, names, states, sources = self.reading.words, self.reading.names, self.states, self.sources
+        for place in range(first, after):
             word = words[place]
             known = states.get(word)
-            if known is not None:
-                linked |= known
-                linked.add(place)
-                self.add(place, COMES, (word,))
-            else:
+            if known is None:
+                by: tuple[Word, ...] = ()
                 if names[place]:
-                    self.define(word, frozenset((place,)))
-                self.add(place, COMES, ())
+                    self.define(word, (place,))
+            else:
+                by = (word,)
+                self.traced.update(known)
+            if place in sources:
+                self.add(place, COMES, by)
+            else:
+                sources[place] = by
 
-    def bind(self, target: range, source: range, relation: str) -> None:
+    def bind(self, first: int, after: int, by_first: int, by_after: int, relation: str) -> None:
         """Define the target's words by the source's."""
-        words = tuple(self.reading.words[source.start : source.stop])
-        if words and target:
-            self.linked.update(source, target)
-        for place in target:
-            for sources in [words] if relation == COMPUTED else [(word,) for word in words]:
+        words = self.reading.words
+        by = tuple(words[by_first:by_after])
+        if first < after:
+            self.traced.update(range(by_first, by_after))
+        for place in range(first, after):
+            for sources in [by] if relation == COMPUTED else [(word,) for word in by]:
                 self.add(place, relation, sources)
-            self.define(self.reading.words[place], frozenset((place,)))
+            self.define(words[place], (place,))
 
     def add(self, place: int, relation: str, sources: tuple[Word, ...]) -> None:
         known = self.sources.get(place)
         if known is None:
-            self.relations[place] = relation
             self.sources[place] = sources
+            if relation == COMPUTED:
+                self.computed.add(place)
         else:
             self.again.add(place)
             if sources != known:
@@ -217,12 +236,13 @@ def data_flow(reading: Reading) -> Counter[Triple]:
     """
     flow = Flow(reading)
     flow.run()
-    numbers: dict[Word, int] = {}
+    words, computed, again, traced = reading.words, flow.computed, flow.again, flow.traced
+    number = defaultdict[Word, int](count().__next__).__getitem__
     triples: list[Triple] = []
-    for place in sorted(flow.linked & flow.sources.keys()):
-        sources = flow.sources[place]
-        if place in flow.again:
-            sources = tuple(dict.fromkeys(sources))
-        by = tuple([numbers.setdefault(word, len(numbers)) for word in sources])
-        triples.append((numbers.setdefault(reading.words[place], len(numbers)), flow.relations[place], by))
+    for place, sources in sorted(flow.sources.items()):
+        if sources or place in traced:
+            if place in again:
+                sources = tuple(dict.fromkeys(sources))
+            by = tuple(map(number, sources))
+            triples.append((number(words[place]), COMPUTED if place in computed else COMES, by))
     return Counter(triples)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.schema import Answer, Reduce, Sandbox, Score, Scorer, Verdict
 from harness.scorers.conala_bleu import challenge_words
-from harness.text import LONGEST, Gram
+from harness.text import LONGEST
 
 LENGTHS = (1, 2, 3)
 
@@ -18,7 +18,7 @@ LENGTHS = (1, 2, 3)
 def score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
     """The answers in canonical order, a problem's one after the other."""
     del sandbox
-    problem_id, seen = "", set[Gram]()
+    problem_id, seen = "", set[tuple[str, ...]]()
     for problem, answer in answers:
         if problem.id != problem_id:
             problem_id, seen = problem.id, set()

@@ -28,18 +28,30 @@ BINDING = frozenset(
         "while_statement",
     }
 )
+# What `read` does with a kind of node: nothing special; it is a word, and has no children; and so on.
+PLAIN, WORD, STRING, BINDS, STATEMENT, SKIPPED = range(6)
+ROLES = {
+    **dict.fromkeys(("identifier", "integer", "float", "true", "false", "none"), WORD),
+    **dict.fromkeys(BINDING, BINDS),
+    **dict.fromkeys(IGNORED, SKIPPED),
+    "string": STRING,
+    "expression_statement": STATEMENT,
+}
+ERROR = 65535  # tree-sitter's number for it
 
+# A node's kind, then each named child's field and what its shape is known by: its number, or its kind where
+# it has no named children.
 Shape = tuple[object, ...]
 Word = bytes | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Reading:
     """What one pass finds in a text.
 
     A *word* is what may carry a value: an identifier or a literal, a whole string being one word. `starts`
-    are the words' offsets in bytes, `names` tells the identifiers. `binds` are the BINDING nodes in the
-    text's order, outer before inner. `shapes` are the numbers of the shapes of all subtrees that are more
+    are the words' offsets in bytes, `names` tells the identifiers. `binds` are the BINDING nodes with their
+    kinds, in the text's order, outer before inner. `shapes` are the numbers of the shapes of all subtrees that are more
     than a token, as far as they have a number.
     """
 
@@ -47,14 +59,14 @@ class Reading:
     words: list[Word] = field(default_factory=list)
     names: list[bool] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
-    binds: "list[Node]" = field(default_factory=list)
+    binds: "list[tuple[Node, str]]" = field(default_factory=list)
     bind_starts: list[int] = field(default_factory=list)
     shapes: list[int] = field(default_factory=list)
 
-    def places(self, start: int, end: int) -> range:
-        """The places of the words between two offsets in bytes."""
+    def places(self, start: int, end: int) -> tuple[int, int]:
+        """The first place of the words between two offsets in bytes, and the first after them."""
         first = bisect_left(self.starts, start)
-        return range(first, bisect_left(self.starts, end, first))
+        return first, bisect_left(self.starts, end, first)
 
 
 @cache
@@ -63,6 +75,18 @@ def parser() -> "Parser":
     from tree_sitter import Language, Parser
 
     return Parser(Language(tree_sitter_python.language()))
+
+
+@cache
+def kinds() -> dict[int, tuple[str, int]]:
+    """The kinds of nodes but punctuation and keywords, by tree-sitter's numbers: names and roles."""
+    language = parser().language
+    assert language is not None
+    found = {ERROR: ("ERROR", PLAIN)}
+    for number in range(language.node_kind_count):
+        if language.node_kind_is_named(number) and (name := language.node_kind_for_id(number)):
+            found[number] = (name, ROLES.get(name, PLAIN))
+    return found
 
 
 def read(text: str, number_of: Callable[[Shape], int | None]) -> Reading:
@@ -77,58 +101,67 @@ def read(text: str, number_of: Callable[[Shape], int | None]) -> Reading:
     broken = root.has_error
     reading = Reading(root)
     if root.child_count == 0:
-        leave(reading, [root.type], number_of)
+        number = number_of((root.type,))
+        reading.shapes.extend([] if number is None else [number])
         return reading
+    words, names, starts, shapes = reading.words, reading.names, reading.starts, reading.shapes
+    kind_of = kinds().get
     cursor = parsed.walk()
     down, right, up = cursor.goto_first_child, cursor.goto_next_sibling, cursor.goto_parent
-    above: list[tuple[str | None, list[object]]] = []  # the ancestors: their fields, their shapes so far
+    above: list[list[object]] = []  # the ancestors' shapes so far
     shape: list[object] = []  # the parent's
     string = -1  # how deep the string literal lies that we are inside of
+    # This loop is most of what CodeBLEU costs: what happens to every node is written out.
     while True:
         node: Node = cursor.node  # type: ignore[assignment]  # None only before the first node
-        kind = node.type
-        if not node.is_named:  # punctuation and keywords: neither word nor shape, unless missing
+        known = kind_of(node.kind_id)
+        if known is None:  # punctuation and keywords: neither word nor shape, unless missing
             if broken and node.is_missing:
-                shape += (None, number_of((label(node),)))
-        elif kind not in IGNORED and not (kind == "expression_statement" and is_docstring(node, above)):
-            name = cursor.field_name
-            if string < 0:
-                if kind == "string":
-                    string = len(above)
+                shape += (None, str(node))
+        else:
+            kind, role = known
+            if role == WORD:
+                if string < 0:
+                    start = node.start_byte
+                    word = source[start : node.end_byte]
+                    if word and word != kind.encode():  # a missing token has no text
+                        words.append(word)
+                        names.append(kind == "identifier")
+                        starts.append(start)
+                shape += (cursor.field_id, str(node) if broken and node.is_missing else kind)
+            elif role < STATEMENT or (role == STATEMENT and not is_docstring(node, shape, above)):
+                shape.append(cursor.field_id)
+                if string < 0:
+                    if role == STRING:
+                        string = len(above)
+                        add_word(reading, node, kind)
+                    elif role == BINDS:
+                        add_bind(reading, node, kind)
+                if down():
+                    above.append(shape)
+                    shape = [kind]
+                    continue
+                if string < 0:
                     add_word(reading, node, kind)
-                elif kind in BINDING:
-                    add_bind(reading, node)
-            if down():
-                shape = [kind]
-                above.append((name, shape))
-                continue
-            if string < 0:
-                add_word(reading, node, kind)
-            shape += (name, number_of((label(node) if broken else kind,)))
+                shape.append(label(node) if broken else kind)
         while not right():
             if not up():
                 if broken:
                     drop_prose(reading, source)
                 return reading
-            name, done = above.pop()
-            number = leave(reading, done, number_of)
-            if above:
-                shape = above[-1][1]
-                shape += (name, number)
+            done = shape
+            shape = above.pop()
+            number = number_of(tuple(done))
+            if number is not None:
+                shapes.append(number)
+            shape.append(number if len(done) > 1 else done[0])
             if len(above) == string:
                 string = -1
 
 
-def leave(reading: Reading, shape: list[object], number_of: Callable[[Shape], int | None]) -> int | None:
-    number = number_of(tuple(shape))
-    if number is not None:
-        reading.shapes.append(number)
-    return number
-
-
 def add_word(reading: Reading, node: "Node", kind: str) -> None:
     word = node.text
-    if word and word != kind.encode():  # a missing token has no text
+    if word and word != kind.encode():
         reading.words.append(word)
         reading.names.append(kind == "identifier")
         reading.starts.append(node.start_byte)
@@ -151,17 +184,17 @@ def drop_prose(reading: Reading, source: bytes) -> None:
     reading.starts[:] = compress(reading.starts, keep)
 
 
-def add_bind(reading: Reading, node: "Node") -> None:
+def add_bind(reading: Reading, node: "Node", kind: str) -> None:
     """Add a BINDING node, and before a comprehension's clause the node that the clause is in."""
     binds, starts = reading.binds, reading.bind_starts
-    if node.type == "for_in_clause" and (parent := node.parent):
+    if kind == "for_in_clause" and (parent := node.parent):
         at = bisect_left(starts, parent.start_byte)
-        while at < len(binds) and binds[at].end_byte > parent.end_byte:
+        while at < len(binds) and binds[at][0].end_byte > parent.end_byte:
             at += 1
-        if at == len(binds) or binds[at] != parent:
-            binds.insert(at, parent)
+        if at == len(binds) or binds[at][0] != parent:
+            binds.insert(at, (parent, parent.type))
             starts.insert(at, parent.start_byte)
-    binds.append(node)
+    binds.append((node, kind))
     starts.append(node.start_byte)
 
 
@@ -175,19 +208,18 @@ def children(node: "Node") -> list["Node"]:
     return [] if node.type == "string" else [child for child in node.children if child.type not in IGNORED]
 
 
-def is_docstring(statement: "Node", above: list[tuple[str | None, list[object]]]) -> bool:
+def is_docstring(statement: "Node", body: list[object], above: list[list[object]]) -> bool:
     """Whether a statement is the docstring of a module, class or function that has something else in it too.
 
-    A text or a body that is nothing but a string keeps it. Formatted strings and bytes are no docstrings.
+    `body` is the shape so far of what the statement is in, `above` are those of the nodes around. A text or a
+    body that is nothing but a string keeps it. Formatted strings and bytes are no docstrings.
     """
-    literal = statement.child(0)
-    if literal is None or literal.type not in ("string", "concatenated_string") or statement.child_count > 1:
-        return False
-    body = above[-1][1]
-    owner = above[-2][1][0] if len(above) > 1 else ""
     if len(body) > 1 or body[0] not in ("module", "block"):
         return False
-    if body[0] == "block" and owner not in ("function_definition", "class_definition"):
+    if body[0] == "block" and above[-1][0] not in ("function_definition", "class_definition"):
+        return False
+    literal = statement.child(0)
+    if literal is None or literal.type not in ("string", "concatenated_string") or statement.child_count > 1:
         return False
     earlier, later = statement.prev_named_sibling, statement.next_named_sibling
     while earlier is not None and earlier.type in IGNORED:
