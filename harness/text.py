@@ -76,7 +76,7 @@ def wanted(references: Sequence[Sequence[str]], numbers: Mapping[str, int] | Non
         different = dict.fromkeys(chain.from_iterable(references))
         numbers = {word: number for number, word in enumerate(different, start=1)}
     found = zip(*(grams(reference, numbers) for reference in references), strict=True)
-    most = [reduce(or_, map(Counter, of_one_length)) for of_one_length in found]
+    most: list[Counter[int]] = [reduce(or_, map(Counter, of_one_length)) for of_one_length in found]
     repeated = [{gram: count for gram, count in n.items() if count > 1} for n in most]
     return Wanted(numbers, [frozenset(n) for n in most], repeated)
 

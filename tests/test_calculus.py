@@ -132,11 +132,13 @@ def test_text_that_is_no_plain_expression_is_refused(text: str) -> None:
 
 @settings(deadline=None)
 @given(st.text(st.sampled_from("xy019.+-*/() ,[]{}_'sincoexp\\\n"), max_size=30))
-def test_no_text_does_more_than_be_read_or_refused(text: str) -> None:
-    try:
-        parse(text)
-    except Unreadable:
+def test_a_text_is_refused_or_equals_itself(text: str) -> None:
+    said = compare(text, "1")
+    if not said.startswith("unreadable: "):
+        assert compare(text, text) == "equal"
         return
+    with pytest.raises(Unreadable):
+        parse(text)
 
 
 def test_every_function_that_may_be_named_is_sympys_and_takes_a_number() -> None:

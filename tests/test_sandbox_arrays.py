@@ -364,14 +364,15 @@ def test_no_parts_do_more_than_be_built_or_refused(kind: str, parts: list[Any]) 
 @pytest.mark.filterwarnings("ignore")
 @settings(deadline=None, max_examples=300)
 @given(VALUES, st.integers(0, 600), st.binary(min_size=1, max_size=4))
-def test_damaged_bytes_do_no_more_than_be_refused(value: Any, at: int, damage: bytes) -> None:
+def test_damaged_bytes_are_refused_or_say_what_crosses_by_itself(value: Any, at: int, damage: bytes) -> None:
     data = bytearray(codec.encode(value, describe=arrays.describe))
     at %= len(data)
     data[at : at + len(damage)] = damage
     try:
-        codec.decode(bytes(data), build=arrays.build)
+        found = codec.decode(bytes(data), build=arrays.build)
     except codec.Malformed:
         return
+    assert type(cross(found)) is type(found)
 
 
 def test_the_codec_alone_imports_neither_numpy_nor_pandas() -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -83,11 +84,10 @@ def test_an_error_there_is_the_error_here_and_comes_after_the_verdicts_before_it
     odd = Problem(id="odd", question="", solution="", check=UnitTests(code="", entry_point="f"))
     with spread.Worker("codebleu") as worker, pytest.raises(DataError, match="problem odd has no reference"):
         worker.ask([(odd, "x")])
-    seen = 0
+    verdicts = spread.over(scorers.codebleu, 2)([*ANSWERS[:120], (odd, "x")], None)
+    assert len(list(islice(verdicts, 100))) == 100  # the chunks before the one that it is in
     with pytest.raises(DataError, match="problem odd has no reference text"):
-        for _ in spread.over(scorers.codebleu, 2)([*ANSWERS[:120], (odd, "x")], None):
-            seen += 1
-    assert seen == 100  # the chunks before the one that it is in
+        next(verdicts)
 
 
 def test_a_process_that_dies_is_a_fault_and_no_score(at_once: None) -> None:

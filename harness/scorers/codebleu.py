@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.dataflow import Triple, data_flow
@@ -64,13 +64,13 @@ LENGTH, REFERENCE_LENGTH, SHAPES, ALL_SHAPES, TRIPLES, ALL_TRIPLES = range(4 * O
 
 @dataclass(frozen=True)
 class Target:
-    """What is kept of references: their n-grams, together and each by itself; each word's count and weight;
+    """What is kept of references: their n-grams, together and each by itself; the weights of words, by number;
     the numbers of shapes, and how often each number occurs; triples."""
 
     lengths: list[int]
     together: Wanted
     each: list[Wanted]
-    words: list[list[tuple[str, int, float]]]
+    weights: list[float]
     recallable: list[float]
     table: dict[Shape, int]
     shapes: list[int]
@@ -78,8 +78,7 @@ class Target:
     all_triples: int
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(NamedTuple):
     """CodeBLEU's four parts, 0..1; `dataflow` is None where no reference has a data flow."""
 
     ngram: float
@@ -98,17 +97,19 @@ def target(references: tuple[str, ...]) -> Target:
     table: dict[Shape, int] = {}
     readings = [read(text, lambda shape: table.setdefault(shape, len(table))) for text in texts]
     split = [words(text) for text in texts]
-    counted = [[(word, n, weight(word)) for word, n in Counter(of_one).items()] for of_one in split]
-    singles = sum(max(1.0, math.fsum([w * n for _, n, w in of_one])) for of_one in counted)
+    together = wanted(split)
+    weights = [0.0, *map(weight, together.numbers)]
+    singles = sum(
+        max(1.0, math.fsum([weight(w) * n for w, n in Counter(of_one).items()])) for of_one in split
+    )
     longer = [float(sum(max(1, len(of_one) - i) for of_one in split)) for i in range(1, ORDER)]
     triples = [data_flow(reading) for reading in readings]
     shapes = Counter(chain.from_iterable(reading.shapes for reading in readings))
-    together = wanted(split)
     return Target(
         lengths=[len(of_one) for of_one in split],
         together=together,
         each=[wanted([of_one], together.numbers) for of_one in split] if len(split) > 1 else [together],
-        words=counted,
+        weights=weights,
         recallable=[singles, *longer],
         table=table,
         shapes=[shapes[number] for number in range(len(table))],
@@ -117,20 +118,21 @@ def target(references: tuple[str, ...]) -> Target:
     )
 
 
-def recalled(
-    tokens: Sequence[str], found: Sequence[Sequence[int]], matches: Sequence[int], to: Target
-) -> list[float]:
+def recalled(found: Sequence[Sequence[int]], matches: Sequence[int], to: Target) -> list[float]:
     """For each n: how many of the references' n-grams the answer has, summed over the references.
 
     Single words count with their weight, longer n-grams as one; of a single reference the answer has those that
     it matches.
     """
-    got, singles = Counter(tokens), 0.0
-    for counted in to.words:
-        singles += math.fsum([w * min(got[word], n) for word, n, w in counted if word in got])
+    singles = 0.0
+    for of_one in to.each:
+        most, there = of_one.repeated[0], of_one.all[0].intersection(found[0])
+        got = Counter(found[0]) if most else {}
+        singles += math.fsum([to.weights[w] * (min(got[w], most[w]) if w in most else 1) for w in there])
     if len(to.each) == 1:
         return [singles, *matches[1:]]
-    return [singles, *map(float, map(sum, zip(*[matched(found, of_one)[1:] for of_one in to.each], strict=True)))]
+    longer = [matched(found, of_one)[1:] for of_one in to.each]
+    return [singles, *map(float, map(sum, zip(*longer, strict=True)))]
 
 
 @lru_cache(maxsize=256)
@@ -146,10 +148,10 @@ def counts(answer: str, references: tuple[str, ...]) -> tuple[float, ...]:
     reading = read(text, to.table.get)
     matches = matched(found, to.together)
     totals = [max(1, len(of_one)) for of_one in found]
-    recall = recalled(tokens, found, matches, to)
+    recall = recalled(found, matches, to)
     triples = data_flow(reading)
     same_shapes = sum([to.shapes[number] for number in set(reading.shapes)])
-    same_triples = sum([clipped(triples, others) for others in to.triples])
+    same_triples = sum([clipped(triples, others) for others in to.triples]) if triples else 0
     closest = closest_length(len(tokens), to.lengths)
     rest = (len(tokens), closest, same_shapes, sum(to.shapes), same_triples, to.all_triples)
     return tuple(map(float, (*matches, *totals, *recall, *to.recallable, *rest)))

@@ -7,7 +7,6 @@ says what differs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from harness.errors import MissingExtra
 from harness.schema import Problem, Reduce, Score, Scorer
@@ -85,7 +84,7 @@ def package_parts(sums: Sequence[float]) -> Parts:
     plain = sums[:-1]
     two_words = [*plain]
     two_words[REFERENCE_LENGTH] = sums[-1]
-    return replace(parts(plain), weighted=parts(two_words).weighted)
+    return parts(plain)._replace(weighted=parts(two_words).weighted)
 
 
 def combined(p: Parts) -> float:

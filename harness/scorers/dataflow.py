@@ -49,7 +49,9 @@ class Flow:
     states: States = field(default_factory=dict)
     before: list[dict[Word, tuple[int, ...] | None]] = field(default_factory=list)
     sources: dict[int, tuple[Word, ...]] = field(default_factory=dict)
-    computed: set[int] = field(default_factory=set)  # the places whose relation is COMPUTED; it is COMES elsewhere
+    computed: set[int] = field(
+        default_factory=set
+    )  # the places whose relation is COMPUTED; it is COMES elsewhere
     again: set[int] = field(default_factory=set)
     traced: set[int] = field(default_factory=set)  # the places that are a source of another
 
@@ -234,6 +236,8 @@ def data_flow(reading: Reading) -> Counter[Triple]:
 
     Only words that have a source or are one count. A renamed variable leaves the triples as they are.
     """
+    if not reading.binds and len(set(reading.words)) == len(reading.words):
+        return Counter()  # nothing binds, nothing is named again
     flow = Flow(reading)
     flow.run()
     words, computed, again, traced = reading.words, flow.computed, flow.again, flow.traced

@@ -2,7 +2,7 @@
 
 Only for scorers that judge each answer by itself (`each.Each`) and that another interpreter can find by name: the
 verdicts are then the same wherever an answer is judged, and no file of a run can tell. A scorer begins by itself;
-the others are started when it has worked for a quarter of a second, about what a start costs, and it works on
+the others are started when it has worked for a tenth of a second, half of what a start costs, and it works on
 alone until they are there. At most two chunks a process are under way. Not a sandbox: the answers are only read.
 
 Fresh interpreters, not forks: the one that asks may hold a model, its threads and an accelerator.
@@ -29,7 +29,7 @@ from harness.errors import Fault, HarnessError
 from harness.schema import Answer, Sandbox, Scorer, Verdict
 from harness.scorers.each import Each
 
-PATIENCE = 0.25  # seconds a scorer works by itself
+PATIENCE = 0.1  # seconds a scorer works by itself
 CHUNK = 50  # answers at once, or what takes WAKING seconds where that is more
 WAKING = 0.1  # against which the hundredth that a process waits for this one's attention is little
 HELLO = "ready"  # what a process says when it has everything it needs
@@ -69,7 +69,9 @@ def _can_be_sent(scorer: Scorer) -> bool:
     return isinstance(scorer.score, Each) and scorer.score.anywhere and by_name().get(scorer.name) is scorer
 
 
-def _spread(scorer: Scorer, answers: Iterator[Answer], others: "list[Worker]", size: int) -> Iterator[Verdict]:
+def _spread(
+    scorer: Scorer, answers: Iterator[Answer], others: "list[Worker]", size: int
+) -> Iterator[Verdict]:
     idle = SimpleQueue[Worker]()
     for worker in others:
         idle.put(worker)
@@ -121,6 +123,7 @@ class Worker:
 
     def ready(self) -> bool:
         """Whether a chunk would be begun at once. True as well where the process has ended, which `ask` tells."""
+        assert self.process.stdout is not None
         return self.greeted or bool(select.select([self.process.stdout], [], [], 0)[0])
 
     def ask(self, chunk: list[Answer]) -> list[Verdict]:
