@@ -3,23 +3,25 @@
     cells  = matrix.expand(config)
     check  : every cell's data, prompts, model folder and options; what is wrong is named for each cell
     run    : cells of one model stand together, so that it is loaded once; each cell is an ordinary run folder
+             those that differ in their LoRA adapter alone generate in the same batches (together)
 
 Resuming needs no record of its own: each cell finds what it has on disk and does the rest.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import backends, crew, planning, runner, shards
+from harness import backends, crew, planning, runner, shards, together
 from harness.config import BackendConfig, RunConfig
 from harness.errors import ConfigError, HarnessError
 from harness.matrix import Cell
 from harness.planning import Progress, quiet
 from harness.runner import Engine, OpenBackend
-from harness.schema import Backend, Generation, Given, Prompt, Request, Sampling, Summary
+from harness.schema import Backend, Summary
 from harness.shards import Shard
+from harness.together import Borrowed, base
 
 SHOWN = 5
 
@@ -68,10 +70,15 @@ def run(
     """
     outcome = Outcome()
     with ExitStack() as stack:
-        models = Models(stack, engine.open_backend)
+        models, in_order = Models(stack, engine.open_backend), grouped(cells)
         lending = Engine(models.open, engine.open_sandbox)
-        for number, cell in enumerate(grouped(cells)):
+        ahead = {party[0].label: party for party in together.parties(in_order)}
+        for number, cell in enumerate(in_order):
             progress("cells", number, len(cells))
+            if cell.label in ahead:
+                with suppress(HarnessError, OSError, MemoryError):  # what is wrong, each cell's own run says
+                    backend = models.bare(cell.config.backend)
+                    together.generate(ahead[cell.label], backend, engine.open_sandbox, root, progress, shard)
             try:
                 folder, summary = runner.run(
                     cell.config, progress=progress, root=root, engine=lending, shard=shard
@@ -96,11 +103,7 @@ def grouped(cells: Sequence[Cell]) -> list[Cell]:
 
 def _keys(config: RunConfig) -> tuple[str, str]:
     """What must be loaded anew for it to change: the base; the base or its adapter."""
-    return _base(config.backend).model_dump_json(), config.backend.model_dump_json() + " with its adapter"
-
-
-def _base(config: BackendConfig) -> BackendConfig:
-    return config.model_copy(update={"adapter": ""})
+    return base(config.backend).model_dump_json(), config.backend.model_dump_json() + " with its adapter"
 
 
 @dataclass
@@ -115,47 +118,24 @@ class Models:
     def open(self, config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
         if config.kind == "replay":  # a recording is read for one set of problems
             return self.load(config, problem_ids)
-        if self.kept is None or self.config is None or _base(config) != _base(self.config):
+        if self.kept is None or self.config is None or base(config) != base(self.config):
             self.close()
             self.kept, self.config = self.load(config, problem_ids), config
             self.stack.callback(self.kept.close)
         elif config != self.config:
-            self.config = _base(config)  # what is left when the adapter is refused
+            self.config = base(config)  # what is left when the adapter is refused
             self.kept, self.config = crew.with_adapter(self.kept, config), config
         return Borrowed(self.kept)
+
+    def bare(self, config: BackendConfig) -> Backend:
+        """The model without an adapter, for others to put several on."""
+        self.open(base(config), ())
+        assert self.kept is not None
+        self.config = None if self.config is None else self.config.model_copy(update={"adapter": "several"})
+        return self.kept
 
     def close(self) -> None:
         """Give the last model's memory back before the next one is loaded."""
         if self.kept is not None:
             self.stack.pop_all().close()
             self.kept = None
-
-
-@dataclass(frozen=True)
-class Borrowed:
-    """A backend that stays open when its run is over."""
-
-    backend: Backend
-
-    @property
-    def identity(self) -> Mapping[str, str]:
-        return self.backend.identity
-
-    @property
-    def counts(self) -> Mapping[str, int] | None:
-        return self.backend.counts
-
-    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
-        return self.backend.generate(requests, sampling)
-
-    def likelihoods(self, given: Sequence[Given]) -> Iterator[Generation]:
-        return backends.reader(self.backend).likelihoods(given)
-
-    def tokens(self, prompt: Prompt) -> int:
-        return self.backend.tokens(prompt)
-
-    def fits(self, prompt: Prompt, max_tokens: int) -> bool:
-        return self.backend.fits(prompt, max_tokens)
-
-    def close(self) -> None:
-        pass

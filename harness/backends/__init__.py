@@ -4,11 +4,11 @@ To add one: a file here with `load`, a `kind` in `config.BackendConfig`, a case 
 tests/test_backends.py pass.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.config import BackendConfig
 from harness.errors import ConfigError
-from harness.schema import Backend, Reader
+from harness.schema import Backend, Generation, Reader, Request, Sampling
 
 NO_MODEL = "no model: give --model FOLDER_OR_HUB_ID (or backend.model in the config)"
 
@@ -57,6 +57,27 @@ def with_adapter(backend: Backend, config: BackendConfig) -> Backend:
     assert isinstance(backend, openai.Client | server.Started), "a recording has no adapters"
     backend.choose(config)
     return backend
+
+
+def with_adapters(backend: Backend, configs: Sequence[BackendConfig]) -> Sequence[Mapping[str, str]] | None:
+    """Put several adapters on the base at the same time; the identity with each, None where they cannot be mixed.
+
+    `configs` differ in nothing but the adapter; "" is the base without one. Raises UserError.
+    """
+    from harness.backends import hf, hf_mixed
+    from harness.backends.hf_schedule import Engine
+
+    return hf_mixed.put_on(backend, configs, hf.PROBE) if isinstance(backend, Engine) else None
+
+
+def together(
+    backend: Backend, wanted: Mapping[int, Sequence[Request]], sampling: Sampling
+) -> Iterator[tuple[int, Generation]]:
+    """Every wanted sample of each of the adapters that `with_adapters` put on, by the adapter's number."""
+    from harness.backends.hf_schedule import Engine
+
+    assert isinstance(backend, Engine)
+    return backend.generate_together(wanted, sampling)
 
 
 def unasked(backend: Backend) -> Mapping[str, tuple[str, int]]:

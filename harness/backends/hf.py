@@ -27,6 +27,7 @@ itself.
 
   hf_load      folder -> model, tokenizer, digest; the user's mistakes
   hf_adapter   an adapter on its base, and the proof that it acts
+  hf_mixed     several LoRA adapters in one batch, each row its own
   hf_text      prompt -> ids, ids -> text, stop strings
   hf_network   the forward pass: many rows with a cache, or one sequence alone
   hf_lanes     rows that are decoded together, and their keys and values

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from harness.backends.hf_lanes import Lanes, Slots
+from harness.backends.hf_mixed import BASE, adapter_of
 from harness.backends.hf_network import Network
 from harness.backends.hf_prefix import Prefix
 from harness.backends.hf_search import Ended, Job, Move
@@ -68,6 +69,7 @@ class Decoding:
         self.lanes: Lanes | Slots | None = None
         self.free: list[int] = []
         self.tokens: list[int] = []
+        self.worn: list[int] = []  # the adapter of each slot's row, where there are several
 
     def run(self) -> Iterator[tuple[int, list[Ended]]]:
         """Yield (number of the job, its samples) as each is complete."""
@@ -78,6 +80,7 @@ class Decoding:
                 continue
             self._close_up()
             assert self.lanes is not None
+            self.network.wear(self.worn)
             self.network.step(self.lanes, self.tokens)
             yield from self._advance(self.live)
 
@@ -94,6 +97,8 @@ class Decoding:
                 break
             number = self.waiting.popleft()
             slots = [self.free.pop() for _ in range(self.method.width)]
+            for slot in slots:
+                self.worn[slot] = adapter_of(self.jobs[number].prompt)
             placed += [(row, slot) for slot in slots]
             fresh.append(Search(number, self.method.begin(self.jobs[number]), slots, slots[:1]))
         if fresh:
@@ -106,7 +111,7 @@ class Decoding:
         if self.lanes is None or (isinstance(self.lanes, Lanes) and not self.live):
             self.lanes = None
             self.free = list(range(self.size))[::-1]
-            self.tokens = [0] * self.size
+            self.tokens, self.worn = [0] * self.size, [BASE] * self.size
         if len(self.free) < self.method.width or isinstance(self.lanes, Lanes):
             return False
         if self.jobs[self.waiting[0]].prompt not in self.rows:
@@ -141,7 +146,7 @@ class Decoding:
         # The prefilled rows become the lanes themselves: what of them has not begun is computed again.
         opened.pick(rows)  # slots are taken from 0 upwards
         self.lanes, self.opened, self.rows, self.free = opened, None, {}, []
-        self.tokens = [0] * len(rows)
+        self.tokens, self.worn = [0] * len(rows), self.worn[: len(rows)]
 
     # ------------------------------------------------------------ going on
 
@@ -200,4 +205,5 @@ class Decoding:
             search.slots = [place[slot] for slot in search.slots]
             search.rows = [place[slot] for slot in search.rows]
         self.tokens = [self.tokens[slot] for slot in used]
+        self.worn = [self.worn[slot] for slot in used]
         self.free = []

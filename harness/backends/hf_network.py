@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from harness.backends.hf_lanes import Lanes, Slots
+from harness.backends.hf_mixed import Mixed, adapter_of
 from harness.errors import BackendFault, UserError
 
 CHUNK = 64  # positions whose full-vocabulary log-softmax is held at once
@@ -39,6 +40,7 @@ class Network:
 
     def __init__(self, model: Any) -> None:
         self.model = model
+        self.mixed: Mixed | None = None  # several adapters, each for its own rows
         self.lead: Tensor | None = None
         self.prefix: Callable[[int], Any] | None = None
         self.before = 0
@@ -70,6 +72,11 @@ class Network:
         most = getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
         self.positions = None if most is None else most - (0 if self.encoder else before)
 
+    def wear(self, adapters: Sequence[int]) -> None:
+        """Which adapter each row of the next steps has, where there are several (hf_mixed)."""
+        if self.mixed is not None:
+            self.mixed.batch(adapters)
+
     def _led(self, prompts: Sequence[tuple[int, ...]]) -> Sequence[tuple[int, ...]]:
         if self.lead is None:
             return prompts
@@ -90,6 +97,7 @@ class Network:
 
     def prefill(self, prompts: Sequence[tuple[int, ...]], past: Any = None, before: int = 0) -> Lanes:
         """One row a prompt, ready to choose its first token; `past` is a cache of `before` tokens ahead of each."""
+        self.wear([adapter_of(prompt) for prompt in prompts])
         ids, mask = self._padded(self._led(prompts), left=not self.encoder)
         with torch.inference_mode():
             if not self.encoder:
@@ -123,6 +131,8 @@ class Network:
     def alone(self, prompt: tuple[int, ...], completion: Sequence[int]) -> Alone:
         """Exact by definition: unpadded, a batch of one, no cache, so a function of the tokens alone."""
         keep = len(completion) + 1
+        if self.mixed is not None:
+            self.mixed.one(adapter_of(prompt))
         with torch.inference_mode():
             if self.encoder:
                 ids = torch.tensor(self._led([prompt]), device=self.device)

@@ -9,6 +9,7 @@ complete begin again in half as many slots.
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ import torch
 from harness.backends import hf_likelihood, hf_memory
 from harness.backends.hf_beam import Beams
 from harness.backends.hf_decode import Decoding
+from harness.backends.hf_mixed import Worn, adapter_of
 from harness.backends.hf_network import Network
 from harness.backends.hf_prefix import Prefix, worth_keeping
 from harness.backends.hf_search import Draws, Ended, Job, Referee, Tally
@@ -75,14 +77,36 @@ class Engine:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         """Yield every wanted sample once, as it is complete. Raises UserError, BackendFault."""
+        for _, generation in self._decoded(self._jobs(requests, sampling), sampling):
+            yield generation
+
+    def generate_together(
+        self, wanted: Mapping[int, Sequence[Request]], sampling: Sampling
+    ) -> Iterator[tuple[int, Generation]]:
+        """The same for several adapters at once: (adapter, sample) as each is complete (hf_mixed)."""
+        by_adapter = [
+            [replace(job, prompt=Worn(job.prompt, adapter)) for job in self._jobs(requests, sampling)]
+            for adapter, requests in wanted.items()
+        ]
+        mixed = sorted((job for jobs in by_adapter for job in jobs), key=lambda job: -len(job.prompt))
+        # A beginning that all prompts of an adapter share, computed once, saves more than mixing does.
+        kept = self._open().may_reuse and any(
+            worth_keeping([job.prompt for job in jobs]) for jobs in by_adapter
+        )
+        for jobs in by_adapter if kept else [mixed]:
+            for job, generation in self._decoded(jobs, sampling):
+                yield adapter_of(job.prompt), generation
+
+    def _decoded(self, pending: list[Job], sampling: Sampling) -> Iterator[tuple[Job, Generation]]:
         network = self._open()
         _check(sampling)
         referee = Referee(network, self.tolerance, self.tally)
         method = (Beams if sampling.beams > 1 else Draws)(
             self.codec, sampling, referee, shape(sampling, self.codec, network)
         )
-        pending = self._jobs(requests, sampling)
-        prefix = Prefix(network, worth_keeping([job.prompt for job in pending]), self.tally)
+        prompts = [job.prompt for job in pending]
+        of_one = len(set(map(adapter_of, prompts))) == 1
+        prefix = Prefix(network, worth_keeping(prompts) if of_one else (), self.tally)
         pending.sort(key=lambda job: not prefix.begins(job.prompt))
         while pending:
             done, fault, at_once = set[int](), "", 1
@@ -92,7 +116,7 @@ class Engine:
                 for number, ended in Decoding(network, method, prefix, pending, at_once).run():
                     done.add(number)
                     for one in ended:
-                        yield self._generation(pending[number], one, sampling)
+                        yield pending[number], self._generation(pending[number], one, sampling)
             except (RuntimeError, MemoryError) as error:
                 fault = _survivable(error, at_once * method.width)
             pending = [job for number, job in enumerate(pending) if number not in done]
