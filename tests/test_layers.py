@@ -34,6 +34,7 @@ LAYERS = {
     "mutation": 0,
     "overlap": 0,
     "classifier": 1,
+    "coevolution": 2,
     "config": 1,
     "stats": 1,
     "paired": 2,
