@@ -337,3 +337,20 @@ def test_faults_of_parts_are_the_runs_and_end_in_3(tmp_path: Path, monkeypatch: 
 def test_a_part_is_a_plan_of_the_whole() -> None:
     """Its config is the whole's: no key of it, and so no hash, knows of parts."""
     assert "shard" not in RunConfig.model_fields
+
+
+def test_parts_and_the_whole_may_lie_at_urls(three: Path, tmp_path: Path) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    asked = command("conala", three / "c.jsonl")
+    for index in range(3):
+        assert harness(*asked, "--shard", f"{index}/3", "--out", f"memory://merge/parts/{index}").code == 0
+    ended = harness("merge", "memory://merge/parts", "--out", "memory://merge/whole")
+    assert (ended.code, ended.err) == (0, "")
+    assert "run: memory://merge/whole" in ended.out
+    assert (
+        harness("merge", *(three / f"part{index}" for index in range(3)), "--out", tmp_path / "all").code == 0
+    )
+    for name in FILES:
+        assert memory.cat_file(f"/merge/whole/{name}") == (tmp_path / "all" / name).read_bytes()

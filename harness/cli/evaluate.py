@@ -142,7 +142,7 @@ def score(
 
 
 @click.command("merge")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, required=True, callback=near)
 @out
 def merge_command(folders: Sequence[Path], out: Path | None) -> None:
     """Put the parts together that --shard made, or all parts below a folder: the files of one run."""
