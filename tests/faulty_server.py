@@ -187,9 +187,9 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(world: World) -> Iterator[World]:
+def serving(world: World, port: int = 0) -> Iterator[World]:
     handler = type("Handler", (_Handler,), {"world": world})
-    server = _Server(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", port), handler)
     world.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

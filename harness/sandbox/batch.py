@@ -201,6 +201,7 @@ class Batch:
             del self.outgoing[fd]
             self.selector.unregister(fd)
         numbers, worker.jobs = worker.jobs, []
+        reason += launch.killed(worker)
         self.pool.drop(worker)
         if not numbers:
             return

@@ -7,12 +7,14 @@ harness's own `__init__` files: they must stay small, for every fork copies the 
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,8 +127,12 @@ def launch(
         if "broken" in word:
             raise Unavailable(str(word["broken"]))
     except wire.Closed:
+        how = killed(worker)
         stop(worker)
-        raise SandboxFault("a sandbox worker ended while it was started") from None
+        raise SandboxFault(
+            f"a sandbox worker ended while it was started{how}; run the same command again to go on, with fewer"
+            " --workers where memory is short"
+        ) from None
     except SandboxFault:
         stop(worker)
         raise
@@ -173,6 +179,18 @@ def spawn(
         start_new_session=True,
         preexec_fn=confine.raise_stack if name == "zygote" else None,
     )
+
+
+def killed(worker: Worker) -> str:
+    """Which of a worker's processes a signal has ended, in words to go on with; nothing where none has."""
+    for name, process in zip(("tester", "zygote"), worker.processes, strict=True):
+        with suppress(subprocess.TimeoutExpired):
+            code = process.wait(0.1)  # its end of the socket closes just before it can be waited for
+            if code == -signal.SIGKILL:
+                return f": its {name} was killed (SIGKILL), as the kernel does when memory runs out"
+            if code < 0:
+                return f": its {name} was ended by {signal.Signals(-code).name}"
+    return ""
 
 
 def stop(worker: Worker) -> None:
