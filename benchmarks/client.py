@@ -1,6 +1,6 @@
 """What a request costs the client: 1,000 completions, 64 in flight, against a server that answers at once.
 
-    python benchmarks/client.py                     two rounds of each, in turns; the median
+    python benchmarks/client.py                     five rounds of each, in turns; medians
     python benchmarks/client.py --requests 200 --rounds 1 --delay-ms 50
 
 The server is a process of its own that reads a request and writes one prepared answer after `--delay-ms`, so what is

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -105,6 +108,12 @@ def test_a_fault_that_stays_is_named_and_no_empty_completion(world: World, fault
         got.extend(made.generate(requests(3), Sampling(max_tokens=8)))
     made.close()
     assert len([body for body in world.bodies if asked(body) == "q1"]) == 3
+
+
+def test_the_time_limit_is_for_the_whole_answer_not_for_each_byte(world: World) -> None:
+    world.plan = lambda number, body: "trickle"
+    with pytest.raises(BackendFault, match=r"the last one: no whole answer within 0\.3 s"):
+        generate(client(world, request_s=0.3, retries=0), requests(1), Sampling(max_tokens=8))
 
 
 def test_what_others_brought_is_given_out_before_the_fault_is_raised(world: World) -> None:
@@ -379,23 +388,34 @@ def test_leaving_early_waits_for_no_answer(world: World) -> None:
     assert waited < 25
 
 
-def test_what_came_before_ctrl_c_is_given_out(world: World) -> None:
+def test_what_came_before_ctrl_c_is_given_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        """A queue whose reader is interrupted at its second look, when all results lie in it."""
+
+        def __init__(self) -> None:
+            self.inner: SimpleQueue[Any] = SimpleQueue()
+            self.put, self.empty = self.inner.put, self.inner.empty
+            self.looks = 0
+
+        def get(self) -> Any:
+            self.looks += threading.current_thread() is threading.main_thread()
+            if self.looks == 2:
+                self.looks += 1
+                time.sleep(0.3)
+                raise KeyboardInterrupt
+            return self.inner.get()
+
+    monkeypatch.setattr(parallel, "SimpleQueue", Interrupted)
     left: list[threading.Event] = []
 
     def work(item: int, gone: threading.Event) -> int:
         left.append(gone)
-        if item == 3:
-            time.sleep(0.1)
-            signal.raise_signal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else (
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            )
-            gone.wait(30)
         return item
 
     got: list[object] = []
     with pytest.raises(KeyboardInterrupt):
         got.extend(parallel.results(work, range(8), 4))
-    assert sorted(each for each in got if isinstance(each, int)) == [0, 1, 2, 4, 5, 6, 7]
+    assert len(got) == len(left) == 5, "four were asked for, and a fifth when the first had come"
     assert all(event.is_set() for event in left)
 
 
@@ -474,6 +494,71 @@ def test_a_run_goes_on_where_a_server_failed(world: World, tmp_path: Path) -> No
     ended = harness(*arguments)
     assert ended.code == 0, ended
     assert len(world.bodies) - before == 6 - kept
+
+
+def conala(world: World, out: Path, *more: object) -> list[object]:
+    return [
+        *("run", "--task", "conala", "--data", "mini", "--limit", 8, "--model", "m", "--out", out),
+        *("--samples", 2, "--set", "sampling.temperature=0.8", "--set", "backend.kind=openai"),
+        *("--set", f"backend.server.url={world.url}", "--set", "backend.server.concurrency=2", *more),
+    ]
+
+
+def test_nothing_is_lost_when_a_server_dies_stays_away_and_returns(world: World, tmp_path: Path) -> None:
+    undisturbed = harness(*conala(world, tmp_path / "undisturbed"))
+    assert undisturbed.code == 0, undisturbed
+    with serving(World()) as dying:
+        dying.plan = lambda number, body: "dropped" if number >= 3 else ""
+        arguments = conala(dying, tmp_path / "run", "--set", "backend.server.retries=1")
+        port = int(dying.url.rpartition(":")[2].removesuffix("/v1"))
+        died = harness(*arguments)
+    assert died.code == 3, died
+    assert "no answer after 2 tries" in died.err
+    assert "6 of 16 samples are kept; the same command makes the rest" in died.err
+    away = harness(*arguments)
+    assert away.code == 3, away
+    assert f"no server at http://127.0.0.1:{port}/v1/: tried 3 times in" in away.err
+    with serving(World(), port) as back:
+        ended = harness(*arguments)
+    assert ended.code == 0, ended
+    assert len(back.bodies) == 5, "one request for both samples of each problem that is missing"
+    assert {asked(body) for body in back.bodies}.isdisjoint(asked(body) for body in dying.bodies[:3])
+    for name in ("generations.jsonl", "judgements.jsonl"):
+        kept = [(tmp_path / folder / name).read_bytes() for folder in ("undisturbed", "run")]
+        assert kept[0] == kept[1]
+
+
+def test_ctrl_c_ends_a_run_at_once_and_keeps_what_came(world: World, tmp_path: Path) -> None:
+    gate = threading.Event()
+
+    def plan(number: int, body: dict[str, Any]) -> str:
+        if number >= 6:  # a server that thinks for a long time
+            gate.wait(60)
+        return ""
+
+    world.plan = plan
+    arguments = list(map(str, conala(world, tmp_path / "run")))
+    code = f"import sys\nfrom harness.cli import main\nsys.argv = ['harness', *{arguments!r}]\nmain()"
+    kept = tmp_path / "run" / "generations.jsonl"
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and len(world.bodies) < 8:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        run.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, err = run.communicate(timeout=50)
+        took = time.monotonic() - began
+    gate.set()
+    assert run.returncode == 130, err
+    assert "stopped; the same command goes on from here" in err
+    assert took < 30
+    assert kept.read_text().count("\n") == 12
+    world.plan = lambda number, body: ""
+    before = len(world.bodies)
+    assert harness(*conala(world, tmp_path / "run")).code == 0
+    assert len(world.bodies) - before == 2
+    assert kept.read_text().count("\n") == 16
 
 
 def test_a_server_that_is_down_is_told_with_what_was_tried(world: World) -> None:
