@@ -31,6 +31,7 @@ FLUSH_ROWS = 64
 FLUSH_BYTES = 1 << 20
 FLUSH_SECONDS = 2.0
 SYNC_SHARE = 0.05  # of the time may go into waiting for the disk, unless FLUSH_SECONDS are over
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 RUNS = 64  # ascending stretches of a file that are merged without holding anything
 
 # How every row begins that was written here; any other order of fields is read as JSON, and slower.
@@ -168,8 +169,7 @@ class Log(Generic[Row]):
         if self._file is not None:
             with suppress(OSError):  # else the torn line is cut off when the file is opened again
                 os.ftruncate(self._file.fileno(), self._size)
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        what = "make space" if full else "see to that"
+        what = "make space" if error.errno in FULL else "see to that"
         return StoreFault(
             f"{self.path}: cannot be written: {error.strerror}. {len(self.keys) - lost} rows are safe in it:"
             f" {what}, and the same command goes on from there"
@@ -289,7 +289,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = ": make space, and the same command goes on" if error.errno == errno.ENOSPC else ""
+        full = ": make space, and the same command goes on" if error.errno in FULL else ""
         raise StoreFault(f"{path}: cannot be written: {error.strerror}{full}") from None
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from harness import catalog, results, shards, store, summing
 from harness.config import RunConfig
 from harness.errors import ConfigError, StoreFault
+from harness.identity import placeless
 from harness.log import replace
 from harness.schema import Summary, Task
 
@@ -116,7 +117,7 @@ def _record(folder: Path) -> dict[str, Any]:
 
 def _same(first: Part, other: Part) -> None:
     """Raises ConfigError, naming what differs, where two are not parts of one run."""
-    differing = list(store.differences(first.whole, other.whole))
+    differing = list(store.differences(placeless(first.whole), placeless(other.whole)))
     if differing:
         causes = [each for each in differing if each[0] not in CONSEQUENCES] or differing
         name, one, two = causes[0]

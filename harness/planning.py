@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from harness import backends, catalog, prompts, provenance, shots, sources
 from harness.config import INCIDENTAL, RunConfig, check_ks, digest, resolve_sampling
 from harness.errors import ConfigError, DataError, unknown
+from harness.identity import placeless
 from harness.schema import (
     Backend,
     Generation,
@@ -210,6 +211,6 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
     for incidental in INCIDENTAL:
         described["config"]["backend"].pop(incidental, None)
     name = provenance.run_name(config.backend)
-    run_id = f"{plan.task.name}-{name}-{digest(described)[:8]}"
+    run_id = f"{plan.task.name}-{name}-{digest(placeless(described))[:8]}"
     paid = config.backend.model_dump(include={"price_in", "price_out"}, exclude_none=True)
     return {"run_id": run_id, **described, **({"prices": paid} if paid else {}), **provenance.here()}

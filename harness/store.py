@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from harness.errors import ConfigError, StoreFault
+from harness.identity import placeless
 from harness.log import Log, replace, writing
 from harness.schema import Generation, Judgement, Value
 
@@ -67,7 +68,10 @@ class Run:
 
 
 def open_run(folder: Path, record: Mapping[str, Any]) -> Run:
-    """Make or continue the run in `folder`. Raises ConfigError when it holds a run that is not this one."""
+    """Make or continue the run in `folder`; a continued one keeps its record, on whatever machine it was begun.
+
+    Raises ConfigError when the folder holds a run that is not this one.
+    """
     import filelock
 
     if folder.exists() and not folder.is_dir():
@@ -85,7 +89,8 @@ def open_run(folder: Path, record: Mapping[str, Any]) -> Run:
     try:
         path = folder / "run.json"
         if path.exists():
-            _same_run(folder, read_json(path), record)
+            _same_run(folder, old := read_json(path), record)
+            record = old
         else:
             if (folder / "generations.jsonl").exists():
                 raise ConfigError(f"{folder} holds generations but no run.json: choose another --out")
@@ -114,8 +119,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    new = json.loads(json.dumps(new))
-    differing = list(differences(old, new))
+    differing = list(differences(placeless(old), placeless(new)))
     if differing:
         shown = "; ".join(f"{name}: {was!r} there, {now!r} now" for name, was, now in differing[:4])
         more = f" (and {len(differing) - 4} more)" if len(differing) > 4 else ""

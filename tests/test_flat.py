@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import log as logs
@@ -60,6 +60,7 @@ def write(path: Path, rows: Iterator[Generation]) -> Log[Generation]:
 # ---------------------------------------------------------------- keys
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 70), st.sampled_from(("", "s"))), max_size=60)
 )
@@ -232,6 +233,7 @@ def test_a_recording_that_changes_between_two_readings_is_an_error_not_another_a
         list(backend.generate([Request("t/0", PROMPT, (0, 1))], Sampling()))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=40), st.randoms(use_true_random=False))
 def test_own_rows_in_any_order_come_back_by_their_index(names: list[str], chance: random.Random) -> None:
     counts = {name: names.count(name) for name in names}

@@ -43,6 +43,7 @@ LAYERS = {
     "sources": 2,
     "scorers": 2,
     "keys": 0,
+    "identity": 1,
     "places": 1,
     "log": 1,
     "store": 2,

@@ -238,7 +238,7 @@ def test_parts_judged_behind_other_walls_are_not_one_run(tmp_path: Path) -> None
         more = ["--set", "limit=4", "--sandbox", rung, "--shard", f"{index}/2"]
         assert harness(*asked, *more, "--out", tmp_path / "parts" / str(index)).code == 0
     said = refused(tmp_path / "parts", out=tmp_path / "all")
-    assert "judge.sandbox: 'process', not 'landlock'" in said
+    assert "judge.sandbox: 'process', not 'isolated'" in said
 
 
 def test_an_unfinished_part_is_named(made: list[Path], three: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.backends import replay
@@ -140,6 +140,7 @@ def test_the_identity_is_the_digest_of_the_content_not_the_name(tmp_path: Path) 
     assert from_rows(tmp_path, *full(completion="y")).identity != one.identity
 
 
+@settings(deadline=None)
 @given(
     texts=st.lists(st.lists(st.text(max_size=8), min_size=1, max_size=3), min_size=3, max_size=3),
     seed=st.randoms(use_true_random=False),

@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import log as logs
@@ -63,6 +63,7 @@ def test_a_file_cut_at_any_byte_keeps_its_whole_lines_and_takes_the_rest_again(t
 
 
 @no_sync
+@settings(deadline=None)
 @given(texts=st.lists(st.text(max_size=20), max_size=6), data=st.data())
 def test_any_texts_cut_anywhere_are_repaired(texts: list[str], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -192,6 +193,7 @@ def test_judgements_of_two_scorers_are_two_keys(tmp_path: Path) -> None:
 
 
 @no_sync
+@settings(deadline=None)
 @given(order=st.permutations([(f"t/{p}", i) for p in range(4) for i in range(3)]))
 def test_the_canonical_file_does_not_depend_on_the_order_of_writing(order: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -327,7 +329,7 @@ def test_one_writer_at_a_time_over_processes_and_a_killed_one_leaves_no_lock(tmp
 def test_a_refused_folder_is_not_left_locked(tmp_path: Path) -> None:
     store.open_run(tmp_path, RECORD).__exit__(None, None, None)
     with pytest.raises(ConfigError):
-        store.open_run(tmp_path, {**RECORD, "run_id": "other"})
+        store.open_run(tmp_path, {**RECORD, "problems": 3})
     store.open_run(tmp_path, RECORD).__exit__(None, None, None)
 
 
