@@ -87,6 +87,10 @@ class Answers:
             self._base.close()
             self._base = None
 
+    @property
+    def open(self) -> bool:
+        return self._base is not None
+
     def find(self, requests: Sequence[Request]) -> Iterator[Generation]:
         """The samples that are known, in the order in which they are asked for."""
         for request in requests:

@@ -114,6 +114,8 @@ def reuse(
     plan: Plan, counts: Mapping[str, int], known: answers.Answers, files: store.Run, progress: Progress
 ) -> None:
     """Take every sample from the store of answers that it has and that is not on disk yet."""
+    if not known.open:
+        return
     done = files.generations.keys
     total, before, tokens = sum(counts.values()), len(done), 0
     try:

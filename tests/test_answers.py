@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness import answers, matrix, runner, study
+from harness import answers, matrix, results, runner, study
 from harness.answers import Answers
 from harness.backends import hf_load
 from harness.config import BackendConfig, ServerConfig, parse
@@ -216,6 +216,11 @@ def test_runs_end_with_the_same_bytes_with_and_without_a_store(
     assert "6 of 12 samples were reused" in larger.out
     (note,) = [n for n in json.loads((out / "larger/summary.json").read_text())["notes"] if "reused" in n]
     assert note.startswith("6 of 12")
+    costs = {name: results.cost(results.read(out / name)) for name in ("larger", "plain")}
+    assert "generation seconds" in costs["plain"]
+    assert "generation seconds" not in costs["larger"], "what it would have taken is not known"
+    del costs["plain"]["generation seconds"]
+    assert costs["larger"] == costs["plain"]
     evaluate(models["one"], out / "larger", samples=3, limit=4)
     assert stages(out / "larger") == {"reuse": 6, "generate": 6}, "what is on disk is neither made nor reused"
 

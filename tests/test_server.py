@@ -36,6 +36,8 @@ import http.server
 from tests import faulty_server
 world = World(models=("another name", *(word.partition("=")[0] for word in sys.argv[3:])))
 world.answer = lambda body, index: "x = 1"
+if how == "locked":
+    world.key = "sk-of-the-server"
 if how == "dies":
     import os
     world.plan = lambda number, body: os.abort() if number == 2 else ""
@@ -95,6 +97,17 @@ def test_a_server_that_fails_is_shown_with_its_log(tmp_path: Path) -> None:
         BackendFault, match=r"ended while it started \(exit status 7\): its log ends with\nCUDA error"
     ):
         backends.load(config(tmp_path, "fails"), [])
+
+
+def test_a_server_that_asks_for_a_key_is_well_and_says_so_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match="the server asks for a key: no key in the environment variable"):
+        backends.load(config(tmp_path, "locked", start_s=20.0), [])
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-server")
+    made = backends.load(config(tmp_path, "locked", start_s=20.0), [])
+    made.close()
 
 
 def test_a_server_that_never_answers_is_ended(tmp_path: Path) -> None:

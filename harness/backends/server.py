@@ -31,6 +31,7 @@ from harness.schema import Generation, Prompt, Request, Sampling
 
 SHOWN = 2000  # characters of its log in a message
 LOOK_EVERY_S = 0.25
+WELL = (200, 401, 403)  # a server that asks for a key is there
 GRACE_S = 10.0  # between being asked to end and being killed
 PLACE = re.compile(r"\{(model|port|adapter|adapter_name)\}")
 _PR_SET_PDEATHSIG = 1
@@ -223,11 +224,9 @@ def _await(process: "subprocess.Popen[bytes]", port: int, patience: float, log: 
         if process.poll() is not None:
             raise BackendFault(f"the server ended while it started ({_how(process)}): {_tail(log)}")
         for path in ("health", "v1/models"):  # which one a server has, and which one works, differs
-            with contextlib.suppress(httpx2.TransportError):
-                if (
-                    httpx2.get(f"http://127.0.0.1:{port}/{path}", timeout=5.0, trust_env=False).status_code
-                    == 200
-                ):
+            with contextlib.suppress(httpx2.RequestError):
+                answer = httpx2.get(f"http://127.0.0.1:{port}/{path}", timeout=5.0, trust_env=False)
+                if answer.status_code in WELL:
                     return
         time.sleep(LOOK_EVERY_S)
     raise BackendFault(f"the server did not come up within {patience:g} s: {_tail(log)}")
