@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: ds1000-env quickstart test lint check format gate baseline clean
+.PHONY: ds1000-env quickstart test lint check format gate grid baseline clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/harness quickstart
@@ -27,6 +27,15 @@ gate: $(VENV)/.installed
 	    $(BIN)/harness score $$task --data mini --completions results/baselines/$$task.jsonl --out results/runs/gate/$$task && \
 	    $(BIN)/harness gate results/runs/gate/$$task --baseline results/baselines/$$task.json || exit; \
 	done
+
+# The whole of it offline: 3 tasks x {zero-shot, icl:4, rag:4, LoRA, LoRA + rag:4} x 3 seeds, then every view of them.
+GRID := results/runs/grid
+grid: $(VENV)/.installed
+	$(BIN)/harness train tasks/recipes/quickstart.toml --model tasks/demo/model --data mini --out results/adapters/mini-lora
+	$(BIN)/harness run tasks/recipes/mini_grid.toml --model tasks/demo/model --data mini --out $(GRID)
+	$(BIN)/harness report $(GRID) --out $(GRID)/report.html
+	$(BIN)/harness leaderboard $(GRID) --out $(GRID)/leaderboard
+	for task in conala codealpaca_py mbpp; do $(BIN)/harness compare $(GRID) --task $$task --flips 0 || exit; done
 
 # After a change of the mini rows, of a prompt or of the demo model that is meant.
 baseline: $(VENV)/.installed

@@ -99,20 +99,34 @@ def group(runs: Sequence[Result]) -> tuple[Row, ...]:
         plain = run.config.model_dump(mode="json", exclude={"seed", "data", "judge", "answers"})
         plain["backend"] = run.config.backend.deciding()
         found.setdefault(json.dumps([plain, backend], sort_keys=True, default=str), []).append(run)
-    groups = list(found.values())
+    groups = [sorted(same, key=lambda run: run.config.seed) for same in found.values()]
     models = {results.model(same[0].config) for same in groups}
-    names: list[str] = []
-    for same in groups:
-        name = results.method(same[0].config)
-        if len(models) > 1 or len(groups) == 1:
-            of_model = results.model(same[0].config)
-            name = of_model if name == "zero-shot" else f"{of_model}, {name}"
-        names.append(name)
-    twice = {name for name in names if names.count(name) > 1}
+    several = len(models) > 1 or len(groups) == 1
+    names = [_name(same[0], several) for same in groups]
+    names = [
+        _name(same[0], several, full=True) if names.count(name) > 1 else name
+        for name, same in zip(names, groups, strict=True)
+    ]
     return tuple(
-        Row(f"{name} ({same[0].run_id.rpartition('-')[2]})" if name in twice else name, tuple(same))
+        Row(
+            f"{name} ({same[0].run_id.rpartition('-')[2]})" if names.count(name) > 1 else name,
+            tuple(same),
+        )
         for name, same in zip(names, groups, strict=True)
     )
+
+
+def _name(run: Result, several: bool, *, full: bool = False) -> str:
+    """A row's name: its method, with the model where there are several."""
+    name, model = results.method(run.config, full=full), results.model(run.config)
+    if not several:
+        return name
+    return model if name == "zero-shot" else f"{model}, {name}"
+
+
+def reference_first(runs: Sequence[Result]) -> list[Result]:
+    """The runs without help before all others, for a set that nobody put in order."""
+    return sorted(runs, key=lambda run: results.method(run.config) != "zero-shot")
 
 
 def _cells(

@@ -294,7 +294,9 @@ def _differences(run: Result, baseline: Baseline, rules: Rules, problems: Sequen
             checks.append(_within(name, rules.margins[name], difference))
         else:
             bad = difference.value < 0 and p <= ALPHA
-            checks.append(Check(name, not bad, f"{_words(difference)}, p {p:.4f} ({difference.test}, Holm)"))
+            beside = "" if difference.exact is None else f"; exact {difference.exact:.4f}"
+            words = f"{_words(difference)}, p {p:.4f} ({difference.test}, Holm{beside})"
+            checks.append(Check(name, not bad, words))
     return checks
 
 

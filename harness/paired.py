@@ -6,7 +6,7 @@ elsewhere (`compare.py`).
 """
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -25,7 +25,8 @@ class Difference:
     """`value` is b - a with its 95 % interval; `test` names what `p` (two-sided) comes from.
 
     `better` and `worse` count the problems on which b's first component is above or below a's; `sd` is the standard
-    deviation of the difference of one unit, None for metrics that are no means.
+    deviation of the difference of one unit, None for metrics that are no means. `exact` is the exact p beside McNemar's
+    mid-p, None for other tests.
     """
 
     value: float
@@ -37,6 +38,7 @@ class Difference:
     better: int
     worse: int
     sd: float | None
+    exact: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ def compare(
 ) -> Difference:
     """Everything about b - a. `a` and `b` are [problems, m] over the same problems in the same order.
 
-    `single` says that each problem has one sample: a pass/fail metric then gets McNemar's exact test, all others
-    the permutation test. With `clusters` (one label a problem) whole clusters are resampled and exchanged.
-    Raises ValueError for shapes that do not fit.
+    `single` says that each problem has one sample: a pass/fail metric then gets McNemar's test (mid-p, the exact
+    p beside it), all others the permutation test. With `clusters` (one label a problem) whole clusters are
+    resampled and exchanged. Raises ValueError for shapes that do not fit.
     """
     units = gather(a, b, clusters)
     value, low, high = interval(reduce, units, seed=seed)
@@ -69,15 +71,16 @@ def compare(
     gap = b[:, 0] - a[:, 0]
     better, worse = int((gap > TOLERANCE).sum()), int((gap < -TOLERANCE).sum())
     zero_one = plain and bool(np.isin(a[:, 0], (0.0, 1.0)).all() and np.isin(b[:, 0], (0.0, 1.0)).all())
+    exact = None
     if zero_one and single and clusters is None:
-        p, test = mcnemar_exact(better, worse), "McNemar exact"
+        p, exact, test = mcnemar_mid(better, worse), mcnemar_exact(better, worse), "McNemar mid-p"
     else:
         p, test = permutation(reduce, units, seed=seed)
     sd = None
     if plain and len(units.sizes) > 1:
         each = (units.b - units.a)[:, 0] - value * units.sizes
         sd = float(np.sqrt((each**2).sum() / (len(each) - 1)) / units.sizes.mean())
-    return Difference(value, low, high, p, test, len(a), better, worse, sd)
+    return Difference(value, low, high, p, test, len(a), better, worse, sd, exact)
 
 
 def gather(a: Floats, b: Floats, clusters: Sequence[Hashable] | None = None) -> Units:
@@ -146,6 +149,18 @@ def mcnemar_exact(better: int, worse: int) -> float:
     return min(1.0, 2 * tail / (1 << n))  # whole numbers: Python divides them without overflow
 
 
+def mcnemar_mid(better: int, worse: int) -> float:
+    """Two-sided mid-p McNemar test (Fagerland, Lydersen & Laake 2013): the exact p less the chance of what was seen.
+
+    Twice the one-sided mid-p, so 1 where as many got better as worse. Unlike the exact test it keeps near its level
+    with few discordant pairs; over it, it goes by little and rarely.
+    """
+    if better == worse:
+        return 1.0
+    n = better + worse
+    return mcnemar_exact(better, worse) - math.comb(n, better) / (1 << n)
+
+
 def permutation(reduce: Reduce, units: Units, *, seed: int = 0, rounds: int = ROUNDS) -> tuple[float, str]:
     """Two-sided p of the paired permutation test: under no difference the two runs of a unit can be exchanged.
 
@@ -208,8 +223,15 @@ def minimum_detectable(sd: float, n: int, *, alpha: float = 0.05, power: float =
     return (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)) * sd / math.sqrt(n)
 
 
-def mcnemar_power(n: int, better: float, worse: float, *, alpha: float = 0.05) -> float:
-    """The chance that McNemar's exact test rejects, given the shares of pairs that get better and worse.
+def mcnemar_power(
+    n: int,
+    better: float,
+    worse: float,
+    *,
+    alpha: float = 0.05,
+    test: Callable[[int, int], float] = mcnemar_mid,
+) -> float:
+    """The chance that McNemar's test (mid-p or exact) rejects, given the shares of pairs that get better and worse.
 
     The sum over the number of discordant pairs (binomial) of the chance that they are lopsided enough.
     """
@@ -221,7 +243,7 @@ def mcnemar_power(n: int, better: float, worse: float, *, alpha: float = 0.05) -
         weight = _binomial(m, n, discordant)
         if weight > 1e-12:
             critical = -1
-            while critical + 1 <= m // 2 and mcnemar_exact(critical + 1, m - critical - 1) <= alpha:
+            while critical + 1 <= m // 2 and test(critical + 1, m - critical - 1) <= alpha:
                 critical += 1
             for i in range(critical + 1):
                 total += weight * (_binomial(i, m, better / discordant) + _binomial(i, m, worse / discordant))

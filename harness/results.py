@@ -4,6 +4,7 @@ Reads files and never writes. A row that is damaged or missing is named and rais
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,10 +203,14 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Result], list[str]]:
 # ---------------------------------------------------------------- what a run is called
 
 
-def method(config: RunConfig) -> str:
-    """ "zero-shot", "icl:4", "conala-lora", "conala-lora + rag:4": how the model was helped."""
+def method(config: RunConfig, *, full: bool = False) -> str:
+    """ "zero-shot", "icl:4", "conala-lora", "conala-lora + rag:4": how the model was helped.
+
+    An adapter goes by its folder's name, without the digest that a training puts at its end unless `full`.
+    """
     shots = "" if config.shots == "none" else config.shots
     adapter = Path(config.backend.adapter).name if config.backend.adapter else ""
+    adapter = adapter if full else re.sub(r"(?<=.)-[0-9a-f]{8}$", "", adapter)
     return " + ".join(part for part in (adapter, shots) if part) or "zero-shot"
 
 

@@ -44,7 +44,7 @@ def entry(run: Result) -> Entry:
     """What a tracker gets of a run: its config's keys, every metric with its interval, counts and costs."""
     files = tuple(path for name in FILES if (path := run.folder / name).is_file())
     stored = b"".join((run.folder / name).read_bytes() for name in FILES[:2])
-    model, method = results.model(run.config), results.method(run.config)
+    model, method = results.model(run.config), results.method(run.config, full=True)
     digest = hashlib.sha256(stored).hexdigest()[:16]
     values: dict[str, float] = {}
     for name, e in run.summary.metrics.items():

@@ -129,6 +129,15 @@ def test_samples_filter_search_and_open(opened: "Page") -> None:
     assert count.inner_text() == "0 of 280 samples"
 
 
+def test_on_paper_no_column_is_cut_off_and_colours_stay(browser: "Browser", built: Path) -> None:
+    for shown in visit(browser, built, viewport={"width": 718, "height": 1000}):  # A4 less its margins
+        shown.emulate_media(media="print")
+        widths = "[...document.querySelectorAll('.scroll')].map(e => [e.scrollWidth, e.clientWidth])"
+        assert all(wide <= there for wide, there in shown.evaluate(widths))
+        bar = "getComputedStyle(document.querySelector('.bar span')).printColorAdjust"
+        assert shown.evaluate(bar) == "exact"
+
+
 def test_a_sample_shows_prompt_answer_reference_and_the_difference_to_another_run(opened: "Page") -> None:
     settled(opened, lambda: opened.fill("[name=query]", "letters/25"))
     opened.locator("#list .row", has_text="letters/25").filter(has_text="base").first.click()

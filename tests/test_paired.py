@@ -8,8 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from harness import paired
-from harness.paired import compare, gather, holm, interval, mcnemar_exact, mcnemar_power, permutation
+from harness import paired, stats
+from harness.paired import (
+    compare,
+    gather,
+    holm,
+    interval,
+    mcnemar_exact,
+    mcnemar_mid,
+    mcnemar_power,
+    permutation,
+)
 from harness.schema import Reduce
 from harness.stats import Floats, mean_of
 
@@ -44,6 +53,26 @@ def test_mcnemar_is_that_of_statsmodels(better: int, worse: int, p: float) -> No
 def test_mcnemar_is_scipys_binomial_test(better: int, worse: int) -> None:
     expected = 1.0 if better + worse == 0 else scipy_stats.binomtest(better, better + worse).pvalue
     assert mcnemar_exact(better, worse) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "exact", "mid"),
+    [  # Fagerland, Lydersen & Laake (2013), BMC Medical Research Methodology 13:91, the two examples
+        (1, 7, 0.070, 0.039),
+        (6, 16, 0.052, 0.035),
+    ],
+)
+def test_mcnemars_mid_p_is_that_of_the_paper(better: int, worse: int, exact: float, mid: float) -> None:
+    assert mcnemar_exact(better, worse) == pytest.approx(exact, abs=5e-4)
+    assert mcnemar_mid(better, worse) == pytest.approx(mid, abs=5e-4)
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000))
+@settings(max_examples=50, deadline=None)
+def test_mcnemars_mid_p_is_twice_scipys_one_sided_one(better: int, worse: int) -> None:
+    n, k = better + worse, min(better, worse)
+    tail = scipy_stats.binom.cdf(k, n, 0.5) - 0.5 * scipy_stats.binom.pmf(k, n, 0.5)
+    assert mcnemar_mid(better, worse) == pytest.approx(min(1.0, 2 * tail), rel=1e-8, abs=1e-300)
 
 
 def test_holm_is_that_of_statsmodels() -> None:
@@ -153,7 +182,7 @@ def test_the_order_of_problems_does_not_move_the_value(
 def test_runs_that_agree_everywhere_leave_open_what_so_few_problems_cannot_rule_out() -> None:
     same = column(*[1.0, 0.0] * 82)
     found = compare(MEAN, same, same, single=True)
-    assert (found.value, found.p, found.test) == (0.0, 1.0, "McNemar exact")
+    assert (found.value, found.p, found.test) == (0.0, 1.0, "McNemar mid-p")
     # Wilson's upper bound of 0 in 164 is z^2 / (n + z^2).
     assert found.high == pytest.approx(3.841458820694124 / 167.841458820694124)
     assert found.low == -found.high
@@ -166,7 +195,8 @@ def test_clusters_are_exchanged_and_resampled_whole() -> None:
     alone = compare(MEAN, a, b, single=True)
     together = compare(MEAN, a, b, single=True, clusters=["x"] * 6 + ["y"] * 6)
     assert alone.value == together.value == 0.5
-    assert alone.p == 0.03125
+    assert (alone.p, alone.exact) == (0.015625, 0.03125)
+    assert together.exact is None
     assert together.p == 1.0  # one cluster moved, of two: as likely the other way
     assert together.test == "permutation exact"
     assert (together.low, together.high) == (0.0, 1.0)
@@ -221,14 +251,31 @@ def test_with_a_known_difference_its_power_is_what_theory_says() -> None:
 def test_mcnemars_power_is_what_simulated_pairs_show(n: int, better: float, worse: float) -> None:
     rng = np.random.default_rng(3)
     drawn = rng.multinomial(n, [better, worse, 1 - better - worse], size=PAIRS)
-    share = np.mean([mcnemar_exact(int(b), int(w)) <= 0.05 for b, w, _ in drawn])
-    assert share == pytest.approx(mcnemar_power(n, better, worse), abs=0.03 if better != worse else 0.012)
+    tests = (mcnemar_mid, mcnemar_exact)
+    for test in tests:
+        share = np.mean([test(int(b), int(w)) <= 0.05 for b, w, _ in drawn])
+        power = mcnemar_power(n, better, worse, test=test)
+        assert share == pytest.approx(power, abs=0.03 if better != worse else 0.012)
+    assert mcnemar_power(n, better, worse) > mcnemar_power(n, better, worse, test=mcnemar_exact)
 
 
-def test_mcnemar_never_rejects_more_often_than_it_says_and_nearly_so_with_many_pairs() -> None:
+@pytest.mark.parametrize(
+    ("n", "discordant"), [(66, 0.3), (100, 0.2), (164, 0.1), (164, 0.2), (500, 0.1), (1000, 0.3)]
+)
+def test_without_a_difference_mcnemars_mid_p_rejects_one_in_twenty(n: int, discordant: float) -> None:
+    rng = np.random.default_rng(5)
+    drawn = rng.multinomial(n, [discordant / 2, discordant / 2, 1 - discordant], size=PAIRS)
+    share = np.mean([mcnemar_mid(int(b), int(w)) <= 0.05 for b, w, _ in drawn])
+    assert 0.035 <= share <= 0.065
+    assert (
+        0.035 <= mcnemar_power(n, discordant / 2, discordant / 2) <= 0.065
+    )  # the exact figure, without chance
+
+
+def test_mcnemars_exact_test_never_rejects_more_often_than_it_says_and_nearly_so_with_many_pairs() -> None:
     for n in (50, 164):
-        assert mcnemar_power(n, 0.1, 0.1) <= 0.05
-    assert mcnemar_power(1000, 0.15, 0.15) >= 0.035
+        assert mcnemar_power(n, 0.1, 0.1, test=mcnemar_exact) <= 0.05
+    assert mcnemar_power(1000, 0.15, 0.15, test=mcnemar_exact) >= 0.035
 
 
 def test_the_interval_holds_the_true_difference_95_times_in_100() -> None:
@@ -238,4 +285,40 @@ def test_the_interval_holds_the_true_difference_95_times_in_100() -> None:
         a, b = passes(rng, 100, 10, 0.05)
         _, low, high = interval(MEAN, gather(a, b), seed=i, rounds=400)
         held += low <= 0.05 <= high
+    assert 0.935 <= held / PAIRS <= 0.965
+
+
+@pytest.mark.parametrize(("n", "p"), [(100, 0.5), (164, 0.3), (164, 0.5), (500, 0.05)])
+def test_wilsons_interval_holds_the_true_share_95_times_in_100(n: int, p: float) -> None:
+    held = sum(
+        scipy_stats.binom.pmf(k, n, p)
+        for k in range(n + 1)
+        if stats.wilson(k, n)[0] <= p <= stats.wilson(k, n)[1]
+    )
+    assert 0.935 <= held <= 0.965
+
+
+def test_wilsons_interval_of_a_small_share_holds_it_too_often_or_a_little_less() -> None:
+    for n in (100, 164):
+        ks = range(n + 1)
+        held = {
+            p: sum(
+                scipy_stats.binom.pmf(k, n, p)
+                for k in ks
+                if stats.wilson(k, n)[0] <= p <= stats.wilson(k, n)[1]
+            )
+            for p in (0.01, 0.02, 0.05)
+        }
+        assert min(held.values()) >= 0.915
+
+
+@pytest.mark.parametrize(("n", "low"), [(100, 0.1), (164, 0.1), (164, 0.02)])
+def test_the_bootstrap_of_pass_rates_holds_the_true_mean_95_times_in_100(n: int, low: float) -> None:
+    """Ten samples a problem, pass rates between `low` and 9 times that."""
+    rng = np.random.default_rng(6)
+    held = 0
+    for i in range(PAIRS):
+        rates = rng.binomial(10, rng.uniform(low, 9 * low, size=n)) / 10
+        found = stats.estimate_rows(MEAN, rates[:, None], seed=i, rounds=400)
+        held += found.low <= 5 * low <= found.high
     assert 0.935 <= held / PAIRS <= 0.965

@@ -141,7 +141,8 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, published: 
 def compare_command(
     runs: Sequence[Path], metrics: Sequence[str], task: str, cluster: bool, flips: int, as_json: bool
 ) -> None:
-    """Paired differences to the first run (or folder of runs): intervals, p-values, cost, flipped items."""
+    """Paired differences to the first run, or of folders of runs to the one without help: intervals, p-values, cost,
+    flipped items."""
     from harness import compare, imported, results
     from harness.errors import unknown
     from harness.report import comparison as shown
@@ -149,7 +150,10 @@ def compare_command(
     if imported.check_alone(runs):
         found, flipped = imported.compared([imported.read(path) for path in runs], metrics), []
     else:
-        read = [results.read(folder) for folder in results.find(runs)]
+        folders = results.find(runs)
+        read = [results.read(folder) for folder in folders]
+        if len(folders) > len(runs):  # folders of runs: nobody has put these in order
+            read = compare.reference_first(read)
         of_task = [run for run in read if task in ("", run.summary.task)]
         if not of_task:
             raise UserError(f"--task: {unknown('task among the runs', task, {r.summary.task for r in read})}")

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 FIGURES = ("value", "95 % interval", "difference", "95 % interval", "p", "+ / -")
 LONGEST = 30  # lines of an answer shown beside another
+NAME = 24  # columns that a method's name keeps on one line
+SEEDS = (
+    "the intervals above are about the choice of problems, with these seeds; 'sd between seeds' is how far one seed's"
+    " value lies from the mean of all, 'se of both' the standard error of the row's value over seeds and problems"
+)
 NARROWEST = 100  # columns; a terminal with fewer wraps lines, which loses nothing, and rich would cut figures
 
 
@@ -44,8 +49,8 @@ def figures(metric: str, cell: Cell) -> tuple[str, ...]:
     )
 
 
-def notes(comparison: Comparison) -> Iterator[str]:
-    """What has to stand under the table."""
+def notes(comparison: Comparison, *, seeds: bool = True) -> Iterator[str]:
+    """What has to stand under the table; without `seeds` the lines on them are left out."""
     tests = {cell.difference.test for cells in comparison.cells.values() for cell in cells if cell.difference}
     yield (
         f"differences to {comparison.rows[0].name}, on the same problems; p two-sided ({', '.join(sorted(tests))}),"
@@ -59,11 +64,11 @@ def notes(comparison: Comparison) -> Iterator[str]:
             n = len(comparison.problems[metric])
             yield f"{metric}: {n} problems find a difference of {figure(metric, max(seen))} points in 4 of 5 cases"
         for row, cell in zip(comparison.rows, cells, strict=True):
-            if (s := cell.seeds) is not None:
-                between, among = figure(metric, s.sd_seeds), figure(metric, s.se_problems)
+            if seeds and (s := cell.seeds) is not None:
+                between, among, both = (figure(metric, v) for v in (s.sd_seeds, s.se_problems, s.se))
                 yield (
                     f"{metric}, {row.name}: {s.seeds} seeds, standard deviation between seeds {between},"
-                    f" standard error from the choice of problems {among}"
+                    f" standard error from the choice of problems {among}, from both {both}"
                 )
     if comparison.left_out:
         yield f"{comparison.left_out} problems left out: their judge failed in one of the runs"
@@ -77,12 +82,18 @@ def render(comparison: Comparison, flips: Sequence[Flip], most: int, width: int 
     from rich.console import Console
     from rich.text import Text
 
+    tables = [_figures(comparison)]
+    if any(value for row in comparison.rows for value in compare.mean_cost(row).values()):
+        tables.append(_cost(comparison))
+    if seeds := any(cell.seeds for cells in comparison.cells.values() for cell in cells):
+        tables.append(_seeds(comparison))
     console = Console(width=width or max(Console().width, NARROWEST), highlight=False, markup=False)
     with console.capture() as captured:
-        console.print(_figures(comparison))
-        if any(value for row in comparison.rows for value in compare.mean_cost(row).values()):
-            console.print(_cost(comparison))
-        for note in notes(comparison):
+        for table in tables:
+            console.print(table)
+        if seeds:
+            console.print(Text(SEEDS), soft_wrap=True)
+        for note in notes(comparison, seeds=False):
             console.print(Text(printable(note)), soft_wrap=True)
         for flip in flips[:most]:
             console.print(_flip(next(iter(comparison.cells)), flip, comparison.rows[0].name))
@@ -113,13 +124,33 @@ def _figures(comparison: Comparison) -> "Table":
     return table
 
 
+def _seeds(comparison: Comparison) -> "Table":
+    """How much each row moves with the seed, beside how much with the problems."""
+    from rich.text import Text
+
+    table = _table()
+    table.add_column("metric", no_wrap=True)
+    table.add_column("method", overflow="fold")
+    for name in ("seeds", "sd between seeds", "se of problems", "se of both"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for metric, cells in comparison.cells.items():
+        shown = metric
+        for row, cell in zip(comparison.rows, cells, strict=True):
+            if (s := cell.seeds) is not None:
+                values = (figure(metric, v) for v in (s.sd_seeds, s.se_problems, s.se))
+                table.add_row(*(Text(printable(t)) for t in (shown, row.name, str(s.seeds), *values)))
+                shown = ""
+    return table
+
+
 def _cost(comparison: Comparison) -> "Table":
     from rich.text import Text
 
     costs = [compare.mean_cost(row) for row in comparison.rows]
     names = list(dict.fromkeys(name for cost in costs for name, value in cost.items() if value))
     table = _table()
-    table.add_column("cost", overflow="fold")
+    short = max(len(row.name) for row in comparison.rows) <= NAME
+    table.add_column("cost", overflow="fold", no_wrap=short)
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
     for row, cost in zip(comparison.rows, costs, strict=True):

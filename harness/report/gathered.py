@@ -66,13 +66,8 @@ def sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
         task = same[0].summary.task
         seen[task] += 1
         title = f"{task} ({seen[task]} of {of_task[task]})" if of_task[task] > 1 else task
-        found.append(_section(title, _reference_first(same), metric))
+        found.append(_section(title, compare.reference_first(same), metric))
     return found
-
-
-def _reference_first(runs: Sequence[Result]) -> list[Result]:
-    plain = [run for run in runs if results.method(run.config) == "zero-shot"]
-    return [*plain, *(run for run in runs if run not in plain)]
 
 
 def _section(title: str, runs: Sequence[Result], metric: str) -> Section:

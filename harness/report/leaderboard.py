@@ -41,6 +41,9 @@ COLUMNS = (
 )
 
 
+WORDS = {1, 2}  # columns of a table that are no figures
+
+
 @dataclass(frozen=True)
 class Entry:
     """One line of a task's table; `rank` is 0, `low` and `high` None for a value that was not measured here."""
@@ -112,7 +115,7 @@ def _own(section: Section) -> Iterator[Entry]:
             task=section.title,
             metric=section.metric,
             model=results.model(first.config),
-            method=results.method(first.config),
+            method=results.method(first.config, full=True),
             value=e.value,
             low=e.low,
             high=e.high,
@@ -209,8 +212,9 @@ def site(
 
 def _index(sections: Sequence[Section], found: Sequence[Entry], left_out: Sequence[str]) -> str:
     parts = [
-        '<header class="top"><h1>Leaderboard</h1><p class="quiet">A rank counts the rows whose whole 95 % interval lies'
-        " above; equal ranks (=) are ties. Published rows have no interval and no rank.</p></header><main>",
+        '<header class="top"><h1>Leaderboard</h1><p class="quiet">A row shares the rank of the best of its group (=) as'
+        " long as its 95 % interval reaches into that one's: a tie. Published and imported rows have no rank.</p>"
+        "</header><main>",
         *(f'<p class="warning">{page.text(line)}</p>' for line in left_out),
         '<label class="small quiet">Filter by task, model or method <input type="search" id="filter"></label>',
     ]
@@ -228,8 +232,9 @@ def _table(found: Sequence[Entry], out: Path | None) -> str:
     metric = found[0].metric if found else "value"
     names = ("rank", "model", "method", metric, "95 % interval", "n", "seeds", "prompt tokens")
     head = "".join(
-        f'<th scope="col"><button type="button" class="sort">{page.text(name)}</button></th>'
-        for name in names
+        f'<th scope="col"{"" if i in WORDS else " class=n"}>'
+        f'<button type="button" class="sort">{page.text(name)}</button></th>'
+        for i, name in enumerate(names)
     )
     rows = "".join(_row(entry, out) for entry in found)
     if not found:
@@ -257,11 +262,10 @@ def _row(entry: Entry, out: Path | None) -> str:
         (entry.prompt_tokens, f"{entry.prompt_tokens:.1f}" if entry.prompt_tokens else ""),
     ]
     kind = ' class="reference"' if entry.published else ""
-    words = {1, 2}
     return (
         f"<tr{kind}>"
         + "".join(
-            f'<td{"" if i in words else " class=n"} data-key="{page.text(key)}">{shown}</td>'
+            f'<td{"" if i in WORDS else " class=n"} data-key="{page.text(key)}">{shown}</td>'
             for i, (key, shown) in enumerate(cells)
         )
         + "</tr>"

@@ -32,6 +32,7 @@ CAPTIONS = {
     "metrics": "All metrics",
 }
 COST_COLUMNS = 5
+SPREAD = ("of seeds", "of problems", "of both")
 NO_GREEN = tuple(f"var(--s{i})" for i in (2, 5, 4, 7, 1, 6, 8))  # what is green is right
 
 
@@ -171,6 +172,7 @@ def _table(section: Section) -> str:
         section.metric,
         "",
         *(["difference", "95 % interval", "p (Holm)"] if several else []),
+        *(SPREAD if _has_seeds(section) else ()),
         *others,
     ]
     head += [name.replace("_", " ") for name in cost_names] + (["faults"] if faults else [])
@@ -192,9 +194,13 @@ def _table(section: Section) -> str:
     )
 
 
+def _has_seeds(section: Section) -> bool:
+    return any(cell.seeds for cell in section.cells)
+
+
 def _amount(value: float) -> str:
     """A cost; nothing where it is not known (a recording has no tokens)."""
-    return f"{value:,.0f}" if value >= 1000 else amount(value) if value else ""
+    return amount(value) if value else ""
 
 
 def _other(row: Row, name: str) -> str:
@@ -204,6 +210,10 @@ def _other(row: Row, name: str) -> str:
 
 def _row(section: Section, row: Row, cell: Cell | None, top: float, more: Sequence[str]) -> str:
     seeds = f'<span class="sub">{len(row.runs)} seeds</span>' if len(row.runs) > 1 else ""
+    if cell is not None and _has_seeds(section):
+        s = cell.seeds
+        spread = (figure(section.metric, v) for v in (s.sd_seeds, s.se_problems, s.se)) if s else ("", "", "")
+        more = [*spread, *more]
     tail = "".join(f'<td class="n">{text(words)}</td>' for words in more)
     name = f'<td class="name">{text(row.name)}{seeds}</td>'
     if cell is None:
@@ -252,12 +262,11 @@ def _how(section: Section) -> str:
         words.append(
             f"so many problems find a true difference of {figure(section.metric, max(seen))} points in 4 of 5 cases"
         )
-    for row, cell in zip(section.rows, section.cells, strict=True):
-        if (s := cell.seeds) is not None:
-            between, among = figure(section.metric, s.sd_seeds), figure(section.metric, s.se_problems)
-            words.append(
-                f"{row.name}: standard deviation between {s.seeds} seeds {between}, from the problems {among}"
-            )
+    if _has_seeds(section):
+        words.append(
+            "intervals are about the choice of problems, with these seeds; 'of seeds' is the standard deviation between"
+            " seeds, 'of problems' the standard error from the choice of problems, 'of both' that of the row's value"
+        )
     if section.comparison.left_out:
         words.append(
             f"{section.comparison.left_out} problems left out because their judge failed in one of the runs"

@@ -72,24 +72,30 @@ def methods(section: Section) -> "Figure | None":
 def examples(section: Section) -> "Figure | None":
     """The deciding metric against the number of examples shown, one line a way of choosing them."""
     lines: dict[str, list[tuple[int, Estimate]]] = {}
-    zero = None
+    without: dict[str, Estimate] = {}  # of the bare model and of each adapter: where their lines begin
+    models: dict[str, str] = {}
     for row, cell in zip(section.rows, section.cells, strict=False):
         config = row.runs[0].config
         name, _, count = config.shots.partition(":")
         model = results.method(config.model_copy(update={"shots": "none"}))
-        if config.shots == "none" and model == "zero-shot":
-            zero = cell.estimate
+        if config.shots == "none":
+            without[model] = cell.estimate
         elif count.isdigit():
             label = name if model == "zero-shot" else f"{model} + {name}"
+            models[label] = model
             lines.setdefault(label, []).append((int(count), cell.estimate))
     if sum(len(points) for points in lines.values()) < 2:
         return None
     figure, axes = _axes()
-    for colour, (label, points) in zip(_colours(), lines.items(), strict=False):
-        ordered = sorted([*points, *([(0, zero)] if zero and " + " not in label else [])], key=lambda p: p[0])
-        xs = [x for x, _ in ordered]
-        axes.plot(xs, [_scaled(section.metric, e.value) for _, e in ordered], color=colour, label=label)
-        for x, e in ordered:
+    apart = 0.012 * max(count for points in lines.values() for count, _ in points)
+    for i, (colour, (label, points)) in enumerate(zip(_colours(), lines.items(), strict=False)):
+        start = without.get(models[label])
+        ordered = sorted([*points, *([(0, start)] if start else [])], key=lambda p: p[0])
+        aside = (i - (len(lines) - 1) / 2) * apart  # whiskers of one place beside each other
+        xs = [x + aside for x, _ in ordered]
+        values = [_scaled(section.metric, e.value) for _, e in ordered]
+        axes.plot(xs, values, color=colour, label=_short(label))
+        for x, (_, e) in zip(xs, ordered, strict=True):
             _whisker(axes, e, x, colour, section.metric)
     axes.set_xlabel("examples in the prompt")
     axes.set_ylabel(_label(section.metric))
@@ -108,16 +114,29 @@ def cost(section: Section, name: str, label: str) -> "Figure | None":
     if len({x for x, _, _ in points}) < 2:
         return None
     figure, axes = _axes()
-    for colour, (x, row, cell) in zip(_colours(), points, strict=False):
+    spots = [(x, _scaled(section.metric, cell.estimate.value)) for x, _, cell in points]
+    top = max(_scaled(section.metric, cell.estimate.high) for _, _, cell in points) or 1.0
+    lifts = _lifts(spots, 0.3 * max(x for x, _ in spots), 0.055 * top)
+    for colour, (x, row, cell), spot, lift in zip(_colours(), points, spots, lifts, strict=False):
         _whisker(axes, cell.estimate, x, colour, section.metric)
-        spot = (x, _scaled(section.metric, cell.estimate.value))
-        axes.annotate(
-            _short(row.name), spot, xytext=(6, 4), textcoords="offset points", color=INK, fontsize=8
-        )
+        away = (6, 4 + 10 * lift)
+        axes.annotate(_short(row.name), spot, xytext=away, textcoords="offset points", color=INK, fontsize=8)
     axes.set_xlabel(label)
     axes.set_ylabel(_label(section.metric))
     axes.margins(x=0.18)
     return figure
+
+
+def _lifts(spots: Sequence[tuple[float, float]], wide: float, high: float) -> list[int]:
+    """By how many lines to lift each spot's name so that no two names nearer than `wide` and `high` overlap."""
+    taken: list[tuple[float, float]] = []
+    lifts = [0] * len(spots)
+    for i in sorted(range(len(spots)), key=lambda i: spots[i][1]):
+        x, y = spots[i]
+        while any(abs(x - a) < wide and abs(y + high * lifts[i] - b) < high for a, b in taken):
+            lifts[i] += 1
+        taken.append((x, y + high * lifts[i]))
+    return lifts
 
 
 def groups(section: Section) -> "Figure | None":
@@ -206,6 +225,7 @@ def radar(axes_names: Sequence[str], values: Mapping[str, Sequence[float]]) -> "
         for colour, (name, numbers) in zip(_colours(), values.items(), strict=False):
             axes.plot([*angles, angles[0]], [*numbers, numbers[0]], color=colour, label=_short(name))
         axes.set_xticks(angles, [printable(name) for name in axes_names])
+        axes.tick_params(axis="x", pad=8)
         axes.set_ylim(0)
         axes.set_rlabel_position(90)  # type: ignore[attr-defined]
         axes.legend(loc="upper left", bbox_to_anchor=(1.08, 1.05))

@@ -68,7 +68,9 @@ def footnotes(summary: Mapping[str, Any]) -> list[str]:
 
 
 def amount(value: float) -> str:
-    """A cost: one decimal, or two digits of what is too small for that."""
+    """A cost: whole from a thousand on, else one decimal, or two digits of what is too small for that."""
+    if value >= 1000:
+        return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 0.1 or not value else f"{value:.2g}"
 
 
