@@ -84,11 +84,13 @@ def run(samples: int, folder: Path) -> None:
     stages: dict[str, float] = {}
     began, cpu = time.perf_counter(), time.process_time()
 
-    def progress(stage: str, done: int, total: int) -> None:
+    def progress(stage: str, done: int, total: int, *more: float) -> None:
         if done == total and stage not in stages:
             stages[stage] = time.process_time() - cpu
 
-    out, summary = runner.run(config, folder / "run", progress, lambda *_: Nothing())
+    out, summary = runner.run(
+        config, folder / "run", progress, engine=runner.Engine(open_backend=lambda *_: Nothing())
+    )
     figures = {
         "wall": time.perf_counter() - began,
         "cpu": time.process_time() - cpu,
