@@ -23,6 +23,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from harness import __version__
 from harness.config import BackendConfig
 from harness.errors import StoreFault
 from harness.provenance import hardware
@@ -54,7 +55,13 @@ def identity(backend: Mapping[str, str], config: BackendConfig) -> dict[str, Any
         backend = {key: value for key, value in backend.items() if key not in NAMES - {"adapter"}}
         decides = {key: value for key, value in decides.items() if key not in NAMES | {"dtype", "quantize"}}
     machine = {name: hardware()[name] for name in ("machine", "cores")}
-    return {"layout": LAYOUT, "backend": dict(backend), "config": decides, "hardware": machine}
+    return {
+        "layout": LAYOUT,
+        "harness": __version__,
+        "backend": dict(backend),
+        "config": decides,
+        "hardware": machine,
+    }
 
 
 class Answers:
@@ -76,7 +83,6 @@ class Answers:
         self._waiting: list[tuple[bytes, str]] = []
         self._written = time.monotonic()
         self._base = self._open() if file is not None else None
-        self._model = 0
 
     def __enter__(self) -> "Answers":
         return self

@@ -77,6 +77,7 @@ def make_plan(config: RunConfig, progress: Progress = quiet) -> Plan:
     task = catalog.with_scorers(catalog.task(config.task, config.options), config.scorers)
     template = prompts.choose(task, config.prompt)
     sampling = resolve_sampling(config, task.sampling, template.stop)
+    backends.refuse(config.backend, sampling)
     if config.backend.kind != "replay":
         check_ks(config.k, sampling.samples)
     source = sources.open_source(config.data)

@@ -320,6 +320,17 @@ def test_what_the_protocol_has_not_is_refused(world: World, sampling: Sampling, 
     assert world.bodies == []
 
 
+def test_a_study_is_told_what_a_server_cannot_do_before_any_work(tmp_path: Path) -> None:
+    plain = {
+        "task": "conala",
+        "data": "mini",
+        "backend": {"kind": "openai", "model": "m", "server": {"url": "http://127.0.0.1:9/v1"}},
+        "matrix": {"way": [{"sampling.beams": 4}, {"sampling.temperature": 1.0, "sampling.top_k": 5}]},
+    }
+    with pytest.raises(ConfigError, match=r"^2 of 2 cells cannot run: .*no beam search.*sampling\.top_k"):
+        study.check(matrix.expand(plain, "test"))
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [

@@ -44,6 +44,14 @@ def load(config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
             return server.load(config)
 
 
+def refuse(config: BackendConfig, sampling: Sampling) -> None:
+    """Raises ConfigError for what this kind of backend cannot do, before it is opened."""
+    if config.kind in ("openai", "server"):
+        from harness.backends import openai
+
+        openai.refuse(sampling)
+
+
 def with_adapter(backend: Backend, config: BackendConfig) -> Backend:
     """A backend on the same base with another adapter, the base staying loaded. Raises UserError."""
     if config.kind == "hf":
