@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.backends import hf
+from harness.backends import hf, hf_choose
 from harness.backends.hf_choose import choose, gumbel
 from harness.backends.hf_schedule import Engine
 from harness.config import BackendConfig
@@ -214,22 +214,46 @@ def test_noise_is_splitmix64(folders: dict[str, Path]) -> None:
         assert value == pytest.approx(-math.log(-math.log((bits >> 11) / 2**53)), rel=1e-12)
 
 
-def test_drawn_tokens_are_distributed_as_the_model_says(folders: dict[str, Path]) -> None:
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+def test_drawn_tokens_are_distributed_as_the_model_says(folders: dict[str, Path], top_p: float) -> None:
     """Chi-square over 4,000 first tokens; 0.999 quantile by Wilson and Hilferty (1931)."""
     backend = loaded(folders["llama"], 500)
     assert backend.network is not None
     logits = backend.network.alone(backend.codec.encode(Prompt(text="x")), ()).logits
     keys = [random.Random(n).getrandbits(63) for n in range(4000)]
-    sampling = Sampling(temperature=1.5, max_tokens=1)
+    sampling = Sampling(temperature=1.5, top_p=top_p, max_tokens=1)
     seen = Counter(choose(logits.expand(4000, -1), sampling, keys, 0.0).tokens)
-    expected = (logits.double() / 1.5).softmax(0) * 4000
+    chances = (logits.double() / 1.5).softmax(0)
+    ranked = chances.sort(descending=True)
+    admitted = ranked.indices[ranked.values.cumsum(0) - ranked.values < top_p]
+    assert set(seen) <= set(admitted.tolist())
+    expected = torch.zeros_like(chances)
+    expected[admitted] = chances[admitted] / chances[admitted].sum() * 4000
     frequent = [token for token in range(len(expected)) if expected[token] >= 5]
     cells = [(seen[token], float(expected[token])) for token in frequent]
     cells.append((4000 - sum(s for s, _ in cells), 4000 - sum(e for _, e in cells)))
-    chi = sum((s - e) ** 2 / e for s, e in cells)
+    chi = sum((s - e) ** 2 / e for s, e in cells if e > 0)
     free = len(cells) - 1
     assert free > 20
     assert chi < free * (1 - 2 / (9 * free) + 3.09 * math.sqrt(2 / (9 * free))) ** 3
+
+
+@pytest.mark.parametrize("scale", [0.5, 3.0, 12.0])
+def test_a_nucleus_is_the_same_whether_its_vocabulary_is_sorted_or_not(
+    scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = torch.randn(300, 1500, generator=torch.Generator().manual_seed(1)) * scale
+    sampling, keys = Sampling(temperature=0.9, top_p=0.8), list(range(300))
+    found = [choose(logits, sampling, keys, tolerance) for tolerance in (0.0, 2.0**-12)]
+    monkeypatch.setattr(hf_choose, "FEW", 1500)
+    for own, tolerance in zip(found, (0.0, 2.0**-12), strict=True):
+        whole = choose(logits, sampling, keys, tolerance)
+        sure = [a and b for a, b in zip(own.sure, whole.sure, strict=True)]
+        assert own.sure == whole.sure
+        assert [t for t, s in zip(own.tokens, sure, strict=True) if s] == [
+            t for t, s in zip(whole.tokens, sure, strict=True) if s
+        ]
+        assert sum(sure) > 200
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 2.0**-15])

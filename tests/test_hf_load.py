@@ -34,7 +34,7 @@ def test_identity_names_what_decides_the_outputs(folders: dict[str, Path]) -> No
     assert identity["kind"] == "hf"
     assert identity["dtype"] == "float32"
     assert identity["device"].startswith(("cpu", "cuda"))
-    assert identity["engine"].startswith("hf 1, torch ")
+    assert identity["engine"].startswith("hf 2, torch ")
     assert len(identity["weights"]) == 64
     assert identity["adapter"] == identity["revision"] == ""
     assert identity == loaded(folders["llama"], 3).identity

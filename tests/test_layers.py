@@ -161,6 +161,7 @@ TENSOR_CODE = {
     "harness.backends.hf_decode",
     "harness.backends.hf_lanes",
     "harness.backends.hf_likelihood",
+    "harness.backends.hf_linear",
     "harness.backends.hf_memory",
     "harness.backends.hf_mixed",
     "harness.backends.hf_network",

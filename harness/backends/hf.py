@@ -30,6 +30,7 @@ itself.
   hf_mixed     several LoRA adapters in one batch, each row its own
   hf_text      prompt -> ids, ids -> text, stop strings
   hf_network   the forward pass: many rows with a cache, or one sequence alone
+  hf_linear    products of matrices on a CPU
   hf_lanes     rows that are decoded together, and their keys and values
   hf_choose    logits -> next token, and whether it is sure
   hf_shape     bans and penalties
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from harness.backends.hf_schedule import Engine
 
 LOG = logging.getLogger(__name__)
-DECODING = 1  # goes up when the same inputs give other completions
+DECODING = 2  # goes up when the same inputs give other completions
 PROBE = Prompt(text="def add(a, b):\n    return a")  # logits after it tell whether an adapter acts
 LLM_INT8 = 2.0**-4  # tolerance as for bfloat16
 ONE_THREAD = 50_000_000  # parameters below which a CPU's threads cost more to hand work to than they save
@@ -73,7 +74,7 @@ def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> "E
         raise MissingExtra(
             f"the hf backend needs torch and transformers ({error}): pip install torch transformers"
         ) from None
-    from harness.backends import hf_load
+    from harness.backends import hf_linear, hf_load
     from harness.backends.hf_network import Network
     from harness.backends.hf_schedule import Engine
     from harness.backends.hf_text import Codec
@@ -83,6 +84,7 @@ def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> "E
     model = hf_load.load_model(folder, config)
     tokenizer = hf_load.load_tokenizer(folder)
     hf_load.complain(model, warn)
+    hf_linear.speed_up(model)
     network = Network(model)
     if network.device.type == "cpu" and model.num_parameters() < ONE_THREAD:
         torch.set_num_threads(1)  # beside one busy process two threads were seen to take six times as long

@@ -15,6 +15,7 @@ nothing is left to chance.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import nsmallest
 from itertools import pairwise
 
 import torch
@@ -85,15 +86,14 @@ class Beams:
 
     def advance(self, states: Sequence[Group], logits: Tensor) -> list[Move]:
         moves, base = [], 0
-        for state in states:
+        for state, ranked in zip(states, self._extend(states, logits), strict=True):
             rows = len(state.running)
-            moves.append(self._advance(state, logits[base : base + rows]))
+            moves.append(self._advance(state, logits[base : base + rows], ranked))
             base += rows
         return moves
 
-    def _advance(self, group: Group, logits: Tensor) -> Move:
+    def _advance(self, group: Group, logits: Tensor, ranked: list[Beam]) -> Move:
         self.referee.tally.decisions += 1
-        ranked = self._extend(group, logits, group.running)
         going, ending, edges = self._split(ranked)
         if edges:
             self.referee.tally.close_calls += 1
@@ -105,29 +105,43 @@ class Beams:
         group.running = going
         return Move([beam.parent for beam in going], [beam.ids[-1] for beam in going])
 
-    def _extend(
-        self, group: Group, logits: Tensor, beams: Sequence[Beam], doubted: bool = True
-    ) -> list[Beam]:
-        """The best continuations, best first: enough that k of them go on, and one more."""
+    def _extend(self, groups: Sequence[Group], logits: Tensor, doubted: bool = True) -> list[list[Beam]]:
+        """Of each group the best continuations, best first: enough that k of them go on, and one more.
+
+        What is among the best of a group is among the best of its row, so only those are summed.
+        """
+        beams = [beam for group in groups for beam in group.running]
+        prompts = [group.job.prompt for group in groups for _ in group.running]
         with torch.inference_mode():
             own = logits.log_softmax(-1)
-            gains = self._shaped(group, own, beams)
+            gains = self.shape(own, prompts, [beam.ids for beam in beams])
+            best = gains.topk(min(logits.shape[1], (1 + len(self.codec.eos)) * self.width + 1))
             totals = torch.tensor([[beam.total] for beam in beams], dtype=torch.float64, device=logits.device)
-            sums = (gains + totals).flatten()
-            best = sums.topk(min(sums.numel(), (1 + len(self.codec.eos)) * self.width + 1))
+            sums, tokens = (best.values + totals).tolist(), best.indices.tolist()
+            gained = own.gather(1, best.indices).tolist()
             spreads = spread(logits, self.referee.tolerance if doubted else 0.0).tolist()
-            size, gained = logits.shape[1], own.flatten()[best.indices].tolist()
-            places, values = best.indices.tolist(), best.values.tolist()
-        found = []
-        for place, total, gain in zip(places, values, gained, strict=True):
-            if total == -math.inf:
-                break  # banned
-            row, token = divmod(place, size)
-            ids = (*beams[row].ids, token)
-            doubt = beams[row].doubt + (self.shape.stretch * logprob_doubt(gain, spreads[row])) ** 2
-            finish = finished(ids, group.job.limit, self.codec, self.sampling.stop)
-            found.append(Beam(ids, total, beams[row].logprob + gain, doubt, finish, row))
-        return sorted(found, key=lambda beam: beam.best_first)
+        found, base = [], 0
+        for group in groups:
+            rows = range(base, base + len(group.running))
+            places = [(-total, row, at) for row in rows for at, total in enumerate(sums[row])]
+            found.append(
+                [
+                    self._longer(group, row - base, tokens[row][at], -total, gained[row][at], spreads[row])
+                    for total, row, at in nsmallest(best.values.shape[1], places)
+                    if total < math.inf  # else it is banned
+                ]
+            )
+            found[-1].sort(key=lambda beam: beam.best_first)
+            base += len(group.running)
+        return found
+
+    def _longer(self, group: Group, row: int, token: int, total: float, gain: float, spread: float) -> Beam:
+        """A running beam with one more token."""
+        old = group.running[row]
+        ids = (*old.ids, token)
+        doubt = old.doubt + (self.shape.stretch * logprob_doubt(gain, spread)) ** 2
+        finish = finished(ids, group.job.limit, self.codec, self.sampling.stop)
+        return Beam(ids, total, old.logprob + gain, doubt, finish, row)
 
     def _again(
         self, group: Group, logits: Tensor, ranked: Sequence[Beam], edges: Sequence[Edge]
@@ -139,7 +153,7 @@ class Beams:
             found = self.referee.alone(group.job.prompt, beams[row].ids, logits[row])
             mixed[row] = found.logits
             beams[row] = self._known(group, beams[row], found.logprobs)
-        return self._extend(group, mixed, beams, doubted=False)
+        return self._extend([replace(group, running=beams)], mixed, doubted=False)[0]
 
     def _batched(self, group: Group, logits: Tensor, beams: Sequence[Beam]) -> list[Beam]:
         """The same beams with sums and doubts that carry on from the batch's."""
