@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from harness import catalog, stats, store
 from harness.config import RunConfig
 from harness.errors import ConfigError, HarnessError, StoreFault
+from harness.keys import Keys
 from harness.provenance import model_name
 from harness.schema import Generation, Judgement, Reduce, Sampling, Summary
 from harness.stats import Floats
@@ -108,28 +109,42 @@ def _complete(folder: Path, summary: Summary, samples: Mapping[str, int], unjudg
 
 
 def _scores(folder: Path, samples: Mapping[str, int]) -> tuple[dict[str, dict[str, Floats]], int]:
-    """The scores, and the number of faults. Every sample must have one judgement of every scorer."""
-    found: dict[str, dict[str, dict[int, list[float] | None]]] = {}
-    faults = 0
+    """The scores, and the number of faults. Every sample must have one judgement of every scorer.
+
+    Eight bytes a value are held, whatever order the rows have.
+    """
+    there, spoilt, faults = Keys(), set[tuple[str, str]](), 0
+    made: dict[str, dict[str, Floats]] = {}
     for row in rows(folder / "judgements.jsonl", Judgement):
-        score = row["score"]
-        faults += score is None
-        of_problem = found.setdefault(row["scorer"], {}).setdefault(row["problem_id"], {})
-        of_problem[row["index"]] = None if score is None else [score["value"], *score["stats"]]
-    arrays: dict[str, dict[str, Floats]] = {}
-    for scorer, by_problem in found.items():
-        arrays[scorer] = {}
+        scorer, name, index, score = row["scorer"], row["problem_id"], row["index"], row["score"]
+        count, of_scorer = samples.get(name, 0), made.setdefault(scorer, {})
+        if type(index) is not int or not 0 <= index < count:
+            raise StoreFault(
+                f"{folder}: {name} has {count} samples, and a judgement of sample {index!r}: run its command again"
+            )
+        there.add(name, index, scorer)
+        if score is None:
+            faults += 1
+            spoilt.add((scorer, name))
+            continue
+        values = [score["value"], *score["stats"]]
+        if name not in of_scorer:
+            of_scorer[name] = np.empty((count, len(values)))
+        if len(values) != of_scorer[name].shape[1]:
+            raise StoreFault(f"{folder}: {name} has judgements of {scorer} with more and with fewer values")
+        of_scorer[name][index] = values
+    for scorer in made:
         for name, count in samples.items():
-            of_one = by_problem.get(name, {})
-            if set(of_one) != set(range(count)):
+            if (judged := there.count(name, scorer)) != count:
                 raise StoreFault(
-                    f"{folder}: {name} has {count} samples and {len(of_one)} judgements of {scorer}: some were"
+                    f"{folder}: {name} has {count} samples and {judged} judgements of {scorer}: some were"
                     " lost; run its command again"
                 )
-            ordered = [of_one[i] for i in range(count)]
-            if None not in ordered:
-                arrays[scorer][name] = np.asarray(ordered, dtype=np.float64)
-    return arrays, faults
+    kept = {
+        scorer: {name: of_one[name] for name in samples if name in of_one and (scorer, name) not in spoilt}
+        for scorer, of_one in made.items()
+    }
+    return kept, faults
 
 
 def rows(path: Path, model: type[Generation] | type[Judgement]) -> Iterator[dict[str, Any]]:

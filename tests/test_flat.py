@@ -11,6 +11,7 @@ import random
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import log as logs
+from harness import results, runner
 from harness.backends import recording, replay
-from harness.config import BackendConfig
+from harness.config import BackendConfig, JudgeConfig, RunConfig
 from harness.keys import Keys
 from harness.log import Log
 from harness.schema import Completion, Generation, Judgement, Prompt, Request, Sampling, Score
@@ -250,3 +252,44 @@ def test_own_rows_in_any_order_come_back_by_their_index(names: list[str], chance
         for name, count in counts.items():
             found = backend.generate([Request(name, PROMPT, tuple(range(count)))], Sampling())
             assert [made.completion.text for made in found] == [f"{name}{i}" for i in range(count)]
+
+
+# ---------------------------------------------------------------- a whole run
+
+
+def recorded_run(folder: Path, problems: int, samples: int) -> RunConfig:
+    rows = (
+        {"task_id": f"conala/test/{p}", "text": f"{TEXT}{i}"} for i in range(samples) for p in range(problems)
+    )
+    said = folder / f"{samples}.jsonl"
+    said.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    backend = BackendConfig(kind="replay", path=str(said))
+    judge = JudgeConfig(workers=1)  # further processes would come or not, as the clock has it
+    return RunConfig(task="conala", data="mini", limit=problems, backend=backend, judge=judge)
+
+
+@no_sync
+def test_a_whole_run_of_ten_times_as_many_samples_takes_no_more_memory(tmp_path: Path) -> None:
+    def run(samples: int) -> Callable[[], object]:
+        config, turns = recorded_run(tmp_path, 8, samples), count()
+        return lambda: runner.run(config, tmp_path / f"{samples}-{next(turns)}")
+
+    grown = peak(run(120)) - peak(run(12))
+    assert (tmp_path / "120-1" / "judgements.jsonl").stat().st_size > 500_000
+    assert (
+        grown < 600_000
+    )  # what is under way at a time, and more metrics; the rows themselves would be two megabytes
+
+
+@no_sync
+def test_a_run_read_back_takes_eight_bytes_a_value(tmp_path: Path) -> None:
+    def read(samples: int) -> Callable[[], object]:
+        folder, _ = runner.run(recorded_run(tmp_path, 8, samples), tmp_path / str(samples))
+        return lambda: results.read(folder)
+
+    read(12)
+    row = json.loads((tmp_path / "12" / "judgements.jsonl").read_text().splitlines()[1])
+    values = 3 + 1 + len(row["score"]["stats"])  # exact match has three
+    assert row["scorer"] == "codebleu"
+    grown = peak(read(120)) - peak(read(12))  # the second call finds its run made
+    assert grown < 1.5 * 8 * values * 8 * (120 - 12)
