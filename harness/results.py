@@ -117,7 +117,9 @@ def _scores(folder: Path, samples: Mapping[str, int]) -> tuple[dict[str, dict[st
     made: dict[str, dict[str, Floats]] = {}
     for row in rows(folder / "judgements.jsonl", Judgement):
         scorer, name, index, score = row["scorer"], row["problem_id"], row["index"], row["score"]
-        count, of_scorer = samples.get(name, 0), made.setdefault(scorer, {})
+        count, of_scorer = samples.get(name), made.setdefault(scorer, {})
+        if count is None:  # its samples were lost, and the summary tells that they were there
+            continue
         if type(index) is not int or not 0 <= index < count:
             raise StoreFault(
                 f"{folder}: {name} has {count} samples, and a judgement of sample {index!r}: run its command again"
