@@ -129,11 +129,6 @@ def attach(model: Any, adapter: Adapter) -> Attached:
     from peft import PeftModel
     from safetensors import SafetensorError
 
-    if adapter.kind == PREFIX and model.config.is_encoder_decoder:
-        raise UserError(
-            f"adapter {adapter.name}: prefix tuning of an encoder-decoder model can be trained and not evaluated:"
-            " its prefix stands in the cross-attention's cache, which decoding does not keep apart"
-        )
     try:
         with hf_load.quiet():
             wrapped = PeftModel.from_pretrained(model, str(adapter.folder), local_files_only=True)

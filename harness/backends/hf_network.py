@@ -107,7 +107,7 @@ class Network:
                 return self._opened(self._forward(ids, mask, past, keep=1), mask)
             encoded = self._encoded(ids, mask)
             begin = torch.full((len(prompts), 1), self.start, device=self.device)
-            out = self._decoder(begin, None, encoded, mask)
+            out = self._decoder(begin, self._ahead(len(prompts))[0], encoded, mask)
             lanes = self._opened(out, torch.ones_like(begin))
             lanes.encoded, lanes.source = encoded, mask
             return lanes
@@ -138,7 +138,8 @@ class Network:
                 ids = torch.tensor(self._led([prompt]), device=self.device)
                 decoder = torch.tensor([[self.start, *completion]], device=self.device)
                 encoded = self._encoded(ids, torch.ones_like(ids))
-                logits = self._decoder(decoder, None, encoded, torch.ones_like(ids), cached=False).logits[0]
+                past, _ = self._ahead(1)
+                logits = self._decoder(decoder, past, encoded, torch.ones_like(ids), cached=False).logits[0]
             else:
                 ids = torch.tensor(self._led([(*prompt, *completion)]), device=self.device)
                 past, before = self._ahead(1)
@@ -158,7 +159,8 @@ class Network:
                 ids, mask = self._padded(self._led(prompts), left=False)
                 encoded = self._encoded(ids, mask)
                 decoder, _ = self._padded([(self.start, *given) for given in completions], left=False)
-                logits = self._decoder(decoder, None, encoded, mask, cached=False).logits
+                past, _ = self._ahead(len(prompts))
+                logits = self._decoder(decoder, past, encoded, mask, cached=False).logits
                 rows = [of_one[: len(given)] for of_one, given in zip(logits, completions, strict=True)]
             else:
                 whole = [(*prompt, *given) for prompt, given in zip(prompts, completions, strict=True)]
