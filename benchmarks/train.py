@@ -6,14 +6,13 @@ python -m benchmarks.train adapters     eight LoRA adapters in one study against
 """
 
 import argparse
-import resource
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import tasks
 from harness.backends import hf_load
@@ -114,24 +113,28 @@ def adapters(count: int = 8, limit: int = 5) -> None:
             == next((root / "grid").glob(f"conala-demo-a{number}-*/generations.jsonl")).read_bytes()
             for number in range(count)
         )
-    wall, cpu = (sum(run[i] for run in apart) for i in (0, 1))
+    wall, cpu, peaks = (sum(run[i] for run in apart) for i in (0, 1, 2))
+    largest = max(run[2] for run in apart)
     print(
-        f"one study: {grid[0]:.1f} s wall, {grid[1]:.1f} s CPU; {count} runs: {wall:.1f} s wall, {cpu:.1f} s CPU"
+        f"one study: {grid[0]:.1f} s wall, {grid[1]:.1f} s CPU, {grid[2]:.0f} MB at its peak;"
+        f" {count} runs: {wall:.1f} s wall, {cpu:.1f} s CPU, {largest:.0f} MB the largest, {peaks:.0f} MB all at once"
     )
     print(
-        f"ratio {wall / grid[0]:.1f} (wall), {cpu / grid[1]:.1f} (CPU); peak of any process {grid[2]:.0f} MB"
+        f"ratio {wall / grid[0]:.1f} (wall), {cpu / grid[1]:.1f} (CPU); memory of the study {grid[2] / largest:.2f} of"
+        f" one run's, {grid[2] / peaks:.2f} of {count} at once"
     )
     print(f"generations equal to those of the separate run, byte for byte: {same} of {count}")
 
 
 def _timed(arguments: list[str]) -> tuple[float, float, float]:
-    """Wall seconds, CPU seconds and peak MB (of the largest child so far) of one command."""
-    before: Any = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Wall seconds, CPU seconds and peak MB of one command."""
     began = time.monotonic()
-    subprocess.run([*COMMAND, *arguments], check=True, capture_output=True)
-    after: Any = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return time.monotonic() - began, cpu, after.ru_maxrss / 1024
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"exit code {process.returncode}: harness {' '.join(arguments)}")
+    return time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def trained(llama: Path, file: Path, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
-def test_a_full_training_learns_and_leaves_what_it_says(trained: Path) -> None:
+def test_a_full_training_learns_and_leaves_what_it_says(trained: Path, file: Path) -> None:
     record = json.loads((trained / "train.json").read_text(encoding="utf-8"))
     assert record["finished"]
     assert record["losses"]["eval_final"] < record["losses"]["eval_initial"] - 0.5
@@ -70,7 +70,7 @@ def test_a_full_training_learns_and_leaves_what_it_says(trained: Path) -> None:
     assert record["steps"] == 8
     assert record["tokens"]["nominal"] >= record["tokens"]["real"] > record["tokens"]["learnt"] > 0
     assert len(record["base"]["weights"]) == len(record["base"]["tokenizer"]) == 64
-    assert record["data"]["sha256"].keys() == {"rows.jsonl"}
+    assert record["data"]["sha256"].keys() == {str(file)}  # two files may have one name
     curve = [json.loads(line) for line in (trained / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["step"] for row in curve if "loss" in row] == [2, 4, 6, 8]
     assert curve[0]["step"] == 0
@@ -233,6 +233,42 @@ def test_a_target_module_that_does_not_exist_lists_those_that_do(
         UserError, match=r"no target module 'q_porj'. Did you mean 'q_proj'\? Known: down_proj,"
     ):
         training.train(asked, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (
+            {"peft": {"target_modules": "nothing"}},
+            r"is a pattern that fits no layer's full name, such as 'model\.",
+        ),
+        ({"peft": {"modules_to_save": ["lm_haed"]}}, r"peft.modules_to_save: no target module 'lm_haed'"),
+        ({"optim": {"optimizer": "adamw_trch"}}, r"no optimizer 'adamw_trch'. Did you mean 'adamw_torch'\?"),
+        ({"trackers": ["mlfow"]}, r"no tracker 'mlfow'. Did you mean 'mlflow'\?"),
+        ({"method": "prefix", "optim": {"gradient_checkpointing": True}}, "does not go with method 'prefix'"),
+        (
+            {"packing": {"length": 1024, "mode": "pack"}},
+            r"window of \d+ tokens does not fit .* packing.length = 256",
+        ),
+    ],
+)
+def test_what_cannot_work_is_one_line_before_any_step(
+    more: dict[str, Any], complaint: str, llama: Path, file: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=complaint):
+        training.train(config(llama, file, **{"method": "lora", **more}), tmp_path / "out")
+
+
+def test_a_folder_is_trained_in_by_one_process_at_a_time(llama: Path, file: Path, tmp_path: Path) -> None:
+    from harness.errors import StoreFault
+    from harness.train import record
+
+    (tmp_path / "out").mkdir()
+    with (
+        record.held(tmp_path / "out"),
+        pytest.raises(StoreFault, match="is being trained in by another process"),
+    ):
+        training.train(config(llama, file), tmp_path / "out")
 
 
 def test_out_of_memory_says_what_to_change(

@@ -97,3 +97,16 @@ def test_it_learns_and_reloads_to_the_same_probabilities(
         assert saved["base_model_name_or_path"] == str(bases[architecture].resolve())
     again = tokens(reload(method, folder, bases[architecture], config), kept["batch"], kept["encoder"])
     torch.testing.assert_close(again, kept["nll"], rtol=0, atol=1e-5)
+
+
+def test_the_benchmark_of_a_large_base_takes_the_path_of_training(tmp_path: Path) -> None:
+    from benchmarks import gpu_memory
+
+    model = gpu_memory.base("tiny", tmp_path / "base")
+    found = gpu_memory.one("qlora-4bit", model, tmp_path / "out", steps=2, batch=2, length=32)
+    assert found["trainable"] == 2 * 3 * 16 * (64 + 64)  # layers, modules, rank, in and out
+    assert found["share_padding"] == 0
+    assert found["tokens_per_s"] > 0
+    assert found["gb"] > 0
+    record = json.loads((tmp_path / "out" / "train.json").read_text(encoding="utf-8"))
+    assert record["tokens"]["nominal"] == record["tokens"]["real"] == 2 * 2 * 32

@@ -7,9 +7,22 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from harness.errors import UserError
+from harness.errors import ConfigError, UserError, unknown
 from harness.train.checkpoints import FOLDER
 from harness.train.config import TrainConfig
+
+
+def check(config: TrainConfig) -> None:
+    """Names that only the Trainer knows. Raises ConfigError naming the nearest one."""
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+    from transformers.training_args import OptimizerNames
+
+    optimizers = [each.value for each in OptimizerNames] + ["muon"]
+    if config.optim.optimizer not in optimizers:
+        raise ConfigError(f"optim.optimizer: {unknown('optimizer', config.optim.optimizer, optimizers)}")
+    for name in config.trackers:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise ConfigError(f"trackers: {unknown('tracker', name, INTEGRATION_TO_CALLBACK)}")
 
 
 def build(config: TrainConfig, folder: Path, steps_an_epoch: int, held: bool, fresh: bool) -> Any:

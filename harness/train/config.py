@@ -264,6 +264,11 @@ def check(config: TrainConfig) -> TrainConfig:
             raise ConfigError(f"two [[data]] tables are called {title!r}: give each its own name")
     if config.method in PROMPT_LEARNING and config.packing.attention == "block":
         raise ConfigError(f"packing.attention = 'block' does not go with method {config.method!r}")
+    if config.method == "prefix" and config.optim.gradient_checkpointing:
+        raise ConfigError(
+            "optim.gradient_checkpointing does not go with method 'prefix': computing a layer anew would find its"
+            " keys and values in the cache already"
+        )
     if config.method == "full" and config.dtype == "float16":
         raise ConfigError("method 'full' cannot train float16 weights: set dtype = 'bfloat16' or 'float32'")
     return config

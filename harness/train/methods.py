@@ -5,6 +5,7 @@ by default the attention's query, key and value layers, as in the PEFT study (ar
 the feed-forward layers. Options keep PEFT's names.
 """
 
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -115,12 +116,21 @@ def _first(model: Any, sets: Sequence[Sequence[str]], what: str, key: str) -> tu
 
 def _checked(model: Any, given: Sequence[str] | str | None, key: str) -> Sequence[str] | str | None:
     """Names that a user gave; each must be a layer of the model."""
-    if given is None or isinstance(given, str):
+    if given is None or given == "all-linear":
         return given
     names = [name for name, _ in model.named_modules()]
+    if isinstance(given, str):
+        if not any(re.fullmatch(given, name) for name in names):
+            short = sorted({name.rsplit(".", 1)[-1] for name in linear_names(model)})
+            raise ConfigError(
+                f"{key} = {given!r} is a pattern that fits no layer's full name, such as {linear_names(model)[0]!r};"
+                f" for layers by their names give a list of some of {', '.join(short)}"
+            )
+        return given
     for each in given:
         if not _present(names, [each]):
-            short = {name.rsplit(".", 1)[-1] for name in linear_names(model)}
+            known = linear_names(model) if key.endswith("target_modules") else names
+            short = {name.rsplit(".", 1)[-1] for name in known} - {"", *map(str, range(len(names)))}
             raise ConfigError(f"{key}: {unknown('target module', each, short)}")
     return list(given)
 
@@ -136,6 +146,7 @@ def adapter(config: TrainConfig, base: Base) -> Any:
         "base_model_name_or_path": base.name,
         "revision": base.revision or None,
     }
+    _checked(base.model, plain.get("modules_to_save"), "peft.modules_to_save")
     match config.method:
         case "lora" | "dora" | "qlora-8bit" | "qlora-4bit":
             plain["target_modules"] = _checked(

@@ -5,7 +5,8 @@ of base and tokenizer, with which evaluation notices an adapter on the wrong bas
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from harness.errors import StoreFault, UserError
 from harness.train.config import TrainConfig
 
 FILE = "train.json"
+LOCK = ".lock"
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -39,8 +41,8 @@ def begin(folder: Path, config: TrainConfig) -> dict[str, Any]:
                 f" {config.hash}): give another --out, or the config it was begun with"
             )
         return found
-    torn = f".{FILE}.tmp"  # all that a kill in this very function leaves
-    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - {torn}):
+    own = {f".{FILE}.tmp", LOCK}  # all that a kill in this very function leaves
+    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - own):
         raise UserError(f"{folder} holds other files and no {FILE}: give --out a new or empty folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,6 +51,24 @@ def begin(folder: Path, config: TrainConfig) -> dict[str, Any]:
     record = {"config": config.model_dump(mode="json"), "config_hash": config.hash, "finished": False}
     write(folder, record)
     return record
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Nobody else trains in the folder inside the block. Raises StoreFault where somebody does."""
+    import filelock
+
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise StoreFault(
+            f"{folder} is being trained in by another process: wait for it, or choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write(folder: Path, record: Mapping[str, Any]) -> None:

@@ -84,10 +84,10 @@ def load(config: DataConfig, folder: str | None, seed: int) -> Examples:
         return _of_task(config, folder, seed)
     template = TEMPLATES[config.template]
     train = list(read(Path(config.file).expanduser(), template, config.limit))
-    digests = {Path(config.file).name: _sha256(Path(config.file).expanduser())}
+    digests = {config.file: _sha256(Path(config.file).expanduser())}
     if isinstance(config.validation, str) and config.validation not in ("auto", "none"):
         other = Path(config.validation).expanduser()
-        digests[other.name] = _sha256(other)
+        digests[config.validation] = _sha256(other)
         return Examples(train, list(read(other, template, None)), digests)
     return _shared(train, _share(config), seed, digests)
 

@@ -13,6 +13,7 @@ The same command on the same folder goes on where it was cut off. Under a launch
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,15 +49,26 @@ def train(
     config = with_rate(check(config))
     folder = out or folder_of(config)
     ranks.join(config.device)
+    from harness.train import arguments
+
+    arguments.check(config)
     with ranks.first():
         found = record.begin(folder, config)
     if found["finished"]:
         shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)  # a kill may have left it
         return folder, found
+    with record.held(folder) if ranks.number() == 0 else nullcontext():
+        return folder, _train(config, folder, found, progress)
+
+
+def _train(
+    config: TrainConfig, folder: Path, found: Mapping[str, Any], progress: Callable[[str, int, int], None]
+) -> dict[str, Any]:
     seed(config)
     base = methods.load(config)
     codec = Codec(base.tokenizer, hf_load.ends(base.model, base.tokenizer), base.encoder)
     packed = pack(config, codec, progress)
+    check_room(base, packed)
     one_thread(base.model)
     try:
         with hf_load.quiet():
@@ -94,7 +106,20 @@ def train(
         record.write(folder, result)
         shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)  # the best one is in the folder itself
     ranks.wait()
-    return folder, result
+    return result
+
+
+def check_room(base: methods.Base, packed: Packed) -> None:
+    """Raises UserError where a window is longer than the positions that the model knows."""
+    most = getattr(base.model.config, "max_position_embeddings", None)
+    every = [
+        window for batch in (*packed.items, *(b for held in packed.held for b in held)) for window in batch
+    ]
+    longest = max(map(packing.width, every))
+    if most is not None and not base.encoder and longest > most:
+        raise UserError(
+            f"a window of {longest} tokens does not fit the model's context of {most}: set packing.length = {most}"
+        )
 
 
 def with_rate(config: TrainConfig) -> TrainConfig:
