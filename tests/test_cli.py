@@ -19,7 +19,7 @@ from tests.command import harness, mini_humaneval, rows, write_rows
 ONE = mini_humaneval()[0]
 COMMANDS = (
     *("quickstart", "tasks", "run", "score", "train", "report", "judge", "data", "doctor"),
-    *("cache", "compare", "export", "gate", "leaderboard", "merge"),
+    *("cache", "compare", "export", "gate", "import", "leaderboard", "log", "merge"),
 )
 
 
