@@ -17,6 +17,7 @@ What dies is hired anew by the crew (crew/__init__.py), never by Ray, so that on
 import logging
 import os
 import pickle
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -34,6 +35,7 @@ from harness.judging import settings
 from harness.runner import Engine
 from harness.schema import Backend
 
+REACHED_S = 10.0
 END_S = 3.0  # for actors to close what they hold
 HELD_BACK = 16  # parts that wait with an actor until somebody takes one
 
@@ -77,14 +79,18 @@ class Cluster:
 
         if ray.is_initialized():
             return
+        if self.address not in ("", "auto", "local"):
+            _check_reachable(self.address)
+        own = {"include_dashboard": False} if self.address in ("", "local") else {}
         try:
-            if self.address:
-                ray.init(address=self.address, logging_level=logging.ERROR)
-            else:
-                ray.init(address="local", include_dashboard=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            where = f"no Ray cluster at {self.address!r}" if self.address else "Ray cannot be started here"
-            raise UserError(f"{where}: {_first_line(error)}") from None
+            ray.init(address=self.address or "local", logging_level=logging.ERROR, **own)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            where = f"Ray at {self.address!r} does not let this run in" if self.address else "Ray cannot be started here"
+            hint = (
+                "; its version must be the same, and a cluster with a token wants RAY_AUTH_MODE and"
+                " RAY_AUTH_TOKEN here as on its nodes"
+            )
+            raise UserError(f"{where}: {_first_line(error)}{hint if self.address else ''}") from None
         self.joined = True
 
     @property
@@ -147,6 +153,19 @@ class Cluster:
                 f"{worker.name}: the sandbox does not hold there ({through}): nothing is judged; take that node out of"
                 " the cluster, or see what 'harness doctor' says on it"
             )
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes. Raises UserError."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise UserError(f"--ray-address {address!r}: expected HOST:PORT of the cluster's head, or 'auto'")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), REACHED_S).close()
+    except OSError as error:
+        raise UserError(
+            f"no Ray cluster at {address!r}: {error.strerror or error}; 'ray start' on the head tells its address"
+        ) from None
 
 
 def _exam(judge: str) -> str:

@@ -174,6 +174,17 @@ def test_mistakes_in_where_to_run_are_told_in_one_line(tmp_path: Path, two_nodes
     assert told == "backend.devices are those of one machine: leave the key out with --engine ray"
 
 
+def test_an_address_where_no_cluster_is_is_told_at_once() -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+    with pytest.raises(UserError, match=rf"^no Ray cluster at '127.0.0.1:{port}': Connection refused; 'ray start'"):
+        cluster._check_reachable(f"127.0.0.1:{port}")
+    with pytest.raises(UserError, match=r"^--ray-address 'head': expected HOST:PORT"):
+        cluster._check_reachable("head")
+
+
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
