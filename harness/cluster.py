@@ -85,7 +85,11 @@ class Cluster:
         try:
             ray.init(address=self.address or "local", logging_level=logging.ERROR, **own)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            where = f"Ray at {self.address!r} does not let this run in" if self.address else "Ray cannot be started here"
+            where = (
+                f"Ray at {self.address!r} does not let this run in"
+                if self.address
+                else "Ray cannot be started here"
+            )
             hint = (
                 "; its version must be the same, and a cluster with a token wants RAY_AUTH_MODE and"
                 " RAY_AUTH_TOKEN here as on its nodes"

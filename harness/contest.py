@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import backends, judging, planning, prompts, runner, stats, store, summing
+from harness import crew, judging, planning, prompts, runner, stats, store, summing
 from harness.config import RunConfig, resolve_sampling
 from harness.errors import ConfigError, NotComparable, UserError
 from harness.extract import first_fenced
@@ -325,7 +325,7 @@ def contest(
         raise ConfigError("backend.partial: a judge has to answer every order of every problem")
     contestants, asked = prepare(runs, criteria, config.seed)
     plan = _plan(config, contestants, asked)
-    with closing(backends.load(config.backend, [problem.id for problem in plan.problems])) as backend:
+    with closing(crew.load(config.backend, [problem.id for problem in plan.problems])) as backend:
         plan, counts = planning.expect(plan, backend)
         with judging.open_sandbox(config.judge) as sandbox:
             record = planning.describe(plan, backend, sandbox)

@@ -116,7 +116,7 @@ def test_a_node_that_goes_in_the_middle_changes_nothing_but_the_time(
     runner.run(config, tmp_path / "here")
     gone = list[str]()
 
-    def step(stage: str, done: int, total: int) -> None:
+    def step(stage: str, done: int, total: int, *more: float) -> None:
         if stage not in gone and done >= 2:
             gone.append(stage)
             two_nodes.remove_node(two_nodes.second, allow_graceful=False)
@@ -179,7 +179,9 @@ def test_an_address_where_no_cluster_is_is_told_at_once() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
-    with pytest.raises(UserError, match=rf"^no Ray cluster at '127.0.0.1:{port}': Connection refused; 'ray start'"):
+    with pytest.raises(
+        UserError, match=rf"^no Ray cluster at '127.0.0.1:{port}': Connection refused; 'ray start'"
+    ):
         cluster._check_reachable(f"127.0.0.1:{port}")
     with pytest.raises(UserError, match=r"^--ray-address 'head': expected HOST:PORT"):
         cluster._check_reachable("head")

@@ -128,7 +128,7 @@ def data_command(
 
 
 def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, Any]) -> None:
-    from harness import backends, judging
+    from harness import crew, judging
     from harness.schema import Sampling
     from harness.train import synth
 
@@ -144,7 +144,7 @@ def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, 
     given = {name: value for name, value in config.sampling.model_dump().items() if value is not None}
     settings = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 512, "seed": config.seed}
     sampling = Sampling(**{**settings, "samples": flags["samples"], **given})
-    with closing(backends.load(config.backend, [request.problem_id for request in asked])) as backend:
+    with closing(crew.load(config.backend, [request.problem_id for request in asked])) as backend:
         if backend.counts is not None:  # a recording has as many as it has
             asked = [
                 replace(each, indices=tuple(range(backend.counts[each.problem_id])))
