@@ -12,6 +12,7 @@ from harness.errors import BackendFault
 from harness.schema import Generation, Given, Prompt, Request, Sampling
 
 SAMPLES = 16  # of one problem that go to one worker; more are shared out
+UNKNOWN = 64
 NAMED = 5
 
 
@@ -30,19 +31,24 @@ class Fanned:
     def counts(self) -> None:
         return None
 
+    @property
+    def _batch(self) -> int:
+        """Sequences that a worker batches; where it finds that out by itself, about as many as it may."""
+        return self.post.config.batch_size or UNKNOWN
+
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         """Yield every wanted sample once, as requests are complete. What was given up is said at the end, when
         everything else has been handed on. Raises BackendFault, UserError."""
         whole = sampling.beams > 1  # the samples of a beam search are made together
-        size = max(1, min(SAMPLES, self.post.config.batch_size))
+        size = min(SAMPLES, self._batch)
         items = [part for one in requests for part in ([one] if whole else _parts(one, size))]
         samples = sum(len(item.indices) for item in items)
         # Twice a batch, in items of several samples each.
-        least = max(1, 2 * self.post.config.batch_size * len(items) // max(1, samples))
+        least = max(1, 2 * self._batch * len(items) // max(1, samples))
         yield from self._each("generate", sampling, items, least)
 
     def likelihoods(self, given: Sequence[Given]) -> Iterator[Generation]:
-        yield from self._each("likelihoods", None, given, 2 * self.post.config.batch_size)
+        yield from self._each("likelihoods", None, given, 2 * self._batch)
 
     def _each(
         self, what: str, common: Any, items: Sequence[Request | Given], least: int
