@@ -121,10 +121,10 @@ def _checked(model: Any, given: Sequence[str] | str | None, key: str) -> Sequenc
     names = [name for name, _ in model.named_modules()]
     if isinstance(given, str):
         if not any(re.fullmatch(given, name) for name in names):
-            short = sorted({name.rsplit(".", 1)[-1] for name in linear_names(model)})
+            names = sorted({name.rsplit(".", 1)[-1] for name in linear_names(model)})
             raise ConfigError(
                 f"{key} = {given!r} is a pattern that fits no layer's full name, such as {linear_names(model)[0]!r};"
-                f" for layers by their names give a list of some of {', '.join(short)}"
+                f" for layers by their names give a list of some of {', '.join(names)}"
             )
         return given
     for each in given:
