@@ -294,8 +294,8 @@ def _differences(run: Result, baseline: Baseline, rules: Rules, problems: Sequen
             checks.append(_within(name, rules.margins[name], difference))
         else:
             bad = difference.value < 0 and p <= ALPHA
-            beside = "" if difference.exact is None else f"; exact {difference.exact:.4f}"
-            words = f"{_words(difference)}, p {p:.4f} ({difference.test}, Holm{beside})"
+            beside = "" if difference.exact is None else f"; exact {_p(difference.exact)}"
+            words = f"{_words(difference)}, p {_p(p)} ({difference.test}, Holm{beside})"
             checks.append(Check(name, not bad, words))
     return checks
 
@@ -321,6 +321,10 @@ def _within(name: str, margin: float, difference: paired.Difference) -> Check:
 def _words(difference: paired.Difference) -> str:
     d = difference
     return f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}], {d.better} better, {d.worse} worse of {d.n}"
+
+
+def _p(p: float) -> str:
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
 def _baseline_vectors(baseline: Baseline, run: Result, name: str, problems: Sequence[str]) -> Floats:

@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from junitparser import Error, Failure, JUnitXml
 
 from harness import gate, results
 from harness.errors import ConfigError
@@ -140,7 +141,9 @@ def test_a_lost_row_ends_in_3(runs: Path, fresh: Path, name: str, tmp_path: Path
     ended = judged(fresh, runs, "--junit", tmp_path / "gate.xml")
     assert ended.code == 3
     assert "lost" in ended.out
-    assert ElementTree.parse(tmp_path / "gate.xml").getroot()[0].get("errors") == "1"
+    (suite,) = JUnitXml.fromfile(str(tmp_path / "gate.xml"))
+    assert (suite.errors, suite.failures) == (1, 0)
+    assert [type(end) for case in suite for end in case.result] == [Error]
 
 
 def test_a_lost_problem_ends_in_3_even_where_the_summary_agrees(
@@ -263,18 +266,14 @@ def test_junit_markdown_and_annotations_say_the_same(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
     ended = judged(runs / "worse", runs, "--junit", tmp_path / "g.xml", "--summary", tmp_path / "g.md")
     assert ended.code == 1
-    (suite,) = ElementTree.parse(tmp_path / "g.xml").getroot()
-    assert (suite.tag, suite.get("tests"), suite.get("failures"), suite.get("errors")) == (
-        "testsuite",
-        "4",
-        "3",
-        "0",
-    )
-    failed = {case.get("name"): case.find("failure") for case in suite}
-    assert failed["comparable"] is None
-    assert failed["em@1"] is not None
-    assert "8 worse of 164" in str(failed["em@1"].get("message"))
-    assert str(failed["em@1"].text).splitlines() == [f"letters/{i}" for i in range(8)]
+    (suite,) = JUnitXml.fromfile(str(tmp_path / "g.xml"))
+    assert (suite.tests, suite.failures, suite.errors) == (4, 3, 0)
+    ends = {case.name: case.result for case in suite}
+    assert ends["comparable"] == []
+    (failed,) = ends["em@1"]
+    assert (type(failed), failed.type) == (Failure, "regression")
+    assert "8 worse of 164" in failed.message
+    assert failed.text.splitlines() == [f"letters/{i}" for i in range(8)]
     markdown = (tmp_path / "g.md").read_text()
     assert markdown.startswith("### harness gate, letters: regression\n")
     assert "got worse: letters/0, letters/1" in markdown

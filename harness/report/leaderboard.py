@@ -240,7 +240,11 @@ def _table(found: Sequence[Entry], out: Path | None) -> str:
     if not found:
         return "<p>No run has a metric: every sample ended in a fault.</p>"
     inside = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    return f'<div class="scroll"><table class="sortable">{inside}</table></div>'
+    label = page.text(f"{found[0].task}: ranks")
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
+        f'<table class="sortable">{inside}</table></div>'
+    )
 
 
 def _row(entry: Entry, out: Path | None) -> str:

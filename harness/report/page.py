@@ -121,7 +121,8 @@ def _section(section: Section) -> Iterator[str]:
         yield '<div class="figures">'
         for name, drawn in figures.items():
             caption = f"{CAPTIONS[name]} ({section.metric})" if name != "metrics" else CAPTIONS[name]
-            yield f"<figure><figcaption>{text(caption)}</figcaption>{plots.svg(drawn)}</figure>"
+            drawing = plots.svg(drawn).replace("<svg", f'<svg role="img" aria-label="{text(caption)}"', 1)
+            yield f"<figure><figcaption>{text(caption)}</figcaption>{drawing}</figure>"
         yield "</div>"
     yield from _failures(section)
     yield from _signatures(section)
