@@ -12,6 +12,7 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Literal, get_args, get_origin
 
 from harness import scorers
 from harness.errors import ConfigError, unknown
@@ -43,6 +44,20 @@ def task(name: str, options: Mapping[str, object] | None = None) -> Task:
             f"task {name!r}: task() returned {type(made).__name__}, expected harness.schema.Task"
         )
     return made
+
+
+def options(name: str) -> dict[str, list[str]]:
+    """The options of a task and what each may be, the default first; of numbers and free text only that."""
+    found = {}
+    for option, parameter in inspect.signature(_maker(name)).parameters.items():
+        values = [] if parameter.default is parameter.empty else [parameter.default]
+        if get_origin(parameter.annotation) is Literal:
+            values += get_args(parameter.annotation)
+        elif parameter.annotation is bool:
+            values += (True, False)
+        told = (str(v).lower() if isinstance(v, bool) else str(v) for v in values)
+        found[option] = list(dict.fromkeys(told))
+    return found
 
 
 def with_scorers(made: Task, names: Sequence[str]) -> Task:

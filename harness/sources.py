@@ -90,11 +90,14 @@ class Folders:
         if (found := self.find(file)) is not None:
             return found
         tried = [folder / file.benchmark / file.name for folder in self.folders]
-        looked = ", ".join(str(path) for path in tried) or "no data folder was given"
-        hub = f" or the hub cache ({file.hub.repo})" if file.hub and self.use_hub_cache else ""
+        hub = f"the hub cache ({file.hub.repo})" if file.hub and self.use_hub_cache else ""
+        if tried:
+            looked = f"looked for {', '.join(map(str, tried))}{hub and f' or {hub}'}"
+        else:
+            looked = f"no data folder was given{hub and f', and it is not in {hub}'}"
         fetch = f" run 'harness data fetch {file.benchmark}'," if file.hub else ""
         raise DataError(
-            f"no file {file.name!r} of {file.benchmark!r}: looked for {looked}{hub}. Give its folder with"
+            f"no file {file.name!r} of {file.benchmark!r}: {looked}. Give its folder with"
             f" --data DIR or HARNESS_DATA (the file goes to DIR/{file.benchmark}/{file.name}),{fetch}"
             " or use the project's own small rows with --data mini"
         )

@@ -53,30 +53,33 @@ SIZES: Mapping[str, Mapping[str, int]] = {
 }
 A_LEVEL = 250  # test problems of each level in the study
 
-# The last line of a question, for standard input and for a function. `swapped`: a slip of the hub's prompt
+# The last line of a prompt's question, for standard input and for a function. `swapped`: a slip of the hub's prompt
 # helper, which others took over.
 GUIDES: Mapping[str, tuple[str, str]] = {
     "apps": ("Use Standard Input format", "Use Call-Based format"),
     "swapped": ("Use Call-Based format", "Use Standard Input format"),
 }
+# The same in the study's words.
+NEEDS = ("read from and write to standard IO", "use the provided function signature")
 TEMPLATES = (
     Template(
         name="study",
         style="instruction",
         question="[INST] Write a python code to solve the following coding problem that obeys the "
-        "constraints and passes the example test cases.\n{question}\n[/INST]\n```python\n",
+        "constraints and passes the example test cases. The output code needs to {needs}:\n{question}\n"
+        "[/INST]\n```python\n{starter}",
         answer="{solution}\n```",
         stop=("```",),
     ),
     Template(
-        name="apps", style="plain", question="\nQUESTION:\n{question}\nANSWER:\n", answer="{solution}\n"
+        name="apps", style="plain", question="\nQUESTION:\n{question}{form}\nANSWER:\n", answer="{solution}\n"
     ),
     Template(
         name="chat",
         style="chat",
         question="Provide a self-contained Python script that solves the following problem in a markdown "
         "code block. Make sure the solution obeys the constraints and passes the example test cases.\n"
-        "{question}",
+        "{question}{form}",
         answer="```python\n{solution}\n```",
     ),
 )
@@ -140,12 +143,17 @@ def _problem(row: Row, split: str, guide: Guide) -> Problem | None:
     if not isinstance(solutions, list):
         raise DataError(f"{name}: solutions: expected a list, got {type(solutions).__name__}")
     starter = f"\n{check.starter}" if check.starter else ""
+    form = f"{starter}\n{GUIDES[guide][bool(check.fn_name)]}"
+    needs = NEEDS[bool(check.fn_name) != (guide == "swapped")]
+    # An answer may go on from the starter code; a solution that is shown or trained on begins with it.
+    begun = check.starter if check.fn_name and split == "test" else ""
     return Problem(
         id=name,
-        question=f"{row['question']}{starter}\n{GUIDES[guide][bool(check.fn_name)]}",
+        question=row["question"],
         solution=solutions[0] if solutions else "",
         check=check,
         group=row["difficulty"],
+        parts={"form": form, "needs": needs, "starter": begun},
     )
 
 
@@ -231,7 +239,7 @@ def task(
 
     return Task(
         name="apps",
-        version=1,
+        version=2,
         load=load,
         templates=TEMPLATES,
         extract=apps_program,

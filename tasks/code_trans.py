@@ -11,7 +11,7 @@ Here one function is renamed, wherever its name stands, and only if none has the
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from harness import inline, scorers
 from harness.errors import ConfigError, unknown
@@ -29,6 +29,9 @@ from harness.schema import (
     UnitTests,
 )
 
+Direction = Literal[
+    "cpp_to_java", "cpp_to_python", "java_to_cpp", "java_to_python", "python_to_cpp", "python_to_java"
+]
 SIZES: Mapping[str, int] = {
     "cpp_to_java": 594,
     "cpp_to_python": 601,
@@ -128,7 +131,7 @@ def _load(direction: str, file: DataFile) -> Callable[[Split, Source], Iterable[
     return load
 
 
-def task(direction: str = "cpp_to_python") -> Task:
+def task(direction: Direction = "cpp_to_python") -> Task:
     if direction not in SIZES:
         raise ConfigError(f"task 'code_trans': {unknown('direction', direction, SIZES)}")
     source_name, target = direction.split("_to_")

@@ -22,7 +22,7 @@ install them there for their 113 rows.
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from harness import scorers
 from harness.errors import ConfigError, DataError
@@ -156,7 +156,10 @@ def _recorded(source: Source, row: Mapping[str, Any], folder: str) -> Problem:
     )
 
 
-def task(layout: str = "upstream", format: str = "completion") -> Task:
+def task(
+    layout: Literal["upstream", "codefuse"] = "upstream",
+    format: Literal["completion", "insertion"] = "completion",
+) -> Task:
     """`layout`: "upstream" (ds1000.jsonl) or "codefuse"; `format`, of the latter: "completion" or "insertion"."""
     if layout not in ("upstream", "codefuse"):
         raise ConfigError(f"task 'ds1000': layout {layout!r}: expected 'upstream' or 'codefuse'")

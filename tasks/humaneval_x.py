@@ -30,7 +30,7 @@ from harness.schema import (
     UnitTests,
 )
 
-Language = Literal["python", "java", "cpp", "javascript", "go", "rust", "python_cn"]
+Language = Literal["python", "java", "cpp", "javascript", "js", "go", "rust", "python_cn"]
 Row = Mapping[str, Any]
 
 # The language that runs, upstream's short name in files, the word for prompts, how a comment line begins there.
@@ -200,7 +200,7 @@ def _load(
     return load
 
 
-def task(language: str = "python", silent: bool = True) -> Task:
+def task(language: Language = "python", silent: bool = True) -> Task:
     name = "javascript" if language == "js" else language
     if name not in LANGUAGES:
         raise ConfigError(f"task 'humaneval_x': {unknown('language', language, LANGUAGES)}")

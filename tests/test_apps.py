@@ -202,11 +202,15 @@ CALL_QUESTION = "Add two numbers.\n\ndef add(a, b):\n\t\nUse Call-Based format"
 ECHO_QUESTION = "Print the line.\n\n-----Input-----\nA line.\n\nUse Standard Input format"
 STUDY = """\
 [INST] Write a python code to solve the following coding problem that obeys the constraints and passes the \
-example test cases.
+example test cases. The output code needs to {}:
 {}
 [/INST]
 ```python
 """
+STUDY_CALL = STUDY.format("use the provided function signature", "Add two numbers.")
+STUDY_ECHO = STUDY.format(
+    "read from and write to standard IO", "Print the line.\n\n-----Input-----\nA line.\n"
+)
 CHAT = """\
 Provide a self-contained Python script that solves the following problem in a markdown code block. \
 Make sure the solution obeys the constraints and passes the example test cases.
@@ -216,20 +220,24 @@ Make sure the solution obeys the constraints and passes the example test cases.
 def test_prompts_name_the_right_format_for_calls_and_for_standard_input(tmp_path: Path) -> None:
     call, stdin = asked(tmp_path)
     study, apps, chat = TEMPLATES
-    assert (call.question, stdin.question) == (CALL_QUESTION, ECHO_QUESTION)
-    assert prompts.render(study, call) == Prompt(text=STUDY.format(CALL_QUESTION))
-    assert prompts.render(study, stdin) == Prompt(text=STUDY.format(ECHO_QUESTION))
+    assert (call.question, stdin.question) == (
+        "Add two numbers.",
+        "Print the line.\n\n-----Input-----\nA line.\n",
+    )
+    assert prompts.render(study, call) == Prompt(text=STUDY_CALL + "\ndef add(a, b):\n\t")
+    assert prompts.render(study, stdin) == Prompt(text=STUDY_ECHO)
     assert prompts.render(apps, call).text == f"\nQUESTION:\n{CALL_QUESTION}\nANSWER:\n"
     assert prompts.render(apps, stdin).text == f"\nQUESTION:\n{ECHO_QUESTION}\nANSWER:\n"
     assert prompts.render(chat, call).messages == (Message(role="user", content=CHAT + CALL_QUESTION),)
     assert [t.stop for t in TEMPLATES] == [("```",), (), ()]
 
 
-def test_shots_are_shown_with_their_solution(tmp_path: Path) -> None:
-    call, stdin = asked(tmp_path)
+def test_shots_are_shown_with_their_solution_and_no_starter_code_before_it(tmp_path: Path) -> None:
+    _, stdin = asked(tmp_path)
+    (call,) = load("train", hub(tmp_path, "train", [ADD]), setting="full")
     study, apps, chat = TEMPLATES
     assert prompts.render(study, stdin, [call]).text == (
-        STUDY.format(CALL_QUESTION) + "def add(a, b):\n\treturn a + b\n```\n\n" + STUDY.format(ECHO_QUESTION)
+        STUDY_CALL + "def add(a, b):\n\treturn a + b\n```\n\n" + STUDY_ECHO
     )
     assert prompts.render(apps, stdin, [call]).text == (
         f"\nQUESTION:\n{CALL_QUESTION}\nANSWER:\ndef add(a, b):\n\treturn a + b\n\n\n"
@@ -242,8 +250,11 @@ def test_shots_are_shown_with_their_solution(tmp_path: Path) -> None:
 
 def test_the_swapped_guide_is_there_for_comparisons_with_those_who_have_it(tmp_path: Path) -> None:
     call, stdin = asked(tmp_path, guide="swapped")
-    assert call.question == CALL_QUESTION.replace("Call-Based", "Standard Input")
-    assert stdin.question == ECHO_QUESTION.replace("Standard Input", "Call-Based")
+    study, apps, _ = TEMPLATES
+    assert CALL_QUESTION.replace("Call-Based", "Standard Input") in prompts.render(apps, call).text
+    assert ECHO_QUESTION.replace("Standard Input", "Call-Based") in prompts.render(apps, stdin).text
+    assert "standard IO" in prompts.render(study, call).text
+    assert "function signature" in prompts.render(study, stdin).text
     assert catalog.task("apps", {"guide": "swapped"}).templates == TEMPLATES
 
 

@@ -144,9 +144,13 @@ def test_a_run_without_a_task_says_how_to_give_one() -> None:
 def test_a_missing_data_file_says_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     (tmp_path / "d").mkdir()
-    for more in (["--data", "d"], []):
+    looked = [
+        "looked for d/humaneval/HumanEval.jsonl or the hub cache",
+        "no data folder was given, and it is not in",
+    ]
+    for more, where in zip((["--data", "d"], []), looked, strict=True):
         text = harness("run", "--task", "humaneval", "--model", "m", *more).complaint
-        assert text.startswith("no file 'HumanEval.jsonl' of 'humaneval': looked for ")
+        assert text.startswith(f"no file 'HumanEval.jsonl' of 'humaneval': {where}")
         assert "run 'harness data fetch humaneval'" in text
         assert "--data mini" in text
 
@@ -344,6 +348,23 @@ def test_a_tasks_card_names_its_metrics_prompts_and_files() -> None:
     text = harness("tasks", "humaneval").out
     for part in ("humaneval, version 1", "pass@1", "plain (plain), the default", "humaneval/HumanEval.jsonl"):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("humaneval", "none"),
+        ("mbpp", "with_challenge = false or true; wording = lines or paper or codefuse"),
+        (
+            "humaneval_x",
+            "language = python or java or cpp or javascript or js or go or rust or python_cn; silent = true or false",
+        ),
+        ("unit_test_gen", "corpus = mbpp or humaneval; mutants = 10"),
+    ],
+)
+def test_a_card_says_which_options_there_are_and_what_they_may_be(task: str, options: str) -> None:
+    shown = harness("tasks", task).out.splitlines()
+    assert f"  options          {options}" in shown
 
 
 def test_the_exact_prompt_is_shown() -> None:

@@ -1,7 +1,7 @@
 """The commands about what is asked: tasks (cards and prompts), data (fetched, checked, made)."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +61,7 @@ def tasks_command(
             click.echo(prompt.text, nl=False)
         return
     config = config_of({"task": name}, sets, "--set")
-    _card(catalog.task(name, config.options))
+    _card(catalog.task(name, config.options), catalog.options(name))
 
 
 def _sizes_and_metrics(task: "Task") -> tuple[str, str]:
@@ -69,7 +69,7 @@ def _sizes_and_metrics(task: "Task") -> tuple[str, str]:
     return sizes, ", ".join(name for scorer in task.scorers for name in scorer.metrics([1]))
 
 
-def _card(task: "Task") -> None:
+def _card(task: "Task", options: Mapping[str, Sequence[str]]) -> None:
     card, sampling = task.card, task.sampling
     sizes, metrics = _sizes_and_metrics(task)
     first, *others = (f"{t.name} ({t.style})" for t in task.templates)
@@ -83,6 +83,8 @@ def _card(task: "Task") -> None:
         "paper's setting": card.setting,
         "prompts": ", ".join([f"{first}, the default", *others]),
         "sampling": f"{sampling.samples} sample, at most {sampling.max_tokens} tokens",
+        "options": "; ".join(f"{option} = {' or '.join(values)}" for option, values in options.items())
+        or "none",
         "files": ", ".join(f"{file.benchmark}/{file.name}" for file in card.files),
     }
     click.echo(f"{task.name}, version {task.version}")
