@@ -32,7 +32,7 @@ def said(text: str) -> None:
 def near(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     """An option's callback: the folder, or folders, to read; a URL is fetched."""
     del parameter
-    images = context.find_object(Images) or Images()
+    images = context.find_object(Images) or context.with_resource(Images())
     if value is None:
         return None
     return images.read(value) if isinstance(value, str) else tuple(images.read(each) for each in value)
@@ -41,7 +41,7 @@ def near(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
 def own(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
     """An option's callback: the folder to write a run to; what lies at a URL is fetched, and goes back there."""
     del parameter
-    images = context.find_object(Images) or Images()
+    images = context.find_object(Images) or context.with_resource(Images())
     return None if value is None else images.write(value)
 
 
