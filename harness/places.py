@@ -9,8 +9,8 @@ as one; with the summary the files get their own names and the parts go. `file:/
     run/.parts/manifest.json            {file: [parts]}: while it is there, it stands for those files
     .writer.json                        who writes here, and a number that grows while it does
 
-A URL has one writer at a time, told by that number moving and never by a clock; shards take a URL each, and a merge reads
-them all. What a killed run had not sent is made again.
+A URL has one writer at a time, told by that number moving and never by a clock; shards take a URL each, and a merge
+reads them all. What a killed run had not sent is made again.
 """
 
 import json
