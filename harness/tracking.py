@@ -169,7 +169,7 @@ def _wandb(one: Entry, project: str, samples: bool) -> str:
                 table = wandb.Table(columns=columns, data=[[row[name] for name in columns] for row in rows])
                 artifact.add(table, "samples")
             active.log_artifact(artifact)
-            return f"{one.name}: W&B run {active.url or Path(active.dir).parent}"
+            return f"{one.name}: W&B run {Path(active.dir).parent if active.offline else active.url}"
     except wandb.errors.UsageError as error:
         raise ConfigError(f"Weights & Biases: {str(error).partition(chr(10))[0]}") from None
     except wandb.errors.Error as error:
