@@ -108,15 +108,20 @@ def test_every_kind_acts_as_peft_has_it_and_at_any_batch_size(
     assert many.tally.noise <= 1
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("kind", ["lora", "dora", "ia3"])
-def test_merged_and_unmerged_agree(kind: str, bases: dict[str, Path], tmp_path: Path) -> None:
-    wrapped = save(kind, bases["llama"], tmp_path / "a")
-    unmerged = logits(engine(bases["llama"], tmp_path / "a").network)
+def test_merged_and_unmerged_agree(
+    kind: str, architecture: str, bases: dict[str, Path], tmp_path: Path
+) -> None:
+    base = bases[architecture]
+    wrapped = save(kind, base, tmp_path / "a")
+    unmerged = logits(engine(base, tmp_path / "a").network)
     with hf_load.quiet():
         wrapped.merge_and_unload().save_pretrained(tmp_path / "merged")
-    hf_load.load_tokenizer(bases["llama"]).save_pretrained(tmp_path / "merged")
+    hf_load.load_tokenizer(base).save_pretrained(tmp_path / "merged")
     merged = logits(engine(tmp_path / "merged").network)
     torch.testing.assert_close(merged, unmerged, rtol=0, atol=TOLERANCE)
+    assert (merged - logits(engine(base).network)).abs().max() > 100 * TOLERANCE
 
 
 def test_adapters_change_places_on_one_base_and_leave_nothing_behind(

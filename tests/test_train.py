@@ -73,6 +73,13 @@ def test_a_full_training_learns_and_leaves_what_it_says(trained: Path, file: Pat
     assert record["data"]["sha256"].keys() == {str(file)}  # two files may have one name
     curve = [json.loads(line) for line in (trained / "curve.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [row["step"] for row in curve if "loss" in row] == [2, 4, 6, 8]
+    # Five steps an epoch, two looks at each, and one at the end.
+    assert [row["step"] for row in curve if "eval_loss" in row] == [0, 3, 6, 8]
+    assert record["config"]["optim"]["lr"] == 0.01
+    assert len(record["config_hash"]) == 16
+    assert {"torch", "transformers", "peft", "accelerate", "bitsandbytes"} <= record["versions"].keys()
+    assert record["seconds"] > 0
+    assert record["peak_mb"]["process"] > 100
     assert curve[0]["step"] == 0
     assert curve[0]["eval_loss"] == record["losses"]["eval_initial"]
     assert (trained / "curve.png").read_bytes()[:4] == b"\x89PNG"
