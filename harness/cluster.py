@@ -3,7 +3,8 @@
     with cluster.connect(ADDRESS) as joined:
         runner.run(config, engine=joined.engine)
 
-Placing. A model gets one GPU where the cluster has any, one actor a GPU; without GPUs there is one actor a node. Such
+Placing. A model gets one GPU where the cluster has any, or `backend.gpus_per_model` of one node; without GPUs
+there is one actor a node. Such
 an actor takes no share of processors: it rests while programs are judged. A sandbox is one actor a processor, or as
 many as `judge.workers` says.
 
@@ -109,11 +110,16 @@ class Cluster:
             return crew.load(config, problem_ids)
         self._join()
         nodes = _nodes()
-        gpus = sum(int(node["Resources"].get("GPU", 0)) for node in nodes)
-        if gpus:
-            place = Actors(gpus, {"num_gpus": 1, "num_cpus": 0})
+        each = config.gpus_per_model
+        places = sum(int(node["Resources"].get("GPU", 0)) // each for node in nodes)
+        if places:
+            place = Actors(places, {"num_gpus": each, "num_cpus": 0})
+        elif each > 1:
+            raise ConfigError(f"backend.gpus_per_model = {each}: no node of the cluster has so many GPUs")
         else:
             place = Actors(len(nodes), {"num_cpus": 0}, [node["NodeID"] for node in nodes])
+        if each > 1 and not config.device_map:
+            config = config.model_copy(update={"device_map": "balanced"})
         post = Generating(config, (config.device,), os.getcwd())
         return Fanned(Crew(place, post), post)
 

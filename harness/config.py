@@ -37,10 +37,20 @@ ELSEWHERE: Mapping[str, str] = {
 }
 
 # Keys of a backend that change no completion: how work is cut up and where it is done, and what it costs.
-INCIDENTAL = frozenset({"batch_size", "device", "devices", "device_map", "price_in", "price_out"})
+INCIDENTAL = frozenset(
+    {"batch_size", "device", "devices", "device_map", "gpus_per_model", "price_in", "price_out"}
+)
 
 Scalar = str | int | float | bool
-HERE = ("quantize", "dtype", "device", "device_map", "attention", "profile")  # of a model in this process
+HERE = (
+    "quantize",
+    "dtype",
+    "device",
+    "device_map",
+    "gpus_per_model",
+    "attention",
+    "profile",
+)  # of a model in this process
 Config = TypeVar("Config", bound=Value)
 
 
@@ -96,7 +106,8 @@ class BackendConfig(Value):
     completions, in whatever currency.
 
     For hf: `batch_size` is the most rows at once, 0 ("auto") as many as fit in memory. `profile` fast leaves out what
-    makes outputs independent of the batch. `device_map` spreads the model over devices, as transformers has it.
+    makes outputs independent of the batch. `device_map` spreads the model over devices, as transformers has it;
+    on a cluster each copy of the model has `gpus_per_model` of a node's GPUs.
     """
 
     kind: Literal["hf", "replay", "openai", "server"] = "hf"
@@ -108,6 +119,7 @@ class BackendConfig(Value):
     device: str = "auto"
     devices: tuple[str, ...] | Literal["all"] = ()
     device_map: str = Field(default="", exclude_if=lambda value: not value)
+    gpus_per_model: int = Field(default=1, ge=1, exclude_if=lambda value: value == 1)
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
         default="auto", exclude_if=lambda value: value == "auto"
     )

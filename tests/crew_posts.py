@@ -60,6 +60,9 @@ class Doubler:
             if what == "generate":
                 yield number, list(self._generations(item))
                 continue
+            if what == "gpus":
+                yield number, os.environ.get("CUDA_VISIBLE_DEVICES", "")
+                continue
             self._hazards(item)
             time.sleep(self.post.seconds)
             yield number, (2 * item if what == "double" else os.getpid())

@@ -15,7 +15,7 @@ from harness import cluster, matrix, runner, study  # noqa: E402
 from harness.config import JudgeConfig, RunConfig, parse  # noqa: E402
 from harness.crew.chunks import Pace  # noqa: E402
 from harness.crew.crew import Crew  # noqa: E402
-from harness.errors import SandboxFault, UserError  # noqa: E402
+from harness.errors import ConfigError, SandboxFault, UserError  # noqa: E402
 from harness.schema import Program, UnitTests  # noqa: E402
 from tests.command import harness, mini_humaneval, write_rows  # noqa: E402
 from tests.crew_posts import Doubling  # noqa: E402
@@ -164,6 +164,38 @@ def test_a_model_that_a_node_does_not_have_is_named_with_the_node(
     with pytest.raises(UserError, match=r"^worker . on .*none/such"):
         _ = backend.identity
     backend.close()
+
+
+def test_models_are_placed_by_the_gpus_that_nodes_claim(
+    two_nodes: Any, joined: cluster.Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On paper: three nodes with two, five and no GPUs; no GPU is at hand."""
+    claimed = [{"NodeID": str(n), "Resources": {"CPU": 8, "GPU": gpus}} for n, gpus in enumerate((2, 5, 0))]
+    monkeypatch.setattr(cluster, "_nodes", lambda: claimed)
+
+    def opened(**given: Any) -> Any:
+        return joined.open_backend(RunConfig(task="t").backend.model_copy(update={"model": "m", **given}), [])
+
+    one, two = opened(), opened(gpus_per_model=2)
+    assert (one.crew.place.slots, one.crew.place.resources) == (7, {"num_gpus": 1, "num_cpus": 0})
+    assert (two.crew.place.slots, two.crew.place.resources) == (3, {"num_gpus": 2, "num_cpus": 0})
+    assert (one.post.config.device_map, two.post.config.device_map) == ("", "balanced")
+    with pytest.raises(
+        ConfigError, match=r"^backend.gpus_per_model = 6: no node of the cluster has so many GPUs$"
+    ):
+        opened(gpus_per_model=6)
+
+
+def test_an_actor_gets_its_gpus_and_no_others(two_nodes: Any, tmp_path: Path) -> None:
+    node = two_nodes.add_node(num_cpus=1, num_gpus=4, object_store_memory=80 << 20)
+    with Crew(cluster.Actors(2, {"num_gpus": 2, "num_cpus": 0}), Doubling(tmp_path)) as workers:
+        seen: set[str] = set()
+        for _ in range(100):
+            seen |= {result for _, result in workers.each("gpus", None, range(20), Pace(size=1))}
+            if len(seen) == 2:
+                break
+    two_nodes.remove_node(node)
+    assert sorted(seen) in (["0,1", "2,3"], ["0,2", "1,3"], ["0,3", "1,2"])
 
 
 def test_mistakes_in_where_to_run_are_told_in_one_line(tmp_path: Path, two_nodes: Any) -> None:

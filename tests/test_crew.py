@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness import sandbox
 from harness.config import BackendConfig, RunConfig
-from harness.crew import chunks, crew, local
+from harness.crew import chunks, crew, load, local
 from harness.crew.backend import Fanned
 from harness.crew.chunks import GivenUp, Pace, Round
 from harness.crew.crew import Crew
@@ -355,9 +355,16 @@ def test_devices_that_make_no_sense_are_refused(given: dict[str, Any], complaint
         parse({"task": "conala", "backend": given})
 
 
+def test_several_gpus_a_model_are_for_a_cluster() -> None:
+    with pytest.raises(ConfigError, match=r"^backend.gpus_per_model is for --engine ray"):
+        load(BackendConfig(model="m", gpus_per_model=2), [])
+
+
 def test_where_it_runs_is_no_part_of_a_run() -> None:
     one = RunConfig(task="conala", backend=BackendConfig(model="m"))
-    two = RunConfig(task="conala", backend=BackendConfig(model="m", devices=("cuda:0", "cuda:1")))
+    two = RunConfig(
+        task="conala", backend=BackendConfig(model="m", devices=("cuda:0", "cuda:1"), gpus_per_model=4)
+    )
     assert one.hash == two.hash
 
 

@@ -34,11 +34,16 @@ from collections.abc import Sequence
 from harness import backends
 from harness.config import BackendConfig
 from harness.crew.backend import Fanned
+from harness.errors import ConfigError
 from harness.schema import Backend
 
 
 def load(config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
     """The configured backend, on one worker a device where the config names devices."""
+    if config.gpus_per_model > 1:
+        raise ConfigError(
+            "backend.gpus_per_model is for --engine ray; one model on all GPUs of this machine is device_map = 'auto'"
+        )
     if not config.devices:
         return backends.load(config, problem_ids)
     from harness.crew import local
