@@ -13,7 +13,9 @@ that other work on the machine does not count; elsewhere it is wall time.
 
 Greedy texts of all four are compared: float32 differs in its last bits between them, so a few may differ.
 
-On a GPU: python benchmarks/generation.py --device cuda --shape 7b --dtype bfloat16 --profile fast --batch 128 --tokens 256
+On a GPU:
+
+  python benchmarks/generation.py --device cuda --shape 7b --dtype bfloat16 --profile fast --batch 128 --tokens 256
 """
 
 import argparse
