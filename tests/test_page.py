@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from harness import results
-from harness.report import gathered, page
+from harness.report import gathered, page, plots
 from tests.command import harness
 from tests.recorded import edit_rows, make
 
@@ -276,6 +276,11 @@ def test_plots_are_written_as_svg_and_png(built: Path, tmp_path: Path) -> None:
             assert ElementTree.parse(path).getroot().tag.endswith("svg")
         else:
             assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_names_of_points_that_are_near_are_put_above_each_other() -> None:
+    assert plots._lifts([(250.0, 14.0), (250.0, 13.0), (35.0, 13.0)], 60.0, 2.0) == [1, 0, 0]
+    assert plots._lifts([(1.0, 5.0)] * 3, 1.0, 1.0) == [0, 1, 2]
 
 
 def test_how_samples_ended_is_told_apart() -> None:
