@@ -65,9 +65,11 @@ def stand_ins(folder: Path) -> dict[str, str]:
 def parse(arguments: list[str]) -> None:
     """Let click read the arguments and stop before anything is done. Raises click.UsageError."""
     name, *rest = arguments
-    command = cli.cli.get_command(click.Context(cli.cli), name)
+    # With the group's own settings: click keeps a command's help option as the first context made it.
+    context = click.Context(cli.cli, **cli.cli.context_settings)
+    command = cli.cli.get_command(context, name)
     assert command is not None, f"no command {name!r}"
-    command.make_context(name, rest)
+    command.make_context(name, rest, parent=context)
 
 
 def only_parsed(shown: Shown) -> bool:
