@@ -1,13 +1,12 @@
 """How many workers one driver can feed: a whole run with workers that sleep, their pipes, its store; and a price list.
 
-    python -m benchmarks.scale              about two minutes
-    python -m benchmarks.scale --rate 500   samples a second of one worker (1,000)
+    python -m benchmarks.scale                      about two minutes
     python -m benchmarks.scale --merge 100000       so many samples, made in four parts, put together
 
-HumanEval's mini rows, 100 samples each. Generators and judges are processes that sleep for as long as the work would
+HumanEval's mini rows, 200 samples each. Generators and judges are processes that sleep for as long as the work would
 take and answer at once then, so that many fit on two processors: everything on the driver's side is real (chunks,
-pickles, extraction, programs, rows on disk). Where the rate no longer grows with the workers, the driver is the limit;
-its CPU time a sample says where that will be on another machine. `extrapolate` needs no run: costs a sample in, days
+pickles, extraction, programs, rows on disk). Where its core is busy all the time, the driver is the limit; its CPU time
+a sample says where that will be on another machine. `extrapolate` needs no run: costs a sample in, days
 and disks out.
 """
 
@@ -24,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-EACH = 100  # samples a problem
-COUNTS = (1, 4, 16)
+EACH = 200  # samples a problem
+COUNTS = ((1, 1000.0), (4, 1000.0), (16, 1000.0), (8, 16000.0))  # workers, samples a second of each
 TEXT = "    # sample %d\n    return sorted(value for value in values if value > 0)\n"
 
 
@@ -178,7 +177,7 @@ def extrapolate(costs: Costs, samples: float, gpu_tokens: float) -> dict[str, fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rate", type=float, default=1000.0)
+    parser.add_argument("--rate", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--merge", type=int, metavar="N")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, default=0, help=argparse.SUPPRESS)
@@ -191,22 +190,23 @@ def main() -> None:
         run(given.workers, given.rate, given.one)
         return
     print(
-        "| workers | samples a s they could make | generated a s | driver CPU us | judged a s | driver CPU us |"
+        "| workers | samples a s they could make | generated a s | driver CPU us | busy | judged a s | CPU us | busy |"
     )
-    print("|--:|--:|--:|--:|--:|--:|")
+    print("|--:|--:|--:|--:|--:|--:|--:|--:|")
     found: dict[str, Any] = {}
-    for workers in COUNTS:
+    for workers, rate in COUNTS:
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "benchmarks.scale", "--one", folder, "--rate", str(given.rate)]
+            command = [sys.executable, "-m", "benchmarks.scale", "--one", folder, "--rate", str(rate)]
             done = subprocess.run(
                 [*command, "--workers", str(workers)], check=True, stdout=subprocess.PIPE, env=os.environ
             )
         found = json.loads(done.stdout)
         n = found["samples"]
         cells = [
-            f"{n / wall:,.0f} | {1e6 * cpu / n:.0f}" for wall, cpu in (found["generate"], found["judge"])
+            f"{n / wall:,.0f} | {1e6 * cpu / n:.0f} | {100 * cpu / wall:.0f} %"
+            for wall, cpu in (found["generate"], found["judge"])
         ]
-        print(f"| {workers} | {workers * given.rate:,.0f} | " + " | ".join(cells) + " |", flush=True)
+        print(f"| {workers} | {workers * rate:,.0f} | " + " | ".join(cells) + " |", flush=True)
     n = found["samples"]
     driver = (found["generate"][1] + found["judge"][1]) / n
     kept = sum(found["files"].values()) / n
