@@ -1,5 +1,6 @@
 """HumanEval-X and code translation: programs are put together as upstream does, and judged by its rules."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,6 +137,45 @@ def test_go_vets_as_go_test_does(box: sandbox.Pool) -> None:
     }
     verdicts = judge(box, [(problem, answer(problem, body, language="go")) for body in bodies.values()])
     assert [v.status for v in verdicts] == list(bodies)
+
+
+def test_a_go_program_that_does_not_build_is_told_with_the_compilers_line(box: sandbox.Pool) -> None:
+    need("go")
+    problem = problems("mini", language="go")[2]
+    (verdict,) = judge(box, [(problem, answer(problem, "    return nothing\n}\n", language="go"))])
+    assert verdict.status == "compile_error"
+    assert re.search(r"main_test\.go:\d+:\d+: (undefined|undeclared name): nothing$", verdict.error)
+
+
+def test_gos_assertions_say_what_testifys_do(box: sandbox.Pool, tmp_path: Path) -> None:
+    need("go")
+    right = [
+        'Len("abc", 3)',
+        "Empty(nil)",
+        "Empty(0)",
+        "Empty([]int{})",
+        "ElementsMatch([]int{1, 2, 1}, []int{2, 1, 1})",
+    ]
+    right += ["Equal([]int{1}, []int{1})", "NotEqual(1, int64(1))", "InDelta(1.0, 1, 0)", "Nil([]int(nil))"]
+    wrong = ["Len(5, 0)", "Empty(1)", 'Empty("a")', "ElementsMatch([]int{1, 2, 2}, []int{2, 1, 1})"]
+    wrong += [
+        "ElementsMatch([]int{1}, []int{})",
+        "Equal(1, int64(1))",
+        "InDelta(1.0, 1.5, 0.4)",
+        "NotNil(nil)",
+    ]
+    row = rows(sources.mini_folder() / "codefuse_eval/code_completion/humaneval_go.jsonl")[2]
+    begin = "func TestIt(t *testing.T) {\n    assert := assert.New(t)\n    "
+    made = [
+        {**row, "task_id": f"Go/{n}", "test": f"{begin}assert.{line}\n}}\n"} for n, line in enumerate(wrong)
+    ]
+    whole = "".join(f"    assert.{line}\n" for line in right)
+    made.append({**row, "task_id": "Go/right", "test": f"{begin}{whole.lstrip()}}}\n"})
+    (tmp_path / "humaneval_x").mkdir()
+    write_rows(tmp_path / "humaneval_x/humaneval_go.jsonl", made)
+    pairs = [(p, answer(p, p.solution, language="go")) for p in problems(str(tmp_path), language="go")]
+    statuses = [verdict.status for verdict in judge(box, pairs)]
+    assert statuses == [*["failed"] * len(wrong), "passed"]
 
 
 def test_rust_overflow_panics_as_in_a_debug_build(box: sandbox.Pool) -> None:

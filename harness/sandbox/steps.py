@@ -141,7 +141,8 @@ class Judge:
 
     def _not_compiled(self, outcome: watch.Outcome, spent: float) -> dict[str, Any]:
         text = (outcome.stderr or outcome.stdout).decode("utf-8", "backslashreplace")
-        lines = [line for line in text.splitlines() if line.strip()]
+        # Go begins with "# package" and calls nothing an error.
+        lines = [line for line in text.splitlines() if line.strip() and not line.startswith("# ")]
         told = [line for line in lines if "error" in line] or lines
         detail = f"the compiler needs {outcome.detail}" if outcome.detail else (told or ["no output"])[0]
         outcome.cpu_s = spent

@@ -96,6 +96,52 @@ func InDelta(t TestingT, expected, actual interface{}, delta float64, more ...in
 	return check(t, math.Abs(float(expected)-float(actual)) <= delta, "too far apart", expected, actual)
 }
 
+func length(value interface{}) int {
+	v := reflect.ValueOf(value)
+	switch v.Kind() {
+	case reflect.Array, reflect.Chan, reflect.Map, reflect.Slice, reflect.String:
+		return v.Len()
+	}
+	return -1
+}
+
+func Len(t TestingT, value interface{}, size int, more ...interface{}) bool {
+	return check(t, length(value) == size, "of another length", value, size)
+}
+
+func Empty(t TestingT, value interface{}, more ...interface{}) bool {
+	return check(t, value == nil || length(value) == 0 || reflect.ValueOf(value).IsZero(), "not empty", value)
+}
+
+func ElementsMatch(t TestingT, left, right interface{}, more ...interface{}) bool {
+	if length(left) <= 0 && length(right) <= 0 {
+		return true
+	}
+	if length(left) != length(right) {
+		return check(t, false, "other elements", left, right)
+	}
+	a, b := reflect.ValueOf(left), reflect.ValueOf(right)
+	used := make([]bool, b.Len())
+	for i := 0; i < a.Len(); i++ {
+		found := false
+		for j := 0; j < b.Len() && !found; j++ {
+			if !used[j] && ObjectsAreEqual(a.Index(i).Interface(), b.Index(j).Interface()) {
+				used[j], found = true, true
+			}
+		}
+		if !found {
+			return check(t, false, "other elements", left, right)
+		}
+	}
+	return true
+}
+
+func (a *Assertions) Len(value interface{}, size int, more ...interface{}) bool { return Len(a.t, value, size) }
+func (a *Assertions) Empty(value interface{}, more ...interface{}) bool { return Empty(a.t, value) }
+func (a *Assertions) ElementsMatch(left, right interface{}, more ...interface{}) bool {
+	return ElementsMatch(a.t, left, right)
+}
+
 func (a *Assertions) Equal(expected, actual interface{}, more ...interface{}) bool {
 	return Equal(a.t, expected, actual)
 }
