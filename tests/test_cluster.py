@@ -3,6 +3,7 @@
 Left out, and reported so, where Ray is not installed.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,8 @@ def test_a_killed_actors_items_go_to_others_and_one_that_always_kills_is_given_u
         results = [result for _, result in workers.each("double", None, iter(range(40)), Pace(size=10))]
         assert results == [2 * n for n in range(40)]
         assert len(workers.tally.losses) == 2
-    assert "worker process" in workers.tally.losses[0] or "died" in workers.tally.losses[0]
+    # Which of its words Ray has for it depends on who notices first; that the process is gone is in all of them.
+    assert all(re.match(r"worker \d.*: .*(died|exit|unavailable)", cause) for cause in workers.tally.losses)
 
 
 def test_a_node_whose_sandbox_does_not_hold_gets_no_program(
