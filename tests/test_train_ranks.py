@@ -125,6 +125,7 @@ def test_only_the_first_process_prints_and_writes(made: tuple[Path, str]) -> Non
         assert steps == sorted(set(steps))
         names = {path.name for path in each.iterdir()}
         assert names == {
+            ".lock",
             "README.md",
             "adapter_config.json",
             "adapter_model.safetensors",
