@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-A run knows a Backend and a Sandbox (schema.py). Here are one of each that do nothing themselves: they hand chunks of
+A run knows a Backend and a Sandbox (schema/). Here are one of each that do nothing themselves: they hand chunks of
 their work to workers and give back what comes, so no stage of a run, no scorer and no file can tell. The run's
 folder has one writer, the process that was started.
 

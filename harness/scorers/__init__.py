@@ -1,6 +1,6 @@
 """Scorers: what one answer is worth, and which corpus metrics follow from that.
 
-A scorer is a `Scorer` value (harness/schema.py): a name, a function over (problem, answer) pairs, and its
+A scorer is a `Scorer` value (harness/schema/): a name, a function over (problem, answer) pairs, and its
 metrics. To add one, write a file with a function `judge(problem, answer) -> Score` and
 
     mine = Scorer(name="mine", score=each(judge), metrics=lambda ks: {"mine": mean_of()})

@@ -1,0 +1,122 @@
+"""Every value that crosses a stage or reaches disk, and nothing that does work.
+
+Values that reach disk or come from a user are strict, frozen pydantic models: a wrong type is an error, never a
+conversion. Holders of functions (Task, Scorer, Reduce) are frozen dataclasses. A *problem* is one row of a
+benchmark, a *sample* one of the n completions generated for it, a *shot* a solved problem shown in the prompt.
+
+    values       what every value is, and the words that several use
+    problems     what is asked, and how it is judged
+    generation   prompts, sampling, completions, backends
+    execution    programs, queries, the sandbox
+    scores       scores, judgements, scorers, metrics, the summary
+    tasks        a benchmark's data, its card, the task
+"""
+
+from typing import TYPE_CHECKING
+
+from harness.schema.execution import ExecResult, Pair, PairResult, Program, Sandbox
+from harness.schema.generation import (
+    Backend,
+    Completion,
+    Form,
+    Generation,
+    Given,
+    Message,
+    Prompt,
+    Reader,
+    Request,
+    Sampling,
+    Shot,
+    Template,
+)
+from harness.schema.problems import (
+    Check,
+    Compare,
+    DatabaseFile,
+    Expression,
+    InlineTests,
+    IOCase,
+    IOCases,
+    Limits,
+    LogicalForm,
+    Problem,
+    Query,
+    Reference,
+    Snippet,
+    TableNames,
+    UnderTest,
+    UnitTests,
+)
+from harness.schema.scores import (
+    Answer,
+    Estimate,
+    Judgement,
+    Need,
+    Reduce,
+    Score,
+    Scorer,
+    Summary,
+    Supplies,
+    Verdict,
+)
+from harness.schema.tasks import Card, DataFile, HubFile, Source, Task
+from harness.schema.values import ExecStatus, Split, Status, Style, Value
+
+if TYPE_CHECKING:
+    from harness.schema.scores import Floats as Floats
+
+__all__ = [
+    "Answer",
+    "Backend",
+    "Card",
+    "Check",
+    "Compare",
+    "Completion",
+    "DataFile",
+    "DatabaseFile",
+    "Estimate",
+    "ExecResult",
+    "ExecStatus",
+    "Expression",
+    "Form",
+    "Generation",
+    "Given",
+    "HubFile",
+    "IOCase",
+    "IOCases",
+    "InlineTests",
+    "Judgement",
+    "Limits",
+    "LogicalForm",
+    "Message",
+    "Need",
+    "Pair",
+    "PairResult",
+    "Problem",
+    "Program",
+    "Prompt",
+    "Query",
+    "Reader",
+    "Reduce",
+    "Reference",
+    "Request",
+    "Sampling",
+    "Sandbox",
+    "Score",
+    "Scorer",
+    "Shot",
+    "Snippet",
+    "Source",
+    "Split",
+    "Status",
+    "Style",
+    "Summary",
+    "Supplies",
+    "TableNames",
+    "Task",
+    "Template",
+    "UnderTest",
+    "UnitTests",
+    "Value",
+    "Verdict",
+]

@@ -1,0 +1,188 @@
+"""What is asked and how it is judged: a problem and its check."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from harness.schema.values import Value
+
+
+class Reference(Value):
+    """Judged against one or more reference texts."""
+
+    kind: Literal["reference"] = "reference"
+    texts: tuple[str, ...]
+
+
+class Limits(Value):
+    """What a program may use. CPU time decides; the wall limit is generous and catches sleepers."""
+
+    cpu_s: float = Field(default=3.0, gt=0)
+    wall_s: float = Field(default=20.0, gt=0)
+    memory_mb: int = Field(default=1024, ge=16)
+    output_kb: int = Field(default=1024, ge=1)
+    processes: int = Field(default=0, ge=0)
+
+
+class UnitTests(Value):
+    """Judged by running `code` on the trusted side of the sandbox against the candidate's `entry_point`.
+
+    `setup` is trusted code that the tests may use (the prompt's own helpers); the entry point replaces its namesake.
+    `limits` are for the candidate; tests with many inputs need more than one call does. `arrays`: numpy arrays, pandas
+    frames and dates cross between tests and candidate too (harness/sandbox/arrays.py), beside plain values.
+    """
+
+    kind: Literal["unit_tests"] = "unit_tests"
+    code: str
+    entry_point: str
+    setup: str = ""
+    limits: Limits = Limits()
+    arrays: bool = False
+
+
+class IOCase(Value):
+    """One test: standard input and what has to be printed, or a call's arguments (a list) and its value."""
+
+    given: Any
+    expected: Any
+
+
+class IOCases(Value):
+    """Judged by running the program on each case: on standard input, or by calling `fn_name` if there is one.
+
+    `starter` is the beginning of the program that the question shows; an answer may go on from it. `limits` are for
+    one case; the CPU time is that of the published scorer of APPS.
+    """
+
+    kind: Literal["io_cases"] = "io_cases"
+    cases: tuple[IOCase, ...] = Field(min_length=1)
+    fn_name: str = ""
+    starter: str = ""
+    limits: Limits = Limits(cpu_s=4.0)
+
+
+class Snippet(Value):
+    """Judged by putting the answer where its context says [insert] and running that on test cases.
+
+    `code` are the row's own tests; without recorded cases they hold the context themselves. `wanted` are the names
+    that tests look at afterwards. `inputs` and `answers` are recorded cases, pickles in base64 that are opened in
+    the sandbox only. `beside`: the tests look at what the program leaves in its own process, a figure say.
+    """
+
+    kind: Literal["snippet"] = "snippet"
+    code: str
+    wanted: tuple[str, ...] = Field(min_length=1)
+    context: str = ""
+    inputs: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    beside: bool = False
+    limits: Limits = Limits()
+
+
+class Expression(Value):
+    """Judged by whether the answer leaves the expression `value` in `result`; `texts` are programs that do."""
+
+    kind: Literal["expression"] = "expression"
+    texts: tuple[str, ...]
+    value: str
+
+
+class UnderTest(Value):
+    """Judged by running the answer, a test suite, against `code` and broken versions of it.
+
+    `tests` are the benchmark's own: `code` passes them, and a broken version that does too is not counted.
+    """
+
+    kind: Literal["under_test"] = "under_test"
+    code: str
+    tests: UnitTests
+    mutants: int = Field(default=10, ge=0)
+
+
+class DatabaseFile(Value):
+    """An SQLite file, named by its path and never copied. `sha256`: of its content, or of the script it is made of."""
+
+    path: str
+    sha256: str
+
+
+class TableNames(Value):
+    """What exact set match has to know of a database, all in lower case.
+
+    `columns` of each table; `keys` leads from a column "table.column" to the first of those that foreign keys tie
+    it to, itself if it comes first.
+    """
+
+    columns: Mapping[str, tuple[str, ...]] = {}
+    keys: Mapping[str, str] = {}
+
+
+class LogicalForm(Value):
+    """A WikiSQL query: aggregation of column `sel` where all (column, operator, value) hold; numbers as upstream.
+
+    `header` and `types` (text or real) are those of table `table`.
+    """
+
+    sel: int
+    agg: int
+    conds: tuple[tuple[int, int, str | int | float], ...]
+    table: str = ""
+    header: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+
+
+Compare = Literal["bag", "set", "list"]
+
+
+class Query(Value):
+    """Judged by executing `sql` and the answer on the same databases, and by comparing the queries themselves.
+
+    `files`: the benchmark's own database first, then the rest of its test suite, all below `folders`; none where
+    nothing is executed. `compare`: how results are compared, as bags of rows (Spider), sets (BIRD) or lists
+    (WikiSQL). `cpu_s` is for each query on each database.
+    """
+
+    kind: Literal["query"] = "query"
+    sql: str
+    database: str
+    folders: tuple[str, ...] = ()
+    files: tuple[DatabaseFile, ...] = ()
+    compare: Compare = "bag"
+    tables: TableNames = TableNames()
+    form: LogicalForm | None = None
+    cpu_s: float = Field(default=60.0, gt=0)
+
+
+class InlineTests(Value):
+    """Judged by compiling and running the answer between `before` and `after`, which hold the tests.
+
+    They end in what proofs.closed puts there. `files`, `flags` and `needs` are Program's.
+    """
+
+    kind: Literal["inline_tests"] = "inline_tests"
+    language: str
+    after: str
+    before: str = ""
+    files: Mapping[str, str] = {}
+    flags: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    proof: str
+    limits: Limits = Limits()
+
+
+Check = Reference | UnitTests | InlineTests | IOCases | Snippet | Expression | UnderTest | Query
+
+
+class Problem(Value):
+    """One row of a benchmark. `solution` is shown as a shot, trained on, and must pass its own check.
+
+    `parts` are further texts that a template may show by name, a database's schema in several forms say.
+    """
+
+    id: str
+    question: str
+    solution: str
+    check: Check = Field(discriminator="kind")
+    group: str = ""
+    parts: Mapping[str, str] = {}

@@ -1,0 +1,95 @@
+"""What a benchmark is: its data, its card, its task."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness.schema.generation import Completion, Sampling, Template
+from harness.schema.problems import Problem
+from harness.schema.scores import (
+    Scorer,
+)
+from harness.schema.values import Split
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a data set on the hub, at a pinned revision."""
+
+    repo: str
+    revision: str
+    path: str
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A benchmark's file: found as DIR/<benchmark>/<name> (plain or .gz), or in the hub cache.
+
+    `folder` is the other form some benchmarks come in: a folder with one folder of text files a row.
+    """
+
+    benchmark: str
+    name: str
+    hub: HubFile | None = None
+    folder: str = ""
+
+
+class Source(Protocol):
+    """Reads benchmark files; `harness/sources.py` has the only implementation."""
+
+    def rows(self, file: DataFile, fields: Sequence[str] = ()) -> Iterator[Mapping[str, Any]]:
+        """Yield the file's rows; a row without one of `fields` is a DataError naming file and line."""
+        ...
+
+    def find(self, file: DataFile) -> Path | None:
+        """Where a file is that others read (a database); None when it is nowhere."""
+        ...
+
+    def locate(self, file: DataFile) -> Path:
+        """Where it is. Raises DataError that says where it was looked for and what to do."""
+        ...
+
+    def note(self, name: str, sha256: str) -> None:
+        """Write down the digest of such a file, for the run's record."""
+        ...
+
+    def blob(self, file: DataFile) -> bytes:
+        """The bytes of a file that holds no rows."""
+        ...
+
+    def leave_out(self, problem_id: str, why: str) -> None:
+        """Note a row that nothing can judge; the run's summary counts them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a person wants to know of a task before running it."""
+
+    title: str
+    paper: str
+    licence: str
+    url: str
+    sizes: Mapping[str, int]
+    setting: str
+    files: tuple[DataFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A benchmark: how to load it, ask it, read the answer and score it. One file in tasks/ each.
+
+    The first template is the default. `version` goes up with any change of prompt, extractor or scorer. `preload`:
+    modules that the sandbox's interpreters hold ready, where nearly every program would import them.
+    """
+
+    name: str
+    version: int
+    load: Callable[[Split, Source], Iterable[Problem]]
+    templates: tuple[Template, ...]
+    extract: Callable[[Problem, Completion], str]
+    scorers: tuple[Scorer, ...]
+    sampling: Sampling
+    card: Card = field(repr=False)
+    preload: tuple[str, ...] = ()
