@@ -5,26 +5,15 @@ are in the files of the SQL-grounded state tracking part, which is this task. A 
 questions before it. Judged as spider is, and by interaction: all turns right.
 """
 
-from collections.abc import Iterable
-from pathlib import Path
-
 from harness import scorers
-from harness.schema import Card, DataFile, Problem, Sampling, Source, Split, Task
+from harness.schema import Card, DataFile, Sampling, Task
 from harness.sql import benchmark
-from harness.sql.databases import Databases
 
 TABLES = DataFile("cosql", "tables.json")
 FILES = {
     "train": DataFile("cosql", "sql_state_tracking/cosql_train.json"),
     "test": DataFile("cosql", "sql_state_tracking/cosql_dev.json"),
 }
-NAMES = {"train": "train", "test": "dev"}
-
-
-def _file(split: str, source: Source) -> DataFile:
-    """Where upstream has it, or beside tables.json, where people put it."""
-    beside = DataFile("cosql", Path(FILES[split].name).name)
-    return beside if source.find(FILES[split]) is None and source.find(beside) is not None else FILES[split]
 
 
 def task(
@@ -38,22 +27,11 @@ def task(
 ) -> Task:
     """`execute` False leaves databases out; `sample` interactions are drawn with `sample_seed`; `variants` of each
     database join its test suite; `group` tells the metrics by hardness or by turn."""
-    benchmark.check_grouping(group)
     content = benchmark.content(execute, variants, variant_seed)
-
-    def load(split: Split, source: Source) -> Iterable[Problem]:
-        if split not in FILES:
-            return
-        databases = Databases(source, ("cosql", "spider"), TABLES, "database/", content)
-        rows = list(source.rows(_file(split, source), ("database_id", "interaction")))
-        drawn = benchmark.sampled(rows, sample, sample_seed)
-        for turn in benchmark.turns(drawn):
-            yield turn.problem(f"cosql/{NAMES[split]}", databases[turn.database], group)
-
     return Task(
         name="cosql",
         version=1,
-        load=load,
+        load=benchmark.conversations(("cosql", "spider"), FILES, TABLES, content, sample, sample_seed, group),
         templates=benchmark.TEMPLATES,
         extract=benchmark.reader(extract),
         scorers=scorers.for_queries(execute, conversations=True),

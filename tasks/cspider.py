@@ -4,16 +4,12 @@ One row: db_id "concert_singer", question "我们有多少歌手？" -> query "S
 spider is; the databases are looked for in its own folder and then in Spider's.
 """
 
-from collections.abc import Iterable
-
 from harness import scorers
-from harness.schema import Card, DataFile, Problem, Sampling, Source, Split, Task
+from harness.schema import Card, DataFile, Sampling, Task
 from harness.sql import benchmark
-from harness.sql.databases import Databases
 
 TABLES = DataFile("cspider", "tables.json")
 FILES = {"train": DataFile("cspider", "train.json"), "test": DataFile("cspider", "dev.json")}
-NAMES = {"train": "train", "test": "dev"}
 
 
 def task(
@@ -27,20 +23,10 @@ def task(
     """`execute` False leaves databases out; `sample` questions are drawn with `sample_seed`; `variants` of each
     database join its test suite."""
     content = benchmark.content(execute, variants, variant_seed)
-
-    def load(split: Split, source: Source) -> Iterable[Problem]:
-        if split not in FILES:
-            return
-        databases = Databases(source, ("cspider", "spider"), TABLES, "database/", content)
-        rows = list(source.rows(FILES[split], ("db_id", "question", "query")))
-        for place, row in benchmark.sampled(rows, sample, sample_seed):
-            name = f"cspider/{NAMES[split]}/{place}"
-            yield benchmark.problem(name, row["question"], row["query"], databases[row["db_id"]])
-
     return Task(
         name="cspider",
         version=1,
-        load=load,
+        load=benchmark.questions(("cspider", "spider"), FILES, TABLES, content, sample, sample_seed),
         templates=benchmark.TEMPLATES,
         extract=benchmark.reader(extract),
         scorers=scorers.for_queries(execute),

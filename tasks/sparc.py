@@ -6,19 +6,15 @@ Judged as spider is, and by interaction: all turns right. The databases are look
 in Spider's.
 """
 
-from collections.abc import Iterable
-
 from harness import scorers
-from harness.schema import Card, DataFile, Problem, Sampling, Source, Split, Task
+from harness.schema import Card, DataFile, Sampling, Task
 from harness.sql import benchmark
-from harness.sql.databases import Databases
 
 TABLES = DataFile("sparc", "tables.json")
 FILES = {
     "train": DataFile("sparc", "train.json"),
     "test": DataFile("sparc", "dev.json"),
 }
-NAMES = {"train": "train", "test": "dev"}
 
 
 def task(
@@ -32,22 +28,11 @@ def task(
 ) -> Task:
     """`execute` False leaves databases out; `sample` interactions are drawn with `sample_seed`; `variants` of each
     database join its test suite; `group` tells the metrics by hardness or by turn."""
-    benchmark.check_grouping(group)
     content = benchmark.content(execute, variants, variant_seed)
-
-    def load(split: Split, source: Source) -> Iterable[Problem]:
-        if split not in FILES:
-            return
-        databases = Databases(source, ("sparc", "spider"), TABLES, "database/", content)
-        rows = list(source.rows(FILES[split], ("database_id", "interaction")))
-        drawn = benchmark.sampled(rows, sample, sample_seed)
-        for turn in benchmark.turns(drawn):
-            yield turn.problem(f"sparc/{NAMES[split]}", databases[turn.database], group)
-
     return Task(
         name="sparc",
         version=1,
-        load=load,
+        load=benchmark.conversations(("sparc", "spider"), FILES, TABLES, content, sample, sample_seed, group),
         templates=benchmark.TEMPLATES,
         extract=benchmark.reader(extract),
         scorers=scorers.for_queries(execute, conversations=True),

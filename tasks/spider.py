@@ -6,19 +6,15 @@ beside it, and by comparing their clauses. `test` is the development set, on whi
 problem's group is its hardness.
 """
 
-from collections.abc import Iterable
-
 from harness import scorers
-from harness.schema import Card, DataFile, Problem, Sampling, Source, Split, Task
+from harness.schema import Card, DataFile, Sampling, Task
 from harness.sql import benchmark
-from harness.sql.databases import Databases
 
 TABLES = DataFile("spider", "tables.json")
 FILES = {
     "train": DataFile("spider", "train_spider.json"),
     "test": DataFile("spider", "dev.json"),
 }
-NAMES = {"train": "train", "test": "dev"}
 
 
 def task(
@@ -32,20 +28,10 @@ def task(
     """`execute` False leaves databases out; `sample` questions are drawn with `sample_seed`; `variants` of each
     database join its test suite."""
     content = benchmark.content(execute, variants, variant_seed)
-
-    def load(split: Split, source: Source) -> Iterable[Problem]:
-        if split not in FILES:
-            return
-        databases = Databases(source, ("spider",), TABLES, "database/", content)
-        rows = list(source.rows(FILES[split], ("db_id", "question", "query")))
-        for place, row in benchmark.sampled(rows, sample, sample_seed):
-            name = f"spider/{NAMES[split]}/{place}"
-            yield benchmark.problem(name, row["question"], row["query"], databases[row["db_id"]])
-
     return Task(
         name="spider",
         version=1,
-        load=load,
+        load=benchmark.questions(("spider",), FILES, TABLES, content, sample, sample_seed),
         templates=benchmark.TEMPLATES,
         extract=benchmark.reader(extract),
         scorers=scorers.for_queries(execute),

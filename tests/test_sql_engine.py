@@ -4,6 +4,7 @@ Each attack runs between two honest pairs whose verdicts must not change, on bot
 """
 
 import hashlib
+import os
 import sqlite3
 import threading
 import time
@@ -17,6 +18,7 @@ from harness import sandbox
 from harness.errors import SandboxFault
 from harness.schema import DatabaseFile, Pair, PairResult
 
+WRITTEN = Path(f"/tmp/written-by-a-query-{os.getpid()}")
 GOLD = "SELECT name FROM shop ORDER BY id"
 
 
@@ -71,7 +73,7 @@ DENIED = {
     "pragma_heap": "PRAGMA hard_heap_limit = 0",
     "pragma_query_only": "PRAGMA query_only = 0",
     "load_extension": "SELECT load_extension('/tmp/x.so')",
-    "writefile": "SELECT writefile('/tmp/x', 'y')",
+    "writefile": f"SELECT writefile('{WRITTEN}', 'y')",
     "readfile": "SELECT readfile('/etc/passwd')",
     "edit": "SELECT edit(name) FROM shop",
     "fts_tokenizer": "SELECT fts3_tokenizer('simple', x'4141414141414141')",
@@ -150,7 +152,7 @@ def attacked(box: sandbox.Pool, folder: Path) -> dict[str, PairResult]:
     results = judged(box, folder, *(sql for attack in attacks.values() for sql in (attack, GOLD)))
     assert [result.status for result in results[1::2]] == ["passed"] * len(attacks)
     assert state(folder) == before
-    assert not Path("/tmp/x").exists()
+    assert not WRITTEN.exists()
     assert not Path("/tmp/copy.db").exists()
     return dict(zip(attacks, results[::2], strict=True))
 

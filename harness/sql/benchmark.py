@@ -3,15 +3,19 @@
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from harness.errors import ConfigError
-from harness.schema import Completion, Problem, Query, Template
+from harness.schema import Completion, DataFile, Problem, Query, Source, Split, Template
 from harness.sql import grammar, match, text
-from harness.sql.databases import Content, Database
+from harness.sql.databases import Content, Database, Databases
 
 Reading = Literal["sql", "raw"]
 Row = TypeVar("Row")
+Load = Callable[[Split, Source], Iterable[Problem]]
+
+NAMES = {"train": "train", "test": "dev"}  # the development set is what systems are compared on
 
 # The system message is our wording of Table 7 in 2311.02303, which prints a translation of another original.
 STUDY = Template(
@@ -93,15 +97,32 @@ def problem(name: str, question: str, sql: str, database: Database, group: str |
     )
 
 
+def questions(
+    benchmarks: tuple[str, ...],
+    files: Mapping[str, DataFile],
+    tables: DataFile,
+    content: Content,
+    sample: int,
+    seed: int,
+) -> Load:
+    """Loads Spider's rows for the first of `benchmarks`; the databases are looked for in the folder of each."""
+
+    def load(split: Split, source: Source) -> Iterable[Problem]:
+        if split not in files:
+            return
+        databases = Databases(source, benchmarks, tables, "database/", content)
+        rows = list(source.rows(files[split], ("db_id", "question", "query")))
+        for place, row in sampled(rows, sample, seed):
+            name = f"{benchmarks[0]}/{NAMES[split]}/{place}"
+            yield problem(name, row["question"], row["query"], databases[row["db_id"]])
+
+    return load
+
+
 # ---------------------------------------------------------------- conversations
 
 
 Grouping = Literal["hardness", "turn"]
-
-
-def check_grouping(group: Grouping) -> None:
-    if group not in ("hardness", "turn"):
-        raise ConfigError(f"option group={group!r}: expected 'hardness' or 'turn'")
 
 
 @dataclass(frozen=True)
@@ -135,3 +156,33 @@ def turns(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Turn]:
             question = str(one["utterance"]).strip()
             yield Turn(place, number, question, asked, one["query"], row["database_id"])
             asked = (*asked, question)
+
+
+def conversations(
+    benchmarks: tuple[str, ...],
+    files: Mapping[str, DataFile],
+    tables: DataFile,
+    content: Content,
+    sample: int,
+    seed: int,
+    group: Grouping,
+) -> Load:
+    """Loads the turns of SParC's rows as `questions` does Spider's; `sample` counts interactions."""
+    if group not in ("hardness", "turn"):
+        raise ConfigError(f"option group={group!r}: expected 'hardness' or 'turn'")
+
+    def load(split: Split, source: Source) -> Iterable[Problem]:
+        if split not in files:
+            return
+        databases = Databases(source, benchmarks, tables, "database/", content)
+        rows = list(source.rows(_placed(files[split], source), ("database_id", "interaction")))
+        for turn in turns(sampled(rows, sample, seed)):
+            yield turn.problem(f"{benchmarks[0]}/{NAMES[split]}", databases[turn.database], group)
+
+    return load
+
+
+def _placed(file: DataFile, source: Source) -> DataFile:
+    """Where upstream has it, or beside tables.json, where people put it."""
+    beside = DataFile(file.benchmark, Path(file.name).name)
+    return beside if source.find(file) is None and source.find(beside) is not None else file
