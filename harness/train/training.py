@@ -49,7 +49,8 @@ def train(
     config = with_rate(check(config))
     folder = out or folder_of(config)
     ranks.join(config.device)
-    from harness.train import arguments
+    with hf_load.quiet():  # the Trainer's module imports bitsandbytes, which says on import what it misses
+        from harness.train import arguments
 
     arguments.check(config)
     with ranks.first():
