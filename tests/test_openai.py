@@ -92,9 +92,11 @@ def test_a_fault_that_passes_costs_no_completion(world: World, fault: str) -> No
 
     world.plan = plan
     world.answer = lambda body, index: f"answer to {asked(body)}"
-    made = generate(client(world, concurrency=4, request_s=0.4), requests(5), Sampling(max_tokens=8))
+    late = fault in ("slow", "trickle")  # then a good answer may be late as well, on a busy machine
+    patience = 0.4 if late else 30.0
+    made = generate(client(world, concurrency=4, request_s=patience), requests(5), Sampling(max_tokens=8))
     assert texts(made) == {(f"p/{i}", 0): f"answer to q{i}" for i in range(5)}
-    assert all(count == 3 for count in seen.values())
+    assert all(count >= 3 if late else count == 3 for count in seen.values())
 
 
 @pytest.mark.parametrize("fault", PASSING)
@@ -549,7 +551,11 @@ def test_ctrl_c_ends_a_run_at_once_and_keeps_what_came(world: World, tmp_path: P
 
     world.plan = plan
     arguments = list(map(str, conala(world, tmp_path / "run")))
-    code = f"import sys\nfrom harness.cli import main\nsys.argv = ['harness', *{arguments!r}]\nmain()"
+    code = (
+        "import signal, sys\nfrom harness.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a caller in the background has it ignored
+        f"sys.argv = ['harness', *{arguments!r}]\nmain()"
+    )
     kept = tmp_path / "run" / "generations.jsonl"
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as run:
         deadline = time.monotonic() + 60
