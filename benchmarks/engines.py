@@ -4,8 +4,9 @@
     python benchmarks/engines.py --rounds 5 --without ray
 
 `pool` is a run's own sandbox on this machine, `processes` and `ray` are crews (harness/crew) of one sandbox a worker.
-All judge the same programs, five of each, in rounds that take turns; figures are medians. Two workers cannot be 1.8
-times one where fewer than two cores are idle.
+All judge the same programs in rounds that take turns; figures are medians: HumanEval's own solutions, five of each, and
+as many programs that compute for some 30 ms. A worker is several processes that work at the same time, so one worker
+has one core of its own here, and two workers have two; beside it, one worker with two cores.
 
 Sleeping work needs no core, so its cost shows with more workers than there are cores: the share of the time from
 the first chunk to the last result in which a worker was not within an order. Work that does nothing shows how many
@@ -13,8 +14,10 @@ items a second an engine can hand out and take in, and what each costs the drive
 """
 
 import argparse
+import json
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -44,10 +47,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of sleeping work for each worker")
     given = parser.parse_args()
     engines = [name for name in ENGINES if name not in given.without]
+    scaling(engines, given.rounds)
     with ExitStack() as stack:
         if "ray" in engines:
             start_ray(stack)
-        scaling(engines, given.rounds)
         cost([name for name in engines if name != "pool"], given.seconds)
 
 
@@ -96,26 +99,54 @@ def open_box(name: str, workers: int) -> Any:
     return FannedSandbox(Crew(place(name, workers), Judging(sandbox.Settings(workers=1))))
 
 
+def computing(count: int) -> list[Program]:
+    """Programs that compute, each another one."""
+    code = "def f(x):\n    s = 0\n    for i in range(500_000):\n        s += i & 3\n    return s + x\n# {}\n"
+    tests = UnitTests(code="assert f(1) > 0\n", entry_point="f")
+    return [Program(code=code.format(number), tests=tests) for number in range(count)]
+
+
 def scaling(engines: list[str], rounds: int) -> None:
-    batch = programs()
-    seconds: dict[tuple[str, int], list[float]] = {}
+    """Each figure is of a process of its own (`judging`), which starts its workers on the cores that it is given."""
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    settings = (("1 on 1", 1, {first}), ("1 on 2", 1, {first, second}), ("2 on 2", 2, {first, second}))
+    rates: dict[tuple[str, str, str], list[float]] = {}
+    for _ in range(rounds):
+        for name in engines:
+            for label, workers, cores in settings:
+                pinned = f"import os; os.sched_setaffinity(0, {cores})"
+                code = f"{pinned}; import engines; engines.judging({name!r}, {workers})"
+                done = subprocess.run(
+                    [sys.executable, "-c", code],
+                    cwd=Path(__file__).parent,
+                    stdout=subprocess.PIPE,
+                    check=True,
+                )
+                for kind, rate in json.loads(done.stdout.splitlines()[-1]).items():
+                    rates.setdefault((kind, name, label), []).append(rate)
+    print(f"programs judged a second by workers on cores, median of {rounds} rounds")
+    print(f"{'':10} {'':10} {'1 on 1':>8} {'1 on 2':>8} {'2 on 2':>8} {'2 on 2 / 1 on 1':>16}")
+    for kind in ("humaneval", "computing"):
+        for name in engines:
+            one, both, two = (statistics.median(rates[kind, name, label]) for label, _, _ in settings)
+            print(f"{kind:10} {name:10} {one:8.1f} {both:8.1f} {two:8.1f} {two / one:16.2f}")
+
+
+def judging(name: str, workers: int) -> None:
+    """Judge both kinds on so many workers, once to start them and once for the figure; prints JSON."""
+    rates = {}
     with ExitStack() as stack:
-        boxes = {(name, n): stack.enter_context(open_box(name, n)) for name in engines for n in (1, 2)}
-        for number in range(rounds + 1):  # the first round starts workers, and finds the size of chunks
-            for key, box in boxes.items():
+        if name == "ray":
+            start_ray(stack)
+        box = stack.enter_context(open_box(name, workers))
+        for kind, batch in (("humaneval", programs()), ("computing", computing(200))):
+            for _ in range(2):  # the first time starts workers, and finds the size of chunks
                 began = time.perf_counter()
                 passed = sum(getattr(result, "status", "") == "passed" for result in box.map(iter(batch)))
-                taken = time.perf_counter() - began
-                if passed != len(batch):
-                    sys.exit(f"{key}: {len(batch) - passed} of {len(batch)} solutions did not pass")
-                if number:
-                    seconds.setdefault(key, []).append(taken)
-    print(f"judging {len(batch)} programs, median of {rounds} rounds, {len(os.sched_getaffinity(0))} cores")
-    print(f"{'':10} {'1 worker/s':>11} {'2 workers/s':>12} {'times':>6}")
-    for name in engines:
-        one, two = (len(batch) / statistics.median(seconds[name, n]) for n in (1, 2))
-        ratio = statistics.median(a / b for a, b in zip(seconds[name, 1], seconds[name, 2], strict=True))
-        print(f"{name:10} {one:11.1f} {two:12.1f} {ratio:6.2f}")
+                rates[kind] = len(batch) / (time.perf_counter() - began)
+            if passed != len(batch):
+                sys.exit(f"{name}: {len(batch) - passed} of {len(batch)} solutions did not pass")
+    print(json.dumps(rates))
 
 
 # ---------------------------------------------------------------- the engine's own cost
