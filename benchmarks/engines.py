@@ -1,11 +1,11 @@
 """Judging on one worker and on two, by each engine; and what an engine costs beside work that costs nothing.
 
     python benchmarks/engines.py                  HARNESS_DATA/humaneval/HumanEval.jsonl[.gz], else the mini rows
-    python benchmarks/engines.py --rounds 5 --without ray
+    python benchmarks/engines.py --rounds 3 --without ray
 
 `pool` is a run's own sandbox on this machine, `processes` and `ray` are crews (harness/crew) of one sandbox a worker.
-All judge the same programs in rounds that take turns; figures are medians: HumanEval's own solutions, five of each, and
-as many programs that compute for some 30 ms. A worker is several processes that work at the same time, so one worker
+All judge the same programs in rounds that take turns; figures are medians: HumanEval's own solutions, 15 of each, and
+600 programs that compute for some 15 ms. A worker is several processes that work at the same time, so one worker
 has one core of its own here, and two workers have two; beside it, one worker with two cores.
 
 Sleeping work needs no core, so its cost shows with more workers than there are cores: the share of the time from
@@ -42,7 +42,7 @@ NAP_S = 0.005
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--without", action="append", default=[], choices=ENGINES)
     parser.add_argument("--seconds", type=float, default=5.0, help="of sleeping work for each worker")
     given = parser.parse_args()
@@ -139,13 +139,13 @@ def judging(name: str, workers: int) -> None:
         if name == "ray":
             start_ray(stack)
         box = stack.enter_context(open_box(name, workers))
-        for kind, batch in (("humaneval", programs()), ("computing", computing(200))):
-            for _ in range(2):  # the first time starts workers, and finds the size of chunks
+        for kind, batch in (("humaneval", 3 * programs()), ("computing", computing(600))):
+            for part in (batch[:200], batch):  # the first starts workers, and finds the size of chunks
                 began = time.perf_counter()
-                passed = sum(getattr(result, "status", "") == "passed" for result in box.map(iter(batch)))
-                rates[kind] = len(batch) / (time.perf_counter() - began)
-            if passed != len(batch):
-                sys.exit(f"{name}: {len(batch) - passed} of {len(batch)} solutions did not pass")
+                passed = sum(getattr(result, "status", "") == "passed" for result in box.map(iter(part)))
+                rates[kind] = len(part) / (time.perf_counter() - began)
+                if passed != len(part):
+                    sys.exit(f"{name}: {len(part) - passed} of {len(part)} solutions did not pass")
     print(json.dumps(rates))
 
 
