@@ -14,6 +14,7 @@ reads them all. What a killed run had not sent is made again.
 """
 
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -28,6 +29,7 @@ from typing import Any
 
 from harness.errors import ConfigError, HarnessError, MissingExtra, StoreFault
 
+LOG = logging.getLogger(__name__)
 EVERY = 5.0  # seconds between two sendings
 PATIENCE = 3 * EVERY  # a writer whose number stands still for so long is dead
 PART = 64 << 20  # most bytes of a part
@@ -189,14 +191,19 @@ class Image:
         self._pipe(self._at(WRITER), plain.encode())
 
     def _keep_sending(self) -> None:
+        warned = False
         while not self._stop.wait(EVERY):
             try:
                 if (self._writer() or {}).get("writer") != self._token:
                     return  # another one took over: what is sent from here on would only disturb it
                 self._beat()
                 self._send(final=False)
-            except Exception:  # noqa: BLE001, S112  each file system has its own kinds; the last round tells
-                continue
+            except Exception as error:  # noqa: BLE001  each file system has its own kinds
+                if (
+                    not warned
+                ):  # once: the last round ends the command with an error if nothing gets through till then
+                    LOG.warning("%s: rows are kept here and not sent yet: %s", self.url, _line(error))
+                warned = True
 
     # ------------------------------------------------------------ fetching
 

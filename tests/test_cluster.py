@@ -138,7 +138,8 @@ def test_a_killed_actors_items_go_to_others_and_one_that_always_kills_is_given_u
     with Crew(cluster.Actors(2, {"num_cpus": 0}), post) as workers:
         results = [result for _, result in workers.each("double", None, iter(range(40)), Pace(size=10))]
         assert results == [2 * n for n in range(40)]
-        assert len(workers.tally.losses) >= 2  # more where a busy machine's node was taken for dead
+        # Not those of a node that a busy machine takes for dead.
+        assert len([cause for cause in workers.tally.losses if "node has died" not in cause]) == 2
     # Which of its words Ray has for it depends on who notices first; that the process is gone is in all of them.
     assert all(re.match(r"worker \d.*: .*(died|exit|unavailable)", cause) for cause in workers.tally.losses)
 

@@ -306,8 +306,8 @@ def test_a_second_writer_is_refused_while_the_first_lives_and_takes_over_when_it
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_cannot_be_sent_is_kept_and_the_command_ends_with_three(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_sent_is_told_once_and_kept_and_the_command_ends_with_three(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*arguments: Any, **more: Any) -> None:
         raise PermissionError("no quota left")
@@ -320,3 +320,5 @@ def test_what_cannot_be_sent_is_kept_and_the_command_ends_with_three(
     )
     kept = Path(ended.err.split(" is kept in ")[1].strip())
     assert (kept / "out" / "summary.json").is_file()
+    told = [message for message in caplog.messages if message.endswith("not sent yet: no quota left")]
+    assert len(told) == 1

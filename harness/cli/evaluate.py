@@ -12,23 +12,16 @@ from harness.cli.shared import (
     answers,
     cached,
     config_of,
-    data,
-    engine,
     evaluated,
     finish,
     given,
-    memory_mb,
+    judging,
     near,
-    only,
     out,
     put,
-    rung,
     sets,
-    shard,
     show,
-    time_limit,
     unjudged,
-    workers,
     working,
 )
 from harness.errors import UserError
@@ -60,16 +53,7 @@ if TYPE_CHECKING:
     envvar="HARNESS_NO_CACHE",
     help="Reuse no completion that another run made, and keep none for others. [HARNESS_NO_CACHE]",
 )
-@only
-@out
-@data
-@sets
-@workers
-@time_limit
-@memory_mb
-@rung
-@engine
-@shard
+@judging
 def run(
     config: Path | None,
     out: Path | None,
@@ -111,16 +95,7 @@ def run(
     "--completions", required=True, metavar="FILE", help="Recorded completions (JSON lines or lists)."
 )
 @click.option("--partial", is_flag=True, help="Allow problems without completions.")
-@only
-@out
-@data
-@sets
-@workers
-@time_limit
-@memory_mb
-@rung
-@engine
-@shard
+@judging
 def score(
     task: str,
     completions: str,

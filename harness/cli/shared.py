@@ -78,6 +78,13 @@ def engine(command: Any) -> Any:
     return who(address(command))
 
 
+def judging(command: Any) -> Any:
+    """The options of a command that judges: which problems, where to, with what limits, and who does the work."""
+    for option in (shard, engine, rung, memory_mb, time_limit, workers, sets, data, out, only):
+        command = option(command)
+    return command
+
+
 @contextmanager
 def working(engine: str, ray_address: str | None) -> "Iterator[Engine]":
     """The engine of those two options, connected as long as the block lasts."""
