@@ -4,9 +4,10 @@
     python benchmarks/engines.py --rounds 3 --without ray
 
 `pool` is a run's own sandbox on this machine, `processes` and `ray` are crews (harness/crew) of one sandbox a worker.
-All judge the same programs in rounds that take turns; figures are medians: HumanEval's own solutions, 15 of each, and
-600 programs that compute for some 15 ms. A worker is several processes that work at the same time, so one worker
-has one core of its own here, and two workers have two; beside it, one worker with two cores.
+All judge the same programs in rounds that take turns; figures are medians, a ratio's too, of each round's own:
+HumanEval's own solutions, each many times, and 600 programs that compute for some 15 ms. A worker is several
+processes that can work at the same time, so one worker has one core of its own here, and two workers have two;
+beside it, one worker with two cores.
 
 Sleeping work needs no core, so its cost shows with more workers than there are cores: the share of the time from
 the first chunk to the last result in which a worker was not within an order. Work that does nothing shows how many
@@ -96,7 +97,8 @@ def programs() -> list[Program]:
 def open_box(name: str, workers: int) -> Any:
     if name == "pool":
         return sandbox.start(sandbox.Settings(workers=workers))
-    return FannedSandbox(Crew(place(name, workers), Judging(sandbox.Settings(workers=1))))
+    one = sandbox.Settings(workers=1, crowded=workers >= len(os.sched_getaffinity(0)))  # as cluster.py does
+    return FannedSandbox(Crew(place(name, workers), Judging(one)))
 
 
 def computing(count: int) -> list[Program]:
@@ -128,8 +130,10 @@ def scaling(engines: list[str], rounds: int) -> None:
     print(f"{'':10} {'':10} {'1 on 1':>8} {'1 on 2':>8} {'2 on 2':>8} {'2 on 2 / 1 on 1':>16}")
     for kind in ("humaneval", "computing"):
         for name in engines:
-            one, both, two = (statistics.median(rates[kind, name, label]) for label, _, _ in settings)
-            print(f"{kind:10} {name:10} {one:8.1f} {both:8.1f} {two:8.1f} {two / one:16.2f}")
+            each = [rates[kind, name, label] for label, _, _ in settings]
+            one, both, two = map(statistics.median, each)
+            scaled = statistics.median(b / a for a, b in zip(each[0], each[2], strict=True))
+            print(f"{kind:10} {name:10} {one:8.1f} {both:8.1f} {two:8.1f} {scaled:16.2f}")
 
 
 def judging(name: str, workers: int) -> None:
@@ -139,7 +143,7 @@ def judging(name: str, workers: int) -> None:
         if name == "ray":
             start_ray(stack)
         box = stack.enter_context(open_box(name, workers))
-        for kind, batch in (("humaneval", 3 * programs()), ("computing", computing(600))):
+        for kind, batch in (("humaneval", 6 * programs()), ("computing", computing(600))):
             for part in (batch[:200], batch):  # the first starts workers, and finds the size of chunks
                 began = time.perf_counter()
                 passed = sum(getattr(result, "status", "") == "passed" for result in box.map(iter(part)))

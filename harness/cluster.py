@@ -20,7 +20,7 @@ import os
 import pickle
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
@@ -127,8 +127,9 @@ class Cluster:
         """Sandboxes on all processors. Raises SandboxFault, when one is used, where an attack gets through."""
         self._join()
         cores = sum(int(node["Resources"].get("CPU", 0)) for node in _nodes())
-        place = Actors(judge.workers or cores, {"num_cpus": 1})
-        one = judge.model_copy(update={"workers": 1})
+        workers = judge.workers or cores
+        place = Actors(workers, {"num_cpus": 1})
+        one = replace(settings(judge, preload), workers=1, crowded=workers >= cores)
 
         def admit(worker: Worker) -> None:
             assert isinstance(worker, Actor)
@@ -136,7 +137,7 @@ class Cluster:
                 self._examine([node["NodeID"] for node in _nodes()], judge)
                 self._examined(worker, judge)
 
-        return FannedSandbox(Crew(place, Judging(settings(one, preload), os.getcwd()), admit))
+        return FannedSandbox(Crew(place, Judging(one, os.getcwd()), admit))
 
     def _examine(self, nodes: Sequence[str], judge: JudgeConfig) -> None:
         """Begin the exams of nodes that have not had one."""

@@ -16,10 +16,10 @@ from harness.config import BackendConfig
 from harness.crew.wire import Hand
 from harness.schema import Backend, Given, Prompt, Request, Sampling
 
-TOGETHER = 8  # programs that a sandbox is given at a time
-JUDGE_S = (
-    2.0  # after which what a chunk still holds goes back to be shared out: a few may take all their time
-)
+# How many a sandbox is given ahead, so that it never waits for the next one; queries take less than a millisecond.
+AHEAD = {"programs": 4, "queries": 32}
+# After which what a chunk still holds goes back to be shared out: a few may take all their time.
+JUDGE_S = 2.0
 
 Items = Sequence[tuple[int, Any]]
 
@@ -151,17 +151,21 @@ class Judge:
     def do(self, what: str, common: Any, items: Items) -> Iterator[tuple[int, Any]]:
         del common
         judge: Any = self.pool.map if what == "programs" else self.pool.judge_queries
-        until = monotonic() + JUDGE_S
-        for start in range(0, len(items), TOGETHER):
-            if start and monotonic() > until:
-                return
-            group = items[start : start + TOGETHER]
-            results = judge([item for _, item in group])
-            for (number, _), result in zip(group, results, strict=True):
-                yield number, result
+        results = judge(_in_time(items), AHEAD[what])
+        for result, (number, _) in zip(results, items, strict=False):
+            yield number, result
 
     def close(self) -> None:
         self.pool.close()
+
+
+def _in_time(items: Items) -> Iterator[Any]:
+    """Items until the time is over, but one at least."""
+    until = monotonic() + JUDGE_S
+    for drawn, (_, item) in enumerate(items):
+        if drawn and monotonic() > until:
+            return
+        yield item
 
 
 def _go_to(folder: str) -> None:

@@ -16,6 +16,8 @@ Three kinds of process, started with the first program and kept warm:
                  Forks one confined process a program (program.py), kills and reaps it, says how it ended.
                  One spare fork is always ready.
 
+Where the workers take all cores of the machine, each is bound to one (cores.py).
+
 What crosses which pipe:
 
     controller, tester  a stream socket: the program, its tests and limits; the result (codec.py)

@@ -14,8 +14,8 @@ from harness.errors import SandboxFault
 from harness.sandbox import codec, launch, wire
 from harness.schema import ExecResult, Program
 
-# Results that may wait for an earlier one to come first; bounds memory however many programs there are.
-_WINDOW = 256
+# Programs drawn and results that wait for an earlier one to come first: bounds memory, however many there are.
+AHEAD = 256
 # Jobs a worker has at hand: one running, one it can begin without asking.
 _DEPTH = 2
 _TRIES = 2
@@ -54,9 +54,10 @@ class Batch:
     on alone.
     """
 
-    def __init__(self, pool: Source, programs: Iterator[Program]) -> None:
+    def __init__(self, pool: Source, programs: Iterator[Program], ahead: int) -> None:
         self.pool = pool
         self.programs = programs
+        self.ahead = ahead
         self.jobs: dict[int, Job] = {}
         self.known: dict[bytes, Job] = {}
         self.waiting: deque[int] = deque()
@@ -69,7 +70,7 @@ class Batch:
     def results(self) -> Iterator[ExecResult | SandboxFault]:
         exhausted = False
         while True:
-            while not exhausted and self.drawn - self.given < _WINDOW:
+            while not exhausted and self.drawn - self.given < self.ahead:
                 program = next(self.programs, None)
                 if program is None:
                     exhausted = True

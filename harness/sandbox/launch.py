@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import SandboxFault
-from harness.sandbox import codec, confine, interpreter, tester, wire
+from harness.sandbox import codec, confine, cores, interpreter, tester, wire
 
 # Runs `harness.sandbox.<name>` without `harness/__init__.py` and `harness/sandbox/__init__.py`.
 _BOOT = """
@@ -54,13 +54,12 @@ class Unavailable(SandboxFault):
 
 @dataclass(eq=False)
 class Worker:
-    """The controller's hold on a worker. `outgoing`: bytes of jobs not yet written; `jobs`: numbers of
-    those given.
-    """
+    """The controller's hold on a worker. `jobs`: numbers of those given; `core`: the one it is bound to."""
 
     socket: socket.socket
     processes: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]
     scratch: tempfile.TemporaryDirectory[str] | None
+    core: cores.Core | None = None
     frames: wire.Frames = field(default_factory=lambda: wire.Frames(tester.JOB_LIMIT))
     jobs: list[int] = field(default_factory=list)
     deadline: float = 0.0
@@ -93,9 +92,10 @@ def launch(
     number: int,
     python: interpreter.Interpreter | None = None,
     preload: tuple[str, ...] = (),
+    core: cores.Core | None = None,
 ) -> Worker:
     """Start worker `number`, of this process's own interpreter unless told, and wait until it stands. Raises
-    Unavailable with the kernel's reason when it cannot."""
+    Unavailable with the kernel's reason when it cannot. `core`: given back when the worker is stopped."""
     python = python or interpreter.own(package_folders())
     uid = throw_away_uid(number)
     scratch = None
@@ -105,7 +105,7 @@ def launch(
     plan = confine.Plan(rung, python.packages, scratch.name if scratch else "", uid, preload)
     mine, testers = socket.socketpair()
     control, zygotes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with testers, control, zygotes:
+    with testers, control, zygotes, cores.on(core):
         zygote = spawn(
             python.path,
             "zygote",
@@ -119,7 +119,7 @@ def launch(
         worker_process = spawn(
             python.path, "tester", (testers, control), [rung, ",".join(preload), *plan.packages], {}
         )
-    worker = Worker(mine, (worker_process, zygote), scratch)
+    worker = Worker(mine, (worker_process, zygote), scratch, core)
     try:
         if not select.select([mine], [], [], _START_S)[0]:
             raise SandboxFault(f"a sandbox worker did not start within {_START_S:g} s")
@@ -209,3 +209,5 @@ def stop(worker: Worker) -> None:
         zygote.wait()
     if worker.scratch is not None:
         worker.scratch.cleanup()
+    if worker.core is not None:
+        worker.core.give_back()

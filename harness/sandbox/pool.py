@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from harness.errors import ConfigError, SandboxFault, UserError
-from harness.sandbox import batch, codec, confine, foreign, interpreter, launch, queries, wire
+from harness.sandbox import batch, codec, confine, cores, foreign, interpreter, launch, queries, wire
 from harness.sandbox.candidate import WALL_SLACK
 from harness.schema import ExecResult, Pair, PairResult, Program
 
@@ -22,7 +22,7 @@ _RUNGS: tuple[confine.Rung, ...] = ("namespaces", "landlock")
 class Settings:
     """`time_limit` (CPU seconds; the wall limit is scaled alike) and `memory_mb` replace the programs' own
     limits. `python`: another interpreter for programs and tests; `preload`: modules that it has imported
-    before each program starts.
+    before each program starts. `crowded`: other sandboxes take this machine's other cores.
     """
 
     rung: Literal["auto", "namespaces", "landlock", "process"] = "auto"
@@ -31,6 +31,7 @@ class Settings:
     memory_mb: int | None = None
     python: str = ""
     preload: tuple[str, ...] = ()
+    crowded: bool = False
 
 
 class Pool:
@@ -97,14 +98,16 @@ class Pool:
             raise result
         return result
 
-    def map(self, programs: Iterable[Program]) -> Iterator[ExecResult | SandboxFault]:
-        """Run many on all workers; results in order. Programs are drawn a window ahead, never all at once."""
+    def map(
+        self, programs: Iterable[Program], ahead: int = batch.AHEAD
+    ) -> Iterator[ExecResult | SandboxFault]:
+        """Run many on all workers; results in order. So many programs are drawn ahead, never all at once."""
         if self._busy:
             raise SandboxFault("this sandbox is already running a batch; finish or close that one first")
         self._busy = True
         try:
             for is_python, group in itertools.groupby(programs, lambda each: each.language == "python"):
-                work = batch.Batch(self if is_python else self._abroad(), group)
+                work = batch.Batch(self if is_python else self._abroad(), group, ahead)
                 try:
                     yield from work.results()
                 finally:
@@ -121,7 +124,9 @@ class Pool:
             self._foreign = foreign.Yard(self._rung, self.size, self._limits)
         return self._foreign
 
-    def judge_queries(self, pairs: Iterable[Pair]) -> Iterator[PairResult | SandboxFault]:
+    def judge_queries(
+        self, pairs: Iterable[Pair], ahead: int = queries.AHEAD
+    ) -> Iterator[PairResult | SandboxFault]:
         """Execute answers and gold queries on their databases and compare; results in order, drawn lazily."""
         if self._engines is None:
             if self._rung is None:
@@ -129,7 +134,7 @@ class Pool:
             assert self._rung is not None
             settings = self.settings
             self._engines = queries.Engines(self._rung, self.size, settings.time_limit, settings.memory_mb)
-        yield from self._engines.judge(pairs)
+        yield from self._engines.judge(pairs, ahead)
 
     # ------------------------------------------------------------ workers
 
@@ -142,9 +147,13 @@ class Pool:
         if self._rung is None:
             self._probe()
             return self._workers[0]
-        worker = launch.launch(self._rung, self._started, self.python, self.settings.preload)
-        self._workers.append(worker)
-        return worker
+        self._workers.append(self._launch(self._rung))
+        return self._workers[-1]
+
+    def _launch(self, rung: confine.Rung) -> launch.Worker:
+        crowded = self.settings.crowded or self.size >= len(os.sched_getaffinity(0))
+        core = cores.claim() if crowded else None
+        return launch.launch(rung, self._started, self.python, self.settings.preload, core)
 
     def workers(self) -> list[launch.Worker]:
         return list(self._workers)
@@ -161,7 +170,7 @@ class Pool:
         for rung in _RUNGS:
             try:
                 self._started += 1
-                self._workers.append(launch.launch(rung, self._started, self.python, self.settings.preload))
+                self._workers.append(self._launch(rung))
             except launch.Unavailable as fault:
                 reasons.append(f"{rung}: {fault}")
             else:

@@ -26,7 +26,7 @@ from harness.sandbox import confine, engine, launch, wire
 from harness.schema import Pair, PairResult
 
 _DEPTH = 32  # pairs an engine has at hand, so that it never waits for the controller
-_WINDOW = 512
+AHEAD = 512
 _START_S = 30.0
 ROWS = 1_000_000
 CELLS_A_MB = 1 << 13  # a cell is 64 bytes or a shorter value: half of the memory may be rows
@@ -69,14 +69,14 @@ class Engines:
         while self.engines:
             self._stop(self.engines[-1])
 
-    def judge(self, pairs: Iterable[Pair]) -> Iterator[PairResult | SandboxFault]:
-        """One result a pair, in order. Pairs are drawn a window ahead, never all at once."""
+    def judge(self, pairs: Iterable[Pair], ahead: int) -> Iterator[PairResult | SandboxFault]:
+        """One result a pair, in order. So many pairs are drawn ahead, never all at once."""
         source, jobs, waiting = iter(pairs), dict[int, Job](), deque[int]()
         drawn = given = 0
         with selectors.DefaultSelector() as selector:
             try:
                 while True:
-                    while drawn - given < _WINDOW and (pair := next(source, None)) is not None:
+                    while drawn - given < ahead and (pair := next(source, None)) is not None:
                         jobs[drawn] = Job(pair)
                         waiting.append(drawn)
                         drawn += 1

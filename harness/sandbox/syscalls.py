@@ -55,6 +55,7 @@ _AT_RECURSIVE = 0x8000
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
+_PIDFD_GET_MNT_NAMESPACE = 0xFF03
 
 
 # Numbers from 424 on are the same on every architecture.
@@ -83,6 +84,14 @@ def unshare(flags: int) -> None:
 
 def setns(fd: int, kind: int) -> None:
     _check(_libc.setns(fd, kind), "setns")
+
+
+def mount_namespace(pidfd: int) -> int:
+    """A descriptor of a process's mount namespace; -1 where it has ended, or before Linux 6.11."""
+    try:
+        return fcntl.ioctl(pidfd, _PIDFD_GET_MNT_NAMESPACE)
+    except OSError:
+        return -1
 
 
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:

@@ -24,12 +24,13 @@ _THREAD_STACK = 8 << 20
 
 @dataclass(frozen=True)
 class Child:
-    """A fork: its number here, and what the tester needs of it: channel, stdout, stderr, process
-    descriptor.
+    """A fork: its number and process descriptor here, and what the tester needs of it: channel, stdout, stderr
+    and the process descriptor.
     """
 
     pid: int
-    fds: tuple[int, int, int, int]
+    pidfd: int
+    fds: tuple[int, int, int]
 
 
 def main(control_fd: int, plan: confine.Plan) -> None:
@@ -108,6 +109,9 @@ def _serve(control: socket.socket, cell: confine.Cell, scratch: str) -> None:
             _reap(child)
             _reap(spare)
             return
+        # The kernel frees mounts in its own time. With a hold on them the fork ends at once, and they go below,
+        # while the next program runs already.
+        mounts = syscalls.mount_namespace(child.pidfd) if cell.rung == "namespaces" else -1
         status, usage = _reap(child)
         if scratch:
             with contextlib.suppress(ProcessLookupError):
@@ -115,6 +119,8 @@ def _serve(control: socket.socket, cell: confine.Cell, scratch: str) -> None:
             _empty(scratch)
         report = REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, overrun)
         _hand_over(control, report, spare)
+        if mounts >= 0:
+            os.close(mounts)
         child = spare
 
 
@@ -135,7 +141,7 @@ def _await_end(control: socket.socket, child: Child, scratch: str) -> bool | Non
 
 
 def _hand_over(control: socket.socket, report: bytes, child: Child) -> None:
-    socket.send_fds(control, [report or b"-"], child.fds)
+    socket.send_fds(control, [report or b"-"], (*child.fds, child.pidfd))
     for fd in child.fds:
         os.close(fd)
 
@@ -155,12 +161,13 @@ def _fork(control: socket.socket, cell: confine.Cell) -> Child:
     os.close(out_write)
     os.close(err_write)
     far.close()
-    return Child(pid, (near.detach(), out_read, err_read, os.pidfd_open(pid)))
+    return Child(pid, os.pidfd_open(pid), (near.detach(), out_read, err_read))
 
 
 def _reap(child: Child) -> "tuple[int, os.resource.struct_rusage]":  # type: ignore[name-defined]
     os.kill(child.pid, signal.SIGKILL)
     _, status, usage = os.wait4(child.pid, 0)
+    os.close(child.pidfd)
     return status, usage
 
 
