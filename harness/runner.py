@@ -12,8 +12,8 @@ Each stage does only what is not on disk yet, so the same command continues a ru
 stages know each other through the files alone. Nothing here prints, reads the environment or exits.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -145,15 +145,13 @@ def generate(
     progress("generate", len(done), total)
     began, before, tokens, price = monotonic(), len(done), 0, 0.0
     try:
-        for made in backend.generate(requests, plan.sampling) if requests else ():
-            files.generations.append(plan.with_shots(made))
-            keep(plan.prompts[made.problem_id], made)
-            tokens += made.completion.completion_tokens
-            price += pricing.price(made.completion, plan.config.backend)
-            progress("generate", len(done), total, tokens, price)
-    except Fault as error:
-        kept = f"{len(done)} of {total} samples are kept; the same command makes the rest"
-        raise type(error)(f"{error}. {kept}") from None
+        with _said_how_to_go_on(done, total, "samples"):
+            for made in backend.generate(requests, plan.sampling) if requests else ():
+                files.generations.append(plan.with_shots(made))
+                keep(plan.prompts[made.problem_id], made)
+                tokens += made.completion.completion_tokens
+                price += pricing.price(made.completion, plan.config.backend)
+                progress("generate", len(done), total, tokens, price)
     finally:
         if len(done) > before:
             seconds = monotonic() - began
@@ -161,6 +159,15 @@ def generate(
     if len(done) != total:
         raise Fault(f"the backend made {len(done)} of {total} samples; run the same command again to go on")
     files.generations.sort(plan.names)
+
+
+@contextmanager
+def _said_how_to_go_on(done: Sized, total: int, what: str) -> Iterator[None]:
+    try:
+        yield
+    except Fault as error:
+        kept = f"{len(done)} of {total} {what} are kept; the same command makes the rest"
+        raise type(error)(f"{error}. {kept}") from None
 
 
 def read(plan: Plan, backend: Backend, files: store.Run, progress: Progress) -> None:
@@ -173,12 +180,15 @@ def read(plan: Plan, backend: Backend, files: store.Run, progress: Progress) -> 
     ]
     progress("read", len(done), len(plan.problems))
     began, before, tokens = monotonic(), len(done), 0
-    if given:
-        for generation in backends.reader(backend).likelihoods(given):
-            files.likelihoods.append(generation)
-            tokens += generation.completion.completion_tokens
-            progress("read", len(done), len(plan.problems))
-        files.time("read", seconds=monotonic() - began, samples=len(done) - before, tokens=tokens)
+    try:
+        with _said_how_to_go_on(done, len(plan.problems), "references"):
+            for generation in backends.reader(backend).likelihoods(given) if given else ():
+                files.likelihoods.append(generation)
+                tokens += generation.completion.completion_tokens
+                progress("read", len(done), len(plan.problems))
+    finally:
+        if len(done) > before:
+            files.time("read", seconds=monotonic() - began, samples=len(done) - before, tokens=tokens)
     if len(done) != len(plan.problems):
         raise Fault(
             f"the backend read {len(done)} of {len(plan.problems)} references; run the same command again"

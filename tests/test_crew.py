@@ -271,10 +271,8 @@ def test_what_a_backend_cannot_generate_is_told_after_everything_else(tmp_path: 
         with pytest.raises(BackendFault) as told:
             made.extend((one.problem_id, one.index) for one in generated)
     assert sorted(made) == sorted((str(n), i) for n in range(20) for i in range(3) if n != 7)
-    assert str(told.value).startswith("1 problems were given up after three tries, 7: worker ")
-    assert str(told.value).endswith(
-        "; all others are done; run the same command again to try these once more"
-    )
+    assert str(told.value).startswith("1 problem was given up after three tries, 7: worker ")
+    assert str(told.value).endswith(f"(x): {KILLED}")
 
 
 @pytest.fixture(scope="module")
@@ -326,6 +324,39 @@ def test_a_study_on_two_devices_makes_the_bytes_of_one_though_a_worker_is_killed
     )
     assert len(one) == 12
     assert one == two
+
+
+def test_a_prompt_that_kills_every_worker_ends_the_command_with_3_and_the_same_command_goes_on(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = (
+        f'task = "conala"\ndata = "mini"\nlimit = 4\n[backend]\nmodel = "{model}"\ndtype = "float32"\n'
+        'device = "auto"\nbatch_size = 1\n[sampling]\nmax_tokens = 8\n'
+    )
+    (tmp_path / "one.toml").write_text(config)
+    (tmp_path / "two.toml").write_text(config.replace("batch_size", 'devices = ["cpu", "cpu"]\nbatch_size'))
+    assert harness("run", tmp_path / "one.toml", "--out", tmp_path / "one").code == 0
+    deadly = rows(tmp_path / "one" / "generations.jsonl")[2]["problem_id"]
+    give = local.Process.give
+
+    def give_and_kill(worker: local.Process, payload: bytes) -> None:
+        give(worker, payload)
+        if b"generate" in payload and deadly.encode() in payload:
+            os.kill(worker.process.pid, signal.SIGKILL)
+
+    command = ("run", tmp_path / "two.toml", "--out", tmp_path / "two", "--no-cache")
+    with monkeypatch.context() as patch:
+        patch.setattr(local.Process, "give", give_and_kill)
+        ended = harness(*command)
+    assert ended.code == 3
+    assert f"error: 1 problem was given up after three tries, {deadly}: worker " in ended.err
+    assert ended.err.endswith(f"{KILLED}. 3 of 4 samples are kept; the same command makes the rest\n")
+    done = [row["problem_id"] for row in rows(tmp_path / "two" / "generations.jsonl")]
+    assert len(done) == 3
+    assert deadly not in done
+    assert harness(*command).code == 0
+    for name in ("run.json", "generations.jsonl", "judgements.jsonl", "summary.json"):
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
 
 def test_a_refused_post_leaves_the_workers_with_the_one_they_had(tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ class Fanned:
             names = list(dict.fromkeys(name for name, _ in given_up))
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             raise BackendFault(
-                f"{len(names)} problems were given up after three tries, {', '.join(names[:NAMED])}{more}:"
-                f" {given_up[0][1]}; all others are done; run the same command again to try these once more"
+                f"{len(names)} {'problem was' if len(names) == 1 else 'problems were'} given up after three tries,"
+                f" {', '.join(names[:NAMED])}{more}: {given_up[0][1]}"
             )
 
     def tokens(self, prompt: Prompt) -> int:
