@@ -36,6 +36,7 @@ PART = 64 << 20  # most bytes of a part
 TRIES = 3
 PARTS, MANIFEST, WRITER, SUMMARY = ".parts", "manifest.json", ".writer.json", "summary.json"
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+BUCKETS = {*EXTRAS, "abfs", "abfss", "az", "oci", "ossfs", "oss"}
 
 
 @dataclass
@@ -275,7 +276,9 @@ class Image:
         self.fs.pipe_file(name, blob)
 
     def _make_parent(self, name: str) -> None:
-        """Object stores have no folders, but others want theirs made."""
+        """Buckets have no folders, and a client that is asked for one would make the bucket; others want theirs made."""
+        if _protocol(self.url) in BUCKETS:
+            return
         if (parent := name.rpartition("/")[0]) not in self._made:
             self.fs.makedirs(parent, exist_ok=True)
             self._made.add(parent)
@@ -330,10 +333,14 @@ def _line(error: Exception) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
+def _protocol(url: str) -> str:
+    return url.partition("://")[0].rpartition("::")[2]
+
+
 def _connect(url: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
-    protocol = url.partition("://")[0]
+    protocol = _protocol(url)
     try:
         fs, root = url_to_fs(url)
     except ImportError as error:

@@ -1,6 +1,7 @@
 """Run folders at URLs: the same bytes as in a local folder, whatever cut a run off, and one writer at a time.
 
-Tried on fsspec's memory (an object store: nothing is appended to, nothing renamed) and on its local file system.
+Tried on fsspec's memory (an object store: nothing is appended to, nothing renamed), on its local file system, and on a
+server of this machine that speaks S3.
 """
 
 import json
@@ -21,12 +22,42 @@ from tests.command import harness, write_rows
 FILES = ("run.json", "problems.jsonl", "generations.jsonl", "judgements.jsonl", "summary.json")
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """A bucket."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install 'codelm-harness[test-s3]'")
+    pytest.importorskip("moto", reason="moto is not installed: pip install 'codelm-harness[test-s3]'")
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    told = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "any",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in told.items():
+            patch.setenv(name, value)
+        fsspec.filesystem("s3").mkdir("evaluations")
+        yield "evaluations"
+    server.stop()
+
+
+@pytest.fixture(params=["memory", "local", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield f"memory://{tmp_path.name}/out" if request.param == "memory" else f"local://{tmp_path}/away/out"
-    memory = fsspec.filesystem("memory")
-    if memory.exists(tmp_path.name):
-        memory.rm(tmp_path.name, recursive=True)
+    match request.param:
+        case "s3":
+            yield f"s3://{request.getfixturevalue('s3')}/{tmp_path.name}/out"
+        case "local":
+            yield f"local://{tmp_path}/away/out"
+        case _:
+            yield f"memory://{tmp_path.name}/out"
+            memory = fsspec.filesystem("memory")
+            if memory.exists(tmp_path.name):
+                memory.rm(tmp_path.name, recursive=True)
 
 
 @pytest.fixture
@@ -103,6 +134,14 @@ def test_commands_that_read_take_urls_and_name_them(url: str, tmp_path: Path) ->
     page = harness("report", one, "--format", "html")
     assert page.out == f"wrote {one}/report.html\n"
     assert there(one)["report.html"].startswith(b"<!doctype html>")
+
+
+def test_a_bucket_that_is_not_there_is_named_and_not_made(s3: str, tmp_path: Path) -> None:
+    ended = score(tmp_path, "s3://evaluation/out")
+    assert ended.code == 3
+    assert ended.err == "error: s3://evaluation/out: cannot be read: The specified bucket does not exist\n"
+    assert not fsspec.filesystem("s3").exists("evaluation")
+    assert fsspec.filesystem("s3").exists(s3)
 
 
 def test_what_is_no_run_is_named_by_its_url(url: str) -> None:
