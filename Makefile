@@ -9,7 +9,7 @@ quickstart: $(VENV)/.installed
 	$(BIN)/harness quickstart
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check harness tasks tests benchmarks

@@ -245,9 +245,10 @@ class Actors:
     def wait(self, workers: Sequence[Worker], seconds: float) -> Sequence[Worker]:
         import ray
 
-        streams = {
-            worker.streams[0]: worker for worker in workers if isinstance(worker, Actor) and worker.streams
-        }
+        actors = [worker for worker in workers if isinstance(worker, Actor)]
+        if gone := [worker for worker in actors if worker.gone]:
+            return gone
+        streams = {worker.streams[0]: worker for worker in actors if worker.streams}
         if not streams:
             return []
         ray.wait(list(streams), num_returns=1, timeout=seconds)
@@ -266,13 +267,15 @@ class Actors:
 
 
 class Actor:
-    """A Worker that is an actor. `node` is known when it has said something."""
+    """A Worker that is an actor. `node` is known when it has said something; `gone`: what ended it."""
 
     def __init__(self, slot: int, handle: Any) -> None:
         self.slot = slot
         self.handle = handle
         self.node = ""
         self.streams: list[Any] = []
+        self.gone = ""
+        self._ended = False  # whether the last part taken was its order's last
         self._address = ""
         self._where = handle.where.remote()
 
@@ -287,25 +290,31 @@ class Actor:
         self.streams.append(parts.remote(payload))
 
     def take(self) -> list[tuple[Part, int]]:
-        """Called when there is something to read. Raises Lost when the actor is gone."""
+        """Called when there is something to read. Raises Lost when the actor is gone.
+
+        A stream tells of its actor's end once: what came before is handed on first, so the end is kept in `gone`.
+        """
         import ray
 
         taken = []
         try:
-            while self.streams:
+            while self.streams and not self.gone:
                 if not ray.wait(self.streams[:1], timeout=0)[0]:
                     break
                 try:
                     payload = ray.get(next(self.streams[0]))
                 except StopIteration:
                     del self.streams[0]
+                    self.gone = "" if self._ended else "its results broke off"
                     continue
                 if not self.node:
                     self.node, self._address = ray.get(self._where)
                 taken.append((pickle.loads(payload), len(payload)))
+                self._ended = taken[-1][0].ended
         except ray.exceptions.RayError as error:
-            if not taken:
-                raise Lost(_cause(error)) from None
+            self.gone = _cause(error)
+        if self.gone and not taken:
+            raise Lost(self.gone)
         return taken
 
 

@@ -276,7 +276,7 @@ class Image:
         self.fs.pipe_file(name, blob)
 
     def _make_parent(self, name: str) -> None:
-        """Buckets have no folders, and a client that is asked for one would make the bucket; others want theirs made."""
+        """A bucket has no folders, and a client that is asked for one would make a bucket. Others want theirs made."""
         if _protocol(self.url) in BUCKETS:
             return
         if (parent := name.rpartition("/")[0]) not in self._made:

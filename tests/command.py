@@ -3,6 +3,8 @@
 import io
 import json
 import sys
+import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,3 +61,11 @@ def mini_humaneval() -> list[dict[str, Any]]:
     import tasks
 
     return rows(Path(next(iter(tasks.__path__))) / "mini" / "humaneval" / "HumanEval.jsonl")
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that comes about by itself; it is wrong that it does not within a minute."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -1,6 +1,5 @@
 """What every test may rely on: no HARNESS_DATA from outside, index files in a folder of the tests' own, no
-store of answers, and real data
-only where it was given."""
+store of answers, real data only where it was given, and the longest files first."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +8,25 @@ from pathlib import Path
 import pytest
 
 REAL_DATA = "HARNESS_TEST_DATA"
+# Files that take longest, first: begun last, one would keep one process busy while the others have nothing left to do.
+LONGEST = (
+    "test_quickstart",
+    "test_cluster",
+    "test_tasks",
+    "test_readme",
+    "test_crew",
+    "test_train",
+    "test_hf",
+    "test_train_ranks",
+    "test_train_killed",
+    "test_humaneval_plus",
+    "test_resume",
+    "test_languages",
+    "test_bad_input",
+    "test_ds1000",
+    "test_sandbox",
+    "test_sql_engine",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,6 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker("real_data")
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,7 +9,7 @@ import pickle
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,42 @@ class Doubler:
 
     def close(self) -> None:
         (self.post.folder / f"closed-{os.getpid()}").touch()
+
+
+@dataclass(frozen=True)
+class Speaking:
+    """Answers each prompt with its problem's name, and dies of the problem that the file `deadly` in `folder` names."""
+
+    folder: Path
+    config: BackendConfig = CONFIG
+
+    def take_up(self, slot: int, before: Any) -> "Speaker":
+        return Speaker(self.folder / "deadly")
+
+
+@dataclass(frozen=True)
+class Speaker:
+    deadly: Path
+    identity: Mapping[str, Any] = field(default_factory=lambda: {"kind": "replay"})
+
+    def do(self, what: str, common: Any, items: Sequence[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+        for number, item in items:
+            if what == "generate":
+                yield number, list(self._generations(item))
+            else:
+                yield number, (True if what == "fits" else 1)
+
+    def _generations(self, request: Request) -> Iterator[Generation]:
+        if self.deadly.exists() and self.deadly.read_text() == request.problem_id:
+            os.kill(os.getpid(), signal.SIGKILL)
+        for index in request.indices:
+            text = Completion(text=f"{request.problem_id}.{index}")
+            yield Generation(
+                problem_id=request.problem_id, index=index, prompt_sha=request.prompt.sha, completion=text
+            )
+
+    def close(self) -> None:
+        pass
 
 
 class Here:

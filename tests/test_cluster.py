@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -15,10 +16,11 @@ ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'code
 from harness import cluster, matrix, runner, study  # noqa: E402
 from harness.config import JudgeConfig, RunConfig, parse  # noqa: E402
 from harness.crew.chunks import Pace  # noqa: E402
-from harness.crew.crew import Crew  # noqa: E402
+from harness.crew.crew import Crew, Lost  # noqa: E402
+from harness.crew.wire import Part, pack  # noqa: E402
 from harness.errors import ConfigError, SandboxFault, UserError  # noqa: E402
 from harness.schema import Program, UnitTests  # noqa: E402
-from tests.command import harness, mini_humaneval, write_rows  # noqa: E402
+from tests.command import harness, mini_humaneval, until, write_rows  # noqa: E402
 from tests.crew_posts import Doubling  # noqa: E402
 
 FILES = ("run.json", "generations.jsonl", "likelihoods.jsonl", "judgements.jsonl", "summary.json")
@@ -102,9 +104,15 @@ def test_the_command_says_where_it_runs_and_takes_up_what_was_begun_here(
 
 
 def test_a_node_that_goes_in_the_middle_changes_nothing_but_the_time(
-    two_nodes: Any, joined: cluster.Cluster, model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    two_nodes: Any,
+    joined: cluster.Cluster,
+    model: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Once while the model generates, once while programs are judged: each time the cluster goes on with one node."""
+    monkeypatch.setattr(cluster, "_exam", lambda judge: "")  # each node that joins would take twenty seconds
     config = parse(
         {
             "task": "humaneval",
@@ -121,6 +129,9 @@ def test_a_node_that_goes_in_the_middle_changes_nothing_but_the_time(
         if stage not in gone and done >= 2:
             gone.append(stage)
             two_nodes.remove_node(two_nodes.second, allow_graceful=False)
+            until(
+                lambda: sum(node["Alive"] for node in ray.nodes()) == 1
+            )  # else all might be done before it is seen
             if stage == "generate":
                 two_nodes.second = two_nodes.add_node(num_cpus=1, object_store_memory=80 << 20)
 
@@ -129,6 +140,31 @@ def test_a_node_that_goes_in_the_middle_changes_nothing_but_the_time(
     assert any("a worker was lost" in message for message in caplog.messages)
     assert files(tmp_path / "here") == files(tmp_path / "there")
     two_nodes.second = two_nodes.add_node(num_cpus=1, object_store_memory=80 << 20)
+
+
+@pytest.mark.parametrize("how", ["an error", "no word"])
+def test_an_actor_that_goes_after_a_part_is_told_once_that_part_is_taken(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream that has told of its actor's end has nothing to tell any more: who waited for it would wait for ever."""
+
+    def stream() -> Iterator[bytes]:
+        yield pack(Part([(0, "first")]))
+        if how == "an error":
+            raise ray.exceptions.RayError("x\nThe actor died because its node went")
+
+    monkeypatch.setattr(ray, "wait", lambda streams, **more: (streams, []))
+    monkeypatch.setattr(ray, "get", lambda value: value)
+    actor = cluster.Actor(0, MagicMock())
+    actor.node, actor.streams = "known", [stream()]
+    place = cluster.Actors(1, {})
+    assert place.wait([actor], 0.0) == [actor]
+    ((part, _),) = actor.take()
+    assert list(part.results) == [(0, "first")]
+    assert place.wait([actor], 0.0) == [actor]
+    cause = "The actor died because its node went" if how == "an error" else "its results broke off"
+    with pytest.raises(Lost, match=f"^{cause}$"):
+        actor.take()
 
 
 def test_a_killed_actors_items_go_to_others_and_one_that_always_kills_is_given_up(

@@ -5,9 +5,8 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from harness.crew.hands import Judging
 from harness.crew.sandbox import FannedSandbox
 from harness.errors import BackendFault, ConfigError, Fault, SandboxFault
 from harness.schema import Program, Prompt, Request, Sampling, UnitTests
-from tests.command import harness, mini_humaneval, rows, write_rows
-from tests.crew_posts import DeadlyJudging, Doubling, Here
+from tests.command import Ended, harness, mini_humaneval, rows, until, write_rows
+from tests.crew_posts import DeadlyJudging, Doubling, Here, Speaking
 from tests.test_hf_adapter import save
 from tests.tiny_models import build
 
@@ -242,13 +241,6 @@ def test_workers_end_when_their_asker_is_killed(tmp_path: Path) -> None:
     assert all((tmp_path / f"closed-{pid}").exists() for pid in pids)
 
 
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def running(pid: int) -> bool:
     try:
         return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
@@ -329,34 +321,28 @@ def test_a_study_on_two_devices_makes_the_bytes_of_one_though_a_worker_is_killed
 def test_a_prompt_that_kills_every_worker_ends_the_command_with_3_and_the_same_command_goes_on(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = (
-        f'task = "conala"\ndata = "mini"\nlimit = 4\n[backend]\nmodel = "{model}"\ndtype = "float32"\n'
-        'device = "auto"\nbatch_size = 1\n[sampling]\nmax_tokens = 8\n'
+    (tmp_path / "run.toml").write_text(
+        f'task = "conala"\ndata = "mini"\nlimit = 6\n[backend]\nmodel = "{model}"\ndevices = ["cpu", "cpu"]\n'
     )
-    (tmp_path / "one.toml").write_text(config)
-    (tmp_path / "two.toml").write_text(config.replace("batch_size", 'devices = ["cpu", "cpu"]\nbatch_size'))
-    assert harness("run", tmp_path / "one.toml", "--out", tmp_path / "one").code == 0
-    deadly = rows(tmp_path / "one" / "generations.jsonl")[2]["problem_id"]
-    give = local.Process.give
+    post: Any = Speaking(tmp_path)
+    monkeypatch.setattr(
+        local, "backend", lambda config: Fanned(Crew(local.Processes(["a", "b"]), post), post)
+    )
 
-    def give_and_kill(worker: local.Process, payload: bytes) -> None:
-        give(worker, payload)
-        if b"generate" in payload and deadly.encode() in payload:
-            os.kill(worker.process.pid, signal.SIGKILL)
+    def run(out: str) -> Ended:
+        return harness("run", tmp_path / "run.toml", "--out", tmp_path / out, "--no-cache")
 
-    command = ("run", tmp_path / "two.toml", "--out", tmp_path / "two", "--no-cache")
-    with monkeypatch.context() as patch:
-        patch.setattr(local.Process, "give", give_and_kill)
-        ended = harness(*command)
+    assert run("undisturbed").code == 0
+    (tmp_path / "deadly").write_text("conala/test/2")
+    ended = run("disturbed")
     assert ended.code == 3
-    assert f"error: 1 problem was given up after three tries, {deadly}: worker " in ended.err
-    assert ended.err.endswith(f"{KILLED}. 3 of 4 samples are kept; the same command makes the rest\n")
-    done = [row["problem_id"] for row in rows(tmp_path / "two" / "generations.jsonl")]
-    assert len(done) == 3
-    assert deadly not in done
-    assert harness(*command).code == 0
+    assert "error: 1 problem was given up after three tries, conala/test/2: worker " in ended.err
+    assert ended.err.endswith(f"{KILLED}. 5 of 6 samples are kept; the same command makes the rest\n")
+    (tmp_path / "deadly").unlink()
+    assert run("disturbed").code == 0
     for name in ("run.json", "generations.jsonl", "judgements.jsonl", "summary.json"):
-        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+        there, here = (tmp_path / out / name for out in ("undisturbed", "disturbed"))
+        assert there.read_bytes() == here.read_bytes()
 
 
 def test_a_refused_post_leaves_the_workers_with_the_one_they_had(tmp_path: Path) -> None:

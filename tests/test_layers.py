@@ -43,6 +43,7 @@ LAYERS = {
     "sources": 2,
     "scorers": 2,
     "keys": 0,
+    "processors": 0,
     "identity": 1,
     "places": 1,
     "log": 1,
@@ -80,6 +81,7 @@ LAYERS = {
     "doctor": 5,
     "progress": 5,
     "cli": 6,
+    "__main__": 7,
     "tasks": 3,
     "tasks package": 0,  # tasks/__init__.py: a docstring; imported to find the folder of the data files
 }

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness import sandbox
-from harness.sandbox import cores, syscalls
+from harness.sandbox import cores, launch, syscalls
 from harness.schema import Program, UnitTests
 
 ALL = os.sched_getaffinity(0)
@@ -68,6 +68,18 @@ def test_a_lost_worker_gives_its_core_to_the_one_that_takes_its_place() -> None:
         where(pool)
         for worker in pool.workers():
             worker.processes[0].kill()
+        assert sorted(map(sorted, where(pool))) == [[number] for number in sorted(ALL)]
+
+
+def test_a_worker_that_cannot_be_started_keeps_no_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    with sandbox.start(sandbox.Settings(workers=len(ALL))) as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(launch, "spawn", refuse)
+            with pytest.raises(OSError, match="Cannot allocate memory"):
+                where(pool)
         assert sorted(map(sorted, where(pool))) == [[number] for number in sorted(ALL)]
 
 

@@ -14,7 +14,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,7 +105,8 @@ def launch(
     plan = confine.Plan(rung, python.packages, scratch.name if scratch else "", uid, preload)
     mine, testers = socket.socketpair()
     control, zygotes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with testers, control, zygotes, cores.on(core):
+    with ExitStack() as half_way, testers, control, zygotes, cores.on(core):
+        half_way.push(mine)
         zygote = spawn(
             python.path,
             "zygote",
@@ -119,6 +120,7 @@ def launch(
         worker_process = spawn(
             python.path, "tester", (testers, control), [rung, ",".join(preload), *plan.packages], {}
         )
+        half_way.pop_all()
     worker = Worker(mine, (worker_process, zygote), scratch, core)
     try:
         if not select.select([mine], [], [], _START_S)[0]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
 
+from harness import processors
 from harness.errors import ConfigError, SandboxFault, UserError
 from harness.sandbox import batch, codec, confine, cores, foreign, interpreter, launch, queries, wire
 from harness.sandbox.candidate import WALL_SLACK
@@ -140,7 +141,7 @@ class Pool:
 
     @property
     def size(self) -> int:
-        return self.settings.workers or len(os.sched_getaffinity(0))
+        return self.settings.workers or processors.available()
 
     def new_worker(self) -> launch.Worker:
         self._started += 1
@@ -151,9 +152,15 @@ class Pool:
         return self._workers[-1]
 
     def _launch(self, rung: confine.Rung) -> launch.Worker:
+        python = self.python
         crowded = self.settings.crowded or self.size >= len(os.sched_getaffinity(0))
         core = cores.claim() if crowded else None
-        return launch.launch(rung, self._started, self.python, self.settings.preload, core)
+        try:
+            return launch.launch(rung, self._started, python, self.settings.preload, core)
+        except BaseException:
+            if core is not None:
+                core.give_back()
+            raise
 
     def workers(self) -> list[launch.Worker]:
         return list(self._workers)

@@ -25,6 +25,7 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import IO
 
+from harness import processors
 from harness.errors import Fault, HarnessError
 from harness.schema import Answer, Sandbox, Scorer, Verdict
 from harness.scorers.each import Each
@@ -40,7 +41,7 @@ Score = Callable[[Iterable[Answer], Sandbox | None], Iterator[Verdict]]
 
 def over(scorer: Scorer, workers: int | None) -> Score:
     """`scorer.score`, on up to `workers` processes (None: one a processor) where that is possible."""
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or processors.available()
     if count < 2 or not _can_be_sent(scorer):
         return scorer.score
 
