@@ -275,7 +275,7 @@ class Actor:
         self.node = ""
         self.streams: list[Any] = []
         self.gone = ""
-        self._ended = False  # whether the last part taken was its order's last
+        self._ended = False  # whether the first stream has given its last part
         self._address = ""
         self._where = handle.where.remote()
 
@@ -306,6 +306,7 @@ class Actor:
                 except StopIteration:
                     del self.streams[0]
                     self.gone = "" if self._ended else "its results broke off"
+                    self._ended = False
                     continue
                 if not self.node:
                     self.node, self._address = ray.get(self._where)

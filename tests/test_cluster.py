@@ -139,21 +139,21 @@ def test_a_node_that_goes_in_the_middle_changes_nothing_but_the_time(
     two_nodes.second = two_nodes.add_node(num_cpus=1, object_store_memory=80 << 20)
 
 
-@pytest.mark.parametrize("how", ["an error", "no word"])
+@pytest.mark.parametrize("how", ["an error", "no word", "no word of the second order"])
 def test_an_actor_that_goes_after_a_part_is_told_once_that_part_is_taken(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stream that has told of its actor's end has nothing to tell any more: who waited for it would wait for ever."""
 
     def stream() -> Iterator[bytes]:
-        yield pack(Part([(0, "first")]))
+        yield pack(Part([(0, "first")], ended=how == "no word of the second order"))
         if how == "an error":
             raise ray.exceptions.RayError("x\nThe actor died because its node went")
 
     monkeypatch.setattr(ray, "wait", lambda streams, **more: (streams, []))
     monkeypatch.setattr(ray, "get", lambda value: value)
     actor = cluster.Actor(0, MagicMock())
-    actor.node, actor.streams = "known", [stream()]
+    actor.node, actor.streams = "known", [stream(), iter([])]
     place = cluster.Actors(1, {})
     assert place.wait([actor], 0.0) == [actor]
     ((part, _),) = actor.take()
