@@ -8,7 +8,7 @@ Whoever leaves cores free is not bound, for its processes can work at the same t
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 _NAME = "\0codelm-harness/core/{}"
@@ -44,11 +44,10 @@ def claim() -> Core | None:
 @contextmanager
 def on(core: Core | None) -> Iterator[None]:
     """What this thread starts meanwhile stays on that core. A kernel that refuses loses speed and nothing else."""
-    before = os.sched_getaffinity(0)
-    if core is not None:
-        with suppress(OSError):
-            os.sched_setaffinity(0, {core.number})
-    try:
+    with ExitStack() as back:
+        if core is not None:
+            before = os.sched_getaffinity(0)
+            with suppress(OSError):
+                os.sched_setaffinity(0, {core.number})
+                back.callback(os.sched_setaffinity, 0, before)
         yield
-    finally:
-        os.sched_setaffinity(0, before)
