@@ -12,8 +12,8 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test
-	$(BIN)/ruff format --check harness tasks tests benchmarks
-	$(BIN)/ruff check harness tasks tests benchmarks
+	$(BIN)/ruff format --check harness tasks tests benchmarks tools
+	$(BIN)/ruff check harness tasks tests benchmarks tools
 	$(BIN)/mypy
 
 check: lint test
@@ -47,8 +47,8 @@ baseline: $(VENV)/.installed
 	done
 
 format: $(VENV)/.installed-test
-	$(BIN)/ruff format harness tasks tests benchmarks
-	$(BIN)/ruff check --fix harness tasks tests benchmarks
+	$(BIN)/ruff format harness tasks tests benchmarks tools
+	$(BIN)/ruff check --fix harness tasks tests benchmarks tools
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -24,7 +24,7 @@ TEXT = "def solve(values):\n    return sorted(value for value in values if value
 
 TASK = '''
 """Problems that everything solves."""
-from harness import stats
+from harness.stats import estimates
 from harness.schema import Card, Problem, Reference, Sampling, Score, Scorer, Task, Template, Verdict
 
 PASSED = Verdict("passed", Score(value=1.0))
@@ -71,8 +71,8 @@ class Nothing:
 
 def run(samples: int, folder: Path) -> None:
     """One run; prints its figures as JSON."""
-    from harness import runner
-    from harness.config import BackendConfig, RunConfig, SamplingConfig
+    from harness.config.run import BackendConfig, RunConfig, SamplingConfig
+    from harness.runs import run as runner
 
     task = folder / "nothing.py"
     task.write_text(f"PROBLEMS = {samples // EACH}\n{TASK}")

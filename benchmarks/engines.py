@@ -30,11 +30,11 @@ from judge import LIMIT_S, rows
 from sleeping import Sleeping
 
 from harness import sandbox
-from harness.crew import local
-from harness.crew.chunks import Pace
-from harness.crew.crew import Crew, Place
-from harness.crew.hands import Judging
-from harness.crew.sandbox import FannedSandbox
+from harness.runs.workers import processes
+from harness.runs.workers.pool import Crew, Place
+from harness.runs.workers.sandbox import FannedSandbox
+from harness.runs.workers.tasks import Judging
+from harness.runs.workers.work_queue import Pace
 from harness.schema import Limits, Program, UnitTests
 
 ENGINES = ("pool", "processes", "ray")
@@ -70,8 +70,8 @@ def start_ray(stack: ExitStack) -> None:
 
 def place(name: str, workers: int) -> Place:
     if name == "processes":
-        return local.Processes(["cpu"] * workers)
-    from harness import cluster
+        return processes.Processes(["cpu"] * workers)
+    from harness.runs import ray as cluster
 
     return cluster.Actors(workers, {"num_cpus": 1})
 

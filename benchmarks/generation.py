@@ -34,13 +34,13 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-import tasks
-from harness import planning
-from harness.backends import hf_linear
-from harness.backends.hf_network import Network
-from harness.backends.hf_schedule import Engine
-from harness.backends.hf_text import Codec
-from harness.config import parse
+from harness import tasks
+from harness.backends.hf import onednn_linear
+from harness.backends.hf.model_runner import Network
+from harness.backends.hf.scheduler import Engine
+from harness.backends.hf.tokenizer import Codec
+from harness.config.run import parse
+from harness.runs import plan as planning
 from harness.schema import Prompt, Request, Sampling
 
 DEMO = Path(next(iter(tasks.__path__))) / "demo" / "model"
@@ -193,7 +193,7 @@ def ways(
     model: Model, sampling: Sampling, rows: int, exact: bool
 ) -> dict[str, Callable[[Sequence[Prompt]], Made]]:
     network = copy.deepcopy(model.network) if model.network.device.type == "cpu" else model.network
-    hf_linear.speed_up(network)  # as hf.load does; the other ways have the model as it is
+    onednn_linear.speed_up(network)  # as hf.load does; the other ways have the model as it is
     engine = Engine(Network(network), model.codec, {}, rows, warn=logging.warning)
     if not exact:
         engine.tolerance = 0.0  # as hf.load does for profile = "fast"

@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tasks
-from harness.backends import hf_load
-from harness.config import checked
-from harness.train import training
+from harness import tasks
+from harness.backends.hf import checkpoint
+from harness.config.run import checked
+from harness.train import run
 from harness.train.config import TrainConfig
 
 TOKENIZER = Path(next(iter(tasks.__path__))) / "demo" / "model"
@@ -51,14 +51,14 @@ def base(shape: str, folder: Path) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    tokenizer = hf_load.load_tokenizer(TOKENIZER)
+    tokenizer = checkpoint.load_tokenizer(TOKENIZER)
     config = LlamaConfig(
         vocab_size=32016, max_position_embeddings=16384, eos_token_id=tokenizer.eos_token_id, **SHAPES[shape]
     )
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
-        with hf_load.quiet():
+        with checkpoint.quiet():
             LlamaForCausalLM(config).save_pretrained(folder)
     finally:
         torch.set_default_dtype(before)
@@ -86,7 +86,7 @@ def one(method: str, model: Path, out: Path, steps: int, batch: int, length: int
         "peft": {"r": 16, "lora_alpha": 32, "lora_dropout": 0.05},
         "log_every": 1,
     }
-    _, record = training.train(checked(TrainConfig, plain, "benchmark"), out)
+    _, record = run.train(checked(TrainConfig, plain, "benchmark"), out)
     peak = record["peak_mb"]
     return {
         "method": method,

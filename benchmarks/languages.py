@@ -15,17 +15,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness import catalog, sandbox, sources
-from harness.sandbox import languages
+from harness import sandbox
+from harness.sandbox.languages import toolchains
 from harness.schema import Completion, InlineTests, Program
+from harness.tasks.loading import data_files, registry
 
 LANGUAGES = ("java", "cpp", "javascript", "go", "rust")
 
 
 def programs(language: str, data: str) -> list[Program]:
-    task = catalog.task("humaneval_x", {"language": language})
+    task = registry.task("humaneval_x", {"language": language})
     found = []
-    for problem in sources.load(task, "test", sources.open_source(data)):
+    for problem in data_files.load(task, "test", data_files.open_source(data)):
         check = problem.check
         assert isinstance(check, InlineTests)
         code = task.extract(problem, Completion(text=problem.solution, form="continuation"))
@@ -59,7 +60,7 @@ def in_the_sandbox(found: list[Program]) -> tuple[int, float]:
 
 def plain(found: list[Program]) -> float:
     """Verdicts a second of two subprocess chains at a time, for languages that need no seed."""
-    row, tools = languages.LANGUAGES[found[0].language], languages.toolchain(found[0].language).tools
+    row, tools = toolchains.LANGUAGES[found[0].language], toolchains.toolchain(found[0].language).tools
     begun = time.monotonic()
     for program in found:
         with tempfile.TemporaryDirectory() as folder:
@@ -87,8 +88,8 @@ def main() -> None:
     )
     print("|---|--:|--:|--:|--:|")
     for language in asked.language:
-        if languages.toolchain(language).missing:
-            print(languages.toolchain(language).hint, file=sys.stderr)
+        if toolchains.toolchain(language).missing:
+            print(toolchains.toolchain(language).hint, file=sys.stderr)
             continue
         base = programs(language, asked.data)
         # Equal programs of one batch are run once: a comment makes each its own.

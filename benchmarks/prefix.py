@@ -10,10 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-import tasks
-from harness import planning
-from harness.backends import hf, hf_prefix
-from harness.config import parse
+from harness import tasks
+from harness.backends import hf
+from harness.backends.hf import prefix_cache
+from harness.config.run import parse
+from harness.runs import plan as planning
 from harness.schema import Request
 
 
@@ -23,14 +24,14 @@ def main(model: str, rounds: int) -> None:
     )
     plan = planning.make_plan(config)
     asked = [Request(problem.id, plan.prompts[problem.id], (0,)) for problem in plan.problems]
-    least = hf_prefix.LEAST
+    least = prefix_cache.LEAST
     seconds: dict[bool, list[float]] = {True: [], False: []}
     walls: dict[bool, list[float]] = {True: [], False: []}
     texts: dict[bool, list[str]] = {}
     tokens: dict[bool, int] = {}
     for _ in range(rounds):
         for reuse in (True, False):
-            hf_prefix.LEAST = least if reuse else sys.maxsize
+            prefix_cache.LEAST = least if reuse else sys.maxsize
             backend = hf.load(config.backend)
             began, wall = time.process_time(), time.perf_counter()
             texts[reuse] = sorted(each.model_dump_json() for each in backend.generate(asked, plan.sampling))

@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness import results, runner
-from harness.config import parse
-from harness.report import gathered, page
+from harness.config.run import parse
+from harness.results.report import page, sections
+from harness.runs import run
+from harness.runs.store import reader
 
 WORDS = (
     "total",
@@ -56,7 +57,7 @@ def write_run(folder: Path, problems: int, samples: int) -> Path:
         "".join(json.dumps({"task_id": f"many/{i}", "text": "x"}) + "\n" for i in range(2))
     )
     backend = {"kind": "replay", "path": str(folder / "answers.jsonl")}
-    out, _ = runner.run(parse({"task": str(folder / "many.py"), "backend": backend}), folder / "run")
+    out, _ = run.run(parse({"task": str(folder / "many.py"), "backend": backend}), folder / "run")
     summary = json.loads((out / "summary.json").read_text())
     summary |= {"problems": problems, "samples": problems * samples}
     (out / "summary.json").write_text(json.dumps(summary))
@@ -141,7 +142,7 @@ def main() -> None:
         folder = Path(name)
         out = write_run(folder, given.problems, given.samples)
         began = time.process_time()
-        html = page.render(gathered.sections([results.read(out)]))
+        html = page.render(sections.sections([reader.read(out)]))
         print(f"{given.problems} problems x {given.samples} samples")
         print(f"made in {time.process_time() - began:.1f} s of CPU, {len(html) / 1e6:.1f} MB")
         (folder / "page.html").write_text(html)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.retrieval import index
+from harness.prompts.retrieval import index
 
 DIMENSION, BLOCK, QUERIES, DEPTH = 384, 20_000, 100, 16
 

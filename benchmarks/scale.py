@@ -69,10 +69,10 @@ def made(request: Any, index: int) -> Any:
 def crew_of(workers: int, rate: float, config: Any) -> Any:
     """A crew whose workers all stand: their start is no part of what is measured."""
     from benchmarks.scale import Sleeping  # not __main__'s, which no worker could import
-    from harness.crew import local
-    from harness.crew.crew import Crew
+    from harness.runs.workers import processes
+    from harness.runs.workers.pool import Crew
 
-    crew = Crew(local.Processes(["sleeps"] * workers), Sleeping(rate, config))
+    crew = Crew(processes.Processes(["sleeps"] * workers), Sleeping(rate, config))
     while any(seat.identity is None for seat in crew.seats):
         crew._hire()
         crew._listen()
@@ -81,10 +81,10 @@ def crew_of(workers: int, rate: float, config: Any) -> Any:
 
 def run(workers: int, rate: float, folder: Path) -> None:
     """One run; prints its figures as JSON."""
-    from harness import runner
-    from harness.config import BackendConfig, RunConfig, SamplingConfig
-    from harness.crew.backend import Fanned
-    from harness.crew.sandbox import FannedSandbox
+    from harness.config.run import BackendConfig, RunConfig, SamplingConfig
+    from harness.runs import run as runner
+    from harness.runs.workers.backend import Fanned
+    from harness.runs.workers.sandbox import FannedSandbox
 
     backend = BackendConfig(model="none", batch_size=16)
     config = RunConfig(
@@ -120,9 +120,10 @@ def run(workers: int, rate: float, folder: Path) -> None:
 def parts(samples: int, folder: Path) -> None:
     """A run of `samples` that cost nothing (benchmarks/driver.py), in four parts, merged; prints JSON."""
     from benchmarks import driver
-    from harness import merge, runner
-    from harness.config import BackendConfig, RunConfig, SamplingConfig
-    from harness.shards import Shard
+    from harness.config.run import BackendConfig, RunConfig, SamplingConfig
+    from harness.runs import merge
+    from harness.runs import run as runner
+    from harness.runs.shards import Shard
 
     task = folder / "nothing.py"
     task.write_text(f"PROBLEMS = {samples // driver.EACH}\n{driver.TASK}")

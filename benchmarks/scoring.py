@@ -9,8 +9,8 @@ answers a reference, none twice. The package is called in both ways that its use
 gives each answer's score, as ours does; and once with everything, which gives a corpus's only. The three take turns,
 in another order each round; each round begins with no reference seen and no process started. A ratio is the median
 of the rounds' ratios. CPU seconds are the steadier figure on a machine that does other things as well. Where the
-package is right (harness/scorers/codebleu.py says where it is not) the parts must be equal: the share of pairs
-where they are is printed.
+package is right (harness/scorers/similarity/codebleu.py says where it is not) the parts must be equal: the share of
+pairs where they are is printed.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from typing import Any
 
 from harness import scorers
 from harness.schema import Problem, Reference
-from harness.scorers import spread
+from harness.scorers import parallel
 
 ANSWERS = 10  # a reference
 LIBRARY = (
@@ -113,7 +113,7 @@ def ours(given: list[Pair]) -> list[tuple[float, ...]]:
         for n, reference in enumerate(dict.fromkeys(reference for reference, _ in given))
     }
     answers = ((problems[reference], answer) for reference, answer in given)
-    score = spread.over(scorers.codebleu, None)
+    score = parallel.over(scorers.codebleu, None)
     return [verdict.score.stats for verdict in score(answers, None)]
 
 
@@ -145,7 +145,7 @@ def timed(score: Callable[[list[Pair]], list[Any]], given: list[Pair]) -> tuple[
 
 
 def equal_parts(own: list[tuple[float, ...]], package: list[dict[str, float]]) -> str:
-    from harness.scorers.codebleu import parts
+    from harness.scorers.similarity.codebleu import parts
 
     values = [parts(stats) for stats in own]
     shares = []

@@ -26,8 +26,9 @@ from typing import Any
 
 import sqlparse
 
-from harness import catalog, sandbox, scorers, sources
+from harness import sandbox, scorers
 from harness.schema import Problem, Query
+from harness.tasks.loading import data_files, registry
 
 Pairs = list[tuple[Problem, str]]
 ENDED = {"official approach", "engines, with their start"}
@@ -37,7 +38,7 @@ def pairs() -> Pairs:
     data = os.environ.get("HARNESS_DATA", "mini")
     recorded = Path(data) / "spider" / "outputs" / "dail_gpt4.verdicts.jsonl"
     data = data if recorded.exists() else "mini"
-    problems = sources.load(catalog.task("spider"), "test", sources.open_source(data))
+    problems = data_files.load(registry.task("spider"), "test", data_files.open_source(data))
     if data == "mini":
         return [(problem, problem.solution) for problem in problems for _ in range(6)]
     rows = [json.loads(line) for line in recorded.read_text(encoding="utf-8").splitlines()]

@@ -14,11 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import tasks
-from harness.backends import hf_load
-from harness.backends.hf_text import Codec
-from harness.train import data, packing, rows
+from harness import tasks
+from harness.backends.hf import checkpoint
+from harness.backends.hf.tokenizer import Codec
 from harness.train.config import DataConfig, PackingConfig
+from harness.train.data import examples, packing, tokenize
 
 MODEL = Path(next(iter(tasks.__path__))) / "demo" / "model"
 MIXTURE = ("conala", "codealpaca_py", "mbpp", "humaneval", "apps")
@@ -27,13 +27,13 @@ COMMAND = [sys.executable, "-c", "from harness.cli import main; main()"]
 
 def mixture() -> list[list[packing.Row]]:
     """The mini rows of five tasks as token rows, the demo model's tokens."""
-    tokenizer = hf_load.load_tokenizer(MODEL)
+    tokenizer = checkpoint.load_tokenizer(MODEL)
     codec = Codec(tokenizer, frozenset({tokenizer.eos_token_id}), encoder=False)
     made = []
     for number, name in enumerate(MIXTURE):
         split = "test" if name in ("humaneval", "mbpp") else "train"
         config = DataConfig.model_validate({"task": name, "split": split, "validation": "none"})
-        made.append(data.encode(rows.load(config, "mini", 0).train, codec, number))
+        made.append(tokenize.encode(examples.load(config, "mini", 0).train, codec, number))
     return made
 
 
@@ -63,19 +63,19 @@ def speed(rounds: int = 5, length: int = 512) -> None:
     """Forward and backward over one batch of four windows each, in turns."""
     import torch
 
-    from harness.train import forward, losses
+    from harness.train.losses import objectives, token_losses
 
     torch.set_num_threads(1)
-    model = hf_load.from_folder(MODEL, torch.float32)
+    model = checkpoint.from_folder(MODEL, torch.float32)
     found = mixture()
     batches = {mode: planned(found, mode, length, 4) for mode in ("pad", "pack")}
     rates: dict[str, list[float]] = {mode: [] for mode in batches}
     for number in range(rounds + 1):
         for mode, (config, made) in batches.items():
-            tensors = data.collate(made[number % len(made)], 0, length=config.length)
+            tensors = tokenize.collate(made[number % len(made)], 0, length=config.length)
             began = time.process_time()
-            tokens = forward.tokens_of(model, tensors, False, apart=True)
-            losses.balanced(tokens, "none", torch.ones(len(MIXTURE))).backward()  # type: ignore[no-untyped-call]
+            tokens = token_losses.tokens_of(model, tensors, False, apart=True)
+            objectives.balanced(tokens, "none", torch.ones(len(MIXTURE))).backward()  # type: ignore[no-untyped-call]
             model.zero_grad()
             if number:  # the first round warms up
                 rates[mode].append(len(tokens.nll) / (time.process_time() - began))
@@ -94,11 +94,11 @@ def adapters(count: int = 8, limit: int = 5) -> None:
         folders = []
         for number in range(count):
             torch.manual_seed(number)
-            with hf_load.quiet():
+            with checkpoint.quiet():
                 config = peft.LoraConfig(
                     r=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
                 )
-                made = peft.get_peft_model(hf_load.from_folder(MODEL, torch.float32), config)
+                made = peft.get_peft_model(checkpoint.from_folder(MODEL, torch.float32), config)
                 made.save_pretrained(root / f"a{number}")
             folders.append(str(root / f"a{number}"))
         common = ["run", "--task", "conala", "--data", "mini", "--limit", str(limit), "--model", str(MODEL)]

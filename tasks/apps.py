@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from harness.errors import ConfigError, DataError
-from harness.extract import first_fenced
+from harness.files import parse_json
 from harness.schema import (
     Card,
     Completion,
@@ -30,8 +30,8 @@ from harness.schema import (
     Task,
     Template,
 )
-from harness.scorers.io_cases import io_cases_with
-from harness.sources import parse_json
+from harness.scorers.execution.io_cases import io_cases_with
+from harness.text.extract import first_fenced
 
 Setting = Literal["study", "full"]
 Guide = Literal["apps", "swapped"]

@@ -11,8 +11,8 @@ from typing import Literal
 from harness import scorers
 from harness.errors import ConfigError
 from harness.schema import Card, DataFile, Problem, Query, Sampling, Scorer, Source, Split, Task
-from harness.sql import benchmark
-from harness.sql.databases import Content, Databases
+from harness.tasks.families import text_to_sql
+from harness.text.sql.databases import Content, Databases
 
 Corpus = Literal["dev", "mini_dev"]
 CPU_S = 30.0  # of the official evaluator
@@ -34,7 +34,7 @@ def task(
     corpus: Corpus = "mini_dev",
     evidence: bool = True,
     execute: bool = True,
-    extract: benchmark.Reading = "sql",
+    extract: text_to_sql.Reading = "sql",
     sample: int = 0,
     sample_seed: int = 42,
 ) -> Task:
@@ -49,7 +49,7 @@ def task(
         databases = Databases(source, ("bird",), TABLES[split], FOLDERS[split], Content(execute))
         file = TRAIN if split == "train" else FILES[corpus]
         rows = list(source.rows(file, ("db_id", "question", "evidence", "SQL")))
-        for place, row in benchmark.sampled(rows, sample, sample_seed):
+        for place, row in text_to_sql.sampled(rows, sample, sample_seed):
             database = databases[row["db_id"]]
             hint = f"\nevidence: {row['evidence']}" if evidence and row["evidence"] else ""
             name = f"train/{place}" if split == "train" else f"{corpus}/{row.get('question_id', place)}"
@@ -75,8 +75,8 @@ def task(
         name="bird",
         version=1,
         load=load,
-        templates=benchmark.TEMPLATES,
-        extract=benchmark.reader(extract),
+        templates=text_to_sql.TEMPLATES,
+        extract=text_to_sql.reader(extract),
         scorers=_scorers(execute),
         sampling=Sampling(max_tokens=512),
         card=Card(

@@ -9,18 +9,8 @@ their syntax trees are, and how many results are equal to the answer as mathemat
 from collections.abc import Iterable
 
 from harness import scorers
-from harness.extract import whole_program
-from harness.schema import (
-    Card,
-    DataFile,
-    Expression,
-    Problem,
-    Sampling,
-    Source,
-    Split,
-    Task,
-    Template,
-)
+from harness.schema import Card, DataFile, Expression, Problem, Sampling, Source, Split, Task, Template
+from harness.text.extract import whole_program
 
 FILES: dict[Split, DataFile] = {
     split: DataFile(benchmark="calculus", name=f"calculus-{split}.jsonl") for split in ("train", "test")

@@ -9,9 +9,9 @@ ids 11 to 510, its 500.
 from collections.abc import Iterable
 
 from harness import scorers
-from harness.extract import whole_program
 from harness.schema import Card, Problem, Reference, Sampling, Source, Split, Task, Template
-from tasks import mbpp
+from harness.tasks import mbpp
+from harness.text.extract import whole_program
 
 ASK = "Add comments to this Python code: a docstring for each function and comments where a reader needs them. Do not "
 ASK += "change the code itself."

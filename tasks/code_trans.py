@@ -1,8 +1,9 @@
 """Code translation between Python, Java and C++, judged by tests in the target language (CodeFuseEval, 2311.02303).
 
 One row: prompt "int add(int a, int b) {...}", func_title "def add(a, b):", test "assert add(1, 2) == 3" -> a whole
-program "def add(a, b):\\n    return a + b". `direction` is one of the six in SIZES; rows come from MBPP and HumanEval,
-told apart by the problem's group. Java and C++ tests are compiled together with the answer (harness/inline.py).
+program "def add(a, b):\\n    return a + b". `direction` is one of the six in SIZES; rows come from MBPP and
+HumanEval, told apart by the problem's group. Java and C++ tests are compiled together with the answer
+(tasks/families/single_source.py).
 
 Not copied from upstream: its prompt named the target language as the source; where an answer's first function
 has another name than the tests call, all its functions were renamed, which breaks every program with a helper.
@@ -13,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from harness import inline, scorers
+from harness import scorers
 from harness.errors import ConfigError, unknown
 from harness.schema import (
     Card,
@@ -28,6 +29,7 @@ from harness.schema import (
     Template,
     UnitTests,
 )
+from harness.tasks.families import single_source
 
 Direction = Literal[
     "cpp_to_java", "cpp_to_python", "java_to_cpp", "java_to_python", "python_to_cpp", "python_to_java"
@@ -75,12 +77,12 @@ def renamed(code: str, wanted: str, definition: str) -> str:
 
 def program(target: str, problem: Problem, completion: Completion) -> str:
     """The program without its tests."""
-    code = completion.text if completion.form != "output" else inline.fenced(completion.text)
+    code = completion.text if completion.form != "output" else single_source.fenced(completion.text)
     wanted = name_of(problem.question.rpartition(_ASKED)[2])
     match target:
         case "python":
             code = renamed(code, wanted, r"^def\s+(\w+)")
-            return inline.more_python_imports(code) + code
+            return single_source.more_python_imports(code) + code
         case "cpp":
             # Up to upstream's own idea of a main function.
             lines = code.split("\n")
@@ -95,13 +97,13 @@ def program(target: str, problem: Problem, completion: Completion) -> str:
 def check_of(target: str, row: Mapping[str, Any]) -> Check:
     """Raises ValueError for a test whose end is not found."""
     if target == "python":
-        setup = inline.more_python_imports(row["test"])
+        setup = single_source.more_python_imports(row["test"])
         return UnitTests(
-            code=row["test"], entry_point=name_of(row["func_title"]), setup=setup, limits=inline.LIMITS
+            code=row["test"], entry_point=name_of(row["func_title"]), setup=setup, limits=single_source.LIMITS
         )
-    check = inline.around(target, row["test"])
+    check = single_source.around(target, row["test"])
     if target == "java" and row["Difficulty"] != "mbpp":
-        check = check.model_copy(update={"before": inline.JAVA_IMPORTS})
+        check = check.model_copy(update={"before": single_source.JAVA_IMPORTS})
     return check
 
 

@@ -10,8 +10,7 @@ from typing import Literal
 
 from harness import scorers
 from harness.errors import ConfigError
-from harness.extract import first_code_block
-from harness.prompts import FENCED, INSTRUCTION, LEGACY_2023
+from harness.prompts.templates import FENCED, INSTRUCTION, LEGACY_2023
 from harness.schema import (
     Card,
     DataFile,
@@ -24,6 +23,7 @@ from harness.schema import (
     Task,
     Template,
 )
+from harness.text.extract import first_code_block
 
 Corpus = Literal["original", "docprompting"]
 

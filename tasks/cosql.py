@@ -7,7 +7,7 @@ questions before it. Judged as spider is, and by interaction: all turns right.
 
 from harness import scorers
 from harness.schema import Card, DataFile, Sampling, Task
-from harness.sql import benchmark
+from harness.tasks.families import text_to_sql
 
 TABLES = DataFile("cosql", "tables.json")
 FILES = {
@@ -18,22 +18,24 @@ FILES = {
 
 def task(
     execute: bool = True,
-    extract: benchmark.Reading = "sql",
+    extract: text_to_sql.Reading = "sql",
     sample: int = 0,
     sample_seed: int = 42,
     variants: int = 0,
     variant_seed: int = 0,
-    group: benchmark.Grouping = "hardness",
+    group: text_to_sql.Grouping = "hardness",
 ) -> Task:
     """`execute` False leaves databases out; `sample` interactions are drawn with `sample_seed`; `variants` of each
     database join its test suite; `group` tells the metrics by hardness or by turn."""
-    content = benchmark.content(execute, variants, variant_seed)
+    content = text_to_sql.content(execute, variants, variant_seed)
     return Task(
         name="cosql",
         version=1,
-        load=benchmark.conversations(("cosql", "spider"), FILES, TABLES, content, sample, sample_seed, group),
-        templates=benchmark.TEMPLATES,
-        extract=benchmark.reader(extract),
+        load=text_to_sql.conversations(
+            ("cosql", "spider"), FILES, TABLES, content, sample, sample_seed, group
+        ),
+        templates=text_to_sql.TEMPLATES,
+        extract=text_to_sql.reader(extract),
         scorers=scorers.for_queries(execute, conversations=True),
         sampling=Sampling(max_tokens=256),
         card=Card(

@@ -6,7 +6,7 @@ spider is; the databases are looked for in its own folder and then in Spider's.
 
 from harness import scorers
 from harness.schema import Card, DataFile, Sampling, Task
-from harness.sql import benchmark
+from harness.tasks.families import text_to_sql
 
 TABLES = DataFile("cspider", "tables.json")
 FILES = {"train": DataFile("cspider", "train.json"), "test": DataFile("cspider", "dev.json")}
@@ -14,7 +14,7 @@ FILES = {"train": DataFile("cspider", "train.json"), "test": DataFile("cspider",
 
 def task(
     execute: bool = True,
-    extract: benchmark.Reading = "sql",
+    extract: text_to_sql.Reading = "sql",
     sample: int = 0,
     sample_seed: int = 42,
     variants: int = 0,
@@ -22,13 +22,13 @@ def task(
 ) -> Task:
     """`execute` False leaves databases out; `sample` questions are drawn with `sample_seed`; `variants` of each
     database join its test suite."""
-    content = benchmark.content(execute, variants, variant_seed)
+    content = text_to_sql.content(execute, variants, variant_seed)
     return Task(
         name="cspider",
         version=1,
-        load=benchmark.questions(("cspider", "spider"), FILES, TABLES, content, sample, sample_seed),
-        templates=benchmark.TEMPLATES,
-        extract=benchmark.reader(extract),
+        load=text_to_sql.questions(("cspider", "spider"), FILES, TABLES, content, sample, sample_seed),
+        templates=text_to_sql.TEMPLATES,
+        extract=text_to_sql.reader(extract),
         scorers=scorers.for_queries(execute),
         sampling=Sampling(max_tokens=256),
         card=Card(

@@ -26,7 +26,6 @@ from typing import Any, Literal
 
 from harness import scorers
 from harness.errors import ConfigError, DataError
-from harness.extract import first_fenced
 from harness.schema import (
     Card,
     Completion,
@@ -41,6 +40,7 @@ from harness.schema import (
     Task,
     Template,
 )
+from harness.text.extract import first_fenced
 
 FILE = DataFile(
     benchmark="ds1000",

@@ -8,7 +8,6 @@ function is there too.
 from collections.abc import Iterable
 
 from harness import scorers
-from harness.extract import python_program
 from harness.schema import (
     Card,
     DataFile,
@@ -21,6 +20,7 @@ from harness.schema import (
     Template,
     UnitTests,
 )
+from harness.text.extract import python_program
 
 FILE = DataFile(
     benchmark="humaneval",

@@ -2,27 +2,19 @@
 
 One row: prompt `def add(x, y):\\n    \"\"\"Add two numbers.\"\"\"\\n`, base_input [[1, 2]], plus_input
 [[0, -1], ...], atol 0 -> canonical_solution `    return x + y`. The answer has to agree with the reference on
-every input (harness/evalplus.py); a root that `find_zero` gives has to be one.
+every input (tasks/families/evalplus.py); a root that `find_zero` gives has to be one.
 
 `mini` takes the release's small set of inputs (2,677 in place of 124,253).
 """
 
 from collections.abc import Iterable
 
-from harness import evalplus, scorers
+from harness import scorers
 from harness.errors import ConfigError
-from harness.extract import python_program
-from harness.schema import (
-    Card,
-    DataFile,
-    Limits,
-    Problem,
-    Sampling,
-    Source,
-    Split,
-    Task,
-)
-from tasks.humaneval import CHAT, INSTRUCTION, PLAIN  # the two tasks differ in their tests alone
+from harness.schema import Card, DataFile, Limits, Problem, Sampling, Source, Split, Task
+from harness.tasks.families import evalplus
+from harness.tasks.humaneval import CHAT, INSTRUCTION, PLAIN  # the two tasks differ in their tests alone
+from harness.text.extract import python_program
 
 # Neither file is on the hub: its parquet file has the expected values written out and no `atol`.
 FULL = DataFile("humaneval_plus", "HumanEvalPlus-v0.1.10.jsonl")

@@ -1,9 +1,10 @@
 """HumanEval-X: the functions of HumanEval in Python, Java, C++, JavaScript, Go and Rust (Zheng et al., 2023).
 
-One row: prompt `/* Add. */\\nconst add = (a, b) => {\\n` -> rest of the function `  return a + b\\n}\\n`, and a test in
-the same language. `language` is one of LANGUAGES; `python_cn` has Chinese docstrings. Programs are put together
-as upstream does (harness/inline.py). Python's tests run outside the candidate's process; those of the other languages
-are compiled together with it, so their verdicts are `in_process` (harness/proofs.py).
+One row: prompt `/* Add. */\\nconst add = (a, b) => {\\n` -> rest of the function `  return a + b\\n}\\n`, and a test
+in the same language. `language` is one of LANGUAGES; `python_cn` has Chinese docstrings. Programs are put together as
+upstream does (tasks/families/single_source.py). Python's tests run outside the candidate's process; those of the
+other languages are compiled together with it, so their verdicts are `in_process`
+(tasks/families/completion_marker.py).
 
 `silent=false` lets JavaScript programs print, which upstream takes for a failure: there `console.assert`, that only
 prints, decides. Recorded completions (`completion`, `generation`) continue the prompt to the letter, save that
@@ -14,9 +15,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from harness import inline, scorers
+from harness import scorers
 from harness.errors import ConfigError, unknown
-from harness.extract import defines
 from harness.schema import (
     Card,
     Completion,
@@ -29,6 +29,8 @@ from harness.schema import (
     Template,
     UnitTests,
 )
+from harness.tasks.families import single_source
+from harness.text.extract import defines
 
 Language = Literal["python", "java", "cpp", "javascript", "js", "go", "rust", "python_cn"]
 Row = Mapping[str, Any]
@@ -100,9 +102,9 @@ def check_of(language: str, row: Row, silent: bool) -> Any:
     if language == "python":
         calls = re.findall(r"^check\((\w+)\)", row["test"], re.MULTILINE)
         entry = calls[-1] if calls else ""
-        setup = inline.python_imports(row["test"] + row["prompt"]) + row["prompt"]
-        return UnitTests(code=row["test"], entry_point=entry, setup=setup, limits=inline.LIMITS)
-    return inline.around(language, row["test"], row["prompt"], row.get("test_setup", ""), silent)
+        setup = single_source.python_imports(row["test"] + row["prompt"]) + row["prompt"]
+        return UnitTests(code=row["test"], entry_point=entry, setup=setup, limits=single_source.LIMITS)
+    return single_source.around(language, row["test"], row["prompt"], row.get("test_setup", ""), silent)
 
 
 def python_prompt(prompt: str) -> str:
@@ -125,18 +127,18 @@ def program(language: str, problem: Problem, completion: Completion) -> str:
     prompt, text = problem.question, completion.text
     setup = getattr(problem.check, "before", "")
     if completion.form == "program":
-        return inline.without_go_imports(text) if language == "go" else text
+        return single_source.without_go_imports(text) if language == "go" else text
     if completion.form == "output":
-        code = inline.fenced(text)
+        code = single_source.fenced(text)
         if whole := _whole(language, prompt, code):
             return whole
-        text = inline.cut(language, code)
+        text = single_source.cut(language, code)
     match language:
         case "python":
-            body = inline.python_body(text)
-            return inline.python_imports(prompt + body) + prompt + body
+            body = single_source.python_body(text)
+            return single_source.python_imports(prompt + body) + prompt + body
         case "go":
-            return inline.go_continued(prompt, text, setup)
+            return single_source.go_continued(prompt, text, setup)
     return prompt + text
 
 
@@ -147,7 +149,7 @@ def _whole(language: str, prompt: str, code: str) -> str:
         found = re.findall(r"^def\s+(\w+)", prompt, re.MULTILINE)
         if found and defines(code, found[-1]):
             before = prompt[: prompt.rindex(f"def {found[-1]}")]
-            return inline.python_imports(prompt + code) + before + code
+            return single_source.python_imports(prompt + code) + before + code
         return ""
     signature = {
         "java": r"\bclass\s+Solution\b",
@@ -161,7 +163,7 @@ def _whole(language: str, prompt: str, code: str) -> str:
     match language:
         case "cpp":
             heads = [line for line in prompt.split("\n") if line.startswith(("#include", "using namespace"))]
-            code = inline.cut("cpp", code)
+            code = single_source.cut("cpp", code)
         case "java":
             heads = [line for line in prompt.split("\n") if line.startswith("import ") and line not in code]
         case "rust":
@@ -170,7 +172,7 @@ def _whole(language: str, prompt: str, code: str) -> str:
             heads = [] if re.search(r"^use ", code, re.MULTILINE) else uses
         case "go":
             code = re.sub(r"^package \w+\n", "", code, flags=re.MULTILINE)
-            return inline.go_continued(
+            return single_source.go_continued(
                 "", re.sub(r'^import (?:\([^)]*\)|"[^"]*")\n', "", code, flags=re.M), ""
             )
         case _:

@@ -17,7 +17,6 @@ from typing import Any, Literal
 
 from harness import scorers
 from harness.errors import ConfigError
-from harness.extract import whole_program
 from harness.schema import (
     Card,
     DataFile,
@@ -30,6 +29,7 @@ from harness.schema import (
     Template,
     UnitTests,
 )
+from harness.text.extract import whole_program
 
 Wording = Literal["lines", "paper", "codefuse"]
 Row = Mapping[str, Any]

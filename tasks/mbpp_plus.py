@@ -11,9 +11,8 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from harness import evalplus, scorers
+from harness import scorers
 from harness.errors import DataError
-from harness.extract import whole_program
 from harness.schema import (
     Card,
     DataFile,
@@ -26,7 +25,9 @@ from harness.schema import (
     Task,
     UnitTests,
 )
-from tasks.mbpp import CHAT, INSTRUCTION, PLAIN  # the two tasks differ in their tests alone
+from harness.tasks.families import evalplus
+from harness.tasks.mbpp import CHAT, INSTRUCTION, PLAIN  # the two tasks differ in their tests alone
+from harness.text.extract import whole_program
 
 FILE = DataFile(
     benchmark="mbpp_plus",

@@ -2,9 +2,9 @@
 
 One row: the function `def add(x, y): return x + y` -> `assert add(2, 3) == 5`. The paper's own rows are not released;
 these are the functions of MBPP, or of HumanEval with `corpus = "humaneval"` (whose docstrings show examples already).
-What is asked for are assertions below the function; what they are worth is in harness/scorers/generated_tests.py. A
-shot shows the benchmark's own tests. `mutants` is how many broken versions are drawn for each function. Numbers do
-not compare with the paper's: there, tests that assert nothing count.
+What is asked for are assertions below the function; what they are worth is in
+harness/scorers/execution/generated_tests.py. A shot shows the benchmark's own tests. `mutants` is how many broken
+versions are drawn for each function. Numbers do not compare with the paper's: there, tests that assert nothing count.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,19 +12,9 @@ from typing import Literal
 
 from harness import scorers
 from harness.errors import ConfigError
-from harness.extract import whole_program
-from harness.schema import (
-    Card,
-    Problem,
-    Sampling,
-    Source,
-    Split,
-    Task,
-    Template,
-    UnderTest,
-    UnitTests,
-)
-from tasks import humaneval, mbpp
+from harness.schema import Card, Problem, Sampling, Source, Split, Task, Template, UnderTest, UnitTests
+from harness.tasks import humaneval, mbpp
+from harness.text.extract import whole_program
 
 Corpus = Literal["mbpp", "humaneval"]
 ORIGINS = {"mbpp": mbpp, "humaneval": humaneval}

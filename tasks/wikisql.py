@@ -11,13 +11,25 @@ from typing import Any
 
 from harness import scorers
 from harness.errors import DataError
-from harness.schema import Card, DataFile, LogicalForm, Problem, Query, Sampling, Scorer, Source, Split, Task
-from harness.sql import benchmark, databases, logical, tables
+from harness.schema import (
+    Card,
+    DataFile,
+    LogicalForm,
+    Problem,
+    Query,
+    Sampling,
+    Scorer,
+    Source,
+    Split,
+    Task,
+)
+from harness.tasks.families import text_to_sql
+from harness.text.sql import databases, tables, wikisql_form
 
 NAMES = {"train": "train", "validation": "dev", "test": "test"}
 ROWS = {split: DataFile("wikisql", f"{name}.jsonl") for split, name in NAMES.items()}
 TABLES = {split: DataFile("wikisql", f"{name}.tables.jsonl") for split, name in NAMES.items()}
-TEMPLATES = tuple(template for template in benchmark.TEMPLATES if template.name != "rows")
+TEMPLATES = tuple(template for template in text_to_sql.TEMPLATES if template.name != "rows")
 
 
 def _scorers(execute: bool) -> tuple[Scorer, ...]:
@@ -27,7 +39,7 @@ def _scorers(execute: bool) -> tuple[Scorer, ...]:
 
 
 def task(
-    execute: bool = True, extract: benchmark.Reading = "sql", sample: int = 0, sample_seed: int = 42
+    execute: bool = True, extract: text_to_sql.Reading = "sql", sample: int = 0, sample_seed: int = 42
 ) -> Task:
     """`execute` False leaves the database out; the tables' headers too, where that file is not there."""
 
@@ -40,7 +52,7 @@ def task(
             headers = {row["id"]: row for row in source.rows(TABLES[split], ("id", "header", "types"))}
         files = databases.find_file(source, "wikisql", NAMES[split]) if execute else ()
         rows = list(source.rows(ROWS[split], ("table_id", "question", "sql")))
-        for place, row in benchmark.sampled(rows, sample, sample_seed):
+        for place, row in text_to_sql.sampled(rows, sample, sample_seed):
             table = headers.get(row["table_id"], {} if not headers else None)
             if table is None:
                 raise DataError(
@@ -55,7 +67,7 @@ def task(
                 types=tuple(table.get("types", ())),
             )
             check = Query(
-                sql=logical.executable(form),
+                sql=wikisql_form.executable(form),
                 database=row["table_id"],
                 folders=tuple(str(Path(file.path).parent) for file in files),
                 files=files,
@@ -65,9 +77,9 @@ def task(
             yield Problem(
                 id=f"wikisql/{NAMES[split]}/{place}",
                 question=row["question"],
-                solution=logical.shown(form),
+                solution=wikisql_form.shown(form),
                 check=check,
-                parts=tables.parts_of_header(logical.TABLE, form.header, form.types),
+                parts=tables.parts_of_header(wikisql_form.TABLE, form.header, form.types),
             )
 
     return Task(
@@ -75,7 +87,7 @@ def task(
         version=1,
         load=load,
         templates=TEMPLATES,
-        extract=benchmark.reader(extract),
+        extract=text_to_sql.reader(extract),
         scorers=_scorers(execute),
         sampling=Sampling(max_tokens=128),
         card=Card(

@@ -6,7 +6,7 @@ tests/test_backends.py pass.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.config import BackendConfig
+from harness.config.run import BackendConfig
 from harness.errors import ConfigError
 from harness.schema import Backend, Generation, Reader, Request, Sampling
 
@@ -56,7 +56,7 @@ def with_adapter(backend: Backend, config: BackendConfig) -> Backend:
     """A backend on the same base with another adapter, the base staying loaded. Raises UserError."""
     if config.kind == "hf":
         from harness.backends import hf
-        from harness.backends.hf_schedule import Engine
+        from harness.backends.hf.scheduler import Engine
 
         assert isinstance(backend, Engine)
         return hf.with_adapter(backend, config)
@@ -72,17 +72,18 @@ def with_adapters(backend: Backend, configs: Sequence[BackendConfig]) -> Sequenc
 
     `configs` differ in nothing but the adapter; "" is the base without one. Raises UserError.
     """
-    from harness.backends import hf, hf_mixed
-    from harness.backends.hf_schedule import Engine
+    from harness.backends import hf
+    from harness.backends.hf import multi_lora
+    from harness.backends.hf.scheduler import Engine
 
-    return hf_mixed.put_on(backend, configs, hf.PROBE) if isinstance(backend, Engine) else None
+    return multi_lora.put_on(backend, configs, hf.PROBE) if isinstance(backend, Engine) else None
 
 
 def together(
     backend: Backend, wanted: Mapping[int, Sequence[Request]], sampling: Sampling
 ) -> Iterator[tuple[int, Generation]]:
     """Every wanted sample of each of the adapters that `with_adapters` put on, by the adapter's number."""
-    from harness.backends.hf_schedule import Engine
+    from harness.backends.hf.scheduler import Engine
 
     assert isinstance(backend, Engine)
     return backend.generate_together(wanted, sampling)
@@ -109,14 +110,15 @@ def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
     """Whether `load` would find what it needs, without loading a model. Raises UserError."""
     match config.kind:
         case "hf":
-            from harness.backends import hf_adapter, hf_load
+            from harness.backends import hub
+            from harness.backends.hf import adapter, checkpoint
 
             if not config.model:
                 raise ConfigError(NO_MODEL)
-            folder, commit = hf_load.find(config.model, config.revision)
-            hf_load.check(folder)
+            folder, commit = hub.find(config.model, config.revision)
+            checkpoint.check(folder)
             if config.adapter:
-                hf_adapter.check(hf_adapter.find(config.adapter), config.model, folder, commit)
+                adapter.check(adapter.find(config.adapter), config.model, folder, commit)
         case "replay":
             load(config, problem_ids).close()
         case "openai":

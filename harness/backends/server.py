@@ -23,9 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from harness import weights
-from harness.backends import openai
-from harness.config import BackendConfig, ServerConfig
+from harness.backends import hub, openai
+from harness.config.run import BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError
 from harness.schema import Generation, Prompt, Request, Sampling
 
@@ -104,11 +103,11 @@ def loaded(config: BackendConfig) -> Loaded | None:
     """A PEFT adapter (folder or hub id), or a file in the server's own form. Raises UserError."""
     if not config.adapter or not _loads(config):
         return None
-    from harness.backends import hf_adapter
+    from harness.backends.hf import adapter as hf_adapter
 
     file = Path(config.adapter).expanduser()
     if file.is_file():
-        return Loaded(file, file.stem, weights.sha256(file))
+        return Loaded(file, file.stem, hub.sha256(file))
     found = hf_adapter.find(config.adapter)
     return Loaded(found.folder, Path(config.adapter.partition("@")[0]).name, found.digest)
 

@@ -20,9 +20,9 @@ import sys
 import click
 
 from harness import __version__
-from harness.cli import cache, doctor, evaluate, exchange, quickstart, reading, rows, training
+from harness.cli import cache, data, doctor, evaluate, interop, quickstart, results, train
 from harness.errors import HarnessError
-from harness.places import Images
+from harness.runs.store.remote import Images
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,16 +37,16 @@ for command in (
     evaluate.score,
     evaluate.merge_command,
     evaluate.judge,
-    training.train,
-    reading.report,
-    reading.leaderboard_command,
-    reading.compare_command,
-    reading.gate_command,
-    exchange.export_command,
-    exchange.import_command,
-    exchange.log_command,
-    rows.tasks_command,
-    rows.data_command,
+    train.train,
+    results.report,
+    results.leaderboard_command,
+    results.compare_command,
+    results.gate_command,
+    interop.export_command,
+    interop.import_command,
+    interop.log_command,
+    data.tasks_command,
+    data.data_command,
     cache.cache_command,
     doctor.doctor,
 ):

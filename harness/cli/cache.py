@@ -4,19 +4,19 @@ from pathlib import Path
 
 import click
 
-from harness.cli.shared import answers_file
+from harness.cli.options import answers_file
 
 
 @click.command("cache")
 @click.option("--clear", is_flag=True, help="Forget all answers.")
 def cache_command(clear: bool) -> None:
     """What the answer store holds: completions that runs made, for others that ask exactly the same."""
-    from harness import answers
+    from harness.backends import completion_cache
 
     file = answers_file()
     if clear:
-        answers.clear(file)
-    held = answers.contents(file)
+        completion_cache.clear(file)
+    held = completion_cache.contents(file)
     for identity, count, size in held:
         backend = identity["backend"]
         parts = [backend.get("model", f"weights {backend['weights'][:12]}"), backend.get("dtype", "")]
@@ -27,7 +27,7 @@ def cache_command(clear: bool) -> None:
             f"{count:>9,} answers  {size / 1e6:>9,.1f} MB  {', '.join(part for part in parts if part)}"
         )
     click.echo(
-        f"{_size(file) / 1e6:,.1f} MB in {file}; at most {answers.LARGEST / 1e6:,.0f}, then the oldest go"
+        f"{_size(file) / 1e6:,.1f} MB in {file}; at most {completion_cache.LARGEST / 1e6:,.0f}, then the oldest go"
     )
 
 

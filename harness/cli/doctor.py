@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.shared import config_of, data, put, rung, sets
+from harness.cli.options import config_of, data, put, rung, sets
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.config import RunConfig
+    from harness.config.run import RunConfig
 
 
 @click.command()
@@ -33,7 +33,7 @@ def doctor(
     if task is not None:
         _prove(config)
         return
-    from harness import doctor as doctors
+    from harness.sandbox import self_check as doctors
 
     found = doctors.examine(config.judge)
     click.echo(json.dumps(found, indent=2) if as_json else _doctor_text(found))
@@ -42,11 +42,12 @@ def doctor(
 
 
 def _prove(config: "RunConfig") -> None:
-    from harness import judging, planning
+    from harness.runs import judge
+    from harness.runs import plan as planning
 
     plan = planning.make_plan(config)
-    with judging.open_sandbox(config.judge, plan.task.preload) as box:
-        wrong = judging.prove(plan.task, plan.problems, box)
+    with judge.open_sandbox(config.judge, plan.task.preload) as box:
+        wrong = judge.prove(plan.task, plan.problems, box)
     for line in wrong:
         click.echo(line)
     click.echo(f"{len(plan.problems)} problems: {len(wrong)} checks that are not to be trusted")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.shared import (
+from harness.cli.options import (
     answers,
     cached,
     config_of,
@@ -27,8 +27,8 @@ from harness.cli.shared import (
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.config import RunConfig
-    from harness.runner import Engine
+    from harness.config.run import RunConfig
+    from harness.runs.run import Engine
 
 
 @click.command()
@@ -67,7 +67,7 @@ def run(
     **flags: Any,
 ) -> None:
     """Generate, judge, summarise. The same command again continues a run that was cut off."""
-    from harness.config import read_toml
+    from harness.config.run import read_toml
 
     plain = read_toml(config) if config else {}
     put(plain, given(flags))
@@ -121,7 +121,8 @@ def score(
 @out
 def merge_command(folders: Sequence[Path], out: Path | None) -> None:
     """Put the parts together that --shard made, or all parts below a folder: the files of one run."""
-    from harness import merge, runner
+    from harness.runs import merge
+    from harness.runs import run as runner
 
     done = merge.merge(folders, out, runner.RUNS)
     show([folder for folder, _ in done])
@@ -154,20 +155,22 @@ def judge(
     sets: Sequence[str],
 ) -> None:
     """Have a judge say, problem by problem, which of several runs answers best."""
-    from harness import contest, progress, store
+    from harness.results import preference
+    from harness.runs import progress
+    from harness.runs.store import folder as store
 
     plain: dict[str, Any] = {"task": "judge"}
     put(plain, {"backend.model": model, "backend.path": completions})
     put(plain, {"backend.kind": "replay" if completions else None})
     config = config_of(plain, sets, "--set")
     if ask is not None:
-        _, asked = contest.prepare(runs, criteria, config.seed)
+        _, asked = preference.prepare(runs, criteria, config.seed)
         rows = ({"task_id": one.problem.id, "prompt": one.problem.question, "text": ""} for one in asked)
         store.write_atomic(ask, "".join(json.dumps(row) + "\n" for row in rows))
         click.echo(f"wrote {len(asked)} questions to {ask}: fill in 'text', then --completions {ask}")
         return
     with progress.shown(sys.stderr) as step:
-        folder, summary = contest.contest(runs, config, criteria, out, step)
+        folder, summary = preference.contest(runs, config, criteria, out, step)
     finish(folder, summary)
 
 
@@ -180,11 +183,13 @@ def _study(
     engine: "Engine",
     shard: str | None,
 ) -> None:
-    from harness import matrix, progress, runner, shards, study
-    from harness.config import apply_sets
+    from harness.config import grid
+    from harness.config.run import apply_sets
+    from harness.runs import progress, shards, study
+    from harness.runs import run as runner
 
     part = shards.parse(shard)
-    cells = matrix.expand(cached(apply_sets(plain, sets)), where)
+    cells = grid.expand(cached(apply_sets(plain, sets)), where)
     if allow_download:
         for cell in cells:
             _download(cell.config)
@@ -206,19 +211,19 @@ def _study(
 
 
 def _download(config: "RunConfig") -> None:
-    from harness import catalog, sources
+    from harness.tasks.loading import data_files, registry
 
-    task = catalog.task(config.task, config.options)
-    source = sources.open_source(config.data)
+    task = registry.task(config.task, config.options)
+    source = data_files.open_source(config.data)
     for file in task.card.files:
         if file.hub is not None and source.find(file) is None:
-            sources.fetch(file.hub)
+            data_files.fetch(file.hub)
     if config.backend.kind == "hf":
-        sources.fetch_model(config.backend.model, config.backend.revision)
+        data_files.fetch_model(config.backend.model, config.backend.revision)
     if "rag:" in config.shots:
-        from harness.retrieval import encoder
+        from harness.prompts.retrieval import encoder
 
         if config.retrieval.method != "bm25" and config.retrieval.encoder != encoder.MINI:
-            sources.fetch_model(config.retrieval.encoder, config.retrieval.revision)
+            data_files.fetch_model(config.retrieval.encoder, config.retrieval.revision)
         if config.retrieval.rerank:
-            sources.fetch_model(config.retrieval.rerank, None)
+            data_files.fetch_model(config.retrieval.rerank, None)

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from harness.cli.shared import evaluated, out, put, show, workers
-from harness.cli.training import trained
+from harness.cli.options import evaluated, out, put, show, workers
+from harness.cli.train import trained
 
 
 @click.command()
@@ -19,11 +19,12 @@ from harness.cli.training import trained
 def quickstart(out: Path | None, workers: int | None, trains: bool) -> None:
     """Evaluate the embedded demo model on the embedded mini tasks, offline: zero-shot, with examples in the prompt, and
     with an adapter that is trained on the spot."""
-    import tasks
-    from harness import compare, results
-    from harness.report import comparison as shown
+    from harness.files import packaged
+    from harness.results import compare
+    from harness.results.report import comparison as shown
+    from harness.runs.store import reader
 
-    root = Path(next(iter(tasks.__path__)))
+    root = packaged("tasks")
     model = root / "demo" / "model"
     adapter = adapter_of(root, model, out) if trains else ""
     cells = [("humaneval", "none", ""), *(("conala", shots, "") for shots in ("none", "icl:4", "rag:4"))]
@@ -42,7 +43,7 @@ def quickstart(out: Path | None, workers: int | None, trains: bool) -> None:
         label = "-".join(part for part in parts if part)
         folders.append(evaluated(plain, out / label if out else None)[0])
     show(folders)
-    found = compare.compare([results.read(folder) for folder in folders[1:]], ("em@1",))
+    found = compare.compare([reader.read(folder) for folder in folders[1:]], ("em@1",))
     click.echo(shown.render(found, [], 0), nl=False)
 
 
@@ -51,13 +52,13 @@ QUICK_TRAINING: tuple[str, ...] = ()  # assignments over its recipe, for tests
 
 def adapter_of(root: Path, model: Path, out: Path | None) -> str:
     """Train the adapter of quickstart and return its folder."""
-    from harness import progress
-    from harness.config import apply_sets, read_toml
-    from harness.train import grid, training
+    from harness.config.run import apply_sets, read_toml
+    from harness.runs import progress
+    from harness.train import grid, run
 
     plain = {**read_toml(root / "recipes" / "quickstart.toml"), "model": str(model), "data_folder": "mini"}
     (config,) = grid.expand(apply_sets(plain, QUICK_TRAINING), "quickstart.toml")
     with progress.shown(sys.stderr) as step:
-        folder, result = training.train(config, out / "lora" if out else None, step)
+        folder, result = run.train(config, out / "lora" if out else None, step)
     trained(folder, result)
     return str(folder)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from harness.errors import SandboxFault
-from harness.sandbox import codec, launch, wire
+from harness.sandbox import framing, launch
+from harness.sandbox.values import codec
 from harness.schema import ExecResult, Program
 
 # Programs drawn and results that wait for an earlier one to come first: bounds memory, however many there are.
@@ -168,7 +169,7 @@ class Batch:
 
     def _read(self, worker: launch.Worker) -> None:
         try:
-            count = wire.take_in(worker.socket.fileno(), worker.frames.buffer)
+            count = framing.take_in(worker.socket.fileno(), worker.frames.buffer)
         except BlockingIOError:
             return
         except ConnectionResetError:

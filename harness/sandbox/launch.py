@@ -19,16 +19,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import SandboxFault
-from harness.sandbox import codec, confine, cores, interpreter, tester, wire
+from harness.sandbox import framing
+from harness.sandbox.isolation import confine, cpu_affinity
+from harness.sandbox.python import interpreter, tester
+from harness.sandbox.values import codec
 
-# Runs `harness.sandbox.<name>` without `harness/__init__.py` and `harness/sandbox/__init__.py`.
+# Runs `harness.sandbox.<name>` without any `__init__.py` of the harness.
 _BOOT = """
 import sys, types
 root, name = sys.argv[1:3]
-for package, folder in (("harness", root), ("harness.sandbox", root + "/sandbox")):
-    module = types.ModuleType(package)
-    module.__path__ = [folder]
-    sys.modules[package] = module
+for package in ("", ".sandbox", ".sandbox.python", ".sandbox.values", ".sandbox.isolation", ".sandbox.languages",
+                ".sandbox.sql", ".text", ".text.sql"):
+    module = types.ModuleType("harness" + package)
+    module.__path__ = [root + package.replace(".", "/")]
+    sys.modules["harness" + package] = module
 module = __import__("harness.sandbox." + name, fromlist=["start"])
 module.start(sys.argv[3:])
 """
@@ -59,8 +63,8 @@ class Worker:
     socket: socket.socket
     processes: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]
     scratch: tempfile.TemporaryDirectory[str] | None
-    core: cores.Core | None = None
-    frames: wire.Frames = field(default_factory=lambda: wire.Frames(tester.JOB_LIMIT))
+    core: cpu_affinity.Core | None = None
+    frames: framing.Frames = field(default_factory=lambda: framing.Frames(tester.JOB_LIMIT))
     jobs: list[int] = field(default_factory=list)
     deadline: float = 0.0
 
@@ -92,7 +96,7 @@ def launch(
     number: int,
     python: interpreter.Interpreter | None = None,
     preload: tuple[str, ...] = (),
-    core: cores.Core | None = None,
+    core: cpu_affinity.Core | None = None,
 ) -> Worker:
     """Start worker `number`, of this process's own interpreter unless told, and wait until it stands. Raises
     Unavailable with the kernel's reason when it cannot. `core`: given back when the worker is stopped."""
@@ -105,11 +109,11 @@ def launch(
     plan = confine.Plan(rung, python.packages, scratch.name if scratch else "", uid, preload)
     mine, testers = socket.socketpair()
     control, zygotes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ExitStack() as half_way, testers, control, zygotes, cores.on(core):
+    with ExitStack() as half_way, testers, control, zygotes, cpu_affinity.on(core):
         half_way.push(mine)
         zygote = spawn(
             python.path,
-            "zygote",
+            "python.zygote",
             (zygotes,),
             [json.dumps(vars(plan))],
             dict.fromkeys(("TMPDIR", "MPLCONFIGDIR"), plan.scratch or "/tmp"),
@@ -118,17 +122,17 @@ def launch(
         assert zygote.stdout is not None
         zygote.stdout.close()
         worker_process = spawn(
-            python.path, "tester", (testers, control), [rung, ",".join(preload), *plan.packages], {}
+            python.path, "python.tester", (testers, control), [rung, ",".join(preload), *plan.packages], {}
         )
         half_way.pop_all()
     worker = Worker(mine, (worker_process, zygote), scratch, core)
     try:
         if not select.select([mine], [], [], _START_S)[0]:
             raise SandboxFault(f"a sandbox worker did not start within {_START_S:g} s")
-        word: Mapping[str, Any] = codec.decode(wire.read(mine.fileno(), worker.frames))
+        word: Mapping[str, Any] = codec.decode(framing.read(mine.fileno(), worker.frames))
         if "broken" in word:
             raise Unavailable(str(word["broken"]))
-    except wire.Closed:
+    except framing.Closed:
         how = killed(worker)
         stop(worker)
         raise SandboxFault(
@@ -174,12 +178,12 @@ def spawn(
             *arguments,
         ],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if name == "zygote" else subprocess.DEVNULL,
+        stdout=subprocess.PIPE if name == "python.zygote" else subprocess.DEVNULL,
         env=environment,
         cwd="/",
         pass_fds=fds,
         start_new_session=True,
-        preexec_fn=confine.raise_stack if name == "zygote" else None,
+        preexec_fn=confine.raise_stack if name == "python.zygote" else None,
     )
 
 

@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
 
-from harness import processors
+from harness import cpu_count
 from harness.errors import ConfigError, SandboxFault, UserError
-from harness.sandbox import batch, codec, confine, cores, foreign, interpreter, launch, queries, wire
-from harness.sandbox.candidate import WALL_SLACK
+from harness.sandbox import batch, framing, launch
+from harness.sandbox.isolation import confine, cpu_affinity
+from harness.sandbox.languages import worker_pool
+from harness.sandbox.python import interpreter
+from harness.sandbox.python.candidate import WALL_SLACK
+from harness.sandbox.sql import client
+from harness.sandbox.values import codec
 from harness.schema import ExecResult, Pair, PairResult, Program
 
 CODE_LIMIT = 10_000_000  # characters of a program: compiling more needs more memory than a program has
@@ -46,9 +51,9 @@ class Pool:
         self._python: interpreter.Interpreter | None = None
         self._workers: list[launch.Worker] = []
         self._started = 0
-        self._foreign: foreign.Yard | None = None
+        self._foreign: worker_pool.Yard | None = None
         self._busy = False
-        self._engines: queries.Engines | None = None
+        self._engines: client.Engines | None = None
 
     def __enter__(self) -> "Pool":
         return self
@@ -116,17 +121,17 @@ class Pool:
         finally:
             self._busy = False
 
-    def _abroad(self) -> foreign.Yard:
+    def _abroad(self) -> worker_pool.Yard:
         """The workers for other languages, made with the first program of one."""
         if self._foreign is None:
             if self._rung is None:
                 self._probe()
             assert self._rung is not None
-            self._foreign = foreign.Yard(self._rung, self.size, self._limits)
+            self._foreign = worker_pool.Yard(self._rung, self.size, self._limits)
         return self._foreign
 
     def judge_queries(
-        self, pairs: Iterable[Pair], ahead: int = queries.AHEAD
+        self, pairs: Iterable[Pair], ahead: int = client.AHEAD
     ) -> Iterator[PairResult | SandboxFault]:
         """Execute answers and gold queries on their databases and compare; results in order, drawn lazily."""
         if self._engines is None:
@@ -134,14 +139,14 @@ class Pool:
                 self._probe()
             assert self._rung is not None
             settings = self.settings
-            self._engines = queries.Engines(self._rung, self.size, settings.time_limit, settings.memory_mb)
+            self._engines = client.Engines(self._rung, self.size, settings.time_limit, settings.memory_mb)
         yield from self._engines.judge(pairs, ahead)
 
     # ------------------------------------------------------------ workers
 
     @property
     def size(self) -> int:
-        return self.settings.workers or processors.available()
+        return self.settings.workers or cpu_count.available()
 
     def new_worker(self) -> launch.Worker:
         self._started += 1
@@ -154,7 +159,7 @@ class Pool:
     def _launch(self, rung: confine.Rung) -> launch.Worker:
         python = self.python
         crowded = self.settings.crowded or self.size >= len(os.sched_getaffinity(0))
-        core = cores.claim() if crowded else None
+        core = cpu_affinity.claim() if crowded else None
         try:
             return launch.launch(rung, self._started, python, self.settings.preload, core)
         except BaseException:
@@ -213,7 +218,7 @@ class Pool:
         }
         # The tester keeps the limits; this is for when the tester itself no longer answers.
         patience = 2 * (wall * WALL_SLACK + max(20.0, 5 * cpu)) + 30
-        return batch.Job(wire.frame(codec.encode(fields, limit=1 << 30)), patience)
+        return batch.Job(framing.frame(codec.encode(fields, limit=1 << 30)), patience)
 
     def _limits(self, program: Program) -> tuple[float, float, int]:
         """CPU seconds, wall seconds and megabytes, with the settings' put in."""

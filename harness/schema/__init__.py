@@ -14,21 +14,8 @@ benchmark, a *sample* one of the n completions generated for it, a *shot* a solv
 
 from typing import TYPE_CHECKING
 
+from harness.schema.base import ExecStatus, Split, Status, Style, Value
 from harness.schema.execution import ExecResult, Pair, PairResult, Program, Sandbox
-from harness.schema.generation import (
-    Backend,
-    Completion,
-    Form,
-    Generation,
-    Given,
-    Message,
-    Prompt,
-    Reader,
-    Request,
-    Sampling,
-    Shot,
-    Template,
-)
 from harness.schema.problems import (
     Check,
     Compare,
@@ -47,6 +34,20 @@ from harness.schema.problems import (
     UnderTest,
     UnitTests,
 )
+from harness.schema.samples import (
+    Backend,
+    Completion,
+    Form,
+    Generation,
+    Given,
+    Message,
+    Prompt,
+    Reader,
+    Request,
+    Sampling,
+    Shot,
+    Template,
+)
 from harness.schema.scores import (
     Answer,
     Estimate,
@@ -60,7 +61,6 @@ from harness.schema.scores import (
     Verdict,
 )
 from harness.schema.tasks import Card, DataFile, HubFile, Source, Task
-from harness.schema.values import ExecStatus, Split, Status, Style, Value
 
 if TYPE_CHECKING:
     from harness.schema.scores import Floats as Floats

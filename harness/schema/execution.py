@@ -6,8 +6,8 @@ from typing import Literal, Protocol
 from pydantic import Field
 
 from harness.errors import SandboxFault
+from harness.schema.base import ExecStatus, Value
 from harness.schema.problems import Compare, DatabaseFile, Limits, UnitTests
-from harness.schema.values import ExecStatus, Value
 
 
 class Program(Value):

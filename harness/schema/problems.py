@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.schema.values import Value
+from harness.schema.base import Value
 
 
 class Reference(Value):
@@ -30,7 +30,7 @@ class UnitTests(Value):
 
     `setup` is trusted code that the tests may use (the prompt's own helpers); the entry point replaces its namesake.
     `limits` are for the candidate; tests with many inputs need more than one call does. `arrays`: numpy arrays, pandas
-    frames and dates cross between tests and candidate too (harness/sandbox/arrays.py), beside plain values.
+    frames and dates cross between tests and candidate too (harness/sandbox/values/arrays.py), beside plain values.
     """
 
     kind: Literal["unit_tests"] = "unit_tests"

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from harness.schema.base import Status, Value
 from harness.schema.execution import Sandbox
-from harness.schema.generation import Completion
 from harness.schema.problems import Problem
-from harness.schema.values import Status, Value
+from harness.schema.samples import Completion
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness.schema.generation import Completion, Sampling, Template
+from harness.schema.base import Split
 from harness.schema.problems import Problem
-from harness.schema.scores import (
-    Scorer,
-)
-from harness.schema.values import Split
+from harness.schema.samples import Completion, Sampling, Template
+from harness.schema.scores import Scorer
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class DataFile:
 
 
 class Source(Protocol):
-    """Reads benchmark files; `harness/sources.py` has the only implementation."""
+    """Reads benchmark files; `tasks/loading/data_files.py` has the only implementation."""
 
     def rows(self, file: DataFile, fields: Sequence[str] = ()) -> Iterator[Mapping[str, Any]]:
         """Yield the file's rows; a row without one of `fields` is a DataError naming file and line."""

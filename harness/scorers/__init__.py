@@ -15,27 +15,27 @@ from dataclasses import replace
 
 from harness.errors import ConfigError, unknown
 from harness.schema import Scorer
-from harness.scorers.ast_similarity import ast_similarity, ast_similarity_with
-from harness.scorers.bleu import bleu
-from harness.scorers.chrf import chrf
-from harness.scorers.codebleu import codebleu, codebleu_with
-from harness.scorers.codebleu_package import codebleu_package
 from harness.scorers.comments import comments
-from harness.scorers.conala_bleu import conala_bleu
 from harness.scorers.distinct_n import distinct_n
-from harness.scorers.each import each, reference_texts
-from harness.scorers.exact import exact
-from harness.scorers.generated_tests import generated_tests
-from harness.scorers.io_cases import io_cases, io_cases_with
+from harness.scorers.execution.generated_tests import generated_tests
+from harness.scorers.execution.io_cases import io_cases, io_cases_with
+from harness.scorers.execution.snippets import snippets
+from harness.scorers.execution.symbolic import symbolic
+from harness.scorers.execution.unit_tests import unit_tests
 from harness.scorers.parse_rate import parse_rate
+from harness.scorers.per_answer import each, reference_texts
 from harness.scorers.perplexity import perplexity
-from harness.scorers.snippets import snippets
-from harness.scorers.sql_execution import sql_execution, sql_execution_with, ves
-from harness.scorers.sql_match import exact_set_match, lf_accuracy, set_match_clauses
-from harness.scorers.sql_turns import with_interactions
-from harness.scorers.symbolic import symbolic
+from harness.scorers.similarity.ast_similarity import ast_similarity, ast_similarity_with
+from harness.scorers.similarity.bleu import bleu
+from harness.scorers.similarity.chrf import chrf
+from harness.scorers.similarity.codebleu import codebleu, codebleu_with
+from harness.scorers.similarity.codebleu_package import codebleu_package
+from harness.scorers.similarity.conala_bleu import conala_bleu
+from harness.scorers.similarity.exact import exact
+from harness.scorers.sql.execution import sql_execution, sql_execution_with, ves
+from harness.scorers.sql.match import exact_set_match, lf_accuracy, set_match_clauses
+from harness.scorers.sql.turns import with_interactions
 from harness.scorers.train_overlap import train_overlap
-from harness.scorers.unit_tests import unit_tests
 from harness.scorers.valid_rate import valid_rate
 
 __all__ = [

@@ -2,8 +2,8 @@
 
 An answer counts (`commented`) if its syntax tree is that of the given code, docstrings and other strings that stand
 alone left out of both, and it has a comment or such a string that the given code does not have. Whether the comments
-are any good nobody can say from their form: for that a judge compares several runs (harness/contest.py), and an
-answer that does not count cannot win there.
+are any good nobody can say from their form: for that a judge compares several runs (harness/results/preference.py),
+and an answer that does not count cannot win there.
 """
 
 import ast
@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from harness.schema import Problem, Reduce, Score, Scorer
-from harness.scorers.ast_similarity import over_readable, running_python, tree
-from harness.scorers.each import each, reference_texts
-from harness.text import unindent
+from harness.scorers.per_answer import each, reference_texts
+from harness.scorers.similarity.ast_similarity import over_readable, running_python, tree
+from harness.text.ngrams import unindent
 
 
 def bare(text: str) -> str | None:
@@ -99,7 +99,7 @@ def judge(problem: Problem, answer: str) -> Score:
 
 
 def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-    from harness.stats import mean_of
+    from harness.stats.estimates import mean_of
 
     return {"commented": mean_of(), "code_kept": mean_of(1), "comment_density": over_readable(2)}
 

@@ -1,7 +1,7 @@
 """How varied the samples of a problem are: the share of distinct ones among their n-grams (Li et al., 2016).
 
 Counted within a problem, then summed over problems: so it has an interval, and does not fall with the number of
-problems as the share over a whole corpus does (harness/diversity.py has that). It falls with the samples a
+problems as the share over a whole corpus does (harness/text/diversity.py has that). It falls with the samples a
 problem and with their length: compare equal numbers. Tokens are the CoNaLa challenge's words. A sample's counts
 are its n-grams and those that no earlier sample of the problem has; its value is the share for pairs.
 """
@@ -9,8 +9,8 @@ are its n-grams and those that no earlier sample of the problem has; its value i
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.schema import Answer, Reduce, Sandbox, Score, Scorer, Verdict
-from harness.scorers.conala_bleu import challenge_words
-from harness.text import LONGEST
+from harness.scorers.similarity.conala_bleu import challenge_words
+from harness.text.ngrams import LONGEST
 
 LENGTHS = (1, 2, 3)
 
@@ -32,7 +32,7 @@ def score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdic
 
 
 def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-    from harness.stats import share_of
+    from harness.stats.estimates import share_of
 
     return {f"distinct_{n}": share_of(1 + 2 * i, 2 + 2 * i) for i, n in enumerate(LENGTHS)}
 

@@ -7,8 +7,8 @@ first. Python 2 is not Python here. A corpus value is the mean over problems of 
 from collections.abc import Mapping, Sequence
 
 from harness.schema import Problem, Reduce, Score, Scorer
-from harness.scorers.ast_similarity import running_python, tree
-from harness.scorers.each import each
+from harness.scorers.per_answer import each
+from harness.scorers.similarity.ast_similarity import running_python, tree
 
 
 def judge(problem: Problem, answer: str) -> Score:
@@ -16,7 +16,7 @@ def judge(problem: Problem, answer: str) -> Score:
 
 
 def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-    from harness.stats import mean_of
+    from harness.stats.estimates import mean_of
 
     return {"parse_rate": mean_of()}
 

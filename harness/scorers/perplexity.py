@@ -42,7 +42,7 @@ def prepare(supplies: Supplies) -> Scorer:
 
 
 def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-    from harness.stats import mean_of
+    from harness.stats.estimates import mean_of
 
     def first(scores: "Floats") -> "Floats":
         return scores[0, 1:]

@@ -1,7 +1,7 @@
 """How probable a classifier finds it that an answer is of one class: another author, another model, a corpus.
 
-`style_with(classifier, label)` makes the scorer; the classifier is any of harness/classifier.py, frozen. The corpus
-value is the style score of a checkpoint, S(t). It says nothing of whether an answer is right.
+`style_with(classifier, label)` makes the scorer; the classifier is any of harness/scorers/style_classifier.py,
+frozen. The corpus value is the style score of a checkpoint, S(t). It says nothing of whether an answer is right.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ def style_with(classifier: "Callable[[Sequence[str]], Floats]", label: int, dige
                 yield Verdict("scored", Score(value=chance))
 
     def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-        from harness.stats import mean_of
+        from harness.stats.estimates import mean_of
 
         return {"style": mean_of()}
 

@@ -1,7 +1,7 @@
 """How much answers repeat the task's train split: shared 13-grams, whole copies, the longest common run.
 
-The counting is harness/overlap.py's; tokens are the CoNaLa challenge's words, training texts the solutions of the
-train split. High values ask for a look, they prove nothing: short answers have few ways to be said. A sample's
+The counting is harness/text/train_overlap.py's; tokens are the CoNaLa challenge's words, training texts the solutions
+of the train split. High values ask for a look, they prove nothing: short answers have few ways to be said. A sample's
 value is the share of its 13-grams that a training solution has.
 """
 
@@ -10,10 +10,10 @@ from dataclasses import replace
 from itertools import islice
 
 from harness.errors import ConfigError, UserError
-from harness.overlap import overlap
 from harness.schema import Answer, Reduce, Sandbox, Score, Scorer, Supplies, Verdict
-from harness.scorers.conala_bleu import challenge_words
-from harness.text import LONGEST
+from harness.scorers.similarity.conala_bleu import challenge_words
+from harness.text.ngrams import LONGEST
+from harness.text.train_overlap import overlap
 
 BATCH = 2000  # answers that are looked for in one pass over the training texts
 
@@ -45,7 +45,7 @@ def prepare(supplies: Supplies) -> Scorer:
 
 
 def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-    from harness.stats import mean_of, share_of
+    from harness.stats.estimates import mean_of, share_of
 
     return {
         "train_overlap": share_of(SHARED, GRAMS),

@@ -41,7 +41,7 @@ def _score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdi
 
 
 def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-    from harness.stats import mean_of
+    from harness.stats.estimates import mean_of
 
     return {"valid_rate": mean_of()}
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from harness.config import Scalar, complaint, digest
+from harness.config.run import Scalar, complaint, digest
 from harness.errors import ConfigError
 from harness.schema import Split, Value
 

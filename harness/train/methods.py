@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.backends import hf_load
+from harness.backends import hub
+from harness.backends.hf import checkpoint
 from harness.errors import ConfigError, MissingExtra, unknown
 from harness.train.config import TrainConfig, options
 
@@ -58,21 +59,21 @@ class Base:
 
 def load(config: TrainConfig) -> Base:
     """The base model on its device, and its tokenizer. Raises UserError; never touches the network."""
-    folder, commit = hf_load.find(config.model, config.revision)
-    hf_load.check(folder)
-    device = hf_load.pick_device(config.device)
-    dtype = hf_load.pick_dtype(config.dtype, device.type)
+    folder, commit = hub.find(config.model, config.revision)
+    checkpoint.check(folder)
+    device = checkpoint.pick_device(config.device)
+    dtype = checkpoint.pick_dtype(config.dtype, device.type)
     more: dict[str, Any] = {}
     if config.attention != "auto":
         more["attn_implementation"] = config.attention
     if config.method.startswith("qlora"):
-        more["quantization_config"] = hf_load.quantisation(config.method.removeprefix("qlora-"), dtype)
+        more["quantization_config"] = checkpoint.quantisation(config.method.removeprefix("qlora-"), dtype)
         more["device_map"] = {"": device}
-    model = hf_load.from_folder(folder, dtype, **more)
+    model = checkpoint.from_folder(folder, dtype, **more)
     if not config.method.startswith("qlora"):
         model = model.to(device)
     name = config.model if commit else str(folder.resolve())
-    return Base(model, hf_load.load_tokenizer(folder), folder, name, commit)
+    return Base(model, checkpoint.load_tokenizer(folder), folder, name, commit)
 
 
 def linear_names(model: Any) -> list[str]:
@@ -199,7 +200,7 @@ def prepare(config: TrainConfig, base: Base) -> Any:
         try:
             return peft.get_peft_model(model, adapter(config, base))
         except ValueError as error:
-            raise ConfigError(f"method {config.method!r}: {hf_load.first_line(error)}") from error
+            raise ConfigError(f"method {config.method!r}: {checkpoint.first_line(error)}") from error
 
 
 def parameters(model: Any) -> tuple[int, int]:

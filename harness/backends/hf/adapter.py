@@ -1,0 +1,182 @@
+"""An adapter on its base: found, checked against the base it was trained on, attached, and seen to act.
+
+    adapter = find("results/adapters/x")      a folder, or a hub id with its revision: owner/name@COMMIT
+    check(adapter, folder, ...)               another base or tokenizer is an error
+    attached = attach(model, adapter)         LoRA, IA3 ...: in the layers; prompts: tokens ahead of the text
+    attached.detach()                         the base as it was: the next adapter can go on it
+
+An adapter can not be dropped silently: `prove` compares the logits with and without it. Nothing is merged.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.backends import hub
+from harness.backends.hf import checkpoint
+from harness.errors import UserError
+
+LAYERS = {"LORA", "IA3", "ADALORA", "LOHA", "LOKR", "OFT", "BOFT", "VERA", "HRA", "LN_TUNING", "RANDLORA"}
+LEADS = {"PROMPT_TUNING", "P_TUNING"}  # embeddings ahead of the text
+PREFIX = "PREFIX_TUNING"  # keys and values ahead of the text, in every layer
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter's folder and what its adapter_config.json says; `commit` is that of a hub id."""
+
+    name: str
+    folder: Path
+    commit: str
+    kind: str
+    base: str
+    revision: str
+
+    @property
+    def digest(self) -> str:
+        return hub.digest(checkpoint.adapter_files(self.folder))
+
+
+@dataclass
+class Attached:
+    """A model with an adapter on it.
+
+    `lead` are the embeddings of virtual tokens, [tokens, hidden]; `prefix` makes a fresh cache of keys and
+    values for so many rows, `before` tokens long. Layers that adapt are in the model itself.
+    """
+
+    model: Any
+    detach: Callable[[], Any]
+    lead: Any = None
+    prefix: Callable[[int], Any] | None = None
+    before: int = 0
+
+
+def find(name: str) -> Adapter:
+    """The adapter called `name`. Raises UserError saying what is not there; never touches the network."""
+    folder, commit = _folder(name)
+    files = checkpoint.adapter_files(folder)
+    try:
+        config = json.loads(files[0].read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{files[0]} is not valid JSON: {error}") from None
+    kind = str(config.get("peft_type", ""))
+    if kind not in LAYERS | LEADS | {PREFIX}:
+        known = ", ".join(sorted(LAYERS | LEADS | {PREFIX}))
+        raise UserError(f"adapter {name} is of type {kind!r}, which is not supported: one of {known} is")
+    base = str(config.get("base_model_name_or_path") or "")
+    return Adapter(name, folder, commit, kind, base, str(config.get("revision") or ""))
+
+
+def _folder(name: str) -> tuple[Path, str]:
+    folder = Path(name).expanduser()
+    repo, _, revision = name.partition("@")
+    if folder.exists() or repo.count("/") != 1 or repo.startswith((".", "~", "/")):
+        return folder, ""
+    try:
+        return hub.find(repo, revision or None)
+    except UserError:
+        raise UserError(
+            f"adapter folder {name!r} does not exist, and the hub cache holds no adapter of that name:"
+            f" give a folder, or fetch it first with: hf download {repo}"
+            + (f" --revision {revision}" if revision else "")
+        ) from None
+
+
+def check(adapter: Adapter, model: str, folder: Path, commit: str) -> None:
+    """Raises UserError when the adapter was trained on another base or with another tokenizer.
+
+    The record beside an adapter trained here has the digests of both. Without it only names can be compared:
+    hub ids, and their revisions where both are known.
+    """
+    record = adapter.folder / "train.json"
+    if record.is_file():
+        try:
+            trained = json.loads(record.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{record} is not valid JSON: {error}") from None
+        if trained.get("finished") is False:
+            raise UserError(
+                f"adapter {adapter.name}: its training was cut off; the same harness train command finishes it"
+            )
+        base = trained.get("base", {})
+        for what, key, own in (
+            ("base", "weights", checkpoint.weights_digest(folder)),
+            ("tokenizer", "tokenizer", checkpoint.tokenizer_digest(folder)),
+        ):
+            if key in base and base[key] != own:
+                raise UserError(
+                    f"adapter {adapter.name} was trained on another {what}: {base.get('model')} ({key} sha256"
+                    f" {base[key][:12]}), and {model} has {own[:12]}; give that one as --model"
+                )
+        return
+    if commit and adapter.base and not Path(adapter.base).is_absolute() and adapter.base != model:
+        raise UserError(
+            f"adapter {adapter.name} was trained on another base: {adapter.base}, not {model};"
+            f" give --model {adapter.base}"
+        )
+    if commit and len(adapter.revision) == 40 and adapter.base == model and adapter.revision != commit:
+        raise UserError(
+            f"adapter {adapter.name} was trained on {adapter.base} at revision {adapter.revision}, not {commit};"
+            f" give --revision {adapter.revision}"
+        )
+
+
+def attach(model: Any, adapter: Adapter) -> Attached:
+    """Put the adapter on a transformers model. Raises UserError when it does not fit."""
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    try:
+        with checkpoint.quiet():
+            wrapped = PeftModel.from_pretrained(model, str(adapter.folder), local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+        raise UserError(
+            f"adapter {adapter.name} does not fit the model: {checkpoint.first_line(error)}"
+        ) from error
+    wrapped.eval()
+    if adapter.kind in LAYERS:
+        return Attached(wrapped.get_base_model(), wrapped.unload)
+    return _ahead(model, wrapped, adapter.kind)
+
+
+def _ahead(model: Any, wrapped: Any, kind: str) -> Attached:
+    import torch
+
+    before = int(wrapped.active_peft_config.num_virtual_tokens)
+    with torch.no_grad():
+        if kind in LEADS:
+            lead = wrapped.get_prompt(batch_size=1)[0, :before].to(model.device, model.dtype)
+            return Attached(model, lambda: model, lead=lead, before=before)
+
+    def prefix(rows: int) -> Any:
+        return wrapped.get_prompt(batch_size=rows)
+
+    return Attached(model, lambda: model, prefix=prefix, before=before)
+
+
+@contextmanager
+def switched_off(attached: Attached) -> Iterator[None]:
+    """The layers of the adapter do nothing inside the block."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in attached.model.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+
+
+def prove(name: str, with_it: Any, without: Any) -> None:
+    """Logits [vocabulary] with and without the adapter must differ. Raises UserError."""
+    if bool((with_it == without).all()):
+        raise UserError(
+            f"adapter {name} changes nothing: the model's logits are the same with and without it."
+            " Was it trained? Its weights are those that training begins with"
+        )

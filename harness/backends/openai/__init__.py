@@ -1,0 +1,284 @@
+"""Any server that speaks OpenAI's protocol: completions or chat, many requests at a time, faults told from answers.
+
+One request asks for all missing samples of a problem; a server that returns fewer is asked again for the rest, and from
+then on for no more at once than it gave. Greedy asks for temperature 0. Sampling passes a seed made of the run's seed,
+the problem and the first sample's index, so a run that is resumed does not get the same samples twice (whether a
+server honours it is the server's). Stop strings are applied here as well, for servers take four at most. What a server
+cannot do is refused by name.
+
+An empty list of choices, another shape, HTML, a cut-off body: an infrastructure fault after some tries, never an
+empty completion. The key is read from the environment, sent, and written nowhere.
+
+  openai_line    one request: tries, waits, time limit
+  openai_answer  what came back -> completions
+  parallel       many at a time
+"""
+
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Event
+from typing import Any
+
+from harness.backends.openai import response, thread_pool
+from harness.backends.openai.response import count
+from harness.backends.openai.transport import FIRST_WAIT_S, Line, Reply
+from harness.config.run import BackendConfig, ServerConfig
+from harness.errors import BackendFault, ConfigError, HarnessError, UserError, unknown
+from harness.schema import Completion, Generation, Prompt, Request, Sampling
+
+MOST_STOPS = 4  # that OpenAI's own API takes
+MOST_SAMPLES = 128  # in one request, likewise
+NAMED = 5  # problem ids that an error message lists
+CHARACTERS_A_TOKEN = 3.5  # of code, for estimates
+TOO_LONG = re.compile(r"context|too long|maximum.*length|max_new_tokens", re.I)
+
+
+class TooLong(UserError):
+    """A prompt that the model's context has no room for."""
+
+
+@dataclass
+class Client:
+    """A schema.Backend."""
+
+    model: str
+    server: ServerConfig
+    line: Line
+    context: int | None = None
+    counts: Mapping[str, int] | None = None
+    listed: Mapping[str, int | None] | None = (
+        None  # the models served and their contexts, if the server tells
+    )
+
+    def __post_init__(self) -> None:
+        self._at_once = MOST_SAMPLES
+        self._length = "max_tokens"  # newer models of OpenAI's call it otherwise, and say so
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        plain = {"kind": "openai", "model": self.model, "engine": "openai api", "api": self.server.api}
+        told = {"url": self.server.url, "weights": self.server.weights}
+        return plain | {name: value for name, value in told.items() if value}
+
+    def tokens(self, prompt: Prompt) -> int:
+        """Estimated: the server has the tokenizer."""
+        text = prompt.text + "".join(message.content for message in prompt.messages)
+        return round(len(text.encode()) / CHARACTERS_A_TOKEN)
+
+    def fits(self, prompt: Prompt, max_tokens: int) -> bool:
+        return self.context is None or self.tokens(prompt) + max_tokens <= self.context
+
+    def close(self) -> None:
+        self.line.close()
+
+    def choose(self, config: BackendConfig) -> None:
+        """Ask for the model or adapter of `config` from now on. Raises ConfigError when it is not served."""
+        wanted = config.adapter or config.model
+        if self.listed is not None and wanted not in self.listed and not self.line.own:
+            raise ConfigError(f"{self.line.url}: {unknown('model', wanted, self.listed)}")
+        self.model, self.context = wanted, (self.listed or {}).get(wanted)
+
+    # ------------------------------------------------------------ many at a time
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
+        """Samples in the order in which they come. What other requests brought is given out before an error is
+        raised, so that a run keeps it; prompts that are too long stop nothing and are named together."""
+        refuse(sampling)
+        failure: HarnessError | None = None
+        too_long: list[TooLong] = []
+
+        def pieces() -> Iterator[Request]:
+            for request in requests:
+                at = 0
+                while at < len(request.indices):
+                    if failure is not None:
+                        return
+                    size = self._at_once
+                    yield replace(request, indices=request.indices[at : at + size])
+                    at += size
+
+        work = partial(self._samples, sampling)
+        for result in thread_pool.results(work, pieces(), self.server.concurrency):
+            if isinstance(result, TooLong):
+                too_long.append(result)
+            elif isinstance(result, HarnessError):
+                failure = failure or result
+            else:
+                yield from result
+        if failure is not None:
+            raise failure
+        if too_long:
+            raise _together(too_long)
+
+    def _samples(self, sampling: Sampling, request: Request, left: Event) -> list[Generation]:
+        """All wanted samples of one problem; several requests where the server ignores `n`."""
+        made: list[Completion] = []
+        while len(made) < len(request.indices):
+            wanted = min(len(request.indices) - len(made), self._at_once)
+            body = self._body(request, sampling, wanted, request.indices[len(made)])
+            try:
+                came = self._ask(body, sampling, wanted, left)
+            except HarnessError as error:
+                raise type(error)(f"{request.problem_id}: {error}") from None
+            if len(came) < wanted:
+                self._at_once = min(self._at_once, len(came))
+            made += came
+        return [
+            Generation(
+                problem_id=request.problem_id,
+                index=index,
+                prompt_sha=request.prompt.sha,
+                completion=completion,
+            )
+            for index, completion in zip(request.indices, made, strict=True)
+        ]
+
+    def _body(self, request: Request, sampling: Sampling, wanted: int, first: int) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.model,
+            self._length: sampling.max_tokens,
+            "temperature": sampling.temperature,
+        }
+        if wanted > 1:
+            body["n"] = wanted
+        if sampling.temperature > 0:
+            body["top_p"] = sampling.top_p
+            body["seed"] = _seed(sampling.seed, request.problem_id, first)
+        if sampling.stop:
+            body["stop"] = list(sampling.stop[:MOST_STOPS])
+        if self._chats(request.prompt):
+            turns = [{"role": turn.role, "content": turn.content} for turn in request.prompt.messages]
+            body["messages"] = turns or [{"role": "user", "content": request.prompt.text}]
+            body |= {"logprobs": True} if self.server.logprobs else {}
+        else:
+            body["prompt"] = request.prompt.text
+            body |= {"logprobs": 1} if self.server.logprobs else {}
+        return {key: value for key, value in body.items() if key not in self.server.omit} | dict(
+            self.server.extra
+        )
+
+    def _chats(self, prompt: Prompt) -> bool:
+        if self.server.api == "completions" and prompt.messages:
+            raise ConfigError(
+                "the prompt is a chat and backend.server.api is completions: choose another prompt, or api = 'chat'"
+            )
+        return self.server.api == "chat" or bool(prompt.messages)
+
+    # ------------------------------------------------------------ one request
+
+    def _ask(self, body: dict[str, Any], sampling: Sampling, wanted: int, left: Event) -> list[Completion]:
+        """Raises UserError for what another try cannot mend, BackendFault for what tries did not mend."""
+        path = "chat/completions" if "messages" in body else "completions"
+        read = partial(response.completions, sampling=sampling, most=wanted)
+        answer = self.line.post(path, body, read, left)
+        if (
+            isinstance(answer, Reply)
+            and "max_tokens" in body
+            and "max_completion_tokens" in self.line.said(answer)
+        ):
+            self._length = "max_completion_tokens"
+            answer = self.line.post(path, body | {self._length: body.pop("max_tokens")}, read, left)
+        if isinstance(answer, Reply):
+            raise self._mistake(answer, path, body)
+        return answer
+
+    def _mistake(self, answer: Reply, path: str, body: Mapping[str, Any]) -> HarnessError:
+        said = self.line.said(answer)
+        if answer.status in (401, 403):
+            return ConfigError(_no_key(self.line, said))
+        if answer.status == 404:
+            return ConfigError(f"{self.line.url} has no model {self.model!r}, or no /{path}: {said}")
+        if answer.status in (400, 413, 422) and TOO_LONG.search(said):
+            return TooLong(
+                f"too long for the model's context: {said}. Fewer shots, or less sampling.max_tokens"
+            )
+        return ConfigError(
+            f"{self.line.url} refuses the request (status {answer.status}): {said}. It had"
+            f" {', '.join(sorted(body))}; backend.server.omit leaves fields out, backend.server.extra adds some"
+        )
+
+
+def _together(errors: Sequence[TooLong]) -> TooLong:
+    """The first error, and the ids of the others."""
+    others = [str(error).partition(": ")[0] for error in errors[1:]]
+    more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    return TooLong(f"{errors[0]}" + (f". Likewise {', '.join(others[:NAMED])}{more}" if others else ""))
+
+
+def _seed(seed: int, problem_id: str, first: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} {problem_id} {first}".encode()).digest()[:4], "big") >> 1
+
+
+def refuse(sampling: Sampling) -> None:
+    """Raises ConfigError for what the protocol has no field for."""
+    if sampling.beams > 1:
+        raise ConfigError(
+            "sampling.beams: OpenAI's protocol has no beam search; leave it out, or use backend.kind = 'hf'"
+        )
+    if sampling.top_k > 0:
+        raise ConfigError(
+            "sampling.top_k: OpenAI's protocol has none; leave it out, or where the server has it say "
+            "backend.server.extra = {top_k = ...}"
+        )
+
+
+# ---------------------------------------------------------------- opening
+
+
+def _no_key(line: Line, said: str) -> str:
+    what = "the key in" if line.key else "no key in"
+    asks = f"{line.server.url or 'the server'} asks for a key"
+    return f"{asks}: {what} the environment variable {line.server.key_env}: {said}"
+
+
+def load(config: BackendConfig, url: str = "") -> Client:
+    """Connect and see that the model is there. Raises ConfigError, BackendFault.
+
+    `url`: of a server that was started for this model. It may list it by another name, or not at all.
+    """
+    server = config.server or ServerConfig()
+    key = os.environ.get(server.key_env, "")
+    line = Line(url=(url or server.url).rstrip("/") + "/", server=server, key=key, own=bool(url))
+    client = Client(model=config.adapter or config.model, server=server, line=line)
+    try:
+        client.listed = _models(line)
+        client.choose(config)
+    except HarnessError:
+        client.close()
+        raise
+    return client
+
+
+def _models(line: Line) -> dict[str, int | None] | None:
+    """Names of the models served, with the context's length where the server tells; None if it does not list any."""
+    import httpx2
+
+    began = time.monotonic()
+    for attempt in range(3):
+        if attempt:
+            line.sleep(FIRST_WAIT_S * attempt, threading.Event())
+        try:
+            answer = line.http.get("models", timeout=10.0)
+            break
+        except httpx2.RequestError as error:
+            reason = line.clean(str(error)) or type(error).__name__
+    else:
+        raise BackendFault(
+            f"no server at {line.url}: tried 3 times in {time.monotonic() - began:.1f} s: {reason}. Start it, or "
+            "correct backend.server.url"
+        )
+    reply = Reply(answer.status_code, answer.headers, answer.content)
+    if reply.status in (401, 403):
+        raise ConfigError(_no_key(line, line.said(reply)))
+    try:
+        rows = reply.json()["data"] if reply.status == 200 else None
+        found = {row["id"]: count(row.get("max_model_len")) or None for row in rows or ()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return found if found and all(isinstance(name, str) for name in found) else None

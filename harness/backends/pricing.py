@@ -1,0 +1,42 @@
+"""What completions cost at the prices that a config names, from the server's own token counts. Pure.
+
+A prompt that a server read once for several samples is paid once: each of them bears its share. A prompt without tokens
+is one that nobody counted, and a sum that leaves it out would be too low: then there is none.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from harness.config.run import BackendConfig
+from harness.schema import Completion
+
+MILLION = 1_000_000
+
+
+def price(completion: Completion, config: BackendConfig) -> float:
+    """In the prices' currency; 0 where the config names none."""
+    if config.price_in is None or config.price_out is None:
+        return 0.0
+    read = completion.prompt_tokens if completion.prompt_share is None else completion.prompt_share
+    return (read * config.price_in + completion.completion_tokens * config.price_out) / MILLION
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`figures` are the sums of tokens and, with prices, of the price; empty where samples are `uncounted`."""
+
+    figures: Mapping[str, float]
+    uncounted: int
+
+
+def cost(completions: Iterable[Completion], config: BackendConfig) -> Cost:
+    uncounted, read, made, paid = 0, 0, 0, 0.0
+    for completion in completions:
+        uncounted += not completion.prompt_tokens
+        read += completion.prompt_tokens
+        made += completion.completion_tokens
+        paid += price(completion, config)
+    figures: dict[str, float] = {"completion_tokens": made}
+    if config.price_in is not None:
+        figures["price"] = paid
+    return Cost({} if uncounted else {**figures, "prompt_tokens": read}, uncounted)

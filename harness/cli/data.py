@@ -1,0 +1,162 @@
+"""The commands about what is asked: tasks (cards and prompts), data (fetched, checked, made)."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import config_of, data, put, sets, writable
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.schema import Task
+
+
+@click.command("tasks")
+@click.argument("name", required=False)
+@click.option("--prompt", "show_prompt", is_flag=True, help="Print one exact prompt.")
+@click.option("--split", default="test", type=click.Choice(["train", "validation", "test"]))
+@data
+@sets
+def tasks_command(
+    name: str | None, show_prompt: bool, split: str, data: str | None, sets: Sequence[str]
+) -> None:
+    """List the tasks: size, licence, source, metrics, the paper's setting.
+
+    Or show one: its card, or with --prompt the exact prompt of its first problem.
+    """
+    from harness.tasks.loading import registry
+
+    if name is None:
+        for each in registry.names():
+            task = registry.task(each)
+            sizes, metrics = _sizes_and_metrics(task)
+            click.echo(f"{each:16} {task.card.title}")
+            for line in (f"{sizes}; {task.card.licence}; {task.card.url}", metrics, task.card.setting):
+                for row in textwrap.wrap(line, 93, break_on_hyphens=False, break_long_words=False):
+                    click.echo(" " * 17 + row)
+        return
+    if show_prompt:
+        from harness.prompts import templates
+        from harness.runs import plan as planning
+
+        config = config_of({"task": name, "split": split, "limit": 1, "data": data}, sets, "--set")
+        if config.shots.startswith("random"):
+            raise UserError(
+                f"shots = {config.shots!r} depends on the model's tokens: give the shots it is like"
+            )
+        plan = planning.make_plan(config)
+        template = templates.choose(plan.task, config.prompt)
+        prompt = next(iter(plan.prompts.values()))
+        click.echo(
+            f"# {plan.problems[0].id}, prompt {template.name!r} ({template.style}), stop {list(plan.sampling.stop)}"
+        )
+        if prompt.messages:
+            for message in prompt.messages:
+                click.echo(f"[{message.role}]\n{message.content}")
+        else:
+            click.echo(prompt.text, nl=False)
+        return
+    config = config_of({"task": name}, sets, "--set")
+    _card(registry.task(name, config.options), registry.options(name))
+
+
+def _sizes_and_metrics(task: "Task") -> tuple[str, str]:
+    sizes = ", ".join(f"{split} {n}" for split, n in task.card.sizes.items())
+    return sizes, ", ".join(name for scorer in task.scorers for name in scorer.metrics([1]))
+
+
+def _card(task: "Task", options: Mapping[str, Sequence[str]]) -> None:
+    card, sampling = task.card, task.sampling
+    sizes, metrics = _sizes_and_metrics(task)
+    first, *others = (f"{t.name} ({t.style})" for t in task.templates)
+    rows = {
+        "title": card.title,
+        "paper": card.paper,
+        "licence": card.licence,
+        "source": card.url,
+        "sizes": sizes,
+        "metrics": metrics,
+        "paper's setting": card.setting,
+        "prompts": ", ".join([f"{first}, the default", *others]),
+        "sampling": f"{sampling.samples} sample, at most {sampling.max_tokens} tokens",
+        "options": "; ".join(f"{option} = {' or '.join(values)}" for option, values in options.items())
+        or "none",
+        "files": ", ".join(f"{file.benchmark}/{file.name}" for file in card.files),
+    }
+    click.echo(f"{task.name}, version {task.version}")
+    for key, value in rows.items():
+        click.echo(f"  {key:16} {value}")
+
+
+@click.command("data")
+@click.argument("action", type=click.Choice(["fetch", "check", "synth"]))
+@click.argument("name")
+@click.option("--model", metavar="M", help="synth: the model that makes the rows.")
+@click.option("--completions", metavar="FILE", help="synth: recorded completions instead of a model.")
+@click.option(
+    "--samples", type=int, default=1, metavar="N", help="synth: rows asked for a seed and template."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="synth: where the rows go.")
+@data
+@sets
+def data_command(
+    action: str, name: str, data: str | None, sets: Sequence[str], out: Path | None, **flags: Any
+) -> None:
+    """Download a benchmark's files into the hub cache (fetch); load every row and count it (check); or have a model
+    make training rows from a file NAME of seeds, and keep those that parse, run and differ (synth)."""
+    from harness.tasks.loading import data_files, registry
+
+    if action == "synth":
+        _synth(Path(name), out, sets, flags)
+        return
+    task = registry.task(name, config_of({"task": name}, sets, "--set").options)
+    if action == "fetch":
+        for file in task.card.files:
+            if file.hub is None:
+                raise UserError(f"{file.name} is not on the hub: get it from {task.card.url}")
+            click.echo(f"{file.name}: {data_files.fetch(file.hub)}")
+        return
+    for split in task.card.sizes:
+        source = data_files.open_source(data)
+        problems = data_files.load(task, split, source)  # type: ignore[arg-type]
+        published = task.card.sizes[split]
+        remark = "as published" if len(problems) == published else f"published: {published}"
+        shas = ", ".join(f"{file} sha256 {sha[:12]}" for file, sha in source.digests.items())
+        click.echo(f"{split:10} {len(problems)} rows ({remark}); {shas}")
+
+
+def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, Any]) -> None:
+    from harness.runs import judge, workers
+    from harness.schema import Sampling
+    from harness.train.data import synthesis
+
+    if out is None:
+        raise UserError("synth needs --out FILE: where the rows go")
+    writable(out, "--out")
+    plain: dict[str, Any] = {"task": "synth"}
+    put(plain, {"backend.model": flags["model"], "backend.path": flags["completions"]})
+    if flags["completions"]:
+        plain["backend"] |= {"kind": "replay", "partial": True}
+    config = config_of(plain, sets, "--set")
+    asked = synthesis.requests(synthesis.seeds(seeds), flags["samples"])
+    given = {name: value for name, value in config.sampling.model_dump().items() if value is not None}
+    settings = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 512, "seed": config.seed}
+    sampling = Sampling(**{**settings, "samples": flags["samples"], **given})
+    with closing(workers.load(config.backend, [request.problem_id for request in asked])) as backend:
+        if backend.counts is not None:  # a recording has as many as it has
+            asked = [
+                replace(each, indices=tuple(range(backend.counts[each.problem_id])))
+                for each in asked
+                if each.problem_id in backend.counts
+            ]
+        with judge.open_sandbox(config.judge) as box:
+            rows, dropped = synthesis.make(backend, asked, sampling, box)
+    synthesis.write(out, rows)
+    for why, count in dropped.most_common():
+        click.echo(f"dropped {count}: {why}")
+    click.echo(f"kept {len(rows)} rows: {out}")

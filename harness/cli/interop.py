@@ -1,0 +1,78 @@
+"""The commands between this harness and other tools: export, import (their files), log (to experiment trackers)."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness.cli.options import near, writable
+
+
+@click.command("export")
+@click.argument("run", callback=near)
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    type=click.Choice(["lm-eval", "human-eval", "evalplus", "bigcode", "parquet"]),
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="A folder for lm-eval."
+)
+def export_command(run: Path, form: str, out: Path) -> None:
+    """A run's samples in another tool's form; 'harness score' reads these back."""
+    from harness.results.interop import export
+    from harness.runs.store import reader
+
+    if form != "lm-eval":
+        writable(out, "--out")
+    for path in export.export(reader.read(run), form, out):
+        click.echo(f"wrote {path}")
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where they go.")
+def import_command(files: Sequence[Path], out: Path) -> None:
+    """Results of lm-evaluation-harness, Inspect (JSON), EvalPlus or human-eval: for 'compare' with their own kind, for
+    a leaderboard below DIR, and their completions for 'score'."""
+    from harness.results import external
+    from harness.results.interop import readers
+    from harness.runs.store import folder as store
+
+    read = [found for file in files for found in readers.read(file)]
+    out.mkdir(parents=True, exist_ok=True)
+    taken: list[str] = []
+    for one, completions in read:
+        taken.append(readers.name_of(one, taken))
+        path = out / (taken[-1] + external.SUFFIX)
+        store.write_atomic(path, one.model_dump_json(indent=1) + "\n")
+        items = f"{len(one.items)} items" if one.items else f"totals only: {one.no_items}"
+        click.echo(f"wrote {path}: {one.label}, {one.task}, {one.model}, {len(one.metrics)} metrics, {items}")
+        if completions:
+            beside = out / f"{taken[-1]}.completions.jsonl"
+            store.write_atomic(
+                beside, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in completions)
+            )
+            click.echo(f"wrote {beside}: {len(completions)} completions")
+
+
+@click.command("log")
+@click.argument("runs", nargs=-1, required=True, callback=near)
+@click.option("--to", "tracker", required=True, type=click.Choice(["mlflow", "wandb"]))
+@click.option(
+    "--project",
+    default="",
+    metavar="NAME",
+    help="MLflow's experiment or W&B's project; else as they are set.",
+)
+@click.option("--samples", is_flag=True, help="Every prompt, completion and verdict too.")
+def log_command(runs: Sequence[Path], tracker: str, project: str, samples: bool) -> None:
+    """Tell MLflow or Weights & Biases of finished runs (or folders of them); once each, however often it is called."""
+    from harness.results.interop import trackers
+    from harness.runs.store import reader
+
+    for folder in reader.find(runs):
+        one = trackers.entry(reader.read(folder))
+        click.echo(trackers.send(tracker, one, project, samples))  # type: ignore[arg-type]

@@ -1,0 +1,74 @@
+"""The command train: one adapter, a full fine-tune, or a grid of them."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.options import put, sets
+from harness.errors import UserError
+
+_TRAIN_FLAGS = {"epochs": "optim.epochs"}
+
+
+@click.command()
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--model", metavar="M", help="The base: a model folder or hub id.")
+@click.option("--revision", metavar="COMMIT", help="The hub model's commit.")
+@click.option(
+    "--method",
+    metavar="NAME",
+    help="lora, dora, ia3, prompt, prefix, p-tuning, qlora-8bit, qlora-4bit, full.",
+)
+@click.option("--task", metavar="T", help="Train on a benchmark's train split.")
+@click.option("--file", metavar="FILE", help="Train on a file of JSON lines.")
+@click.option("--epochs", type=float, metavar="N", help="Times every row is seen, at most.")
+@click.option(
+    "--data", envvar="HARNESS_DATA", metavar="DIR", help="Benchmark files, or 'mini'. [HARNESS_DATA]"
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The adapter's own folder.")
+@sets
+def train(config: Path | None, out: Path | None, data: str | None, sets: Sequence[str], **flags: Any) -> None:
+    """Train an adapter, or the whole model. The same command again continues a training that was cut off."""
+    from harness.config.run import apply_sets, read_toml
+    from harness.runs import progress
+    from harness.train import grid, run
+
+    plain = read_toml(config) if config else {}
+    put(plain, {_TRAIN_FLAGS.get(k, k): v for k, v in flags.items() if k not in ("task", "file")})
+    put(plain, {"data_folder": data if "data_folder" not in plain else None})
+    if rows := {k: flags[k] for k in ("task", "file") if flags[k]}:
+        plain["data"] = [rows]
+    axes = {
+        key for axis in plain.get("matrix", {}).values() for v in axis if isinstance(v, dict) for key in v
+    }
+    for key, fix in (("model", "--model FOLDER_OR_HUB_ID"), ("data", "--task NAME or --file FILE")):
+        if key not in plain and key not in {*plain.get("matrix", {}), *axes}:
+            raise UserError(f"no {key} to train with: give {fix}, or {key!r} in a config file")
+    cells = grid.expand(apply_sets(plain, sets), str(config or "flags"))
+    first = os.environ.get("RANK", "0") == "0"  # as launchers of several processes number them
+    with progress.shown(sys.stderr if first else io.StringIO()) as step:
+        for cell in cells:
+            own = out if len(cells) == 1 else run.folder_of(cell, out)
+            folder, result = run.train(cell, own, step)
+            if first:
+                trained(folder, result)
+
+
+def trained(folder: Path, result: dict[str, Any]) -> None:
+    counted, losses = result["parameters"], result["losses"]
+    click.echo(
+        f"trained {counted['trainable']:,} of {counted['all']:,} parameters ({100 * counted['share']:.2f} %),"
+        f" {result['steps']} steps, {result['tokens']['real']:,} tokens, {result['seconds']:.0f} s,"
+        f" peak {max(result['peak_mb'].values()):,.0f} MB"
+    )
+    if "eval_final" in losses:
+        click.echo(
+            f"validation loss {losses['eval_initial']:.4f} before, {losses['eval_final']:.4f} at step"
+            f" {losses['best_step']}, which was kept"
+        )
+    click.echo(f"saved: {folder}")

@@ -1,0 +1,57 @@
+"""What identifies a run on any machine: its record without paths that a digest stands for, and without the device.
+
+So a run's folder may be moved, and its model, recording or encoder may lie elsewhere than they did: the run goes on.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# Where something lies, and the digest that says what it is: with the digest there, the place is of no account.
+PLACES = {
+    "config.backend.path": "backend.completions",
+    "config.backend.adapter": "backend.adapter",
+    "config.retrieval.encoder": "shots.encoder.digest",
+    "shots.encoder.model": "shots.encoder.digest",
+    "config.retrieval.rerank": "shots.rerank.digest",
+    "shots.rerank.model": "shots.rerank.digest",
+}
+WEIGHTS = (
+    "config.backend.model",
+    "backend.model",
+    "backend.device",
+)  # of backend hf; a server's model is a name
+DERIVED = ("run_id", "config_hash")  # they follow from the rest, with the places in it
+
+
+def placeless(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record as plain JSON without places, device and what follows from them. The two sandboxes that give the same
+    verdicts (tests/sandbox/python/test_isolation_parity.py) have one name, a task's file the last part of its path.
+    """
+    plain: dict[str, Any] = json.loads(json.dumps(record))
+    for place, digest in PLACES.items():
+        if _at(plain, digest):
+            _take_out(plain, place)
+    if _at(plain, "backend.kind") == "hf" and _at(plain, "backend.weights"):
+        for place in WEIGHTS:
+            _take_out(plain, place)
+    if str(task := _at(plain, "config.task")).endswith(".py"):
+        plain["config"]["task"] = Path(task).name
+    if _at(plain, "judge.sandbox") in ("namespaces", "landlock"):
+        plain["judge"]["sandbox"] = "isolated"
+    for name in DERIVED:
+        plain.pop(name, None)
+    return plain
+
+
+def _at(plain: Any, name: str) -> Any:
+    for part in name.split("."):
+        plain = plain.get(part) if isinstance(plain, dict) else None
+    return plain
+
+
+def _take_out(plain: dict[str, Any], name: str) -> None:
+    parent, _, last = name.rpartition(".")
+    if isinstance(found := _at(plain, parent), dict):
+        found.pop(last, None)

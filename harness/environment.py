@@ -1,0 +1,91 @@
+"""Where a run was made: versions, hardware, commit, and a model's short name. Recorded, never compared."""
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness import __version__
+from harness.config.run import BackendConfig
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "sentence-transformers",
+    "faiss-cpu",
+    "bm25s",
+    "numpy",
+    "tree-sitter",
+    "tree-sitter-python",
+    "pydantic",
+)
+
+
+def model_name(backend: BackendConfig) -> str:
+    """A short name for folders and tables: the last part of the model's path, or of the recording's.
+
+    A folder called `model` says nothing and gives way to its parent; `checkpoint-500` gets it in front.
+    """
+    path = Path(backend.path if backend.kind == "replay" else backend.model)
+    name = path.name.split(".")[0] if backend.kind == "replay" else path.name
+    if path.parent.name and name in {"model", "samples", "completions", "generations"}:
+        name = path.parent.name
+    elif path.parent.name and re.fullmatch(r"final|last|best|checkpoint-\d+", name):
+        name = f"{path.parent.name}-{name}"
+    return _plain(name) or backend.kind
+
+
+def run_name(backend: BackendConfig) -> str:
+    """The model's name and, behind it, its adapter's: no run of an adapter is filed under the base alone."""
+    adapter = Path(backend.adapter.partition("@")[0]).name
+    return "-".join(part for part in (model_name(backend), _plain(adapter)) if part)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
+
+
+def here() -> dict[str, Any]:
+    return {"versions": versions(), "hardware": hardware(), "commit": commit()}
+
+
+def versions() -> dict[str, str]:
+    found = {"harness": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    return {
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def commit() -> str:
+    """The commit of this project's checkout, '+' appended when files differ from it; empty when installed."""
+    folder = Path(__file__).resolve().parent.parent
+    if not (folder / ".git").exists():
+        return ""
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        return head + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()

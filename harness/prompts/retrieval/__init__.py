@@ -1,0 +1,106 @@
+"""Retrievers: for each question, which training questions are nearest. Knows texts, not problems or prompts.
+
+A retriever is a function of questions and a depth; for each question it gives hits (row, score), best first, equal
+scores in the order of the rows. Four ways, one type:
+
+  dense    cosine of an encoder's vectors, exact (index.py, encoder.py)
+  bm25     words in common, weighted by how rare they are (lexical.py)
+  hybrid   both lists fused by reciprocal ranks (fuse.py)
+  rerank   any of them, its best hits put in a cross-encoder's order (fuse.py)
+
+Only what a user asks is embedded, never an answer. Which hits may be shown is decided in `shots.py`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.config.run import RetrievalConfig, digest
+from harness.errors import ConfigError
+
+Hit = tuple[int, float]
+Retriever = Callable[[Sequence[str], int], list[list[Hit]]]
+Step = Callable[[int, int], None]  # (texts done, texts in all)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A retriever over some texts; `identity` goes into run.json, `label` into the signature."""
+
+    retrieve: Retriever
+    identity: Mapping[str, Any]
+    label: str
+    notes: tuple[str, ...] = ()
+
+
+def open_retriever(
+    config: RetrievalConfig, texts: Sequence[str], device: str, step: Step, warn: Callable[[str], None]
+) -> Opened:
+    """The configured retriever over `texts`. Raises UserError. `step` is told how far embedding them is."""
+    from harness.prompts.retrieval import bm25, fusion
+
+    if config.near_duplicate is not None and config.method != "dense":
+        raise ConfigError(
+            f"retrieval.near_duplicate is a cosine, and retrieval.method = {config.method!r} has none:"
+            " leave it out (equal questions count as duplicates anyway), or use method 'dense'"
+        )
+    lists: list[Retriever] = []
+    identity: dict[str, Any] = {"method": config.method, "texts": digest(list(texts))}
+    names: list[str] = []
+    notes: list[str] = []
+    if config.method in ("dense", "hybrid"):
+        dense = open_dense(config, texts, device, step, warn)
+        lists.append(dense.retrieve)
+        identity |= dense.identity
+        names.append(dense.label)
+        notes += dense.notes
+    if config.method in ("bm25", "hybrid"):
+        lists.append(bm25.bm25(texts))
+        identity["bm25"] = bm25.SIGNATURE
+        names.append("bm25")
+    retrieve = lists[0] if len(lists) == 1 else fusion.reciprocal_ranks(lists)
+    if config.rerank:
+        rerank, name, sha = fusion.cross_encoder(config.rerank, device)
+        retrieve = fusion.reranked(retrieve, texts, rerank)
+        identity["rerank"] = {"model": config.rerank, "digest": sha}
+        names.append(f"rerank {name}:{sha[:8]}")
+    return Opened(retrieve, identity, " + ".join(names), tuple(notes))
+
+
+def open_dense(
+    config: RetrievalConfig, texts: Sequence[str], device: str, step: Step, warn: Callable[[str], None]
+) -> Opened:
+    """Nearest by cosine; the vectors of `texts` come from the cache where it has them."""
+    from harness.prompts.retrieval import encoder as encoders
+    from harness.prompts.retrieval import index as indexes
+
+    encoder = encoders.load(config.encoder, config.revision, device)
+    key = {
+        "encoder": encoder.digest,
+        "texts": digest(list(texts)),
+        "template": config.passage_prefix + "{question}",
+        "index": config.index,
+    }
+    blocks = lambda: encoder.encode(texts, config.passage_prefix, step)  # noqa: E731
+    size = indexes.Size(len(texts), encoder.dimension)
+    index = indexes.open_index(Path(config.cache), key, size, blocks, warn)
+
+    def retrieve(questions: Sequence[str], depth: int) -> list[list[Hit]]:
+        return [
+            hit
+            for block in encoder.encode(questions, config.query_prefix)
+            for hit in indexes.search(index, block, depth)
+        ]
+
+    identity = {
+        "encoder": {"model": config.encoder, "revision": encoder.revision, "digest": encoder.digest[:16]},
+        "index": config.index,
+    }
+    notes: tuple[str, ...] = ()
+    if index.recall is not None:
+        notes = (
+            f"index {config.index} is approximate: it finds {100 * index.recall:.1f} % of the"
+            f" {indexes.RECALL_AT} nearest",
+        )
+    return Opened(retrieve, identity, f"{encoder.name}:{encoder.digest[:8]}", notes)

@@ -1,0 +1,44 @@
+"""BM25 over words, by the library bm25s (method lucene, k1 1.5, b 0.75). No stop words, no stemming."""
+
+import re
+from collections.abc import Sequence
+
+from harness.errors import MissingExtra
+from harness.prompts.retrieval import Hit, Retriever
+
+SIGNATURE = "lucene k1 1.5 b 0.75 words"
+
+
+def words(text: str) -> list[str]:
+    """Runs of letters, digits and underscores, without case; the parts of a name like `to_csv` beside it."""
+    found = re.findall(r"\w+", text.casefold())
+    return [part for word in found for part in dict.fromkeys([word, *word.split("_")]) if part]
+
+
+def bm25(texts: Sequence[str]) -> Retriever:
+    """A retriever over `texts`; a text without a common word has score 0."""
+    import numpy as np
+
+    try:
+        import bm25s
+    except ImportError as error:
+        raise MissingExtra(f"retrieval.method bm25 needs bm25s ({error}): pip install bm25s") from None
+    corpus = [words(text) for text in texts]
+    known = {word for each in corpus for word in each}
+    ranker = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
+    if known:
+        ranker.index(corpus, show_progress=False)
+
+    def scores(question: str) -> "np.ndarray":
+        asked = [word for word in words(question) if word in known]
+        return ranker.get_scores(asked) if asked else np.zeros(len(texts), dtype=np.float32)
+
+    def retrieve(questions: Sequence[str], depth: int) -> list[list[Hit]]:
+        found: list[list[Hit]] = []
+        for question in questions:
+            own = scores(question)
+            best = np.argsort(-own, kind="stable")[:depth]
+            found.append([(int(row), float(own[row])) for row in best])
+        return found
+
+    return retrieve

@@ -1,0 +1,230 @@
+"""The vectors of the training questions on disk, and searching them by inner product.
+
+A folder a key, made once: `vectors.npy`, read by mapping it into memory; for an approximate index the file
+`graph.faiss`; and `index.json`, written last, with the size and SHA-256 of both. A file that is not what
+index.json says (cut short, overwritten) is damage: the folder is built again, and that is said.
+
+Exact search takes faiss' candidates and ranks them again by inner products in float64; where the last places could
+be a matter of float32's rounding it looks further down. So the order is a function of the vectors, equal ones by row.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.backends import hub
+from harness.config.run import digest
+from harness.errors import ConfigError, MissingExtra, StoreFault, UserError
+from harness.prompts.retrieval import Hit
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+FORMAT = 1
+APPROXIMATE_FROM = 50_000  # vectors below which exact search takes milliseconds and nothing is to be gained
+EXTRA = 16  # candidates beyond the depth that float32 may have put in the wrong order
+DOUBT = 1e-4  # inner products of unit vectors in float32 are off by less
+RECALL_AT = 16
+RECALL_QUERIES = 200
+
+
+@dataclass(frozen=True)
+class Size:
+    rows: int
+    dimension: int
+
+
+@dataclass(frozen=True)
+class Index:
+    """`vectors` float32 [rows, dimension]; `graph` is faiss' approximate index, None where search is exact.
+
+    `recall` is the share of the 16 nearest that the graph finds, measured when it was built.
+    """
+
+    vectors: "Vectors"
+    graph: Any = None
+    recall: float | None = None
+
+
+def open_index(
+    cache: Path,
+    key: Mapping[str, str],
+    size: Size,
+    blocks: "Callable[[], Iterable[Vectors]]",
+    warn: Callable[[str], None],
+) -> Index:
+    """The index of `key` from the cache, or made of `blocks()` and kept there. Raises UserError, StoreFault."""
+    import filelock
+
+    kind = key["index"]
+    if kind != "flat" and size.rows < APPROXIMATE_FROM:
+        raise ConfigError(
+            f"retrieval.index = {kind!r} is for {APPROXIMATE_FROM:,} training rows or more, and there are"
+            f" {size.rows:,}: leave it at 'flat', which is exact"
+        )
+    try:
+        folder = cache.expanduser() / digest({"format": FORMAT, **key})
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder.with_suffix(".lock")):
+            if folder.exists():
+                damage = damage_of(folder, size)
+                if not damage:
+                    return read(folder, kind)
+                warn(f"index {folder} is damaged ({damage}): building it again")
+                shutil.rmtree(folder)
+            build(folder, key, size, blocks())
+            return read(folder, kind)
+    except RuntimeError as error:  # pathlib's, where nothing says what the home folder is
+        raise UserError(f"retrieval.cache = {str(cache)!r}: {error}; name a folder") from None
+    except OSError as error:
+        raise StoreFault(
+            f"index in {str(cache)!r}: {error.strerror or error}; retrieval.cache names another folder"
+        ) from None
+
+
+def damage_of(folder: Path, size: Size) -> str:
+    """What is wrong with the files of an index; empty when they are what index.json says."""
+    try:
+        said = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        if [said["rows"], said["dimension"]] != [size.rows, size.dimension]:
+            return "index.json: other numbers of rows or dimensions"
+        for name, (length, sha) in said["files"].items():
+            if not (folder / name).is_file():
+                return f"{name} is missing"
+            if (found := (folder / name).stat().st_size) != length:
+                return f"{name} has {found} bytes of {length}"
+            if hub.sha256(folder / name) != sha:
+                return f"{name} has other content"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"index.json: {type(error).__name__}"
+    return ""
+
+
+def read(folder: Path, kind: str) -> Index:
+    import numpy as np
+
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    if kind == "flat":
+        return Index(vectors)
+    faiss = import_faiss()
+    graph = faiss.read_index(str(folder / "graph.faiss"), faiss.IO_FLAG_MMAP_IFC)
+    _set_effort(faiss, graph)
+    return Index(vectors, graph, json.loads((folder / "index.json").read_text(encoding="utf-8"))["recall"])
+
+
+def build(folder: Path, key: Mapping[str, str], size: Size, blocks: "Iterable[Vectors]") -> None:
+    """Write the index beside its place and move it there whole."""
+    import numpy as np
+
+    making = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir()
+    try:
+        path = making / "vectors.npy"
+        vectors = np.lib.format.open_memmap(
+            path, mode="w+", dtype=np.float32, shape=(size.rows, size.dimension)
+        )
+        at = 0
+        for block in blocks:
+            vectors[at : at + len(block)] = block
+            at += len(block)
+        if at != size.rows:
+            raise StoreFault(f"{at} vectors for {size.rows} texts")
+        vectors.flush()
+        recall = None
+        if key["index"] != "flat":
+            recall = _build_graph(making / "graph.faiss", key["index"], vectors)
+        files = {each.name: [each.stat().st_size, hub.sha256(each)] for each in sorted(making.iterdir())}
+        said = {
+            "format": FORMAT,
+            "key": dict(key),
+            "rows": size.rows,
+            "dimension": size.dimension,
+            "recall": recall,
+            "files": files,
+        }
+        (making / "index.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        making.rename(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _build_graph(path: Path, kind: str, vectors: "Vectors") -> float:
+    """Build and write faiss' HNSW or IVF index; its recall against exact search, on rows of its own."""
+    import numpy as np
+
+    faiss = import_faiss()
+    rows, dimension = vectors.shape
+    if kind == "hnsw":
+        graph = faiss.IndexHNSWFlat(dimension, 32, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction = 80
+    else:
+        cells = max(1, min(int(4 * rows**0.5), rows // 40))  # 40 rows to place each cell by
+        coarse = faiss.IndexFlatIP(dimension)
+        graph = faiss.IndexIVFFlat(coarse, dimension, cells, faiss.METRIC_INNER_PRODUCT)
+        rng = np.random.default_rng(0)
+        graph.train(vectors[np.sort(rng.choice(rows, size=min(rows, 40 * cells), replace=False))])
+    _set_effort(faiss, graph)
+    graph.add(vectors)
+    faiss.write_index(graph, str(path))
+    asked = vectors[np.sort(np.random.default_rng(1).choice(rows, size=RECALL_QUERIES, replace=False))]
+    exact = search(Index(vectors), asked, RECALL_AT)
+    found = search(Index(vectors, graph), asked, RECALL_AT)
+    shares = [len({r for r, _ in a} & {r for r, _ in b}) / len(a) for a, b in zip(exact, found, strict=True)]
+    return float(np.mean(shares))
+
+
+def _set_effort(faiss: Any, graph: Any) -> None:
+    """How far an approximate search looks: not kept in the file by every version."""
+    if isinstance(graph, faiss.IndexHNSWFlat):
+        graph.hnsw.efSearch = 128
+    else:
+        graph.nprobe = max(1, graph.nlist // 8)
+
+
+def search(index: Index, queries: "Vectors", depth: int) -> list[list[Hit]]:
+    """For each query, unit vectors float32 [queries, dimension], the `depth` nearest rows, best first."""
+    rows = len(index.vectors)
+    depth = min(depth, rows)
+    width = min(rows, depth + EXTRA)
+    if index.graph is not None:
+        _, candidates = index.graph.search(queries, width)
+        return [
+            _ranked(index, query, own[own >= 0])[:depth]
+            for query, own in zip(queries, candidates, strict=True)
+        ]
+    faiss = import_faiss()
+    found: list[list[Hit]] = []
+    _, candidates = faiss.knn(queries, index.vectors, width, metric=faiss.METRIC_INNER_PRODUCT)
+    for query, own in zip(queries, candidates, strict=True):
+        hits = _ranked(index, query, own)
+        while len(hits) < rows and hits[depth - 1][1] - hits[-1][1] < DOUBT:
+            wider = min(rows, 2 * len(hits))
+            _, more = faiss.knn(query[None], index.vectors, wider, metric=faiss.METRIC_INNER_PRODUCT)
+            hits = _ranked(index, query, more[0])
+        found.append(hits[:depth])
+    return found
+
+
+def _ranked(index: Index, query: "Vectors", candidates: Any) -> list[Hit]:
+    """Candidates by their inner product in float64, to twelve digits; equal ones by row."""
+    import numpy as np
+
+    own = (index.vectors[candidates].astype(np.float64) * query.astype(np.float64)).sum(axis=1).round(12)
+    order = np.lexsort((candidates, -own))
+    return [(int(candidates[at]), float(own[at])) for at in order]
+
+
+def import_faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise MissingExtra(f"retrieval needs faiss ({error}): pip install faiss-cpu") from None
+    return faiss

@@ -1,0 +1,280 @@
+"""Several runs of one task, problem by problem: differences to the first with intervals and corrected p-values.
+
+Runs that differ in nothing but the seed are one row: each problem's vector is the mean over its seeds. Runs that must
+not be compared are refused with the fields in which they differ. A pure function of stored records.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.errors import ConfigError, NotComparable, unknown
+from harness.runs.store import reader
+from harness.runs.store.reader import Result
+from harness.schema import Estimate, Judgement, Reduce
+from harness.stats import estimates, paired_tests
+from harness.stats.estimates import Floats
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method: its runs (one a seed; none for another tool's result), and the name it goes by in this comparison."""
+
+    name: str
+    runs: tuple[Result, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A metric of one row. `difference` is to the reference row (None there), `p_holm` corrected over the rows."""
+
+    estimate: Estimate
+    difference: paired_tests.Difference | None = None
+    p_holm: float | None = None
+    detectable: float | None = None
+    seeds: paired_tests.Seeds | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`rows[0]` is the reference. `cells` is metric -> one cell a row. `left_out` counts problems with faults."""
+
+    task: str
+    rows: tuple[Row, ...]
+    problems: Mapping[str, tuple[str, ...]]
+    cells: Mapping[str, tuple[Cell, ...]]
+    left_out: int
+    clustered: bool = False
+
+
+def compare(
+    runs: Sequence[Result], metrics: Sequence[str] = (), *, clustered: bool = False, seed: int = 0
+) -> Comparison:
+    """Compare every run with the first. `metrics` are those wanted, by default all that the runs share.
+
+    Raises NotComparable, ConfigError for a metric that they do not have.
+    """
+    check(runs)
+    if len(group(runs)) < 2:
+        raise ConfigError("nothing to compare: give runs of at least two methods or models")
+    return tabulate(runs, metrics, clustered=clustered, seed=seed)
+
+
+def tabulate(
+    runs: Sequence[Result], metrics: Sequence[str] = (), *, clustered: bool = False, seed: int = 0
+) -> Comparison:
+    """The same of runs that are known to be comparable; one row has estimates and no differences."""
+    rows = group(runs)
+    shared = [name for name in rows[0].runs[0].reduces if all(name in run.reduces for run in runs)]
+    for name in metrics:
+        if name not in shared:
+            raise ConfigError(unknown("metric", name, shared))
+    wanted = list(metrics) or shared
+    problems, found = {}, {}
+    for metric in wanted:
+        judged = set.intersection(*(run.judged(metric) for run in runs))
+        problems[metric] = tuple(sorted(judged))
+        if judged:
+            found[metric] = _cells(rows, metric, problems[metric], clustered, seed)
+    left_out = max((len(runs[0].samples) - len(names) for names in problems.values()), default=0)
+    return Comparison(rows[0].runs[0].summary.task, rows, problems, found, left_out, clustered)
+
+
+def check(runs: Sequence[Result]) -> None:
+    """Raise NotComparable listing what differs between the first run and any other."""
+    for run in runs[1:]:
+        if lines := reader.differing(runs[0], run):
+            raise NotComparable(
+                f"{runs[0].run_id} and {run.run_id} cannot be compared: {'; '.join(dict.fromkeys(lines))}"
+            )
+
+
+def group(runs: Sequence[Result]) -> tuple[Row, ...]:
+    """Runs that differ only in their seed together, named by what sets the rows apart."""
+    found: dict[str, list[Result]] = {}
+    for run in runs:
+        backend = {k: v for k, v in run.record["backend"].items() if k not in {"engine", "device"}}
+        plain = run.config.model_dump(mode="json", exclude={"seed", "data", "judge", "answers"})
+        plain["backend"] = run.config.backend.deciding()
+        found.setdefault(json.dumps([plain, backend], sort_keys=True, default=str), []).append(run)
+    groups = [sorted(same, key=lambda run: run.config.seed) for same in found.values()]
+    models = {reader.model(same[0].config) for same in groups}
+    several = len(models) > 1 or len(groups) == 1
+    names = [_name(same[0], several) for same in groups]
+    names = [
+        _name(same[0], several, full=True) if names.count(name) > 1 else name
+        for name, same in zip(names, groups, strict=True)
+    ]
+    return tuple(
+        Row(
+            f"{name} ({same[0].run_id.rpartition('-')[2]})" if names.count(name) > 1 else name,
+            tuple(same),
+        )
+        for name, same in zip(names, groups, strict=True)
+    )
+
+
+def _name(run: Result, several: bool, *, full: bool = False) -> str:
+    """A row's name: its method, with the model where there are several."""
+    name, model = reader.method(run.config, full=full), reader.model(run.config)
+    if not several:
+        return name
+    return model if name == "zero-shot" else f"{model}, {name}"
+
+
+def reference_first(runs: Sequence[Result]) -> list[Result]:
+    """The runs without help before all others, for a set that nobody put in order."""
+    return sorted(runs, key=lambda run: reader.method(run.config) != "zero-shot")
+
+
+def _cells(
+    rows: Sequence[Row], metric: str, problems: Sequence[str], clustered: bool, seed: int
+) -> tuple[Cell, ...]:
+    first = rows[0].runs[0]
+    clusters = [first.groups.get(name, "") or name for name in problems] if clustered else None
+    single = all(len(row.runs) == 1 and set(run.samples.values()) == {1} for row in rows for run in row.runs)
+    return cells(
+        first.reduces[metric][1],
+        [_mean_vectors(row, metric, problems) for row in rows],
+        single=single,
+        clusters=clusters,
+        over_seeds=[_over_seeds(row, metric, problems) for row in rows],
+        seed=seed,
+    )
+
+
+def cells(
+    reduce: Reduce,
+    vectors: Sequence[Floats],
+    *,
+    single: bool,
+    clusters: Sequence[str] | None = None,
+    over_seeds: Sequence[paired_tests.Seeds | None] = (),
+    seed: int = 0,
+) -> tuple[Cell, ...]:
+    """One cell a row from each row's vectors, [problems, m] in the same order; the first is the reference."""
+    differences = [
+        paired_tests.compare(reduce, vectors[0], each, clusters=clusters, single=single, seed=seed)
+        for each in vectors[1:]
+    ]
+    corrected = paired_tests.holm([difference.p for difference in differences])
+    units = len(set(clusters)) if clusters is not None else len(vectors[0])
+    found = []
+    for i, of_row in enumerate(vectors):
+        estimate = estimates.estimate_rows(reduce, of_row, seed=seed)
+        seeds = over_seeds[i] if over_seeds else None
+        if i == 0:
+            found.append(Cell(estimate, seeds=seeds))
+            continue
+        difference = differences[i - 1]
+        detectable = None if difference.sd is None else paired_tests.minimum_detectable(difference.sd, units)
+        found.append(Cell(estimate, difference, corrected[i - 1], detectable, seeds))
+    return tuple(found)
+
+
+def _mean_vectors(row: Row, metric: str, problems: Sequence[str]) -> Floats:
+    mean: Floats = np.mean([run.vectors(metric, problems) for run in row.runs], axis=0)
+    return mean
+
+
+def _over_seeds(row: Row, metric: str, problems: Sequence[str]) -> paired_tests.Seeds | None:
+    """For means over problems only: a corpus metric has no value of one problem."""
+    if len(row.runs) < 2 or len(problems) < 2 or row.runs[0].reduces[metric][1].of_sum is not None:
+        return None
+    return paired_tests.over_seeds(np.stack([run.vectors(metric, problems)[:, 0] for run in row.runs]))
+
+
+# ---------------------------------------------------------------- flipped items
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A problem on which a row's value differs from the reference's, with the first answer of each."""
+
+    problem_id: str
+    row: str
+    before: float
+    after: float
+    answers: tuple[str, str]
+    statuses: tuple[str, str]
+
+
+def flips(comparison: Comparison, metric: str) -> Iterator[Flip]:
+    """Every such problem of every row, those that got worse first. Reads the runs' judgements."""
+    reduce = comparison.rows[0].runs[0].reduces[metric][1]
+    if reduce.of_sum is not None:  # a problem has no value of its own
+        return
+    problems = comparison.problems[metric]
+    values = [_mean_vectors(row, metric, problems)[:, 0] for row in comparison.rows]
+    reference = _answers(comparison.rows[0].runs[0], metric)
+    for row, of_row in zip(comparison.rows[1:], values[1:], strict=True):
+        gaps = of_row - values[0]
+        moved = np.flatnonzero(np.abs(gaps) > paired_tests.TOLERANCE)
+        if not len(moved):
+            continue
+        theirs = _answers(row.runs[0], metric)
+        for i in sorted(moved, key=lambda i: (gaps[i], problems[i])):
+            name = problems[i]
+            before, after = reference[name], theirs[name]
+            yield Flip(
+                problem_id=name,
+                row=row.name,
+                before=float(values[0][i]),
+                after=float(of_row[i]),
+                answers=(before[0], after[0]),
+                statuses=(before[1], after[1]),
+            )
+
+
+def _answers(run: Result, metric: str) -> dict[str, tuple[str, str]]:
+    """Problem id -> (answer, status) of the first sample, as the metric's scorer saw it."""
+    scorer = run.reduces[metric][0]
+    found = {}
+    for row in reader.rows(run.folder / "judgements.jsonl", Judgement):
+        if row["scorer"] == scorer and row["index"] == 0:
+            found[row["problem_id"]] = (row["answer"], row["status"])
+    return found
+
+
+# ---------------------------------------------------------------- for other programs
+
+
+def as_json(comparison: Comparison, flipped: Sequence[Flip]) -> dict[str, Any]:
+    """The whole comparison as plain values; figures are 0..1."""
+    return {
+        "task": comparison.task,
+        "reference": comparison.rows[0].name,
+        "clustered": comparison.clustered,
+        "left_out": comparison.left_out,
+        "rows": [
+            {
+                "name": row.name,
+                "runs": [run.run_id for run in row.runs],
+                "cost": mean_cost(row),
+                "metrics": {metric: _cell_json(cells[i]) for metric, cells in comparison.cells.items()},
+            }
+            for i, row in enumerate(comparison.rows)
+        ],
+        "flips": [vars(flip) for flip in flipped],
+    }
+
+
+def _cell_json(cell: Cell) -> dict[str, Any]:
+    return {
+        **cell.estimate.model_dump(mode="json"),
+        "difference": vars(cell.difference) if cell.difference else None,
+        "p_holm": cell.p_holm,
+        "minimum_detectable_difference": cell.detectable,
+        "seeds": vars(cell.seeds) if cell.seeds else None,
+    }
+
+
+def mean_cost(row: Row) -> dict[str, float]:
+    """Cost per run, the mean over the row's seeds; nothing for a row without runs (another tool's result)."""
+    costs = [reader.cost(run) for run in row.runs] or [{}]
+    return {
+        name: sum(c[name] for c in costs) / len(costs) for name in costs[0] if all(name in c for c in costs)
+    }

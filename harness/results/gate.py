@@ -1,0 +1,396 @@
+"""A run against a baseline: an exit code that means something. Needs no model where generations were recorded.
+
+    write   run -> baseline file: what was asked, every score, every prompt's hash, the rules
+    judge   run, baseline -> Verdict: passed, regression, fault or not comparable
+
+A fault or a missing sample can never pass: it is looked for before any figure is. The order of rows changes nothing.
+"""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from harness import __version__
+from harness.errors import ConfigError, Fault, unknown
+from harness.runs.store import reader
+from harness.runs.store.reader import Result
+from harness.schema import Estimate, Generation, Reduce, Value
+from harness.stats import estimates, paired_tests
+from harness.stats.estimates import LESS_IS_BETTER, PLAIN, Floats, base_name
+
+FORMAT = 1
+ALPHA = 0.05
+FLIPPING = 0.1  # share of problems taken to flip between two runs of one sample, for planning
+CONDITION = "comparable"  # the name of the check that comes before all others
+
+Outcome = Literal["passed", "regression", "fault", "not comparable"]
+EXIT: Mapping[Outcome, int] = {"passed": 0, "regression": 1, "fault": 3, "not comparable": 4}
+
+
+class Rules(Value):
+    """`margins`: the worst true difference allowed; `floors`: the least value; `ceilings`: the most cost a sample."""
+
+    margins: Mapping[str, float] = {}
+    floors: Mapping[str, float] = {}
+    ceilings: Mapping[str, float] = {}
+
+
+class Baseline(Value):
+    """The file. `scores` is scorer -> problem id -> one list [value, stats...] a sample; `prompts` id -> hash."""
+
+    format: int = Field(ge=1)
+    harness: str
+    run_id: str
+    conditions: Mapping[str, Any]
+    metrics: Mapping[str, Estimate]
+    scores: Mapping[str, Mapping[str, list[list[float]]]]
+    prompts: Mapping[str, str]
+    rules: Rules = Rules()
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`worse` names the problems that lost on the first metric, worst first."""
+
+    run_id: str
+    baseline_id: str
+    task: str
+    outcome: Outcome
+    checks: tuple[Check, ...]
+    worse: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT[self.outcome]
+
+
+# ---------------------------------------------------------------- the baseline file
+
+
+def make(run: Result, rules: Rules, only: Sequence[str] = ()) -> Baseline:
+    """A baseline of the run, or of the problems in `only`. Raises ConfigError for one with faults or a partial one."""
+    if run.faults or run.summary.errors:
+        raise ConfigError(f"{run.run_id} has {run.faults} faults: no baseline can be made of it")
+    if reader.conditions(run)["partial"]:
+        raise ConfigError(f"{run.run_id} is partial: no baseline can be made of it")
+    check_rules(rules, run)
+    kept = set(only) or set(run.samples)
+    scores = {
+        scorer: {name: by_problem[name].tolist() for name in sorted(kept)}
+        for scorer, by_problem in run.scores.items()
+    }
+    metrics = {name: run.summary.metrics[name] for name in run.reduces}
+    if only:
+        chosen = sorted(kept)
+        metrics = {n: estimates.estimate_rows(r, run.vectors(n, chosen)) for n, (_, r) in run.reduces.items()}
+    return Baseline(
+        format=FORMAT,
+        harness=__version__,
+        run_id=run.run_id,
+        conditions=_conditions(run),
+        metrics=metrics,
+        scores=scores,
+        prompts={name: sha for name, sha in sorted(_prompts(run).items()) if name in kept},
+        rules=rules,
+    )
+
+
+def read(path: Path) -> Baseline:
+    """Raises ConfigError for a file that is missing, damaged or of a newer version."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"no baseline file {str(path)!r}: make one with --write") from None
+    try:
+        plain = json.loads(text)
+        version = plain["format"]
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path} is no baseline file: make one with --write") from None
+    if isinstance(version, int) and version > FORMAT:
+        raise ConfigError(
+            f"{path} is of format {version}, made by harness {plain.get('harness', '?')}; this is {__version__},"
+            f" which reads up to format {FORMAT}: upgrade, or make the baseline again with --write"
+        )
+    try:
+        return Baseline.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{path}: damaged baseline ({where}: {first['msg'].lower()})") from None
+
+
+def named(path: Path) -> list[str]:
+    """The problems that a baseline, or a text with an id a line, names."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--only {str(path)!r}: cannot be read: {error}") from None
+    if text.lstrip().startswith("{"):
+        return sorted(read(path).prompts)
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def dump(baseline: Baseline) -> str:
+    """One line a problem, so that a change of the baseline is a readable diff."""
+    plain = baseline.model_dump(mode="json")
+    scores, prompts = plain.pop("scores"), plain.pop("prompts")
+    head = json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False)
+    lines = []
+    for key, table in [*((f"scores/{name}", rows) for name, rows in scores.items()), ("prompts", prompts)]:
+        inside = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in table.items())
+        lines.append((key, "{\n" + inside + "\n }"))
+    of_scores = ",\n ".join(
+        f"{json.dumps(key.removeprefix('scores/'))}: {text}" for key, text in lines if key != "prompts"
+    )
+    return f'{head[:-2]},\n "scores": {{\n {of_scores}\n }},\n "prompts": {lines[-1][1]}\n}}\n'
+
+
+def _conditions(run: Result) -> dict[str, Any]:
+    found = reader.conditions(run)
+    del found["partial"], found["limit"]  # the problems themselves are compared
+    found["prompt"] = {name: found["prompt"][name] for name in ("name", "stop")}  # and each one's prompt
+    return {**json.loads(json.dumps(found)), "shots": run.config.shots}
+
+
+def _prompts(run: Result) -> dict[str, str]:
+    return {
+        row["problem_id"]: row["prompt_sha"]
+        for row in reader.rows(run.folder / "generations.jsonl", Generation)
+    }
+
+
+# ---------------------------------------------------------------- rules
+
+
+def parse_rule(item: str, kind: str) -> tuple[str, float]:
+    """ "pass@1=0.02" -> ("pass@1", 0.02). Raises ConfigError."""
+    name, equals, text = item.rpartition("=")
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not equals or not name or not np.isfinite(value) or value < 0:
+        raise ConfigError(f"--{kind} {item!r}: expected NAME=NUMBER, for example pass@1=0.02")
+    return name, value
+
+
+def check_rules(rules: Rules, run: Result) -> None:
+    """Raise ConfigError for a rule about what the run does not have, or in percent."""
+    for kind, table in (("margin", rules.margins), ("floor", rules.floors)):
+        for name, value in table.items():
+            if name not in run.reduces:
+                raise ConfigError(f"--{kind} {name}: {unknown('metric', name, run.reduces)}")
+            if value > 1 and base_name(name) not in PLAIN:
+                raise ConfigError(f"--{kind} {name}={value:g}: a share of 0 to 1; two points are 0.02")
+    for name in rules.ceilings:
+        if name not in run.summary.cost:
+            raise ConfigError(f"--ceiling {name}: {unknown('cost', name, run.summary.cost)}")
+
+
+# ---------------------------------------------------------------- the verdict
+
+
+def gate(folder: Path, baseline: Baseline, rules: Rules) -> Verdict:
+    """Read the run and judge it; a run that cannot be read is a fault with the reason as its check."""
+    try:
+        run = reader.read(folder)
+    except Fault as fault:
+        check = Check(CONDITION, False, str(fault))
+        return Verdict(
+            folder.name, baseline.run_id, str(baseline.conditions.get("task", "")), "fault", (check,)
+        )
+    return judge(run, baseline, rules)
+
+
+def judge(run: Result, baseline: Baseline, rules: Rules) -> Verdict:
+    """Hold the run against the baseline. `rules`, where they say anything of a kind, replace the baseline's own."""
+    rules = Rules(**{k: v or getattr(baseline.rules, k) for k, v in rules.model_dump().items()})
+    check_rules(rules, run)
+
+    def ended(outcome: Outcome, checks: Sequence[Check], worse: Sequence[str] = ()) -> Verdict:
+        return Verdict(run.run_id, baseline.run_id, run.summary.task, outcome, tuple(checks), tuple(worse))
+
+    if lines := list(_faults(run, baseline)):
+        return ended("fault", [Check(CONDITION, False, line) for line in lines])
+    if lines := list(_differing(run, baseline)):
+        return ended("not comparable", [Check(CONDITION, False, line) for line in lines])
+    checks = [Check(CONDITION, True, f"same conditions, {len(baseline.prompts)} problems")]
+    problems = sorted(baseline.prompts)
+    checks += _differences(run, baseline, rules, problems)
+    for name, floor in rules.floors.items():
+        value = estimates.estimate_rows(run.reduces[name][1], run.vectors(name, problems)).value
+        good = value <= floor if base_name(name) in LESS_IS_BETTER else value >= floor
+        checks.append(Check(f"{name} floor", good, f"{value:.4f}, and {floor:g} is asked for"))
+    for name, most in rules.ceilings.items():
+        spent = run.summary.cost[name] / run.summary.samples
+        checks.append(Check(f"{name} ceiling", spent <= most, f"{spent:.1f} a sample, at most {most:g}"))
+    outcome: Outcome = "passed" if all(check.passed for check in checks) else "regression"
+    return ended(outcome, checks, _worse(run, baseline, problems))
+
+
+def _faults(run: Result, baseline: Baseline) -> list[str]:
+    lines = []
+    if run.faults or run.summary.errors:
+        lines.append(f"{max(run.faults, run.summary.errors)} samples could not be judged")
+    if partial := reader.conditions(run)["partial"]:
+        lines.append(f"samples are missing: {partial}")
+    elif missing := sorted(set(baseline.prompts) - set(run.samples)):
+        lines.append(f"{len(missing)} problems of the baseline are missing: {', '.join(missing[:3])}")
+    counts = next(iter(baseline.scores.values()), {})
+    short = [name for name, rows in counts.items() if 0 < run.samples.get(name, 0) < len(rows)]
+    if short and run.record["sampling"]["samples"] == baseline.conditions.get("sampling.samples", 1):
+        lines.append(f"{len(short)} problems have fewer samples than in the baseline: {', '.join(short[:3])}")
+    return lines
+
+
+def _differing(run: Result, baseline: Baseline) -> list[str]:
+    now, then = _conditions(run), baseline.conditions
+    lines = [
+        f"{name}: {reader.shown(then.get(name))} in the baseline, {reader.shown(now.get(name))} now"
+        for name in dict.fromkeys([*then, *now])
+        if then.get(name) != now.get(name)
+    ]
+    prompts = _prompts(run)
+    other = [name for name, sha in baseline.prompts.items() if prompts.get(name) != sha]
+    if other and not lines:
+        lines.append(f"another prompt for {len(other)} of {len(prompts)} problems: {', '.join(other[:3])}")
+    if not lines and (lost := set(baseline.scores) - set(run.scores)):
+        lines.append(f"the baseline has scores of {', '.join(sorted(lost))}, this run has not")
+    return lines
+
+
+def gated(run: Result, rules: Rules) -> list[str]:
+    """The metrics that are compared: those with a margin, else all but parts (`codebleu.syntax`) and groups."""
+    return list(rules.margins) or [name for name in run.reduces if "." not in name and "[" not in name]
+
+
+def _differences(run: Result, baseline: Baseline, rules: Rules, problems: Sequence[str]) -> list[Check]:
+    names = [name for name in gated(run, rules) if run.reduces[name][0] in baseline.scores]
+    single = all(count == 1 for count in run.samples.values())
+    found = []
+    for name in names:
+        reduce = run.reduces[name][1]
+        before, after = _baseline_vectors(baseline, run, name, problems), run.vectors(name, problems)
+        found.append(
+            (name, bool(np.array_equal(before, after)), _compare(name, reduce, before, after, single))
+        )
+    corrected = paired_tests.holm([difference.p for _, _, difference in found])
+    checks = []
+    for (name, same, difference), p in zip(found, corrected, strict=True):
+        if same:
+            checks.append(Check(name, True, f"equal on each of {len(problems)} problems"))
+        elif name in rules.margins:
+            checks.append(_within(name, rules.margins[name], difference))
+        else:
+            bad = difference.value < 0 and p <= ALPHA
+            beside = "" if difference.exact is None else f"; exact {_p(difference.exact)}"
+            words = f"{_words(difference)}, p {_p(p)} ({difference.test}, Holm{beside})"
+            checks.append(Check(name, not bad, words))
+    return checks
+
+
+def _compare(
+    name: str, reduce: Reduce, before: Floats, after: Floats, single: bool
+) -> paired_tests.Difference:
+    """The difference so that less is worse, whatever the metric."""
+    if base_name(name) in LESS_IS_BETTER:
+        before, after = after, before
+    return paired_tests.compare(reduce, before, after, single=single)
+
+
+def _within(name: str, margin: float, difference: paired_tests.Difference) -> Check:
+    """Non-inferiority: the whole interval has to lie above the margin."""
+    good = difference.low >= -margin
+    word = "within" if good else "not shown to be within"
+    detail = f"{_words(difference)}: {word} a margin of {margin:g}"
+    if not good and difference.sd is not None and difference.high >= -margin:
+        least = paired_tests.minimum_detectable(difference.sd, difference.n)
+        detail += f" ({difference.n} problems find {least:.4f} in 4 of 5 cases)"
+    return Check(name, good, detail)
+
+
+def _words(difference: paired_tests.Difference) -> str:
+    d = difference
+    return f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}], {d.better} better, {d.worse} worse of {d.n}"
+
+
+def _p(p: float) -> str:
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def _baseline_vectors(baseline: Baseline, run: Result, name: str, problems: Sequence[str]) -> Floats:
+    scorer, reduce = run.reduces[name]
+    rows = [np.asarray(baseline.scores[scorer][problem], dtype=np.float64) for problem in problems]
+    return estimates.per_problem_vectors(reduce, rows)
+
+
+def _worse(run: Result, baseline: Baseline, problems: Sequence[str]) -> list[str]:
+    name = next((n for n in run.reduces if run.reduces[n][0] in baseline.scores), "")
+    if not name or run.reduces[name][1].of_sum is not None:
+        return []
+    gaps = (run.vectors(name, problems) - _baseline_vectors(baseline, run, name, problems))[:, 0]
+    gaps = -gaps if base_name(name) in LESS_IS_BETTER else gaps
+    return [problems[i] for i in np.argsort(gaps, kind="stable") if gaps[i] < -paired_tests.TOLERANCE]
+
+
+# ---------------------------------------------------------------- a subset for smoke tests
+
+
+@dataclass(frozen=True)
+class Subset:
+    """`detectable` is the smallest true difference that so many problems find with power 0.8."""
+
+    problems: tuple[str, ...]
+    strata: int
+    detectable: float
+
+
+def subset(run: Result, size: int, seed: int = 0) -> Subset:
+    """Problems in proportion from every stratum: group x low, middle or high value of the first metric.
+
+    Without a second run the spread of differences is not known. It is taken from the spread of each problem's
+    samples, and with single samples from one problem in ten flipping.
+    """
+    if not 1 <= size <= len(run.samples):
+        raise ConfigError(f"--smoke {size}: the run has {len(run.samples)} problems")
+    names = sorted(run.samples)
+    metric = next(iter(run.reduces))
+    values = run.vectors(metric, names)[:, 0]
+    strata: dict[tuple[str, int], list[str]] = {}
+    cuts = np.unique(np.quantile(values, (1 / 3, 2 / 3)))
+    for name, value in zip(names, values, strict=True):
+        strata.setdefault((run.groups.get(name, ""), int((value > cuts).sum())), []).append(name)
+    chosen = _proportional(list(strata.values()), size, random.Random(seed))
+    counts = set(run.samples.values())
+    if counts == {1}:
+        variance = FLIPPING
+    else:
+        scores = run.scores[run.reduces[metric][0]]
+        variance = 2 * float(np.mean([scores[n][:, 0].var() / len(scores[n]) for n in names])) or FLIPPING
+    return Subset(tuple(sorted(chosen)), len(strata), paired_tests.minimum_detectable(variance**0.5, size))
+
+
+def _proportional(strata: Sequence[Sequence[str]], size: int, chance: random.Random) -> list[str]:
+    """Largest remainders: every stratum's share is off by less than one problem."""
+    total = sum(map(len, strata))
+    shares = [size * len(stratum) / total for stratum in strata]
+    takes = [int(share) for share in shares]
+    by_rest = sorted(range(len(strata)), key=lambda i: (takes[i] - shares[i], i))
+    for i in by_rest[: size - sum(takes)]:
+        takes[i] += 1
+    return [
+        name for stratum, take in zip(strata, takes, strict=True) for name in chance.sample(stratum, take)
+    ]

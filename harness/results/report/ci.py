@@ -1,0 +1,75 @@
+"""A gate's verdict for machines and pull requests: JUnit XML, GitHub annotations, Markdown."""
+
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+from harness.results.gate import Check, Verdict
+from harness.results.report.tables import as_text, printable
+
+SHOWN = 20  # problems that got worse
+
+
+def junit(verdict: Verdict) -> str:
+    """One test case a check. What could not be judged is an error, a regression a failure."""
+    kind = "failure" if verdict.outcome == "regression" else "error"
+    failed = sum(not check.passed for check in verdict.checks)
+    counts = {"tests": str(len(verdict.checks)), "failures": "0", "errors": "0", f"{kind}s": str(failed)}
+    if kind == "failure":
+        counts["failures"] = str(failed)
+    suite = ElementTree.Element("testsuite", {"name": f"harness gate {printable(verdict.task)}", **counts})
+    for check in verdict.checks:
+        case = ElementTree.SubElement(
+            suite, "testcase", {"classname": printable(verdict.run_id), "name": printable(check.name)}
+        )
+        if not check.passed:
+            attributes = {"type": verdict.outcome, "message": printable(check.detail)}
+            ElementTree.SubElement(case, kind, attributes).text = "\n".join(verdict.worse[:SHOWN])
+    suites = ElementTree.Element("testsuites")
+    suites.append(suite)
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def annotations(verdict: Verdict) -> Iterator[str]:
+    """GitHub's workflow commands: an error a failed check, one notice where all is well."""
+    for check in verdict.checks:
+        if not check.passed:
+            title = f"harness gate: {verdict.task} {check.name}"
+            yield f"::error title={_property(title)}::{_data(f'{verdict.outcome}: {check.detail}')}"
+    if verdict.outcome == "passed":
+        yield f"::notice title={_property(f'harness gate: {verdict.task}')}::{_data('; '.join(lines(verdict)))}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def lines(verdict: Verdict) -> Iterator[str]:
+    """A line a check."""
+    for check in verdict.checks:
+        yield f"{_mark(check)} {printable(check.name)}: {printable(check.detail)}"
+
+
+def _mark(check: Check) -> str:
+    return "ok  " if check.passed else "FAIL"
+
+
+def markdown(verdict: Verdict) -> str:
+    """For a pull request or a step summary."""
+    out = [
+        f"### harness gate, {as_text(verdict.task)}: {verdict.outcome}",
+        "",
+        "| | check | |",
+        "|---|---|---|",
+        *(f"| {_mark(c).strip()} | {as_text(c.name)} | {as_text(c.detail)} |" for c in verdict.checks),
+        "",
+        f"run {as_text(verdict.run_id)}, baseline {as_text(verdict.baseline_id)}",
+    ]
+    if verdict.worse:
+        more = f" and {len(verdict.worse) - SHOWN} more" if len(verdict.worse) > SHOWN else ""
+        out += ["", f"got worse: {', '.join(map(as_text, verdict.worse[:SHOWN]))}{more}"]
+    return "\n".join(out) + "\n"

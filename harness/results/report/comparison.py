@@ -1,0 +1,193 @@
+"""A comparison as a terminal shows it: differences to the reference row, what they cost, and the items that flipped."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from harness.results import compare
+from harness.results.compare import Cell, Comparison, Flip
+from harness.results.report.tables import amount, figure, printable
+from harness.stats.estimates import PLAIN, base_name
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FIGURES = ("value", "95 % interval", "difference", "95 % interval", "p", "+ / -")
+LONGEST = 30  # lines of an answer shown beside another
+NAME = 24  # columns that a method's name keeps on one line
+SEEDS = (
+    "the intervals above are about the choice of problems, with these seeds; 'sd between seeds' is how far one seed's"
+    " value lies from the mean of all, 'se of both' the standard error of the row's value over seeds and problems"
+)
+NARROWEST = 100  # columns; a terminal with fewer wraps lines, which loses nothing, and rich would cut figures
+
+
+def signed(metric: str, value: float) -> str:
+    """A difference with its sign, in points where the metric is a percentage; no minus before a zero."""
+    text = f"{value:+.4g}" if base_name(metric) in PLAIN else f"{100 * value:+.2f}"
+    return text.lstrip("+-") if float(text) == 0 else text
+
+
+def p_value(p: float) -> str:
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
+
+
+def figures(metric: str, cell: Cell) -> tuple[str, ...]:
+    """A cell's columns; the reference row has no difference."""
+    estimate, difference = cell.estimate, cell.difference
+    head = (
+        figure(metric, estimate.value),
+        f"{figure(metric, estimate.low)} to {figure(metric, estimate.high)}",
+    )
+    if difference is None:
+        return (*head, "reference", "", "", "")
+    return (
+        *head,
+        signed(metric, difference.value),
+        f"{signed(metric, difference.low)} to {signed(metric, difference.high)}",
+        p_value(cell.p_holm if cell.p_holm is not None else difference.p),
+        f"{difference.better} / {difference.worse}",
+    )
+
+
+def notes(comparison: Comparison, *, seeds: bool = True) -> Iterator[str]:
+    """What has to stand under the table; without `seeds` the lines on them are left out."""
+    tests = {cell.difference.test for cells in comparison.cells.values() for cell in cells if cell.difference}
+    yield (
+        f"differences to {comparison.rows[0].name}, on the same problems; p two-sided ({', '.join(sorted(tests))}),"
+        " Holm's over the rows of one metric; + / - problems that got better / worse"
+    )
+    if comparison.clustered:
+        yield "problems of one group are resampled and exchanged together"
+    for metric, cells in comparison.cells.items():
+        seen = [cell.detectable for cell in cells if cell.detectable]
+        if seen:
+            n = len(comparison.problems[metric])
+            yield f"{metric}: {n} problems find a difference of {figure(metric, max(seen))} points in 4 of 5 cases"
+        for row, cell in zip(comparison.rows, cells, strict=True):
+            if seeds and (s := cell.seeds) is not None:
+                between, among, both = (figure(metric, v) for v in (s.sd_seeds, s.se_problems, s.se))
+                yield (
+                    f"{metric}, {row.name}: {s.seeds} seeds, standard deviation between seeds {between},"
+                    f" standard error from the choice of problems {among}, from both {both}"
+                )
+    if comparison.left_out:
+        yield f"{comparison.left_out} problems left out: their judge failed in one of the runs"
+    for row in comparison.rows:
+        if row.runs:
+            yield f"{row.name}: {', '.join(run.run_id for run in row.runs)}"
+
+
+def render(comparison: Comparison, flips: Sequence[Flip], most: int, width: int | None = None) -> str:
+    """Tables of figures and cost, then the first `most` flipped items, both answers side by side."""
+    from rich.console import Console
+    from rich.text import Text
+
+    tables = [_figures(comparison)]
+    if any(value for row in comparison.rows for value in compare.mean_cost(row).values()):
+        tables.append(_cost(comparison))
+    if seeds := any(cell.seeds for cells in comparison.cells.values() for cell in cells):
+        tables.append(_seeds(comparison))
+    console = Console(width=width or max(Console().width, NARROWEST), highlight=False, markup=False)
+    with console.capture() as captured:
+        for table in tables:
+            console.print(table)
+        if seeds:
+            console.print(Text(SEEDS), soft_wrap=True)
+        for note in notes(comparison, seeds=False):
+            console.print(Text(printable(note)), soft_wrap=True)
+        for flip in flips[:most]:
+            console.print(_flip(next(iter(comparison.cells)), flip, comparison.rows[0].name))
+        if len(flips) > most:
+            console.print(f"{len(flips) - most} more flipped items: --flips N shows more, --json all")
+    return captured.get()
+
+
+def _table() -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _figures(comparison: Comparison) -> "Table":
+    from rich.text import Text
+
+    table = _table()
+    table.add_column("metric", no_wrap=True)
+    table.add_column("method", overflow="fold")
+    for name in FIGURES:
+        table.add_column(name, justify="right", no_wrap=True)
+    for metric, cells in comparison.cells.items():
+        for i, (row, cell) in enumerate(zip(comparison.rows, cells, strict=True)):
+            texts = (metric if i == 0 else "", row.name, *figures(metric, cell))
+            table.add_row(*(Text(printable(text)) for text in texts))
+    return table
+
+
+def _seeds(comparison: Comparison) -> "Table":
+    """How much each row moves with the seed, beside how much with the problems."""
+    from rich.text import Text
+
+    table = _table()
+    table.add_column("metric", no_wrap=True)
+    table.add_column("method", overflow="fold")
+    for name in ("seeds", "sd between seeds", "se of problems", "se of both"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for metric, cells in comparison.cells.items():
+        shown = metric
+        for row, cell in zip(comparison.rows, cells, strict=True):
+            if (s := cell.seeds) is not None:
+                values = (figure(metric, v) for v in (s.sd_seeds, s.se_problems, s.se))
+                table.add_row(*(Text(printable(t)) for t in (shown, row.name, str(s.seeds), *values)))
+                shown = ""
+    return table
+
+
+def _cost(comparison: Comparison) -> "Table":
+    from rich.text import Text
+
+    costs = [compare.mean_cost(row) for row in comparison.rows]
+    names = list(dict.fromkeys(name for cost in costs for name, value in cost.items() if value))
+    table = _table()
+    short = max(len(row.name) for row in comparison.rows) <= NAME
+    table.add_column("cost", overflow="fold", no_wrap=short)
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row, cost in zip(comparison.rows, costs, strict=True):
+        shown = [amount(cost[name]) if name in cost else "" for name in names]
+        table.add_row(*(Text(printable(text)) for text in (row.name, *shown)))
+    return table
+
+
+def _flip(metric: str, flip: Flip, reference: str) -> "Table":
+    from rich.box import SQUARE
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SQUARE, title=Text(printable(flip.problem_id)), title_justify="left", expand=True)
+    ends = zip((reference, flip.row), (flip.before, flip.after), flip.statuses, strict=True)
+    for name, value, status in ends:
+        table.add_column(
+            Text(printable(f"{name}: {figure(metric, value)} {status}")), ratio=1, overflow="fold"
+        )
+    table.add_row(*(Text(_cut(answer)) for answer in flip.answers))
+    return table
+
+
+def _cut(answer: str) -> str:
+    lines = [printable(line.expandtabs(4)) for line in answer.split("\n")]
+    more = [f"... {len(lines) - LONGEST} more lines"] if len(lines) > LONGEST else []
+    return "\n".join([*lines[:LONGEST], *more])
+
+
+def markdown(comparison: Comparison) -> str:
+    """The table of figures for a pull request."""
+    from harness.results.report.tables import as_text
+
+    head = ("metric", "method", *FIGURES)
+    lines = ["| " + " | ".join(head) + " |", "|---|---|" + "--:|" * len(FIGURES)]
+    for metric, cells in comparison.cells.items():
+        for row, cell in zip(comparison.rows, cells, strict=True):
+            lines.append("| " + " | ".join(map(as_text, (metric, row.name, *figures(metric, cell)))) + " |")
+    lines += ["", *(f"- {as_text(note)}" for note in notes(comparison))]
+    return "\n".join(lines) + "\n"

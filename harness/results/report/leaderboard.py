@@ -1,0 +1,280 @@
+"""A static site over every run below a folder: one table a task, sortable and searchable; CSV and Markdown too.
+
+Rows whose intervals reach into that of the best of their group share its rank: ties, which the intervals do not tell
+apart. Published rows, and those that other tools reported, have no interval and take no rank.
+"""
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from harness.results.external import Imported
+from harness.results.report import page
+from harness.results.report.published import Published
+from harness.results.report.sections import Section
+from harness.results.report.tables import as_text, figure
+from harness.runs.store import reader
+from harness.schema import Estimate
+from harness.stats.estimates import LESS_IS_BETTER, base_name
+
+COLUMNS = (
+    "task",
+    "rank",
+    "tied",
+    "model",
+    "method",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "n",
+    "seeds",
+    "prompt_tokens",
+    "published",
+    "runs",
+    "signature",
+)
+
+
+WORDS = {1, 2}  # columns of a table that are no figures
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a task's table; `rank` is 0, `low` and `high` None for a value that was not measured here."""
+
+    task: str
+    metric: str
+    model: str
+    method: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    rank: int = 0
+    tied: bool = False
+    seeds: int = 0
+    prompt_tokens: float = 0.0
+    published: str = ""
+    runs: tuple[Path, ...] = ()
+    signature: str = ""
+
+
+def entries(
+    sections: Sequence[Section],
+    published: Sequence[Published] = (),
+    imported: Sequence[Imported] = (),
+) -> list[Entry]:
+    """Every row of every section, best first; after each task's own what other tools reported of it, and the published
+    values of its metric."""
+    found: list[Entry] = []
+    for section in sections:
+        found += _own(section)
+        reported = [entry for one in imported for entry in of_section(one, section)]
+        found += sorted(reported, key=lambda entry: -entry.value)
+        if section.runs[0].record["data"]["set"] == "mini":
+            continue  # printed numbers are of the benchmark: beside mini rows they would mislead
+        same = [row for row in published if (row.task, row.metric) == (section.task, section.metric)]
+        found += [_printed(section, row) for row in sorted(same, key=lambda row: -row.value)]
+    return found
+
+
+def of_section(one: Imported, section: Section) -> list[Entry]:
+    """What another tool reported of the section's task and metric (`pass@1,create_test` is its pass@1), if it is on as
+    many problems."""
+    if one.task != section.task or not section.metric or one.n != len(section.runs[0].samples):
+        return []
+    return [
+        Entry(
+            task=section.title,
+            metric=section.metric,
+            model=one.model,
+            method="" if one.shots is None else f"{one.shots}-shot",
+            value=figure.value,
+            n=one.n,
+            published=f"{one.label}, {name}, not judged here",
+        )
+        for name, figure in one.metrics.items()
+        if name.partition(",")[0] == section.metric
+    ]
+
+
+def _own(section: Section) -> Iterator[Entry]:
+    estimates = [cell.estimate for cell in section.cells]
+    ranks = rank(estimates, less=base_name(section.metric) in LESS_IS_BETTER)
+    shared = Counter(ranks)
+    for row, e, place in zip(section.rows, estimates, ranks, strict=False):
+        first = row.runs[0]
+        cost = first.summary.cost.get("prompt_tokens", 0.0) / max(first.summary.samples, 1)
+        yield Entry(
+            task=section.title,
+            metric=section.metric,
+            model=reader.model(first.config),
+            method=reader.method(first.config, full=True),
+            value=e.value,
+            low=e.low,
+            high=e.high,
+            n=e.n,
+            rank=place,
+            tied=shared[place] > 1,
+            seeds=len(row.runs),
+            prompt_tokens=cost,
+            runs=tuple(run.folder for run in row.runs),
+            signature=first.summary.signature,
+        )
+
+
+def _printed(section: Section, row: Published) -> Entry:
+    model, _, method = row.name.partition(", ")
+    source = f"arXiv {row.paper}, {row.place}"
+    noted = f" ({' '.join(row.notes)})" if row.notes else ""
+    return Entry(section.title, section.metric, model, method, row.value, published=source + noted)
+
+
+def rank(estimates: Sequence[Estimate], *, less: bool = False) -> list[int]:
+    """Ranks of estimates in order, best first: as good as the best of its group until an interval ends short of it.
+
+    1, 1, 3 where the second's interval reaches into the first's and the third's does not.
+    """
+    ranks: list[int] = []
+    leader = 0
+    for i, e in enumerate(estimates):
+        best = estimates[leader]
+        if (e.low > best.high) if less else (e.high < best.low):
+            leader = i
+        ranks.append(leader + 1)
+    return ranks
+
+
+def place(entry: Entry) -> str:
+    """ "1", or "2=" where others share it."""
+    return "" if entry.rank == 0 else f"{entry.rank}{'=' if entry.tied else ''}"
+
+
+# ---------------------------------------------------------------- files
+
+
+def csv_text(found: Sequence[Entry]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for entry in found:
+        blank = ("" if value is None else value for value in (entry.low, entry.high, entry.n))
+        writer.writerow(
+            [
+                *(entry.task, entry.rank or "", int(entry.tied), entry.model, entry.method, entry.metric),
+                *(entry.value, *blank, entry.seeds or "", entry.prompt_tokens or "", entry.published),
+                *(" ".join(path.name for path in entry.runs), entry.signature),
+            ]
+        )
+    return out.getvalue()
+
+
+def markdown(found: Sequence[Entry]) -> str:
+    lines = []
+    for task in dict.fromkeys(entry.task for entry in found):
+        of_task = [entry for entry in found if entry.task == task]
+        lines += [f"## {as_text(task)}, {as_text(of_task[0].metric)}", ""]
+        lines += ["| rank | model | method | value | 95 % interval | n |", "|--:|---|---|--:|---|--:|"]
+        for e in of_task:
+            method = f"{e.method} (reported: {e.published})" if e.published else e.method
+            cells = (place(e), e.model, method, figure(e.metric, e.value), _interval(e), str(e.n or ""))
+            lines.append("| " + " | ".join(map(as_text, cells)) + " |")
+        lines.append("")
+    return "\n".join([*lines, "Equal ranks (=) are ties: the intervals do not tell the rows apart.", ""])
+
+
+def _interval(entry: Entry) -> str:
+    if entry.low is None or entry.high is None:
+        return ""
+    return f"{figure(entry.metric, entry.low)} to {figure(entry.metric, entry.high)}"
+
+
+def site(
+    sections: Sequence[Section], found: Sequence[Entry], left_out: Sequence[str], out: Path
+) -> dict[str, str]:
+    """File name -> HTML: index.html over all tasks, and a page for each. Links are relative to `out`."""
+    pages = {"index.html": _index(sections, found, left_out)}
+    for section in sections:
+        of_task = [entry for entry in found if entry.task == section.title]
+        body = (
+            f'<header class="top"><p><a href="index.html">All tasks</a></p><h1>{page.text(section.title)}</h1></header>'
+            f"<main>{page.section_html(section)}<h3>Ranks</h3>{_table(of_task, out)}</main>"
+        )
+        pages[f"{page.anchor(section)}.html"] = page.frame(section.title, body, _script())
+    return pages
+
+
+def _index(sections: Sequence[Section], found: Sequence[Entry], left_out: Sequence[str]) -> str:
+    parts = [
+        '<header class="top"><h1>Leaderboard</h1><p class="quiet">A row shares the rank of the best of its group (=) as'
+        " long as its 95 % interval reaches into that one's: a tie. Published and imported rows have no rank.</p>"
+        "</header><main>",
+        *(f'<p class="warning">{page.text(line)}</p>' for line in left_out),
+        '<label class="small quiet">Filter by task, model or method <input type="search" id="filter"></label>',
+    ]
+    for section in sections:
+        of_task = [entry for entry in found if entry.task == section.title]
+        link = f'<a href="{page.anchor(section)}.html">{page.text(section.title)}</a>'
+        parts.append(f"<h2>{link}</h2>{_table(of_task, None)}")
+    parts.append(
+        '</main><footer><a href="leaderboard.csv">CSV</a> <a href="leaderboard.md">Markdown</a></footer>'
+    )
+    return page.frame("Leaderboard", "".join(parts), _script())
+
+
+def _table(found: Sequence[Entry], out: Path | None) -> str:
+    metric = found[0].metric if found else "value"
+    names = ("rank", "model", "method", metric, "95 % interval", "n", "seeds", "prompt tokens")
+    head = "".join(
+        f'<th scope="col"{"" if i in WORDS else " class=n"}>'
+        f'<button type="button" class="sort">{page.text(name)}</button></th>'
+        for i, name in enumerate(names)
+    )
+    rows = "".join(_row(entry, out) for entry in found)
+    if not found:
+        return "<p>No run has a metric: every sample ended in a fault.</p>"
+    inside = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
+    label = page.text(f"{found[0].task}: ranks")
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
+        f'<table class="sortable">{inside}</table></div>'
+    )
+
+
+def _row(entry: Entry, out: Path | None) -> str:
+    method = page.text(entry.method)
+    if entry.published:
+        method += f' <span class="sub wrap">reported: {page.text(entry.published)}</span>'
+    for run in entry.runs if out else ():
+        if out and (run / "report.html").is_file():
+            there = os.path.relpath(run / "report.html", out)
+            method += f' <a href="{escape(there)}">report</a>'
+    cells = [
+        (entry.rank or 10**6, place(entry)),
+        (entry.model, page.text(entry.model)),
+        (entry.method, method),
+        (entry.value, figure(entry.metric, entry.value)),
+        (entry.low if entry.low is not None else -1, _interval(entry)),
+        (entry.n or 0, str(entry.n or "")),
+        (entry.seeds, str(entry.seeds or "")),
+        (entry.prompt_tokens, f"{entry.prompt_tokens:.1f}" if entry.prompt_tokens else ""),
+    ]
+    kind = ' class="reference"' if entry.published else ""
+    return (
+        f"<tr{kind}>"
+        + "".join(
+            f'<td{"" if i in WORDS else " class=n"} data-key="{page.text(key)}">{shown}</td>'
+            for i, (key, shown) in enumerate(cells)
+        )
+        + "</tr>"
+    )
+
+
+def _script() -> str:
+    return (page.ASSETS / "leaderboard.js").read_text(encoding="utf-8")

@@ -1,0 +1,307 @@
+"""One self-contained HTML page of finished runs: no network, no framework, nothing of it runs but its own script.
+
+Words from runs are escaped where they stand in the page, and packed (`samples.py`) where they are samples. A content
+security policy with the script's hash is the second lock on the same door.
+"""
+
+import base64
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+
+from harness import __version__
+from harness.results.compare import Cell, Row, mean_cost
+from harness.results.report import plots, samples
+from harness.results.report import sections as gathered
+from harness.results.report.comparison import p_value, signed
+from harness.results.report.sections import Section
+from harness.results.report.tables import amount, figure, printable
+from harness.schema import Estimate
+from harness.stats.estimates import LESS_IS_BETTER, PLAIN, base_name
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+CAPTIONS = {
+    "methods": "Every method with its 95 % interval",
+    "examples": "Against the number of examples in the prompt",
+    "cost": "Against the prompt's length",
+    "parameters": "Against the number of trained parameters",
+    "memory": "Against the memory of training",
+    "groups": "By group of problems",
+    "pass-at-k": "Against k",
+    "metrics": "All metrics",
+}
+COST_COLUMNS = 5
+SPREAD = ("of seeds", "of problems", "of both")
+NO_GREEN = tuple(f"var(--s{i})" for i in (2, 5, 4, 7, 1, 6, 8))  # what is green is right
+
+
+def render(sections: Sequence[Section], left_out: Sequence[str] = (), extra: Sequence[str] = ()) -> str:
+    """The page. `left_out` are lines on runs that could not be read, `extra` further parts (reference tables)."""
+    runs = [run for section in sections for run in section.runs]
+    names = _run_names(sections)
+    script = (ASSETS / "page.js").read_text(encoding="utf-8")
+    blobs = "".join(
+        f'<script type="text/plain" id="blob-{name}">{text}</script>\n'
+        for name, text in samples.pack(runs, names)
+    )
+    title = "Results: " + ", ".join(dict.fromkeys(section.task for section in sections))
+    body = [
+        f'<header class="top"><h1>{text(title)}</h1>',
+        f'<p class="quiet">{len(runs)} runs, {sum(run.summary.samples for run in runs):,} samples.'
+        " Values are percent with 95 % intervals; differences are paired, on the same problems.</p>",
+        _navigation(sections),
+        "</header><main>",
+        *(f'<p class="warning">{text(line)}</p>' for line in left_out),
+        *(part for section in sections for part in _section(section)),
+        *extra,
+        (ASSETS / "samples.html").read_text(encoding="utf-8"),
+        f"</main><footer>Made by harness {text(__version__)} from the run folders alone.</footer>",
+    ]
+    return frame(title, "\n".join(body) + "\n" + blobs, script)
+
+
+def frame(title: str, body: str, script: str) -> str:
+    """A whole page with the style, the script and a policy that allows no other."""
+    sha = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    style = (ASSETS / "page.css").read_text(encoding="utf-8")
+    policy = f"default-src 'none'; script-src 'sha256-{sha}'; style-src 'unsafe-inline'; base-uri 'none'"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{text(title)}</title>\n<style>\n{style}</style></head>\n<body>\n{body}"
+        f"<script>{script}</script>\n</body></html>\n"
+    )
+
+
+def text(words: object) -> str:
+    """Anything as words of a page."""
+    return escape(printable(str(words)))
+
+
+def anchor(section: Section) -> str:
+    return "task-" + "".join(c if c.isalnum() else "-" for c in section.title)
+
+
+def _run_names(sections: Sequence[Section]) -> list[str]:
+    names = []
+    for section in sections:
+        for row in section.rows:
+            for run in row.runs:
+                seed = f", seed {run.config.seed}" if len(row.runs) > 1 else ""
+                task = f"{section.title}: " if len(sections) > 1 else ""
+                names.append(f"{task}{row.name}{seed}")
+    return names
+
+
+def _navigation(sections: Sequence[Section]) -> str:
+    items = [f'<li><a href="#{anchor(s)}">{text(s.title)}</a></li>' for s in sections]
+    return f'<nav aria-label="Parts"><ul>{"".join(items)}<li><a href="#samples">Samples</a></li></ul></nav>'
+
+
+# ---------------------------------------------------------------- a section
+
+
+def section_html(section: Section) -> str:
+    return "\n".join(_section(section))
+
+
+def _section(section: Section) -> Iterator[str]:
+    problems = len(section.runs[0].samples)
+    size = f'<small class="quiet">{problems} problems</small>'
+    yield f'<section id="{anchor(section)}"><h2>{text(section.title)} {size}</h2>'
+    if section.cells:
+        yield f'<p class="answer">{_answer(section)}</p>'
+    yield _table(section)
+    if section.cells:
+        yield f'<p class="small quiet">{_how(section)}</p>'
+    figures = plots.all_of(section)
+    if figures:
+        yield '<div class="figures">'
+        for name, drawn in figures.items():
+            caption = f"{CAPTIONS[name]} ({section.metric})" if name != "metrics" else CAPTIONS[name]
+            drawing = plots.svg(drawn).replace("<svg", f'<svg role="img" aria-label="{text(caption)}"', 1)
+            yield f"<figure><figcaption>{text(caption)}</figcaption>{drawing}</figure>"
+        yield "</div>"
+    yield from _failures(section)
+    yield from _signatures(section)
+    yield "</section>"
+
+
+def _answer(section: Section) -> str:
+    """The one sentence that a person came for."""
+    best, cell = section.rows[0], section.cells[0]
+    value = f"{_percent(section.metric, cell.estimate.value)} ({_interval(section.metric, cell.estimate)})"
+    if len(section.rows) == 1:
+        return f"<b>{text(best.name)}</b> has {text(section.metric)} of <b>{value}</b>."
+    reference = section.comparison.rows[0]
+    if cell.difference is None:
+        return f"Nothing beats <b>{text(best.name)}</b> on {text(section.metric)}: <b>{value}</b>."
+    p = cell.p_holm if cell.p_holm is not None else cell.difference.p
+    gap = signed(section.metric, cell.difference.value)
+    sure = (
+        f"a difference that chance would hardly make (p {p_value(p)})"
+        if p <= 0.05
+        else f"a difference that chance could make too (p {p_value(p)})"
+    )
+    unit = "" if base_name(section.metric) in PLAIN else " points"
+    return (
+        f"Best on {text(section.metric)} is <b>{text(best.name)}</b> with <b>{value}</b>: {gap}{unit} against"
+        f" {text(reference.name)}, {sure}."
+    )
+
+
+def _percent(metric: str, value: float) -> str:
+    return figure(metric, value) + ("" if base_name(metric) in PLAIN else " %")
+
+
+def _interval(metric: str, e: Estimate) -> str:
+    return f"{figure(metric, e.low)} to {figure(metric, e.high)}"
+
+
+def _table(section: Section) -> str:
+    others = gathered.metric_names(section)[1:]
+    costs = [mean_cost(row) for row in section.rows]
+    cost_names = list(dict.fromkeys(name for cost in costs for name, value in cost.items() if value))[
+        :COST_COLUMNS
+    ]
+    faults = any(run.summary.errors for run in section.runs)
+    several = len(section.rows) > 1
+    head = [
+        "method",
+        section.metric,
+        "",
+        *(["difference", "95 % interval", "p (Holm)"] if several else []),
+        *(SPREAD if _has_seeds(section) else ()),
+        *others,
+    ]
+    head += [name.replace("_", " ") for name in cost_names] + (["faults"] if faults else [])
+    words = {0: "", 2: ""}  # these two columns are no figures
+    cells = "".join(
+        f'<th scope="col"{words.get(i, " class=n")}>{text(name)}</th>' for i, name in enumerate(head)
+    )
+    top = max((cell.estimate.high for cell in section.cells), default=1.0) or 1.0
+    rows = []
+    for i, (row, cost) in enumerate(zip(section.rows, costs, strict=True)):
+        cell = section.cells[i] if section.cells else None
+        more = [_other(row, name) for name in others]
+        more += [_amount(cost.get(name, 0.0)) for name in cost_names]
+        more += [str(sum(run.summary.errors for run in row.runs) or "")] if faults else []
+        rows.append(_row(section, row, cell, top, more))
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(section.title)}: results"><table>'
+        f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _has_seeds(section: Section) -> bool:
+    return any(cell.seeds for cell in section.cells)
+
+
+def _amount(value: float) -> str:
+    """A cost; nothing where it is not known (a recording has no tokens)."""
+    return amount(value) if value else ""
+
+
+def _other(row: Row, name: str) -> str:
+    found = gathered.estimate(row, name)
+    return "" if found is None else figure(name, found.value)
+
+
+def _row(section: Section, row: Row, cell: Cell | None, top: float, more: Sequence[str]) -> str:
+    seeds = f'<span class="sub">{len(row.runs)} seeds</span>' if len(row.runs) > 1 else ""
+    if cell is not None and _has_seeds(section):
+        s = cell.seeds
+        spread = (figure(section.metric, v) for v in (s.sd_seeds, s.se_problems, s.se)) if s else ("", "", "")
+        more = [*spread, *more]
+    tail = "".join(f'<td class="n">{text(words)}</td>' for words in more)
+    name = f'<td class="name">{text(row.name)}{seeds}</td>'
+    if cell is None:
+        return f'<tr>{name}<td colspan="5">no metric: every sample ended in a fault</td>{tail}</tr>'
+    e, metric = cell.estimate, section.metric
+    value = f'<td class="n">{figure(metric, e.value)}<span class="sub">{_interval(metric, e)}</span></td>'
+    drawn = f"<td>{_whisker(e, top)}</td>"
+    d = cell.difference
+    if len(section.rows) == 1:
+        gap = ""
+    elif d is None:
+        gap = '<td class="n quiet">reference</td><td></td><td></td>'
+    else:
+        better = (d.value > 0) != (base_name(metric) in LESS_IS_BETTER)
+        sure = cell.p_holm is not None and cell.p_holm <= 0.05
+        tone = (" up" if better else " down") if sure else ""
+        p = cell.p_holm if cell.p_holm is not None else d.p
+        gap = (
+            f'<td class="n{tone}">{signed(metric, d.value)}</td>'
+            f'<td class="n">{signed(metric, d.low)} to {signed(metric, d.high)}</td>'
+            f'<td class="n">{text(p_value(p))}</td>'
+        )
+    kind = ' class="reference"' if d is None and len(section.rows) > 1 else ""
+    return f"<tr{kind}>{name}{value}{drawn}{gap}{tail}</tr>"
+
+
+def _whisker(e: Estimate, top: float) -> str:
+    low, high, at = (max(0.0, min(100.0, 100 * x / top)) for x in (e.low, e.high, e.value))
+    return (
+        '<svg class="whisker" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
+        f'<line class="zero" x1="0" x2="100" y1="6" y2="6"/><line x1="{low:.1f}" x2="{high:.1f}" y1="6" y2="6"/>'
+        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="1.5" y2="10.5"/></svg>'
+    )
+
+
+def _how(section: Section) -> str:
+    """What has to be known to read the table."""
+    n = len(section.comparison.problems[section.metric])
+    words = [f"{section.metric} on {n} problems"]
+    tests = sorted({cell.difference.test for cell in section.cells if cell.difference})
+    if tests:
+        words.append(
+            f"p two-sided ({', '.join(tests)}), Holm's correction over the rows; coloured where at most 0.05"
+        )
+    if seen := [cell.detectable for cell in section.cells if cell.detectable]:
+        words.append(
+            f"so many problems find a true difference of {figure(section.metric, max(seen))} points in 4 of 5 cases"
+        )
+    if _has_seeds(section):
+        words.append(
+            "intervals are about the choice of problems, with these seeds; 'of seeds' is the standard deviation between"
+            " seeds, 'of problems' the standard error from the choice of problems, 'of both' that of the row's value"
+        )
+    if section.comparison.left_out:
+        words.append(
+            f"{section.comparison.left_out} problems left out because their judge failed in one of the runs"
+        )
+    return text("; ".join(words) + ".")
+
+
+def _failures(section: Section) -> Iterator[str]:
+    found = [gathered.failures(row) for row in section.rows]
+    kinds = sorted({kind for of_row in found for kind in of_row}, key=lambda k: (k != "right", k))
+    colours = dict(zip((k for k in kinds if k != "right"), itertools.cycle(NO_GREEN), strict=False))
+    colours["right"] = "var(--good)"
+    yield '<h3>How samples ended</h3><div class="scroll" tabindex="0" role="region" aria-label="How samples ended">'
+    yield "<table><tbody>"
+    for row, of_row in zip(section.rows, found, strict=True):
+        total = sum(of_row.values()) or 1
+        bar = "".join(
+            f'<span style="width:{100 * n / total:.2f}%;background:{colours[kind]}" title="{text(kind)} {n}"></span>'
+            for kind, n in sorted(of_row.items(), key=lambda item: kinds.index(item[0]))
+        )
+        counts = ", ".join(f"{kind} {n}" for kind, n in of_row.items())
+        yield f'<tr><td class="name">{text(row.name)}</td>'
+        yield f'<td><div class="bar" role="img" aria-label="{text(counts)}">{bar}</div>'
+        yield f'<span class="sub wrap">{text(counts)}</span></td></tr>'
+    yield "</tbody></table></div>"
+    keys = "".join(f'<span><i style="background:{colours[kind]}"></i>{text(kind)}</span>' for kind in kinds)
+    yield f'<div class="keys">{keys}</div>'
+
+
+def _signatures(section: Section) -> Iterator[str]:
+    yield "<details><summary>Signatures, notes and folders</summary>"
+    for run in section.runs:
+        notes = "".join(f"<br>{text(note)}" for note in run.summary.notes)
+        yield f'<p class="signature"><b>{text(run.run_id)}</b> ({text(run.folder)})'
+        yield f"<br>{text(run.summary.signature)}{notes}</p>"
+    yield "</details>"

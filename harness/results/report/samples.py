@@ -1,0 +1,134 @@
+"""Every sample of a report, packed for a page: columns of numbers for the list, texts in chunks drawn on demand.
+
+Blobs are gzip in base64, so nothing that a model wrote stands in the page as text. The page's script knows this form
+(`assets/page.js`).
+"""
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.results.report.sections import kind
+from harness.runs.store import reader
+from harness.runs.store.reader import Result
+from harness.schema import Generation, Judgement
+
+CHUNK = 2_000_000  # characters of text in one chunk: tens of milliseconds to open
+LONGEST = 20_000  # characters kept of one text
+WIDTHS = {"run": 2, "problem": 4, "sample": 2, "kind": 1, "value": 1}  # bytes of each column's numbers
+
+
+def pack(runs: Sequence[Result], names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(id, base64) of every blob: `c0`, `c1` ... the texts, then `index`. `names` are what the rows are called.
+
+    A row of the index is one sample: run, problem, sample, kind of ending, value in percent (255 for none). `starts`
+    are the first rows of the chunks.
+    """
+    kinds: dict[str, int] = {}
+    problems: dict[tuple[str, str], int] = {}
+    columns: dict[str, list[int]] = {name: [] for name in WIDTHS}
+    starts = [0]
+    chunk: list[list[Any]] = []
+    size, number = 0, 0
+    for i, run in enumerate(runs):
+        asked: dict[str, Mapping[str, Any]] = {row["problem_id"]: row for row in reader.problems(run.folder)}
+        for row in _rows(run):
+            problem = problems.setdefault((run.summary.task, row["problem_id"]), len(problems))
+            columns["run"].append(i)
+            columns["problem"].append(problem)
+            columns["sample"].append(row["index"])
+            columns["kind"].append(kinds.setdefault(row["kind"], len(kinds)))
+            columns["value"].append(row["value"])
+            texts = _texts(row, asked.get(row["problem_id"], {}))
+            chunk.append(texts)
+            size += sum(map(len, map(str, texts)))
+            if size > CHUNK:
+                yield f"c{number}", _blob(chunk)
+                chunk, size, number = [], 0, number + 1
+                starts.append(len(columns["run"]))
+    if chunk:
+        yield f"c{number}", _blob(chunk)
+    else:
+        starts.pop()
+    yield (
+        "index",
+        _blob(
+            {
+                "runs": list(names),
+                "kinds": list(kinds),
+                "problems": [name for _, name in problems],
+                "groups": _groups(runs, problems),
+                "columns": {name: _column(values, WIDTHS[name]) for name, values in columns.items()},
+                "starts": starts,
+                "count": len(columns["run"]),
+            }
+        ),
+    )
+
+
+def _rows(run: Result) -> Iterator[dict[str, Any]]:
+    """One row a sample, in the order of the generations, with the verdict of the run's first scorer."""
+    first = next(iter(run.scores), "")
+    verdicts = {
+        (row["problem_id"], row["index"]): row
+        for row in reader.rows(run.folder / "judgements.jsonl", Judgement)
+        if row["scorer"] == first or not first
+    }
+    for row in reader.rows(run.folder / "generations.jsonl", Generation):
+        verdict = verdicts[row["problem_id"], row["index"]]
+        completion = row["completion"]
+        value = None if verdict["score"] is None else verdict["score"]["value"]
+        yield {
+            **row,
+            "text": completion["text"],
+            "answer": verdict["answer"],
+            "error": verdict.get("error", ""),
+            "kind": kind(verdict, completion.get("finish") == "length"),
+            "value": 255 if value is None else round(100 * min(max(value, 0.0), 1.0)),
+        }
+
+
+def _texts(row: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Any]:
+    """[completion, answer, error, prompt, references, shots]; an answer equal to its completion is 0."""
+    answer = 0 if row["answer"] == row["text"] else _cut(row["answer"])
+    prompt = asked.get("prompt", {})
+    shown = prompt.get("text") or "\n\n".join(
+        f"[{m['role']}]\n{m['content']}" for m in prompt.get("messages", ())
+    )
+    later = row["index"] > 0  # the page looks it up at the problem's first sample
+    return [
+        _cut(row["text"]),
+        answer,
+        _cut(row["error"]),
+        0 if later else _cut(shown),
+        0 if later else [_cut(text) for text in asked.get("references", ())],
+        0 if later else "\n".join(map(_shot, row.get("shots", ()))),
+    ]
+
+
+def _shot(shot: Mapping[str, Any]) -> str:
+    similarity = shot.get("similarity")
+    return str(shot["id"]) if similarity is None else f"{shot['id']} (similarity {similarity})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n... {len(text) - LONGEST} more characters"
+
+
+def _groups(runs: Sequence[Result], problems: Mapping[tuple[str, str], int]) -> list[str]:
+    known = {(run.summary.task, name): group for run in runs for name, group in run.groups.items()}
+    return [known.get(key, "") for key in problems]
+
+
+def _column(values: Sequence[int], width: int) -> str:
+    """Little-endian whole numbers of so many bytes, in base64."""
+    return base64.b64encode(np.asarray(values, dtype=f"<u{width}").tobytes()).decode()
+
+
+def _blob(plain: Any) -> str:
+    text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "surrogatepass"), 6, mtime=0)).decode()

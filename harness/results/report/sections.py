@@ -1,0 +1,153 @@
+"""Runs sorted for a report: those of one task that may be compared are a section, with differences to its reference.
+
+The reference row is the one without help (zero-shot), else the first. A pure function of read runs.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.errors import ConfigError, unknown
+from harness.results import compare
+from harness.results.compare import Cell, Comparison, Row
+from harness.runs.store import reader
+from harness.runs.store.reader import Result
+from harness.schema import Estimate, Generation, Judgement
+from harness.stats.estimates import LESS_IS_BETTER
+
+KINDS = 8  # kinds of failure shown a row
+
+
+@dataclass(frozen=True)
+class Section:
+    """`metric` is the one that decides. `cells` are of that metric, one a row, best row first."""
+
+    title: str
+    metric: str
+    comparison: Comparison
+    order: tuple[int, ...]
+
+    @property
+    def task(self) -> str:
+        return self.comparison.task
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(self.comparison.rows[i] for i in self.order)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        found = self.comparison.cells.get(self.metric, ())
+        return tuple(found[i] for i in self.order) if found else ()
+
+    @property
+    def runs(self) -> tuple[Result, ...]:
+        return tuple(run for row in self.rows for run in row.runs)
+
+
+def sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
+    """One section for each set of runs that may be compared. `metric` decides where a run has it.
+
+    Raises ConfigError for a metric that no run has.
+    """
+    if metric and not any(metric in run.reduces for run in runs):
+        raise ConfigError(unknown("metric", metric, {name for run in runs for name in run.reduces}))
+    sets: list[list[Result]] = []
+    for run in runs:
+        for same in sets:
+            if not reader.differing(same[0], run):
+                same.append(run)
+                break
+        else:
+            sets.append([run])
+    of_task = Counter(same[0].summary.task for same in sets)
+    seen: Counter[str] = Counter()
+    found = []
+    for same in sets:
+        task = same[0].summary.task
+        seen[task] += 1
+        title = f"{task} ({seen[task]} of {of_task[task]})" if of_task[task] > 1 else task
+        found.append(_section(title, compare.reference_first(same), metric))
+    return found
+
+
+def _section(title: str, runs: Sequence[Result], metric: str) -> Section:
+    shared = [name for name in runs[0].reduces if all(name in run.reduces for run in runs)]
+    deciding = metric if metric in shared else next(iter(shared), "")
+    comparison = compare.tabulate(runs, [deciding] if deciding else [])
+    cells = comparison.cells.get(deciding, ())
+    sign = -1 if deciding in LESS_IS_BETTER else 1
+    order = sorted(range(len(cells)), key=lambda i: -sign * cells[i].estimate.value)
+    return Section(title, deciding, comparison, tuple(order or range(len(comparison.rows))))
+
+
+def metric_names(section: Section) -> list[str]:
+    """Every metric of the section but parts and groups, the deciding one first."""
+    names = dict.fromkeys(name for run in section.runs for name in run.summary.metrics)
+    plain = [name for name in names if "[" not in name and "." not in name and name != section.metric]
+    return [section.metric, *plain] if section.metric else plain
+
+
+def estimate(row: Row, metric: str) -> Estimate | None:
+    """A row's metric: of one run as its summary has it, of several seeds the mean, without an interval of its own."""
+    found = [run.summary.metrics[metric] for run in row.runs if metric in run.summary.metrics]
+    if len(found) <= 1:
+        return found[0] if found else None
+    mean = [sum(getattr(e, name) for e in found) / len(found) for name in ("value", "low", "high")]
+    return Estimate(value=mean[0], low=mean[1], high=mean[2], n=found[0].n)
+
+
+def groups(section: Section) -> list[str]:
+    """The groups that have values of their own on the deciding metric."""
+    start = f"{section.metric}["
+    names = dict.fromkeys(name for run in section.runs for name in run.summary.metrics)
+    return [name.removeprefix(start).removesuffix("]") for name in names if name.startswith(start)]
+
+
+# ---------------------------------------------------------------- what went wrong
+
+
+def failures(row: Row) -> Mapping[str, int]:
+    """How samples ended, most frequent first: verdicts with the kind of exception, empty answers, texts cut off."""
+    found: Counter[str] = Counter()
+    for run in row.runs:
+        found.update(_failures(run))
+    top = dict(found.most_common(KINDS))
+    if rest := sum(found.values()) - sum(top.values()):
+        top["other"] = rest
+    return top
+
+
+def _failures(run: Result) -> Iterator[str]:
+    first = next(iter(run.scores), "")
+    cut = {
+        (row["problem_id"], row["index"])
+        for row in reader.rows(run.folder / "generations.jsonl", Generation)
+        if row["completion"].get("finish") == "length"
+    }
+    for row in reader.rows(run.folder / "judgements.jsonl", Judgement):
+        if first and row["scorer"] != first:
+            continue
+        yield kind(row, (row["problem_id"], row["index"]) in cut)
+
+
+def kind(row: Mapping[str, object], cut: bool) -> str:
+    """One word or two for how a sample ended; for text metrics whether the answer was right."""
+    status, answer = str(row["status"]), str(row["answer"])
+    score = row["score"]
+    if status == "passed" or (status == "scored" and isinstance(score, Mapping) and score["value"] == 1.0):
+        return "right"
+    if status == "fault":
+        return "fault of the judge"
+    if not answer.strip():
+        return "no answer"
+    if cut:
+        return f"{_plain(status)}, cut off"
+    if status == "error":
+        name = str(row.get("error", "")).partition(":")[0].strip()
+        return f"error: {name}" if name.isidentifier() else "error"
+    return _plain(status)
+
+
+def _plain(status: str) -> str:
+    return "wrong" if status == "scored" else status.replace("_", " ")

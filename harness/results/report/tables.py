@@ -1,0 +1,110 @@
+"""Tables of summaries. A person sees shares as percent, with 95 % interval and count; files keep 0..1."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.stats.estimates import PLAIN, base_name
+
+COLUMNS = ("run", "metric", "value", "95 % interval", "k / n", "faults")  # the last only where there are any
+SHOWN = 8  # kinds of exceptions under a table; summary.json has them all
+
+Summaries = Sequence[Mapping[str, Any]]
+
+
+def printable(text: str) -> str:
+    """Control characters as escapes: a model's name or a verdict must not move the cursor or break a line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def figure(metric: str, value: float) -> str:
+    """Percent with two decimals; what is no share as it is, with four digits."""
+    if base_name(metric) not in PLAIN:
+        return f"{100 * value:.2f}"
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
+
+
+def rows(summaries: Summaries) -> Iterator[tuple[str, ...]]:
+    """One row a metric; the run's name stands only on its first row."""
+    for summary in summaries:
+        name = summary["run_id"]
+        for metric, estimate in summary["metrics"].items():
+            value, low, high = (figure(metric, estimate[key]) for key in ("value", "low", "high"))
+            n, k = estimate["n"], estimate["k"]
+            count = f"{n}" if k is None else f"{k:g} / {n}"
+            yield name, metric, value, f"{low} to {high}", count, str(summary["errors"] or "")
+            name = ""
+        if not summary["metrics"]:
+            yield name, "no metric: every sample ended in a fault", "", "", "", str(summary["errors"])
+
+
+def verdicts(summary: Mapping[str, Any]) -> str:
+    """ "passed 61, failed 80, error 23" for runs of code; empty where all there is is text."""
+    counts = {status: n for status, n in summary["status_counts"].items() if status != "scored"}
+    return ", ".join(f"{status} {n}" for status, n in sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def exceptions(summary: Mapping[str, Any]) -> str:
+    """ "NameError 12, TypeError 3": what ended programs that a test did not; the first SHOWN kinds."""
+    counts = list(summary.get("error_classes", {}).items())
+    shown = [f"{name} {n}" for name, n in counts[:SHOWN]]
+    more = sum(n for _, n in counts[SHOWN:])
+    return ", ".join([*shown, f"others {more}"] if more else shown)
+
+
+def footnotes(summary: Mapping[str, Any]) -> list[str]:
+    """What has to stand under the numbers: verdicts, exceptions, notes, signature."""
+    lines = [f"verdicts: {verdicts(summary)}"] if verdicts(summary) else []
+    lines += [f"exceptions: {exceptions(summary)}"] if exceptions(summary) else []
+    if "price" in (spent := summary["cost"]):
+        tokens = (
+            f"{spent['prompt_tokens']:,.0f} prompt and {spent['completion_tokens']:,.0f} completion tokens"
+        )
+        lines += [f"price: {amount(spent['price'])} for {tokens}"]
+    return [*lines, *summary["notes"], summary["signature"]]
+
+
+def amount(value: float) -> str:
+    """A cost: whole from a thousand on, else one decimal, or two digits of what is too small for that."""
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 0.1 or not value else f"{value:.2g}"
+
+
+def markdown(summaries: Summaries) -> str:
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---|--:|---|--:|--:|"]
+    lines += ["| " + " | ".join(map(as_text, row)) + " |" for row in rows(summaries)]
+    for summary in summaries:
+        lines += ["", f"**{as_text(summary['run_id'])}**", ""]
+        lines += [f"- {as_text(note.replace('|', '·'))}" for note in footnotes(summary)]
+    return "\n".join(lines) + "\n"
+
+
+def as_text(cell: str) -> str:
+    """A cell that Markdown shows as it is: no cell border, emphasis, code, HTML or link."""
+    return re.sub(r"([\\|*`<]|\](?=[(\[]))", r"\\\1", printable(cell))
+
+
+def csv_text(summaries: Summaries) -> str:
+    """One row a metric; a run whose every sample ended in a fault has one row without metric and figures."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["run_id", "task", "metric", "value", "low", "high", "n", "k", "errors", "signature"])
+    for summary in summaries:
+        for metric, e in summary["metrics"].items():
+            figures = [e["value"], e["low"], e["high"], e["n"], "" if e["k"] is None else e["k"]]
+            head = [summary["run_id"], summary["task"], metric]
+            writer.writerow([*head, *figures, summary["errors"], summary["signature"]])
+        if not summary["metrics"]:
+            blank = [""] * 6
+            writer.writerow(
+                [summary["run_id"], summary["task"], *blank, summary["errors"], summary["signature"]]
+            )
+    return out.getvalue()
+
+
+def json_text(summaries: Summaries) -> str:
+    return json.dumps(list(summaries), indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,217 @@
+"""Completions to verdicts: every answer extracted, scored by every scorer, and kept; and references proved.
+
+judge   : generations.jsonl -> answer -> Score  -> judgements.jsonl, faults tried again
+pace    : time limits from the references' own time, where the config asks for that
+prove   : a task's references must pass and empty answers must not
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from time import monotonic
+
+from harness import sandbox as sandboxes
+from harness.config.run import JudgeConfig
+from harness.errors import Fault
+from harness.runs.plan import Plan, Progress
+from harness.runs.store import folder
+from harness.schema import (
+    Completion,
+    IOCases,
+    Judgement,
+    Problem,
+    Sandbox,
+    Scorer,
+    Supplies,
+    Task,
+    UnitTests,
+    Verdict,
+)
+from harness.scorers import parallel
+from harness.text.ngrams import READABLE
+
+
+def open_sandbox(judge: JudgeConfig, preload: tuple[str, ...] = ()) -> sandboxes.Pool:
+    """The configured sandbox; nothing is started before the first program."""
+    return sandboxes.start(settings(judge, preload))
+
+
+def settings(judge: JudgeConfig, preload: tuple[str, ...]) -> sandboxes.Settings:
+    return sandboxes.Settings(
+        rung=judge.sandbox,
+        workers=judge.workers,
+        time_limit=judge.time_limit,
+        memory_mb=judge.memory_mb,
+        python=judge.python,
+        preload=preload,
+    )
+
+
+def judge(plan: Plan, files: folder.Run, sandbox: Sandbox, progress: Progress) -> None:
+    """Extract every answer and score it with every scorer; verdicts on disk are kept, faults tried again."""
+    anew = _half_judged(plan, files)
+    files.judgements.drop(lambda row: row.status == "fault" or (row.scorer, row.problem_id) in anew)
+    supplies = _supplies(plan, files)
+    total = len(files.generations.keys) * len(plan.task.scorers)
+    progress("judge", len(files.judgements.keys), total)
+    for scorer in plan.task.scorers:
+        began, before, cpu, peak = monotonic(), len(files.judgements.keys), 0.0, 0.0
+        prepared = scorer.prepare(supplies) if scorer.prepare else scorer
+        prepared = replace(prepared, score=parallel.over(prepared, plan.config.judge.workers))
+        paced = pace(plan, prepared, files, sandbox)
+        for judgement, verdict in judgements(paced, prepared, files, sandbox):
+            files.judgements.append(judgement)
+            cpu += verdict.cpu_s
+            peak = max(peak, verdict.peak_mb)
+            progress("judge", len(files.judgements.keys), total)
+        if len(files.judgements.keys) > before:
+            judged = len(files.judgements.keys) - before
+            seconds = monotonic() - began
+            files.time(f"judge {scorer.name}", seconds=seconds, judgements=judged, cpu_s=cpu, peak_mb=peak)
+    files.judgements.sort(plan.names, [scorer.name for scorer in plan.task.scorers])
+
+
+def pace(plan: Plan, scorer: Scorer, files: folder.Run, sandbox: Sandbox) -> Plan:
+    """The plan with the time limits that the references' own time here asks for, where the config wants that.
+
+    Measured for the problems that still have something to judge, with ten times the time that the task gives, for
+    all cases of a problem together. A problem whose reference does not pass keeps its limit.
+    """
+    factor = plan.config.judge.time_factor
+    if factor is None or not scorer.executes:
+        return plan
+    made, judged = files.generations.keys, files.judgements.keys
+    checks = {
+        problem.id: problem.check
+        for problem in plan.problems
+        if isinstance(problem.check, UnitTests | IOCases)
+        and judged.count(problem.id, scorer.name) < made.count(problem.id)
+    }
+    began = monotonic()
+
+    def references() -> Iterator[tuple[Problem, str]]:
+        for problem in (problem for problem in plan.problems if problem.id in checks):
+            patient = problem.model_copy(update={"check": _with_time(checks[problem.id], 10)})
+            given = Completion(text=problem.solution, form="continuation")
+            yield patient, answer_of(plan.task, scorer, patient, given)
+
+    times = {}
+    for problem_id, verdict in zip(checks, scorer.score(references(), sandbox), strict=True):
+        if verdict.status == "passed":
+            times[problem_id] = verdict.cpu_s
+    wanted = {key: factor * seconds / checks[key].limits.cpu_s for key, seconds in times.items()}
+    slower = {
+        key: _with_time(checks[key], times_more) for key, times_more in wanted.items() if times_more > 1
+    }
+    problems = [
+        problem.model_copy(update={"check": slower.get(problem.id, problem.check)})
+        for problem in plan.problems
+    ]
+    files.time(
+        f"references {scorer.name}",
+        seconds=monotonic() - began,
+        problems=len(checks),
+        slower=len(slower),
+        cpu_s=sum(times.values()),
+    )
+    return replace(plan, problems=problems)
+
+
+def _with_time(check: UnitTests | IOCases, factor: float) -> UnitTests | IOCases:
+    limits = check.limits
+    times = {"cpu_s": limits.cpu_s * factor, "wall_s": limits.wall_s * factor}
+    return check.model_copy(update={"limits": limits.model_copy(update=times)})
+
+
+def _half_judged(plan: Plan, files: folder.Run) -> set[tuple[str, str]]:
+    """(scorer, problem) where a scorer that judges a problem's samples together has not judged all of them."""
+    made, judged = files.generations.keys, files.judgements.keys
+    return {
+        (scorer.name, name)
+        for scorer in plan.task.scorers
+        if scorer.together
+        for name in plan.names
+        if judged.count(name, scorer.name) < made.count(name)
+    }
+
+
+def _supplies(plan: Plan, files: folder.Run) -> Supplies:
+    def likelihoods() -> dict[str, Completion]:
+        return {row.problem_id: row.completion for row in files.likelihoods.values()}
+
+    return Supplies(likelihoods=likelihoods, training=lambda: plan.training)
+
+
+def answer_of(task: Task, scorer: Scorer, problem: Problem, completion: Completion) -> str:
+    """What the scorer judges: the answer found in the completion, or all of its text."""
+    return completion.text if scorer.raw else task.extract(problem, completion)
+
+
+def judgements(
+    plan: Plan, scorer: Scorer, files: folder.Run, sandbox: Sandbox
+) -> Iterator[tuple[Judgement, Verdict]]:
+    """Score what `scorer` has not scored yet, lazily and in canonical order."""
+    by_id = {problem.id: problem for problem in plan.problems}
+    waiting: deque[tuple[str, int, str]] = (
+        deque()
+    )  # what the scorer has drawn and not answered yet, oldest first
+
+    def answers() -> Iterator[tuple[Problem, str]]:
+        for generation in files.generations.values():
+            if not files.judgements.keys.has(generation.problem_id, generation.index, scorer.name):
+                problem = by_id[generation.problem_id]
+                answer = answer_of(plan.task, scorer, problem, generation.completion)
+                waiting.append((problem.id, generation.index, answer))
+                yield problem, answer
+
+    for verdict in scorer.score(answers(), sandbox if scorer.executes else None):
+        problem_id, index, answer = waiting.popleft()
+        yield (
+            Judgement(
+                problem_id=problem_id,
+                index=index,
+                scorer=scorer.name,
+                answer=answer
+                if len(answer) <= READABLE
+                else f"{answer[:READABLE]}\n... ({len(answer)} characters)",
+                status=verdict.status,
+                score=verdict.score,
+                error=verdict.error,
+            ),
+            verdict,
+        )
+    if waiting:
+        raise Fault(f"scorer {scorer.name!r} left {len(waiting)} answers without a verdict")
+
+
+def prove(task: Task, problems: Sequence[Problem], sandbox: Sandbox) -> list[str]:
+    """Judge each problem's reference and an empty answer; one line for each problem whose check is not to be trusted.
+
+    The reference must pass (or be scored) and be worth more than the empty answer, under every
+    scorer of answers.
+    """
+    wrong = []
+    for scorer in (scorer for scorer in task.scorers if not scorer.needs):
+        judged = []
+        for texts in ([problem.solution for problem in problems], [""] * len(problems)):
+            given = [Completion(text=text, form="continuation") for text in texts]
+            answers = [
+                (p, answer_of(task, scorer, p, completion))
+                for p, completion in zip(problems, given, strict=True)
+            ]
+            judged.append(list(scorer.score(iter(answers), sandbox if scorer.executes else None)))
+        for problem, reference, empty in zip(problems, *judged, strict=True):
+            for verdict in (reference, empty):
+                if verdict.score is None:
+                    raise Fault(f"{problem.id}: {scorer.name}: {verdict.error}")
+            assert reference.score is not None
+            assert empty.score is not None
+            if reference.status not in {"passed", "scored"}:
+                wrong.append(
+                    f"{problem.id}: {scorer.name}: its reference fails ({reference.status}: {reference.error})"
+                )
+            elif reference.score.value <= empty.score.value:
+                wrong.append(
+                    f"{problem.id}: {scorer.name}: an empty answer is worth as much as its reference"
+                )
+    return wrong

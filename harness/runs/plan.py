@@ -1,0 +1,222 @@
+"""What is settled before the first token: which problems, which prompts, which sampling, and what identifies the run.
+
+plan = make_plan(config)        rows -> problems -> prompts; the user's mistakes end here
+plan = settle(plan, backend)    made again where the model has a say: prompts too long for it
+describe(plan, ...)             run.json
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol
+
+from harness import backends, environment
+from harness.config.identity import placeless
+from harness.config.run import INCIDENTAL, RunConfig, check_ks, digest, resolve_sampling
+from harness.errors import ConfigError, DataError, unknown
+from harness.prompts import few_shot
+from harness.prompts import templates as prompts
+from harness.schema import (
+    Backend,
+    Generation,
+    Need,
+    Problem,
+    Prompt,
+    Sampling,
+    Sandbox,
+    Scorer,
+    Task,
+    Template,
+)
+from harness.tasks.loading import data_files, registry
+
+LOG = logging.getLogger(__name__)
+
+
+class Progress(Protocol):
+    """Called after each step; shows a person how far the run is.
+
+    `tokens` and `price` are those of the completions that this call of the command had made so far, 0 where nobody
+    counts them.
+    """
+
+    def __call__(self, stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0, /) -> None: ...
+
+
+def quiet(stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0) -> None:
+    del stage, done, total, tokens, price
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is settled before the first token: what to ask, how, and in which order."""
+
+    config: RunConfig
+    task: Task
+    template: Template
+    sampling: Sampling
+    problems: Sequence[Problem]
+    training: Sequence[Problem]
+    prompts: Mapping[str, Prompt]
+    data: Mapping[str, str]
+    left_out: Mapping[str, str]
+    selection: few_shot.Selection = field(default_factory=few_shot.Selection)
+    passed_over: int = 0  # recorded samples of problems that the task knows and this run does not ask
+
+    @property
+    def names(self) -> list[str]:
+        """The problems' ids, in the order in which the run's files have them."""
+        return [problem.id for problem in self.problems]
+
+    def with_shots(self, made: Generation) -> Generation:
+        """The sample with the shots that were in its prompt, as it is written down."""
+        return made.model_copy(update={"shots": self.selection.arranged(made.problem_id)})
+
+
+def make_plan(config: RunConfig, progress: Progress = quiet) -> Plan:
+    """Load the task and its rows and build every prompt. Raises UserError before any work is done."""
+    task = registry.with_scorers(registry.task(config.task, config.options), config.scorers)
+    template = prompts.choose(task, config.prompt)
+    sampling = resolve_sampling(config, task.sampling, template.stop)
+    backends.refuse(config.backend, sampling)
+    if config.backend.kind != "replay":
+        check_ks(config.k, sampling.samples)
+    source = data_files.open_source(config.data)
+    problems = choose(data_files.load(task, config.split, source, config.limit), config.only)
+    check_scorers([s for s in task.scorers if s.name in config.scorers], problems)
+    selection = few_shot.choose(
+        config,
+        task,
+        problems,
+        train=lambda: data_files.load_with_digests(task, "train", config.data),
+        step=lambda done, total: progress("index", done, total),
+        warn=LOG.warning,
+    )
+    training = (
+        data_files.load(task, "train", source) if any("training" in s.needs for s in task.scorers) else []
+    )
+    return Plan(
+        config=config,
+        task=task,
+        template=template,
+        sampling=sampling,
+        problems=problems,
+        training=training,
+        selection=selection,
+        prompts={p.id: prompts.render(template, p, selection.solved(p.id)) for p in problems},
+        data=dict(source.digests),
+        left_out=source.left_out,
+    )
+
+
+def settle(plan: Plan, backend: Backend) -> Plan:
+    """Make the prompts again where the model has a say in them: those too long for it, and the random control."""
+    render = partial(prompts.render, plan.template)
+    selection = few_shot.settle(plan.selection, plan.problems, render, plan.sampling.max_tokens, backend)
+    built = {p.id: render(p, selection.solved(p.id)) for p in plan.problems}
+    return replace(plan, selection=selection, prompts={**plan.prompts, **built})
+
+
+def choose(problems: list[Problem], only: Sequence[str]) -> list[Problem]:
+    """The problems with the ids asked for, in the task's order. Raises ConfigError for one that is not there."""
+    known = [problem.id for problem in problems]
+    for name in only:
+        if name not in known:
+            raise ConfigError(f"only: {unknown('problem', name, known)}")
+    return [problem for problem in problems if problem.id in only] if only else problems
+
+
+def check_scorers(scorers: Sequence[Scorer], problems: Sequence[Problem]) -> None:
+    """Have scorers of texts look at an empty answer: who cannot judge the problems says so before any work."""
+    for scorer in scorers:
+        if not scorer.executes and not scorer.needs:
+            deque(scorer.score(((problem, "") for problem in problems[:1]), None), maxlen=0)
+
+
+def expect(plan: Plan, backend: Backend) -> tuple[Plan, Mapping[str, int]]:
+    """How many samples each problem will have; a partial recording narrows the plan to its problems."""
+    if backend.counts is None:
+        return plan, {problem.id: plan.sampling.samples for problem in plan.problems}
+    check_unasked(plan, backends.unasked(backend))
+    passed_over = sum(count for _, count in backends.unasked(backend).values())
+    kept = [problem for problem in plan.problems if problem.id in backend.counts]
+    samples = max(backend.counts.values())
+    sampling = plan.sampling.model_copy(update={"samples": samples})
+    return replace(plan, sampling=sampling, problems=kept, passed_over=passed_over), backend.counts
+
+
+def check_unasked(plan: Plan, unasked: Mapping[str, tuple[str, int]]) -> None:
+    """Raises DataError for a recorded id that no row of the split has; beyond the limit and left out are fine."""
+    if not unasked:
+        return
+    source = data_files.open_source(plan.config.data)
+    known = {problem.id for problem in data_files.load(plan.task, plan.config.split, source)} | set(
+        source.left_out
+    )
+    for name, (place, _) in unasked.items():
+        if name not in known:
+            raise DataError(f"{place}: {unknown('problem', name, known)}")
+
+
+def asked(plan: Plan) -> Iterator[dict[str, Any]]:
+    """The rows of problems.jsonl: what a person reading a completion wants to see beside it."""
+    for problem in plan.problems:
+        texts = problem.check.texts if problem.check.kind == "reference" else (problem.solution,)
+        yield {
+            "problem_id": problem.id,
+            "group": problem.group,
+            "question": problem.question,
+            "references": list(texts),
+            "prompt": plan.prompts[problem.id].model_dump(mode="json"),
+        }
+
+
+def needed(plan: Plan, what: Need) -> list[str]:
+    """The names of the scorers that need it."""
+    return [scorer.name for scorer in plan.task.scorers if what in scorer.needs]
+
+
+def check_reader(plan: Plan, backend: Backend) -> None:
+    """Say before any work that a scorer asks for what the backend cannot do."""
+    if needed(plan, "likelihoods"):
+        deque(backends.reader(backend).likelihoods([]), maxlen=0)
+
+
+def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
+    """The content of run.json. What identifies the run comes first; versions and hardware may differ on resume."""
+    config = plan.config
+    executes = any(scorer.executes for scorer in plan.task.scorers)
+    described: dict[str, Any] = {
+        "config": config.model_dump(
+            mode="json", exclude={"data": True, "answers": True, "judge": True, "retrieval": {"cache"}}
+        ),
+        "config_hash": config.hash,
+        "task": {"name": plan.task.name, "version": plan.task.version},
+        "data": {"set": "mini" if config.data == data_files.MINI else "benchmark", "sha256": plan.data},
+        "problems": len(plan.problems),
+        "prompt": {
+            "template": plan.template.model_dump(mode="json"),
+            "hash": digest([plan.prompts[problem.id].sha for problem in plan.problems]),
+        },
+        "shots": plan.selection.identity,
+        "sampling": plan.sampling.model_dump(mode="json"),
+        "backend": dict(backend.identity),
+        "judge": {
+            "sandbox": sandbox.rung,
+            **config.judge.model_dump(exclude={"sandbox", "workers", "python", "time_factor"}),
+            # Only where it is asked for, so that records of before it existed stay comparable.
+            **({"time_factor": config.judge.time_factor} if config.judge.time_factor else {}),
+        }
+        if executes
+        else None,
+    }
+    if executes and sandbox.interpreter:
+        described["judge"]["interpreter"] = sandbox.interpreter
+    for incidental in INCIDENTAL:
+        described["config"]["backend"].pop(incidental, None)
+    name = environment.run_name(config.backend)
+    run_id = f"{plan.task.name}-{name}-{digest(placeless(described))[:8]}"
+    paid = config.backend.model_dump(include={"price_in", "price_out"}, exclude_none=True)
+    return {"run_id": run_id, **described, **({"prices": paid} if paid else {}), **environment.here()}

@@ -1,0 +1,343 @@
+"""A finished run read back: what it was asked, its scores by problem, its samples; and which runs may be compared.
+
+Reads files and never writes. A row that is damaged or missing is named and raised, never passed over.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from harness.config.run import RunConfig
+from harness.environment import model_name
+from harness.errors import ConfigError, HarnessError, StoreFault
+from harness.runs.store import folder as store
+from harness.schema import Generation, Judgement, Reduce, Sampling, Summary
+from harness.schema.sample_index import Keys
+from harness.stats import estimates
+from harness.stats.estimates import Floats
+from harness.tasks.loading import registry
+
+ISOLATING = {
+    "namespaces",
+    "landlock",
+}  # their verdicts are the same (tests/sandbox/python/test_isolation_parity.py)
+
+
+@dataclass(frozen=True)
+class Result:
+    """`scores` is scorer -> problem id -> [samples, 1 + stats]; a problem with a fault has no entry there.
+
+    `faults` counts judgements without a score, `samples` is problem id -> number of samples, in the run's order.
+    """
+
+    folder: Path
+    record: Mapping[str, Any]
+    config: RunConfig
+    summary: Summary
+    samples: Mapping[str, int]
+    scores: Mapping[str, Mapping[str, Floats]]
+    reduces: Mapping[str, tuple[str, Reduce]]
+    faults: int
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def run_id(self) -> str:
+        return str(self.record["run_id"])
+
+    def vectors(self, metric: str, problems: Sequence[str]) -> Floats:
+        """One vector per problem, [problems, m]."""
+        units = self._units(metric)
+        return estimates.per_problem_vectors(self.reduces[metric][1], [units[name] for name in problems])
+
+    def judged(self, metric: str) -> set[str]:
+        """The problems that are in the metric, or the first of each that it takes together."""
+        return set(self._units(metric))
+
+    def _units(self, metric: str) -> dict[str, Floats]:
+        scorer, reduce = self.reduces[metric]
+        return estimates.units(reduce, self.scores[scorer], self.samples)
+
+
+def read(folder: Path) -> Result:
+    """Read a finished run. Raises ConfigError when it is none, StoreFault naming the row when it is damaged."""
+    record, plain = store.read_run(folder)
+    try:
+        summary = Summary.model_validate_json(json.dumps(plain))
+        config = read_config(record)
+        task, data, prompt = record["task"], record["data"], record["prompt"]
+        del task, data, prompt
+    except (ValidationError, KeyError, TypeError) as error:
+        raise StoreFault(f"{folder}: run.json or summary.json is damaged: {_line(error)}") from None
+    samples: dict[str, int] = {}
+    for row in rows(folder / "generations.jsonl", Generation):
+        samples[row["problem_id"]] = samples.get(row["problem_id"], 0) + 1
+    scores, faults = _scores(folder, samples)
+    task_made = registry.with_scorers(registry.task(config.task, config.options), config.scorers)
+    ks = estimates.ks(min(samples.values(), default=0), config.k)
+    reduces = {
+        name: (scorer.name, reduce)
+        for scorer in task_made.scorers
+        if scorer.name in scores
+        for name, reduce in scorer.metrics(ks).items()
+        if name in summary.metrics
+    }
+    _complete(folder, summary, samples, {scorer.name for scorer in task_made.scorers} - set(scores))
+    groups = {row["problem_id"]: row["group"] for row in problems(folder)}
+    return Result(folder, record, config, summary, samples, scores, reduces, faults, groups)
+
+
+def read_config(record: Mapping[str, Any]) -> RunConfig:
+    plain = record["config"]
+    plain = {**plain, "backend": {**plain["backend"], **record.get("prices", {})}}
+    return RunConfig.model_validate_json(json.dumps(plain))
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _complete(folder: Path, summary: Summary, samples: Mapping[str, int], unjudged: set[str]) -> None:
+    there = sum(samples.values())
+    if there != summary.samples or len(samples) != summary.problems:
+        raise StoreFault(
+            f"{folder}: {there} samples of {len(samples)} problems on disk, but its summary counts"
+            f" {summary.samples} of {summary.problems}: samples were lost; run its command again"
+        )
+    if unjudged:
+        raise StoreFault(f"{folder}: no judgements of {', '.join(sorted(unjudged))}: run its command again")
+
+
+def _scores(folder: Path, samples: Mapping[str, int]) -> tuple[dict[str, dict[str, Floats]], int]:
+    """The scores, and the number of faults. Every sample must have one judgement of every scorer.
+
+    Eight bytes a value are held, whatever order the rows have.
+    """
+    there, spoilt, faults = Keys(), set[tuple[str, str]](), 0
+    made: dict[str, dict[str, Floats]] = {}
+    for row in rows(folder / "judgements.jsonl", Judgement):
+        scorer, name, index, score = row["scorer"], row["problem_id"], row["index"], row["score"]
+        count, of_scorer = samples.get(name), made.setdefault(scorer, {})
+        if count is None:  # its samples were lost, and the summary tells that they were there
+            continue
+        if type(index) is not int or not 0 <= index < count:
+            raise StoreFault(
+                f"{folder}: {name} has {count} samples, and a judgement of sample {index!r}: run its command again"
+            )
+        there.add(name, index, scorer)
+        if score is None:
+            faults += 1
+            spoilt.add((scorer, name))
+            continue
+        values = [score["value"], *score["stats"]]
+        if name not in of_scorer:
+            of_scorer[name] = np.empty((count, len(values)))
+        if len(values) != of_scorer[name].shape[1]:
+            raise StoreFault(f"{folder}: {name} has judgements of {scorer} with more and with fewer values")
+        of_scorer[name][index] = values
+    for scorer in made:
+        for name, count in samples.items():
+            if (judged := there.count(name, scorer)) != count:
+                raise StoreFault(
+                    f"{folder}: {name} has {count} samples and {judged} judgements of {scorer}: some were"
+                    " lost; run its command again"
+                )
+    kept = {
+        scorer: {name: of_one[name] for name in samples if name in of_one and (scorer, name) not in spoilt}
+        for scorer, of_one in made.items()
+    }
+    return kept, faults
+
+
+def rows(path: Path, model: type[Generation] | type[Judgement]) -> Iterator[dict[str, Any]]:
+    """The rows of a run's file as they are. Raises StoreFault naming the line that is none."""
+    wanted = {name for name, info in model.model_fields.items() if info.is_required()}
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise StoreFault(f"{path}: cannot be read: {error.strerror}") from None
+    with file:
+        for number, line in enumerate(file, 1):
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict) or not wanted <= set(row):
+                raise StoreFault(f"{path}:{number}: damaged row; run its command again") from None
+            yield row
+
+
+def problems(folder: Path) -> Iterator[dict[str, Any]]:
+    """The rows of problems.jsonl; none where an older run has no such file."""
+    path = folder / "problems.jsonl"
+    if path.is_file():
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    row = json.loads(line)
+                    row["problem_id"], row["group"]
+                except (ValueError, KeyError, TypeError):
+                    raise StoreFault(f"{path}:{number}: damaged row; run its command again") from None
+                yield row
+
+
+# ---------------------------------------------------------------- finding runs
+
+
+def find(paths: Sequence[Path]) -> list[Path]:
+    """The run folders among and below `paths`, in order. Raises ConfigError when a path holds none."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            raise ConfigError(
+                f"no run folder {str(path)!r}: give the folder that a run printed, or one above several"
+            )
+        here = [path] if (path / "run.json").is_file() else sorted(p.parent for p in path.rglob("run.json"))
+        if not here:
+            raise ConfigError(f"{path} holds no run: no run.json in it or below")
+        found += [folder for folder in here if folder not in found]
+    return found
+
+
+def read_all(folders: Sequence[Path]) -> tuple[list[Result], list[str]]:
+    """The runs that can be read, and a line for each that is damaged, unfinished or a part and was left out."""
+    good, left_out = [], []
+    for folder in folders:
+        try:
+            result = read(folder)
+        except HarnessError as error:
+            left_out.append(f"left out {folder}: {error}")
+            continue
+        if "shard" in result.record:
+            left_out.append(
+                f"left out {folder}: it is a part of a run; 'harness merge' makes the whole of all parts"
+            )
+        else:
+            good.append(result)
+    return good, left_out
+
+
+# ---------------------------------------------------------------- what a run is called
+
+
+def method(config: RunConfig, *, full: bool = False) -> str:
+    """ "zero-shot", "icl:4", "conala-lora", "conala-lora + rag:4": how the model was helped.
+
+    An adapter goes by its folder's name, without the digest that a training puts at its end unless `full`.
+    """
+    shots = "" if config.shots == "none" else config.shots
+    adapter = Path(config.backend.adapter).name if config.backend.adapter else ""
+    adapter = adapter if full else re.sub(r"(?<=.)-[0-9a-f]{8}$", "", adapter)
+    return " + ".join(part for part in (adapter, shots) if part) or "zero-shot"
+
+
+def model(config: RunConfig) -> str:
+    return model_name(config.backend.model_copy(update={"adapter": ""}))  # the adapter is part of the method
+
+
+def cost(result: Result) -> dict[str, float]:
+    """What the run took: tokens a sample, seconds of generation, and whatever else its summary counts."""
+    took = {f"{name} a sample": value / result.summary.samples for name, value in result.summary.cost.items()}
+    took |= _training(result.config.backend.adapter)
+    rows = list(store.timings(result.folder))
+    seconds = sum(row.get("seconds", 0.0) for row in rows if row["stage"] == "generate")
+    if any(row["stage"] == "reuse" for row in rows):
+        seconds = 0.0  # what it would have taken is not known
+    return {**took, "generation seconds": seconds} if seconds else took
+
+
+def _training(adapter: str) -> dict[str, float]:
+    """What making the adapter took, where its train.json is still at hand."""
+    if not adapter:
+        return {}
+    try:
+        plain = json.loads((Path(adapter).expanduser() / "train.json").read_text(encoding="utf-8"))
+        peak = plain.get("peak_mb") or {}
+        found = {
+            "trainable parameters": plain["parameters"]["trainable"],
+            "training seconds": plain["seconds"],
+            "training peak MB": max(peak.values(), default=0.0) if isinstance(peak, dict) else peak,
+        }
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ):  # not trained here: its cost is not known
+        return {}
+    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+
+
+# ---------------------------------------------------------------- comparability
+
+
+def conditions(result: Result) -> dict[str, Any]:
+    """What two runs must share for their numbers to be about the same thing: dotted name -> value."""
+    record, config = result.record, result.config
+    judge = record.get("judge")
+    if judge is not None and judge["sandbox"] in ISOLATING:
+        judge = {**judge, "sandbox": "isolated"}
+    usual = Sampling().model_dump(
+        mode="json"
+    )  # left out, so that a field which a newer version adds is no difference
+    sampling = {
+        key: value
+        for key, value in record["sampling"].items()
+        if key not in {"seed", "stop"} and value != usual.get(key)
+    }
+    partial = [note for note in result.summary.notes if note.startswith("partial")]
+    return {
+        "task": record["task"]["name"],
+        "task.version": record["task"]["version"],
+        "options": dict(config.options),
+        "split": config.split,
+        "limit": config.limit,
+        "data": record["data"]["sha256"],
+        "prompt": record["prompt"]["template"],
+        "judge": judge,
+        "partial": partial[0] if partial else None,
+        **{f"sampling.{name}": value for name, value in sampling.items()},
+    }
+
+
+def shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def differing(a: Result, b: Result, *, same_prompts: bool = False) -> list[str]:
+    """A line for each condition on which the runs differ; none when they may be compared.
+
+    With the same shots the prompts must be equal to the letter; with `same_prompts`, always.
+    """
+    one, other = conditions(a), conditions(b)
+    fields = one["prompt"].keys() & other["prompt"].keys()  # a newer version may know more of them
+    for each in (one, other):
+        each["prompt"] = {name: each["prompt"][name] for name in sorted(fields)}
+    lines = [
+        f"{name}: {shown(one.get(name))} and {shown(other.get(name))}"
+        for name in dict.fromkeys([*one, *other])
+        if one.get(name) != other.get(name)
+    ]
+    lines += [f"{r.run_id} is {p}" for r in (a, b) if (p := conditions(r)["partial"])]
+    hashes = (a.record["prompt"]["hash"], b.record["prompt"]["hash"])
+    if hashes[0] != hashes[1] and not lines and (same_prompts or _shots(a) == _shots(b)):
+        lines.append(f"prompt.hash: {hashes[0]} and {hashes[1]}")
+    if not lines and set(a.samples) != set(b.samples):
+        lines.append(f"problems: {len(a.samples)} and {len(b.samples)}, not the same ones")
+    return lines
+
+
+def _shots(result: Result) -> Any:
+    """All of a config that chooses shots: the seed too, where any are shown."""
+    if result.config.shots == "none":
+        return "none"
+    return result.config.model_dump(
+        mode="json", exclude={"backend", "sampling", "judge", "scorers", "k", "data"}
+    )

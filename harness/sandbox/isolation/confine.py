@@ -1,0 +1,293 @@
+"""Takes rights away from the process that calls it, by rung: namespaces, Landlock, seccomp, capabilities,
+limits.
+
+Three moments: `enter` once in a zygote, `strip` in every fork of it before a line of a candidate is read,
+`limit` when the fork is told the program's limits. What each rung covers is told in the package's
+docstring.
+"""
+
+import contextlib
+import os
+import resource
+import socket
+import stat
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from harness.sandbox.isolation import namespaces, seccomp, syscalls
+
+Rung = Literal["namespaces", "landlock", "process"]
+
+SCRATCH_MB = 64
+SCRATCH_FILES = 4096
+THREADS = 64
+DESCRIPTORS = 256
+STACK_MB = 256
+
+# Landlock's file rights by ABI version; of them, what reading and writing an existing file or folder takes.
+_ALL_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}
+_READ_FILE, _READ_FOLDER, _WRITE_FILE, _EXECUTE = 1 << 2, 1 << 3, 1 << 1, 1 << 0
+_NETWORK, _SCOPES = 0b11, 0b11
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the controller tells a zygote.
+
+    `packages`: folders of installed packages. `scratch`: the folder for programs' files where none can be
+    mounted. `uid`: a throw-away identity to change to, 0 to keep the own one (only root can change).
+    `preload`: modules of installed packages to hold ready for programs.
+    """
+
+    rung: Rung
+    packages: tuple[str, ...]
+    scratch: str = ""
+    uid: int = 0
+    preload: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What `enter` leaves for the forks, as far as possible ready made.
+
+    `keep`: the capabilities they keep; `pid_namespace`: the zygote's own, or -1; `held_mb`: the zygote's
+    address space; `most`: hard limits that cannot be raised.
+    """
+
+    rung: Rung
+    home: str
+    keep: syscalls.Capabilities
+    pid_namespace: int
+    held_mb: int
+    fence: "Fence | None"
+    most: dict[int, int]
+
+
+def raise_stack() -> None:
+    """Before exec: room for deep recursion in C. The kernel lays the address space out by it."""
+    _, most = resource.getrlimit(resource.RLIMIT_STACK)
+    want = STACK_MB << 20
+    resource.setrlimit(
+        resource.RLIMIT_STACK, (want if most == resource.RLIM_INFINITY else min(want, most), most)
+    )
+
+
+# ---------------------------------------------------------------- once a worker
+
+
+def enter(plan: Plan) -> Cell | None:
+    """Set the zygote up. On the namespaces rung this forks: the parent gets None and has only to wait.
+
+    Raises OSError where the kernel refuses anything; there is no half way.
+    """
+    own, home, others = -1, plan.scratch, 8
+    keep: tuple[int, ...] = ()
+    readable: tuple[str, ...] = ("/",)
+    if plan.rung == "namespaces":
+        entered = namespaces.enter(plan.packages, plan.uid)
+        if entered is None:
+            return None
+        (own, statm), home = entered, namespaces.HOME
+    else:
+        statm = os.open("/proc/self/statm", os.O_RDONLY)
+        if plan.rung == "landlock" and not syscalls.landlock_abi():
+            raise OSError("the kernel offers no Landlock")
+        readable = (*namespaces.library_folders(), *plan.packages, *namespaces.SYSTEM, *namespaces.DEVICES)
+        if plan.uid:
+            keep = _become(plan.uid, (*namespaces.library_folders(), *plan.packages))
+        else:
+            others = tasks_of(os.getuid()) + 1024
+        sys.path[:] = [*filter(os.path.isdir, sys.path), *plan.packages]
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    if plan.rung == "namespaces":
+        _filter(1, plan.rung)
+    _hard(resource.RLIMIT_FSIZE, SCRATCH_MB << 20)
+    _hard(resource.RLIMIT_NOFILE, DESCRIPTORS)
+    _hard(resource.RLIMIT_NPROC, THREADS + others)
+    _hard(resource.RLIMIT_CORE, 0)
+    _hard(resource.RLIMIT_MEMLOCK, 0)
+    most = {what: resource.getrlimit(what)[1] for what in (resource.RLIMIT_CPU, resource.RLIMIT_AS)}
+    most = {what: sys.maxsize if value == resource.RLIM_INFINITY else value for what, value in most.items()}
+    around = None if plan.rung == "process" else fence(readable)
+    if plan.preload and plan.rung == "namespaces":
+        namespaces.scratch(SCRATCH_MB, SCRATCH_FILES)  # some make a file while they are imported
+    for name in plan.preload:
+        __import__(name)
+    with open(statm, "rb") as file:
+        held_mb = int(file.read().split()[0]) * resource.getpagesize() >> 20
+    return Cell(plan.rung, home, syscalls.capability_set(keep), own, held_mb, around, most)
+
+
+def _become(uid: int, needed: Sequence[str]) -> tuple[int, ...]:
+    """Change to a throw-away identity; returns the capabilities it has to keep in order to read the
+    interpreter.
+
+    An interpreter below a folder that only root may enter needs the right to read past permissions.
+    Landlock still names the folders that may be read at all.
+    """
+    keep = () if readable_by_all(needed) else (syscalls.CAP_DAC_READ_SEARCH,)
+    syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    syscalls.set_capabilities(syscalls.capability_set(keep))
+    return keep
+
+
+def readable_by_all(folders: Sequence[str]) -> bool:
+    parents = [
+        folder[:end]
+        for folder in folders
+        for end in range(1, len(folder) + 1)
+        if folder[end:][:1] in ("/", "")
+    ]
+    return all(os.stat(path).st_mode & stat.S_IXOTH for path in parents)
+
+
+def tasks_of(uid: int) -> int:
+    """Threads of this identity on the machine: the kernel's thread limit counts them all outside a user
+    namespace.
+    """
+    count = 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.stat(f"/proc/{name}").st_uid == uid:
+                count += len(os.listdir(f"/proc/{name}/task"))
+        except OSError:
+            continue  # it ended meanwhile
+    return count
+
+
+# ---------------------------------------------------------------- in every fork
+
+
+def strip(cell: Cell) -> None:
+    """Give up everything a program must not have. Nothing of it can be got back."""
+    if cell.rung == "namespaces":
+        namespaces.scratch(SCRATCH_MB, SCRATCH_FILES)
+    os.chdir(cell.home)
+    if cell.rung == "process":
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
+        return
+    syscalls.set_capabilities(cell.keep)
+    if cell.fence is not None:
+        put_up(cell.fence, cell.home)
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
+    syscalls.seccomp_install(_filter(os.getpid(), cell.rung))
+
+
+_filters: dict[int, syscalls.Filter] = {}
+
+
+def _filter(pid: int, rung: Rung) -> syscalls.Filter:
+    """In a pid namespace every program has the number 1, so one filter, made in the zygote, serves them
+    all.
+    """
+    if pid not in _filters:
+        _filters[pid] = syscalls.seccomp_filter(seccomp.instructions(pid, shared_files=rung == "landlock"))
+    return _filters[pid]
+
+
+class Confined(Protocol):
+    @property
+    def rung(self) -> Rung: ...
+
+
+def broken_promise(cell: Confined, children: bool = False) -> str:
+    """For a fork that was stripped: the first thing it can do all the same, or nothing. Tried, not looked
+    up. `children`: it may start processes.
+    """
+    attempts: dict[str, Callable[[], object]] = {
+        "start a process": os.fork,
+        "open a socket": socket.socket,
+        "write beside the interpreter": lambda: os.mkdir(os.path.join(os.path.dirname(os.__file__), "x")),
+        "read the machine's files": lambda: os.close(os.open("/proc/self/environ", os.O_RDONLY)),
+        "mount": lambda: syscalls.mount("tmpfs", "/", "tmpfs", 0),
+        "make a namespace": lambda: syscalls.unshare(syscalls.CLONE_NEWUSER),
+        "signal another process": lambda: os.kill(os.getpid() + 1 if os.getpid() == 1 else os.getppid(), 0),
+    }
+    if children:
+        del attempts["start a process"]
+    for name, attempt in attempts.items():
+        with contextlib.suppress(OSError):
+            attempt()
+            return name
+    if cell.rung == "namespaces" and os.getpid() != 1:
+        return "see the machine's processes"
+    return ""
+
+
+def quieten(packages: Sequence[str]) -> None:
+    """For a tester: its code is a benchmark's, not a model's, but it needs nothing beyond reading and
+    computing.
+    """
+    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+    syscalls.set_capabilities(syscalls.capability_set())
+    libraries = (*namespaces.library_folders(), *packages, *namespaces.SYSTEM, *namespaces.DEVICES)
+    around = fence((*libraries, "/proc"))
+    if around is not None:
+        put_up(around, "")
+    program = seccomp.instructions(os.getpid(), shared_files=True, spared="memfd_create")
+    syscalls.seccomp_install(syscalls.seccomp_filter(program))
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A Landlock rule set without the one rule that differs from program to program. `rights`: all there
+    are to the file system, the network and other processes, as this kernel knows them; none without
+    Landlock.
+    """
+
+    rights: tuple[int, int, int]
+    rules: tuple[syscalls.PathRule, ...]
+
+
+def fence(readable: Sequence[str], execute: bool = False) -> Fence | None:
+    """Only these folders and files may be opened (and executed), no TCP, no signal or abstract socket to
+    anyone outside.
+    """
+    abi = syscalls.landlock_abi()
+    if not abi:
+        return None
+    rights = max(value for version, value in _ALL_RIGHTS.items() if version <= abi)
+    rules = [
+        syscalls.landlock_rule(
+            path, _READ_FILE | (_EXECUTE if execute else 0) | (_READ_FOLDER if os.path.isdir(path) else 0)
+        )
+        for path in filter(os.path.exists, readable)
+    ]
+    rules.append(syscalls.landlock_rule("/dev/null", _READ_FILE | _WRITE_FILE))
+    return Fence((rights, _NETWORK if abi >= 4 else 0, _SCOPES if abi >= 6 else 0), tuple(rules))
+
+
+def put_up(fence: Fence, writable: str) -> None:
+    """Restrict this process, for good, to the fence and one folder it may write in ("" for none)."""
+    ruleset = syscalls.landlock_ruleset(*fence.rights)
+    for rule in fence.rules:
+        syscalls.landlock_add(ruleset, rule)
+    if writable:
+        syscalls.landlock_add(ruleset, syscalls.landlock_rule(writable, fence.rights[0]))
+    syscalls.landlock_restrict(ruleset)
+
+
+def limit(cell: Cell, cpu_s: float, memory_mb: int) -> None:
+    """The kernel's own limits: a second line behind the tester's clock.
+
+    Address space is what one process may hold, and a candidate can have no second one; the whole of
+    `memory_mb` is the program's, for what the interpreter held before is added.
+    """
+    for what, value in (
+        (resource.RLIMIT_CPU, int(cpu_s) + 2),
+        (resource.RLIMIT_AS, (memory_mb + cell.held_mb) << 20),
+    ):
+        value = min(value, cell.most[what])
+        resource.setrlimit(what, (value, value))
+
+
+def _hard(what: int, value: int) -> None:
+    _, most = resource.getrlimit(what)
+    if most != resource.RLIM_INFINITY:
+        value = min(value, most)
+    resource.setrlimit(what, (value, value))

@@ -1,0 +1,250 @@
+"""The system calls a candidate may not make, as a BPF program for x86-64 and arm64.
+
+A deny list: programs use hundreds of calls, attacks need the few that reach other processes, the network, the
+kernel's rarely used corners, or memory that no limit counts. Denied calls answer EPERM, so a program can go
+on. A call made through another architecture's table kills the process.
+"""
+
+from collections.abc import Sequence
+
+from harness.sandbox.isolation import syscalls
+
+# name: (x86-64, arm64); -1 where the architecture has no such call.
+_DENIED = {
+    # other processes
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "kcmp": (312, 272),
+    "pidfd_open": (434, 434),
+    "pidfd_getfd": (438, 438),
+    "pidfd_send_signal": (424, 424),
+    "process_madvise": (440, 440),
+    "process_mrelease": (448, 448),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "setpriority": (141, 140),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+    "ioprio_set": (251, 30),
+    "migrate_pages": (256, 238),
+    "move_pages": (279, 239),
+    # new programs and processes (clone is looked at below)
+    "fork": (57, -1),
+    "vfork": (58, -1),
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    # the network, and sockets as a way to neighbours (socketpair is looked at below)
+    "socket": (41, 198),
+    "connect": (42, 203),
+    "bind": (49, 200),
+    "listen": (50, 201),
+    "accept": (43, 202),
+    "accept4": (288, 242),
+    # memory and messages that outlive the process or that RLIMIT_AS does not count
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    # file systems and namespaces
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "statmount": (457, 457),
+    "listmount": (458, 458),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "fanotify_init": (300, 262),
+    # the machine, and large or seldom used parts of the kernel
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
+    "reboot": (169, 142),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "acct": (163, 89),
+    "syslog": (103, 116),
+    "sethostname": (170, 161),
+    "setdomainname": (171, 162),
+    "settimeofday": (164, 170),
+    "clock_settime": (227, 112),
+    "adjtimex": (159, 171),
+    "clock_adjtime": (305, 266),
+    "vhangup": (153, 58),
+    "iopl": (172, -1),
+    "ioperm": (173, -1),
+    "modify_ldt": (154, -1),
+    "uselib": (134, -1),
+    "personality": (135, 92),
+    "lookup_dcookie": (212, 18),
+    "mbind": (237, 235),
+    "set_mempolicy": (238, 237),
+}
+# Landlock does not see these: where programs share the machine's files they do nothing, and say they did.
+_ATTRIBUTES = {
+    "chmod": (90, -1),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, -1),
+    "lchown": (94, -1),
+    "fchown": (93, 55),
+    "fchownat": (260, 54),
+    "utime": (132, -1),
+    "utimes": (235, -1),
+    "futimesat": (261, -1),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+}
+_CLONE = (56, 220)
+_CLONE3 = 435
+_SOCKETPAIR = (53, 199)
+_PRCTL = (157, 167)
+_PRLIMIT = (302, 261)
+_IOCTL = (16, 29)
+_SIGNALLING = ((62, 129), (200, 130), (234, 131))  # kill, tkill, tgkill
+
+_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_STARTING = ("fork", "vfork", "execve", "execveat")
+_NAMESPACES = (
+    syscalls.CLONE_NEWNS
+    | syscalls.CLONE_NEWCGROUP
+    | syscalls.CLONE_NEWUTS
+    | syscalls.CLONE_NEWIPC
+    | syscalls.CLONE_NEWUSER
+    | syscalls.CLONE_NEWPID
+    | syscalls.CLONE_NEWNET
+)
+_AF_UNIX = 1
+
+# Classic BPF: load a word, jump if equal / greater or equal / any bit set, return.
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_EPERM, _ENOSYS = 1, 38
+
+Instruction = tuple[int, int, int, int]
+
+
+def _argument(index: int, high: bool = False) -> Instruction:
+    """Load half of a call's argument (both architectures are little-endian)."""
+    return (_LOAD, 0, 0, 16 + 8 * index + (4 if high else 0))
+
+
+def _answer(code: int) -> Instruction:
+    return (_RETURN, 0, 0, _ERRNO | code)
+
+
+def _when(number: int, body: Sequence[Instruction]) -> list[Instruction]:
+    """`body` (ending in a return on every path) for this call, nothing for the others."""
+    return [] if number < 0 else [(_EQUAL, 0, len(body), number), *body]
+
+
+def _deny_values(number: int, index: int, values: Sequence[int]) -> list[Instruction]:
+    checks = [_argument(index)]
+    for value in values:
+        checks += [(_EQUAL, 0, 1, value & 0xFFFFFFFF), _answer(_EPERM)]
+    return _when(number, [*checks, (_RETURN, 0, 0, _ALLOW)])
+
+
+def _allow_values(number: int, index: int, values: Sequence[int]) -> list[Instruction]:
+    checks = [_argument(index)]
+    for value in values:
+        checks += [(_EQUAL, 0, 1, value & 0xFFFFFFFF), (_RETURN, 0, 0, _ALLOW)]
+    return _when(number, [*checks, _answer(_EPERM)])
+
+
+def instructions(
+    own_pid: int,
+    shared_files: bool,
+    machine: str = syscalls.MACHINE,
+    spared: str = "",
+    children: bool = False,
+) -> list[Instruction]:
+    """The whole filter. `own_pid` is the only process it may signal or set limits of.
+
+    `shared_files`: the program sees the machine's own file system, so it may not change what Landlock can't
+    guard. `spared`: a denied call that is let through. `children`: it may start programs and signal processes,
+    for a pid namespace or Landlock's scope keeps the others out of reach; limits it may set only of itself.
+    Raises OSError for a machine without a table.
+    """
+    if machine not in _ARCH:
+        raise OSError(f"no table of system calls for {machine!r}, only for {', '.join(_ARCH)}")
+    column = list(_ARCH).index(machine)
+    program: list[Instruction] = [
+        (_LOAD, 0, 0, 4),
+        (_EQUAL, 1, 0, _ARCH[machine]),
+        (_RETURN, 0, 0, _KILL),
+        (_LOAD, 0, 0, 0),
+    ]
+    if machine == "x86_64":
+        # The x32 table is a second way to every call.
+        program += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
+    # clone3 hides its flags in memory where a filter can't look; ENOSYS makes libc fall back to clone.
+    program += _when(_CLONE3, [_answer(_ENOSYS)])
+    thread = [_argument(0), (_ANY_BIT, 0, 1, syscalls.CLONE_THREAD), (_RETURN, 0, 0, _ALLOW), _answer(_EPERM)]
+    if children:
+        thread = [_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), _answer(_EPERM), (_RETURN, 0, 0, _ALLOW)]
+    program += _when(_CLONE[column], thread)
+    program += _allow_values(_SOCKETPAIR[column], 0, [_AF_UNIX])
+    dangerous = [syscalls.PR_SET_PDEATHSIG, syscalls.PR_SET_MM, syscalls.PR_SET_PTRACER]
+    program += _deny_values(_PRCTL[column], 0, dangerous)
+    program += _allow_values(_PRLIMIT[column], 0, [0, own_pid])
+    program += _deny_values(_IOCTL[column], 1, [_TIOCSTI, _TIOCLINUX])
+    for numbers in () if children else _SIGNALLING:
+        program += _allow_values(numbers[column], 0, _signal_targets(own_pid, numbers))
+    allowed = {spared, *(_STARTING if children else ())}
+    known = {name: numbers[column] for name, numbers in _DENIED.items() if name not in allowed}
+    denied = [number for number in known.values() if number >= 0]
+    if shared_files:
+        for numbers in _ATTRIBUTES.values():
+            program += _when(numbers[column], [_answer(0)])
+    # One compare each and a shared answer behind them all: the kernel translates the filter anew for every
+    # program.
+    program += [(_EQUAL, len(denied) - index, 0, number) for index, number in enumerate(denied)]
+    return [*program, (_RETURN, 0, 0, _ALLOW), _answer(_EPERM)]
+
+
+def _signal_targets(own_pid: int, numbers: tuple[int, int]) -> list[int]:
+    """kill(0) and kill(own) reach the candidate's own process only: it leads its own session and can't fork.
+
+    tkill names a thread: libc needs it for none but the calling one, whose number no filter knows; only the
+    first thread (the process's number) may be named.
+    """
+    return [0, own_pid] if numbers == _SIGNALLING[0] else [own_pid]

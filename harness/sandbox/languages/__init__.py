@@ -1,0 +1,1 @@
+"""Other languages: each compiler and program is a confined step of a worker."""

@@ -1,0 +1,268 @@
+"""The confined process of one step of a program in another language: a compiler's, or the program's own.
+
+`enter` once a worker, `start` a fork for each step, which gives up its rights and only then becomes the command.
+A step's first process is an init that reaps orphans. On the namespaces rung it is process 1 of a pid namespace,
+so all below it dies with it. On the landlock rung its parent is the subreaper and has to kill until nothing is left
+(watch.py).
+"""
+
+import contextlib
+import fcntl
+import os
+import resource
+import shutil
+import signal
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from harness.sandbox.isolation import confine, namespaces, process_tree, seccomp, syscalls
+
+# A step's own: processes and threads, size of a file, of all, and number of files.
+TASKS = 256
+FILE_MB, SCRATCH_MB, SCRATCH_FILES = 128, 512, 20_000
+STATUS = struct.Struct("<i")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the controller tells this process. `folders`: what toolchains read; `seeds`: the folder of what they
+    prepared; else as confine.Plan."""
+
+    rung: confine.Rung
+    folders: tuple[str, ...]
+    seeds: str
+    scratch: str = ""
+    uid: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command with its limits. `lay`: files to write before it, `remove`: files that it may not see."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    cpu_s: float
+    wall_s: float
+    memory_mb: int
+    output_kb: int
+    stdin: bytes = b""
+    lay: dict[str, str] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Yard:
+    """What every step of this worker needs. `proc`: the machine's /proc; `pid_namespace`: this process's own
+    or -1; `others`: processes of the same identity that count against its limit."""
+
+    plan: Plan
+    home: str
+    proc: int
+    pid_namespace: int
+    keep: tuple[int, ...]
+    fence: confine.Fence | None
+    filter: syscalls.Filter
+    others: int
+
+
+def enter(plan: Plan) -> Yard | None:
+    """Set the worker up. None in the process that only waits for the one that went on. Raises OSError."""
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if not process_tree.own_children(proc):
+        raise OSError("the kernel does not tell a process's children (CONFIG_PROC_CHILDREN)")
+    own, home, others = -1, plan.scratch, 0
+    keep: tuple[int, ...] = ()
+    readable: tuple[str, ...] = ("/",)
+    allowed = (*plan.folders, plan.seeds, *namespaces.SYSTEM, *namespaces.DEVICES)
+    if plan.rung == "namespaces":
+        entered = namespaces.enter((), plan.uid, (*plan.folders, plan.seeds))
+        if entered is None:
+            return None
+        (own, statm), home = entered, namespaces.HOME
+        os.close(statm)
+        syscalls.unshare(syscalls.CLONE_NEWNS)  # one that belongs to the user namespace, to mount in
+    else:
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+        if plan.rung == "landlock" and not syscalls.landlock_abi():
+            raise OSError("the kernel offers no Landlock")
+        if plan.rung == "landlock" and not plan.uid and syscalls.landlock_abi() < 6:
+            raise OSError("programs with child processes need Landlock of Linux 6.12, or root")
+        readable = allowed
+        if plan.uid and plan.rung == "landlock":
+            keep = () if confine.readable_by_all(plan.folders) else (syscalls.CAP_DAC_READ_SEARCH,)
+        else:
+            others = confine.tasks_of(os.getuid()) + 1024
+    around = None if plan.rung == "process" else confine.fence(readable, execute=True)
+    rules = seccomp.instructions(0, shared_files=plan.rung == "landlock", children=True)
+    return Yard(plan, home, proc, own, keep, around, syscalls.seccomp_filter(rules), others)
+
+
+def try_out(yard: Yard) -> str:
+    """Let a fork try what programs must not do; what it could do all the same."""
+    if yard.plan.rung == "process":
+        return ""
+    read, write = os.pipe()
+    with scratch_of(yard):
+        if fork_inside(yard) == 0:
+            try:
+                _give_up(yard)
+                could = confine.broken_promise(yard.plan, children=True)
+                word = f"a confined program can still {could}" if could else ""
+            except OSError as error:
+                word = str(error)
+            os.write(write, word.encode())
+            os._exit(0)
+        os.wait()
+    os.close(write)
+    with open(read, "rb") as file:
+        return file.read().decode()
+
+
+def fork_inside(yard: Yard) -> int:
+    """Fork, on the strongest rung as process 1 of a new pid namespace."""
+    if yard.pid_namespace < 0:
+        return os.fork()
+    syscalls.unshare(syscalls.CLONE_NEWPID)
+    pid = os.fork()
+    if pid:
+        syscalls.setns(yard.pid_namespace, syscalls.CLONE_NEWPID)
+    return pid
+
+
+# ---------------------------------------------------------------- the folder of one program
+
+
+@contextlib.contextmanager
+def scratch_of(yard: Yard) -> Iterator[None]:
+    """An empty folder for one program at `yard.home`, gone with all that was left in it afterwards."""
+    if yard.plan.rung == "namespaces":
+        options = f"size={SCRATCH_MB}m,nr_inodes={SCRATCH_FILES},mode=0700"
+        syscalls.mount("tmpfs", yard.home, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
+        try:
+            yield
+        finally:
+            syscalls.umount(yard.home)
+        return
+    try:
+        yield
+    finally:
+        _empty(yard.home)
+
+
+def _empty(folder: str) -> None:
+    """Everything in it, whatever rights a program left; nothing runs there any more."""
+    for parent, names, _ in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+
+
+def too_large(folder: str) -> bool:
+    size = count = 0
+    for parent, folders, names in os.walk(folder):
+        count += len(folders) + len(names)
+        for name in names:
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                size += os.lstat(os.path.join(parent, name)).st_blocks << 9
+        if count > SCRATCH_FILES or size > SCRATCH_MB << 20:
+            return True
+    return False
+
+
+# ---------------------------------------------------------------- in the forks
+
+
+def _give_up(yard: Yard) -> None:
+    """Everything that a program must not have; what is executed later can't get it back either."""
+    plan = yard.plan
+    os.chdir(yard.home)
+    if plan.rung != "process":
+        if plan.uid and plan.rung == "landlock":
+            syscalls.drop_bounding(yard.keep)
+            syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
+            os.setgroups([])
+            os.setresgid(plan.uid, plan.uid, plan.uid)
+            os.setresuid(plan.uid, plan.uid, plan.uid)
+        syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+        syscalls.set_capabilities(syscalls.capability_set(yard.keep, inheritable=True))
+        for right in yard.keep:
+            syscalls.raise_ambient(right)
+        if yard.fence is not None:
+            confine.put_up(yard.fence, yard.home)
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if plan.rung != "process":
+        syscalls.seccomp_install(yard.filter)
+
+
+def init(yard: Yard, step: Step, streams: tuple[int, int, int], status: int) -> NoReturn:
+    """The first process of a step: starts the command, reaps, tells the command's end, and ends."""
+    try:
+        os.setsid()
+        for number, fd in enumerate(streams):
+            os.dup2(fd, number)
+        status = fcntl.fcntl(status, fcntl.F_DUPFD, 10)
+        os.dup2(status, 3, inheritable=False)
+        _give_up(yard)
+        os.closerange(4, 1 << 12)
+        for what, value in _limits(yard, step):
+            _lower(what, value)
+        command = os.fork()
+        if command == 0:
+            _become(step)
+        while True:
+            pid, code = os.wait()
+            if pid == command:
+                os.write(3, b"=" + STATUS.pack(code))
+                os._exit(0)
+    except OSError as error:
+        os.write(3, b"!" + str(error).encode())
+    finally:
+        os._exit(1)
+
+
+def _limits(yard: Yard, step: Step) -> list[tuple[int, int]]:
+    """The kernel's own, for each process: a second line behind the clock and the sums over the tree."""
+    return [
+        (resource.RLIMIT_CPU, int(step.cpu_s) + 2),
+        # Not address space: the JVM, Go and node reserve far more of that than they ever use.
+        (resource.RLIMIT_DATA, 2 * step.memory_mb + 256 << 20),
+        (resource.RLIMIT_FSIZE, FILE_MB << 20),
+        (resource.RLIMIT_NOFILE, 1024),
+        (resource.RLIMIT_NPROC, TASKS + yard.others),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_CORE, 0),
+    ]
+
+
+def _lower(what: int, value: int) -> None:
+    _, most = resource.getrlimit(what)
+    value = value if most == resource.RLIM_INFINITY else min(value, most)
+    resource.setrlimit(what, (value, value))
+
+
+def _become(step: Step) -> NoReturn:
+    try:
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python
+            signal.signal(ignored, signal.SIG_DFL)
+        os.makedirs(".tmp", exist_ok=True)  # beside the files: Go takes no module from the folder itself
+        for name in step.remove:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+        for name, text in step.lay.items():
+            if os.path.dirname(name):
+                os.makedirs(os.path.dirname(name), exist_ok=True)
+            with open(name, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                file.write(text)
+        os.execve(step.command[0], step.command, step.environment)
+    except OSError as error:
+        os.write(2, f"cannot run {step.command[0]}: {error}\n".encode())
+    finally:
+        os._exit(127)

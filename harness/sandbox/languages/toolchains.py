@@ -1,0 +1,287 @@
+"""The languages the sandbox runs, one row each: its files, compile and run steps, tools and Debian package.
+
+Python programs run in forks of a warm interpreter (program.py); `python` is here for completeness. A program
+of any other language is compiled and run by command, in a process of its own (steps.py).
+
+In commands these are replaced: {source}; {memory} (MB); {home}, the program's folder, where it runs; {seed}, a
+folder that `seed` filled; {flags}, any number of words, the task's own. The first word of a command is a tool,
+looked up once in the controller's PATH.
+"""
+
+import glob
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Language:
+    """`tests`: compile steps of a program that holds its own tests, with `test_source` and `test_run` where
+    they differ. `tools`: the first is asked for its version by `version`. `overhead_mb`: what the runtime
+    needs beside the program's own memory. `files`: laid beside every program that brings none of the name.
+    `seed`: run once, outside, in {seed}, a copy of the language's folder of stand_ins/: what is there afterwards all
+    programs may read.
+    `failed` and `memory`: what a runtime writes when an assertion fails or memory is used up; only for naming
+    the status of a program that has already not passed.
+    """
+
+    source: str
+    run: Command
+    tools: tuple[str, ...]
+    package: str
+    version: Command = ("--version",)
+    compile: tuple[Command, ...] = ()
+    tests: tuple[Command, ...] = ()
+    test_source: str = ""
+    test_run: Command = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    seed: tuple[Command, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    overhead_mb: int = 32
+    failed: str = ""
+    memory: str = ""
+
+
+# Packages that benchmarks' tests import, in the project's own words, so that nothing has to be fetched.
+_STAND_INS = Path(__file__).parent / "shims"
+
+_JVM = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
+
+# What `go test` itself asks of vet before it builds a test; without it a test may build that upstream's does
+# not. (https://pkg.go.dev/cmd/go, "Test packages")
+_VET = (
+    "-atomic",
+    "-bool",
+    "-buildtags",
+    "-errorsas",
+    "-ifaceassert",
+    "-nilfunc",
+    "-printf",
+    "-stringintconv",
+)
+
+# The linker that newer versions bring looks for its own parts in /proc.
+_RUSTC = ("rustc", "--edition", "2021", "-A", "warnings", "-C", "link-arg=-fuse-ld=bfd")
+
+LANGUAGES: Mapping[str, Language] = {
+    "python": Language(source="program.py", run=(), tools=("python3",), package="python3"),
+    "java": Language(
+        source="Main.java",
+        compile=(
+            (
+                "javac",
+                *(f"-J{flag}" for flag in _JVM),
+                "-encoding",
+                "UTF-8",
+                "-proc:none",
+                "-nowarn",
+                "{source}",
+            ),
+        ),
+        run=("java", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xmx{memory}m", "-cp", ".", "Main"),
+        tools=("javac", "java"),
+        package="default-jdk-headless",
+        overhead_mb=256,
+        failed="AssertionError|did not pass",
+        memory="java.lang.OutOfMemoryError|insufficient memory for the Java Runtime",
+    ),
+    "cpp": Language(
+        source="main.cpp",
+        compile=(("g++", "-o", "program", "{source}", "{flags}"),),
+        run=("./program",),
+        tools=("g++", "as", "ld"),
+        package="g++",
+        failed="Assertion .* failed|did not pass",
+        memory="std::bad_alloc",
+    ),
+    "javascript": Language(
+        source="main.js",
+        run=("node", "--max-old-space-size={memory}", "{source}"),
+        test_run=("node", "--max-old-space-size={memory}", "harness.js"),
+        tools=("node",),
+        package="nodejs",
+        overhead_mb=192,
+        failed="assertion failed",
+        memory="JavaScript heap out of memory|Allocation failed|Array buffer allocation failed",
+    ),
+    "go": Language(
+        source="main.go",
+        compile=(("go", "build", "-o", "program", "."),),
+        tests=(("go", "vet", *_VET, "."), ("go", "test", "-vet=off", "-c", "-o", "program", ".")),
+        test_source="main_test.go",
+        run=("./program",),
+        tools=("go",),
+        version=("version",),
+        package="golang-go",
+        files={"go.mod": (_STAND_INS / "go" / "go.mod").read_text(encoding="utf-8")},
+        seed=(("go", "vet", *_VET, "."), ("go", "test", "-vet=off", "-c", "-o", "{seed}/discard", ".")),
+        environment={
+            "GOCACHE": "{seed}/cache",
+            "GOPATH": "{home}/.gopath",
+            "GODEBUG": "goindex=0",  # the index of packages cannot do without writing to the cache
+            "GOPROXY": "off",
+            "GOTOOLCHAIN": "local",
+            "GOFLAGS": "-mod=mod",
+            "GOTELEMETRY": "off",
+            "CGO_ENABLED": "0",
+            "GOSUMDB": "off",
+        },
+        overhead_mb=64,
+        failed="--- FAIL",
+        memory="out of memory|cannot allocate memory",
+    ),
+    "rust": Language(
+        source="main.rs",
+        compile=((*_RUSTC, "-o", "program", "{source}"),),
+        tests=((*_RUSTC, "--test", "-o", "program", "{source}", "{flags}"),),
+        run=("./program",),
+        seed=tuple(
+            (
+                *_RUSTC,
+                "-O",
+                "--crate-type",
+                "rlib",
+                "--crate-name",
+                crate,
+                "-o",
+                f"lib{crate}.rlib",
+                f"{crate}.rs",
+            )
+            for crate in ("rand", "regex", "md5")
+        ),
+        # One thread: then the order of the tests is the same in every run.
+        test_run=("./program", "--test-threads=1"),
+        tools=("rustc", "cc"),
+        package="rustc",
+        failed="panicked at .*assertion|assertion .*failed",
+        memory="memory allocation of",
+    ),
+    "bash": Language(source="main.sh", run=("bash", "{source}"), tools=("bash",), package="bash"),
+}
+
+# Where toolchains keep what is neither beside their tools nor among the system's libraries.
+_SHARED = (
+    "/bin",
+    "/usr/bin",
+    "/usr/include",
+    "/usr/local/include",
+    "/usr/share/nodejs",
+    "/usr/share/go-*",
+    "/etc/alternatives",
+    "/etc/java-*",
+    "/etc/ssl/openssl.cnf",  # node ends when it is there and cannot be read
+)
+
+
+def stand_ins(language: str) -> dict[str, str]:
+    """The text of each file that `seed` starts from."""
+    folder = _STAND_INS / language
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in found}
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A language as this machine has it: `tools` by name with their real paths, or the one that is missing."""
+
+    language: str
+    tools: Mapping[str, str]
+    missing: str = ""
+
+    @property
+    def hint(self) -> str:
+        """One line for a machine without it."""
+        package = LANGUAGES[self.language].package
+        return (
+            f"{self.language} programs cannot run here: {self.missing!r} is not in PATH. "
+            f"Install it (Debian and Ubuntu: apt-get install {package})."
+        )
+
+
+@cache
+def toolchain(language: str) -> Toolchain:
+    """Look the language's tools up in PATH, once a process."""
+    found: dict[str, str] = {}
+    for tool in LANGUAGES[language].tools:
+        path = shutil.which(tool)
+        if path is None:
+            return Toolchain(language, found, tool)
+        # A driver may look at the name it was called by, so the last name stays: g++ is a link to g++-12.
+        folder = os.path.realpath(os.path.dirname(path))
+        found[tool] = os.path.join(folder, os.path.basename(path))
+        if tool == "java" or tool == "javac" or tool == "go":
+            found[tool] = os.path.realpath(path)  # they find their home beside themselves
+        if tool == "rustc":
+            found[tool] = _real_rustc(found[tool])
+    return Toolchain(language, found)
+
+
+def _real_rustc(path: str) -> str:
+    """rustup's rustc only finds out which toolchain is meant, and needs files of the user's for that."""
+    asked = subprocess.run([path, "--print", "sysroot"], capture_output=True, text=True, check=False)
+    real = os.path.join(asked.stdout.strip(), "bin", "rustc")
+    return real if asked.returncode == 0 and os.path.isfile(real) else path
+
+
+# Headers that a task's tests may need, and the Debian package of each.
+_HEADERS = {"boost/": "libboost-dev", "openssl/": "libssl-dev"}
+
+
+@cache
+def missing_header(header: str) -> str:
+    """One line for a header that this machine lacks; empty where it is there."""
+    for folder in ("/usr/include", "/usr/local/include", *glob.glob("/usr/include/*-linux-gnu")):
+        if os.path.isfile(os.path.join(folder, header)):
+            return ""
+    package = next((name for start, name in _HEADERS.items() if header.startswith(start)), "")
+    hint = f" (Debian and Ubuntu: apt-get install {package})" if package else ""
+    return f"this problem cannot be judged here: its tests need <{header}>{hint}"
+
+
+def version(language: str) -> str:
+    """The first line that the toolchain's version probe prints. Raises OSError, subprocess.SubprocessError."""
+    row, tools = LANGUAGES[language], toolchain(language).tools
+    asked = subprocess.run([tools[row.tools[0]], *row.version], capture_output=True, text=True, timeout=60)
+    return (asked.stdout or asked.stderr).strip().split("\n")[0]
+
+
+@cache
+def folders() -> tuple[str, ...]:
+    """Every folder (and file) the toolchains of this machine read: mounted or allowed read-only for programs."""
+    found = [path for pattern in _SHARED for path in glob.glob(pattern)]
+    for language in LANGUAGES:
+        if language != "python":
+            for path in toolchain(language).tools.values():
+                found.append(_home_of(path))
+    real = {os.path.realpath(path) for path in found if os.path.exists(path)}
+    return tuple(sorted(path for path in real if not any(_below(path, other) for other in real)))
+
+
+def environment(language: str) -> dict[str, str]:
+    """What finds the toolchain. Its own libraries have to be named: programs see no /proc, by which the loader
+    would find what lies beside a program.
+    """
+    tools = toolchain(language).tools.values()
+    own = dict.fromkeys(os.path.dirname(path) for path in tools)
+    libraries = [path for path in (os.path.join(_home_of(tool), "lib") for tool in tools) if path != "/lib"]
+    found = {"PATH": ":".join(dict.fromkeys((*own, "/usr/bin", "/bin")))}
+    if libraries := [path for path in dict.fromkeys(libraries) if os.path.isdir(path)]:
+        found["LD_LIBRARY_PATH"] = ":".join(libraries)
+    return found | dict(LANGUAGES[language].environment)
+
+
+def _home_of(tool: str) -> str:
+    """The folder above `bin`, unless that is the whole system or a person's home."""
+    folder = os.path.dirname(tool)
+    above = os.path.dirname(folder)
+    return folder if above in ("/", "/usr", os.path.expanduser("~")) else above
+
+
+def _below(path: str, other: str) -> bool:
+    return path.startswith(f"{other}/")

@@ -1,0 +1,277 @@
+"""Runs one candidate, inside the fork that was made for it. From its first line on nothing here can be
+trusted.
+
+It answers the tester's questions over one socket and holds nothing worth stealing: no tests, no expected
+values, no other program. Whatever a candidate does to this process, all it can do is answer with values of
+its own choice.
+
+Frames to the tester, by first byte: H set up, F set-up failed, S give me my standard input, D definitions
+done, C does not compile, X an exception, E it wants to exit, R a value, P tests beside the candidate
+passed. From the tester: the job, then c call, n next item of a handle, t tests to run here.
+"""
+
+import atexit
+import gc
+import marshal
+import os
+import random
+import socket
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from harness.sandbox import framing
+from harness.sandbox.isolation import confine
+from harness.sandbox.values import arrays, codec
+
+CHANNEL = 3
+JOB_LIMIT = 64 << 20
+
+_write = os.write
+_exit = os._exit
+
+
+def main(cell: confine.Cell) -> NoReturn:
+    """Never returns: a fork must not fall back into the zygote's loop."""
+    try:
+        try:
+            confine.strip(cell)
+            os.closerange(CHANNEL + 1, confine.DESCRIPTORS)
+        except OSError as error:
+            _send(b"F" + str(error).encode())
+            _exit(1)
+        _send(b"H")
+        _serve(cell)
+    except framing.Closed:
+        _exit(0)
+    except MemoryError:
+        _send(b"X" + codec.encode((("MemoryError", "Exception"), (), "MemoryError")))
+        _exit(1)
+    finally:
+        _exit(1)
+
+
+def _send(payload: bytes) -> None:
+    framing.write(CHANNEL, framing.frame(payload))
+
+
+def _serve(cell: confine.Cell) -> None:
+    frames = framing.Frames(JOB_LIMIT)
+    job = marshal.loads(framing.read(CHANNEL, frames))  # the tester's, and nothing has run here yet
+    if job["stdin"]:
+        _send(b"S")
+        with socket.socket(fileno=os.dup(CHANNEL)) as channel:
+            _, (stdin,), _, _ = socket.recv_fds(channel, 1, 1)
+        os.dup2(stdin, 0)
+        os.close(stdin)
+    _lay_files(job["files"])
+    confine.limit(cell, job["cpu_s"], job["memory_mb"])
+    random.seed(0)
+    sys.argv = ["program.py", *job["argv"]]
+    gc.enable()
+    if job["mode"] == "main":
+        _run_main(job["code"])
+    module = define(job["code"])
+    if module is None:
+        return
+    entry = vars(module).get(job["entry"], None)
+    _send(b"D" + codec.encode((job["entry"] in vars(module), callable(entry))))
+    answer(module, entry, frames, codec.PLAIN if not job["arrays"] else (arrays.describe, arrays.build))
+
+
+def _lay_files(files: dict[str, str]) -> None:
+    for name, text in files.items():
+        os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
+        with open(name, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+    if files:
+        sys.path.insert(0, os.getcwd())
+
+
+# ---------------------------------------------------------------- whole programs
+
+
+def _run_main(source: str) -> NoReturn:
+    """As `python program.py` would: threads joined, exit functions run, output flushed, exit status as
+    Python's.
+    """
+    stdout, stderr = sys.stdout, sys.stderr
+    code = _execute_main(source)
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    except BaseException:  # noqa: BLE001 - the program's own, and it changes no exit status in Python either
+        traceback.print_exc()
+    for stream in (sys.stdout, sys.stderr, stdout, stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            code = code or 120  # what Python answers when standard output can't be flushed
+    _exit(code)
+
+
+def _execute_main(source: str) -> int:
+    try:
+        _module("__main__", source)
+    except SystemExit as wish:
+        return _exit_code(wish)
+    except BaseException as error:  # noqa: BLE001 - whatever a program raises is its result
+        _report(error)
+        _print_error(error)
+        return 1
+    return 0
+
+
+def _exit_code(wish: SystemExit) -> int:
+    if wish.code is None:
+        return 0
+    if isinstance(wish.code, int):
+        return wish.code & 0xFF
+    print(wish.code, file=sys.stderr)
+    return 1
+
+
+def _print_error(error: BaseException) -> None:
+    """A traceback without this module's own frames."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    try:
+        traceback.print_exception(type(error), error, trace)
+    except BaseException:  # noqa: BLE001 - an exception that can't be printed is still only an exception
+        _write(2, b"an exception that cannot be printed\n")
+
+
+# ---------------------------------------------------------------- functions for the tests
+
+
+def _module(name: str, source: str) -> types.ModuleType:
+    module = types.ModuleType(name)
+    module.__file__ = "program.py"
+    sys.modules[name] = module
+    if name != "__main__":
+        sys.modules["__main__"] = module
+    try:
+        code = compile(source, "program.py", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        # Told apart from a SyntaxError that the running program raises, which is an ordinary exception.
+        raise _CompileError(error) from None
+    exec(code, vars(module))
+    return module
+
+
+class _CompileError(Exception):
+    pass
+
+
+def define(source: str) -> types.ModuleType | None:
+    """Run the definitions; None if that already ended the matter."""
+    try:
+        return _module("solution", source)
+    except SystemExit as wish:
+        _send(b"E" + codec.encode(str(wish.code)[:200]))
+    except BaseException as error:  # noqa: BLE001 - whatever a candidate raises is its result
+        _report(error)
+    return None
+
+
+def _report(error: BaseException) -> None:
+    """Tell the tester of an exception: its built-in bases, nearest first, its arguments as far as they can
+    cross, and what a traceback's last line would say.
+    """
+    if isinstance(error, _CompileError):
+        inner = error.args[0]
+        where = f" (line {inner.lineno})" if isinstance(inner, SyntaxError) and inner.lineno else ""
+        what = inner.msg if isinstance(inner, SyntaxError) else str(inner)
+        _send(b"C" + codec.encode(f"{type(inner).__name__}: {what}{where}"))
+        return
+    bases = tuple(base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins")
+    try:
+        text = str(error)[:2000]
+    except BaseException:  # noqa: BLE001 - a candidate's own __str__
+        text = ""
+    try:
+        arguments = codec.encode(tuple(error.args), limit=1 << 16)
+    except BaseException:  # noqa: BLE001 - a candidate's own args
+        arguments = codec.encode((text,))
+    name = str(type(error).__name__)
+    _send(b"X" + codec.encode((bases, arguments, f"{name}: {text}" if text else name)))
+
+
+def answer(module: types.ModuleType, entry: Any, frames: framing.Frames, kinds: codec.Kinds) -> None:
+    describe, build = kinds
+    handles: list[Any] = []
+    stdout = sys.stdout
+
+    def handle_of(value: object) -> codec.Handle:
+        handles.append(value)
+        kind = type(value)
+        if hasattr(kind, "__next__"):
+            return len(handles) - 1, "iterator", kind.__name__
+        if hasattr(kind, "__iter__"):
+            return len(handles) - 1, "iterable", kind.__name__
+        return len(handles) - 1, "object", kind.__name__
+
+    def held(number: int, kind: str, name: str) -> object:
+        return handles[number]
+
+    while True:
+        request = framing.read(CHANNEL, frames)
+        try:
+            if request[:1] == b"c":
+                args, kwargs = codec.decode(request[1:], held, build)
+                value = entry(*args, **kwargs)
+            elif request[:1] == b"n":
+                value = _next_of(handles, codec.decode(request[1:]))
+            else:
+                value = _tests_here(module, codec.decode(request[1:]))
+                _send(b"P" + value)
+                continue
+            stdout.flush()
+            payload = _payload(value, handle_of, describe)
+        except SystemExit as wish:
+            _send(b"E" + codec.encode(str(wish.code)[:200]))
+            return
+        except BaseException as error:  # noqa: BLE001 - whatever a candidate raises is its answer
+            _report(error)
+            continue
+        _send(b"R" + payload)
+
+
+def _payload(value: object, handle_of: codec.Other, describe: codec.Describe) -> bytes:
+    try:
+        return codec.encode(value, handle_of, describe=describe)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - too deep, too large, or a lie about its class: equal to nothing, then
+        number, _, name = handle_of(value)
+        return codec.encode(_Stand(), lambda _: (number, "object", name))
+
+
+class _Stand:
+    """Something no codec knows, so that its handle crosses in its place."""
+
+
+def _next_of(handles: list[Any], number: int) -> object:
+    """The next item as a 1-tuple, an empty tuple at the end; an iterable is turned into its iterator
+    first.
+    """
+    source = handles[number]
+    if not isinstance(source, Iterator):
+        source = handles[number] = iter(source)
+    for item in source:
+        return (item,)
+    return ()
+
+
+def _tests_here(module: types.ModuleType, tests: tuple[str, str, bytes]) -> bytes:
+    """Run tests beside the candidate and give back the word that says they ran to their end."""
+    setup, code, nonce = tests
+    space: dict[str, Any] = {"__name__": "tests"}
+    exec(compile(setup, "setup.py", "exec", dont_inherit=True), space)
+    space.update({name: value for name, value in vars(module).items() if not name.startswith("__")})
+    exec(compile(code, "tests.py", "exec", dont_inherit=True), space)
+    return nonce

@@ -1,0 +1,244 @@
+"""What this machine can do: the sandbox's rungs and whether the chosen one holds, devices, extras, versions.
+
+The probes run on every rung. The attacks (one file each in sandbox/attacks, the set of the tests) run only
+where the probes held: without isolation they would do to this machine what they say.
+"""
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from harness import environment, sandbox
+from harness.config.run import JudgeConfig
+from harness.errors import HarnessError, SandboxFault, UserError
+from harness.sandbox import launch
+from harness.sandbox.languages import toolchains
+from harness.schema import Limits, Program, UnitTests
+
+OPTIONAL = {"peft": "adapters", "codebleu": "the codebleu_package scorer", "bitsandbytes": "quantised models"}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A program and the status an honest sandbox gives it."""
+
+    name: str
+    code: str
+    expected: frozenset[str]
+
+
+TESTS = UnitTests(code="assert f(20) == 21", entry_point="f")
+HELD = frozenset({"failed", "error", "timeout", "memory", "output", "signal"})
+
+PROBES = (
+    Probe("a right program passes", "def f(x):\n    return x + 1\n", frozenset({"passed"})),
+    Probe("a wrong program fails", "def f(x):\n    return x\n", frozenset({"failed"})),
+    Probe("exit status 0 is no pass", "import os\nos._exit(0)\n", HELD),
+    Probe(
+        "an object equal to everything fails",
+        "class E:\n    def __eq__(self, other):\n        return True\ndef f(x):\n    return E()\n",
+        HELD,
+    ),
+    Probe("an endless loop times out", "def f(x):\n    while True:\n        pass\n", frozenset({"timeout"})),
+    Probe(
+        "memory is limited",
+        "def f(x):\n    return len(bytearray(64 << 30)) and 21\n",
+        HELD,
+    ),
+    Probe(
+        # It listens itself: a connection to a port where nobody listens would be refused without any sandbox.
+        "no network",
+        "import socket\ndef f(x):\n    door = socket.create_server(('127.0.0.1', 0))\n"
+        "    socket.create_connection(door.getsockname(), 1)\n    return 21\n",
+        HELD,
+    ),
+    Probe(
+        "no file outside",
+        "def f(x):\n    open('/etc/passwd').read()\n    return 21\n",
+        HELD,
+    ),
+    Probe(
+        "no child processes",
+        "import subprocess\ndef f(x):\n    subprocess.run(['/bin/true'], check=True)\n    return 21\n",
+        HELD,
+    ),
+)
+
+
+ATTACKED = UnitTests(
+    code="assert solve(2) == 5\nassert solve(10) == 101",
+    entry_point="solve",
+    setup='def solve(x):\n    """One more than the square of x."""\n',
+)
+WITNESS = "def solve(x):\n    return x * x + 1"
+LIMITS = Limits(cpu_s=1.0, wall_s=1.5, memory_mb=512, output_kb=256)
+# These leave nothing behind that a second run could find, and end only by a limit of time.
+ONCE = frozenset({"burns_time_and_ignores_signals", "sleeps_forever", "patched_judge_code"})
+RUNGS: tuple[Literal["namespaces", "landlock"], ...] = ("namespaces", "landlock")
+
+
+def examine(judge: JudgeConfig) -> dict[str, Any]:
+    """Everything `harness doctor` shows, as plain JSON. `held`: no probe and no attack got through."""
+    return {
+        "sandbox": sandbox_held(judge),
+        "languages": {name: _language(name) for name in toolchains.LANGUAGES},
+        "devices": _devices(),
+        "extras": {name: _installed(name) for name in OPTIONAL},
+        "versions": environment.versions(),
+        "hardware": environment.hardware(),
+    }
+
+
+def sandbox_held(judge: JudgeConfig) -> Mapping[str, Any]:
+    """The rung in force (None with an error where none works), and whether probes and attacks were held by it."""
+    settings = sandbox.Settings(rung=judge.sandbox, workers=1, time_limit=judge.time_limit or 1.0)
+    rungs = {rung: _offered(rung, number) for number, rung in enumerate(RUNGS, 32)}
+    attacked: list[dict[str, Any]] = []
+    try:
+        with sandbox.start(settings) as box:
+            programs = [Program(code=probe.code, tests=TESTS) for probe in PROBES]
+            results = list(box.map(programs))
+            rung = box.rung
+        probes = []
+        for probe, result in zip(PROBES, results, strict=True):
+            status = "fault" if isinstance(result, HarnessError) else result.status
+            probes.append({"name": probe.name, "status": status, "held": status in probe.expected})
+        held = all(probe["held"] for probe in probes)
+        if held and rung != "process":
+            attacked = _attack(rung)
+    except HarnessError as error:
+        return {"rung": None, "rungs": rungs, "error": str(error), "held": False, "probes": [], "attacks": []}
+    held = held and all(attack["held"] for attack in attacked)
+    return {"rung": rung, "rungs": rungs, "held": held, "probes": probes, "attacks": attacked}
+
+
+def _offered(rung: Literal["namespaces", "landlock"], number: int) -> str:
+    """ "works", or why this machine does not offer that rung. `number`: of a worker that no pool has."""
+    try:
+        launch.stop(launch.launch(rung, number))
+    except SandboxFault as fault:
+        return str(fault)
+    return "works"
+
+
+# ---------------------------------------------------------------- the attacks
+
+
+def attack_set() -> dict[str, str]:
+    """Every built-in attack by name: a `solve` that answers rightly only where it gets through."""
+    folder = files("harness.sandbox") / "attacks"
+    found = {file.name: file for file in folder.iterdir()} if folder.is_dir() else {}
+    names = sorted(name.removesuffix(".py") for name in found if name.endswith(".py"))
+    if not names:
+        raise UserError("the built-in attacks are missing from this installation: install the harness again")
+    return {name: found[f"{name}.py"].read_text(encoding="utf-8") for name in names}
+
+
+def _attack(rung: str) -> list[dict[str, Any]]:
+    attacked = []
+    settings = sandbox.Settings(rung=rung, workers=1)  # type: ignore[arg-type] # a rung that a pool has named
+    with _targets() as targets, sandbox.start(settings) as box:
+        for name, code in attack_set().items():
+            for mark, value in targets.items():
+                code = code.replace(f"@{mark}@", value)
+            attacked.append(_outcome(name, code, box, targets))
+    return attacked
+
+
+def _outcome(name: str, code: str, box: sandbox.Pool, targets: Mapping[str, str]) -> dict[str, Any]:
+    """Run twice, for the second run finds what the first left; then a right program has to pass."""
+    attempts = [code] if name in ONCE else [code, code]
+    programs = [Program(code=each, tests=ATTACKED, limits=LIMITS) for each in [*attempts, WITNESS]]
+    statuses = ["fault" if isinstance(r, SandboxFault) else r.status for r in box.map(programs)]
+    *tries, witness = statuses
+    status = next((each for each in tries if each in ("passed", "fault")), tries[0])
+    harm = ""
+    if witness != "passed":
+        harm = f", and the next program was judged {witness}"
+    elif os.listdir(targets["DROP"]) or Path(targets["MINE"]).read_text(encoding="utf-8") != "canary":
+        harm = ", and changed files outside"
+    held = not harm and status not in ("passed", "fault")
+    return {"name": name.replace("_", " "), "status": status + harm, "held": held}
+
+
+@contextmanager
+def _targets() -> Iterator[dict[str, str]]:
+    """What the attacks aim at: files that everybody may use, servers, a secret in the environment."""
+    abstract = f"harness-{os.getpid()}"
+    before = os.environ.get("HARNESS_CANARY")
+    os.environ["HARNESS_CANARY"] = "canary"
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="harness-doctor-") as name,
+            socket.create_server(("127.0.0.1", 0)) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+            socket.socket(socket.AF_UNIX) as unix,
+            socket.socket(socket.AF_UNIX) as nameless,
+        ):
+            folder = Path(name)
+            (folder / "drop").mkdir()
+            for path, mode in ((folder, 0o755), (folder / "drop", 0o777)):
+                path.chmod(mode)
+            for file in ("canary", "mine"):
+                (folder / file).write_text("canary", encoding="utf-8")
+            port = tcp.getsockname()[1]
+            udp.bind(("127.0.0.1", port))
+            unix.bind(str(folder / "socket"))
+            nameless.bind(f"\0{abstract}")
+            unix.listen()
+            nameless.listen()
+            (folder / "socket").chmod(0o777)
+            yield {
+                "CANARY": str(folder / "canary"),
+                "MINE": str(folder / "mine"),
+                "DROP": str(folder / "drop"),
+                "PID": str(os.getpid()),
+                "PORT": str(port),
+                "UNIX": str(folder / "socket"),
+                "ABSTRACT": abstract,
+            }
+    finally:
+        del os.environ["HARNESS_CANARY"]
+        if before is not None:
+            os.environ["HARNESS_CANARY"] = before
+
+
+# ---------------------------------------------------------------- the machine
+
+
+def _devices() -> list[str]:
+    if not _installed("torch"):
+        return []
+    import torch
+
+    cuda = []
+    for i in range(torch.cuda.device_count()):
+        memory = torch.cuda.get_device_properties(i).total_memory >> 30
+        cuda.append(f"cuda:{i} {torch.cuda.get_device_name(i)} {memory} GiB")
+    return [*cuda, f"cpu, {torch.get_num_threads()} threads"]
+
+
+def _language(name: str) -> str:
+    """The toolchain's version, or the line that says what to install."""
+    if name == "python":
+        return f"Python {sys.version.split()[0]}"
+    tools = toolchains.toolchain(name)
+    if tools.missing:
+        return tools.hint
+    try:
+        return toolchains.version(name)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"its version cannot be asked: {error}"
+
+
+def _installed(name: str) -> bool:
+    return name in sys.modules or importlib.util.find_spec(name) is not None

@@ -1,0 +1,1 @@
+"""Queries: `worker` runs them in a confined SQLite process, `client` asks it."""

@@ -1,0 +1,308 @@
+"""Executes queries: one confined process a worker, with SQLite in it, fed with pairs of queries over a socket.
+
+The process sees the benchmark's databases (read-only) and Python's library, and nothing else of the machine.
+A query is no program: it runs inside this process, and what it may do is SQLite's affair. So three things
+stand between a hostile query and the machine: SQLite is told to allow reading and nothing else (authoriser,
+read-only and immutable files, no extensions, memory and length limits, a clock), a watchdog ends the process
+where SQLite does not look at its clock, and the process itself is confined as a program is (confine.py). A
+query that brings it down is told from one that does not by the controller (queries.py).
+
+Gold queries run here too; their rows are kept by (digest of the database, query). Results are compared here
+and only the verdict crosses. Frames are JSON.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import socket
+import sqlite3
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from harness.sandbox import framing
+from harness.sandbox.isolation import confine, syscalls
+from harness.text.sql import result_match
+
+JOB_LIMIT = 64 << 20
+KEPT_CELLS = 2_000_000  # of gold results, in one worker
+CONNECTIONS = 48
+STEPS = 2000  # of SQLite's machine between two looks at the clock
+CHUNK = 256
+GRACE_S = 0.5  # CPU time past the limit after which the watchdog ends the process
+REPEATS_SIGMA = 3.0
+
+Rows = list[tuple[Any, ...]]
+
+# What SQLite asks the authoriser about and a reading query needs. Everything else is denied: writing,
+# schemas, transactions, ATTACH, PRAGMA, temporary tables.
+_READING = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+}
+_FORBIDDEN = {"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit", "sqlite_log"}
+_SETTINGS = ("trusted_schema=0", "query_only=1", "temp_store=2", "mmap_size=0", "cell_size_check=1")
+_LENGTHS = {
+    sqlite3.SQLITE_LIMIT_LENGTH: 64 << 20,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+}
+
+
+class Stopped(Exception):
+    """A query did not give its rows; `status` as in schema.ExecStatus."""
+
+    def __init__(self, status: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+@dataclass
+class Clock:
+    """CPU seconds of the process at which the query now running is over; infinite between queries. `gold`: it is the
+    gold query."""
+
+    ends: float = float("inf")
+    gold: bool = False
+
+    def expired(self) -> bool:
+        return time.process_time() > self.ends
+
+
+@dataclass(frozen=True)
+class Bounds:
+    cpu_s: float
+    rows: int
+    cells: int
+
+
+class Engine:
+    """Open databases and gold results, as many as fit, least recently used first out."""
+
+    def __init__(self, memory_mb: int, clock: Clock) -> None:
+        self.memory_mb = memory_mb
+        self.clock = clock
+        self.connections: OrderedDict[str, sqlite3.Connection] = OrderedDict()
+        self.gold: OrderedDict[tuple[str, str], Rows] = OrderedDict()
+        self.cells = 0
+
+    # ------------------------------------------------------------ one pair
+
+    def judge(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """The verdict on one pair of queries. `files`: [path, digest] each, the benchmark's own first."""
+        bounds = Bounds(job["cpu_s"], job["rows"], job["cells"])
+        began = time.process_time()
+        try:
+            said = self._judge(job, bounds)
+        except Stopped as stopped:
+            said = {"status": stopped.status, "detail": stopped.detail}
+        return (
+            {"valid": False, "main": False, "f1": 0.0, "ratio": 0.0}
+            | said
+            | {"cpu_s": time.process_time() - began}
+        )
+
+    def _judge(self, job: Mapping[str, Any], bounds: Bounds) -> dict[str, Any]:
+        same = result_match.RULES[job["compare"]]
+        said: dict[str, Any] = {}
+        for path, digest in job["files"]:
+            self.clock.gold = False
+            try:
+                gold = self._gold(path, digest, job["gold"], bounds)
+            except Stopped as stopped:
+                name = os.path.basename(path)
+                return {"fault": f"its gold query fails on {name}: {stopped.status}: {stopped.detail}"}
+            try:
+                rows = self._run(path, job["sql"], bounds)
+            except Stopped as stopped:
+                return said | {"status": stopped.status, "detail": stopped.detail}
+            self.clock.ends = time.process_time() + bounds.cpu_s  # some results are long to compare
+            equal = same(gold, rows, job["ordered"])
+            first = not said
+            if first:
+                said = {"valid": True, "main": equal}
+                said |= {"f1": result_match.soft_f1(gold, rows)} if job["soft"] else {}
+            self.clock.ends = float("inf")
+            if not equal:
+                name = "" if first else f" on {os.path.basename(path)}"
+                return said | {"status": "failed", "detail": f"other rows than the gold query's{name}"}
+            if first and job["repeats"]:
+                said["ratio"] = self._ratio(path, job, bounds)
+        return said | {"status": "passed", "detail": ""}
+
+    def _gold(self, path: str, digest: str, sql: str, bounds: Bounds) -> Rows:
+        key = (digest, sql)
+        if key in self.gold:
+            self.gold.move_to_end(key)
+            return self.gold[key]
+        self.clock.gold = True
+        rows = self._run(path, sql, bounds)
+        self.clock.gold = False
+        self.cells += _cells(rows)
+        self.gold[key] = rows
+        while self.cells > KEPT_CELLS and len(self.gold) > 1:
+            self.cells -= _cells(self.gold.popitem(last=False)[1])
+        return rows
+
+    def _ratio(self, path: str, job: Mapping[str, Any], bounds: Bounds) -> float:
+        """Mean of gold's time over the answer's, outliers of more than three standard deviations left out."""
+        ratios = []
+        for _ in range(job["repeats"]):
+            taken = []
+            for sql in (job["sql"], job["gold"]):
+                began = time.process_time()
+                self._run(path, sql, bounds)
+                taken.append(max(1e-9, time.process_time() - began))
+            ratios.append(taken[1] / taken[0])
+        mean = sum(ratios) / len(ratios)
+        sigma = (sum((x - mean) ** 2 for x in ratios) / len(ratios)) ** 0.5
+        kept = [x for x in ratios if abs(x - mean) < REPEATS_SIGMA * sigma] or ratios
+        return sum(kept) / len(kept)
+
+    # ------------------------------------------------------------ one query
+
+    def _run(self, path: str, sql: str, bounds: Bounds) -> Rows:
+        connection = self._connection(path)
+        self.clock.ends = time.process_time() + bounds.cpu_s
+        try:
+            try:
+                return _fetch(connection, sql, bounds)
+            except sqlite3.OperationalError as error:
+                if "decode to UTF-8" not in str(error):
+                    raise
+            connection.text_factory = _lenient
+            return _fetch(connection, sql, bounds)
+        except MemoryError:
+            raise Stopped("memory", "out of memory") from None
+        except sqlite3.OperationalError as error:
+            if str(error) == "interrupted":
+                raise Stopped("timeout", f"more than {bounds.cpu_s:g} s of CPU time") from None
+            raise Stopped("error", f"{type(error).__name__}: {error}") from None
+        except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError, RecursionError) as error:
+            raise Stopped("error", f"{type(error).__name__}: {error}"[:500]) from None
+        finally:
+            self.clock.ends = float("inf")
+            connection.text_factory = str
+
+    def _connection(self, path: str) -> sqlite3.Connection:
+        if path in self.connections:
+            self.connections.move_to_end(path)
+            return self.connections[path]
+        if len(self.connections) >= CONNECTIONS:
+            self.connections.popitem(last=False)[1].close()
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(path)}?mode=ro&immutable=1", uri=True, isolation_level=None, cached_statements=0
+            )
+            for setting in (*_SETTINGS, f"hard_heap_limit={self.memory_mb << 20}"):
+                connection.execute(f"PRAGMA {setting}").fetchall()
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        except sqlite3.Error as error:
+            raise Stopped("error", f"the database cannot be opened: {error}") from None
+        for what, most in _LENGTHS.items():
+            connection.setlimit(what, most)
+        connection.set_authorizer(_authorise)
+        connection.set_progress_handler(self.clock.expired, STEPS)
+        self.connections[path] = connection
+        return connection
+
+
+def _authorise(action: int, first: str | None, second: str | None, schema: str | None, by: str | None) -> int:
+    del first, schema, by
+    if action not in _READING or (action == sqlite3.SQLITE_FUNCTION and second in _FORBIDDEN):
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK
+
+
+def _lenient(raw: bytes) -> str:
+    return raw.decode(errors="ignore")
+
+
+def _fetch(connection: sqlite3.Connection, sql: str, bounds: Bounds) -> Rows:
+    cursor = connection.execute(sql)
+    try:
+        if cursor.description is None:
+            raise Stopped("error", "not a query: it has no result")
+        rows: Rows = []
+        cells = 0
+        while chunk := cursor.fetchmany(CHUNK):
+            rows += chunk
+            cells += _cells(chunk)
+            if len(rows) > bounds.rows or cells > bounds.cells:
+                raise Stopped("output", f"more than {bounds.rows} rows or {bounds.cells} cells")
+        return rows
+    finally:
+        cursor.close()
+
+
+def _cells(rows: Sequence[tuple[Any, ...]]) -> int:
+    """The size of rows in cells, a long text counting as several."""
+    if not rows:
+        return 1
+    total = len(rows) * len(rows[0])
+    for row in rows:
+        for value in row:
+            if type(value) in (str, bytes) and len(value) > 64:
+                total += len(value) >> 6
+    return total
+
+
+# ---------------------------------------------------------------- the process
+
+
+def _watch(clock: Clock, say: Callable[[dict[str, Any]], None]) -> None:
+    """End the process when one step of SQLite's machine (a LIKE, a printf) outlasts the query's time."""
+    while True:
+        time.sleep(0.2)
+        if time.process_time() > clock.ends + GRACE_S:
+            say({"died": "timeout", "gold": clock.gold, "detail": "out of CPU time inside one step"})
+            os._exit(1)
+
+
+def main(fd: int, plan: confine.Plan, memory_mb: int) -> None:
+    """Serve pairs until the controller closes its end."""
+    channel = socket.socket(fileno=fd)
+
+    def say(fields: dict[str, Any]) -> None:
+        framing.write(fd, framing.frame(json.dumps(fields).encode()))
+
+    try:
+        cell = confine.enter(plan)
+        if cell is None:
+            channel.close()
+            os.wait()
+            return
+        sys.path[:] = [path for path in sys.path if path not in plan.packages and "/packages/" not in path]
+        confine.strip(cell)
+    except OSError as error:
+        say({"broken": str(error)})
+        return
+    most = memory_mb + cell.held_mb + 512 << 20
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    clock = Clock()
+    engine = Engine(memory_mb, clock)
+    threading.Thread(target=_watch, args=(clock, say), daemon=True).start()
+    say({"ready": True})
+    frames = framing.Frames(JOB_LIMIT)
+    with contextlib.suppress(framing.Closed):
+        while True:
+            job = json.loads(framing.read(fd, frames))
+            say(engine.judge(job))
+
+
+def start(arguments: list[str]) -> None:
+    """Entry of the process: a descriptor's number, the plan as JSON, megabytes."""
+    fields = json.loads(arguments[1])
+    fields |= {name: tuple(fields[name]) for name in ("packages", "preload")}
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    main(int(arguments[0]), confine.Plan(**fields), int(arguments[2]))

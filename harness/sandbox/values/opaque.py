@@ -1,0 +1,69 @@
+"""What the tester has in place of a candidate's values and exceptions that are not plain data.
+
+An opaque value equals nothing but itself: whatever it says of itself on the other side, here it has no say.
+"""
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+from harness.sandbox.values import codec
+
+
+class Opaque:
+    """Stands for a value that cannot cross. Equal to nothing but itself; given back to the candidate it is
+    itself.
+    """
+
+    def __init__(self, number: int, name: str) -> None:
+        self.number = number
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<{self.name} object>"
+
+
+class OpaqueIterable(Opaque):
+    """An opaque value that can be gone through once more, each item fetched when it is asked for."""
+
+    def __init__(self, number: int, name: str, fetch: Callable[[int], Any]) -> None:
+        super().__init__(number, name)
+        self.fetch = fetch
+
+    def __iter__(self) -> "OpaqueIterable":
+        return self
+
+    def __next__(self) -> Any:
+        item = self.fetch(self.number)
+        if not item:
+            raise StopIteration
+        return item[0]
+
+
+def give_back(value: object) -> codec.Handle:
+    if isinstance(value, Opaque):
+        return value.number, "object", value.name
+    return codec.refuse(value)
+
+
+# ---------------------------------------------------------------- exceptions
+
+_SPECIAL = {"UnicodeDecodeError", "UnicodeEncodeError", "UnicodeTranslateError", "ExceptionGroup"}
+_EXCEPTIONS: dict[str, type[Exception]] = {
+    name: kind
+    for name, kind in vars(builtins).items()
+    if isinstance(kind, type) and issubclass(kind, Exception) and name not in _SPECIAL
+}
+
+
+def exception(bases: tuple[Any, ...], arguments: bytes, text: str) -> Exception | None:
+    """The built-in exception nearest to the candidate's; None for one that ends programs
+    (KeyboardInterrupt).
+    """
+    kinds = [_EXCEPTIONS[name] for name in bases if type(name) is str and name in _EXCEPTIONS]
+    if not kinds:
+        return None
+    try:
+        return kinds[0](*codec.decode(arguments, lambda number, kind, name: Opaque(number, name)))
+    except (codec.Malformed, TypeError):
+        return kinds[0](text)

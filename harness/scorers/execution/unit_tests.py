@@ -1,0 +1,84 @@
+"""Functional correctness: the answer passes when the problem's unit tests do. pass@k from Chen et al. (2021).
+
+The sandbox decides; this turns its results into scores. A fault (the sandbox's, or tests that cannot run)
+is never a zero: it has no score, is counted, and is tried again when the run is resumed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from harness.errors import SandboxFault, UserError
+from harness.schema import (
+    Answer,
+    ExecResult,
+    InlineTests,
+    Program,
+    Reduce,
+    Sandbox,
+    Score,
+    Scorer,
+    UnitTests,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from harness.schema import Floats
+
+
+def _program(answer: Answer) -> Program:
+    problem, code = answer
+    match problem.check:
+        case UnitTests() as check:
+            return Program(code=code, tests=check, limits=check.limits)
+        case InlineTests() as inline:
+            return Program(
+                code=f"{inline.before}{code}{inline.after}",
+                language=inline.language,
+                flags=inline.flags,
+                needs=inline.needs,
+                proof=inline.proof,
+                files=inline.files,
+                limits=inline.limits,
+            )
+    raise UserError(f"unit_tests cannot judge {problem.id}: its check is {problem.check.kind!r}")
+
+
+def verdict(result: ExecResult | SandboxFault) -> Verdict:
+    if isinstance(result, SandboxFault):
+        return Verdict(status="fault", score=None, error=str(result))
+    note = result.judge if result.judge == "in_process" else ""
+    return Verdict(
+        status=result.status,
+        score=Score(value=1.0 if result.status == "passed" else 0.0, note=note),
+        error=result.detail,
+        cpu_s=result.cpu_s,
+        wall_s=result.wall_s,
+        peak_mb=result.peak_mb,
+    )
+
+
+def _score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
+    if sandbox is None:
+        raise UserError("unit_tests runs code and needs a sandbox")
+    for result in sandbox.map(map(_program, answers)):
+        yield verdict(result)
+
+
+def _pass_at(k: int) -> Reduce:
+    def per_problem(scores: "Floats") -> "Floats":
+        """Scores of one problem's samples, value first, to the chance that one of k drawn ones passes."""
+        import numpy as np
+
+        from harness.stats.estimates import pass_at_k
+
+        passed = int(np.count_nonzero(scores[:, 0] == 1.0))
+        return np.array([pass_at_k(len(scores), passed, k)])
+
+    return Reduce(per_problem)
+
+
+def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
+    return {f"pass@{k}": _pass_at(k) for k in ks}
+
+
+unit_tests = Scorer(name="unit_tests", score=_score, metrics=metrics, executes=True)

@@ -1,0 +1,1 @@
+"""Scorers that compare an answer with reference texts; nothing is executed."""

@@ -1,0 +1,1 @@
+"""Scorers of queries: by their results, by their clauses, by whole conversations."""

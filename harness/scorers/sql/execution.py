@@ -1,0 +1,173 @@
+"""Executing SQL answers: equal results, test suites, validity, logic accuracy, and BIRD's soft F1 and VES.
+
+The sandbox runs answer and gold query on the problem's databases and compares what they return by the
+benchmark's rule (`Query.compare`). A gold query that fails is a fault of the data, named, and no zero.
+
+    execution_accuracy    equal results on the benchmark's own database
+    test_suite_accuracy   equal results on every database of the suite
+    valid_rate            the answer runs on the benchmark's own database and is a query
+    logic_accuracy        valid, and equal results on every database or an exact set match
+    soft_f1               overlap of the cells (BIRD mini-dev)
+    ves, r_ves            execution accuracy weighted by how the answer's time compares with the gold's (BIRD)
+
+The last two are measured with a clock, so they are in a scorer of their own, `ves`, that only those who want
+them pay for; its judgements differ from run to run.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import sqrt
+
+from harness.errors import DataError, SandboxFault, UserError
+from harness.schema import (
+    Answer,
+    Pair,
+    PairResult,
+    Problem,
+    Query,
+    Reduce,
+    Sandbox,
+    Score,
+    Scorer,
+    Verdict,
+)
+from harness.scorers.sql.match import set_match
+from harness.text.sql import query_text, wikisql_form
+
+REPEATS = 10  # timings of each query for VES; the lowest number that leaves outliers to drop
+STEPS = ((2.0, 1.25), (1.0, 1.0), (0.5, 0.75), (0.25, 0.5), (0.0, 0.25))  # R-VES: ratio at least, reward
+
+# Where things lie in `Score.value` (0) and `Score.stats`.
+COLUMNS = {
+    "execution_accuracy": 0,
+    "test_suite_accuracy": 1,
+    "valid_rate": 2,
+    "logic_accuracy": 3,
+    "soft_f1": 4,
+    "ves": 1,
+    "r_ves": 2,
+}
+
+
+def query_of(problem: Problem, scorer: str) -> Query:
+    if not isinstance(problem.check, Query):
+        raise UserError(
+            f"{scorer} cannot judge {problem.id}: its check is {problem.check.kind!r}, not a query"
+        )
+    return problem.check
+
+
+def pair(answer: Answer, soft: bool = False, repeats: int = 0) -> Pair:
+    """The two queries as they are run. Raises DataError for a problem without databases."""
+    problem, sql = answer
+    check = query_of(problem, "sql_execution")
+    if not check.files:
+        raise DataError(f"{problem.id} has no database: its queries cannot be executed")
+    gold = check.sql
+    match check.compare:
+        case "bag":
+            sql, gold = (
+                query_text.as_spider_runs_it(query_text.filled_in(sql)),
+                query_text.as_spider_runs_it(gold),
+            )
+        case "list" if check.form is not None:
+            sql = wikisql_form.runnable(sql, check.form)
+    return Pair(
+        sql=sql,
+        gold=gold,
+        folders=check.folders,
+        files=check.files,
+        compare=check.compare,
+        ordered="order by" in gold.lower(),
+        soft=soft,
+        repeats=repeats,
+        cpu_s=check.cpu_s,
+    )
+
+
+def _results(
+    answers: Iterable[Answer], sandbox: Sandbox | None, soft: bool, repeats: int
+) -> Iterator[tuple[Answer, PairResult | SandboxFault]]:
+    if sandbox is None:
+        raise UserError("sql_execution runs queries and needs a sandbox")
+    waiting: deque[Answer] = deque()  # what the sandbox has drawn and not answered yet, oldest first
+
+    def pairs() -> Iterator[Pair]:
+        for answer in answers:
+            waiting.append(answer)
+            yield pair(answer, soft, repeats)
+
+    for result in sandbox.judge_queries(pairs()):
+        yield waiting.popleft(), result
+
+
+def _verdict(result: PairResult | SandboxFault, score: Callable[[PairResult], Score]) -> Verdict:
+    if isinstance(result, SandboxFault):
+        return Verdict(status="fault", score=None, error=str(result))
+    return Verdict(
+        status="passed" if result.main else result.status,
+        score=score(result),
+        error=result.detail,
+        cpu_s=result.cpu_s,
+    )
+
+
+def _executed(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
+    for (problem, sql), result in _results(answers, sandbox, soft=True, repeats=0):
+
+        def score(result: PairResult, problem: Problem = problem, sql: str = sql) -> Score:
+            suite = result.status == "passed"
+            logic = result.valid and (suite or set_match(query_of(problem, "sql_execution"), sql))
+            return Score(
+                value=float(result.main),
+                stats=(float(suite), float(result.valid), float(logic), result.f1),
+            )
+
+        yield _verdict(result, score)
+
+
+def _timed(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
+    def score(result: PairResult) -> Score:
+        ratio = result.ratio if result.main else 0.0
+        return Score(value=float(result.main), stats=(sqrt(ratio), sqrt(reward(ratio))))
+
+    for _, result in _results(answers, sandbox, soft=False, repeats=REPEATS):
+        yield _verdict(result, score)
+
+
+def reward(ratio: float) -> float:
+    """R-VES' step of a time ratio (gold over answer); 0 for a wrong answer, whose ratio is 0."""
+    return next(worth for least, worth in STEPS if ratio >= least) if ratio else 0.0
+
+
+def _metrics(names: Sequence[str]) -> Callable[[Sequence[int]], Mapping[str, Reduce]]:
+    def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
+        from harness.stats.estimates import mean_of
+
+        return {name: mean_of(COLUMNS[name]) for name in names}
+
+    return metrics
+
+
+def _signature(problems: Sequence[Problem]) -> str:
+    """The engine, and how many databases a problem's queries ran on."""
+    import sqlite3
+
+    sizes = {len(query_of(problem, "sql_execution").files) for problem in problems}
+    span = f"{min(sizes)}" if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
+    return f"sqlite {sqlite3.sqlite_version} suite {span}"
+
+
+def sql_execution_with(*names: str) -> Scorer:
+    """Execution, told as these metrics."""
+    return Scorer(
+        name="sql_execution", score=_executed, metrics=_metrics(names), executes=True, signature=_signature
+    )
+
+
+sql_execution = sql_execution_with(
+    "execution_accuracy", "test_suite_accuracy", "logic_accuracy", "valid_rate"
+)
+ves = Scorer(
+    name="ves", score=_timed, metrics=_metrics(("ves", "r_ves")), executes=True, signature=_signature
+)

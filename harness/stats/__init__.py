@@ -1,0 +1,1 @@
+"""Intervals, and paired tests of differences. Arrays in, numbers out."""

@@ -1,0 +1,89 @@
+"""What happens to a query before it is run, as the official evaluators do it, and finding SQL in an answer.
+
+Everything here is text to text. sqlparse reads the tokens where the official test-suite evaluator uses it,
+so that the same queries come out.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from harness.schema import Completion, Problem
+from harness.text.extract import first_fenced
+
+_CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECASE)
+_WITH = r"with\s+(?:recursive\s+)?[\w\"`\[\]]+\s*(?:\([^)]*\)\s*)?as\s*(?:not\s+)?(?:materialized\s*)?\("
+_BEGINS = re.compile(rf"(?:\A|^|[:`])[ \t]*(select\b|{_WITH})", re.IGNORECASE | re.MULTILINE)
+_PIECES = re.compile(
+    r"'(?:''|[^'])*+'?|\"(?:\"\"|[^\"])*+\"?|`[^`]*+`?|--[^\n]*+|/\*.*?(?:\*/|\Z)|[^'\"`;/-]++|.", re.DOTALL
+)
+
+LONGEST = 20_000  # characters; a longer query is not looked through for DISTINCT
+
+
+def find_sql(problem: Problem, completion: Completion) -> str:
+    """The SQL of an answer: the first fenced block, else from where a query begins; its first statement.
+
+    What was recorded as a program or continuation is a prediction already and stays as it is.
+    """
+    del problem
+    if completion.form != "output":
+        return completion.text.strip()
+    block = first_fenced(completion.text)
+    text = completion.text if block is None else block
+    begins = _BEGINS.search(text)
+    return first_statement(text[begins.start(1) :] if begins else text)
+
+
+def raw_text(problem: Problem, completion: Completion) -> str:
+    """The answer as the model gave it, to score what a system without post-processing would get."""
+    del problem
+    return completion.text.strip()
+
+
+def first_statement(text: str) -> str:
+    """Up to the first semicolon that is outside quotes and comments, without it."""
+    kept = []
+    for piece in _PIECES.finditer(text):
+        if piece.group() == ";":
+            break
+        kept.append(piece.group())
+    return "".join(kept).strip()
+
+
+@lru_cache(maxsize=4096)  # of several answers to one question the gold query is the same
+def as_spider_runs_it(sql: str) -> str:
+    """The query that the official test-suite evaluator executes for a prediction or a gold query.
+
+    Operators that a tokeniser pulled apart are joined, DISTINCT is taken out (its default), what follows the
+    first statement is dropped, and the current year of MySQL becomes 2020.
+    """
+    for apart, joined in (("> =", ">="), ("< =", "<="), ("! =", "!=")):
+        sql = sql.replace(apart, joined)
+    return as_any_runs_it(without_distinct(sql))
+
+
+def as_any_runs_it(sql: str) -> str:
+    """MySQL's current year as the number 2020, which is all the test-suite evaluator changes by itself."""
+    return _CURRENT_YEAR.sub("2020", sql)
+
+
+def filled_in(prediction: str) -> str:
+    """The official evaluators read the word `value`, a placeholder of systems that predict none, as 1."""
+    return prediction.replace(" value ", " 1 ")
+
+
+def without_distinct(sql: str) -> str:
+    """The first statement without its DISTINCT tokens. Nothing is parsed where there is nothing to find."""
+    body = sql.rstrip().removesuffix(";")
+    if len(sql) > LONGEST or (";" not in body and "distinct" not in body.lower()):
+        return sql
+    return "".join(token for token in _first_statement_tokens(sql) if token.lower() != "distinct")
+
+
+def _first_statement_tokens(sql: str) -> Iterator[str]:
+    from sqlparse.engine import FilterStack
+
+    # Without grouping, which costs the most and moves no token.
+    statement = next(iter(FilterStack().run(sql)), None)  # type: ignore[no-untyped-call]
+    return (token.value for token in statement.flatten()) if statement is not None else iter(())

@@ -1,0 +1,1 @@
+"""What several benchmarks share: EvalPlus inputs, text-to-SQL, tests compiled together with the answer."""

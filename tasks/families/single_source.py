@@ -1,0 +1,127 @@
+"""Programs of the benchmarks whose tests are compiled together with the answer: how answer and prompt are joined.
+
+What HumanEval-X (Zheng et al., 2023) and CodeFuseEval do, language by language, as pure functions of text.
+Where their two versions differ, it says so. What is put around the answer is in `around`.
+"""
+
+import re
+
+from harness.schema import InlineTests, Limits
+from harness.tasks.families import completion_marker
+from harness.text.extract import first_fenced
+
+LIMITS = Limits(cpu_s=5.0, wall_s=30.0, memory_mb=1024)
+
+# What both upstreams put in front of every program, unless the prompt has it.
+CPP_INCLUDES = tuple(
+    f"#include<{header}>"
+    for header in (
+        *("stdlib.h", "algorithm", "math.h", "stdio.h", "vector", "string"),
+        *("climits", "cstring", "iostream"),
+    )
+)
+GO_PACKAGES = (
+    *("math", "strings", "fmt", "strconv", "time", "bytes", "regexp", "sort", "math/rand", "crypto/md5"),
+)
+PYTHON_IMPORTS = (
+    *("math", "re", "sys", "copy", "datetime", "itertools", "collections", "heapq"),
+    *("statistics", "functools", "hashlib", "string"),
+)
+JAVA_IMPORTS = "import java.io.*;\nimport java.lang.*;\nimport java.util.*;\nimport java.math.*;\n"
+RUST_MAIN = "\nfn main(){ \n } \n"
+# Links to the stand-ins of the crates that every HumanEval-X prompt names.
+RUST_CRATES = tuple(
+    word for crate in ("rand", "regex", "md5") for word in ("--extern", f"{crate}={{seed}}/lib{crate}.rlib")
+)
+
+
+def python_imports(code: str) -> str:
+    """The imports that upstream puts before every Python program; numpy only where its name is seen, for it takes
+    long to load.
+    """
+    lines = [f"import {name}" for name in PYTHON_IMPORTS]
+    if re.search(r"\b(?:np|numpy)\b", code):
+        lines += ["import numpy", "import numpy as np"]
+    return "\n".join([*lines, "from typing import *", "from collections import *"]) + "\n"
+
+
+def more_python_imports(code: str) -> str:
+    """CodeFuseEval's, which has these too. Its `from math import *` would put math.pow in the place of pow."""
+    return python_imports(code) + (
+        "from math import *\nfrom builtins import pow\nimport cmath\nimport collections as ct\n"
+        "import heapq as hq\nfrom collections import Counter\nfrom copy import deepcopy\n"
+        "from heapq import heappop, heappush\nfrom itertools import chain, combinations_with_replacement, groupby\n"
+        "from operator import itemgetter\n"
+    )
+
+
+def cpp_includes(prompt: str) -> str:
+    return "".join(f"{line}\n" for line in CPP_INCLUDES if line not in prompt) + "\n"
+
+
+def around(language: str, test: str, prompt: str = "", setup: str = "", silent: bool = True) -> InlineTests:
+    """What stands around an answer. `setup`: Go's package clause and imports. `silent`: a JavaScript program that
+    prints anything fails, as upstream has it. Raises ValueError for a test whose end is not found.
+    """
+    closed = completion_marker.closed(language, test)
+    check = InlineTests(language=language, after=f"\n{closed}", proof=completion_marker.PROOF, limits=LIMITS)
+    change: dict[str, object]
+    match language:
+        case "cpp":
+            flags: tuple[str, ...] = ("-std=c++11",)
+            everything = prompt + test
+            if "openssl/" in everything:
+                flags += ("-lcrypto", "-lssl")
+            headers = sorted(set(re.findall(r"#include\s*<((?:boost|openssl)/[^>]+)>", everything)))
+            change = {"before": cpp_includes(prompt), "flags": flags, "needs": tuple(headers)}
+        case "go":
+            change = {"before": f"{completion_marker.go_imports(setup)}\n"}
+        case "rust":
+            change = {"before": RUST_MAIN, "flags": RUST_CRATES}
+        case "javascript":
+            change = {"files": completion_marker.javascript_files(silent)}
+        case _:
+            return check
+    return check.model_copy(update=change)
+
+
+def go_continued(prompt: str, code: str, setup: str) -> str:
+    """Go refuses unused imports: the prompt's are dropped, and those imported whose name the code uses."""
+    packages = [
+        package for package in GO_PACKAGES if package not in setup and f"{package.rsplit('/')[-1]}." in code
+    ]
+    block = "import (\n" + "    ".join(f'"{package}"\n' for package in packages) + ")\n" if packages else ""
+    return block + without_go_imports(prompt) + code
+
+
+def without_go_imports(prompt: str) -> str:
+    return re.sub(r"\Aimport \([^)]*\)\n", "", prompt)
+
+
+def python_body(code: str) -> str:
+    """Up to the first line that is not indented: HumanEval-X's rule for Python completions."""
+    kept = []
+    for line in code.split("\n"):
+        if line.strip() and line[0] not in " \t":
+            break
+        kept.append(line)
+    return "\n".join(kept)
+
+
+def cut(language: str, code: str) -> str:
+    """Where raw output stops being the function that was asked for (CodeFuseEval's rule)."""
+    if language == "python":
+        return python_body(code)
+    kept = []
+    for line in code.split("\n"):
+        if language == "cpp" and line.startswith("int main"):
+            break
+        kept.append(line)
+        if language != "cpp" and line.rstrip() in ("}", "};"):
+            break
+    return "\n".join(kept)
+
+
+def fenced(text: str) -> str:
+    block = first_fenced(text)
+    return text if block is None else block

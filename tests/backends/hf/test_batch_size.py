@@ -1,0 +1,178 @@
+"""The number of rows by memory; the fast profile; attention and device map as the config has them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.backends import hf
+from harness.backends.hf import batch_size as hf_memory
+from harness.backends.hf.batch_size import Cost, rows
+from harness.backends.hf.scheduler import Engine
+from harness.config.run import BackendConfig, parse
+from harness.errors import ConfigError, UserError
+from harness.schema import Prompt, Request, Sampling
+from tests.support.tiny_models import build
+
+GIB = 2**30
+DRAWN = Sampling(max_tokens=12, temperature=0.8, top_p=0.9, samples=8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("models")
+    return {name: build(name, root / name) for name in ("llama", "t5")}
+
+
+def loaded(folder: Path, **more: Any) -> Engine:
+    return hf.load(BackendConfig(model=str(folder), **more))
+
+
+def made(backend: Engine, sampling: Sampling = DRAWN) -> list[str]:
+    asked = [Request(f"t/{n}", Prompt(text="x = " * n), tuple(range(sampling.samples))) for n in range(1, 12)]
+    return sorted(each.model_dump_json() for each in backend.generate(asked, sampling))
+
+
+# ---------------------------------------------------------------- memory
+
+
+def test_a_seven_billion_parameter_model_on_an_80_gib_card() -> None:
+    """Llama 7B in bfloat16 keeps 32 layers x 2 x 4096 x 2 bytes = 512 KiB a token; 67 GiB are left beside it."""
+    cost = Cost(kept=512 * 1024, computed=200_000)
+    found = rows(cost, 67 * GIB, longest=700, limit=512, vocabulary=32000, most=256)
+    row = 512 * 1024 * (2 * 700 + 512 + 64) + 64 * 32000
+    assert found == int((0.8 * 67 * GIB - 8192 * 200_000) / row) == 53
+    assert rows(cost, 67 * GIB, 700, 512, 32000, most=16) == 16
+    assert rows(cost, 1 * GIB, 700, 512, 32000, most=256) == 1  # one is tried always
+
+
+@pytest.mark.parametrize("name", ["llama", "t5"])
+def test_a_token_costs_its_keys_and_values(folders: dict[str, Path], name: str) -> None:
+    network = loaded(folders[name]).network
+    assert network is not None
+    cost = hf_memory.probe(network, (5,) * 10)
+    if name == "llama":  # 2 layers, keys and values, 2 heads of 8 numbers, 4 bytes
+        assert cost.kept == 2 * 2 * 2 * 8 * 4
+    assert cost.kept > 0 < cost.computed
+
+
+def test_free_memory_is_the_machines_within_the_groups_limit(tmp_path: Path) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:  8000 kB\nMemFree:  10 kB\nMemAvailable:    2048 kB\n")
+    assert hf_memory._machine(meminfo) == 2048 * 1024
+    assert hf_memory._machine(tmp_path / "none") == hf_memory.UNKNOWN
+    (tmp_path / "memory.max").write_text("5000\n")
+    (tmp_path / "memory.current").write_text("3000\n")
+    assert hf_memory._group(tmp_path) == 2000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert hf_memory._group(tmp_path) == float("inf")
+    assert hf_memory.free_memory(torch.device("cpu")) > 0
+
+
+@pytest.mark.parametrize("name", ["llama", "t5"])
+def test_auto_probes_once_takes_what_fits_and_changes_no_byte(
+    folders: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = made(loaded(folders[name], batch_size=3))
+    backend = loaded(folders[name], batch_size="auto")
+    assert made(backend) == expected
+    probes: list[int] = []
+    probe = hf_memory.probe
+    monkeypatch.setattr(hf_memory, "probe", lambda *given: probes.append(1) or probe(*given))
+    widest: list[int] = []
+    network: Any = backend.network
+    step = network.step
+    network.step = lambda lanes, tokens: widest.append(len(tokens)) or step(lanes, tokens)
+    monkeypatch.setattr(hf_memory, "free_memory", lambda device: float(GIB))
+    assert made(backend) == expected
+    assert max(widest) == hf_memory.MOST["cpu"]
+    del widest[:]
+    monkeypatch.setattr(hf_memory, "free_memory", lambda device: 0.0)
+    assert made(backend) == expected
+    assert (max(widest), probes) == (1, [])
+
+
+def test_auto_and_0_are_the_same() -> None:
+    assert BackendConfig(batch_size="auto") == BackendConfig(batch_size=0) == BackendConfig()  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"backend\.batch_size = 'many'"):
+        parse({"task": "conala", "backend": {"batch_size": "many"}})
+
+
+# ---------------------------------------------------------------- the fast profile
+
+
+def test_the_fast_profile_computes_nothing_alone_and_says_so(folders: dict[str, Path]) -> None:
+    exact, fast = (
+        loaded(folders["llama"], dtype="bfloat16", profile=profile, batch_size=8)
+        for profile in ("exact", "fast")
+    )
+    made(exact)
+    found = made(fast)
+    assert made(fast) == found  # a seed still decides
+    assert exact.tally.alone > 0 == fast.tally.alone
+    assert "profile" not in exact.identity
+    assert fast.identity["profile"] == "fast"
+
+
+def test_the_profile_and_the_attention_are_part_of_a_runs_hash_and_the_device_map_is_not() -> None:
+    def hashed(**backend: Any) -> str:
+        return parse({"task": "conala", "backend": {"model": "m", **backend}}).hash
+
+    plain = hashed()
+    assert hashed(profile="exact", attention="auto", device_map="auto", batch_size=7) == plain
+    assert len({plain, hashed(profile="fast"), hashed(attention="eager")}) == 3
+
+
+# ---------------------------------------------------------------- attention, devices
+
+
+def test_attention_is_the_one_asked_for(folders: dict[str, Path]) -> None:
+    for name in ("eager", "sdpa"):
+        backend = loaded(folders["llama"], attention=name)
+        assert backend.network is not None
+        assert backend.network.model.config._attn_implementation == name
+        assert backend.identity["attention"] == name
+    assert "attention" not in loaded(folders["llama"]).identity
+
+
+def test_flash_attention_that_is_not_installed_is_one_line(folders: dict[str, Path]) -> None:
+    from transformers.utils import is_flash_attn_2_available
+
+    assert not is_flash_attn_2_available()
+    with pytest.raises(UserError, match=r"cannot load the model in .*[Ff]lash"):
+        loaded(folders["llama"], attention="flash_attention_2")
+
+
+def test_a_device_map_places_the_model_and_changes_no_byte(folders: dict[str, Path]) -> None:
+    plain = loaded(folders["llama"])
+    spread = loaded(folders["llama"], device_map="cpu")
+    assert made(spread, Sampling(max_tokens=6)) == made(plain, Sampling(max_tokens=6))
+    with pytest.raises(UserError, match="sideways"):
+        loaded(folders["llama"], device_map="sideways")
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ({"model": "m", "device": "cpu", "device_map": "auto"}, "device and device_map exclude each other"),
+        ({"kind": "openai", "profile": "fast", "server": {"url": "http://x/v1"}}, "profile has no effect"),
+        (
+            {"kind": "openai", "attention": "sdpa", "server": {"url": "http://x/v1"}},
+            "attention has no effect",
+        ),
+        ({"model": "m", "profile": "quick"}, "backend.profile = 'quick'"),
+    ],
+)
+def test_keys_that_cannot_act_are_named(backend: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse({"task": "conala", "backend": backend})

@@ -1,0 +1,416 @@
+"""The hf backend on tiny random models: equal to transformers' generate, and to itself at any batch size."""
+
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.backends import hf
+from harness.backends.hf.decoding import next_token
+from harness.backends.hf.decoding.next_token import choose, gumbel
+from harness.backends.hf.scheduler import Engine
+from harness.config.run import BackendConfig
+from harness.errors import BackendFault, ConfigError
+from harness.schema import Completion, Generation, Prompt, Request, Sampling
+from tests.support.tiny_models import ARCHITECTURES, build
+
+TEXTS = (
+    "def f(x):\n    return",
+    "for i in range(10):",
+    "x",
+    "sort list `x` in descending order and print every item",
+    "with open(path) as f:\n",
+    "### Instruction:\nwrite a function that adds `a` and `b`\n### Response:\n",
+    "import os\nimport sys\n",
+    "y" * 20,
+)
+GREEDY = Sampling(max_tokens=24)
+DRAWN = Sampling(max_tokens=24, temperature=0.8, top_p=0.9, top_k=50, samples=3)
+BEAMS = Sampling(max_tokens=12, beams=10, samples=10)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("models")
+    return {name: build(name, root / name) for name in ARCHITECTURES}
+
+
+def loaded(folder: Path, batch_size: int = 16, dtype: Any = "auto", **more: Any) -> Engine:
+    backend = hf.load(BackendConfig(model=str(folder), batch_size=batch_size, dtype=dtype), **more)
+    assert isinstance(backend, Engine)
+    return backend
+
+
+def requests(samples: int = 1, texts: Sequence[str] = TEXTS) -> list[Request]:
+    return [Request(f"t/{n}", Prompt(text=text), tuple(range(samples))) for n, text in enumerate(texts)]
+
+
+def lines(generations: Iterator[Generation]) -> list[str]:
+    """Canonical file lines: the bytes that must not depend on the batch."""
+    return sorted(g.model_dump_json() for g in generations)
+
+
+def only(backend: Engine, text: str, sampling: Sampling) -> Completion:
+    (generation,) = backend.generate(requests(texts=[text]), sampling)
+    return generation.completion
+
+
+def reference(folder: Path, text: str, **settings: Any) -> list[str]:
+    """What transformers' own generate says for one prompt, decoded as the backend promises to."""
+    backend = loaded(folder)
+    network, codec = backend.network, backend.codec
+    assert network is not None
+    ids = torch.tensor([codec.encode(Prompt(text=text))])
+    found = network.model.generate(
+        ids, attention_mask=torch.ones_like(ids), do_sample=False, pad_token_id=0, **settings
+    )
+    skipped = 1 if network.encoder else ids.shape[1]
+    texts = []
+    for row in found.tolist():
+        new = row[skipped:]
+        end = min((at for at, token in enumerate(new) if token in codec.eos), default=len(new))
+        texts.append(codec.text(new[:end]))
+    return texts
+
+
+# ---------------------------------------------------------------- the same as transformers
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_greedy_equals_generate_one_at_a_time(folders: dict[str, Path], name: str) -> None:
+    found = {g.problem_id: g.completion.text for g in loaded(folders[name]).generate(requests(), GREEDY)}
+    for number, text in enumerate(TEXTS):
+        assert [found[f"t/{number}"]] == reference(folders[name], text, max_new_tokens=24)
+    assert len(set(found.values())) > 1
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_ten_beams_return_the_ten_texts_of_generate_in_its_order(folders: dict[str, Path], name: str) -> None:
+    found: dict[str, dict[int, str]] = {}
+    for g in loaded(folders[name], batch_size=32).generate(requests(10), BEAMS):
+        found.setdefault(g.problem_id, {})[g.index] = g.completion.text
+    for number, text in enumerate(TEXTS):
+        own = [found[f"t/{number}"][index] for index in range(10)]
+        assert own == reference(folders[name], text, max_new_tokens=12, num_beams=10, num_return_sequences=10)
+
+
+@pytest.mark.parametrize("name", ["llama", "t5"])
+def test_beams_that_end_early_are_those_of_generate(folders: dict[str, Path], name: str) -> None:
+    """Many end-of-text tokens, so that beams end at different steps and the search stops before its limit."""
+    backend = loaded(folders[name])
+    ends = [2, *range(40, 400, 8)]
+    backend.codec.eos = frozenset(ends)
+    sampling = Sampling(max_tokens=30, beams=4, samples=4)
+    found: dict[str, dict[int, Completion]] = {}
+    for g in backend.generate(requests(4), sampling):
+        found.setdefault(g.problem_id, {})[g.index] = g.completion
+    finishes = Counter(c.finish for own in found.values() for c in own.values())
+    assert finishes["eos"] > 10
+    assert backend.network is not None
+    for number, text in enumerate(TEXTS):
+        ids = torch.tensor([backend.codec.encode(Prompt(text=text))])
+        rows = backend.network.model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            pad_token_id=0,
+            eos_token_id=ends,
+            num_beams=4,
+            num_return_sequences=4,
+            max_new_tokens=30,
+        ).tolist()
+        skipped = 1 if backend.network.encoder else ids.shape[1]
+        for index, row in enumerate(rows):
+            new = row[skipped:]
+            end = min((at for at, token in enumerate(new) if token in backend.codec.eos), default=len(new))
+            assert found[f"t/{number}"][index].text == backend.codec.text(new[:end])
+
+
+def test_logprob_is_the_models_own(folders: dict[str, Path]) -> None:
+    backend = loaded(folders["llama"])
+    completion = only(backend, TEXTS[0], Sampling(max_tokens=5))
+    assert backend.network is not None
+    prompt = backend.codec.encode(Prompt(text=TEXTS[0]))
+    ids = backend.network.model.generate(
+        torch.tensor([prompt]), do_sample=False, max_new_tokens=5, pad_token_id=0
+    )
+    logits = backend.network.model(ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+    expected = logits.gather(1, ids[0, len(prompt) :, None]).sum().item()
+    assert completion.logprob == pytest.approx(expected, abs=0.006)
+    assert (completion.prompt_tokens, completion.completion_tokens) == (len(prompt), 5)
+
+
+# ---------------------------------------------------------------- the same at any batch size
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, DRAWN, BEAMS], ids=["greedy", "drawn", "beams"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_batch_1_batch_16_and_shuffled_requests_give_equal_bytes(
+    folders: dict[str, Path], name: str, sampling: Sampling
+) -> None:
+    asked = requests(sampling.samples)
+    shuffled = random.Random(3).sample(asked, len(asked))
+    first = lines(loaded(folders[name], 1).generate(asked, sampling))
+    assert len(first) == len(TEXTS) * sampling.samples
+    assert lines(loaded(folders[name], 16).generate(asked, sampling)) == first
+    assert lines(loaded(folders[name], 7).generate(shuffled, sampling)) == first
+
+
+@pytest.mark.parametrize(
+    "sampling", [GREEDY, DRAWN, Sampling(max_tokens=20, beams=4, samples=4)], ids=["greedy", "drawn", "beams"]
+)
+def test_coarse_numbers_differ_between_batches_unless_close_calls_are_decided_alone(
+    folders: dict[str, Path], sampling: Sampling
+) -> None:
+    def at(size: int, doubting: bool) -> list[str]:
+        backend = loaded(folders["llama"], size, dtype="bfloat16")
+        if not doubting:
+            backend.tolerance = 0.0
+        found = lines(backend.generate(requests(sampling.samples), sampling))
+        assert (backend.tally.close_calls > 0) == doubting
+        return found
+
+    if sampling.beams == 1:
+        assert at(1, doubting=False) != at(16, doubting=False)
+    assert at(1, doubting=True) == at(16, doubting=True) == at(5, doubting=True)
+
+
+def test_close_calls_are_rare_in_float32(folders: dict[str, Path]) -> None:
+    backend = loaded(folders["codegen"])
+    list(backend.generate(requests(3), DRAWN))
+    assert backend.tally.decisions == 24 * 3 * 8
+    assert backend.tally.close_calls < 0.02 * backend.tally.decisions
+    assert backend.tally.noise < 0.5
+
+
+def test_wanted_indices_alone_are_the_ones_of_the_whole(folders: dict[str, Path]) -> None:
+    for sampling in (DRAWN, Sampling(max_tokens=8, beams=3, samples=3)):
+        backend = loaded(folders["llama"])
+        whole = lines(backend.generate(requests(3), sampling))
+        parts = [Request(r.problem_id, r.prompt, (2,)) for r in requests()]
+        assert lines(backend.generate(parts, sampling)) == [x for x in whole if json.loads(x)["index"] == 2]
+
+
+# ---------------------------------------------------------------- drawing
+
+
+def test_noise_is_splitmix64(folders: dict[str, Path]) -> None:
+    """Its first outputs from state 0 (prng.di.unimi.it/splitmix64.c): e220a8397b1dcdaf, 6e789e6aa1b965f4."""
+    found = gumbel(torch.zeros((1, 1), dtype=torch.long), torch.tensor([[0, 1]]))[0].tolist()
+    for value, bits in zip(found, (0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4), strict=True):
+        assert value == pytest.approx(-math.log(-math.log((bits >> 11) / 2**53)), rel=1e-12)
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+def test_drawn_tokens_are_distributed_as_the_model_says(folders: dict[str, Path], top_p: float) -> None:
+    """Chi-square over 4,000 first tokens; 0.999 quantile by Wilson and Hilferty (1931)."""
+    backend = loaded(folders["llama"], 500)
+    assert backend.network is not None
+    logits = backend.network.alone(backend.codec.encode(Prompt(text="x")), ()).logits
+    keys = [random.Random(n).getrandbits(63) for n in range(4000)]
+    sampling = Sampling(temperature=1.5, top_p=top_p, max_tokens=1)
+    seen = Counter(choose(logits.expand(4000, -1), sampling, keys, 0.0).tokens)
+    chances = (logits.double() / 1.5).softmax(0)
+    ranked = chances.sort(descending=True)
+    admitted = ranked.indices[ranked.values.cumsum(0) - ranked.values < top_p]
+    assert set(seen) <= set(admitted.tolist())
+    expected = torch.zeros_like(chances)
+    expected[admitted] = chances[admitted] / chances[admitted].sum() * 4000
+    frequent = [token for token in range(len(expected)) if expected[token] >= 5]
+    cells = [(seen[token], float(expected[token])) for token in frequent]
+    cells.append((4000 - sum(s for s, _ in cells), 4000 - sum(e for _, e in cells)))
+    chi = sum((s - e) ** 2 / e for s, e in cells if e > 0)
+    free = len(cells) - 1
+    assert free > 20
+    assert chi < free * (1 - 2 / (9 * free) + 3.09 * math.sqrt(2 / (9 * free))) ** 3
+
+
+@pytest.mark.parametrize("scale", [0.5, 3.0, 12.0])
+def test_a_nucleus_is_the_same_whether_its_vocabulary_is_sorted_or_not(
+    scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = torch.randn(300, 1500, generator=torch.Generator().manual_seed(1)) * scale
+    sampling, keys = Sampling(temperature=0.9, top_p=0.8), list(range(300))
+    found = [choose(logits, sampling, keys, tolerance) for tolerance in (0.0, 2.0**-12)]
+    monkeypatch.setattr(next_token, "FEW", 1500)
+    for own, tolerance in zip(found, (0.0, 2.0**-12), strict=True):
+        whole = choose(logits, sampling, keys, tolerance)
+        sure = [a and b for a, b in zip(own.sure, whole.sure, strict=True)]
+        assert own.sure == whole.sure
+        assert [t for t, s in zip(own.tokens, sure, strict=True) if s] == [
+            t for t, s in zip(whole.tokens, sure, strict=True) if s
+        ]
+        assert sum(sure) > 200
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 2.0**-15])
+def test_top_k_then_top_p_admit_the_tokens_they_should(tolerance: float) -> None:
+    chances = torch.tensor([0.4, 0.3, 0.11, 0.09, 0.06, 0.04])
+    keys = list(range(2000))
+
+    def support(**settings: Any) -> dict[int, float]:
+        picks = choose(chances.log().expand(2000, -1), Sampling(temperature=1.0, **settings), keys, tolerance)
+        sure = [token for token, sure in zip(picks.tokens, picks.sure, strict=True) if sure]
+        return {token: count / len(sure) for token, count in sorted(Counter(sure).items())}
+
+    assert list(support(top_p=0.75)) == [0, 1, 2]  # 0.7 before the third
+    assert list(support(top_p=0.4 + 1e-3)) == [0, 1]
+    assert list(support(top_p=0.39)) == [0]
+    assert list(support(top_k=2)) == [0, 1]
+    assert list(support(top_k=2, top_p=0.55)) == [0]  # of the two, 0.4 / 0.7 is above 0.55
+    assert support(top_k=2)[0] == pytest.approx(4 / 7, abs=0.04)
+
+
+def test_near_ties_at_the_edge_of_the_nucleus_are_in_doubt() -> None:
+    chances = torch.tensor([0.5, 0.25, 0.25 - 1e-7, 1e-7])
+    picks = choose(
+        chances.log().expand(64, -1), Sampling(temperature=1.0, top_p=0.75), list(range(64)), 2.0**-15
+    )
+    for token, sure in zip(picks.tokens, picks.sure, strict=True):
+        assert sure == (token == 0)
+
+
+def test_a_wide_nucleus_beyond_the_first_candidates_is_whole() -> None:
+    flat = torch.zeros(64, 2000)
+    tokens = choose(flat, Sampling(temperature=1.0, top_p=0.99), list(range(64)), 0.0).tokens
+    assert len(set(tokens)) > 55
+
+
+def test_seeds_and_samples_differ(folders: dict[str, Path]) -> None:
+    backend = loaded(folders["llama"])
+    one = [g.completion.text for g in backend.generate(requests(3), DRAWN)]
+    two = [g.completion.text for g in backend.generate(requests(3), DRAWN.model_copy(update={"seed": 1}))]
+    assert len(set(one)) > 20
+    assert len(set(one) & set(two)) < 3
+
+
+# ---------------------------------------------------------------- memory, laziness, closing
+
+
+def starve(backend: Engine, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the model run out of memory whenever it sees more than `most` rows."""
+    assert backend.network is not None
+    forward: Callable[..., Any] = backend.network.model.forward
+
+    def small(*args: Any, **kwargs: Any) -> Any:
+        if len(kwargs["input_ids"]) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(backend.network.model, "forward", small)
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, DRAWN], ids=["greedy", "drawn"])
+def test_out_of_memory_halves_the_batch_and_changes_nothing_else(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, sampling: Sampling
+) -> None:
+    said: list[str] = []
+    backend = loaded(folders["llama"], 8, warn=said.append)
+    expected = lines(backend.generate(requests(sampling.samples), sampling))
+    starve(backend, 3, monkeypatch)
+    assert lines(backend.generate(requests(sampling.samples), sampling)) == expected
+    assert said == [
+        "out of memory with 8 sequences at once: going on with 4",
+        "out of memory with 4 sequences at once: going on with 2",
+    ]
+    assert backend.tally.halvings == 2
+
+
+def test_out_of_memory_in_the_middle_of_a_batch_loses_and_repeats_nothing(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = loaded(folders["llama"], 8, warn=lambda text: None)
+    sampling = DRAWN.model_copy(update={"max_tokens": 60, "stop": ("e", "r", " ")})
+    expected = lines(backend.generate(requests(3), sampling))
+    assert backend.network is not None
+    step, calls = backend.network.step, [0]
+
+    def sometimes(*args: Any) -> None:
+        calls[0] += 1
+        if calls[0] == 4:
+            raise RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: 1 bytes")
+        step(*args)
+
+    monkeypatch.setattr(backend.network, "step", sometimes)
+    assert lines(backend.generate(requests(3), sampling)) == expected
+
+
+def test_out_of_memory_with_one_sequence_is_a_fault_that_says_what_to_lower(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = loaded(folders["llama"], 2, warn=lambda text: None)
+    starve(backend, 0, monkeypatch)
+    with pytest.raises(BackendFault, match=r"out of memory with one sequence.*lower sampling.max_tokens"):
+        list(backend.generate(requests(), GREEDY))
+    backend = loaded(folders["llama"], 8, warn=lambda text: None)
+    starve(backend, 5, monkeypatch)
+    with pytest.raises(BackendFault, match=r"one prompt with 10 beams.*sampling.beams"):
+        list(backend.generate(requests(), BEAMS))
+
+
+def test_another_failure_of_the_model_is_a_fault(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = loaded(folders["llama"])
+    assert backend.network is not None
+
+    def broken(**kwargs: Any) -> Any:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore")
+
+    monkeypatch.setattr(backend.network.model, "forward", broken)
+    with pytest.raises(BackendFault, match="failed on a batch of 8: CUDA error: an illegal memory access"):
+        list(backend.generate(requests(), GREEDY))
+
+
+def test_logits_that_are_not_numbers_are_a_fault(folders: dict[str, Path]) -> None:
+    backend = loaded(folders["llama"])
+    assert backend.network is not None
+    with torch.no_grad():
+        backend.network.model.lm_head.weight[5] = torch.nan
+    with pytest.raises(BackendFault, match="NaN"):
+        list(backend.generate(requests(), GREEDY))
+
+
+def test_generation_is_lazy_and_may_be_left_early(folders: dict[str, Path]) -> None:
+    backend = loaded(folders["llama"], 2)
+    generations = backend.generate(requests(), GREEDY)
+    assert backend.tally.decisions == 0
+    next(generations)
+    done = backend.tally.decisions
+    assert 0 < done < 24 * 8
+    assert isinstance(generations, Iterator)
+    generations.close()  # type: ignore[attr-defined]
+    assert torch.is_inference_mode_enabled() is False
+    assert len(lines(backend.generate(requests(), GREEDY))) == 8
+    backend.close()
+    with pytest.raises(BackendFault, match="closed"):
+        next(backend.generate(requests(), GREEDY))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "said"),
+    [
+        (Sampling(samples=3), "samples = 3 without sampling"),
+        (Sampling(samples=5, beams=4), "samples = 5 without sampling"),
+        (Sampling(beams=4, temperature=0.5), "exclude each other"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(
+    folders: dict[str, Path], sampling: Sampling, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        list(loaded(folders["llama"]).generate(requests(), sampling))

@@ -1,0 +1,424 @@
+"""Perplexity: log-probabilities of references as transformers' own loss has them, at any batch size, and as metrics."""
+
+import json
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given as drawn
+from hypothesis import strategies as st
+
+from harness import backends
+from harness.backends import hf
+from harness.backends.hf import likelihood
+from harness.backends.hf.decoding import sampling as hf_search
+from harness.backends.hf.scheduler import Engine
+from harness.config.run import BackendConfig
+from harness.errors import BackendFault, UserError
+from harness.results.report import tables
+from harness.runs import study
+from harness.schema import Generation, Given, Prompt, Request, Sampling
+from tests.support.command import Ended, harness, rows, write_rows
+from tests.support.tiny_models import ARCHITECTURES, POSITIONS, VOCABULARY, build, make_tokenizer
+
+PAIRS = (
+    ("### Instruction:\nsort list `x`\n### Response:\n", "x.sort(reverse=True)"),
+    ("def f(x):\n", "    return x + 1\n"),
+    ("", "import os"),
+    ("with open(path) as f:\n    ", "text = f.read().split('\\n')"),
+    ("x", " = naïve('é')"),
+    ("a prompt whose answer is long\n", "for i in range(10):\n    print(i, x[i])\n" * 4),
+    ("for i in range(10):\n", "\tprint(i)"),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("models")
+    return {name: build(name, root / name) for name in ARCHITECTURES}
+
+
+def loaded(folder: Path, batch_size: int = 16, dtype: Any = "auto", **more: Any) -> Engine:
+    backend = hf.load(BackendConfig(model=str(folder), batch_size=batch_size, dtype=dtype), **more)
+    assert isinstance(backend, Engine)
+    return backend
+
+
+def asked(pairs: Sequence[tuple[str, str]] = PAIRS) -> list[Given]:
+    return [Given(f"t/{n}", Prompt(text=prompt), text) for n, (prompt, text) in enumerate(pairs)]
+
+
+def by_id(found: Iterator[Generation]) -> dict[str, Generation]:
+    return {generation.problem_id: generation for generation in found}
+
+
+def own_loss(backend: Engine, prompt: Sequence[int], text: Sequence[int]) -> float:
+    """The sum of the text's log-probabilities by the model's own loss, labels -100 on the prompt."""
+    network = backend.network
+    assert network is not None
+    with torch.inference_mode():
+        if network.encoder:
+            out = network.model(input_ids=torch.tensor([list(prompt)]), labels=torch.tensor([list(text)]))
+        else:
+            ids = torch.tensor([[*prompt, *text]])
+            labels = ids.clone()
+            labels[0, : len(prompt)] = -100
+            out = network.model(input_ids=ids, labels=labels)
+    return -float(out.loss) * len(text)
+
+
+# ---------------------------------------------------------------- the numbers
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_references_logprob_is_transformers_own_loss(folders: dict[str, Path], name: str) -> None:
+    backend = loaded(folders[name])
+    found = by_id(backend.likelihoods(asked()))
+    assert len(found) == len(PAIRS)
+    for one in asked():
+        prompt, (text, exact) = backend.codec.encode(one.prompt), backend.codec.continuation(one.text)
+        completion = found[one.problem_id].completion
+        assert exact
+        assert completion.logprob == pytest.approx(own_loss(backend, prompt, text), abs=0.0051 + 1e-3)
+        assert (completion.text, completion.completion_tokens) == (one.text, len(text))
+        assert completion.prompt_tokens == len(prompt)
+        assert found[one.problem_id].prompt_sha == one.prompt.sha
+
+
+def test_a_model_that_finds_all_tokens_alike_has_the_perplexity_of_its_vocabulary(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    backend = loaded(folders["llama"])
+    assert backend.network is not None
+    torch.nn.init.zeros_(backend.network.model.lm_head.weight)
+    for generation in backend.likelihoods(asked()):
+        completion = generation.completion
+        assert completion.logprob == round(-completion.completion_tokens * math.log(VOCABULARY), 2)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_batch_1_batch_16_and_shuffled_references_give_equal_bytes(
+    folders: dict[str, Path], name: str, dtype: str
+) -> None:
+    pairs = [(prompt * n, text[: n * 9]) for prompt, text in PAIRS for n in (1, 2, 3)]
+    found = []
+    for batch_size, seed in ((1, 0), (16, 1), (5, 2)):
+        shuffled = asked(pairs)
+        random.Random(seed).shuffle(shuffled)
+        told = loaded(folders[name], batch_size, dtype).likelihoods(shuffled)
+        found.append(sorted(generation.model_dump_json() for generation in told))
+    assert found[0] == found[1] == found[2]
+    assert len(set(found[0])) == len(pairs)
+
+
+def test_sums_differ_between_batches_unless_close_ones_are_computed_alone(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test above has teeth: with more decimals batches are seen to differ, and the referee mends that too."""
+    monkeypatch.setattr(likelihood, "DIGITS", 6)
+    pairs = [(prompt, text * n) for prompt, text in PAIRS for n in (1, 2, 3)]
+    told: dict[tuple[int, float], list[Generation]] = {}
+    for batch_size in (1, 16):
+        for tolerance in (0.0, 2.0**-15):
+            backend = loaded(folders["llama"], batch_size)
+            backend.tolerance = tolerance
+            told[batch_size, tolerance] = sorted(
+                backend.likelihoods(asked(pairs)), key=lambda generation: generation.problem_id
+            )
+    assert told[1, 0.0] != told[16, 0.0]
+    assert told[1, 2.0**-15] == told[16, 2.0**-15]
+
+
+def test_few_sums_are_computed_twice_in_float32(folders: dict[str, Path]) -> None:
+    backend = loaded(folders["llama"])
+    list(backend.likelihoods(asked()))
+    assert backend.tally.logprobs == len(PAIRS)
+    assert backend.tally.close_logprobs <= 2
+    assert likelihood.DIGITS == hf_search.DIGITS
+
+
+# ---------------------------------------------------------------- long texts
+
+
+@drawn(st.integers(1, 40), st.integers(0, 60), st.integers(2, 20))
+def test_windows_predict_each_token_once_with_half_a_context_before_it(
+    prompt: int, text: int, limit: int
+) -> None:
+    ids = tuple(range(prompt + text))
+    found = likelihood.windows(ids[:prompt], ids[prompt:], limit)
+    assert [token for window in found for token in window.predicted] == list(ids[prompt:])
+    for window in found:
+        assert window.predicted
+        assert len(window.before) + len(window.predicted) <= limit
+        first = window.predicted[0]
+        assert window.before == ids[first - len(window.before) : first]
+        assert len(window.before) >= min(first, limit // 2)
+    if prompt + text <= limit:
+        assert len(found) <= 1
+
+
+def test_a_text_beyond_the_context_is_the_sum_of_its_windows(folders: dict[str, Path]) -> None:
+    backend = loaded(folders["llama"])
+    pair = ("# a long file\n", "for i in range(10):\n    print(i, x[i])\n" * 40)
+    (found,) = backend.likelihoods(asked([pair]))
+    prompt, (text, _) = backend.codec.encode(Prompt(text=pair[0])), backend.codec.continuation(pair[1])
+    assert len(text) > 2 * POSITIONS
+    ids, total, first, half = [*prompt, *text], 0.0, len(prompt), POSITIONS // 2
+    while first < len(ids):
+        end = min(len(ids), POSITIONS if first < half else first + half)
+        begin = max(0, end - POSITIONS)
+        total += own_loss(backend, ids[begin:first], ids[first:end])
+        first = end
+    assert found.completion.completion_tokens == len(text)
+    assert found.completion.logprob == pytest.approx(total, abs=0.02)
+
+
+# ---------------------------------------------------------------- tokens
+
+
+def test_a_tokenizer_with_a_space_of_its_own_continues_a_text_without_it(tmp_path: Path) -> None:
+    build("llama", tmp_path / "words", tokens="words")
+    backend = loaded(tmp_path / "words")
+    for text in ("return x", " return x", "    return x\n", "x", "\n", ""):
+        ids, exact = backend.codec.continuation(text)
+        assert exact, text
+        assert backend.codec.text(ids) == text
+
+
+def test_a_reference_that_the_tokenizer_cannot_write_is_read_as_it_can_and_said_so(tmp_path: Path) -> None:
+    build("t5", tmp_path / "t5")
+    tokenizer = make_tokenizer("t5")
+    from tokenizers import normalizers
+
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("\n", " ")
+    tokenizer.save_pretrained(tmp_path / "t5")
+    said: list[str] = []
+    backend = loaded(tmp_path / "t5", warn=said.append)
+    assert len(list(backend.likelihoods(asked(PAIRS[:2])))) == 2
+    assert said == [
+        "the tokenizer cannot write 1 of 2 references to the letter (t/1): their likelihood is that of what it"
+        " makes of them"
+    ]
+
+
+def test_a_reference_without_tokens_has_logprob_0(folders: dict[str, Path]) -> None:
+    for name in ARCHITECTURES:
+        found = by_id(loaded(folders[name]).likelihoods(asked([("x", ""), ("x", "y")])))
+        assert found["t/0"].completion.logprob == 0.0
+        assert found["t/0"].completion.completion_tokens == 0
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def test_out_of_memory_halves_the_batch_and_changes_nothing_else(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    backend = loaded(folders["llama"], warn=said.append)
+    whole = by_id(backend.likelihoods(asked()))
+    network = backend.network
+    assert network is not None
+    together = network.together
+
+    def starved(prompts: Any, completions: Any) -> Any:
+        if len(prompts) > 2:
+            raise torch.OutOfMemoryError("no room")
+        return together(prompts, completions)
+
+    monkeypatch.setattr(network, "together", starved)
+    assert by_id(backend.likelihoods(asked())) == whole
+    assert backend.tally.halvings == 2
+    assert said[0] == "out of memory with 7 sequences at once: going on with 3"
+
+
+def test_a_batch_is_no_larger_than_its_logits_allow(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = loaded(folders["llama"])
+    network = backend.network
+    assert network is not None
+    jobs = likelihood.jobs(network, backend.codec, asked(), lambda line: None)
+    assert len(likelihood.first_batch(network, jobs, 16)) == 7
+    monkeypatch.setattr(likelihood, "LOGITS", 2 * (jobs[0].tokens + 1) * VOCABULARY)
+    assert len(likelihood.first_batch(network, jobs, 16)) == 2
+    assert len(likelihood.first_batch(network, jobs, 1)) == 1
+
+
+def test_logits_that_are_not_numbers_are_a_fault_and_no_perplexity(folders: dict[str, Path]) -> None:
+    backend = loaded(folders["llama"])
+    assert backend.network is not None
+    torch.nn.init.constant_(backend.network.model.lm_head.weight, math.nan)
+    with pytest.raises(
+        BackendFault, match=r"^t/5: its reference's log-probability is nan: try dtype float32"
+    ):
+        list(backend.likelihoods(asked()))
+
+
+def test_an_encoder_decoder_says_which_references_are_too_long(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = loaded(folders["t5"])
+    assert backend.network is not None
+    monkeypatch.setattr(backend.network, "positions", 40)
+    with pytest.raises(UserError, match=r"^1 references do not fit the model's context of 40 tokens.*: t/5;"):
+        list(backend.likelihoods(asked()))
+
+
+# ---------------------------------------------------------------- in a run
+
+
+def run(model: Path, out: Path, *more: object) -> Ended:
+    return harness(
+        *("run", "--task", "conala", "--data", "mini", "--model", model, "--limit", 6, "--out", out),
+        *("--set", "sampling.max_tokens=4", "--set", 'scorers=["perplexity"]', *more),
+    )
+
+
+def metrics(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "summary.json").read_text(encoding="utf-8"))["metrics"]
+    return found
+
+
+def files(out: Path) -> dict[str, bytes]:
+    names = ("likelihoods.jsonl", "generations.jsonl", "judgements.jsonl", "summary.json")
+    return {name: (out / name).read_bytes() for name in names}
+
+
+def test_perplexity_bits_and_logprob_come_from_the_sums_over_problems(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    ended = run(folders["llama"], tmp_path / "run", "--samples", 2, "--set", "sampling.temperature=1.0")
+    assert ended.code == 0, ended.err
+    told = [row["completion"] for row in rows(tmp_path / "run" / "likelihoods.jsonl")]
+    assert told[0]["text"] == "hashlib.md5(filename.encode()).hexdigest()"
+    logprob, tokens = sum(row["logprob"] for row in told), sum(row["completion_tokens"] for row in told)
+    size = sum(len(row["text"].encode()) for row in told)
+    found = metrics(tmp_path / "run")
+    assert found["perplexity"]["value"] == pytest.approx(math.exp(-logprob / tokens))
+    assert found["bits_per_byte"]["value"] == pytest.approx(-logprob / math.log(2) / size)
+    mean = sum(row["logprob"] / row["completion_tokens"] for row in told) / 6
+    assert found["reference_logprob"]["value"] == pytest.approx(mean)
+    for name in ("perplexity", "bits_per_byte", "reference_logprob"):
+        assert found[name]["low"] < found[name]["value"] < found[name]["high"]
+        assert found[name]["n"] == 6
+    assert "| perplexity of the solution eos:no" in ended.out
+    assert f"perplexity         {found['perplexity']['value']:.2f}" in ended.out
+
+
+def test_a_run_that_was_cut_off_among_the_references_ends_with_the_same_bytes(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    assert run(folders["llama"], out).code == 0
+    before = files(out)
+    lines = before["likelihoods.jsonl"].splitlines(keepends=True)
+    (out / "likelihoods.jsonl").write_bytes(b"".join(lines[3:5]) + lines[0][:40])
+    (out / "judgements.jsonl").unlink()
+    (out / "summary.json").unlink()
+    assert run(folders["llama"], out).code == 0
+    assert files(out) == before
+
+
+def test_a_recording_gives_the_likelihoods_it_has(folders: dict[str, Path], tmp_path: Path) -> None:
+    assert run(folders["llama"], tmp_path / "run").code == 0
+    score = ("score", "conala", "--data", "mini", "--set", "limit=6", "--set", 'scorers=["perplexity"]')
+    made = tmp_path / "run" / "generations.jsonl"
+    ended = harness(*score, "--completions", made, "--out", tmp_path / "again")
+    assert ended.code == 0, ended.err
+    assert metrics(tmp_path / "again") == metrics(tmp_path / "run")
+
+    changed = rows(tmp_path / "run" / "likelihoods.jsonl")
+    changed[2]["completion"]["text"] = "other"
+    write_rows(tmp_path / "run" / "likelihoods.jsonl", changed)
+    ended = harness(*score, "--completions", made, "--out", tmp_path / "other")
+    assert ended.complaint.endswith("likelihoods.jsonl:3: conala/test/2 was recorded for another reference")
+
+
+def test_a_recording_without_likelihoods_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    said = [{"task_id": f"conala/test/{n}", "text": "x"} for n in range(6)]
+    file = write_rows(tmp_path / "said.jsonl", said)
+    ended = harness(
+        *("score", "conala", "--data", "mini", "--set", "limit=6", "--set", 'scorers=["perplexity"]'),
+        *("--completions", file, "--out", tmp_path / "out"),
+    )
+    assert ended.complaint == (
+        "the recording has no log-probabilities of references, and there is no model: leave the scorer that needs"
+        " them out, or give the generations.jsonl of a run that has a likelihoods.jsonl"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+class Talker:
+    """A backend with nothing but the one method that every backend has."""
+
+    identity: Mapping[str, str] = {"kind": "talker", "dtype": "none", "engine": "talker 1"}
+    counts: Mapping[str, int] | None = None
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
+        raise AssertionError("asked before it was checked")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_backend_that_cannot_tell_is_one_line_before_any_work(
+    kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talker = study.Borrowed(Talker()) if kept else Talker()
+    monkeypatch.setattr(backends, "load", lambda config, ids: talker)
+    assert run(tmp_path, tmp_path / "out").complaint == (
+        "backend 'talker' cannot say how likely a reference is, and a scorer needs it: use backend.kind=hf, or leave"
+        " the scorer out (perplexity)"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_study_tells_likelihoods_with_the_model_it_keeps(folders: dict[str, Path], tmp_path: Path) -> None:
+    config = tmp_path / "study.toml"
+    config.write_text(
+        f"""
+        task = "conala"
+        data = "mini"
+        limit = 3
+        scorers = ["perplexity"]
+        backend = {{ model = "{folders["llama"]}" }}
+        sampling = {{ max_tokens = 4 }}
+        [matrix]
+        seed = [1, 2]
+        """,
+        encoding="utf-8",
+    )
+    ended = harness("run", config, "--out", tmp_path / "out")
+    assert ended.code == 0, ended.err
+    found = [path.read_bytes() for path in (tmp_path / "out").rglob("likelihoods.jsonl")]
+    assert len(found) == 2
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "shown"),
+    [
+        ("perplexity", 12.3456, "12.35"),
+        ("perplexity[introductory]", 1.23456, "1.235"),
+        ("bits_per_byte", 0.51234, "0.5123"),
+        ("reference_logprob", -1.5, "-1.5"),
+        ("codebleu", 0.51234, "51.23"),
+    ],
+)
+def test_what_is_no_share_is_not_shown_as_percent(metric: str, value: float, shown: str) -> None:
+    assert tables.figure(metric, value) == shown

@@ -1,0 +1,416 @@
+"""Retrievers: exact against brute force, kept on disk and rebuilt when damaged, one line for what a user gets wrong."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from harness.config.run import RetrievalConfig
+from harness.errors import ConfigError, UserError
+from harness.prompts.retrieval import Hit, bm25, encoder, fusion, index, open_retriever
+from harness.tasks.loading import data_files, registry
+from tests.support.command import harness
+
+Vectors = NDArray[np.float32]
+TEXTS = ("sort list `x`", "reverse list `x`", "join `words` with a comma", "read csv file 'a.csv'")
+
+
+def unit(rows: int, dimension: int, seed: int = 0) -> Vectors:
+    vectors = np.random.default_rng(seed).standard_normal((rows, dimension)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def brute_force(vectors: Vectors, queries: Vectors, depth: int) -> list[list[int]]:
+    """Rows by cosine in double precision, equal ones by row."""
+    near = (queries.astype(np.float64) @ vectors.astype(np.float64).T).round(12)
+    return np.argsort(-near, axis=1, kind="stable")[:, :depth].tolist()  # type: ignore[no-any-return]
+
+
+def rows(hits: Sequence[Sequence[Hit]]) -> list[list[int]]:
+    return [[row for row, _ in own] for own in hits]
+
+
+# ---------------------------------------------------------------- searching
+
+
+@given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 20), st.integers(0, 10_000), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_exact_search_is_brute_force_with_equal_ones_by_row(
+    count: int, dimension: int, depth: int, seed: int, doubled: bool
+) -> None:
+    vectors = unit(count, dimension, seed)
+    if doubled:  # many equal vectors, more than the candidates that are looked at first
+        vectors = np.ascontiguousarray(np.repeat(vectors, 40, axis=0))
+    queries = np.concatenate([unit(3, dimension, seed + 1), vectors[:2]])
+    found = index.search(index.Index(vectors), queries, depth)
+    assert rows(found) == brute_force(vectors, queries, min(depth, len(vectors)))
+    assert all(own == sorted(own, key=lambda hit: (-hit[1], hit[0])) for own in found)
+
+
+def test_rows_that_float32_cannot_tell_apart_are_ranked_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "EXTRA", 0)  # so that the first look has no candidates to spare
+    rng = np.random.default_rng(0)
+    vectors = (unit(1, 64) + 1e-8 * rng.standard_normal((3000, 64))).astype(np.float32)
+    asked = unit(1, 64, seed=1)
+    exact = brute_force(vectors, asked, 3)
+    _, first = index.import_faiss().knn(asked, vectors, 3, metric=0)  # 0: inner product
+    assert set(first[0].tolist()) != set(exact[0]), "the case is not as hard as it should be"
+    assert rows(index.search(index.Index(vectors), asked, 3)) == exact
+
+
+def test_the_16_nearest_of_every_real_dev_row_are_those_of_brute_force(
+    real_data: Path, tmp_path: Path
+) -> None:
+    task = registry.task("conala", {"corpus": "docprompting"})
+    train, dev = (
+        [problem.question for problem in data_files.load(task, split, data_files.open_source(str(real_data)))]
+        for split in ("train", "validation")
+    )
+    assert (len(train), len(dev)) == (1936, 159)
+    opened = open_retriever(RetrievalConfig(encoder="mini", cache=str(tmp_path)), train, "cpu", quiet, forbid)
+    mini = encoder.load("mini", None, "cpu")
+    vectors, queries = (np.concatenate(list(mini.encode(texts))) for texts in (train, dev))
+    assert rows(opened.retrieve(dev, 16)) == brute_force(vectors, queries, 16)
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+def test_an_approximate_index_says_how_much_it_finds(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "APPROXIMATE_FROM", 3000)
+    vectors = unit(3000, 16)
+    for _ in range(2):  # built, then read from disk
+        opened = opened_index(tmp_path, vectors, kind)
+        assert opened.recall is not None
+        assert 0.7 < opened.recall <= 1.0
+        found = index.search(opened, vectors[:50], 10)
+        assert [own[0][0] for own in found] == list(range(50))
+        exact = brute_force(vectors, vectors[:50], 10)
+        shared = [len({*a} & {*b}) for a, b in zip(rows(found), exact, strict=True)]
+        assert sum(shared) > 0.7 * 500
+
+
+def test_an_approximate_index_of_few_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        opened_index(tmp_path, unit(30, 4), "hnsw")
+    assert str(caught.value) == (
+        "retrieval.index = 'hnsw' is for 50,000 training rows or more, and there are 30: leave it at 'flat',"
+        " which is exact"
+    )
+
+
+# ---------------------------------------------------------------- on disk
+
+
+def quiet(done: int, total: int) -> None:
+    del done, total
+
+
+def forbid(text: str) -> None:
+    raise AssertionError(f"warned: {text}")
+
+
+class Built:
+    """Gives the vectors and counts how often they were asked for."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self.vectors = vectors
+        self.times = 0
+
+    def __call__(self) -> Iterator[Vectors]:
+        self.times += 1
+        yield from np.array_split(self.vectors, 3)
+
+
+def opened_index(
+    folder: Path,
+    vectors: Vectors,
+    kind: str = "flat",
+    built: Built | None = None,
+    warn: Any = forbid,
+    **key: str,
+) -> index.Index:
+    size = index.Size(*vectors.shape)
+    whole = {"encoder": "e", "texts": "t", "template": "{question}", "index": kind, **key}
+    return index.open_index(folder, whole, size, built or Built(vectors), warn)
+
+
+def test_an_index_is_built_once_and_again_only_when_its_key_changes(tmp_path: Path) -> None:
+    built = Built(unit(20, 4))
+    for _ in range(3):
+        found = opened_index(tmp_path, built.vectors, built=built)
+        assert isinstance(found.vectors, np.memmap)
+        assert np.array_equal(found.vectors, built.vectors)
+    assert built.times == 1
+    for changed in ({"encoder": "f"}, {"texts": "u"}, {"template": "passage: {question}"}):
+        for _ in range(2):
+            opened_index(tmp_path, built.vectors, built=built, **changed)
+    assert built.times == 4
+
+
+def cut_short(folder: Path) -> None:
+    path = folder / "vectors.npy"
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 7)
+
+
+def other_bytes(folder: Path) -> None:
+    path = folder / "vectors.npy"
+    blob = bytearray(path.read_bytes())
+    blob[-3] ^= 1
+    path.write_bytes(blob)
+
+
+DAMAGES = {
+    "cut short": (cut_short, "vectors.npy has 441 bytes of 448"),
+    "other bytes": (other_bytes, "vectors.npy has other content"),
+    "gone": (lambda folder: (folder / "vectors.npy").unlink(), "vectors.npy is missing"),
+    "no list": (lambda folder: (folder / "index.json").write_text("{"), "index.json: JSONDecodeError"),
+    "another list": (lambda folder: (folder / "index.json").write_text("[]"), "index.json: TypeError"),
+    "killed before the list": (
+        lambda folder: (folder / "index.json").unlink(),
+        "index.json: FileNotFoundError",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_index_is_built_again_and_that_is_said(name: str, tmp_path: Path) -> None:
+    harm, why = DAMAGES[name]
+    built, said = Built(unit(20, 4)), list[str]()
+    opened_index(tmp_path, built.vectors, built=built)
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    harm(folder)
+    found = opened_index(tmp_path, built.vectors, built=built, warn=said.append)
+    assert np.array_equal(found.vectors, built.vectors)
+    assert said == [f"index {folder} is damaged ({why}): building it again"]
+    opened_index(tmp_path, built.vectors, built=built)
+    assert built.times == 2
+
+
+def test_a_build_that_was_stopped_leaves_nothing_that_is_taken_for_an_index(tmp_path: Path) -> None:
+    def stopped() -> Iterator[Vectors]:
+        yield unit(5, 4)
+        raise KeyboardInterrupt
+
+    built = Built(unit(20, 4))
+    built_badly: Any = stopped
+    with pytest.raises(KeyboardInterrupt):
+        opened_index(tmp_path, built.vectors, built=built_badly)
+    assert not any(path.is_dir() for path in tmp_path.iterdir())
+    opened_index(tmp_path, built.vectors, built=built)
+    assert built.times == 1
+
+
+# ---------------------------------------------------------------- words
+
+
+def test_bm25_is_lucenes_formula() -> None:
+    """idf = ln(1 + (N - n + 0.5) / (n + 0.5)); tf / (tf + k1 (1 - b + b length / mean length))."""
+    texts = ["a b", "b c c", "d"]
+    ((*hits,),) = bm25.bm25(texts)(["b c nowhere"], 3)
+    mean = 2.0
+
+    def weight(tf: int, length: int, having: int) -> float:
+        idf = math.log(1 + (3 - having + 0.5) / (having + 0.5))
+        return idf * tf / (tf + 1.5 * (1 - 0.75 + 0.75 * length / mean))
+
+    assert [row for row, _ in hits] == [1, 0, 2]
+    wanted = [weight(1, 3, 2) + weight(2, 3, 1), weight(1, 2, 2), 0.0]
+    assert [score for _, score in hits] == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_question_without_known_words_finds_the_rows_in_order() -> None:
+    retrieve = bm25.bm25(TEXTS)
+    assert rows(retrieve(["", "?!", "zebra"], 3)) == [[0, 1, 2]] * 3
+    assert rows(bm25.bm25(["", "?"])(["x"], 2)) == [[0, 1]]
+
+
+def test_names_are_found_whole_and_in_parts() -> None:
+    assert bm25.words("df.to_csv('A b')") == ["df", "to_csv", "to", "csv", "a", "b"]
+
+
+# ---------------------------------------------------------------- fused and put in order
+
+
+def given_lists(*lists: list[int]) -> Any:
+    return lambda questions, depth: [[(row, 0.0) for row in own[:depth]] for own in lists[: len(questions)]]
+
+
+def test_reciprocal_ranks_are_summed_over_the_lists() -> None:
+    retrieve = fusion.reciprocal_ranks([given_lists([4, 2, 7]), given_lists([2, 9])])
+    (hits,) = retrieve(["q"], 3)
+    assert hits == [(2, 1 / 62 + 1 / 61), (4, 1 / 61), (9, 1 / 62)]
+
+
+def test_a_reranker_sees_question_and_text_of_each_hit_and_orders_them() -> None:
+    seen: list[tuple[str, str]] = []
+
+    def by_length(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        seen.extend(pairs)
+        return [float(len(text)) for _, text in pairs]
+
+    retrieve = fusion.reranked(given_lists([0, 1, 3], [2]), TEXTS, by_length)
+    assert rows(retrieve(["one", "two"], 2)) == [[3, 1], [2]]
+    assert seen == [("one", TEXTS[0]), ("one", TEXTS[1]), ("one", TEXTS[3]), ("two", TEXTS[2])]
+
+
+def test_hybrid_fuses_both_lists_and_names_both(tmp_path: Path) -> None:
+    lists = {
+        method: open_retriever(
+            RetrievalConfig(encoder="mini", method=method, cache=str(tmp_path)), TEXTS, "cpu", quiet, forbid
+        )
+        for method in ("dense", "bm25", "hybrid")
+    }
+    ask = ["reverse the list `words`"]
+    fused = fusion.reciprocal_ranks([lists["dense"].retrieve, lists["bm25"].retrieve])(ask, 4)
+    assert lists["hybrid"].retrieve(ask, 4) == fused
+    assert fused[0][0][0] == 1
+    assert lists["hybrid"].label == f"{lists['dense'].label} + bm25"
+    assert lists["hybrid"].identity["bm25"] == "lucene k1 1.5 b 0.75 words"
+
+
+def build_cross_encoder(folder: Path) -> Path:
+    """A tiny random cross-encoder with the mini encoder's words."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    source = encoder.mini_folder() / "tokenizer.json"
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(source), unk_token="[UNK]", pad_token="[UNK]")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            num_labels=1,
+            initializer_range=0.5,
+        )
+        model = BertForSequenceClassification(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_cross_encoder_from_a_folder_reorders_the_hits(tmp_path: Path) -> None:
+    folder = build_cross_encoder(tmp_path / "cross")
+    config = RetrievalConfig(method="bm25", rerank=str(folder), cache=str(tmp_path))
+    opened = open_retriever(config, TEXTS, "cpu", quiet, forbid)
+    score, name, sha = fusion.cross_encoder(str(folder), "cpu")
+    (own,) = opened.retrieve(["sort `y`"], 4)
+    wanted = score([("sort `y`", text) for text in TEXTS])
+    assert dict(own) == pytest.approx(dict(enumerate(wanted)), abs=1e-5)
+    assert [row for row, _ in own] == sorted(range(4), key=lambda row: -wanted[row])
+    assert len(set(wanted)) == 4
+    assert opened.label == f"bm25 + rerank {name}:{sha[:8]}"
+    assert opened.identity["rerank"] == {"model": str(folder), "digest": sha}
+
+
+# ---------------------------------------------------------------- encoders
+
+
+def test_the_small_encoder_is_small_and_finds_other_words_for_the_same() -> None:
+    folder = encoder.mini_folder()
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2_000_000
+    mini = encoder.load("mini", None, "cpu")
+    (vectors,) = mini.encode(["reverse list `a`", "list `nums` in reverse order", "open url 'x.org'"])
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-6)
+    assert vectors[0] @ vectors[1] > 0.5 > vectors[0] @ vectors[2]
+
+
+def test_a_prefix_is_put_before_each_text() -> None:
+    mini = encoder.load("mini", None, "cpu")
+    (prefixed,) = mini.encode(["sort `x`"], "query: ")
+    (written,) = mini.encode(["query: sort `x`"])
+    (bare,) = mini.encode(["sort `x`"])
+    assert np.array_equal(prefixed, written)
+    assert not np.array_equal(prefixed, bare)
+
+
+def test_a_folder_given_by_its_path_is_the_same_encoder(tmp_path: Path) -> None:
+    mini = encoder.load("mini", None, "cpu")
+    other = encoder.load(str(encoder.mini_folder()), None, "cpu")
+    assert (other.digest, other.dimension, other.name) == (mini.digest, mini.dimension, "encoder")
+
+
+def test_progress_is_told_and_long_lists_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder, "BLOCK", 3)
+    told: list[tuple[int, int]] = []
+    mini = encoder.load("mini", None, "cpu")
+    blocks = list(mini.encode(TEXTS, step=lambda done, total: told.append((done, total))))
+    assert [len(block) for block in blocks] == [3, 1]
+    assert told == [(3, 4), (4, 4)]
+    (whole,) = iter_all(mini)
+    assert np.array_equal(np.concatenate(blocks), whole)
+
+
+def iter_all(mini: encoder.Encoder) -> list[Vectors]:
+    return [np.concatenate(list(mini.encode(TEXTS)))]
+
+
+def no_folder(folder: Path) -> str:
+    return str(folder / "missing")
+
+
+def no_encoder(folder: Path) -> str:
+    (folder / "config.json").write_text("{}")
+    return str(folder)
+
+
+def broken_encoder(folder: Path) -> str:
+    (folder / "modules.json").write_text(
+        json.dumps([{"idx": 0, "name": "0", "path": "", "type": "no.such.Module"}])
+    )
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (no_folder, "encoder folder '{}/missing' does not exist; or use the project's own small one: --set"),
+        (no_encoder, "encoder folder {} is no encoder: it has no modules.json; expected a model saved by"),
+        (broken_encoder, "cannot load the encoder in {}: "),
+        (
+            lambda folder: "no/such",
+            "no encoder 'no/such': it is not a folder here, and the hub cache does not hold",
+        ),
+    ],
+)
+def test_what_is_no_encoder_is_one_line(make: Any, complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        encoder.load(make(tmp_path), None, "cpu")
+    assert str(caught.value).startswith(complaint.format(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_similarity_limit_without_cosines_is_refused() -> None:
+    config = RetrievalConfig(method="hybrid", near_duplicate=0.9)
+    with pytest.raises(
+        ConfigError, match=r"^retrieval\.near_duplicate is a cosine, and retrieval\.method = 'hybrid'"
+    ):
+        open_retriever(config, TEXTS, "cpu", quiet, forbid)
+
+
+def test_the_command_line_says_what_is_wrong_with_an_encoder(tmp_path: Path) -> None:
+    ended = harness(
+        "tasks",
+        "conala",
+        "--prompt",
+        "--data",
+        "mini",
+        "--set",
+        "shots=rag:2",
+        "--set",
+        f"retrieval.encoder={tmp_path}",
+    )
+    assert ended.complaint.startswith(f"encoder folder {tmp_path} is no encoder")

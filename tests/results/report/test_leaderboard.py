@@ -1,0 +1,177 @@
+"""Leaderboard and published numbers: ranks with honest ties, printed values as printed, their defects beside them."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.results.report import leaderboard, published, sections
+from harness.runs.store import reader
+from harness.schema import Estimate
+from tests.results.report.test_page import browser, visit
+from tests.support.command import harness
+from tests.support.recordings import edit, edit_rows, make
+
+__all__ = ["browser"]
+
+
+def e(value: float, low: float, high: float) -> Estimate:
+    return Estimate(value=value, low=low, high=high, n=100)
+
+
+# ---------------------------------------------------------------- ranks
+
+
+def test_rows_inside_the_interval_of_the_best_of_their_group_tie() -> None:
+    rows = [e(0.9, 0.8, 0.95), e(0.82, 0.7, 0.9), e(0.6, 0.5, 0.7), e(0.55, 0.4, 0.65), e(0.2, 0.1, 0.3)]
+    assert leaderboard.rank(rows) == [1, 1, 3, 3, 5]
+    assert leaderboard.rank([e(2.0, 1.5, 2.5), e(2.4, 2.0, 3.0), e(4.0, 3.5, 5.0)], less=True) == [1, 1, 3]
+    assert leaderboard.rank([]) == []
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two that tie, one far behind, one damaged; the first has a report of its own."""
+    folder = tmp_path_factory.mktemp("board")
+    make(folder / "top", range(36))
+    make(folder / "near", range(33))
+    make(folder / "far", range(5))
+    bad = make(folder / "bad", range(5))
+    edit_rows(bad / "judgements.jsonl", lambda rows: rows[1:])
+    assert harness("report", folder / "top", "--format", "html").code == 0
+    ended = harness("leaderboard", folder, "--out", folder / "site")
+    assert ended.code == 0
+    assert f"warning: left out {bad}: " in ended.err
+    return folder / "site"
+
+
+def test_csv_and_markdown_say_the_same(board: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO((board / "leaderboard.csv").read_text())))
+    assert [(row["model"], row["rank"], row["tied"], row["value"]) for row in rows] == [
+        ("top", "1", "1", "0.9"),
+        ("near", "1", "1", "0.825"),
+        ("far", "3", "0", "0.125"),
+    ]
+    assert "| 1= | near | zero-shot | 82.50 |" in (board / "leaderboard.md").read_text()
+
+
+def test_the_site_sorts_filters_and_links(browser, board: Path) -> None:  # type: ignore[no-untyped-def]
+    for shown in visit(browser, board / "index.html"):
+        names = shown.locator("tbody tr td:nth-child(2)")
+        assert names.all_inner_texts() == ["top", "near", "far"]
+        shown.get_by_role("button", name="em@1").click()
+        assert names.all_inner_texts() == ["far", "near", "top"]
+        shown.get_by_role("button", name="em@1").click()
+        assert names.all_inner_texts() == ["top", "near", "far"]
+        shown.fill("#filter", "near")
+        assert [row.is_visible() for row in shown.locator("tbody tr").all()] == [False, True, False]
+        assert "left out" in shown.locator(".warning").inner_text()
+        assert shown.locator("h2 a").get_attribute("href") == "task-letters.html"
+    for shown in visit(browser, board / "task-letters.html"):
+        assert shown.locator("a", has_text="report").get_attribute("href") == "../top/report.html"
+        assert "Best on em@1 is top with 90.00 %" in shown.locator(".answer").inner_text()
+
+
+def test_a_folder_without_runs_is_the_users_mistake(tmp_path: Path) -> None:
+    assert "holds no run" in harness("leaderboard", tmp_path).complaint
+    (tmp_path / "file").write_text("")
+    make(tmp_path / "run", [1])
+    assert (
+        "a site needs a folder"
+        in harness("leaderboard", tmp_path / "run", "--out", tmp_path / "file").complaint
+    )
+
+
+# ---------------------------------------------------------------- published numbers
+
+
+def values(paper: str, table: str, **wanted: str) -> list[float]:
+    rows = published.load(paper)["rows"]
+    return [r["value"] for r in rows if r["table"] == table and all(r[k] == v for k, v in wanted.items())]
+
+
+def test_printed_values_are_as_printed() -> None:
+    lora = {"model": "CodeLlama", "size": "7B", "method": "LoRA"}
+    assert values("2308.10462", "Table 3", task="Conala", **lora) == [20.07, 39.31, 25.33]
+    four_bit = {"method": "QLoRA-4bit", "task": "APPS/introductory"}
+    assert values("2308.10462", "Table 4", **four_bit) == [20.84, 5.76, 8.4, 12.4]
+    assert values("2311.02303", "Table 2", model="MFT-5TASKS", task="HumanEval") == [60.37]
+    assert values("2311.02303", "Table 8", model="MFT-5TASKS", task="text-to-SQL/Spider") == [4.5, 0.138]
+
+
+@pytest.mark.parametrize(
+    ("paper", "tables"),
+    [
+        ("2308.10462", {"Table 3", "Table 4"}),
+        ("2311.02303", {"Table 2", "Table 3", "Table 6", "Table 8", "Table 9", "Table 10"}),
+    ],
+)
+def test_every_table_is_shown_with_its_footnotes(paper: str, tables: set[str]) -> None:
+    plain = published.load(paper)
+    assert tables <= {row["table"] for row in plain["rows"]}
+    html = published.html(paper, [])
+    for table in tables:
+        assert f"<summary>{table}</summary>" in html
+    used = {note for row in plain["rows"] for note in row.get("notes", ())}
+    assert used == set(plain["defects"])
+    for key, note in plain["defects"].items():
+        assert f">{published.text(note)}</li>" in html
+        assert f"{key}</sup>" in html or f"<sup>{key}" in html
+    cells = html.count("<td ") - html.count('<td class="name">')
+    printed = sum(row["value"] is not None for row in plain["rows"])
+    assert cells >= printed
+
+
+def test_known_defects_stand_at_their_values() -> None:
+    html = published.html("2308.10462", [])
+    assert "39.31<sup>b</sup>" in html
+    assert "10.70<sup>a</sup>" in html
+    assert "29.48<sup>b</sup>" in published.html("2311.02303", [])
+
+
+def test_ones_own_runs_stand_beside_the_columns_they_have(tmp_path: Path) -> None:
+    run = make(tmp_path / "mine", range(10))
+    edit(run / "summary.json", lambda plain: plain.update(task="conala"))
+    html = published.html("2308.10462", sections.sections([reader.read(run)]))
+    assert html.count("this report") >= 1
+    assert "conala: mine" in html
+    assert ">25.00<" in html
+    edit(run / "run.json", lambda plain: plain["data"].update(set="mini"))
+    assert "(the project&#x27;s own mini rows)" in published.html(
+        "2308.10462", sections.sections([reader.read(run)])
+    )
+
+
+def test_published_rows_take_no_rank_and_never_stand_beside_mini_rows(tmp_path: Path) -> None:
+    run = make(tmp_path / "mine", range(10))
+    edit(run / "summary.json", lambda plain: plain.update(task="conala"))
+    printed = list(published.published(["2308.10462", "2311.02303"]))
+    assert len({(row.name, row.task, row.metric) for row in printed}) == len(printed)
+    found = leaderboard.entries(sections.sections([reader.read(run)]), printed)
+    assert (found[0].model, leaderboard.place(found[0]), found[0].published) == ("mine", "1", "")
+    best = found[1]
+    assert (best.model, best.method, best.value) == ("CodeLlama 7B", "LoRA", 0.2007)
+    assert (leaderboard.place(best), best.low, best.published) == ("", None, "arXiv 2308.10462, Table 3")
+    edit(run / "run.json", lambda plain: plain["data"].update(set="mini"))
+    assert len(leaderboard.entries(sections.sections([reader.read(run)]), printed)) == 1
+
+
+def test_an_unknown_paper_is_named_and_the_page_holds_the_tables(tmp_path: Path) -> None:
+    run = make(tmp_path / "mine", range(10))
+    page = tmp_path / "p.html"
+    complaint = harness("report", run, "--out", page, "--reference", "2308.1046").complaint
+    assert "no paper '2308.1046'. Did you mean '2308.10462'?" in complaint
+    assert "--reference is for the page" in harness("report", run, "--reference", "2308.10462").complaint
+    assert (
+        harness("report", run, "--out", page, "--reference", "2308.10462", "--reference", "2311.02303").code
+        == 0
+    )
+    text = page.read_text()
+    assert "Exploring Parameter-Efficient Fine-Tuning" in text
+    assert "MFTCoder" in text
+    assert (
+        json.loads((published.FOLDER / "2308.10462.json").read_text())["url"]
+        == "https://arxiv.org/abs/2308.10462"
+    )

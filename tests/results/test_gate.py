@@ -1,0 +1,367 @@
+"""`harness gate`: a regression is caught, a fault or a lost sample never passes, and the order of rows is nothing."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from junitparser import Error, Failure, JUnitXml
+
+from harness.errors import ConfigError
+from harness.results import gate
+from harness.runs.store import reader
+from tests.support.command import Ended, harness
+from tests.support.paths import ROOT
+from tests.support.recordings import edit, edit_rows, make
+
+N = 164  # as many as HumanEval
+
+
+def right(run: int = 100) -> set[int]:
+    return set(range(run))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """good: 100 of 164. worse: 8 of these lost, 5 points. noisy: 4 lost, 4 won. better: 8 won."""
+    folder = tmp_path_factory.mktemp("runs")
+    counted(make(folder / "good", right(), problems=N))
+    make(folder / "worse", right() - set(range(8)), problems=N)
+    make(folder / "noisy", (right() - set(range(4))) | {150, 151, 152, 153}, problems=N)
+    make(folder / "better", right(108), problems=N)
+    assert harness("gate", folder / "good", "--baseline", folder / "b.json", "--write").code == 0
+    return folder
+
+
+def counted(run: Path) -> Path:
+    """With tokens counted, as a run of a model has them: 5 a sample."""
+    path = run / "summary.json"
+    summary = json.loads(path.read_text())
+    path.write_text(json.dumps(summary | {"cost": {"completion_tokens": 820, "prompt_tokens": 820}}))
+    return run
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, runs: Path) -> Path:
+    """A run equal to the baseline's, to be spoilt."""
+    del runs
+    return make(tmp_path / "fresh", right(), problems=N)
+
+
+def judged(run: Path, runs: Path, *more: object) -> Ended:
+    return harness("gate", run, "--baseline", runs / "b.json", *more)
+
+
+# ---------------------------------------------------------------- verdicts
+
+
+def test_the_same_answers_pass_with_any_margin(runs: Path) -> None:
+    for more in ((), ("--margin", "em@1=0"), ("--margin", "em@1=0.02")):
+        ended = judged(runs / "good", runs, *more)
+        assert ended.code == 0
+        assert "ok   em@1: equal on each of 164 problems" in ended.out
+
+
+def test_a_planted_regression_of_5_points_is_caught(runs: Path) -> None:
+    ended = judged(runs / "worse", runs)
+    assert ended.code == 1
+    assert "FAIL em@1: -0.0488 [" in ended.out
+    assert "0 better, 8 worse of 164, p 0.0117 (McNemar mid-p, Holm; exact 0.0078)" in ended.out
+    assert ended.out.splitlines()[-1].startswith("regression: ")
+
+
+def test_noise_and_progress_pass_without_a_margin(runs: Path) -> None:
+    assert judged(runs / "noisy", runs).code == 0
+    assert judged(runs / "better", runs).code == 0
+
+
+def test_a_margin_asks_for_the_whole_interval_and_says_what_could_be_found(runs: Path) -> None:
+    ended = judged(runs / "noisy", runs, "--margin", "em@1=0.02")
+    assert ended.code == 1
+    assert "not shown to be within a margin of 0.02 (164 problems find 0.0485 in 4 of 5 cases)" in ended.out
+    assert judged(runs / "noisy", runs, "--margin", "em@1=0.05").code == 0
+    assert judged(runs / "better", runs, "--margin", "em@1=0.02").code == 0
+
+
+def test_floors_and_ceilings_are_absolute(runs: Path) -> None:
+    assert judged(runs / "good", runs, "--floor", "em@1=0.6").code == 0
+    assert judged(runs / "good", runs, "--floor", "em@1=0.62").code == 1
+    assert judged(runs / "good", runs, "--ceiling", "prompt_tokens=5").code == 0
+    assert judged(runs / "good", runs, "--ceiling", "prompt_tokens=4.9").code == 1
+    assert (
+        "prompt_tokens ceiling: 5.0 a sample"
+        in judged(runs / "good", runs, "--ceiling", "prompt_tokens=9").out
+    )
+
+
+def test_a_ceiling_on_what_nobody_counted_does_not_pass(runs: Path) -> None:
+    assert (
+        "no cost 'prompt_tokens'. Known: none."
+        in judged(runs / "better", runs, "--ceiling", "prompt_tokens=5").complaint
+    )
+
+
+def test_rules_in_the_baseline_hold_until_the_command_line_says_otherwise(runs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "strict.json"
+    harness(
+        "gate", runs / "good", "--baseline", file, "--write", "--margin", "em@1=0.01", "--floor", "em@1=0.5"
+    )
+    assert harness("gate", runs / "noisy", "--baseline", file).code == 1
+    assert harness("gate", runs / "noisy", "--baseline", file, "--margin", "em@1=0.05").code == 0
+
+
+def test_shuffled_rows_change_nothing(runs: Path, fresh: Path, tmp_path: Path) -> None:
+    noisy = make(tmp_path / "noisy", (right() - set(range(4))) | {150, 151, 152, 153}, problems=N)
+    before = judged(noisy, runs, "--margin", "em@1=0.02")
+    for name in ("generations.jsonl", "judgements.jsonl", "problems.jsonl"):
+        edit_rows(noisy / name, lambda rows: random.Random(3).sample(rows, len(rows)))
+    assert judged(noisy, runs, "--margin", "em@1=0.02") == before
+    harness("gate", noisy, "--baseline", tmp_path / "one.json", "--write")
+    text = (tmp_path / "one.json").read_text()
+    for name in ("generations.jsonl", "judgements.jsonl"):
+        edit_rows(noisy / name, lambda rows: random.Random(4).sample(rows, len(rows)))
+    harness("gate", noisy, "--baseline", tmp_path / "two.json", "--write")
+    assert (tmp_path / "two.json").read_text() == text
+
+
+# ---------------------------------------------------------------- what can never pass
+
+
+def test_a_sandbox_fault_ends_in_3(runs: Path, fresh: Path) -> None:
+    edit_rows(fresh / "judgements.jsonl", lambda rows: rows[5].update(status="fault", score=None))
+    ended = judged(fresh, runs)
+    assert ended.code == 3
+    assert "FAIL comparable: 1 samples could not be judged" in ended.out
+
+
+@pytest.mark.parametrize("name", ["generations.jsonl", "judgements.jsonl"])
+def test_a_lost_row_ends_in_3(runs: Path, fresh: Path, name: str, tmp_path: Path) -> None:
+    edit_rows(fresh / name, lambda rows: rows[:-1])
+    ended = judged(fresh, runs, "--junit", tmp_path / "gate.xml")
+    assert ended.code == 3
+    assert "lost" in ended.out
+    (suite,) = JUnitXml.fromfile(str(tmp_path / "gate.xml"))
+    assert (suite.errors, suite.failures) == (1, 0)
+    assert [type(end) for case in suite for end in case.result] == [Error]
+
+
+def test_a_lost_problem_ends_in_3_even_where_the_summary_agrees(
+    runs: Path, fresh: Path, tmp_path: Path
+) -> None:
+    for name in ("generations.jsonl", "judgements.jsonl"):
+        edit_rows(fresh / name, lambda rows: rows[:-1])
+    edit(fresh / "summary.json", lambda plain: plain.update(samples=N - 1, problems=N - 1))
+    assert judged(fresh, runs).code == 3
+    short = make(tmp_path / "short", right(), problems=N, limit=None)
+    path = tmp_path / "short.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    ended = harness(
+        *(
+            "score",
+            tmp_path / "letters.py",
+            "--completions",
+            path,
+            "--partial",
+            "--out",
+            tmp_path / "partial",
+        ),
+        *("--set", f"options.problems={N}"),
+    )
+    assert ended.code == 0, ended.err
+    ended = judged(tmp_path / "partial", runs)
+    assert ended.code == 3
+    assert "partial: 163 of 164" in ended.out
+    assert short.is_dir()
+
+
+def test_a_lost_sample_of_several_ends_in_3(tmp_path: Path) -> None:
+    whole = make(tmp_path / "whole", right(20), samples=3)
+    harness("gate", whole, "--baseline", tmp_path / "b.json", "--write")
+    for name in ("generations.jsonl", "judgements.jsonl"):
+        edit_rows(whole / name, lambda rows: rows[:-1])
+    edit(whole / "summary.json", lambda plain: plain.update(samples=119))
+    ended = harness("gate", whole, "--baseline", tmp_path / "b.json")
+    assert ended.code == 3
+    assert "1 problems have fewer samples than in the baseline: letters/39" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"prompt": "other"}, "prompt: "),
+        ({"options": {"version": 2}}, "task.version: 1 in the baseline, 2 now"),
+        ({"split": "train"}, 'split: "test" in the baseline, "train" now'),
+    ],
+)
+def test_other_conditions_end_in_4(runs: Path, tmp_path: Path, change: dict[str, Any], line: str) -> None:
+    ended = judged(make(tmp_path / "other", right(), problems=N, **change), runs)
+    assert ended.code == 4
+    assert line in ended.out
+    assert ended.out.splitlines()[-1].startswith("not comparable: ")
+
+
+def test_one_changed_prompt_ends_in_4(runs: Path, fresh: Path) -> None:
+    edit_rows(fresh / "generations.jsonl", lambda rows: rows[7].update(prompt_sha="0" * 16))
+    ended = judged(fresh, runs)
+    assert ended.code == 4
+    assert "another prompt for 1 of 164 problems: letters/7" in ended.out
+
+
+def test_a_fault_comes_before_a_prompt(runs: Path, fresh: Path) -> None:
+    edit_rows(fresh / "generations.jsonl", lambda rows: rows[7].update(prompt_sha="0" * 16))
+    edit_rows(fresh / "judgements.jsonl", lambda rows: rows[5].update(status="fault", score=None))
+    assert judged(fresh, runs).code == 3
+
+
+# ---------------------------------------------------------------- bad input
+
+
+def test_baselines_that_cannot_be_read_are_the_users_mistake(runs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "b.json"
+    assert "no baseline file" in harness("gate", runs / "good", "--baseline", file).complaint
+    file.write_text("[]")
+    assert "is no baseline file" in harness("gate", runs / "good", "--baseline", file).complaint
+    file.write_text((runs / "b.json").read_text().replace('"format": 1', '"format": 2'))
+    complaint = harness("gate", runs / "good", "--baseline", file).complaint
+    assert "is of format 2, made by harness 0.1.0" in complaint
+    assert "upgrade" in complaint
+    file.write_text(json.dumps({"format": 1, "harness": "0"}))
+    assert (
+        "damaged baseline (run_id: field required)"
+        in harness("gate", runs / "good", "--baseline", file).complaint
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (("--margin", "em@1"), "expected NAME=NUMBER, for example pass@1=0.02"),
+        (("--margin", "em@1=-1"), "expected NAME=NUMBER"),
+        (("--margin", "em@1=nan"), "expected NAME=NUMBER"),
+        (("--margin", "em@1=2"), "a share of 0 to 1; two points are 0.02"),
+        (("--margin", "em@2=0.1"), "no metric 'em@2'. Did you mean 'em@1'?"),
+        (("--ceiling", "prompt_token=9"), "no cost 'prompt_token'. Did you mean 'prompt_tokens'?"),
+        (("--smoke", "5"), "give --write too"),
+        (("--junit", "/nowhere/x.xml"), "cannot be a file"),
+    ],
+)
+def test_rules_that_cannot_be_meant_are_refused(runs: Path, more: tuple[str, ...], text: str) -> None:
+    assert text in judged(runs / "good", runs, *more).complaint
+
+
+def test_no_baseline_is_made_of_a_run_with_faults_or_of_a_part(fresh: Path, tmp_path: Path) -> None:
+    edit_rows(fresh / "judgements.jsonl", lambda rows: rows[5].update(status="fault", score=None))
+    assert "no baseline" in harness("gate", fresh, "--baseline", tmp_path / "b.json", "--write").complaint
+    assert not (tmp_path / "b.json").exists()
+
+
+# ---------------------------------------------------------------- for other programs
+
+
+def test_junit_markdown_and_annotations_say_the_same(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step.md"))
+    ended = judged(runs / "worse", runs, "--junit", tmp_path / "g.xml", "--summary", tmp_path / "g.md")
+    assert ended.code == 1
+    (suite,) = JUnitXml.fromfile(str(tmp_path / "g.xml"))
+    assert (suite.tests, suite.failures, suite.errors) == (4, 3, 0)
+    ends = {case.name: case.result for case in suite}
+    assert ends["comparable"] == []
+    (failed,) = ends["em@1"]
+    assert (type(failed), failed.type) == (Failure, "regression")
+    assert "8 worse of 164" in failed.message
+    assert failed.text.splitlines() == [f"letters/{i}" for i in range(8)]
+    markdown = (tmp_path / "g.md").read_text()
+    assert markdown.startswith("### harness gate, letters: regression\n")
+    assert "got worse: letters/0, letters/1" in markdown
+    assert (tmp_path / "step.md").read_text() == markdown
+    lines = [line for line in ended.out.splitlines() if line.startswith("::")]
+    assert len(lines) == 3
+    assert lines[0].startswith("::error title=harness gate%3A letters em@1::regression: -0.0488")
+
+
+def test_a_hostile_name_breaks_neither_xml_nor_annotations() -> None:
+    from harness.results.report import ci as shown
+
+    nasty = 'a\x1b]0;x\x07<b>&"\n::error::'
+    verdict = gate.Verdict(nasty, nasty, nasty, "fault", (gate.Check(nasty, False, nasty),))
+    root = ElementTree.fromstring(shown.junit(verdict).encode())
+    assert root[0].get("errors") == "1"
+    assert all(line.count("\n") == 0 and line.startswith("::error") for line in shown.annotations(verdict))
+    assert "\x1b" not in shown.junit(verdict) + shown.markdown(verdict) + "".join(shown.lines(verdict))
+
+
+# ---------------------------------------------------------------- the smoke subset
+
+
+def test_a_subset_is_stratified_and_says_what_it_can_find(runs: Path, tmp_path: Path) -> None:
+    read = reader.read(runs / "good")
+    subset = gate.subset(read, 41)
+    assert len(subset.problems) == 41
+    assert subset == gate.subset(read, 41)
+    assert subset.problems != gate.subset(read, 41, seed=1).problems
+    numbers = [int(name.rpartition("/")[2]) for name in subset.problems]
+    strata = Counter((number % 2, number < 100) for number in numbers)
+    shares = {(0, True): 12.5, (1, True): 12.5, (0, False): 8, (1, False): 8}
+    assert all(abs(strata[key] - share) < 1 for key, share in shares.items())
+    # (1.96 + 0.84) sqrt(0.1 / 41)
+    assert subset.detectable == pytest.approx(0.13836, abs=1e-4)
+    file = tmp_path / "smoke.json"
+    ended = harness("gate", runs / "good", "--baseline", file, "--write", "--smoke", 41)
+    assert "41 of 164 problems from 4 strata; they find a true difference of 13.8 points" in ended.out
+    assert harness("gate", runs / "good", "--baseline", file).code == 0
+    chosen = gate.named(file)
+    part = make(
+        tmp_path / "part",
+        right(),
+        problems=N,
+        only=chosen,
+        backend={"path": str(_only(runs, tmp_path, chosen))},
+    )
+    assert reader.read(part).summary.problems == 41
+    assert harness("gate", part, "--baseline", file).code == 0
+    assert harness("gate", part, "--baseline", runs / "b.json").code == 3
+    with pytest.raises(ConfigError, match="--smoke 0"):
+        gate.subset(read, 0)
+
+
+def _only(runs: Path, folder: Path, chosen: list[str]) -> Path:
+    rows = [json.loads(line) for line in (runs / "good.jsonl").read_text().splitlines()]
+    path = folder / "some.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows if row["task_id"] in chosen))
+    return path
+
+
+def test_an_unknown_problem_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text("HumanEval/0\nHumanEval/x\n")
+    ended = harness(
+        "run", "--task", "humaneval", "--data", "mini", "--model", "m", "--only", tmp_path / "ids"
+    )
+    assert "only: no problem" in ended.complaint
+
+
+# ---------------------------------------------------------------- the project's own gate
+
+
+@pytest.mark.parametrize("task", ["humaneval", "conala"])
+def test_the_committed_baseline_of_the_mini_suite_holds(task: str, tmp_path: Path) -> None:
+    """What `make gate` does in CI. After a change that is meant, `make baseline` makes it anew."""
+    folder = ROOT / "results" / "baselines"
+    recorded = ("--data", "mini", "--completions", folder / f"{task}.jsonl", "--out", tmp_path / task)
+    assert harness("score", task, *recorded, "--workers", 1).code == 0
+    ended = harness("gate", tmp_path / task, "--baseline", folder / f"{task}.json")
+    assert ended.code == 0, ended.out
+    assert " equal on each of " in ended.out
+
+
+def test_a_sampling_field_that_a_newer_version_adds_is_no_other_condition(runs: Path, fresh: Path) -> None:
+    edit(fresh / "run.json", lambda plain: plain["sampling"].pop("count_penalty", None))
+    edit(fresh / "run.json", lambda plain: plain["sampling"].pop("repetition_penalty", None))
+    assert judged(fresh, runs).code == 0
+    edit(fresh / "run.json", lambda plain: plain["sampling"].update(max_tokens=99))
+    assert judged(fresh, runs).code == 4

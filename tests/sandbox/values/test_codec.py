@@ -1,0 +1,214 @@
+"""What crosses between tester and candidate: plain data unchanged, everything else refused, no bytes that
+crash.
+"""
+
+import collections
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.sandbox.isolation import seccomp
+from harness.sandbox.values import codec, opaque
+
+KEYS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.text(st.characters()),
+    st.binary(),
+)
+VALUES = st.recursive(
+    st.one_of(KEYS, st.complex_numbers(allow_nan=False), st.fractions(), st.decimals(allow_nan=False)),
+    lambda inner: st.one_of(
+        st.lists(inner),
+        st.tuples(inner, inner),
+        st.dictionaries(KEYS, inner),
+        st.sets(KEYS),
+        st.frozensets(KEYS),
+        st.lists(st.integers(), min_size=9),
+        st.lists(st.floats(allow_nan=False), min_size=9),
+    ),
+    max_leaves=20,
+)
+
+
+def shape(value: object) -> object:
+    """The value with the class of every part: 1, 1.0 and True are equal and not the same."""
+    if isinstance(value, dict):
+        return dict, [(shape(key), shape(item)) for key, item in value.items()]
+    if isinstance(value, list | tuple | collections.deque):
+        return type(value), [shape(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return type(value), sorted(repr(shape(item)) for item in value)
+    return type(value), repr(value)
+
+
+def assert_plain(data: bytes) -> None:
+    """The bytes are refused as Malformed, or give a value that crosses by itself: of built-in parts only."""
+    try:
+        value = codec.decode(data, lambda number, kind, name: None)
+    except codec.Malformed:
+        return
+    assert shape(codec.decode(codec.encode(value))) == shape(value)
+
+
+@settings(deadline=None)
+@given(VALUES)
+def test_plain_data_crosses_unchanged(value: object) -> None:
+    assert shape(codec.decode(codec.encode(value))) == shape(value)
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_bytes_are_refused_or_say_plain_data(data: bytes) -> None:
+    assert_plain(data)
+
+
+@settings(deadline=None)
+@given(VALUES, st.integers(0, 400), st.binary(min_size=1, max_size=3))
+def test_damaged_bytes_are_refused_or_say_plain_data(value: object, at: int, damage: bytes) -> None:
+    data = bytearray(codec.encode(value))
+    at %= len(data)
+    data[at : at + len(damage)] = damage
+    assert_plain(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"?",
+        b"[" + struct.pack("<I", 1 << 31),
+        b"s" + struct.pack("<I", 9) + b"short",
+        b"[\x01\x00\x00\x00" * 10_000,
+        b"<\x01\x00\x00\x00[\x00\x00\x00\x00",
+        b"NN",
+        b"O" + bytes(8) + b"NN",
+        b"y" + b"i" + struct.pack("<q", 1) + b"i" + struct.pack("<q", 0),
+    ],
+)
+def test_malformed_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises(codec.Malformed):
+        codec.decode(data)
+
+
+class Liar(int):
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = int.__hash__
+
+    def __index__(self) -> int:
+        return 7
+
+
+def test_a_subclass_crosses_as_its_base_value_whatever_it_says() -> None:
+    assert shape(codec.decode(codec.encode([Liar(3)]))) == shape([3])
+
+
+@pytest.mark.parametrize("value", [len, object(), iter([1]), type, NotImplemented, map(abs, [])])
+def test_functions_instances_and_iterators_do_not_cross(value: object) -> None:
+    with pytest.raises(codec.Uncrossable):
+        codec.encode([value])
+
+
+def test_depth_and_size_are_bounded() -> None:
+    deep: list[object] = []
+    for _ in range(codec.MAX_DEPTH + 2):
+        deep = [deep]
+    with pytest.raises(codec.Uncrossable):
+        codec.encode(deep)
+    wide: object = "x" * 1000
+    for _ in range(40):
+        wide = [wide, wide]
+    with pytest.raises(codec.Uncrossable):
+        codec.encode(wide)
+
+
+def test_exceptions_become_the_nearest_builtin_and_never_one_that_ends_programs() -> None:
+    arguments = codec.encode(("gone",))
+    error = opaque.exception(("KeyError", "LookupError", "Exception"), arguments, "Mine: gone")
+    assert type(error) is KeyError
+    assert error.args == ("gone",)
+    assert opaque.exception(("SystemExit", "BaseException", "object"), arguments, "") is None
+    assert type(opaque.exception(("UnicodeDecodeError", "UnicodeError"), arguments, "")) is UnicodeError
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_every_jump_of_the_filter_lands_inside_it(machine: str, shared: bool) -> None:
+    program = seccomp.instructions(7, shared, machine)
+    for at, (code, yes, no, _) in enumerate(program):
+        if code & 7 == 5:
+            assert at + 1 + max(yes, no) < len(program)
+            assert max(yes, no) <= 255
+    assert program[-1][0] == program[-2][0] == 0x06
+
+
+def answer(program: list[seccomp.Instruction], number: int, *arguments: int, arch: int = 0xC000003E) -> int:
+    """What the kernel would answer: the filter run by hand."""
+    data = struct.pack("<IIQ6Q", number, arch, 0, *(*arguments, *[0] * (6 - len(arguments))))
+    value, at = 0, 0
+    while True:
+        code, yes, no, k = program[at]
+        at += 1
+        match code:
+            case 0x20:
+                (value,) = struct.unpack_from("<I", data, k)
+            case 0x15:
+                at += yes if value == k else no
+            case 0x35:
+                at += yes if value >= k else no
+            case 0x45:
+                at += yes if value & k else no
+            case _:
+                return k
+
+
+ALLOW, KILL, DENY, NOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "expected"),
+    [
+        (0, (), ALLOW),
+        (1, (), ALLOW),
+        (56, (0x00010100,), ALLOW),
+        (56, (17,), DENY),
+        (57, (), DENY),
+        (59, (), DENY),
+        (435, (), NOSYS),
+        (53, (1,), ALLOW),
+        (53, (2,), DENY),
+        (41, (2,), DENY),
+        (157, (1, 0), DENY),
+        (157, (15,), ALLOW),
+        (302, (0,), ALLOW),
+        (302, (1,), DENY),
+        (62, (7, 9), ALLOW),
+        (62, (8, 9), DENY),
+        (62, (0xFFFFFFFF, 9), DENY),
+        (234, (7, 9), ALLOW),
+        (16, (0, 0x5412), DENY),
+        (16, (0, 0x5401), ALLOW),
+        (101, (), DENY),
+        (319, (), DENY),
+        (0x40000000 + 41, (), KILL),
+        (90, (), ALLOW),
+    ],
+)
+def test_the_filter_answers_each_call_as_it_should(
+    number: int, arguments: tuple[int, ...], expected: int
+) -> None:
+    assert answer(seccomp.instructions(7, False, "x86_64"), number, *arguments) == expected
+
+
+def test_a_call_from_another_architecture_is_killed() -> None:
+    assert answer(seccomp.instructions(7, False, "x86_64"), 0, arch=0x40000003) == KILL
+
+
+def test_on_the_machines_own_files_attributes_seem_to_change_and_do_not() -> None:
+    assert answer(seccomp.instructions(7, True, "x86_64"), 90) == 0x00050000

@@ -1,0 +1,105 @@
+"""Programs in every language, for the tests of languages: one small task each, right, and what else they do."""
+
+from collections.abc import Mapping
+
+from harness.sandbox.languages import toolchains
+from harness.schema import Limits, Program
+from harness.tasks.families import completion_marker
+
+LIMITS = Limits(cpu_s=0.7, wall_s=2.0, memory_mb=256, output_kb=64)
+SUFFIX = {"cpp": "cpp", "java": "java", "javascript": "js", "go": "go", "rust": "rs", "bash": "sh"}
+LANGUAGE = {suffix: language for language, suffix in SUFFIX.items()}
+
+# Candidates for `solve` (one more than the square), and the test that upstream's rows would have.
+RIGHT = {
+    "cpp": "#include<stdlib.h>\n#include<stdio.h>\nint solve(int x){ return x*x+1; }\n",
+    "java": "import java.util.*;\nclass Solution { int solve(int x) { return x*x+1; } }\n",
+    "go": 'package main\nimport (\n    "testing"\n    "github.com/stretchr/testify/assert"\n)\n'
+    "func Solve(x int) int { return x*x+1 }\n",
+    "rust": "fn main(){}\nfn solve(x: i32) -> i32 { x*x+1 }\n",
+    "javascript": "const solve = (x) => x*x+1\n",
+}
+TESTS = {
+    "cpp": "#undef NDEBUG\n#include<assert.h>\n"
+    "int main(){\n    assert (solve(2)==5);\n    assert (solve(10)==101);\n}\n",
+    "java": """public class Main {
+    public static void main(String[] args) {
+        Solution s = new Solution();
+        List<Boolean> correct = Arrays.asList(s.solve(2) == 5, s.solve(10) == 101);
+        if (correct.contains(false)) {
+            throw new AssertionError();
+        }
+    }
+}""",
+    "go": "func TestSolve(t *testing.T) {\n    assert := assert.New(t)\n    assert.Equal(5, Solve(2))\n"
+    "    assert.Equal(101, Solve(10))\n}\n",
+    "rust": "\n#[cfg(test)]\nmod tests {\n    use super::*;\n\n#[test]\n    fn test_solve() {\n"
+    "        assert_eq!(solve(2), 5);\n        assert!(solve(10) == 101);\n    }\n\n}\n",
+    "javascript": "const testSolve = () => {\n  console.assert(solve(2) === 5)\n"
+    "  console.assert(solve(10) === 101)\n}\n\n"
+    "testSolve()\n",
+}
+
+# Whole programs: 42 read from standard input, 43 printed.
+ADDS = {
+    "cpp": '#include <iostream>\nint main() { int x; std::cin >> x; std::cout << x + 1 << "\\n"; }',
+    "java": "import java.util.*;\npublic class Main { public static void main(String[] a) {"
+    " System.out.println(new Scanner(System.in).nextInt() + 1); } }",
+    "go": 'package main\nimport "fmt"\nfunc main() { var x int; fmt.Scan(&x); fmt.Println(x + 1) }',
+    "rust": "use std::io;\nfn main() { let mut s = String::new(); io::stdin().read_line(&mut s).unwrap();"
+    ' println!("{}", s.trim().parse::<i64>().unwrap() + 1); }',
+    "javascript": "console.log(Number(require('fs').readFileSync(0, 'utf8')) + 1)",
+    "bash": "read x; echo $((x + 1))",
+}
+LOOPS = {
+    "cpp": "int main() { volatile int x = 0; for (;;) x++; }",
+    "java": "public class Main { public static void main(String[] a) { for (long x = 0; ; x++); } }",
+    "go": "package main\nfunc main() { for x := 0; ; x++ { } }",
+    "rust": "fn main() { let mut x = 0u64; loop { x = std::hint::black_box(x.wrapping_add(1)); } }",
+    "javascript": "for (;;);",
+    "bash": "while :; do :; done",
+}
+HOGS = {
+    "cpp": "#include <vector>\nint main() { std::vector<std::vector<int>> all;"
+    " for (;;) all.push_back(std::vector<int>(1 << 20, 1)); }",
+    "java": "import java.util.*;\npublic class Main { public static void main(String[] a) {"
+    " List<int[]> all = new ArrayList<>(); for (;;) all.add(new int[1 << 20]); } }",
+    "go": "package main\nvar all [][]byte\nfunc main() { for { b := make([]byte, 1<<22);"
+    " for i := range b { b[i] = 1 }; all = append(all, b) } }",
+    "rust": "fn main() { let mut all = Vec::new(); loop { all.push(vec![1u8; 1 << 22]); } }",
+    "javascript": "const all = []; for (;;) all.push(new Array(1 << 18).fill(1))",
+    "bash": "x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done",
+}
+FLOODS = {
+    "cpp": '#include <stdio.h>\nint main() { for (;;) puts("flood"); }',
+    "java": 'public class Main { public static void main(String[] a) { for (;;) System.out.println("flood"); } }',
+    "go": 'package main\nimport "fmt"\nfunc main() { for { fmt.Println("flood") } }',
+    "rust": 'fn main() { loop { println!("flood"); } }',
+    "javascript": "for (;;) require('fs').writeSync(1, 'flood\\n'.repeat(1000))",
+    "bash": "while :; do echo flood; done",
+}
+FILES: Mapping[str, Mapping[str, str]] = {"javascript": completion_marker.javascript_files()}
+
+
+def whole(language: str, code: str, stdin: str = "", limits: Limits = LIMITS) -> Program:
+    return Program(code=code, language=language, stdin=stdin, limits=limits)
+
+
+def with_test(language: str, code: str, limits: Limits = LIMITS) -> Program:
+    """A candidate with its test behind it, as a task puts them together."""
+    if language == "go":
+        code = completion_marker.go_imports(code)
+    return Program(
+        code=code + "\n" + completion_marker.closed(language, TESTS[language]),
+        language=language,
+        proof=completion_marker.PROOF,
+        files=FILES.get(language, {}),
+        flags=("-std=c++11",) if language == "cpp" else (),
+        limits=limits,
+    )
+
+
+def missing(language: str) -> str:
+    """Why this machine can't run the language, or nothing."""
+    tools = toolchains.toolchain(language)
+    return tools.hint if tools.missing else ""

@@ -1,0 +1,105 @@
+"""Training configs: every recipe is one, and a mistake is one line that names the key and what would be right."""
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from harness.config.run import checked
+from harness.errors import ConfigError
+from harness.files import packaged
+from harness.train import grid
+from harness.train.config import RATES, TrainConfig, check, options
+from harness.train.run import folder_of, with_rate
+from harness.train.trainer import should_stop
+
+RECIPES = packaged("tasks/recipes")
+
+
+def config(**more: Any) -> TrainConfig:
+    return check(checked(TrainConfig, {"model": "m", "data": [{"task": "conala"}], **more}, "config"))
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"), [("demo", 1), ("rq2_peft", 12), ("rq4_apps", 3), ("mft_5tasks", 1)]
+)
+def test_every_recipe_of_a_training_is_valid(name: str, cells: int) -> None:
+    plain = tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
+    found = [check(each) for each in grid.expand({"model": "m", **plain}, name)]
+    assert len(found) == cells
+    assert len({folder_of(each) for each in found}) == cells
+
+
+def test_recipes_have_the_papers_settings() -> None:
+    def read(name: str) -> list[TrainConfig]:
+        plain = tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
+        return grid.expand({"model": "m", **plain}, name)
+
+    rates = {each.method: with_rate(each).optim.lr for each in read("rq2_peft")}
+    assert rates == {
+        "lora": 3e-4,
+        "ia3": 3e-3,
+        "prompt": 3e-3,
+        "prefix": 3e-2,
+        "qlora-8bit": 3e-4,
+        "qlora-4bit": 3e-4,
+    }
+    assert RATES["full"] == 5e-5
+    (mft,) = read("mft_5tasks")
+    assert (mft.optim.lr, mft.optim.min_lr, mft.packing.length) == (2e-4, 1e-5, 4096)
+    assert (mft.loss.balance, mft.evaluation.early_stop) == ("task_token", "paper")
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ({"method": "lroa"}, "method = 'lroa': input should be 'full', 'lora'"),
+        ({"peft": {"r": 0}}, r"peft \(lora\): r = 0: input should be greater than or equal to 1"),
+        ({"peft": {"rank": 8}}, r"peft \(lora\): no key 'rank'"),
+        ({"method": "prefix", "peft": {"r": 8}}, r"peft \(prefix\): no key 'r'"),
+        ({"optim": {"learning_rate": 1}}, "no key 'optim.learning_rate'"),
+        ({"data": [{"task": "conala", "flie": "x"}]}, "no key 'data.0.flie'. Did you mean 'data.0.file'"),
+        ({"data": [{}]}, "data.0: needs exactly one of task"),
+        ({"data": [{"task": "conala"}, {"task": "conala"}]}, r"two \[\[data\]\] tables are called 'conala'"),
+        ({"data": []}, "data = "),
+        ({"packing": {"mode": "pack", "batch_tokens": 2048}}, "batch_tokens goes with mode = 'dynamic' only"),
+        ({"packing": {"attention": "block"}}, "'block' goes with mode = 'pack' or 'concat'"),
+        ({"loss": {"convergence": "coba"}}, "needs loss.balance = 'task_token' or 'task_sample'"),
+        ({"loss": {"focal": "sample", "balance": "task_token"}}, "loss.focal replaces loss.balance"),
+        ({"method": "full", "dtype": "float16"}, "cannot train float16 weights"),
+    ],
+)
+def test_a_mistake_is_named(more: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        config(**more)
+
+
+def test_the_hash_covers_what_can_change_the_weights() -> None:
+    assert config().hash == config(device="cpu", log_every=3, data_folder="x").hash
+    assert config().hash != config(seed=1).hash != config(peft={"r": 8}).hash
+
+
+def test_the_options_are_those_of_the_study_by_default() -> None:
+    assert options(config()).model_dump(include={"r", "lora_alpha", "lora_dropout"}) == {
+        "r": 16,
+        "lora_alpha": 32,
+        "lora_dropout": 0.05,
+    }
+    assert options(config(method="prompt")).model_dump()["num_virtual_tokens"] == 20
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "stops"),
+    [
+        ([1.0, 1.1, 1.2], 2, True),  # two epochs worse than the best one
+        ([1.0, 1.1], 2, False),
+        ([1.0, 1.1, 1.0], 2, False),  # a tie is an improvement
+        ([1.0, 0.9, 1.0], 2, False),
+        ([1.0, 0.9, 1.0, 0.95], 2, True),
+        ([3.0, 3.1, 3.2, 3.3, 3.4, 3.5], 5, True),
+        ([3.0, 3.1, 3.2, 3.3, 3.4, 3.0], 5, False),
+        ([], 2, False),
+    ],
+)
+def test_early_stopping(losses: list[float], patience: int, stops: bool) -> None:
+    assert should_stop(losses, patience) is stops
