@@ -6,7 +6,7 @@ elsewhere (`compare.py`).
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -221,40 +221,6 @@ def minimum_detectable(sd: float, n: int, *, alpha: float = 0.05, power: float =
     """
     normal = NormalDist()
     return (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)) * sd / math.sqrt(n)
-
-
-def mcnemar_power(
-    n: int,
-    better: float,
-    worse: float,
-    *,
-    alpha: float = 0.05,
-    test: Callable[[int, int], float] = mcnemar_mid,
-) -> float:
-    """The chance that McNemar's test (mid-p or exact) rejects, given the shares of pairs that get better and worse.
-
-    The sum over the number of discordant pairs (binomial) of the chance that they are lopsided enough.
-    """
-    discordant = better + worse
-    if discordant <= 0:
-        return 0.0
-    total = 0.0
-    for m in range(n + 1):
-        weight = _binomial(m, n, discordant)
-        if weight > 1e-12:
-            critical = -1
-            while critical + 1 <= m // 2 and test(critical + 1, m - critical - 1) <= alpha:
-                critical += 1
-            for i in range(critical + 1):
-                total += weight * (_binomial(i, m, better / discordant) + _binomial(i, m, worse / discordant))
-    return total
-
-
-def _binomial(k: int, n: int, p: float) -> float:
-    if p in (0.0, 1.0):
-        return float(k == n * p)
-    log = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-    return math.exp(log + k * math.log(p) + (n - k) * math.log1p(-p))
 
 
 # ---------------------------------------------------------------- seeds

@@ -5,9 +5,6 @@ plain functions over a corpus and have no interval from harness/stats/estimates.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
-from itertools import chain
-
-WINDOW = 1000  # tokens
 
 
 def distinct_n(texts: Iterable[Sequence[Hashable]], n: int) -> float:
@@ -30,22 +27,3 @@ def distinct_n(texts: Iterable[Sequence[Hashable]], n: int) -> float:
 def type_token_ratio(texts: Iterable[Sequence[Hashable]]) -> float:
     """Distinct tokens over tokens of the texts put one after the other; 0 where there are none."""
     return distinct_n(texts, 1)
-
-
-def windowed_type_token_ratio(texts: Iterable[Sequence[Hashable]], window: int = WINDOW) -> float | None:
-    """The mean type/token ratio over consecutive windows of equal length, which makes corpora comparable.
-
-    The texts are put one after the other; the tokens that fill no window are left out. None where there is
-    not one full window: a shorter text has a higher ratio and may not stand beside it. Raises ValueError for
-    a window below 1.
-    """
-    if window < 1:
-        raise ValueError(f"a window needs at least 1 token, got {window}")
-    ratios, current, filled = [], set[Hashable](), 0
-    for token in chain.from_iterable(texts):
-        current.add(token)
-        filled += 1
-        if filled == window:
-            ratios.append(len(current) / window)
-            current, filled = set(), 0
-    return sum(ratios) / len(ratios) if ratios else None

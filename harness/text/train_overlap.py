@@ -29,16 +29,6 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class CorpusOverlap:
-    """All answers together: shares of n-grams, answers with a shared one, copies; longest run."""
-
-    grams: float
-    touched: float
-    copies: float
-    longest: int
-
-
-@dataclass(frozen=True)
 class _Automaton:
     """All runs of the answers. State 0 is the empty run; `length` is a state's longest run, `link` the state
     of its longest end that occurs elsewhere too."""
@@ -130,16 +120,3 @@ def overlap(answers: Sequence[Tokens], training: Iterable[Tokens], n: int = GRAM
         copy = len(answer) > 0 and tuple(answer) not in missing
         found.append(Overlap(max(0, len(answer) - n + 1), shared, max(runs, default=0), copy))
     return found
-
-
-def corpus_overlap(found: Sequence[Overlap]) -> CorpusOverlap:
-    """The figures of all answers. Raises ValueError for none."""
-    if not found:
-        raise ValueError("the overlap of no answers is undefined")
-    grams = sum(one.grams for one in found)
-    return CorpusOverlap(
-        grams=sum(one.shared for one in found) / grams if grams else 0.0,
-        touched=sum(one.shared > 0 for one in found) / len(found),
-        copies=sum(one.copy for one in found) / len(found),
-        longest=max(one.longest for one in found),
-    )

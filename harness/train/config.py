@@ -15,7 +15,6 @@ from harness.schema import Split, Value
 
 Method = Literal["full", "lora", "dora", "ia3", "prompt", "prefix", "p-tuning", "qlora-8bit", "qlora-4bit"]
 PROMPT_LEARNING = ("prompt", "prefix", "p-tuning")
-SMALL = 1e-12
 
 
 class DataConfig(Value):

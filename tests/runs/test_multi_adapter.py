@@ -16,7 +16,7 @@ from harness.schema import Problem, Score, Supplies
 from harness.scorers.similarity.conala_bleu import challenge_words
 from harness.tasks.loading import registry
 from harness.text.diversity import distinct_n
-from harness.text.train_overlap import corpus_overlap, overlap
+from harness.text.train_overlap import overlap
 from tests.support.command import harness, mini_humaneval, write_rows
 
 SAMPLES = {
@@ -105,7 +105,7 @@ def test_overlap_is_that_of_the_train_splits_solutions(
         (tmp_path / str(batch)).mkdir()
         found = metrics(scored(tmp_path / str(batch), "train_overlap", samples))
         assert {name: round(found[name]["value"], 6) for name in found if name.startswith("train")} == {
-            "train_overlap": pytest.approx(expected(samples, training).grams, abs=1e-6),
+            "train_overlap": pytest.approx(shared_share(samples, training), abs=1e-6),
             "train_overlap.answers": round(2 / 3, 6),
             "train_overlap.copies": round(1 / 3, 6),
             "train_overlap.longest": pytest.approx(
@@ -119,8 +119,9 @@ def separate(samples: dict[str, list[str]], training: list[str]) -> Any:
     return overlap(answers, [challenge_words(text) for text in training])
 
 
-def expected(samples: dict[str, list[str]], training: list[str]) -> Any:
-    return corpus_overlap(separate(samples, training))
+def shared_share(samples: dict[str, list[str]], training: list[str]) -> float:
+    found = separate(samples, training)
+    return sum(one.shared for one in found) / sum(one.grams for one in found)
 
 
 def test_a_task_without_a_train_split_says_so_before_any_work(tmp_path: Path) -> None:

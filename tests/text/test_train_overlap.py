@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.text.diversity import distinct_n, type_token_ratio, windowed_type_token_ratio
-from harness.text.train_overlap import CorpusOverlap, Overlap, corpus_overlap, overlap
+from harness.text.diversity import distinct_n, type_token_ratio
+from harness.text.train_overlap import Overlap, overlap
 
 few = settings(max_examples=150, deadline=None)
 
@@ -80,19 +80,9 @@ def test_the_training_set_is_read_once_and_may_be_large() -> None:
     assert list(training) == []
 
 
-def test_the_figures_of_a_corpus() -> None:
-    found = [Overlap(4, 4, 6, True), Overlap(6, 1, 3, False), Overlap(0, 0, 1, False)]
-    assert corpus_overlap(found) == CorpusOverlap(
-        grams=0.5, touched=pytest.approx(2 / 3), copies=pytest.approx(1 / 3), longest=6
-    )
-    assert corpus_overlap([Overlap(0, 0, 0, False)]).grams == 0.0
-
-
 def test_overlap_refuses_what_has_no_meaning() -> None:
     with pytest.raises(ValueError, match="n >= 1"):
         overlap([["a"]], [], n=0)
-    with pytest.raises(ValueError, match="no answers"):
-        corpus_overlap([])
 
 
 # ---------------------------------------------------------------- diversity
@@ -107,20 +97,11 @@ def test_distinct_n_by_hand() -> None:
     assert distinct_n([], 1) == 0.0
 
 
-def test_the_type_token_ratio_falls_with_length_and_the_windowed_one_does_not() -> None:
-    corpus = [[1, 2, 3, 4]] * 50
-    assert type_token_ratio(corpus) == 4 / 200
-    assert windowed_type_token_ratio(corpus, window=4) == 1.0
-    assert windowed_type_token_ratio(corpus, window=8) == 0.5
-    assert windowed_type_token_ratio([[1, 1], [1, 2, 3]], window=2) == 0.75  # 1 1 | 1 2; the 3 is left out
+def test_the_type_token_ratio_falls_with_length() -> None:
+    assert type_token_ratio([[1, 2, 3, 4]]) == 1.0
+    assert type_token_ratio([[1, 2, 3, 4]] * 50) == 4 / 200
 
 
-def test_less_than_one_window_has_no_ratio() -> None:
-    assert windowed_type_token_ratio([range(999)]) is None
-    assert windowed_type_token_ratio([range(1000)]) == 1.0
-
-
-@pytest.mark.parametrize("call", [lambda: distinct_n([], 0), lambda: windowed_type_token_ratio([], 0)])
-def test_diversity_refuses_lengths_below_one(call) -> None:
+def test_diversity_refuses_lengths_below_one() -> None:
     with pytest.raises(ValueError, match="got 0"):
-        call()
+        distinct_n([], 0)

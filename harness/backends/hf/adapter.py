@@ -9,8 +9,7 @@ An adapter can not be dropped silently: `prove` compares the logits with and wit
 """
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,21 +155,6 @@ def _ahead(model: Any, wrapped: Any, kind: str) -> Attached:
         return wrapped.get_prompt(batch_size=rows)
 
     return Attached(model, lambda: model, prefix=prefix, before=before)
-
-
-@contextmanager
-def switched_off(attached: Attached) -> Iterator[None]:
-    """The layers of the adapter do nothing inside the block."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    layers = [module for module in attached.model.modules() if isinstance(module, BaseTunerLayer)]
-    for layer in layers:
-        layer.enable_adapters(False)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.enable_adapters(True)
 
 
 def prove(name: str, with_it: Any, without: Any) -> None:

@@ -19,7 +19,6 @@ from harness.text.sql.spider_grammar import (
     without_values,
 )
 
-LEVELS = ("easy", "medium", "hard", "extra")
 _LIKE, _IN = OPERATORS.index("like"), OPERATORS.index("in")
 
 

@@ -32,14 +32,6 @@ def famo_weights(xi: Sequence[float], losses: Sequence[float]) -> list[float]:
     return [share / sum(shares) for share in shares]
 
 
-def famo_loss(xi: Sequence[float], losses: Sequence[float]) -> float:
-    """sum (z_i / c) log D_i, what FAMO minimises."""
-    z = softmax(xi)
-    d = [loss + EPSILON for loss in losses]
-    c = sum(z_i / d_i for z_i, d_i in zip(z, d, strict=True))
-    return sum(z_i / c * math.log(d_i) for z_i, d_i in zip(z, d, strict=True))
-
-
 def famo_gradient(xi: Sequence[float], before: Sequence[float], after: Sequence[float]) -> list[float]:
     """Gradient on xi: z_k (delta_k - sum z_j delta_j), delta the fall of log D; who improved most loses weight."""
     z = softmax(xi)

@@ -4,7 +4,7 @@ A causal model's output layer is applied to the learnt positions alone where tha
 own logits: with a prompt of 300 tokens and an answer of 10, and a large vocabulary, it is most of the memory.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,8 +12,6 @@ from torch import Tensor
 
 from harness.train.data.tokenize import IGNORED
 from harness.train.losses.objectives import Tokens
-
-Head = Callable[[Any, Mapping[str, Tensor], Tensor], Tensor]
 
 
 def tokens_of(model: Any, batch: Mapping[str, Tensor], encoder: bool, apart: bool = False) -> Tokens:

@@ -55,12 +55,13 @@ def made(backend: Engine, sampling: Sampling) -> list[Generation]:
 
 
 def processors(settings: dict[str, Any], prompt_length: int) -> Any:
-    """The same by transformers' processors, and decoding's for what they do not have."""
+    """The same by transformers' processors, and by ours for the one that they lack."""
     found: list[Any] = []
     if "repetition_penalty" in settings:
         found.append(RepetitionPenaltyLogitsProcessor(settings["repetition_penalty"]))
     if "count_penalty" in settings:
-        found.append(penalties.counting(settings["count_penalty"], prompt_length))
+        r = settings["count_penalty"]
+        found.append(lambda ids, scores: penalties.count_penalty(scores, ids[:, prompt_length:], r))
     if "banned_tokens" in settings:
         found.append(NoBadWordsLogitsProcessor([[i] for i in settings["banned_tokens"]]))
     return LogitsProcessorList(found)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from harness.backends.hf.decoding.penalties import ban, banned_ids, banning, count_penalty, counting
+from harness.backends.hf.decoding.penalties import ban, banned_ids, count_penalty
 
 TEXTS = ["a", " ", "\n", "b", "ab", "", "\t ", "a"]
 LOGITS = torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])
@@ -66,15 +66,14 @@ def test_one_is_no_penalty_and_less_is_a_reward() -> None:
             count_penalty(LOGITS, tokens, r)
 
 
-def test_as_logits_processors_they_work_in_transformers() -> None:
-    from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
+def test_the_count_penalty_is_not_transformers_repetition_penalty() -> None:
+    from transformers import RepetitionPenaltyLogitsProcessor
 
     ids = torch.tensor([[0, 0, 2, 2], [0, 1, 1, 1]])
-    found = LogitsProcessorList([counting(2.0, prompt_length=2), banning([0])])(ids, LOGITS)
     two = 2 * math.log(2)
-    expected = torch.tensor([[-math.inf, 2.0, 3 - two], [-math.inf, -two, 0.0]])
-    torch.testing.assert_close(found, expected)
-    whole = counting(2.0, prompt_length=0)(ids, LOGITS)
+    expected = torch.tensor([[1.0, 2.0, 3 - two], [0.0, -two, 0.0]])
+    torch.testing.assert_close(count_penalty(LOGITS, ids[:, 2:], 2.0), expected)
+    whole = count_penalty(LOGITS, ids, 2.0)
     assert whole[0, 0].item() == pytest.approx(1 - two)
     # transformers' own looks at whether a token came, not how often, and divides the logit
     theirs = RepetitionPenaltyLogitsProcessor(2.0)(ids, LOGITS.clone())

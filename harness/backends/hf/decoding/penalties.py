@@ -1,8 +1,7 @@
 """Two changes of the logits before a token is chosen: tokens that may not come, and a price on repetition.
 
-Plain functions over logits [rows, vocabulary], and the same as logits processors for transformers'
-`generate(logits_processor=[...])`. A run asks for them by `sampling.banned_tokens` and `sampling.count_penalty`.
-Works on torch tensors without importing torch.
+Plain functions over logits [rows, vocabulary]. A run asks for them by `sampling.banned_tokens` and
+`sampling.count_penalty`. Works on torch tensors without importing torch.
 
 `count_penalty` divides a token's probability by r once for each time it has come: p / r^c, normalised again.
 That is not `repetition_penalty` of transformers, which changes a logit once, however often its token came,
@@ -10,14 +9,11 @@ and by its sign.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch import LongTensor, Tensor
-
-Processor = Callable[["LongTensor", "Tensor"], "Tensor"]
-"""Maps the ids so far [rows, length] and the next token's logits [rows, vocabulary] to other logits."""
+    from torch import Tensor
 
 
 def banned_ids(banned: Iterable[int | str], texts: Sequence[str]) -> frozenset[int]:
@@ -68,17 +64,3 @@ def count_penalty(logits: "Tensor", tokens: "Tensor", r: float) -> "Tensor":
     counts = logits.new_zeros(logits.shape)
     counts.scatter_add_(-1, tokens, logits.new_ones(tokens.shape))
     return logits - counts * math.log(r)
-
-
-def banning(ids: Iterable[int]) -> Processor:
-    """`ban` as a logits processor."""
-    chosen = frozenset(ids)
-    return lambda input_ids, scores: ban(scores, chosen)
-
-
-def counting(r: float, prompt_length: int) -> Processor:
-    """`count_penalty` as a logits processor over what came after the first `prompt_length` ids.
-
-    0 counts the prompt's tokens, too, and with them its padding.
-    """
-    return lambda input_ids, scores: count_penalty(scores, input_ids[:, prompt_length:], r)
