@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from harness.backends import openai as backend
-from harness.config.run import BackendConfig, ServerConfig
+from harness.config.backend import BackendConfig, ServerConfig
 from harness.schema import Prompt, Request, Sampling
 
 ANSWER = {

@@ -71,7 +71,9 @@ class Nothing:
 
 def run(samples: int, folder: Path) -> None:
     """One run; prints its figures as JSON."""
-    from harness.config.run import BackendConfig, RunConfig, SamplingConfig
+    from harness.config.backend import BackendConfig
+    from harness.config.run import RunConfig
+    from harness.config.sampling import SamplingConfig
     from harness.runs import run as runner
 
     task = folder / "nothing.py"

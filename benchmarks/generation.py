@@ -39,7 +39,7 @@ from harness.backends.hf import onednn_linear
 from harness.backends.hf.model_runner import Network
 from harness.backends.hf.scheduler import Engine
 from harness.backends.hf.tokenizer import Codec
-from harness.config.run import parse
+from harness.config.load import parse
 from harness.runs import plan as planning
 from harness.schema import Prompt, Request, Sampling
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from harness import tasks
 from harness.backends.hf import checkpoint
-from harness.config.run import checked
+from harness.config.load import checked
 from harness.train import run
 from harness.train.config import TrainConfig
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness import tasks
 from harness.backends import hf
 from harness.backends.hf import prefix_cache
-from harness.config.run import parse
+from harness.config.load import parse
 from harness.runs import plan as planning
 from harness.schema import Request
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.config.run import parse
+from harness.config.load import parse
 from harness.results.report import page, sections
 from harness.runs import run
 from harness.runs.store import reader

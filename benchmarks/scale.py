@@ -81,7 +81,9 @@ def crew_of(workers: int, rate: float, config: Any) -> Any:
 
 def run(workers: int, rate: float, folder: Path) -> None:
     """One run; prints its figures as JSON."""
-    from harness.config.run import BackendConfig, RunConfig, SamplingConfig
+    from harness.config.backend import BackendConfig
+    from harness.config.run import RunConfig
+    from harness.config.sampling import SamplingConfig
     from harness.runs import run as runner
     from harness.runs.workers.backend import Fanned
     from harness.runs.workers.sandbox import FannedSandbox
@@ -120,7 +122,9 @@ def run(workers: int, rate: float, folder: Path) -> None:
 def parts(samples: int, folder: Path) -> None:
     """A run of `samples` that cost nothing (benchmarks/driver.py), in four parts, merged; prints JSON."""
     from benchmarks import driver
-    from harness.config.run import BackendConfig, RunConfig, SamplingConfig
+    from harness.config.backend import BackendConfig
+    from harness.config.run import RunConfig
+    from harness.config.sampling import SamplingConfig
     from harness.runs import merge
     from harness.runs import run as runner
     from harness.runs.shards import Shard

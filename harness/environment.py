@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 
 PACKAGES = (
     "torch",

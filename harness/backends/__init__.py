@@ -6,7 +6,7 @@ tests/test_backends.py pass.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import ConfigError
 from harness.schema import Backend, Generation, Reader, Request, Sampling
 

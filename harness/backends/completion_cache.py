@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness import __version__
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.environment import hardware
 from harness.errors import StoreFault
 from harness.schema import Completion, Generation, Prompt, Request, Sampling
@@ -50,7 +50,7 @@ def identity(backend: Mapping[str, str], config: BackendConfig) -> dict[str, Any
     """Everything of a backend that its completions depend on; None where that is not known."""
     if not backend.get("weights"):
         return None
-    decides = config.deciding()
+    decides = config.identity_fields()
     if config.kind == "hf":  # known by digest, under whatever name
         backend = {key: value for key, value in backend.items() if key not in NAMES - {"adapter"}}
         decides = {key: value for key, value in decides.items() if key not in NAMES | {"dtype", "quantize"}}

@@ -7,7 +7,7 @@ is one that nobody counted, and a sum that leaves it out would be too low: then 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.schema import Completion
 
 MILLION = 1_000_000

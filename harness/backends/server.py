@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from harness.backends import hub, openai
-from harness.config.run import BackendConfig, ServerConfig
+from harness.config.backend import BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError
 from harness.schema import Generation, Prompt, Request, Sampling
 

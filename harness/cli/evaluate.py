@@ -67,7 +67,7 @@ def run(
     **flags: Any,
 ) -> None:
     """Generate, judge, summarise. The same command again continues a run that was cut off."""
-    from harness.config.run import read_toml
+    from harness.config.load import read_toml
 
     plain = read_toml(config) if config else {}
     put(plain, given(flags))
@@ -184,7 +184,7 @@ def _study(
     shard: str | None,
 ) -> None:
     from harness.config import grid
-    from harness.config.run import apply_sets
+    from harness.config.load import apply_sets
     from harness.runs import progress, shards, study
     from harness.runs import run as runner
 

@@ -137,7 +137,7 @@ def put(plain: dict[str, Any], values: dict[str, Any]) -> None:
 
 
 def config_of(plain: dict[str, Any], sets: Sequence[str], where: str) -> "RunConfig":
-    from harness.config.run import apply_sets, parse
+    from harness.config.load import apply_sets, parse
 
     return parse(cached(apply_sets(plain, sets)), where)
 

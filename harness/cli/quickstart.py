@@ -52,7 +52,7 @@ QUICK_TRAINING: tuple[str, ...] = ()  # assignments over its recipe, for tests
 
 def adapter_of(root: Path, model: Path, out: Path | None) -> str:
     """Train the adapter of quickstart and return its folder."""
-    from harness.config.run import apply_sets, read_toml
+    from harness.config.load import apply_sets, read_toml
     from harness.runs import progress
     from harness.train import grid, run
 

@@ -34,7 +34,7 @@ _TRAIN_FLAGS = {"epochs": "optim.epochs"}
 @sets
 def train(config: Path | None, out: Path | None, data: str | None, sets: Sequence[str], **flags: Any) -> None:
     """Train an adapter, or the whole model. The same command again continues a training that was cut off."""
-    from harness.config.run import apply_sets, read_toml
+    from harness.config.load import apply_sets, read_toml
     from harness.runs import progress
     from harness.train import grid, run
 

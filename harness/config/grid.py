@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.config.run import RunConfig, parse
+from harness.config.load import parse
+from harness.config.run import RunConfig
 from harness.errors import ConfigError, unknown
 
 SHORT = {

@@ -3,6 +3,7 @@
 So a run's folder may be moved, and its model, recording or encoder may lie elsewhere than they did: the run goes on.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,12 @@ WEIGHTS = (
     "backend.device",
 )  # of backend hf; a server's model is a name
 DERIVED = ("run_id", "config_hash")  # they follow from the rest, with the places in it
+
+
+def digest(plain: Any) -> str:
+    """Short SHA-256 of a JSON value in canonical form."""
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def placeless(record: Mapping[str, Any]) -> dict[str, Any]:

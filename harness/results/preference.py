@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.config.run import RunConfig, resolve_sampling
+from harness.config.run import RunConfig
+from harness.config.sampling import resolve_sampling
 from harness.errors import ConfigError, NotComparable, UserError
 from harness.prompts import templates as prompts
 from harness.runs import judge, workers
@@ -361,7 +362,9 @@ def _plan(config: RunConfig, contestants: Sequence[Contestant], asked: Sequence[
         config=config,
         task=task,
         template=template,
-        sampling=resolve_sampling(config, task.sampling, template.stop),
+        sampling=resolve_sampling(
+            config.sampling, task.sampling, template.stop, config.seed, config.backend.kind
+        ),
         problems=problems,
         training=(),
         prompts={problem.id: prompts.render(template, problem, ()) for problem in problems},

@@ -16,8 +16,8 @@ from time import monotonic
 
 from harness import backends
 from harness.backends.completion_cache import Answers
+from harness.config.backend import BackendConfig
 from harness.config.grid import Cell
-from harness.config.run import BackendConfig
 from harness.errors import HarnessError
 from harness.runs import plan as planning
 from harness.runs import run

@@ -13,8 +13,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from harness import backends, environment
-from harness.config.identity import placeless
-from harness.config.run import INCIDENTAL, RunConfig, check_ks, digest, resolve_sampling
+from harness.config.backend import NOT_IDENTITY
+from harness.config.identity import digest, placeless
+from harness.config.run import RunConfig
+from harness.config.sampling import check_ks, resolve_sampling
 from harness.errors import ConfigError, DataError, unknown
 from harness.prompts import few_shot
 from harness.prompts import templates as prompts
@@ -79,7 +81,9 @@ def make_plan(config: RunConfig, progress: Progress = quiet) -> Plan:
     """Load the task and its rows and build every prompt. Raises UserError before any work is done."""
     task = registry.with_scorers(registry.task(config.task, config.options), config.scorers)
     template = prompts.choose(task, config.prompt)
-    sampling = resolve_sampling(config, task.sampling, template.stop)
+    sampling = resolve_sampling(
+        config.sampling, task.sampling, template.stop, config.seed, config.backend.kind
+    )
     backends.refuse(config.backend, sampling)
     if config.backend.kind != "replay":
         check_ks(config.k, sampling.samples)
@@ -214,7 +218,7 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
     }
     if executes and sandbox.interpreter:
         described["judge"]["interpreter"] = sandbox.interpreter
-    for incidental in INCIDENTAL:
+    for incidental in NOT_IDENTITY:
         described["config"]["backend"].pop(incidental, None)
     name = environment.run_name(config.backend)
     run_id = f"{plan.task.name}-{name}-{digest(placeless(described))[:8]}"

@@ -24,7 +24,8 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
-from harness.config.run import BackendConfig, JudgeConfig
+from harness.config.backend import BackendConfig
+from harness.config.run import JudgeConfig
 from harness.errors import ConfigError, MissingExtra, SandboxFault, UserError
 from harness.runs import workers as crew
 from harness.runs.judge import settings

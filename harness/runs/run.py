@@ -20,7 +20,9 @@ from time import monotonic
 
 from harness import backends
 from harness.backends import completion_cache, pricing
-from harness.config.run import BackendConfig, JudgeConfig, RunConfig, check_ks
+from harness.config.backend import BackendConfig
+from harness.config.run import JudgeConfig, RunConfig
+from harness.config.sampling import check_ks
 from harness.errors import Fault
 from harness.prompts import templates
 from harness.runs import workers

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import backends
+from harness.config.backend import BackendConfig
 from harness.config.grid import Cell
-from harness.config.run import BackendConfig, RunConfig
+from harness.config.run import RunConfig
 from harness.errors import ConfigError, HarnessError
 from harness.runs import multi_adapter, shards, workers
 from harness.runs import plan as planning

@@ -8,7 +8,8 @@ from itertools import groupby
 from typing import Any, Protocol
 
 from harness.backends import pricing
-from harness.config.run import RunConfig, digest
+from harness.config.identity import digest
+from harness.config.run import RunConfig
 from harness.runs.plan import Plan
 from harness.runs.store import folder
 from harness.schema import Estimate, Reduce, Summary, Task

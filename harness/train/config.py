@@ -9,7 +9,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from harness.config.run import Scalar, complaint, digest
+from harness.config.identity import digest
+from harness.config.load import complaint
+from harness.config.run import Scalar
 from harness.errors import ConfigError
 from harness.schema import Split, Value
 

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from harness.config.run import checked
+from harness.config.load import checked
 from harness.errors import ConfigError, unknown
 from harness.train.config import TrainConfig
 

@@ -18,7 +18,8 @@ from harness.backends import completion_cache
 from harness.backends.completion_cache import Answers
 from harness.backends.hf import checkpoint
 from harness.config import grid
-from harness.config.run import BackendConfig, ServerConfig, parse
+from harness.config.backend import BackendConfig, ServerConfig
+from harness.config.load import parse
 from harness.errors import BackendFault
 from harness.runs import run, study
 from harness.runs.store import reader

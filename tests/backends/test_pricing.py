@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness.backends import pricing
-from harness.config.run import BackendConfig, ServerConfig, parse
+from harness.config.backend import BackendConfig, ServerConfig
+from harness.config.load import parse
 from harness.errors import ConfigError
 from harness.schema import Completion
 from tests.support.command import Ended, harness

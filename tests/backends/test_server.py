@@ -12,7 +12,7 @@ import pytest
 
 from harness import backends
 from harness.backends import server
-from harness.config.run import BackendConfig, ServerConfig
+from harness.config.backend import BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError, UserError
 from harness.schema import Prompt, Request, Sampling
 from tests.support import tiny_models
@@ -146,7 +146,7 @@ def test_a_server_that_dies_in_the_run_is_told_and_what_was_made_is_kept(tmp_pat
 def test_no_server_outlives_a_run_that_is_killed(tmp_path: Path) -> None:
     plain = config(tmp_path, "well")
     code = (
-        "import sys, time\nfrom harness import backends\nfrom harness.config.run import BackendConfig\n"
+        "import sys, time\nfrom harness import backends\nfrom harness.config.backend import BackendConfig\n"
         f"made = backends.load(BackendConfig.model_validate_json({plain.model_dump_json()!r}), [])\n"
         "print(made.process.pid, made.guard.pid, flush=True)\ntime.sleep(600)"
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from harness.config import grid as matrix
-from harness.config.run import parse
+from harness.config.load import parse
 from harness.errors import ConfigError
 from harness.runs import progress, study
 from harness.schema import Backend, Summary

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.config.run import RunConfig, apply_sets, check_ks, parse, read_toml, resolve_sampling
+from harness.config.load import apply_sets, parse, read_toml
+from harness.config.run import RunConfig
+from harness.config.sampling import check_ks, resolve_sampling
 from harness.errors import ConfigError
 from harness.schema import Sampling
 
@@ -22,7 +24,8 @@ def complaint(plain: dict[str, Any]) -> str:
 
 
 def resolved(stop: tuple[str, ...] = (), base: Sampling = BASE, **plain: Any) -> Sampling:
-    return resolve_sampling(parse({"task": "t", **plain}), base, stop)
+    config = parse({"task": "t", **plain})
+    return resolve_sampling(config.sampling, base, stop, config.seed, config.backend.kind)
 
 
 # ---------------------------------------------------------------- keys and types

@@ -17,8 +17,7 @@ import click
 import pytest
 
 from harness import cli
-from harness.config import grid
-from harness.config import run as config
+from harness.config import grid, load
 from harness.files import packaged
 from tests.support.command import Ended, harness, mini_humaneval, write_rows
 from tests.support.paths import ROOT
@@ -137,7 +136,7 @@ def test_the_config_file_it_shows_is_valid() -> None:
         if "matrix" in plain:
             assert len(grid.expand(plain, "README.md")) > 1
         else:
-            config.parse(plain, "README.md")
+            load.parse(plain, "README.md")
 
 
 def test_the_two_commands_at_the_top_are_targets_of_the_makefile() -> None:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.config import grid
-from harness.config.run import RetrievalConfig, RunConfig, parse, read_toml
+from harness.config.load import parse, read_toml
+from harness.config.run import RetrievalConfig, RunConfig
 from harness.errors import ConfigError
 from harness.files import packaged
 from harness.prompts import few_shot

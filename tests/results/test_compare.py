@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.config.run import parse
+from harness.config.load import parse
 from harness.errors import ConfigError, NotComparable, StoreFault
 from harness.results import compare
 from harness.results.report import comparison as shown

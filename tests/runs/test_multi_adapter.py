@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import scorers
-from harness.config.run import parse
+from harness.config.load import parse
 from harness.errors import ConfigError, UserError
 from harness.runs import judge
 from harness.runs import plan as planning

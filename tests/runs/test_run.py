@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from harness import backends, scorers
-from harness.config.run import JudgeConfig, RunConfig, parse
+from harness.config.load import parse
+from harness.config.run import JudgeConfig, RunConfig
 from harness.errors import BackendFault, ConfigError, Fault, SandboxFault
 from harness.runs import judge as judging
 from harness.runs import plan

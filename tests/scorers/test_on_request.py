@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness import scorers
-from harness.config.run import RunConfig, apply_sets, parse
+from harness.config.load import apply_sets, parse
+from harness.config.run import RunConfig
 from harness.errors import ConfigError, DataError
 from harness.runs import plan as planning
 from harness.runs import run

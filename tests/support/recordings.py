@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.config.run import parse
+from harness.config.load import parse
 from harness.runs import run
 from tests.support.command import write_rows
 

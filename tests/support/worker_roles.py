@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import sandbox
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import BackendFault, ConfigError
 from harness.runs.workers.protocol import Desk, Part
 from harness.runs.workers.tasks import Judge, Judging

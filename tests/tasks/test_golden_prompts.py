@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.config.run import parse
+from harness.config.load import parse
 from harness.prompts import templates
 from harness.runs import plan as planning
 from harness.schema import Prompt, Task

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.config.run import checked
+from harness.config.load import checked
 from harness.train import methods
 from harness.train.config import TrainConfig
 

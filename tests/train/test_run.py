@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.config.run import checked
+from harness.config.load import checked
 from harness.errors import UserError
 from harness.train import run
 from harness.train.config import TrainConfig

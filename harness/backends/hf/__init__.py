@@ -47,7 +47,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import MissingExtra, UserError
 from harness.schema import Prompt
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.backends.hub import digest
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import MissingExtra, UserError
 
 TOKENIZERS = (

@@ -25,7 +25,7 @@ from torch import Tensor
 from harness.backends import hub
 from harness.backends.hf import adapter as hf_adapter
 from harness.backends.hf import checkpoint
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import BackendFault, UserError
 from harness.schema import Prompt
 

@@ -28,7 +28,7 @@ from typing import Any
 from harness.backends.openai import response, thread_pool
 from harness.backends.openai.response import count
 from harness.backends.openai.transport import FIRST_WAIT_S, Line, Reply
-from harness.config.run import BackendConfig, ServerConfig
+from harness.config.backend import BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError, HarnessError, UserError, unknown
 from harness.schema import Completion, Generation, Prompt, Request, Sampling
 

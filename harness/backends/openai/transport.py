@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from threading import Event
 from typing import Any, TypeVar
 
-from harness.config.run import ServerConfig
+from harness.config.backend import ServerConfig
 from harness.errors import BackendFault, ConfigError
 
 AGAIN = frozenset(

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.backends.replay.completions_file import Recorded, Recording, open_recording
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import ConfigError, DataError
 from harness.schema import Generation, Given, Prompt, Request, Sampling
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.config.run import RetrievalConfig, digest
+from harness.config.identity import digest
+from harness.config.run import RetrievalConfig
 from harness.errors import ConfigError
 
 Hit = tuple[int, float]

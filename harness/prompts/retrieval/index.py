@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.backends import hub
-from harness.config.run import digest
+from harness.config.identity import digest
 from harness.errors import ConfigError, MissingExtra, StoreFault, UserError
 from harness.prompts.retrieval import Hit
 

@@ -32,7 +32,7 @@ identity: a run begun here can be continued there.
 from collections.abc import Sequence
 
 from harness import backends
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import ConfigError
 from harness.runs.workers.backend import Fanned
 from harness.schema import Backend

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import BackendFault
 from harness.runs.workers.pool import Crew
 from harness.runs.workers.tasks import Generating

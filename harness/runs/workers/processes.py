@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import ConfigError
 from harness.runs.workers.backend import Fanned
 from harness.runs.workers.pool import Crew, Lost, Worker

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from harness import backends, environment, sandbox
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.runs.workers.protocol import Hand
 from harness.schema import Backend, Given, Prompt, Request, Sampling
 

@@ -11,7 +11,7 @@ from harness import environment
 from harness.backends import check, hf, with_adapter
 from harness.backends.hf import adapter as hf_adapter
 from harness.backends.hf import checkpoint
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import UserError
 from tests.backends.hf.test_engine import GREEDY, lines, requests
 from tests.support.command import harness
@@ -34,7 +34,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def peft_config(kind: str, base: Path) -> Any:
     """As `harness train` makes it, but with weights that already do something."""
-    from harness.config.run import checked
+    from harness.config.load import checked
     from harness.train import methods
     from harness.train.config import TrainConfig
 

@@ -11,7 +11,8 @@ from harness.backends import hf
 from harness.backends.hf import batch_size as hf_memory
 from harness.backends.hf.batch_size import Cost, rows
 from harness.backends.hf.scheduler import Engine
-from harness.config.run import BackendConfig, parse
+from harness.config.backend import BackendConfig
+from harness.config.load import parse
 from harness.errors import ConfigError, UserError
 from harness.schema import Prompt, Request, Sampling
 from tests.support.tiny_models import build

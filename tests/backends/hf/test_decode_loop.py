@@ -12,7 +12,7 @@ import torch
 from harness.backends import hf
 from harness.backends.hf.kv_cache import SLACK, Lanes, Slots
 from harness.backends.hf.scheduler import Engine
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.schema import Prompt, Request, Sampling
 from tests.support.tiny_models import build
 

@@ -15,7 +15,7 @@ from harness.backends import hf
 from harness.backends.hf.decoding import next_token
 from harness.backends.hf.decoding.next_token import choose, gumbel
 from harness.backends.hf.scheduler import Engine
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import BackendFault, ConfigError
 from harness.schema import Completion, Generation, Prompt, Request, Sampling
 from tests.support.tiny_models import ARCHITECTURES, build

@@ -17,7 +17,7 @@ from harness.backends import hf
 from harness.backends.hf import likelihood
 from harness.backends.hf.decoding import sampling as hf_search
 from harness.backends.hf.scheduler import Engine
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import BackendFault, UserError
 from harness.results.report import tables
 from harness.runs import study

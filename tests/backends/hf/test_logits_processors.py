@@ -15,7 +15,9 @@ from harness.backends import hf
 from harness.backends.hf.decoding import penalties
 from harness.backends.hf.decoding.logits_processors import Shape
 from harness.backends.hf.scheduler import Engine
-from harness.config.run import BackendConfig, RunConfig, SamplingConfig, resolve_sampling
+from harness.config.backend import BackendConfig
+from harness.config.run import RunConfig
+from harness.config.sampling import SamplingConfig, resolve_sampling
 from harness.errors import ConfigError
 from harness.schema import Generation, Prompt, Request, Sampling
 from tests.support.command import harness, rows
@@ -217,4 +219,4 @@ def test_recorded_completions_refuse_them(setting: dict[str, Any]) -> None:
         task="conala", backend=BackendConfig(kind="replay", path="x"), sampling=SamplingConfig(**setting)
     )
     with pytest.raises(ConfigError, match=f"sampling.{next(iter(setting))}"):
-        resolve_sampling(config, Sampling(), ())
+        resolve_sampling(config.sampling, Sampling(), (), config.seed, config.backend.kind)

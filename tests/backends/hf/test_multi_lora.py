@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness import backends
 from harness.backends.hf import multi_lora
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import UserError
 from harness.runs.store.jsonl import Log
 from harness.schema import Prompt, Request, Sampling

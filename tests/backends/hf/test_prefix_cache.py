@@ -12,7 +12,7 @@ from harness.backends import hf
 from harness.backends.hf import prefix_cache
 from harness.backends.hf.prefix_cache import LEAST, common, worth_keeping
 from harness.backends.hf.scheduler import Engine
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.schema import Generation, Prompt, Request, Sampling
 from tests.support.tiny_models import build
 

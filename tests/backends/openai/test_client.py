@@ -20,7 +20,8 @@ from harness import backends
 from harness.backends import openai
 from harness.backends.openai import thread_pool, transport
 from harness.config import grid
-from harness.config.run import BackendConfig, ServerConfig, parse
+from harness.config.backend import BackendConfig, ServerConfig
+from harness.config.load import parse
 from harness.errors import BackendFault, ConfigError, UserError
 from harness.runs import study
 from harness.schema import Generation, Message, Prompt, Request, Sampling

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.backends import replay
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from harness.errors import DataError
 from harness.schema import Completion, Generation, Prompt, Request, Sampling
 from tests.support.command import write_rows

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from harness.backends import replay
 from harness.backends.replay import completions_file
-from harness.config.run import BackendConfig, JudgeConfig, RunConfig
+from harness.config.backend import BackendConfig
+from harness.config.run import JudgeConfig, RunConfig
 from harness.runs import run as runner
 from harness.runs.store import jsonl as logs
 from harness.runs.store import reader

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from harness.config import identity
-from harness.config.run import BackendConfig
+from harness.config.backend import BackendConfig
 from tests.support.command import Ended, harness, mini_humaneval, rows, write_rows
 from tests.support.paths import ROOT
 

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import sandbox
-from harness.config.run import BackendConfig, RunConfig
+from harness.config.backend import BackendConfig
+from harness.config.run import RunConfig
 from harness.errors import BackendFault, ConfigError, Fault, SandboxFault
 from harness.runs.workers import load, processes, work_queue
 from harness.runs.workers import pool as crew
@@ -369,7 +370,7 @@ def test_a_refused_post_leaves_the_workers_with_the_one_they_had(tmp_path: Path)
     ],
 )
 def test_devices_that_make_no_sense_are_refused(given: dict[str, Any], complaint: str) -> None:
-    from harness.config.run import parse
+    from harness.config.load import parse
 
     with pytest.raises(ConfigError, match=complaint):
         parse({"task": "conala", "backend": given})

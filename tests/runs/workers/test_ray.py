@@ -14,7 +14,8 @@ import pytest
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'codelm-harness[ray]'")
 
 from harness.config import grid  # noqa: E402
-from harness.config.run import JudgeConfig, RunConfig, parse  # noqa: E402
+from harness.config.load import parse  # noqa: E402
+from harness.config.run import JudgeConfig, RunConfig  # noqa: E402
 from harness.errors import ConfigError, SandboxFault, UserError  # noqa: E402
 from harness.runs import ray as cluster  # noqa: E402
 from harness.runs import run, study  # noqa: E402

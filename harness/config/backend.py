@@ -1,0 +1,187 @@
+"""The [backend] of a run: where completions come from, and of what kind each setting is.
+
+Checked here: what excludes each other, and what has no effect with a kind of backend. Whether a model or a server
+exists is not looked up.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from harness.schema import Value
+
+# Fields of a request that say what a run is: a second value for one would make its record untrue.
+RESERVED_REQUEST_FIELDS: Mapping[str, str] = {
+    "model": "it is backend.model or backend.adapter",
+    "prompt": "the task's template makes it",
+    "messages": "the task's template makes them",
+    "suffix": "the task's template makes the prompt",
+    "n": "it is sampling.samples",
+    "temperature": "it is sampling.temperature",
+    "top_p": "it is sampling.top_p",
+    "max_tokens": "it is sampling.max_tokens",
+    "max_completion_tokens": "it is sampling.max_tokens",
+    "seed": "it is the run's seed",
+    "stop": "it is sampling.stop",
+    "logprobs": "it is backend.server.logprobs",
+    "stream": "answers are read whole",
+    "echo": "the prompt would be taken for the answer",
+}
+
+# Keys of a backend that change no completion: how work is cut up and where it is done, and what it costs.
+NOT_IDENTITY = frozenset(
+    {"batch_size", "device", "devices", "device_map", "gpus_per_model", "price_in", "price_out"}
+)
+# Keys of [backend.server] that change no completion.
+SERVER_NOT_IDENTITY = ("concurrency", "request_s", "retries", "key_env", "start_s")
+
+# What is set for a model in this process and has no effect on a server's.
+LOCAL_ONLY = ("quantize", "dtype", "device", "device_map", "gpus_per_model", "attention", "profile")
+
+
+class ServerConfig(Value):
+    """A server that speaks OpenAI's protocol: its `url` (http://HOST:PORT/v1), or the `command` that starts one for
+    the run, in which {model} and {port} are replaced.
+
+    `api`: auto asks for a completion of a text and for an answer to a chat; `chat` sends a text as one turn. `extra`
+    are further fields of each request, `omit` those that this server refuses. `key_env` names the environment
+    variable with the key. `weights` is a word for what is served, a digest or a commit, for which you vouch.
+    """
+
+    url: str = ""
+    command: str = ""
+    start_s: float = Field(default=600.0, gt=0, allow_inf_nan=False)
+    api: Literal["auto", "completions", "chat"] = "auto"
+    concurrency: int = Field(default=16, ge=1, le=4096)
+    request_s: float = Field(default=600.0, gt=0, allow_inf_nan=False)
+    retries: int = Field(default=6, ge=0)
+    key_env: str = "OPENAI_API_KEY"
+    logprobs: bool = False
+    extra: Mapping[str, Any] = {}
+    omit: tuple[Literal["temperature", "top_p", "seed", "stop", "n"], ...] = ()
+    weights: str = ""
+
+    @model_validator(mode="after")
+    def _no_reserved_field(self) -> "ServerConfig":
+        for name in self.extra:
+            if name in RESERVED_REQUEST_FIELDS:
+                raise ValueError(f"server.extra.{name} cannot be set there: {RESERVED_REQUEST_FIELDS[name]}")
+        return self
+
+    @model_validator(mode="after")
+    def _sound_url(self) -> "ServerConfig":
+        if not self.url:
+            return self
+        try:
+            parts = urlsplit(self.url)
+            sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError(f"server.url = {self.url!r}: expected http(s)://HOST[:PORT]/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(
+                "server.url may not hold a user, a password or a query, for it is written into each run: a key comes"
+                " from the environment variable that server.key_env names"
+            )
+        return self
+
+
+class BackendConfig(Value):
+    """Where completions come from. `model` is a folder, a hub id or a server's name for it, `path` a file of recorded
+    completions. With a server, `adapter` is the name under which it serves the adapter, or where its command has
+    {adapter} the folder or file that it loads. `devices` are those of this machine that share the work, each with a
+    copy of the model: cuda:0, cuda:1, or "all". `price_in` and `price_out` are for a million tokens of prompts and of
+    completions, in whatever currency.
+
+    For hf: `batch_size` is the most rows at once, 0 ("auto") as many as fit in memory. `profile` fast leaves out what
+    makes outputs independent of the batch. `device_map` spreads the model over devices, as transformers has it;
+    on a cluster each copy of the model has `gpus_per_model` of a node's GPUs.
+    """
+
+    kind: Literal["hf", "replay", "openai", "server"] = "hf"
+    model: str = ""
+    revision: str | None = None
+    adapter: str = ""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    quantize: Literal["none", "8bit", "4bit"] = "none"
+    device: str = "auto"
+    devices: tuple[str, ...] | Literal["all"] = ()
+    device_map: str = Field(default="", exclude_if=lambda value: not value)
+    gpus_per_model: int = Field(default=1, ge=1, exclude_if=lambda value: value == 1)
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        default="auto", exclude_if=lambda value: value == "auto"
+    )
+    profile: Literal["exact", "fast"] = Field(default="exact", exclude_if=lambda value: value == "exact")
+    batch_size: int = Field(default=0, ge=0)
+    path: str = ""
+    partial: bool = False
+    server: ServerConfig | None = None
+    price_in: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    price_out: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+    def identity_fields(self) -> dict[str, Any]:
+        """The settings that can change a completion: nothing about batches, requests and prices."""
+        plain = self.model_dump(mode="json", exclude=set(NOT_IDENTITY))
+        if plain["server"] is None:
+            del plain[
+                "server"
+            ]  # a run without a server has the identity that it had before there were servers
+        else:
+            for key in SERVER_NOT_IDENTITY:
+                del plain["server"][key]
+        return plain
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _auto(cls, value: Any) -> Any:
+        return 0 if value == "auto" else value
+
+    @model_validator(mode="after")
+    def _both_prices(self) -> "BackendConfig":
+        if (self.price_in is None) != (self.price_out is None):
+            raise ValueError("price_in and price_out go together: one of them may be 0")
+        return self
+
+    @model_validator(mode="after")
+    def _server_fits_kind(self) -> "BackendConfig":
+        if self.server is not None and self.kind not in ("openai", "server"):
+            raise ValueError(
+                f"backend.server has no effect with kind = {self.kind!r}: set kind = 'openai' or 'server'"
+            )
+        server = self.server or ServerConfig()
+        if self.kind == "openai" and not server.url:
+            raise ValueError("kind = 'openai' needs server.url, http://HOST:PORT/v1")
+        if self.kind == "openai" and server.command:
+            raise ValueError("server.command starts a server: set kind = 'server'")
+        if self.kind == "server" and ("{port}" not in server.command or server.url):
+            raise ValueError(
+                "kind = 'server' needs server.command with {port} (and {model}) in it, and no server.url"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _devices_fit_kind(self) -> "BackendConfig":
+        if self.device_map and (self.device != "auto" or self.devices):
+            other = "devices" if self.devices else "device"
+            raise ValueError(
+                f"{other} and device_map exclude each other: a model on one, or spread over several"
+            )
+        if self.devices and (self.kind != "hf" or self.device != "auto"):
+            other = f"kind = {self.kind!r}" if self.kind != "hf" else f"device = {self.device!r}"
+            raise ValueError(f"devices has no effect with {other}: leave one of the two out")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_local_at_a_server(self) -> "BackendConfig":
+        if self.kind not in ("openai", "server"):
+            return self
+        for name in (*LOCAL_ONLY, "path", "partial"):
+            default = type(self).model_fields[name].default
+            if name in self.model_fields_set and getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} has no effect with kind = {self.kind!r}: set it where the server is started"
+                )
+        return self

@@ -1,0 +1,96 @@
+"""From TOML and `--set` to a checked value: every complaint is one line that names the key and what would be right.
+
+Unknown keys are errors that name the nearest known key.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from harness.config.run import RunConfig
+from harness.errors import ConfigError, unknown
+from harness.schema import Value
+
+Config = TypeVar("Config", bound=Value)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no config file {str(path)!r}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def apply_sets(plain: dict[str, Any], sets: Sequence[str]) -> dict[str, Any]:
+    """Put `a.b=value` assignments into a nested dict. Values are TOML; a bare word is a string."""
+    for item in sets:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {item!r}: expected KEY=VALUE, for example sampling.samples=10")
+        at = plain
+        *parents, last = key.strip().split(".")
+        for parent in parents:
+            at = at.setdefault(parent, {})
+            if not isinstance(at, dict):
+                raise ConfigError(f"--set {item!r}: {parent!r} is a value, not a table")
+        at[last] = _toml_value(text.strip())
+    return plain
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        value = tomllib.loads(f"x = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return value["x"] if len(value) == 1 else text  # a text of several lines may be several assignments
+
+
+def parse(plain: Mapping[str, Any], where: str = "config") -> RunConfig:
+    """A checked RunConfig; every complaint is one line that names the key and what would be right."""
+    return checked(RunConfig, plain, where)
+
+
+def checked(model: type[Config], plain: Mapping[str, Any], where: str) -> Config:
+    """A value of `model` from what TOML holds; a complaint is one line that names the key and what would be right."""
+    try:
+        return model.model_validate_json(json.dumps(plain))
+    except TypeError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {complaint(error, model)}") from None
+
+
+def complaint(error: ValidationError, model: type[Value]) -> str:
+    """The first complaint as one line: the key, what was got, what would be right."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(model, path[:-1])
+        return unknown("key", ".".join(path), [".".join([*path[:-1], name]) for name in known])
+    if first["type"] == "value_error":
+        at = f"{'.'.join(path)}: " if path else ""
+        return at + first["msg"].removeprefix("Value error, ")
+    if first["type"] == "json_invalid":
+        return "a value is no valid Unicode text"
+    if first["type"] == "missing":
+        return f"key {'.'.join(path)!r} is missing"
+    return f"{'.'.join(path)} = {first['input']!r}: {first['msg'].lower()}"
+
+
+def _fields_at(model: type[Value], path: Sequence[str]) -> list[str]:
+    for part in path:
+        if part.isdigit():  # an item of a list, whose type was found with the list
+            continue
+        annotation = model.model_fields[part].annotation
+        for inner in (annotation, *get_args(annotation)):
+            if isinstance(inner, type) and issubclass(inner, Value):
+                model = inner
+    return list(model.model_fields)
