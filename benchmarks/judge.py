@@ -52,7 +52,7 @@ def script(row: Row) -> str:
 # ---------------------------------------------------------------- executors: how many of the rows passed
 
 
-def in_sandbox(rung: str) -> Callable[[list[Row], int], int]:
+def in_sandbox(isolation: str) -> Callable[[list[Row], int], int]:
     def judge(items: list[Row], workers: int) -> int:
         from harness import sandbox
         from harness.errors import SandboxFault
@@ -70,7 +70,7 @@ def in_sandbox(rung: str) -> Callable[[list[Row], int], int]:
             )
             for row in items
         ]
-        with sandbox.start(sandbox.Settings(rung=rung, workers=workers)) as pool:  # type: ignore[arg-type]
+        with sandbox.start(sandbox.Settings(isolation=isolation, workers=workers)) as pool:  # type: ignore[arg-type]
             results = list(pool.map(programs))
         return sum(not isinstance(r, SandboxFault) and r.status == "passed" for r in results)
 

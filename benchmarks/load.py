@@ -57,23 +57,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--busy", type=int, default=4, help="busy loops for each core")
-    parser.add_argument("--rung", default="auto", choices=["auto", "namespaces", "landlock"])
+    parser.add_argument("--isolation", default="auto", choices=["auto", "namespaces", "landlock"])
     arguments = parser.parse_args()
     batch = programs()
     wrong: Counter[str] = Counter()
     cores = len(os.sched_getaffinity(0))
     begun = time.perf_counter()
-    with busy_loops(arguments.busy * cores), sandbox.start(sandbox.Settings(rung=arguments.rung)) as pool:
+    with (
+        busy_loops(arguments.busy * cores),
+        sandbox.start(sandbox.Settings(isolation=arguments.isolation)) as pool,
+    ):
         for _ in range(arguments.rounds):
             for number, result in enumerate(pool.map(batch)):
                 status = "fault" if isinstance(result, SandboxFault) else result.status
                 if status != ("timeout" if number == len(batch) - 1 else "passed"):
                     wrong[f"{number} {status}"] += 1
-        rung = pool.rung
+        isolation = pool.isolation
     count = arguments.rounds * len(batch)
     right = count - wrong.total()
     print(
-        f"{rung}, {arguments.busy * cores} busy loops on {cores} cores: {right} of {count} verdicts "
+        f"{isolation}, {arguments.busy * cores} busy loops on {cores} cores: {right} of {count} verdicts "
         f"right ({arguments.rounds} x {len(batch) - 1} solutions and an endless program), "
         f"{time.perf_counter() - begun:.0f} s"
     )

@@ -1,7 +1,7 @@
 """Whether the judge stays as it was over many programs: memory, descriptors, processes, mounts, folders.
 
     python benchmarks/soak.py                     100,000 trivial programs; a line for each tenth
-    python benchmarks/soak.py --programs 5000 --rung landlock
+    python benchmarks/soak.py --programs 5000 --isolation landlock
 
 Memory is the private memory of this process and of all below it, which is what grows when something is kept.
 It is measured after the first tenth and at the end; the rest before the first program and after the pool was
@@ -21,7 +21,7 @@ from harness import sandbox
 from harness.errors import SandboxFault
 from harness.schema import Limits, Program, UnitTests
 
-Rung = Literal["auto", "namespaces", "landlock"]
+Isolation = Literal["auto", "namespaces", "landlock"]
 GROWTH_MB = 16.0
 TESTS = UnitTests(code="assert f(2) == 4", entry_point="f")
 # Of each kind that leaves something else behind: tested, whole, with files, one that fails, one that dies.
@@ -112,18 +112,18 @@ def soak(pool: sandbox.Pool, count: int) -> tuple[float, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--programs", type=int, default=100_000)
-    parser.add_argument("--rung", default="auto", choices=["auto", "namespaces", "landlock"])
+    parser.add_argument("--isolation", default="auto", choices=["auto", "namespaces", "landlock"])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o1777)  # as /tmp is; other runs on this machine have their folders there
         tempfile.tempdir = folder
-        run(arguments.programs, arguments.rung)
+        run(arguments.programs, arguments.isolation)
 
 
-def run(programs: int, rung: Rung) -> None:
+def run(programs: int, isolation: Isolation) -> None:
     before = left()
-    with sandbox.start(sandbox.Settings(rung=rung)) as pool:
-        print(f"{pool.rung}, {pool.size} workers")
+    with sandbox.start(sandbox.Settings(isolation=isolation)) as pool:
+        print(f"{pool.isolation}, {pool.size} workers")
         grown, wrong = soak(pool, programs)
     after = left()
     print(f"memory {grown:+.1f} MB since the first tenth; {wrong} wrong verdicts")

@@ -104,7 +104,7 @@ def judged(box: sandbox.Pool, asked: Pairs) -> list[bool]:
 
 
 def with_start(asked: Pairs) -> list[bool]:
-    with sandbox.start(sandbox.Settings(rung="namespaces")) as box:
+    with sandbox.start(sandbox.Settings(isolation="namespaces")) as box:
         return judged(box, asked)
 
 
@@ -131,7 +131,7 @@ def main() -> None:
     starts: list[float] = []
     expected = None
     for _ in range(rounds):
-        box = sandbox.start(sandbox.Settings(rung="namespaces"))
+        box = sandbox.start(sandbox.Settings(isolation="namespaces"))
         ways: dict[str, Callable[[Pairs], list[bool]]] = {
             "official approach": official,
             "engines, with their start": with_start,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import config_of, data, put, rung, sets
+from harness.cli.options import config_of, data, isolation, put, sets
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 )
 @data
 @sets
-@rung
+@isolation
 def doctor(
     as_json: bool, task: str | None, data: str | None, sets: Sequence[str], sandbox: str | None
 ) -> None:
@@ -33,9 +33,9 @@ def doctor(
     if task is not None:
         _prove(config)
         return
-    from harness.sandbox import self_check as doctors
+    from harness.sandbox import self_check
 
-    found = doctors.examine(config.judge)
+    found = self_check.check_machine(config.judge)
     click.echo(json.dumps(found, indent=2) if as_json else _doctor_text(found))
     if not found["sandbox"]["held"]:
         sys.exit(3)
@@ -43,9 +43,9 @@ def doctor(
 
 def _prove(config: "RunConfig") -> None:
     from harness.runs import judge
-    from harness.runs import plan as planning
+    from harness.runs.plan import make_plan
 
-    plan = planning.make_plan(config)
+    plan = make_plan(config)
     with judge.open_sandbox(config.judge, plan.task.preload) as box:
         wrong = judge.prove(plan.task, plan.problems, box)
     for line in wrong:
@@ -57,9 +57,9 @@ def _prove(config: "RunConfig") -> None:
 
 def _doctor_text(found: dict[str, Any]) -> str:
     box = found["sandbox"]
-    lines = [f"sandbox    {box['rung'] or 'none: ' + box['error']}"]
+    lines = [f"sandbox    {box['isolation'] or 'none: ' + box['error']}"]
     lines += [f"  {'held' if p['held'] else 'BROKEN':8} {p['name']} ({p['status']})" for p in box["probes"]]
-    lines += [f"rungs      {'; '.join(f'{rung}: {word}' for rung, word in box['rungs'].items())}"]
+    lines += [f"isolation  {'; '.join(f'{level}: {answer}' for level, answer in box['levels'].items())}"]
     lines += _attack_lines(box["attacks"])
     lines += ["languages", *(f"  {name:10} {line}" for name, line in found["languages"].items())]
     lines += [f"devices    {'; '.join(found['devices']) or 'torch is not installed'}"]

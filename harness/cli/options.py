@@ -57,7 +57,7 @@ shard = click.option(
 workers = click.option("--workers", type=int, help="Processes that judge (default: one a core).")
 time_limit = click.option("--time-limit", type=float, metavar="S", help="CPU seconds a program may use.")
 memory_mb = click.option("--memory-mb", type=int, metavar="N", help="Memory a program may use.")
-rung = click.option(
+isolation = click.option(
     "--sandbox",
     type=click.Choice(["auto", "namespaces", "landlock", "process"]),
     help="Isolation; 'process' is none to speak of and never chosen by itself.",
@@ -80,7 +80,7 @@ def engine(command: Any) -> Any:
 
 def judging(command: Any) -> Any:
     """The options of a command that judges: which problems, where to, with what limits, and who does the work."""
-    for option in (shard, engine, rung, memory_mb, time_limit, workers, sets, data, out, only):
+    for option in (shard, engine, isolation, memory_mb, time_limit, workers, sets, data, out, only):
         command = option(command)
     return command
 

@@ -38,7 +38,7 @@ def open_sandbox(judge: JudgeConfig, preload: tuple[str, ...] = ()) -> sandboxes
 
 def settings(judge: JudgeConfig, preload: tuple[str, ...]) -> sandboxes.Settings:
     return sandboxes.Settings(
-        rung=judge.sandbox,
+        isolation=judge.sandbox,
         workers=judge.workers,
         time_limit=judge.time_limit,
         memory_mb=judge.memory_mb,

@@ -208,7 +208,7 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
         "sampling": plan.sampling.model_dump(mode="json"),
         "backend": dict(backend.identity),
         "judge": {
-            "sandbox": sandbox.rung,
+            "sandbox": sandbox.isolation,
             **config.judge.model_dump(exclude={"sandbox", "workers", "python", "time_factor"}),
             # Only where it is asked for, so that records of before it existed stay comparable.
             **({"time_factor": config.judge.time_factor} if config.judge.time_factor else {}),

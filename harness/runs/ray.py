@@ -184,8 +184,8 @@ def _exam(judge: str) -> str:
     """Runs on a node: what gets through its sandbox, empty for nothing."""
     from harness.sandbox import self_check
 
-    found = self_check.sandbox_held(JudgeConfig.model_validate_json(judge))
-    if found["rung"] is None:
+    found = self_check.check_sandbox(JudgeConfig.model_validate_json(judge))
+    if found["isolation"] is None:
         return str(found["error"])
     broken = [each["name"] for each in (*found["probes"], *found["attacks"]) if not each["held"]]
     return ", ".join(broken[:5])

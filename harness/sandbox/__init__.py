@@ -46,7 +46,7 @@ program, with the benchmark's databases read-only in its sight. Queries run insi
 their results are compared there; only the verdict crosses, as JSON. A query has SQLite's own limits; an engine
 that one brings down is started anew.
 
-Rungs, strongest first. `auto` takes the first whose whole set-up works; each worker tries it out on a fork.
+Isolation levels, strongest first. `auto` takes the first whose whole set-up works; each worker tries it out on a fork.
 
     namespaces   user, mount, pid, ipc, uts and network namespaces. The root is a handful of read-only
                  folders (the interpreter's library, installed packages, system libraries, five devices);
@@ -71,7 +71,7 @@ program and runs it, every step in a confined process of its own (cage.py) as ab
 A step may start processes and threads, 256 in all; it is process 1 of a pid namespace with an init, or its
 worker is the subreaper that kills until nothing is left. The root has the toolchains' folders too, read-only,
 and the 512 MB of scratch may be executed from. Memory is the sum over all processes without pages of files, looked at
-every 20 ms, with a limit on each one's data behind it; CPU time is a sum too. On the landlock rung it takes Landlock's
+every 20 ms, with a limit on each one's data behind it; CPU time is a sum too. At the landlock level it takes Landlock's
 scope for signals (Linux 6.12) or root. The network, other processes and the machine's files are as far away.
 Tests of such a program are in its own source, so the record says `in_process`: proofs.py has what makes the
 usual forgeries fail, and what it cannot do.
@@ -82,8 +82,8 @@ address space, output, 64 threads, no child process. Hash order and `random` sta
 program.
 
 Not covered: faults of the kernel itself; timing and cache side channels; a program telling the time or
-how busy the machine is; the 64 MB of scratch files beside its address space; on the landlock rung what it
-writes between two looks at the scratch folder (5 ms). On the namespaces rung there is no /dev/stdin (open(0)
+how busy the machine is; the 64 MB of scratch files beside its address space; at the landlock level what it
+writes between two looks at the scratch folder (5 ms). At the namespaces level there is no /dev/stdin (open(0)
 works). Test code is a benchmark's and is trusted not to attack.
 
 Whose fault (exam.py): an exception of the program is `error`, a failing assertion of the test `failed`;

@@ -25,7 +25,7 @@ _KNOWN = 1024
 
 
 @dataclass
-class Job:
+class ProgramJob:
     """`payload`: the program as a frame for a tester. `patience`: seconds after which a silent tester is
     given up. `result`: known already where the program cannot be run at all. `same`: equal for programs that
     are one, so that they are run once a batch; empty to run each.
@@ -39,15 +39,15 @@ class Job:
     same: bytes = b""
 
 
-class Source(Protocol):
+class WorkerSource(Protocol):
     """What a batch needs of its pool."""
 
     @property
     def size(self) -> int: ...
-    def workers(self) -> list[launch.Worker]: ...
-    def new_worker(self) -> launch.Worker: ...
-    def drop(self, worker: launch.Worker) -> None: ...
-    def job(self, program: Program) -> Job: ...
+    def workers(self) -> list[launch.SandboxWorker]: ...
+    def new_worker(self) -> launch.SandboxWorker: ...
+    def drop(self, worker: launch.SandboxWorker) -> None: ...
+    def job(self, program: Program) -> ProgramJob: ...
 
 
 class Batch:
@@ -55,12 +55,12 @@ class Batch:
     on alone.
     """
 
-    def __init__(self, pool: Source, programs: Iterator[Program], ahead: int) -> None:
+    def __init__(self, pool: WorkerSource, programs: Iterator[Program], ahead: int) -> None:
         self.pool = pool
         self.programs = programs
         self.ahead = ahead
-        self.jobs: dict[int, Job] = {}
-        self.known: dict[bytes, Job] = {}
+        self.jobs: dict[int, ProgramJob] = {}
+        self.known: dict[bytes, ProgramJob] = {}
         self.waiting: deque[int] = deque()
         self.suspects: deque[int] = deque()
         self.drawn = 0
@@ -92,7 +92,7 @@ class Batch:
                 self.given += 1
                 yield job.result
 
-    def _remember(self, job: Job) -> None:
+    def _remember(self, job: ProgramJob) -> None:
         self.known.setdefault(job.same, job)
         if len(self.known) > _KNOWN:
             del self.known[next(iter(self.known))]
@@ -121,11 +121,11 @@ class Batch:
                 return
             self._give((idle or free)[0], self.waiting.popleft())
 
-    def _ready_worker(self) -> launch.Worker:
+    def _ready_worker(self) -> launch.SandboxWorker:
         workers = self.pool.workers()
         return workers[0] if workers else self.pool.new_worker()
 
-    def _give(self, worker: launch.Worker, number: int) -> None:
+    def _give(self, worker: launch.SandboxWorker, number: int) -> None:
         job = self.jobs[number]
         if not worker.jobs:
             worker.deadline = time.monotonic() + job.patience
@@ -137,7 +137,7 @@ class Batch:
         self.outgoing[fd] += job.payload
         self._write(worker)
 
-    def _write(self, worker: launch.Worker) -> None:
+    def _write(self, worker: launch.SandboxWorker) -> None:
         fd = worker.socket.fileno()
         pending = self.outgoing[fd]
         try:
@@ -167,9 +167,9 @@ class Batch:
             if worker.jobs and time.monotonic() > worker.deadline:
                 self._lost(worker, "a tester stopped answering")
 
-    def _read(self, worker: launch.Worker) -> None:
+    def _read(self, worker: launch.SandboxWorker) -> None:
         try:
-            count = framing.take_in(worker.socket.fileno(), worker.frames.buffer)
+            count = framing.read_available(worker.socket.fileno(), worker.frames.buffer)
         except BlockingIOError:
             return
         except ConnectionResetError:
@@ -180,7 +180,7 @@ class Batch:
         while (payload := worker.frames.take()) is not None:
             self._take(worker, codec.decode(payload))
 
-    def _take(self, worker: launch.Worker, fields: dict[str, Any]) -> None:
+    def _take(self, worker: launch.SandboxWorker, fields: dict[str, Any]) -> None:
         if "broken" in fields:
             self._lost(worker, fields["broken"])
             return
@@ -196,14 +196,14 @@ class Batch:
         else:
             job.result = ExecResult(**fields)
 
-    def _lost(self, worker: launch.Worker, reason: str) -> None:
+    def _lost(self, worker: launch.SandboxWorker, reason: str) -> None:
         """A worker is gone: its program is run again once, those behind it had not begun."""
         fd = worker.socket.fileno()
         if fd in self.outgoing:
             del self.outgoing[fd]
             self.selector.unregister(fd)
         numbers, worker.jobs = worker.jobs, []
-        reason += launch.killed(worker)
+        reason += launch.death_cause(worker)
         self.pool.drop(worker)
         if not numbers:
             return

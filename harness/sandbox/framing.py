@@ -6,11 +6,11 @@ import struct
 _LENGTH = struct.Struct("<I")
 
 
-class Closed(Exception):
+class ConnectionClosed(Exception):
     """The other end is gone."""
 
 
-class TooLong(Exception):
+class FrameTooLong(Exception):
     """A frame announces more bytes than the reader allows."""
 
 
@@ -18,7 +18,7 @@ def frame(payload: bytes) -> bytes:
     return _LENGTH.pack(len(payload)) + payload
 
 
-def write(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
     """Write everything to a blocking descriptor. Raises Closed."""
     try:
         done = os.write(fd, data)
@@ -27,21 +27,21 @@ def write(fd: int, data: bytes) -> None:
             while done < len(data):
                 done += os.write(fd, view[done:])
     except (BrokenPipeError, ConnectionResetError):
-        raise Closed from None
+        raise ConnectionClosed from None
 
 
 # What is read lands here first: to make and shrink a large bytes object for every read costs a mapping.
 _space = memoryview(bytearray(1 << 17))
 
 
-def take_in(fd: int, into: bytearray) -> int:
+def read_available(fd: int, into: bytearray) -> int:
     """Read what is there, up to 128 KB, and append it; the number of bytes. Errors are those of os.readv."""
     count = os.readv(fd, [_space])
     into += _space[:count]
     return count
 
 
-class Frames:
+class FrameBuffer:
     """Takes bytes as they come and gives whole frames back."""
 
     def __init__(self, limit: int) -> None:
@@ -62,7 +62,7 @@ class Frames:
             return None
         (length,) = _LENGTH.unpack_from(self.buffer)
         if length > self.limit:
-            raise TooLong(f"a frame of {length} bytes, at most {self.limit} are allowed")
+            raise FrameTooLong(f"a frame of {length} bytes, at most {self.limit} are allowed")
         if len(self.buffer) < 4 + length:
             return None
         payload = bytes(self.buffer[4 : 4 + length])
@@ -70,13 +70,13 @@ class Frames:
         return payload
 
 
-def read(fd: int, frames: Frames) -> bytes:
+def read_frame(fd: int, frames: FrameBuffer) -> bytes:
     """Block until one frame is whole. Raises Closed, TooLong."""
     while (payload := frames.take()) is None:
         try:
-            count = take_in(fd, frames.buffer)
+            count = read_available(fd, frames.buffer)
         except ConnectionResetError:
-            raise Closed from None
+            raise ConnectionClosed from None
         if not count:
-            raise Closed
+            raise ConnectionClosed
     return payload

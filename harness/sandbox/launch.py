@@ -52,19 +52,19 @@ _ENVIRONMENT = {
 _START_S = 30.0
 
 
-class Unavailable(SandboxFault):
-    """The kernel refuses what this rung needs."""
+class IsolationUnavailable(SandboxFault):
+    """The kernel refuses what this isolation level needs."""
 
 
 @dataclass(eq=False)
-class Worker:
+class SandboxWorker:
     """The controller's hold on a worker. `jobs`: numbers of those given; `core`: the one it is bound to."""
 
     socket: socket.socket
     processes: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]
     scratch: tempfile.TemporaryDirectory[str] | None
     core: cpu_affinity.Core | None = None
-    frames: framing.Frames = field(default_factory=lambda: framing.Frames(tester.JOB_LIMIT))
+    frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(tester.JOB_LIMIT))
     jobs: list[int] = field(default_factory=list)
     deadline: float = 0.0
 
@@ -76,7 +76,7 @@ def package_folders() -> tuple[str, ...]:
     return tuple(dict.fromkeys(os.path.realpath(path) for path in paths if path and os.path.isdir(path)))
 
 
-def throw_away_uid(number: int) -> int:
+def throwaway_uid(number: int) -> int:
     """An identity nobody has, for root's workers; 0 where this process cannot change identity.
 
     Root of a container may lack the capabilities (6 and 7) or have no such identity mapped.
@@ -91,25 +91,25 @@ def throw_away_uid(number: int) -> int:
     return uid if any(inside <= uid < inside + count for inside, _, count in ranges) else 0
 
 
-def launch(
-    rung: confine.Rung,
+def start_worker(
+    isolation: confine.Isolation,
     number: int,
     python: interpreter.Interpreter | None = None,
     preload: tuple[str, ...] = (),
     core: cpu_affinity.Core | None = None,
-) -> Worker:
+) -> SandboxWorker:
     """Start worker `number`, of this process's own interpreter unless told, and wait until it stands. Raises
     Unavailable with the kernel's reason when it cannot. `core`: given back when the worker is stopped."""
-    python = python or interpreter.own(package_folders())
-    uid = throw_away_uid(number)
+    python = python or interpreter.current(package_folders())
+    uid = throwaway_uid(number)
     scratch = None
-    if rung != "namespaces":
+    if isolation != "namespaces":
         scratch = tempfile.TemporaryDirectory(prefix="harness-")
         os.chown(scratch.name, uid or -1, uid or -1)
-    plan = confine.Plan(rung, python.packages, scratch.name if scratch else "", uid, preload)
+    plan = confine.ConfinementPlan(isolation, python.packages, scratch.name if scratch else "", uid, preload)
     mine, testers = socket.socketpair()
     control, zygotes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ExitStack() as half_way, testers, control, zygotes, cpu_affinity.on(core):
+    with ExitStack() as half_way, testers, control, zygotes, cpu_affinity.pinned(core):
         half_way.push(mine)
         zygote = spawn(
             python.path,
@@ -122,25 +122,29 @@ def launch(
         assert zygote.stdout is not None
         zygote.stdout.close()
         worker_process = spawn(
-            python.path, "python.tester", (testers, control), [rung, ",".join(preload), *plan.packages], {}
+            python.path,
+            "python.tester",
+            (testers, control),
+            [isolation, ",".join(preload), *plan.packages],
+            {},
         )
         half_way.pop_all()
-    worker = Worker(mine, (worker_process, zygote), scratch, core)
+    worker = SandboxWorker(mine, (worker_process, zygote), scratch, core)
     try:
         if not select.select([mine], [], [], _START_S)[0]:
             raise SandboxFault(f"a sandbox worker did not start within {_START_S:g} s")
-        word: Mapping[str, Any] = codec.decode(framing.read(mine.fileno(), worker.frames))
+        word: Mapping[str, Any] = codec.decode(framing.read_frame(mine.fileno(), worker.frames))
         if "broken" in word:
-            raise Unavailable(str(word["broken"]))
-    except framing.Closed:
-        how = killed(worker)
-        stop(worker)
+            raise IsolationUnavailable(str(word["broken"]))
+    except framing.ConnectionClosed:
+        how = death_cause(worker)
+        stop_worker(worker)
         raise SandboxFault(
             f"a sandbox worker ended while it was started{how}; run the same command again to go on, with fewer"
             " --workers where memory is short"
         ) from None
     except SandboxFault:
-        stop(worker)
+        stop_worker(worker)
         raise
     mine.setblocking(False)
     return worker
@@ -183,11 +187,11 @@ def spawn(
         cwd="/",
         pass_fds=fds,
         start_new_session=True,
-        preexec_fn=confine.raise_stack if name == "python.zygote" else None,
+        preexec_fn=confine.raise_stack_limit if name == "python.zygote" else None,
     )
 
 
-def killed(worker: Worker) -> str:
+def death_cause(worker: SandboxWorker) -> str:
     """Which of a worker's processes a signal has ended, in words to go on with; nothing where none has."""
     for name, process in zip(("tester", "zygote"), worker.processes, strict=True):
         with suppress(subprocess.TimeoutExpired):
@@ -199,7 +203,7 @@ def killed(worker: Worker) -> str:
     return ""
 
 
-def stop(worker: Worker) -> None:
+def stop_worker(worker: SandboxWorker) -> None:
     """End a worker and everything below it, and wait until it is gone.
 
     The tester dies first; its zygote then reads the end of their socket and ends its forks and itself.
@@ -216,4 +220,4 @@ def stop(worker: Worker) -> None:
     if worker.scratch is not None:
         worker.scratch.cleanup()
     if worker.core is not None:
-        worker.core.give_back()
+        worker.core.release()

@@ -21,7 +21,7 @@ from harness.sandbox.values import codec
 from harness.schema import ExecResult, Pair, PairResult, Program
 
 CODE_LIMIT = 10_000_000  # characters of a program: compiling more needs more memory than a program has
-_RUNGS: tuple[confine.Rung, ...] = ("namespaces", "landlock")
+_LEVELS: tuple[confine.Isolation, ...] = ("namespaces", "landlock")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Settings:
     before each program starts. `crowded`: other sandboxes take this machine's other cores.
     """
 
-    rung: Literal["auto", "namespaces", "landlock", "process"] = "auto"
+    isolation: Literal["auto", "namespaces", "landlock", "process"] = "auto"
     workers: int | None = None
     time_limit: float | None = None
     memory_mb: int | None = None
@@ -47,13 +47,15 @@ class Pool:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._rung: confine.Rung | None = None if settings.rung == "auto" else settings.rung
+        self._isolation: confine.Isolation | None = (
+            None if settings.isolation == "auto" else settings.isolation
+        )
         self._python: interpreter.Interpreter | None = None
-        self._workers: list[launch.Worker] = []
+        self._workers: list[launch.SandboxWorker] = []
         self._started = 0
-        self._foreign: worker_pool.Yard | None = None
+        self._foreign: worker_pool.LanguagePool | None = None
         self._busy = False
-        self._engines: client.Engines | None = None
+        self._engines: client.SqlPool | None = None
 
     def __enter__(self) -> "Pool":
         return self
@@ -64,7 +66,7 @@ class Pool:
     def close(self) -> None:
         """End every worker. The pool can be used again; it then starts new ones."""
         while self._workers:
-            launch.stop(self._workers.pop())
+            launch.stop_worker(self._workers.pop())
         if self._engines is not None:
             self._engines.close()
         if self._foreign is not None:
@@ -72,12 +74,12 @@ class Pool:
             self._foreign = None
 
     @property
-    def rung(self) -> str:
+    def isolation(self) -> str:
         """The isolation in force; finding out starts the first worker."""
-        if self._rung is None:
+        if self._isolation is None:
             self._probe()
-        assert self._rung is not None
-        return self._rung
+        assert self._isolation is not None
+        return self._isolation
 
     @property
     def python(self) -> interpreter.Interpreter:
@@ -85,9 +87,9 @@ class Pool:
         if self._python is None:
             settings = self.settings
             if settings.python or settings.preload:
-                self._python = interpreter.find(settings.python, settings.preload)
+                self._python = interpreter.probe(settings.python, settings.preload)
             else:
-                self._python = interpreter.own(launch.package_folders())
+                self._python = interpreter.current(launch.package_folders())
         return self._python
 
     @property
@@ -121,13 +123,13 @@ class Pool:
         finally:
             self._busy = False
 
-    def _abroad(self) -> worker_pool.Yard:
+    def _abroad(self) -> worker_pool.LanguagePool:
         """The workers for other languages, made with the first program of one."""
         if self._foreign is None:
-            if self._rung is None:
+            if self._isolation is None:
                 self._probe()
-            assert self._rung is not None
-            self._foreign = worker_pool.Yard(self._rung, self.size, self._limits)
+            assert self._isolation is not None
+            self._foreign = worker_pool.LanguagePool(self._isolation, self.size, self._limits)
         return self._foreign
 
     def judge_queries(
@@ -135,11 +137,13 @@ class Pool:
     ) -> Iterator[PairResult | SandboxFault]:
         """Execute answers and gold queries on their databases and compare; results in order, drawn lazily."""
         if self._engines is None:
-            if self._rung is None:
+            if self._isolation is None:
                 self._probe()
-            assert self._rung is not None
+            assert self._isolation is not None
             settings = self.settings
-            self._engines = client.Engines(self._rung, self.size, settings.time_limit, settings.memory_mb)
+            self._engines = client.SqlPool(
+                self._isolation, self.size, settings.time_limit, settings.memory_mb
+            )
         yield from self._engines.judge(pairs, ahead)
 
     # ------------------------------------------------------------ workers
@@ -148,45 +152,45 @@ class Pool:
     def size(self) -> int:
         return self.settings.workers or cpu_count.available()
 
-    def new_worker(self) -> launch.Worker:
+    def new_worker(self) -> launch.SandboxWorker:
         self._started += 1
-        if self._rung is None:
+        if self._isolation is None:
             self._probe()
             return self._workers[0]
-        self._workers.append(self._launch(self._rung))
+        self._workers.append(self._launch(self._isolation))
         return self._workers[-1]
 
-    def _launch(self, rung: confine.Rung) -> launch.Worker:
+    def _launch(self, isolation: confine.Isolation) -> launch.SandboxWorker:
         python = self.python
         crowded = self.settings.crowded or self.size >= len(os.sched_getaffinity(0))
         core = cpu_affinity.claim() if crowded else None
         try:
-            return launch.launch(rung, self._started, python, self.settings.preload, core)
+            return launch.start_worker(isolation, self._started, python, self.settings.preload, core)
         except BaseException:
             if core is not None:
-                core.give_back()
+                core.release()
             raise
 
-    def workers(self) -> list[launch.Worker]:
+    def workers(self) -> list[launch.SandboxWorker]:
         return list(self._workers)
 
-    def drop(self, worker: launch.Worker) -> None:
+    def drop(self, worker: launch.SandboxWorker) -> None:
         self._workers.remove(worker)
-        launch.stop(worker)
+        launch.stop_worker(worker)
 
     def _probe(self) -> None:
-        """The strongest rung whose whole set-up works here: a kernel may allow a namespace and then take
+        """The strongest level whose whole set-up works here: a kernel may allow a namespace and then take
         its rights.
         """
         reasons = []
-        for rung in _RUNGS:
+        for isolation in _LEVELS:
             try:
                 self._started += 1
-                self._workers.append(self._launch(rung))
-            except launch.Unavailable as fault:
-                reasons.append(f"{rung}: {fault}")
+                self._workers.append(self._launch(isolation))
+            except launch.IsolationUnavailable as fault:
+                reasons.append(f"{isolation}: {fault}")
             else:
-                self._rung = rung
+                self._isolation = isolation
                 return
         raise UserError(
             f"no isolation works on this machine ({'; '.join(reasons)}). Model code would run with your own "
@@ -194,7 +198,7 @@ class Pool:
             "Landlock."
         )
 
-    def job(self, program: Program) -> batch.Job:
+    def job(self, program: Program) -> batch.ProgramJob:
         """A program as the bytes a tester takes, with the settings' limits put in."""
         limits, tests = program.limits, program.tests
         if limits.processes:
@@ -203,7 +207,7 @@ class Pool:
         if len(program.code) > CODE_LIMIT:
             detail = f"the program has {len(program.code)} characters; at most {CODE_LIMIT} are compiled"
             refused = ExecResult(status="compile_error", detail=detail, judge="outside")
-            return batch.Job(b"", 0.0, result=refused)
+            return batch.ProgramJob(b"", 0.0, result=refused)
         fields: dict[str, Any] = {
             "code": program.code,
             "argv": program.argv,
@@ -218,7 +222,7 @@ class Pool:
         }
         # The tester keeps the limits; this is for when the tester itself no longer answers.
         patience = 2 * (wall * WALL_SLACK + max(20.0, 5 * cpu)) + 30
-        return batch.Job(framing.frame(codec.encode(fields, limit=1 << 30)), patience)
+        return batch.ProgramJob(framing.frame(codec.encode(fields, limit=1 << 30)), patience)
 
     def _limits(self, program: Program) -> tuple[float, float, int]:
         """CPU seconds, wall seconds and megabytes, with the settings' put in."""

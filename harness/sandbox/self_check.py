@@ -1,6 +1,6 @@
-"""What this machine can do: the sandbox's rungs and whether the chosen one holds, devices, extras, versions.
+"""What this machine can do: the sandbox's isolation levels and whether the chosen one holds, devices, extras, versions.
 
-The probes run on every rung. The attacks (one file each in sandbox/attacks, the set of the tests) run only
+The probes run at every level. The attacks (one file each in sandbox/attacks, the set of the tests) run only
 where the probes held: without isolation they would do to this machine what they say.
 """
 
@@ -28,7 +28,7 @@ OPTIONAL = {"peft": "adapters", "codebleu": "the codebleu_package scorer", "bits
 
 
 @dataclass(frozen=True)
-class Probe:
+class SandboxProbe:
     """A program and the status an honest sandbox gives it."""
 
     name: str
@@ -40,33 +40,35 @@ TESTS = UnitTests(code="assert f(20) == 21", entry_point="f")
 HELD = frozenset({"failed", "error", "timeout", "memory", "output", "signal"})
 
 PROBES = (
-    Probe("a right program passes", "def f(x):\n    return x + 1\n", frozenset({"passed"})),
-    Probe("a wrong program fails", "def f(x):\n    return x\n", frozenset({"failed"})),
-    Probe("exit status 0 is no pass", "import os\nos._exit(0)\n", HELD),
-    Probe(
+    SandboxProbe("a right program passes", "def f(x):\n    return x + 1\n", frozenset({"passed"})),
+    SandboxProbe("a wrong program fails", "def f(x):\n    return x\n", frozenset({"failed"})),
+    SandboxProbe("exit status 0 is no pass", "import os\nos._exit(0)\n", HELD),
+    SandboxProbe(
         "an object equal to everything fails",
         "class E:\n    def __eq__(self, other):\n        return True\ndef f(x):\n    return E()\n",
         HELD,
     ),
-    Probe("an endless loop times out", "def f(x):\n    while True:\n        pass\n", frozenset({"timeout"})),
-    Probe(
+    SandboxProbe(
+        "an endless loop times out", "def f(x):\n    while True:\n        pass\n", frozenset({"timeout"})
+    ),
+    SandboxProbe(
         "memory is limited",
         "def f(x):\n    return len(bytearray(64 << 30)) and 21\n",
         HELD,
     ),
-    Probe(
+    SandboxProbe(
         # It listens itself: a connection to a port where nobody listens would be refused without any sandbox.
         "no network",
         "import socket\ndef f(x):\n    door = socket.create_server(('127.0.0.1', 0))\n"
         "    socket.create_connection(door.getsockname(), 1)\n    return 21\n",
         HELD,
     ),
-    Probe(
+    SandboxProbe(
         "no file outside",
         "def f(x):\n    open('/etc/passwd').read()\n    return 21\n",
         HELD,
     ),
-    Probe(
+    SandboxProbe(
         "no child processes",
         "import subprocess\ndef f(x):\n    subprocess.run(['/bin/true'], check=True)\n    return 21\n",
         HELD,
@@ -83,13 +85,13 @@ WITNESS = "def solve(x):\n    return x * x + 1"
 LIMITS = Limits(cpu_s=1.0, wall_s=1.5, memory_mb=512, output_kb=256)
 # These leave nothing behind that a second run could find, and end only by a limit of time.
 ONCE = frozenset({"burns_time_and_ignores_signals", "sleeps_forever", "patched_judge_code"})
-RUNGS: tuple[Literal["namespaces", "landlock"], ...] = ("namespaces", "landlock")
+LEVELS: tuple[Literal["namespaces", "landlock"], ...] = ("namespaces", "landlock")
 
 
-def examine(judge: JudgeConfig) -> dict[str, Any]:
+def check_machine(judge: JudgeConfig) -> dict[str, Any]:
     """Everything `harness doctor` shows, as plain JSON. `held`: no probe and no attack got through."""
     return {
-        "sandbox": sandbox_held(judge),
+        "sandbox": check_sandbox(judge),
         "languages": {name: _language(name) for name in toolchains.LANGUAGES},
         "devices": _devices(),
         "extras": {name: _installed(name) for name in OPTIONAL},
@@ -98,33 +100,40 @@ def examine(judge: JudgeConfig) -> dict[str, Any]:
     }
 
 
-def sandbox_held(judge: JudgeConfig) -> Mapping[str, Any]:
-    """The rung in force (None with an error where none works), and whether probes and attacks were held by it."""
-    settings = sandbox.Settings(rung=judge.sandbox, workers=1, time_limit=judge.time_limit or 1.0)
-    rungs = {rung: _offered(rung, number) for number, rung in enumerate(RUNGS, 32)}
+def check_sandbox(judge: JudgeConfig) -> Mapping[str, Any]:
+    """The level in force (None with an error where none works), and whether probes and attacks were held by it."""
+    settings = sandbox.Settings(isolation=judge.sandbox, workers=1, time_limit=judge.time_limit or 1.0)
+    levels = {isolation: _offered(isolation, number) for number, isolation in enumerate(LEVELS, 32)}
     attacked: list[dict[str, Any]] = []
     try:
         with sandbox.start(settings) as box:
             programs = [Program(code=probe.code, tests=TESTS) for probe in PROBES]
             results = list(box.map(programs))
-            rung = box.rung
+            isolation = box.isolation
         probes = []
         for probe, result in zip(PROBES, results, strict=True):
             status = "fault" if isinstance(result, HarnessError) else result.status
             probes.append({"name": probe.name, "status": status, "held": status in probe.expected})
         held = all(probe["held"] for probe in probes)
-        if held and rung != "process":
-            attacked = _attack(rung)
+        if held and isolation != "process":
+            attacked = _attack(isolation)
     except HarnessError as error:
-        return {"rung": None, "rungs": rungs, "error": str(error), "held": False, "probes": [], "attacks": []}
+        return {
+            "isolation": None,
+            "levels": levels,
+            "error": str(error),
+            "held": False,
+            "probes": [],
+            "attacks": [],
+        }
     held = held and all(attack["held"] for attack in attacked)
-    return {"rung": rung, "rungs": rungs, "held": held, "probes": probes, "attacks": attacked}
+    return {"isolation": isolation, "levels": levels, "held": held, "probes": probes, "attacks": attacked}
 
 
-def _offered(rung: Literal["namespaces", "landlock"], number: int) -> str:
-    """ "works", or why this machine does not offer that rung. `number`: of a worker that no pool has."""
+def _offered(isolation: Literal["namespaces", "landlock"], number: int) -> str:
+    """ "works", or why this machine does not offer that level. `number`: of a worker that no pool has."""
     try:
-        launch.stop(launch.launch(rung, number))
+        launch.stop_worker(launch.start_worker(isolation, number))
     except SandboxFault as fault:
         return str(fault)
     return "works"
@@ -143,9 +152,9 @@ def attack_set() -> dict[str, str]:
     return {name: found[f"{name}.py"].read_text(encoding="utf-8") for name in names}
 
 
-def _attack(rung: str) -> list[dict[str, Any]]:
+def _attack(isolation: str) -> list[dict[str, Any]]:
     attacked = []
-    settings = sandbox.Settings(rung=rung, workers=1)  # type: ignore[arg-type] # a rung that a pool has named
+    settings = sandbox.Settings(isolation=isolation, workers=1)  # type: ignore[arg-type] # a level that a pool has named
     with _targets() as targets, sandbox.start(settings) as box:
         for name, code in attack_set().items():
             for mark, value in targets.items():

@@ -79,14 +79,14 @@ class PairResult(Value):
 
 
 class Sandbox(Protocol):
-    """Runs programs that nobody trusts. `rung` names the isolation in force; it is written into the run.
+    """Runs programs that nobody trusts. `isolation` names the level in force; it is written into the run.
 
     `interpreter` tells the versions of Python and libraries that verdicts depend on, empty where that is only this
     Python.
     """
 
     @property
-    def rung(self) -> str: ...
+    def isolation(self) -> str: ...
 
     @property
     def interpreter(self) -> str: ...

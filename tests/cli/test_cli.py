@@ -235,7 +235,7 @@ def test_an_output_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
 class Breaking:
     """A sandbox that breaks on every second program."""
 
-    rung = "breaking"
+    isolation = "breaking"
     interpreter = ""
     broken = True
 

@@ -184,10 +184,10 @@ def test_other_data_another_judge_and_partial_runs_are_refused(pair: tuple[Path,
 
 
 def test_isolating_sandboxes_are_one_judge_and_process_is_another(pair: tuple[Path, Path]) -> None:
-    def judge(folder: Path, rung: str) -> None:
+    def judge(folder: Path, isolation: str) -> None:
         edit(
             folder / "run.json",
-            lambda p: p.update(judge={"sandbox": rung, "time_limit": None, "memory_mb": None}),
+            lambda p: p.update(judge={"sandbox": isolation, "time_limit": None, "memory_mb": None}),
         )
 
     judge(pair[0], "namespaces")

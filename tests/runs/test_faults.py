@@ -58,7 +58,7 @@ class Reaper:
         self.left, self.killed = times, 0
         give = batch.Batch._give
 
-        def given(self_: batch.Batch, worker: launch.Worker, number: int) -> None:
+        def given(self_: batch.Batch, worker: launch.SandboxWorker, number: int) -> None:
             if self.left and mark in self_.jobs[number].payload:
                 self.left -= 1
                 self.killed += 1

@@ -235,8 +235,8 @@ def test_a_part_of_another_run_is_named_with_what_differs(
 
 def test_parts_judged_behind_other_walls_are_not_one_run(tmp_path: Path) -> None:
     asked = command("humaneval", recording(tmp_path / "c.jsonl", "humaneval"))
-    for index, rung in ((0, "landlock"), (1, "process")):
-        more = ["--set", "limit=4", "--sandbox", rung, "--shard", f"{index}/2"]
+    for index, isolation in ((0, "landlock"), (1, "process")):
+        more = ["--set", "limit=4", "--sandbox", isolation, "--shard", f"{index}/2"]
         assert harness(*asked, *more, "--out", tmp_path / "parts" / str(index)).code == 0
     said = refused(tmp_path / "parts", out=tmp_path / "all")
     assert "judge.sandbox: 'process', not 'isolated'" in said
@@ -304,7 +304,7 @@ def test_where_the_parts_were_made_is_kept_where_it_differs(made: list[Path], tm
 class Breaking:
     """A sandbox that breaks on every second program."""
 
-    rung = "breaking"
+    isolation = "breaking"
     interpreter = ""
 
     def map(self, programs: Any) -> Iterator[ExecResult | SandboxFault]:

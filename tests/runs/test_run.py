@@ -99,7 +99,7 @@ class FakeSandbox:
     """Passes a program that is the letter its tests name; `broken` programs are faults."""
 
     broken: set[str] = field(default_factory=set)
-    rung: str = "fake"
+    isolation: str = "fake"
     interpreter: str = ""
     judged: list[str] = field(default_factory=list)
 
@@ -485,11 +485,11 @@ def test_the_signature_names_what_the_config_changed(world: World, config: dict[
 def test_a_task_judged_by_text_starts_no_sandbox_and_says_so(world: World) -> None:
     class NoSandbox(FakeSandbox):
         @property
-        def rung(self) -> str:  # type: ignore[override]
-            raise AssertionError("asked for the rung")
+        def isolation(self) -> str:  # type: ignore[override]
+            raise AssertionError("asked for the isolation level")
 
-        @rung.setter
-        def rung(self, value: str) -> None:
+        @isolation.setter
+        def isolation(self, value: str) -> None:
             pass
 
     summary = world.run(FakeBackend(right), NoSandbox(), small_task(lengths()))

@@ -1,4 +1,4 @@
-"""No attack gets through, on any rung this machine offers, and none disturbs the programs after it.
+"""No attack gets through, at any isolation level this machine offers, and none disturbs the programs after it.
 
 Each file of `attacks/` is a completion for the same small task. It answers rightly only where its attack
 worked, so a pass is a breach. It is run twice (the second run looks for what the first left behind), then a
@@ -34,10 +34,10 @@ ONCE = {"burns_time_and_ignores_signals", "sleeps_forever"}
 @pytest.fixture(scope="module", params=["namespaces", "landlock"])
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
     os.environ["HARNESS_CANARY"] = "canary"
-    with sandbox.start(sandbox.Settings(rung=request.param, workers=1)) as pool:
+    with sandbox.start(sandbox.Settings(isolation=request.param, workers=1)) as pool:
         try:
             pool.run(Program(code=RIGHT, tests=TESTS))
-        except launch.Unavailable as fault:
+        except launch.IsolationUnavailable as fault:
             pytest.skip(f"this machine does not offer {request.param}: {fault}")
         yield pool
     del os.environ["HARNESS_CANARY"]

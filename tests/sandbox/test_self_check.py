@@ -36,7 +36,7 @@ def found() -> dict[str, Any]:
 
 def test_the_json_has_the_parts_that_other_programs_read(found: dict[str, Any]) -> None:
     assert list(found) == ["sandbox", "languages", "devices", "extras", "versions", "hardware"]
-    assert list(found["sandbox"]) == ["rung", "rungs", "held", "probes", "attacks"]
+    assert list(found["sandbox"]) == ["isolation", "levels", "held", "probes", "attacks"]
     assert set(found["extras"]) == {"peft", "codebleu", "bitsandbytes"}
     assert {type(there) for there in found["extras"].values()} == {bool}
     assert {"harness", "python", "torch", "transformers"} <= set(found["versions"])
@@ -45,8 +45,8 @@ def test_the_json_has_the_parts_that_other_programs_read(found: dict[str, Any]) 
     assert found["devices"][-1].startswith("cpu, ")
 
 
-def test_every_probe_holds_on_this_machines_rung(found: dict[str, Any]) -> None:
-    assert found["sandbox"]["rung"] in {"namespaces", "landlock"}
+def test_every_probe_holds_at_this_machines_level(found: dict[str, Any]) -> None:
+    assert found["sandbox"]["isolation"] in {"namespaces", "landlock"}
     assert [(probe["name"], probe["held"]) for probe in found["sandbox"]["probes"]] == [
         (name, True) for name in PROBES
     ]
@@ -69,25 +69,25 @@ def test_every_attack_of_the_tests_is_tried_and_held(found: dict[str, Any]) -> N
     ]
 
 
-def test_each_rung_works_or_says_why_not(found: dict[str, Any]) -> None:
-    assert list(found["sandbox"]["rungs"]) == ["namespaces", "landlock"]
-    assert found["sandbox"]["rungs"][found["sandbox"]["rung"]] == "works"
-    assert all(found["sandbox"]["rungs"].values())
+def test_each_level_works_or_says_why_not(found: dict[str, Any]) -> None:
+    assert list(found["sandbox"]["levels"]) == ["namespaces", "landlock"]
+    assert found["sandbox"]["levels"][found["sandbox"]["isolation"]] == "works"
+    assert all(found["sandbox"]["levels"].values())
 
 
 THROUGH = "def solve(x):\n    return x * x + 1"
 HELD = "def solve(x):\n    return open('@CANARY@').read()"
 
 
-@pytest.mark.parametrize("rung", ["namespaces", "landlock"])
+@pytest.mark.parametrize("isolation", ["namespaces", "landlock"])
 def test_an_attack_that_gets_through_is_named_and_is_exit_code_3(
-    rung: str, monkeypatch: pytest.MonkeyPatch, found: dict[str, Any]
+    isolation: str, monkeypatch: pytest.MonkeyPatch, found: dict[str, Any]
 ) -> None:
-    if found["sandbox"]["rungs"][rung] != "works":
-        pytest.skip(f"this machine does not offer {rung}: {found['sandbox']['rungs'][rung]}")
+    if found["sandbox"]["levels"][isolation] != "works":
+        pytest.skip(f"this machine does not offer {isolation}: {found['sandbox']['levels'][isolation]}")
     monkeypatch.setenv("HARNESS_CANARY", "mine")
     monkeypatch.setattr(self_check, "attack_set", lambda: {"gets_through": THROUGH, "reads_a_file": HELD})
-    ended = harness("doctor", "--sandbox", rung)
+    ended = harness("doctor", "--sandbox", isolation)
     assert ended.code == 3
     lines = ended.out.splitlines()
     begun = lines.index("attacks    2 tried, 1 held, 1 got through")
@@ -129,10 +129,10 @@ def test_where_nothing_isolates_the_attacks_are_not_let_loose(monkeypatch: pytes
 def test_one_probe_that_does_not_end_as_it_should_is_exit_code_3(
     expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = self_check.Probe("planted", self_check.PROBES[0].code, frozenset({expected}))
+    right = self_check.SandboxProbe("planted", self_check.PROBES[0].code, frozenset({expected}))
     monkeypatch.setattr(self_check, "PROBES", (self_check.PROBES[1], right))
     monkeypatch.setattr(self_check, "attack_set", lambda: {"reads_a_file": HELD})
-    box = self_check.examine(JudgeConfig(workers=1))["sandbox"]
+    box = self_check.check_machine(JudgeConfig(workers=1))["sandbox"]
     assert [(probe["name"], probe["held"]) for probe in box["probes"]] == [
         ("a wrong program fails", True),
         ("planted", expected == "passed"),
@@ -145,11 +145,11 @@ def test_one_probe_that_does_not_end_as_it_should_is_exit_code_3(
 
 
 def test_a_machine_without_isolation_is_told_why_and_is_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(rung: str, number: int, *rest: object) -> launch.Worker:
+    def refuse(isolation: str, number: int, *rest: object) -> launch.SandboxWorker:
         del number
-        raise launch.Unavailable(f"no {rung} here")
+        raise launch.IsolationUnavailable(f"no {isolation} here")
 
-    monkeypatch.setattr(launch, "launch", refuse)
+    monkeypatch.setattr(launch, "start_worker", refuse)
     ended = harness("doctor")
     assert ended.code == 3
     assert ended.out.startswith(
@@ -158,7 +158,7 @@ def test_a_machine_without_isolation_is_told_why_and_is_exit_code_3(monkeypatch:
     assert "--sandbox process" in ended.out
 
 
-def test_the_text_names_the_rung_devices_extras_versions_and_hardware(
+def test_the_text_names_the_level_devices_extras_versions_and_hardware(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(self_check, "PROBES", self_check.PROBES[:1])
@@ -167,7 +167,7 @@ def test_the_text_names_the_rung_devices_extras_versions_and_hardware(
     assert lines[0] in {"sandbox    namespaces", "sandbox    landlock"}
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == [
         "sandbox",
-        "rungs",
+        "isolation",
         "attacks",
         "languages",
         "devices",

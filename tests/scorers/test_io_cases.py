@@ -215,7 +215,7 @@ def test_the_rules_are_chosen_by_name_and_named_in_the_signature(box: sandbox.Po
 class Recorded:
     """A sandbox that answers by the program's standard input, and draws `ahead` programs before it does."""
 
-    rung = "recorded"
+    isolation = "recorded"
 
     def __init__(self, ahead: int = 1) -> None:
         self.ahead = ahead

@@ -16,7 +16,7 @@ PROBLEM = Problem(id="p/0", question="", solution="", check=CHECK)
 class Recorded:
     """A sandbox that answers from a list."""
 
-    rung = "recorded"
+    isolation = "recorded"
 
     def __init__(self, results: list[ExecResult | SandboxFault]) -> None:
         self.results = results

@@ -37,7 +37,7 @@ def test_valid_is_what_ends_with_status_zero() -> None:
 class Recorded:
     """A sandbox that answers from a list, two programs behind."""
 
-    rung = "recorded"
+    isolation = "recorded"
 
     def __init__(self, *results: ExecResult | SandboxFault) -> None:
         self.results = results

@@ -29,7 +29,7 @@ class FannedSandbox:
         self.crew.close()
 
     @property
-    def rung(self) -> str:
+    def isolation(self) -> str:
         return str(self.crew.identity["sandbox"])
 
     @property

@@ -141,7 +141,7 @@ class Judge:
         """What verdicts depend on beside the programs: isolation, interpreter, and versions of what they import."""
         versions = environment.versions()
         return {
-            "sandbox": self.pool.rung,
+            "sandbox": self.pool.isolation,
             "interpreter": self.pool.interpreter,
             "Python": platform.python_version(),
             "harness": versions["harness"],

@@ -1,8 +1,8 @@
-"""Takes rights away from the process that calls it, by rung: namespaces, Landlock, seccomp, capabilities,
+"""Takes rights away from the process that calls it, by isolation level: namespaces, Landlock, seccomp, capabilities,
 limits.
 
 Three moments: `enter` once in a zygote, `strip` in every fork of it before a line of a candidate is read,
-`limit` when the fork is told the program's limits. What each rung covers is told in the package's
+`limit` when the fork is told the program's limits. What each level covers is told in the package's
 docstring.
 """
 
@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 
 from harness.sandbox.isolation import namespaces, seccomp, syscalls
 
-Rung = Literal["namespaces", "landlock", "process"]
+Isolation = Literal["namespaces", "landlock", "process"]
 
 SCRATCH_MB = 64
 SCRATCH_FILES = 4096
@@ -33,7 +33,7 @@ _NETWORK, _SCOPES = 0b11, 0b11
 
 
 @dataclass(frozen=True)
-class Plan:
+class ConfinementPlan:
     """What the controller tells a zygote.
 
     `packages`: folders of installed packages. `scratch`: the folder for programs' files where none can be
@@ -41,7 +41,7 @@ class Plan:
     `preload`: modules of installed packages to hold ready for programs.
     """
 
-    rung: Rung
+    isolation: Isolation
     packages: tuple[str, ...]
     scratch: str = ""
     uid: int = 0
@@ -49,23 +49,23 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Cell:
+class ConfinedState:
     """What `enter` leaves for the forks, as far as possible ready made.
 
     `keep`: the capabilities they keep; `pid_namespace`: the zygote's own, or -1; `held_mb`: the zygote's
     address space; `most`: hard limits that cannot be raised.
     """
 
-    rung: Rung
+    isolation: Isolation
     home: str
     keep: syscalls.Capabilities
     pid_namespace: int
     held_mb: int
-    fence: "Fence | None"
+    ruleset: "Ruleset | None"
     most: dict[int, int]
 
 
-def raise_stack() -> None:
+def raise_stack_limit() -> None:
     """Before exec: room for deep recursion in C. The kernel lays the address space out by it."""
     _, most = resource.getrlimit(resource.RLIMIT_STACK)
     want = STACK_MB << 20
@@ -77,32 +77,32 @@ def raise_stack() -> None:
 # ---------------------------------------------------------------- once a worker
 
 
-def enter(plan: Plan) -> Cell | None:
-    """Set the zygote up. On the namespaces rung this forks: the parent gets None and has only to wait.
+def enter(plan: ConfinementPlan) -> ConfinedState | None:
+    """Set the zygote up. At the namespaces level this forks: the parent gets None and has only to wait.
 
     Raises OSError where the kernel refuses anything; there is no half way.
     """
     own, home, others = -1, plan.scratch, 8
     keep: tuple[int, ...] = ()
     readable: tuple[str, ...] = ("/",)
-    if plan.rung == "namespaces":
+    if plan.isolation == "namespaces":
         entered = namespaces.enter(plan.packages, plan.uid)
         if entered is None:
             return None
         (own, statm), home = entered, namespaces.HOME
     else:
         statm = os.open("/proc/self/statm", os.O_RDONLY)
-        if plan.rung == "landlock" and not syscalls.landlock_abi():
+        if plan.isolation == "landlock" and not syscalls.landlock_abi():
             raise OSError("the kernel offers no Landlock")
         readable = (*namespaces.library_folders(), *plan.packages, *namespaces.SYSTEM, *namespaces.DEVICES)
         if plan.uid:
-            keep = _become(plan.uid, (*namespaces.library_folders(), *plan.packages))
+            keep = _switch_user(plan.uid, (*namespaces.library_folders(), *plan.packages))
         else:
-            others = tasks_of(os.getuid()) + 1024
+            others = count_threads(os.getuid()) + 1024
         sys.path[:] = [*filter(os.path.isdir, sys.path), *plan.packages]
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    if plan.rung == "namespaces":
-        _filter(1, plan.rung)
+    if plan.isolation == "namespaces":
+        _filter(1, plan.isolation)
     _hard(resource.RLIMIT_FSIZE, SCRATCH_MB << 20)
     _hard(resource.RLIMIT_NOFILE, DESCRIPTORS)
     _hard(resource.RLIMIT_NPROC, THREADS + others)
@@ -110,17 +110,17 @@ def enter(plan: Plan) -> Cell | None:
     _hard(resource.RLIMIT_MEMLOCK, 0)
     most = {what: resource.getrlimit(what)[1] for what in (resource.RLIMIT_CPU, resource.RLIMIT_AS)}
     most = {what: sys.maxsize if value == resource.RLIM_INFINITY else value for what, value in most.items()}
-    around = None if plan.rung == "process" else fence(readable)
-    if plan.preload and plan.rung == "namespaces":
+    ruleset = None if plan.isolation == "process" else build_ruleset(readable)
+    if plan.preload and plan.isolation == "namespaces":
         namespaces.scratch(SCRATCH_MB, SCRATCH_FILES)  # some make a file while they are imported
     for name in plan.preload:
         __import__(name)
     with open(statm, "rb") as file:
         held_mb = int(file.read().split()[0]) * resource.getpagesize() >> 20
-    return Cell(plan.rung, home, syscalls.capability_set(keep), own, held_mb, around, most)
+    return ConfinedState(plan.isolation, home, syscalls.capability_set(keep), own, held_mb, ruleset, most)
 
 
-def _become(uid: int, needed: Sequence[str]) -> tuple[int, ...]:
+def _switch_user(uid: int, needed: Sequence[str]) -> tuple[int, ...]:
     """Change to a throw-away identity; returns the capabilities it has to keep in order to read the
     interpreter.
 
@@ -146,7 +146,7 @@ def readable_by_all(folders: Sequence[str]) -> bool:
     return all(os.stat(path).st_mode & stat.S_IXOTH for path in parents)
 
 
-def tasks_of(uid: int) -> int:
+def count_threads(uid: int) -> int:
     """Threads of this identity on the machine: the kernel's thread limit counts them all outside a user
     namespace.
     """
@@ -163,39 +163,41 @@ def tasks_of(uid: int) -> int:
 # ---------------------------------------------------------------- in every fork
 
 
-def strip(cell: Cell) -> None:
+def drop_privileges(state: ConfinedState) -> None:
     """Give up everything a program must not have. Nothing of it can be got back."""
-    if cell.rung == "namespaces":
+    if state.isolation == "namespaces":
         namespaces.scratch(SCRATCH_MB, SCRATCH_FILES)
-    os.chdir(cell.home)
-    if cell.rung == "process":
+    os.chdir(state.home)
+    if state.isolation == "process":
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
         return
-    syscalls.set_capabilities(cell.keep)
-    if cell.fence is not None:
-        put_up(cell.fence, cell.home)
+    syscalls.set_capabilities(state.keep)
+    if state.ruleset is not None:
+        restrict_self(state.ruleset, state.home)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
-    syscalls.seccomp_install(_filter(os.getpid(), cell.rung))
+    syscalls.seccomp_install(_filter(os.getpid(), state.isolation))
 
 
 _filters: dict[int, syscalls.Filter] = {}
 
 
-def _filter(pid: int, rung: Rung) -> syscalls.Filter:
+def _filter(pid: int, isolation: Isolation) -> syscalls.Filter:
     """In a pid namespace every program has the number 1, so one filter, made in the zygote, serves them
     all.
     """
     if pid not in _filters:
-        _filters[pid] = syscalls.seccomp_filter(seccomp.instructions(pid, shared_files=rung == "landlock"))
+        _filters[pid] = syscalls.seccomp_filter(
+            seccomp.instructions(pid, shared_files=isolation == "landlock")
+        )
     return _filters[pid]
 
 
 class Confined(Protocol):
     @property
-    def rung(self) -> Rung: ...
+    def isolation(self) -> Isolation: ...
 
 
-def broken_promise(cell: Confined, children: bool = False) -> str:
+def find_escape(state: Confined, children: bool = False) -> str:
     """For a fork that was stripped: the first thing it can do all the same, or nothing. Tried, not looked
     up. `children`: it may start processes.
     """
@@ -214,27 +216,27 @@ def broken_promise(cell: Confined, children: bool = False) -> str:
         with contextlib.suppress(OSError):
             attempt()
             return name
-    if cell.rung == "namespaces" and os.getpid() != 1:
+    if state.isolation == "namespaces" and os.getpid() != 1:
         return "see the machine's processes"
     return ""
 
 
-def quieten(packages: Sequence[str]) -> None:
+def restrict_tester(packages: Sequence[str]) -> None:
     """For a tester: its code is a benchmark's, not a model's, but it needs nothing beyond reading and
     computing.
     """
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     syscalls.set_capabilities(syscalls.capability_set())
     libraries = (*namespaces.library_folders(), *packages, *namespaces.SYSTEM, *namespaces.DEVICES)
-    around = fence((*libraries, "/proc"))
-    if around is not None:
-        put_up(around, "")
+    ruleset = build_ruleset((*libraries, "/proc"))
+    if ruleset is not None:
+        restrict_self(ruleset, "")
     program = seccomp.instructions(os.getpid(), shared_files=True, spared="memfd_create")
     syscalls.seccomp_install(syscalls.seccomp_filter(program))
 
 
 @dataclass(frozen=True)
-class Fence:
+class Ruleset:
     """A Landlock rule set without the one rule that differs from program to program. `rights`: all there
     are to the file system, the network and other processes, as this kernel knows them; none without
     Landlock.
@@ -244,7 +246,7 @@ class Fence:
     rules: tuple[syscalls.PathRule, ...]
 
 
-def fence(readable: Sequence[str], execute: bool = False) -> Fence | None:
+def build_ruleset(readable: Sequence[str], execute: bool = False) -> Ruleset | None:
     """Only these folders and files may be opened (and executed), no TCP, no signal or abstract socket to
     anyone outside.
     """
@@ -259,20 +261,20 @@ def fence(readable: Sequence[str], execute: bool = False) -> Fence | None:
         for path in filter(os.path.exists, readable)
     ]
     rules.append(syscalls.landlock_rule("/dev/null", _READ_FILE | _WRITE_FILE))
-    return Fence((rights, _NETWORK if abi >= 4 else 0, _SCOPES if abi >= 6 else 0), tuple(rules))
+    return Ruleset((rights, _NETWORK if abi >= 4 else 0, _SCOPES if abi >= 6 else 0), tuple(rules))
 
 
-def put_up(fence: Fence, writable: str) -> None:
-    """Restrict this process, for good, to the fence and one folder it may write in ("" for none)."""
-    ruleset = syscalls.landlock_ruleset(*fence.rights)
-    for rule in fence.rules:
-        syscalls.landlock_add(ruleset, rule)
+def restrict_self(ruleset: Ruleset, writable: str) -> None:
+    """Restrict this process, for good, to the ruleset and one folder it may write in ("" for none)."""
+    fd = syscalls.landlock_ruleset(*ruleset.rights)
+    for rule in ruleset.rules:
+        syscalls.landlock_add(fd, rule)
     if writable:
-        syscalls.landlock_add(ruleset, syscalls.landlock_rule(writable, fence.rights[0]))
-    syscalls.landlock_restrict(ruleset)
+        syscalls.landlock_add(fd, syscalls.landlock_rule(writable, ruleset.rights[0]))
+    syscalls.landlock_restrict(fd)
 
 
-def limit(cell: Cell, cpu_s: float, memory_mb: int) -> None:
+def set_limits(state: ConfinedState, cpu_s: float, memory_mb: int) -> None:
     """The kernel's own limits: a second line behind the tester's clock.
 
     Address space is what one process may hold, and a candidate can have no second one; the whole of
@@ -280,9 +282,9 @@ def limit(cell: Cell, cpu_s: float, memory_mb: int) -> None:
     """
     for what, value in (
         (resource.RLIMIT_CPU, int(cpu_s) + 2),
-        (resource.RLIMIT_AS, (memory_mb + cell.held_mb) << 20),
+        (resource.RLIMIT_AS, (memory_mb + state.held_mb) << 20),
     ):
-        value = min(value, cell.most[what])
+        value = min(value, state.most[what])
         resource.setrlimit(what, (value, value))
 
 

@@ -21,7 +21,7 @@ class Core:
     number: int
     claim: socket.socket
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         self.claim.close()
 
 
@@ -42,7 +42,7 @@ def claim() -> Core | None:
 
 
 @contextmanager
-def on(core: Core | None) -> Iterator[None]:
+def pinned(core: Core | None) -> Iterator[None]:
     """What this thread starts meanwhile stays on that core. A kernel that refuses loses speed and nothing else."""
     with ExitStack() as back:
         if core is not None:

@@ -1,4 +1,4 @@
-"""The strongest rung's set-up, once a worker: new namespaces and a root file system of a few read-only
+"""The strongest level's set-up, once a worker: new namespaces and a root file system of a few read-only
 folders.
 
 As real root the mounts are made first (an interpreter may lie where only root may look), then the identity

@@ -12,7 +12,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
-class Look:
+class TreeUsage:
     """`cpu_s` of the living and of the dead they waited for; `memory_mb` resident, without pages of files."""
 
     processes: tuple[int, ...]
@@ -20,7 +20,7 @@ class Look:
     memory_mb: float
 
 
-def own_children(proc: int) -> bool:
+def lists_children(proc: int) -> bool:
     """Whether this kernel tells a process's children (CONFIG_PROC_CHILDREN)."""
     try:
         _children(proc, os.readlink("self", dir_fd=proc))
@@ -29,7 +29,7 @@ def own_children(proc: int) -> bool:
     return True
 
 
-def look(proc: int) -> Look:
+def measure(proc: int) -> TreeUsage:
     """At everything below the calling process. Processes that end meanwhile count for what was seen."""
     todo = _children(proc, os.readlink("self", dir_fd=proc))
     found: list[int] = []
@@ -44,7 +44,7 @@ def look(proc: int) -> Look:
         except (FileNotFoundError, ProcessLookupError):
             continue
         found.append(pid)
-    return Look(tuple(found), ticks / _TICK, kib / 1024)
+    return TreeUsage(tuple(found), ticks / _TICK, kib / 1024)
 
 
 def running(proc: int, processes: tuple[int, ...]) -> bool:

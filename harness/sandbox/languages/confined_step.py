@@ -1,8 +1,8 @@
 """The confined process of one step of a program in another language: a compiler's, or the program's own.
 
 `enter` once a worker, `start` a fork for each step, which gives up its rights and only then becomes the command.
-A step's first process is an init that reaps orphans. On the namespaces rung it is process 1 of a pid namespace,
-so all below it dies with it. On the landlock rung its parent is the subreaper and has to kill until nothing is left
+A step's first process is an init that reaps orphans. At the namespaces level it is process 1 of a pid namespace,
+so all below it dies with it. At the landlock level its parent is the subreaper and has to kill until nothing is left
 (watch.py).
 """
 
@@ -26,11 +26,11 @@ STATUS = struct.Struct("<i")
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepPlan:
     """What the controller tells this process. `folders`: what toolchains read; `seeds`: the folder of what they
     prepared; else as confine.Plan."""
 
-    rung: confine.Rung
+    isolation: confine.Isolation
     folders: tuple[str, ...]
     seeds: str
     scratch: str = ""
@@ -53,30 +53,30 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Yard:
+class StepSandbox:
     """What every step of this worker needs. `proc`: the machine's /proc; `pid_namespace`: this process's own
     or -1; `others`: processes of the same identity that count against its limit."""
 
-    plan: Plan
+    plan: StepPlan
     home: str
     proc: int
     pid_namespace: int
     keep: tuple[int, ...]
-    fence: confine.Fence | None
+    ruleset: confine.Ruleset | None
     filter: syscalls.Filter
     others: int
 
 
-def enter(plan: Plan) -> Yard | None:
+def enter(plan: StepPlan) -> StepSandbox | None:
     """Set the worker up. None in the process that only waits for the one that went on. Raises OSError."""
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    if not process_tree.own_children(proc):
+    if not process_tree.lists_children(proc):
         raise OSError("the kernel does not tell a process's children (CONFIG_PROC_CHILDREN)")
     own, home, others = -1, plan.scratch, 0
     keep: tuple[int, ...] = ()
     readable: tuple[str, ...] = ("/",)
     allowed = (*plan.folders, plan.seeds, *namespaces.SYSTEM, *namespaces.DEVICES)
-    if plan.rung == "namespaces":
+    if plan.isolation == "namespaces":
         entered = namespaces.enter((), plan.uid, (*plan.folders, plan.seeds))
         if entered is None:
             return None
@@ -85,30 +85,30 @@ def enter(plan: Plan) -> Yard | None:
         syscalls.unshare(syscalls.CLONE_NEWNS)  # one that belongs to the user namespace, to mount in
     else:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-        if plan.rung == "landlock" and not syscalls.landlock_abi():
+        if plan.isolation == "landlock" and not syscalls.landlock_abi():
             raise OSError("the kernel offers no Landlock")
-        if plan.rung == "landlock" and not plan.uid and syscalls.landlock_abi() < 6:
+        if plan.isolation == "landlock" and not plan.uid and syscalls.landlock_abi() < 6:
             raise OSError("programs with child processes need Landlock of Linux 6.12, or root")
         readable = allowed
-        if plan.uid and plan.rung == "landlock":
+        if plan.uid and plan.isolation == "landlock":
             keep = () if confine.readable_by_all(plan.folders) else (syscalls.CAP_DAC_READ_SEARCH,)
         else:
-            others = confine.tasks_of(os.getuid()) + 1024
-    around = None if plan.rung == "process" else confine.fence(readable, execute=True)
-    rules = seccomp.instructions(0, shared_files=plan.rung == "landlock", children=True)
-    return Yard(plan, home, proc, own, keep, around, syscalls.seccomp_filter(rules), others)
+            others = confine.count_threads(os.getuid()) + 1024
+    ruleset = None if plan.isolation == "process" else confine.build_ruleset(readable, execute=True)
+    rules = seccomp.instructions(0, shared_files=plan.isolation == "landlock", children=True)
+    return StepSandbox(plan, home, proc, own, keep, ruleset, syscalls.seccomp_filter(rules), others)
 
 
-def try_out(yard: Yard) -> str:
+def verify(sandbox: StepSandbox) -> str:
     """Let a fork try what programs must not do; what it could do all the same."""
-    if yard.plan.rung == "process":
+    if sandbox.plan.isolation == "process":
         return ""
     read, write = os.pipe()
-    with scratch_of(yard):
-        if fork_inside(yard) == 0:
+    with scratch_folder(sandbox):
+        if fork_confined(sandbox) == 0:
             try:
-                _give_up(yard)
-                could = confine.broken_promise(yard.plan, children=True)
+                _drop_privileges(sandbox)
+                could = confine.find_escape(sandbox.plan, children=True)
                 word = f"a confined program can still {could}" if could else ""
             except OSError as error:
                 word = str(error)
@@ -120,14 +120,14 @@ def try_out(yard: Yard) -> str:
         return file.read().decode()
 
 
-def fork_inside(yard: Yard) -> int:
-    """Fork, on the strongest rung as process 1 of a new pid namespace."""
-    if yard.pid_namespace < 0:
+def fork_confined(sandbox: StepSandbox) -> int:
+    """Fork, at the strongest level as process 1 of a new pid namespace."""
+    if sandbox.pid_namespace < 0:
         return os.fork()
     syscalls.unshare(syscalls.CLONE_NEWPID)
     pid = os.fork()
     if pid:
-        syscalls.setns(yard.pid_namespace, syscalls.CLONE_NEWPID)
+        syscalls.setns(sandbox.pid_namespace, syscalls.CLONE_NEWPID)
     return pid
 
 
@@ -135,20 +135,20 @@ def fork_inside(yard: Yard) -> int:
 
 
 @contextlib.contextmanager
-def scratch_of(yard: Yard) -> Iterator[None]:
+def scratch_folder(sandbox: StepSandbox) -> Iterator[None]:
     """An empty folder for one program at `yard.home`, gone with all that was left in it afterwards."""
-    if yard.plan.rung == "namespaces":
+    if sandbox.plan.isolation == "namespaces":
         options = f"size={SCRATCH_MB}m,nr_inodes={SCRATCH_FILES},mode=0700"
-        syscalls.mount("tmpfs", yard.home, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
+        syscalls.mount("tmpfs", sandbox.home, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
         try:
             yield
         finally:
-            syscalls.umount(yard.home)
+            syscalls.umount(sandbox.home)
         return
     try:
         yield
     finally:
-        _empty(yard.home)
+        _empty(sandbox.home)
 
 
 def _empty(folder: str) -> None:
@@ -165,7 +165,7 @@ def _empty(folder: str) -> None:
             os.unlink(entry.path)
 
 
-def too_large(folder: str) -> bool:
+def scratch_overrun(folder: str) -> bool:
     size = count = 0
     for parent, folders, names in os.walk(folder):
         count += len(folders) + len(names)
@@ -180,29 +180,29 @@ def too_large(folder: str) -> bool:
 # ---------------------------------------------------------------- in the forks
 
 
-def _give_up(yard: Yard) -> None:
+def _drop_privileges(sandbox: StepSandbox) -> None:
     """Everything that a program must not have; what is executed later can't get it back either."""
-    plan = yard.plan
-    os.chdir(yard.home)
-    if plan.rung != "process":
-        if plan.uid and plan.rung == "landlock":
-            syscalls.drop_bounding(yard.keep)
+    plan = sandbox.plan
+    os.chdir(sandbox.home)
+    if plan.isolation != "process":
+        if plan.uid and plan.isolation == "landlock":
+            syscalls.drop_bounding(sandbox.keep)
             syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
             os.setgroups([])
             os.setresgid(plan.uid, plan.uid, plan.uid)
             os.setresuid(plan.uid, plan.uid, plan.uid)
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-        syscalls.set_capabilities(syscalls.capability_set(yard.keep, inheritable=True))
-        for right in yard.keep:
+        syscalls.set_capabilities(syscalls.capability_set(sandbox.keep, inheritable=True))
+        for right in sandbox.keep:
             syscalls.raise_ambient(right)
-        if yard.fence is not None:
-            confine.put_up(yard.fence, yard.home)
+        if sandbox.ruleset is not None:
+            confine.restrict_self(sandbox.ruleset, sandbox.home)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if plan.rung != "process":
-        syscalls.seccomp_install(yard.filter)
+    if plan.isolation != "process":
+        syscalls.seccomp_install(sandbox.filter)
 
 
-def init(yard: Yard, step: Step, streams: tuple[int, int, int], status: int) -> NoReturn:
+def run_init(sandbox: StepSandbox, step: Step, streams: tuple[int, int, int], status: int) -> NoReturn:
     """The first process of a step: starts the command, reaps, tells the command's end, and ends."""
     try:
         os.setsid()
@@ -210,13 +210,13 @@ def init(yard: Yard, step: Step, streams: tuple[int, int, int], status: int) -> 
             os.dup2(fd, number)
         status = fcntl.fcntl(status, fcntl.F_DUPFD, 10)
         os.dup2(status, 3, inheritable=False)
-        _give_up(yard)
+        _drop_privileges(sandbox)
         os.closerange(4, 1 << 12)
-        for what, value in _limits(yard, step):
+        for what, value in _limits(sandbox, step):
             _lower(what, value)
         command = os.fork()
         if command == 0:
-            _become(step)
+            _exec_step(step)
         while True:
             pid, code = os.wait()
             if pid == command:
@@ -228,7 +228,7 @@ def init(yard: Yard, step: Step, streams: tuple[int, int, int], status: int) -> 
         os._exit(1)
 
 
-def _limits(yard: Yard, step: Step) -> list[tuple[int, int]]:
+def _limits(sandbox: StepSandbox, step: Step) -> list[tuple[int, int]]:
     """The kernel's own, for each process: a second line behind the clock and the sums over the tree."""
     return [
         (resource.RLIMIT_CPU, int(step.cpu_s) + 2),
@@ -236,7 +236,7 @@ def _limits(yard: Yard, step: Step) -> list[tuple[int, int]]:
         (resource.RLIMIT_DATA, 2 * step.memory_mb + 256 << 20),
         (resource.RLIMIT_FSIZE, FILE_MB << 20),
         (resource.RLIMIT_NOFILE, 1024),
-        (resource.RLIMIT_NPROC, TASKS + yard.others),
+        (resource.RLIMIT_NPROC, TASKS + sandbox.others),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_CORE, 0),
     ]
@@ -248,7 +248,7 @@ def _lower(what: int, value: int) -> None:
     resource.setrlimit(what, (value, value))
 
 
-def _become(step: Step) -> NoReturn:
+def _exec_step(step: Step) -> NoReturn:
     try:
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python
             signal.signal(ignored, signal.SIG_DFL)

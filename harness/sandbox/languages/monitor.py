@@ -19,16 +19,16 @@ WALL_SLACK = 10
 _LOOK_S = 0.02
 
 
-class Broken(Exception):
+class ConfinementError(Exception):
     """The sandbox failed, not the program."""
 
 
-class Abandoned(Exception):
+class ControllerGone(Exception):
     """The controller is gone."""
 
 
 @dataclass
-class Outcome:
+class StepResult:
     """How a step ended: `status` is "" when it ended by itself, and then `code` says how."""
 
     code: int = 0
@@ -42,29 +42,29 @@ class Outcome:
     peak_mb: float = 0.0
 
 
-class Run:
+class StepMonitor:
     """One step being watched until it and all it started is gone."""
 
-    def __init__(self, yard: confined_step.Yard, step: confined_step.Step, controller: int) -> None:
-        self.yard = yard
+    def __init__(self, sandbox: confined_step.StepSandbox, step: confined_step.Step, controller: int) -> None:
+        self.sandbox = sandbox
         self.step = step
         self.controller = controller
-        self.outcome = Outcome()
+        self.outcome = StepResult()
         self.texts: dict[int, bytearray] = {}
         self.word = b""
         self.idle = 0.0
         self.last: tuple[float, float] = (0.0, 0.0)
 
-    def run(self) -> Outcome:
+    def run(self) -> StepResult:
         """Raises Broken when the step could not be confined, Abandoned when nobody is left to tell."""
         begun = time.monotonic()
         stdin = _sealed(self.step.stdin)
         out, out_far = os.pipe()
         err, err_far = os.pipe()
         status, status_far = os.pipe()
-        init = confined_step.fork_inside(self.yard)
+        init = confined_step.fork_confined(self.sandbox)
         if init == 0:
-            confined_step.init(self.yard, self.step, (stdin, out_far, err_far), status_far)
+            confined_step.run_init(self.sandbox, self.step, (stdin, out_far, err_far), status_far)
         for fd in (stdin, out_far, err_far, status_far):
             os.close(fd)
         self.texts = {out: bytearray(), err: bytearray()}
@@ -85,7 +85,7 @@ class Run:
         outcome.peak_mb = max(outcome.peak_mb, usage.ru_maxrss / 1024)
         outcome.stdout, outcome.stderr = bytes(self.texts[out]), bytes(self.texts[err])
         if self.word[:1] == b"!":
-            raise Broken(f"a step could not be confined: {self.word[1:].decode(errors='replace')}")
+            raise ConfinementError(f"a step could not be confined: {self.word[1:].decode(errors='replace')}")
         if self.word:
             outcome.code = os.waitstatus_to_exitcode(confined_step.STATUS.unpack(self.word[1:])[0])
         elif not outcome.status:
@@ -103,7 +103,7 @@ class Run:
         while not self.outcome.status:
             for fd, _ in poller.poll(max(0.0, due - time.monotonic()) * 1000):
                 if fd == self.controller:
-                    raise Abandoned
+                    raise ControllerGone
                 if fd == status:
                     self.word = os.read(status, 4096)
                     return
@@ -127,9 +127,9 @@ class Run:
             self.outcome.status, self.outcome.detail, self.outcome.suspect = status, detail, suspect
 
     def _look(self, begun: float) -> None:
-        step, seen, now = self.step, process_tree.look(self.yard.proc), time.monotonic()
+        step, seen, now = self.step, process_tree.measure(self.sandbox.proc), time.monotonic()
         before, cpu = self.last
-        if seen.cpu_s <= cpu and not process_tree.running(self.yard.proc, seen.processes):
+        if seen.cpu_s <= cpu and not process_tree.running(self.sandbox.proc, seen.processes):
             self.idle += now - before
         self.last = (now, max(cpu, seen.cpu_s))
         self.outcome.cpu_s = max(self.outcome.cpu_s, seen.cpu_s)
@@ -142,12 +142,12 @@ class Run:
             self._over("timeout", f"no end within {step.wall_s:g} s")
         elif now - begun >= step.wall_s * WALL_SLACK:
             self._over("timeout", f"no end within {step.wall_s:g} s", suspect=True)
-        elif self.yard.plan.rung != "namespaces" and confined_step.too_large(self.yard.home):
+        elif self.sandbox.plan.isolation != "namespaces" and confined_step.scratch_overrun(self.sandbox.home):
             self._over("output", "more files than the scratch space holds")
 
     def _end(self, init: int) -> resource.struct_rusage:
         """Kill whatever is left and wait for all of it."""
-        if self.yard.pid_namespace < 0:
+        if self.sandbox.pid_namespace < 0:
             with contextlib.suppress(ChildProcessError):
                 while True:
                     self._kill_seen()
@@ -164,7 +164,7 @@ class Run:
     def _kill_seen(self) -> None:
         """No new processes, then none: what forks faster than it is killed runs out of forks."""
         for act in (lambda pid: resource.prlimit(pid, resource.RLIMIT_NPROC, (0, 0)), _kill):
-            for pid in process_tree.look(self.yard.proc).processes:
+            for pid in process_tree.measure(self.sandbox.proc).processes:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     act(pid)
 

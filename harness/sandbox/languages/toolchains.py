@@ -49,7 +49,7 @@ class Language:
 
 
 # Packages that benchmarks' tests import, in the project's own words, so that nothing has to be fetched.
-_STAND_INS = Path(__file__).parent / "shims"
+_SHIMS = Path(__file__).parent / "shims"
 
 _JVM = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
 
@@ -119,7 +119,7 @@ LANGUAGES: Mapping[str, Language] = {
         tools=("go",),
         version=("version",),
         package="golang-go",
-        files={"go.mod": (_STAND_INS / "go" / "go.mod").read_text(encoding="utf-8")},
+        files={"go.mod": (_SHIMS / "go" / "go.mod").read_text(encoding="utf-8")},
         seed=(("go", "vet", *_VET, "."), ("go", "test", "-vet=off", "-c", "-o", "{seed}/discard", ".")),
         environment={
             "GOCACHE": "{seed}/cache",
@@ -179,9 +179,9 @@ _SHARED = (
 )
 
 
-def stand_ins(language: str) -> dict[str, str]:
+def shims(language: str) -> dict[str, str]:
     """The text of each file that `seed` starts from."""
-    folder = _STAND_INS / language
+    folder = _SHIMS / language
     found = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in found}
 

@@ -5,8 +5,8 @@ one process, for it has no tests to hide: they are in the program's own source. 
 here, gives up its rights (confine.py) and only then becomes the compiler or the program. This process keeps
 the clock, watches the memory of everything the step started (tree.py), and ends it all.
 
-A step's first process is an init that reaps orphans. On the namespaces rung it is process 1 of a pid namespace, so
-all below it dies with it. On the landlock rung this process is the subreaper and kills until nothing is left.
+A step's first process is an init that reaps orphans. At the namespaces level it is process 1 of a pid namespace, so
+all below it dies with it. At the landlock level this process is the subreaper and kills until nothing is left.
 """
 
 import contextlib
@@ -29,47 +29,47 @@ CONTROL = "HARNESS_CONTROL"
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
 
 
-def main(job_fd: int, plan: confined_step.Plan) -> None:
+def main(job_fd: int, plan: confined_step.StepPlan) -> None:
     """Serve jobs until the controller closes its end."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        yard = confined_step.enter(plan)
-        if yard is None:
+        sandbox = confined_step.enter(plan)
+        if sandbox is None:
             os.close(job_fd)
             os.wait()
             return
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        if problem := confined_step.try_out(yard):
+        if problem := confined_step.verify(sandbox):
             raise OSError(problem)
-    except (OSError, monitor.Broken) as error:
-        framing.write(job_fd, framing.frame(codec.encode({"broken": str(error)})))
+    except (OSError, monitor.ConfinementError) as error:
+        framing.write_all(job_fd, framing.frame(codec.encode({"broken": str(error)})))
         return
-    framing.write(job_fd, framing.frame(codec.encode({"ready": True})))
-    frames = framing.Frames(JOB_LIMIT)
+    framing.write_all(job_fd, framing.frame(codec.encode({"ready": True})))
+    frames = framing.FrameBuffer(JOB_LIMIT)
     try:
         while True:
-            job = codec.decode(framing.read(job_fd, frames))
-            result = Judge(yard, job_fd).judge(job)
-            framing.write(job_fd, framing.frame(codec.encode(result, limit=JOB_LIMIT)))
+            job = codec.decode(framing.read_frame(job_fd, frames))
+            result = ProgramRunner(sandbox, job_fd).judge(job)
+            framing.write_all(job_fd, framing.frame(codec.encode(result, limit=JOB_LIMIT)))
             if "broken" in result:
                 return
-    except (framing.Closed, monitor.Abandoned):
+    except (framing.ConnectionClosed, monitor.ControllerGone):
         return
 
 
-class Judge:
+class ProgramRunner:
     """One program's steps, and what their ends mean."""
 
-    def __init__(self, yard: confined_step.Yard, controller: int) -> None:
-        self.yard = yard
+    def __init__(self, sandbox: confined_step.StepSandbox, controller: int) -> None:
+        self.sandbox = sandbox
         self.controller = controller
 
     def judge(self, job: dict[str, Any]) -> dict[str, Any]:
         """The result as plain data: an ExecResult's fields and `suspect`, or `broken` with a text."""
         try:
-            with confined_step.scratch_of(self.yard):
+            with confined_step.scratch_folder(self.sandbox):
                 return self._judge(job)
-        except (monitor.Broken, OSError) as error:
+        except (monitor.ConfinementError, OSError) as error:
             return {"broken": str(error)}
 
     def _judge(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Judge:
                 status, detail = "failed", "the program passes even when an expectation is falsified"
         return _result(outcome, status, detail, "in_process" if job["proof"] else "exit")
 
-    def _run(self, job: dict[str, Any], files: dict[str, str], control: bool = False) -> monitor.Outcome:
+    def _run(self, job: dict[str, Any], files: dict[str, str], control: bool = False) -> monitor.StepResult:
         environment = {CONTROL: "1"} if control else {}
         remove = tuple(job["remove"]) if job["compile"] else ()
         return self._step(job["run"], job, job, files, remove, job["stdin"], environment)
@@ -116,8 +116,8 @@ class Judge:
         remove: tuple[str, ...] = (),
         stdin: bytes = b"",
         more: dict[str, str] | None = None,
-    ) -> monitor.Outcome:
-        home = self.yard.home
+    ) -> monitor.StepResult:
+        home = self.sandbox.home
         environment = {name: value.replace("{home}", home) for name, value in job["environment"].items()}
         step = confined_step.Step(
             tuple(word.replace("{home}", home) for word in command),
@@ -130,19 +130,21 @@ class Judge:
             lay,
             remove,
         )
-        return monitor.Run(self.yard, step, self.controller).run()
+        return monitor.StepMonitor(self.sandbox, step, self.controller).run()
 
     def _make_executable(self) -> None:
         """Where programs share the machine's files the linker's own chmod does nothing."""
-        if self.yard.plan.rung == "namespaces":
+        if self.sandbox.plan.isolation == "namespaces":
             return
         with contextlib.suppress(FileNotFoundError):
-            fd = os.open(os.path.join(self.yard.home, "program"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            fd = os.open(
+                os.path.join(self.sandbox.home, "program"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+            )
             if stat.S_ISREG(os.fstat(fd).st_mode):
                 os.fchmod(fd, 0o755)
             os.close(fd)
 
-    def _not_compiled(self, outcome: monitor.Outcome, spent: float) -> dict[str, Any]:
+    def _not_compiled(self, outcome: monitor.StepResult, spent: float) -> dict[str, Any]:
         text = (outcome.stderr or outcome.stdout).decode("utf-8", "backslashreplace")
         # Go begins with "# package" and calls nothing an error.
         lines = [line for line in text.splitlines() if line.strip() and not line.startswith("# ")]
@@ -157,7 +159,7 @@ def _without(stdout: bytes, word: str) -> tuple[bytes, bool]:
     return stdout.replace(word.encode() + b"\n", b"", 1), word.encode() in stdout
 
 
-def _meaning(outcome: monitor.Outcome, job: dict[str, Any]) -> tuple[str, str]:
+def _meaning(outcome: monitor.StepResult, job: dict[str, Any]) -> tuple[str, str]:
     """A run's end in ExecResult's words."""
     if outcome.status:
         return outcome.status, outcome.detail
@@ -173,7 +175,7 @@ def _meaning(outcome: monitor.Outcome, job: dict[str, Any]) -> tuple[str, str]:
     return "error", f"exit status {outcome.code}: {last}" if last else f"exit status {outcome.code}"
 
 
-def _result(outcome: monitor.Outcome, status: str, detail: str, judge: str) -> dict[str, Any]:
+def _result(outcome: monitor.StepResult, status: str, detail: str, judge: str) -> dict[str, Any]:
     return {
         "status": status,
         "detail": _ADDRESS.sub("0x...", detail)[:1000],
@@ -191,4 +193,4 @@ def start(arguments: list[str]) -> None:
     """Entry of the process: a descriptor's number and the plan as JSON."""
     fields = json.loads(arguments[1])
     fields["folders"] = tuple(fields["folders"])
-    main(int(arguments[0]), confined_step.Plan(**fields))
+    main(int(arguments[0]), confined_step.StepPlan(**fields))

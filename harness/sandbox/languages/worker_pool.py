@@ -29,34 +29,34 @@ _ENVIRONMENT = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 _START_S = 30.0
 
 
-class Yard:
+class LanguagePool:
     """Workers for programs that are compiled and run by command. `limits` are the pool's: (CPU, wall, memory)
     of a program.
     """
 
     def __init__(
-        self, rung: confine.Rung, size: int, limits: Callable[[Program], tuple[float, float, int]]
+        self, isolation: confine.Isolation, size: int, limits: Callable[[Program], tuple[float, float, int]]
     ) -> None:
-        self.rung = rung
+        self.isolation = isolation
         self.size = size
         self.limits = limits
-        self._workers: list[launch.Worker] = []
+        self._workers: list[launch.SandboxWorker] = []
         self._started = 0
         # Not in /tmp, which is each program's own: compilers put the names of folders into what they cache.
         self._seeds = tempfile.TemporaryDirectory(prefix="harness-", dir="/var/tmp")
         os.chmod(self._seeds.name, 0o755)
         self._seeded: set[str] = set()
 
-    def workers(self) -> list[launch.Worker]:
+    def workers(self) -> list[launch.SandboxWorker]:
         return list(self._workers)
 
-    def new_worker(self) -> launch.Worker:
+    def new_worker(self) -> launch.SandboxWorker:
         self._started += 1
-        worker = start(self.rung, self._started, self._seeds.name)
+        worker = start(self.isolation, self._started, self._seeds.name)
         self._workers.append(worker)
         return worker
 
-    def drop(self, worker: launch.Worker) -> None:
+    def drop(self, worker: launch.SandboxWorker) -> None:
         self._workers.remove(worker)
         stop(worker)
 
@@ -72,7 +72,7 @@ class Yard:
         row, folder = toolchains.LANGUAGES[language], os.path.join(self._seeds.name, language)
         if language in self._seeded or not row.seed:
             return
-        for name, text in toolchains.stand_ins(language).items():
+        for name, text in toolchains.shims(language).items():
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text.replace("{seed}", folder), encoding="utf-8")
@@ -88,7 +88,7 @@ class Yard:
                     raise SandboxFault(f"{language} cannot be prepared: {done.stderr.strip()[:500]}")
         self._seeded.add(language)
 
-    def job(self, program: Program) -> batch.Job:
+    def job(self, program: Program) -> batch.ProgramJob:
         """A program as the bytes a worker takes. Raises UserError when the machine lacks the language."""
         if program.language not in toolchains.LANGUAGES:
             known = ", ".join(toolchains.LANGUAGES)
@@ -97,7 +97,7 @@ class Yard:
         if tools.missing:
             raise UserError(tools.hint)
         if missing := next(filter(None, map(toolchains.missing_header, program.needs)), ""):
-            return batch.Job(b"", 0.0, result=SandboxFault(missing))
+            return batch.ProgramJob(b"", 0.0, result=SandboxFault(missing))
         self._prepare(program.language)
         seed = os.path.join(self._seeds.name, program.language)
         cpu, wall, memory = self.limits(program)
@@ -137,7 +137,7 @@ class Yard:
         payload = framing.frame(codec.encode(fields, limit=1 << 30))
         # Tests that decide by themselves give equal programs one verdict; what is only run may be watched.
         same = hashlib.sha256(payload).digest() if tested else b""
-        return batch.Job(payload, patience, same=same)
+        return batch.ProgramJob(payload, patience, same=same)
 
 
 def _environment(language: str, seed: str) -> dict[str, str]:
@@ -145,25 +145,27 @@ def _environment(language: str, seed: str) -> dict[str, str]:
     return {name: value.replace("{seed}", seed) for name, value in found.items()}
 
 
-def start(rung: confine.Rung, number: int, seeds: str) -> launch.Worker:
+def start(isolation: confine.Isolation, number: int, seeds: str) -> launch.SandboxWorker:
     """Start worker `number` and wait until it stands. Raises launch.Unavailable with the kernel's reason."""
-    uid = launch.throw_away_uid(number + 32)
+    uid = launch.throwaway_uid(number + 32)
     scratch = None
-    if rung != "namespaces":
+    if isolation != "namespaces":
         scratch = tempfile.TemporaryDirectory(prefix="harness-")
         os.chown(scratch.name, uid or -1, uid or -1)
-    plan = confined_step.Plan(rung, toolchains.folders(), seeds, scratch.name if scratch else "", uid)
+    plan = confined_step.StepPlan(
+        isolation, toolchains.folders(), seeds, scratch.name if scratch else "", uid
+    )
     mine, theirs = socket.socketpair()
     with theirs:
         process = launch.spawn(sys.executable, "languages.worker", (theirs,), [json.dumps(vars(plan))], {})
-    worker = launch.Worker(mine, (process, process), scratch)
+    worker = launch.SandboxWorker(mine, (process, process), scratch)
     try:
         if not select.select([mine], [], [], _START_S)[0]:
             raise SandboxFault(f"a sandbox worker did not start within {_START_S:g} s")
-        word = codec.decode(framing.read(mine.fileno(), worker.frames))
+        word = codec.decode(framing.read_frame(mine.fileno(), worker.frames))
         if "broken" in word:
-            raise launch.Unavailable(str(word["broken"]))
-    except framing.Closed:
+            raise launch.IsolationUnavailable(str(word["broken"]))
+    except framing.ConnectionClosed:
         stop(worker)
         raise SandboxFault("a sandbox worker ended while it was started") from None
     except SandboxFault:
@@ -173,7 +175,7 @@ def start(rung: confine.Rung, number: int, seeds: str) -> launch.Worker:
     return worker
 
 
-def stop(worker: launch.Worker) -> None:
+def stop(worker: launch.SandboxWorker) -> None:
     """End a worker and everything below it: it reads the end of its socket, kills what runs and ends."""
     worker.socket.close()
     process = worker.processes[0]

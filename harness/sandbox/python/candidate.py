@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.sandbox import framing
-from harness.sandbox.python.control import REPORT, Broken
+from harness.sandbox.python.control import REPORT, ZygoteError
 from harness.sandbox.values import arrays, codec, opaque
 
 # Wall seconds count only while the candidate was not waiting for a processor; this much more is given
@@ -31,7 +31,7 @@ _SEALS = 0x0F  # seal, shrink, grow, write
 
 
 @dataclass(frozen=True)
-class Ending:
+class Termination:
     """How a candidate ended, in ExecResult's words. `suspect`: out of wall time, perhaps only for the
     machine's load.
     """
@@ -42,31 +42,31 @@ class Ending:
 
 
 # It went of its own accord, and its exit status will say how.
-GONE = Ending("gone", "")
+GONE = Termination("gone", "")
 _OUT_OF_TURN = "the program answered out of turn"
 _TOO_SLOW = "more than {:g} s of CPU time"
 
 
-class Ended(BaseException):
+class CandidateEnded(BaseException):
     """The candidate is over before the tests are. Not an Exception: tests that catch errors must not catch
     this.
     """
 
 
-class Stuck(BaseException):
+class NeedsInProcess(BaseException):
     """A test hands the candidate a value that cannot cross. Tests that catch errors must not catch this
     either.
     """
 
 
-class Astray(BaseException):
+class SpeculationMissed(BaseException):
     """Questions were sent ahead, and should not have been: the tests ask something else this time, or the
     output is too much and nobody can tell at which question. Tests that catch errors must not catch this either.
     """
 
 
 @dataclass(frozen=True)
-class Use:
+class ResourceUsage:
     cpu_s: float
     wall_s: float
     peak_mb: float
@@ -79,7 +79,7 @@ class Candidate:
         self.fds = fds
         self.channel, self.out, self.err, self.process = fds
         os.set_blocking(self.channel, False)
-        self.frames = framing.Frames(_ANSWER_LIMIT)
+        self.frames = framing.FrameBuffer(_ANSWER_LIMIT)
         self.texts = {self.out: bytearray(), self.err: bytearray()}
         self.poller = select.poll()
         for fd in (self.channel, self.out, self.err):
@@ -87,7 +87,7 @@ class Candidate:
         self.poller.register(controller, 0)
         self.controller = controller
         self.begun = 0.0
-        self.ending: Ending | None = None
+        self.ending: Termination | None = None
         self.calls = 0
         self.raised: BaseException | None = None
         self.raised_text = ""
@@ -119,10 +119,10 @@ class Candidate:
         self.next_check = self.begun + min(self.cpu_limit, self.wall_limit)
         try:
             hello = self.receive()
-        except Ended:
-            raise Broken("a fork ended before its job") from None
+        except CandidateEnded:
+            raise ZygoteError("a fork ended before its job") from None
         if hello != b"H":
-            raise Broken(f"a fork could not be confined: {hello[1:].decode(errors='replace')}")
+            raise ZygoteError(f"a fork could not be confined: {hello[1:].decode(errors='replace')}")
         stdin = job.pop("stdin", b"")
         ahead = () if stdin else ahead  # the descriptor of its input is the next thing it takes
         self.ahead.extend(ahead)
@@ -130,7 +130,7 @@ class Candidate:
         self.send(b"".join(map(framing.frame, frames)))
         if stdin:
             if self.receive() != b"S":
-                raise Broken("a fork did not take its standard input")
+                raise ZygoteError("a fork did not take its standard input")
             fd = _sealed(stdin)
             with socket.socket(fileno=os.dup(self.channel)) as channel:
                 socket.send_fds(channel, [b"S"], [fd])
@@ -140,10 +140,10 @@ class Candidate:
         """Call the entry point. Raises Stuck when the arguments are not plain data."""
         self.calls += 1
         try:
-            question = codec.encode((args, kwargs), opaque.give_back, describe=self.describe)
+            question = codec.encode((args, kwargs), opaque.handle_of, describe=self.describe)
         except codec.Uncrossable:
             self.stuck = True
-            raise Stuck from None
+            raise NeedsInProcess from None
         self.await_definitions()
         return self.ask(b"c" + question)
 
@@ -179,12 +179,12 @@ class Candidate:
                 return self._decode(answer[1:])
             case b"X":
                 bases, arguments, self.raised_text = self._expect_exception(answer)
-                self.raised = opaque.exception(bases, arguments, self.raised_text)
+                self.raised = opaque.rebuild_exception(bases, arguments, self.raised_text)
                 if self.raised is not None:
                     raise self.raised
         raise self.refuse(answer)
 
-    def refuse(self, answer: bytes) -> Ended:
+    def refuse(self, answer: bytes) -> CandidateEnded:
         """The candidate is over for what it said instead of an answer."""
         match answer[:1]:
             case b"X":
@@ -223,17 +223,17 @@ class Candidate:
             return opaque.Opaque(number, name)
         return opaque.OpaqueIterable(number, name, lambda n: self.ask(b"n" + codec.encode(n)))
 
-    def _stray(self) -> Astray:
+    def _stray(self) -> SpeculationMissed:
         self.astray = True
-        return Astray()
+        return SpeculationMissed()
 
-    def over(self, status: str, detail: str, suspect: bool = False) -> Ended:
+    def over(self, status: str, detail: str, suspect: bool = False) -> CandidateEnded:
         """Set how it ended, unless that is known; the caller raises what this returns."""
-        return self._over(Ending(status, detail, suspect))
+        return self._over(Termination(status, detail, suspect))
 
-    def _over(self, ending: Ending) -> Ended:
+    def _over(self, ending: Termination) -> CandidateEnded:
         self.ending = self.ending or ending
-        return Ended()
+        return CandidateEnded()
 
     # ------------------------------------------------------------ bytes and clocks
 
@@ -256,7 +256,7 @@ class Candidate:
                 if not self.listening:
                     raise self._over(GONE)
                 self._turn()
-        except framing.TooLong:
+        except framing.FrameTooLong:
             raise self.over("output", "the program answered with more than 16 MB") from None
         assert payload is not None
         return payload
@@ -272,7 +272,7 @@ class Candidate:
         try:
             while self._turn():
                 pass
-        except Ended:
+        except CandidateEnded:
             return
 
     def await_end(self) -> None:
@@ -287,7 +287,7 @@ class Candidate:
                     pass
                 while (said := self.frames.take()) is not None:
                     self.last_words = said
-        except framing.TooLong:
+        except framing.FrameTooLong:
             raise self.over("output", "the program answered with more than 16 MB") from None
 
     def _turn(self) -> bool:
@@ -317,7 +317,7 @@ class Candidate:
     def _take_answer(self) -> bool:
         """Read from the channel. False if there is nothing to read now."""
         try:
-            count = framing.take_in(self.channel, self.frames.buffer)
+            count = framing.read_available(self.channel, self.frames.buffer)
         except BlockingIOError:
             return False
         except ConnectionResetError:
@@ -329,7 +329,7 @@ class Candidate:
 
     def _take_output(self, fd: int) -> None:
         text = self.texts[fd]
-        if not framing.take_in(fd, text):
+        if not framing.read_available(fd, text):
             self.poller.unregister(fd)
         elif len(text) > self.output_limit:
             del text[self.output_limit :]
@@ -371,34 +371,34 @@ class Candidate:
 
     # ------------------------------------------------------------ the end
 
-    def finish(self, report: bytes, by_itself: bool) -> Use:
+    def finish(self, report: bytes, by_itself: bool) -> ResourceUsage:
         """Take in the zygote's report. `by_itself`: the program's own end is its verdict, not that of its
         tests.
         """
         status, cpu, peak_kb, overrun = REPORT.unpack(report)
         if overrun:
-            self.ending = Ending("output", "more files than the scratch space holds")
+            self.ending = Termination("output", "more files than the scratch space holds")
         elif self.ending is GONE or (by_itself and self.ending is None):
             self.ending = self._ending_of(os.waitstatus_to_exitcode(status), cpu, by_itself)
         if by_itself or self.ending:
             self._drain()
         for fd in (self.channel, self.out, self.err, self.process):
             os.close(fd)
-        return Use(cpu, time.monotonic() - self.begun, peak_kb / 1024)
+        return ResourceUsage(cpu, time.monotonic() - self.begun, peak_kb / 1024)
 
-    def _ending_of(self, code: int, cpu: float, by_itself: bool) -> Ending | None:
+    def _ending_of(self, code: int, cpu: float, by_itself: bool) -> Termination | None:
         """What an exit status means; None for a whole program that ended well."""
         if code == -signal.SIGKILL and cpu >= self.cpu_limit:
-            return Ending("timeout", _TOO_SLOW.format(self.cpu_limit))
+            return Termination("timeout", _TOO_SLOW.format(self.cpu_limit))
         if code < 0:
-            return Ending("signal", f"killed by {signal.Signals(-code).name}")
+            return Termination("signal", f"killed by {signal.Signals(-code).name}")
         if not by_itself:
-            return Ending("error", f"the program ended with exit status {code} before its tests did")
+            return Termination("error", f"the program ended with exit status {code} before its tests did")
         if code == 0:
             return None
         if not self.last_words:
-            return Ending("error", f"exit status {code}")
-        with contextlib.suppress(Ended):
+            return Termination("error", f"exit status {code}")
+        with contextlib.suppress(CandidateEnded):
             self.refuse(self.last_words)
         return self.ending
 
@@ -406,12 +406,12 @@ class Candidate:
         """What was left in the pipes; their writers are gone, so this ends."""
         for fd in (self.out, self.err):
             text = self.texts[fd]
-            while len(text) <= self.output_limit and framing.take_in(fd, text):
+            while len(text) <= self.output_limit and framing.read_available(fd, text):
                 pass
             if len(text) > self.output_limit:
                 del text[self.output_limit :]
                 if self.ending is None:
-                    self.ending = Ending("output", f"more than {self.output_limit >> 10} KB of output")
+                    self.ending = Termination("output", f"more than {self.output_limit >> 10} KB of output")
 
 
 def _sealed(data: bytes) -> int:

@@ -34,18 +34,18 @@ _write = os.write
 _exit = os._exit
 
 
-def main(cell: confine.Cell) -> NoReturn:
+def main(state: confine.ConfinedState) -> NoReturn:
     """Never returns: a fork must not fall back into the zygote's loop."""
     try:
         try:
-            confine.strip(cell)
+            confine.drop_privileges(state)
             os.closerange(CHANNEL + 1, confine.DESCRIPTORS)
         except OSError as error:
             _send(b"F" + str(error).encode())
             _exit(1)
         _send(b"H")
-        _serve(cell)
-    except framing.Closed:
+        _serve(state)
+    except framing.ConnectionClosed:
         _exit(0)
     except MemoryError:
         _send(b"X" + codec.encode((("MemoryError", "Exception"), (), "MemoryError")))
@@ -55,12 +55,12 @@ def main(cell: confine.Cell) -> NoReturn:
 
 
 def _send(payload: bytes) -> None:
-    framing.write(CHANNEL, framing.frame(payload))
+    framing.write_all(CHANNEL, framing.frame(payload))
 
 
-def _serve(cell: confine.Cell) -> None:
-    frames = framing.Frames(JOB_LIMIT)
-    job = marshal.loads(framing.read(CHANNEL, frames))  # the tester's, and nothing has run here yet
+def _serve(state: confine.ConfinedState) -> None:
+    frames = framing.FrameBuffer(JOB_LIMIT)
+    job = marshal.loads(framing.read_frame(CHANNEL, frames))  # the tester's, and nothing has run here yet
     if job["stdin"]:
         _send(b"S")
         with socket.socket(fileno=os.dup(CHANNEL)) as channel:
@@ -68,7 +68,7 @@ def _serve(cell: confine.Cell) -> None:
         os.dup2(stdin, 0)
         os.close(stdin)
     _lay_files(job["files"])
-    confine.limit(cell, job["cpu_s"], job["memory_mb"])
+    confine.set_limits(state, job["cpu_s"], job["memory_mb"])
     random.seed(0)
     sys.argv = ["program.py", *job["argv"]]
     gc.enable()
@@ -201,7 +201,7 @@ def _report(error: BaseException) -> None:
     _send(b"X" + codec.encode((bases, arguments, f"{name}: {text}" if text else name)))
 
 
-def answer(module: types.ModuleType, entry: Any, frames: framing.Frames, kinds: codec.Kinds) -> None:
+def answer(module: types.ModuleType, entry: Any, frames: framing.FrameBuffer, kinds: codec.Kinds) -> None:
     describe, build = kinds
     handles: list[Any] = []
     stdout = sys.stdout
@@ -219,7 +219,7 @@ def answer(module: types.ModuleType, entry: Any, frames: framing.Frames, kinds: 
         return handles[number]
 
     while True:
-        request = framing.read(CHANNEL, frames)
+        request = framing.read_frame(CHANNEL, frames)
         try:
             if request[:1] == b"c":
                 args, kwargs = codec.decode(request[1:], held, build)

@@ -8,11 +8,11 @@ import struct
 REPORT = struct.Struct("<idq?")
 
 
-class Broken(Exception):
+class ZygoteError(Exception):
     """The sandbox failed, not the candidate."""
 
 
-class Control:
+class ZygoteControl:
     """The socket to the zygote: the next fork's descriptors, and reports of how the last one ended."""
 
     def __init__(self, fd: int) -> None:
@@ -22,19 +22,19 @@ class Control:
         """Wait until the zygote stands. Raises Broken with its reason when it could not be set up."""
         word = self.socket.recv(4096)
         if word != b"+":
-            raise Broken(word[1:].decode(errors="replace") or "the zygote ended while it was set up")
+            raise ZygoteError(word[1:].decode(errors="replace") or "the zygote ended while it was set up")
 
     def next(self) -> tuple[bytes, list[int]]:
         """The last fork's report (b"-" the first time) and the next one's descriptors."""
         size = array.array("i").itemsize * 4
         data, ancillary, _, _ = self.socket.recvmsg(64, socket.CMSG_LEN(size))
         if not data:
-            raise Broken("the zygote ended")
+            raise ZygoteError("the zygote ended")
         fds = array.array("i")
         for _, _, block in ancillary:
             fds.frombytes(block)
         if len(fds) != 4:
-            raise Broken("the zygote handed over too few descriptors")
+            raise ZygoteError("the zygote handed over too few descriptors")
         return data, fds.tolist()
 
     def done(self) -> None:
@@ -42,4 +42,4 @@ class Control:
         try:
             self.socket.send(b"K")
         except (BrokenPipeError, ConnectionResetError):
-            raise Broken("the zygote ended") from None
+            raise ZygoteError("the zygote ended") from None

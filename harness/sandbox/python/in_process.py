@@ -10,11 +10,11 @@ import ast
 import secrets
 
 from harness.sandbox import framing
-from harness.sandbox.python.candidate import Candidate, Ending
+from harness.sandbox.python.candidate import Candidate, Termination
 from harness.sandbox.values import codec
 
 
-def run(candidate: Candidate, setup: str, code: str) -> Ending:
+def run(candidate: Candidate, setup: str, code: str) -> Termination:
     """Run the tests in the candidate's process. Raises Ended."""
     candidate.await_definitions()
     word = secrets.token_bytes(16)
@@ -22,13 +22,13 @@ def run(candidate: Candidate, setup: str, code: str) -> Ending:
     answer = candidate.receive()
     if answer[:1] == b"P":
         if answer[1:] == word:
-            return Ending("passed", "")
-        return Ending("error", "the program answered out of turn")
+            return Termination("passed", "")
+        return Termination("error", "the program answered out of turn")
     candidate.refuse(answer)
     ending, candidate.ending = candidate.ending, None
     assert ending is not None
     if answer[:1] == b"X" and ending.detail.split(":")[0] == "AssertionError":
-        return Ending("failed", ending.detail)
+        return Termination("failed", ending.detail)
     return ending
 
 

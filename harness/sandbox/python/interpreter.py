@@ -45,7 +45,7 @@ class Interpreter:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-def find(python: str, preload: Sequence[str]) -> Interpreter:
+def probe(python: str, preload: Sequence[str]) -> Interpreter:
     """Ask the interpreter `python` (a path or a name; empty for this one) what it has. Raises UserError."""
     path = sys.executable if not python else _locate(python)
     try:
@@ -86,6 +86,6 @@ def _locate(python: str) -> str:
     return os.path.abspath(path)
 
 
-def own(packages: Sequence[str]) -> Interpreter:
+def current(packages: Sequence[str]) -> Interpreter:
     """This process's own interpreter, where nothing has to be asked."""
     return Interpreter(sys.executable, tuple(packages), {"python": platform.python_version()})

@@ -87,14 +87,14 @@ def answer(numbers: List[int], words: Optional[List[str]] = None, table: Dict[st
 _ARGUMENTS = [[5, 3, 8, 13, 21, 34], ["one", "Two", "three", "(a[1])", "two"]]
 
 
-def load() -> None:
+def warm_up() -> None:
     """Import what programs import, and let the interpreter see code like theirs."""
     for name in MODULES:
         __import__(name)
     _rehearse()
 
 
-def settle() -> None:
+def freeze() -> None:
     """Last of all: what is here stays as it is for good, and nothing new goes between it."""
     gc.collect()
     _holders.append(_fill_holes())
@@ -113,11 +113,11 @@ def _rehearse() -> None:
             near.sendall(framing.frame(b"c" + codec.encode((tuple(_ARGUMENTS), {}))))
             near.sendall(framing.frame(b"c" + codec.encode(((1.5,), {"words": ("x",)}))))
         near.shutdown(socket.SHUT_WR)
-        frames = framing.Frames(child.JOB_LIMIT)
+        frames = framing.FrameBuffer(child.JOB_LIMIT)
         for _ in range(_ROUNDS):
             module = child.define(_PROGRAM)
         assert module is not None
-        with contextlib.suppress(framing.Closed):
+        with contextlib.suppress(framing.ConnectionClosed):
             child.answer(module, vars(module)["answer"], frames, codec.PLAIN)
     finally:
         if saved < 0:

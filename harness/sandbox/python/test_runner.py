@@ -14,10 +14,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from harness.sandbox.python.candidate import Astray, Candidate, Ended, Ending, Stuck
+from harness.sandbox.python.candidate import (
+    Candidate,
+    CandidateEnded,
+    NeedsInProcess,
+    SpeculationMissed,
+    Termination,
+)
 
 
-class TaskFault(Exception):
+class BadTests(Exception):
     """The task's own tests or set-up cannot be run. Never the model's fault, so never a zero."""
 
 
@@ -65,7 +71,7 @@ def prepare(setup: str, code: str, entry: str) -> Prepared:
         try:
             compiled.append(compile(text, f"{name}.py", "exec", dont_inherit=True))
         except (SyntaxError, ValueError, RecursionError) as error:
-            raise TaskFault(f"the task's {name} do not compile: {type(error).__name__}: {error}") from None
+            raise BadTests(f"the task's {name} do not compile: {type(error).__name__}: {error}") from None
     space = _run_setup(compiled[0])
     known = {*space, *vars(builtins), entry, "__file__"}
     needs = _free_names(code) - known
@@ -78,7 +84,7 @@ def _run_setup(setup: types.CodeType) -> dict[str, Any]:
     try:
         exec(setup, space)
     except Exception as error:  # noqa: BLE001 - whatever a task's own set-up raises makes the task unusable
-        raise TaskFault(f"the task's setup fails: {type(error).__name__}: {error}") from None
+        raise BadTests(f"the task's setup fails: {type(error).__name__}: {error}") from None
     return space
 
 
@@ -124,7 +130,7 @@ def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
         yield from _tables(child)
 
 
-def run(prepared: Prepared, candidate: Candidate) -> Ending:
+def run(prepared: Prepared, candidate: Candidate) -> Termination:
     """Run the tests against the candidate. Raises TaskFault, Stuck when an argument cannot cross, Astray."""
     space = _run_setup(prepared.setup)
 
@@ -135,37 +141,35 @@ def run(prepared: Prepared, candidate: Candidate) -> Ending:
     space[prepared.entry] = proxy
     try:
         exec(prepared.tests, space)
-    except Ended:
-        return candidate.ending or Ending("error", "")
+    except CandidateEnded:
+        return candidate.ending or Termination("error", "")
     except Exception as error:  # noqa: BLE001 - a verdict or a fault, told apart below
         if not candidate.stuck and not candidate.astray:
             return candidate.ending or _blame(error, prepared, candidate)
     except SystemExit:
-        raise TaskFault("the tests exit instead of ending") from None
+        raise BadTests("the tests exit instead of ending") from None
     if candidate.stuck:
-        raise Stuck
+        raise NeedsInProcess
     if candidate.astray:
-        raise Astray
+        raise SpeculationMissed
     if candidate.ending:
         return candidate.ending
     if not candidate.calls:
-        raise TaskFault(f"the tests never call {prepared.entry!r}")
+        raise BadTests(f"the tests never call {prepared.entry!r}")
     prepared.remember(candidate)
-    return Ending("passed", "")
+    return Termination("passed", "")
 
 
-def _blame(error: Exception, prepared: Prepared, candidate: Candidate) -> Ending:
+def _blame(error: Exception, prepared: Prepared, candidate: Candidate) -> Termination:
     if error is candidate.raised:
-        return Ending("memory" if isinstance(error, MemoryError) else "error", candidate.raised_text)
+        return Termination("memory" if isinstance(error, MemoryError) else "error", candidate.raised_text)
     if not candidate.calls and not isinstance(error, AssertionError):
-        raise TaskFault(
-            f"the tests fail before they call anything: {type(error).__name__}: {error}"
-        ) from None
+        raise BadTests(f"the tests fail before they call anything: {type(error).__name__}: {error}") from None
     line = _line(error, prepared.source)
     if isinstance(error, AssertionError):
         text = f"AssertionError: {error}" if str(error) else "AssertionError"
-        return Ending("failed", f"{text}{line}")
-    return Ending("error", f"{type(error).__name__}: {error}{line} (in the tests)")
+        return Termination("failed", f"{text}{line}")
+    return Termination("error", f"{type(error).__name__}: {error}{line} (in the tests)")
 
 
 def _line(error: Exception, source: tuple[str, ...]) -> str:

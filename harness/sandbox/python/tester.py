@@ -21,8 +21,15 @@ from typing import Any
 from harness.sandbox import framing
 from harness.sandbox.isolation import confine, syscalls
 from harness.sandbox.python import in_process, test_runner
-from harness.sandbox.python.candidate import Astray, Candidate, Ended, Ending, Stuck, Use
-from harness.sandbox.python.control import Broken, Control
+from harness.sandbox.python.candidate import (
+    Candidate,
+    CandidateEnded,
+    NeedsInProcess,
+    ResourceUsage,
+    SpeculationMissed,
+    Termination,
+)
+from harness.sandbox.python.control import ZygoteControl, ZygoteError
 from harness.sandbox.values import codec
 
 JOB_LIMIT = 128 << 20
@@ -32,7 +39,7 @@ _SCRATCH = re.compile(r"(/tmp|/var/tmp)/[\w./-]+")
 
 
 def main(
-    job_fd: int, control_fd: int, rung: str, packages: Sequence[str], preload: Sequence[str] = ()
+    job_fd: int, control_fd: int, isolation: str, packages: Sequence[str], preload: Sequence[str] = ()
 ) -> None:
     """Serve jobs until the controller closes its end. `preload`: modules that tests will import."""
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -40,33 +47,33 @@ def main(
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, _too_slow)
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - what tests print is nobody's output
-    control = Control(control_fd)
+    control = ZygoteControl(control_fd)
     try:
         control.started()
-    except Broken as error:
-        framing.write(job_fd, framing.frame(codec.encode({"broken": str(error)})))
+    except ZygoteError as error:
+        framing.write_all(job_fd, framing.frame(codec.encode({"broken": str(error)})))
         return
-    framing.write(job_fd, framing.frame(codec.encode({"ready": True})))
-    frames = framing.Frames(JOB_LIMIT)
+    framing.write_all(job_fd, framing.frame(codec.encode({"ready": True})))
+    frames = framing.FrameBuffer(JOB_LIMIT)
     try:
         _, fds = control.next()
-    except Broken:
+    except ZygoteError:
         return  # the controller reads the end of this socket
     for name in preload:
         __import__(name)  # before it may no longer write: some make a file while they are imported
     gc.freeze()
-    if rung != "process":
-        confine.quieten(packages)
+    if isolation != "process":
+        confine.restrict_tester(packages)
     try:
         while True:
-            job = codec.decode(framing.read(job_fd, frames))
-            worker = Worker(control, Candidate(fds, job_fd), job_fd)
+            job = codec.decode(framing.read_frame(job_fd, frames))
+            worker = JobRunner(control, Candidate(fds, job_fd), job_fd)
             result = worker.judge(job)
             fds = worker.next_fds
-            framing.write(job_fd, framing.frame(codec.encode(result, limit=JOB_LIMIT)))
+            framing.write_all(job_fd, framing.frame(codec.encode(result, limit=JOB_LIMIT)))
             if "broken" in result:
                 return
-    except framing.Closed:
+    except framing.ConnectionClosed:
         return
 
 
@@ -78,10 +85,10 @@ def _too_slow(signum: int, stack: object) -> None:
     raise _TestsTooSlow
 
 
-class Worker:
+class JobRunner:
     """One job: runs it on the ready candidate, and on the next ones where it takes more than one."""
 
-    def __init__(self, control: Control, candidate: Candidate, controller: int) -> None:
+    def __init__(self, control: ZygoteControl, candidate: Candidate, controller: int) -> None:
         self.control = control
         self.candidate = candidate
         self.controller = controller
@@ -96,23 +103,23 @@ class Worker:
             if tests is None:
                 return self._run_main(job)
             return self._run_tests(job, *tests)
-        except test_runner.TaskFault as error:
+        except test_runner.BadTests as error:
             if self.candidate.begun:
                 self._end(by_itself=False)
             else:
                 self.next_fds = self.candidate.fds  # not touched: it serves the next job
             return {"fault": str(error)}
-        except Broken as error:
+        except ZygoteError as error:
             return {"broken": str(error)}
 
     def _run_main(self, job: dict[str, Any]) -> dict[str, Any]:
         candidate = self.candidate
         job |= {"mode": "main", "entry": ""}
         self._start(job)
-        with contextlib.suppress(Ended):
+        with contextlib.suppress(CandidateEnded):
             candidate.await_end()
         use = self._end(by_itself=True)
-        ending = candidate.ending or Ending("passed", "")
+        ending = candidate.ending or Termination("passed", "")
         return _result(candidate, ending, use, "exit")
 
     def _run_tests(self, job: dict[str, Any], setup: str, code: str, entry: str) -> dict[str, Any]:
@@ -124,10 +131,10 @@ class Worker:
             try:
                 ending = self._outside(prepared, job["cpu_s"])
                 return self._finished(ending, "outside")
-            except Stuck:
+            except NeedsInProcess:
                 # A test hands the candidate something that is not plain data: for this task, then, beside it.
                 prepared.beside = True
-            except Astray:
+            except SpeculationMissed:
                 script = ()
                 if not self.candidate.flooded:
                     prepared.forget()
@@ -135,7 +142,7 @@ class Worker:
             self._renew()
         return self._run_beside(job, setup, code, entry)
 
-    def _outside(self, prepared: test_runner.Prepared, cpu_s: float) -> Ending:
+    def _outside(self, prepared: test_runner.Prepared, cpu_s: float) -> Termination:
         """The tests, here. The candidate's part is bounded by its own clock, the tests' own by this one."""
         allowance = max(20.0, 5 * cpu_s)
         saved = dict(vars(builtins))
@@ -146,9 +153,11 @@ class Worker:
         try:
             return test_runner.run(prepared, self.candidate)
         except _TestsTooSlow:
-            return Ending("timeout", f"the tests took more than {allowance:g} s with the values they got")
+            return Termination(
+                "timeout", f"the tests took more than {allowance:g} s with the values they got"
+            )
         except MemoryError:
-            return Ending("memory", "the values returned take more memory than the tests have")
+            return Termination("memory", "the values returned take more memory than the tests have")
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
@@ -169,17 +178,17 @@ class Worker:
         control = self._beside(job, setup, falsified)
         self._end(by_itself=False)
         if control.status == "passed":
-            forged = Ending("failed", "the program passes even when an expectation is falsified")
-            use = Use(result["cpu_s"], result["wall_s"], result["peak_mb"])
+            forged = Termination("failed", "the program passes even when an expectation is falsified")
+            use = ResourceUsage(result["cpu_s"], result["wall_s"], result["peak_mb"])
             return _result(candidate, forged, use, "in_process")
         return result
 
-    def _beside(self, job: dict[str, Any], setup: str, code: str) -> Ending:
+    def _beside(self, job: dict[str, Any], setup: str, code: str) -> Termination:
         self._start(dict(job))
         try:
             return in_process.run(self.candidate, setup, code)
-        except Ended:
-            return Ending("gone", "")
+        except CandidateEnded:
+            return Termination("gone", "")
 
     # ------------------------------------------------------------ one candidate after the other
 
@@ -187,7 +196,7 @@ class Worker:
         limits = (job["cpu_s"], job["wall_s"], job["output_kb"] << 10)
         self.candidate.start(job, limits, ahead)
 
-    def _end(self, by_itself: bool) -> Use:
+    def _end(self, by_itself: bool) -> ResourceUsage:
         self.control.done()
         report, self.next_fds = self.control.next()
         return self.candidate.finish(report, by_itself)
@@ -195,7 +204,7 @@ class Worker:
     def _renew(self) -> None:
         self.candidate = Candidate(self.next_fds, self.controller)
 
-    def _finished(self, ending: Ending, judge: str) -> dict[str, Any]:
+    def _finished(self, ending: Termination, judge: str) -> dict[str, Any]:
         candidate = self.candidate
         if candidate.gone:
             candidate.settle()
@@ -203,7 +212,7 @@ class Worker:
         return _result(candidate, candidate.ending or ending, use, judge)
 
 
-def _result(candidate: Candidate, ending: Ending, use: Use, judge: str) -> dict[str, Any]:
+def _result(candidate: Candidate, ending: Termination, use: ResourceUsage, judge: str) -> dict[str, Any]:
     stdout, stderr = (bytes(candidate.texts[fd]) for fd in (candidate.out, candidate.err))
     return {
         "status": ending.status,
@@ -219,9 +228,9 @@ def _result(candidate: Candidate, ending: Ending, use: Use, judge: str) -> dict[
 
 
 def start(arguments: list[str]) -> None:
-    """Entry of the process: the descriptors of the controller and of the zygote, the rung, modules to
+    """Entry of the process: the descriptors of the controller and of the zygote, the isolation level, modules to
     preload (joined by commas), the package folders.
     """
-    job_fd, control_fd, rung, preload, *packages = arguments
+    job_fd, control_fd, isolation, preload, *packages = arguments
     sys.path[:] = [*filter(os.path.isdir, sys.path), *packages]
-    main(int(job_fd), int(control_fd), rung, packages, [*filter(None, preload.split(","))])
+    main(int(job_fd), int(control_fd), isolation, packages, [*filter(None, preload.split(","))])

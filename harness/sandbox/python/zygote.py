@@ -16,8 +16,7 @@ import threading
 from dataclasses import dataclass
 
 from harness.sandbox.isolation import confine, syscalls
-from harness.sandbox.python import child as program
-from harness.sandbox.python import prewarm
+from harness.sandbox.python import child, prewarm
 from harness.sandbox.python.control import REPORT
 
 # Without it every thread would reserve as much address space as the deep main stack.
@@ -25,7 +24,7 @@ _THREAD_STACK = 8 << 20
 
 
 @dataclass(frozen=True)
-class Child:
+class CandidateFork:
     """A fork: its number and process descriptor here, and what the tester needs of it: channel, stdout, stderr
     and the process descriptor.
     """
@@ -35,31 +34,31 @@ class Child:
     fds: tuple[int, int, int]
 
 
-def main(control_fd: int, plan: confine.Plan) -> None:
+def main(control_fd: int, plan: confine.ConfinementPlan) -> None:
     control = socket.socket(fileno=control_fd)
-    prewarm.load()
+    prewarm.warm_up()
     threading.stack_size(_THREAD_STACK)
     try:
-        cell = confine.enter(plan)
+        state = confine.enter(plan)
     except (OSError, ImportError) as error:
         control.send(b"!" + str(error).encode())
         return
-    if cell is None:
+    if state is None:
         control.close()
         os.wait()
         return
     if not plan.scratch:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
-        if problem := _verify(cell):
+        if problem := _verify(state):
             control.send(b"!" + problem.encode())
             return
         os.environ.pop("PYTHONHASHSEED", None)
         for name in [name for name in sys.modules if name.split(".")[0] == "harness"]:
             del sys.modules[name]  # programs find no such package; the functions here keep what they need
-        prewarm.settle()
+        prewarm.freeze()
         control.send(b"+")
-        _serve(control, cell, plan.scratch)
+        _serve(control, state, plan.scratch)
     except (BrokenPipeError, ConnectionResetError):
         return  # the tester is gone, and this process with it
     finally:
@@ -70,15 +69,15 @@ def main(control_fd: int, plan: confine.Plan) -> None:
                 os.rmdir(plan.scratch)
 
 
-def _verify(cell: confine.Cell) -> str:
+def _verify(state: confine.ConfinedState) -> str:
     """Let a fork try what programs must not do; what it could do, or why it could not be confined."""
-    if cell.rung == "process":
+    if state.isolation == "process":
         return ""
     read, write = os.pipe()
-    if _fork_inside(cell) == 0:
+    if _fork_inside(state) == 0:
         try:
-            confine.strip(cell)
-            could = confine.broken_promise(cell)
+            confine.drop_privileges(state)
+            could = confine.find_escape(state)
             word = f"a confined program can still {could}" if could else ""
         except OSError as error:
             word = str(error)
@@ -90,43 +89,43 @@ def _verify(cell: confine.Cell) -> str:
         return file.read().decode()
 
 
-def _fork_inside(cell: confine.Cell) -> int:
-    """Fork, on the strongest rung as process 1 of a new pid namespace: whatever it leaves dies with it."""
-    if cell.pid_namespace < 0:
+def _fork_inside(state: confine.ConfinedState) -> int:
+    """Fork, at the strongest level as process 1 of a new pid namespace: whatever it leaves dies with it."""
+    if state.pid_namespace < 0:
         return syscalls.fork()
     syscalls.unshare(syscalls.CLONE_NEWPID)
     pid = syscalls.fork()
     if pid:
-        syscalls.setns(cell.pid_namespace, syscalls.CLONE_NEWPID)
+        syscalls.setns(state.pid_namespace, syscalls.CLONE_NEWPID)
     return pid
 
 
-def _serve(control: socket.socket, cell: confine.Cell, scratch: str) -> None:
-    child = _fork(control, cell)
-    _hand_over(control, b"", child)
+def _serve(control: socket.socket, state: confine.ConfinedState, scratch: str) -> None:
+    fork = _fork(control, state)
+    _hand_over(control, b"", fork)
     while True:
-        spare = _fork(control, cell)
-        overrun = _await_end(control, child, scratch)
+        spare = _fork(control, state)
+        overrun = _await_end(control, fork, scratch)
         if overrun is None:
-            _reap(child)
+            _reap(fork)
             _reap(spare)
             return
         # The kernel frees mounts in its own time. With a hold on them the fork ends at once, and they go below,
         # while the next program runs already.
-        mounts = syscalls.mount_namespace(child.pidfd) if cell.rung == "namespaces" else -1
-        status, usage = _reap(child)
+        mounts = syscalls.mount_namespace(fork.pidfd) if state.isolation == "namespaces" else -1
+        status, usage = _reap(fork)
         if scratch:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)  # only the unprotected rung lets programs have children
+                os.killpg(fork.pid, signal.SIGKILL)  # only the unprotected level lets programs have children
             _empty(scratch)
         report = REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, overrun)
         _hand_over(control, report, spare)
         if mounts >= 0:
             os.close(mounts)
-        child = spare
+        fork = spare
 
 
-def _await_end(control: socket.socket, child: Child, scratch: str) -> bool | None:
+def _await_end(control: socket.socket, fork: CandidateFork, scratch: str) -> bool | None:
     """Wait for the tester's word. True if the program overran its files, None if the tester is gone."""
     overrun = False
     if scratch:
@@ -137,39 +136,39 @@ def _await_end(control: socket.socket, child: Child, scratch: str) -> bool | Non
         except TimeoutError:
             if not overrun and _too_large(scratch):
                 overrun = True
-                os.kill(child.pid, signal.SIGKILL)
+                os.kill(fork.pid, signal.SIGKILL)
             continue
         return overrun if word else None
 
 
-def _hand_over(control: socket.socket, report: bytes, child: Child) -> None:
-    socket.send_fds(control, [report or b"-"], (*child.fds, child.pidfd))
-    for fd in child.fds:
+def _hand_over(control: socket.socket, report: bytes, fork: CandidateFork) -> None:
+    socket.send_fds(control, [report or b"-"], (*fork.fds, fork.pidfd))
+    for fd in fork.fds:
         os.close(fd)
 
 
-def _fork(control: socket.socket, cell: confine.Cell) -> Child:
+def _fork(control: socket.socket, state: confine.ConfinedState) -> CandidateFork:
     near, far = socket.socketpair()
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
-    pid = _fork_inside(cell)
+    pid = _fork_inside(state)
     if pid == 0:
         # A session of its own: signals to "my process group" must not reach the zygote.
         os.setsid()
         os.dup2(out_write, 1)
         os.dup2(err_write, 2)
-        os.dup2(far.fileno(), program.CHANNEL)
-        program.main(cell)
+        os.dup2(far.fileno(), child.CHANNEL)
+        child.main(state)
     os.close(out_write)
     os.close(err_write)
     far.close()
-    return Child(pid, os.pidfd_open(pid), (near.detach(), out_read, err_read))
+    return CandidateFork(pid, os.pidfd_open(pid), (near.detach(), out_read, err_read))
 
 
-def _reap(child: Child) -> "tuple[int, os.resource.struct_rusage]":  # type: ignore[name-defined]
-    os.kill(child.pid, signal.SIGKILL)
-    _, status, usage = os.wait4(child.pid, 0)
-    os.close(child.pidfd)
+def _reap(fork: CandidateFork) -> "tuple[int, os.resource.struct_rusage]":  # type: ignore[name-defined]
+    os.kill(fork.pid, signal.SIGKILL)
+    _, status, usage = os.wait4(fork.pid, 0)
+    os.close(fork.pidfd)
     return status, usage
 
 
@@ -177,7 +176,7 @@ def _reap(child: Child) -> "tuple[int, os.resource.struct_rusage]":  # type: ign
 
 
 def _too_large(scratch: str) -> bool:
-    """Whether a program's files outgrew what the private file system of the strongest rung would hold."""
+    """Whether a program's files outgrew what the private file system of the strongest level would hold."""
     size = count = 0
     folders = [scratch]
     while folders:
@@ -214,7 +213,7 @@ def start(arguments: list[str]) -> None:
     """Entry of the process: a descriptor's number and the plan as JSON."""
     fields = json.loads(arguments[1])
     fields |= {name: tuple(fields[name]) for name in ("packages", "preload")}
-    main(int(arguments[0]), confine.Plan(**fields))
+    main(int(arguments[0]), confine.ConfinementPlan(**fields))
 
 
 if __name__ == "__main__":

@@ -35,36 +35,36 @@ CELLS_A_MB = 1 << 13  # a cell is 64 bytes or a shorter value: half of the memor
 
 
 @dataclass(eq=False)
-class Engine:
+class SqlClient:
     """The controller's hold on one engine. `given`: numbers of the pairs it has, the one it judges first."""
 
     socket: socket.socket
     process: subprocess.Popen[bytes]
     scratch: tempfile.TemporaryDirectory[str] | None
-    frames: framing.Frames = field(default_factory=lambda: framing.Frames(worker.JOB_LIMIT))
+    frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(worker.JOB_LIMIT))
     given: deque[int] = field(default_factory=deque)
     deadline: float = 0.0
 
 
 @dataclass
-class Job:
+class QueryJob:
     pair: Pair
     tries: int = 0
     result: PairResult | SandboxFault | None = None
 
 
-class Engines:
+class SqlPool:
     """Warm engines for one pool. Nothing is started before the first pair."""
 
     def __init__(
-        self, rung: confine.Rung, size: int, time_limit: float | None, memory_mb: int | None
+        self, isolation: confine.Isolation, size: int, time_limit: float | None, memory_mb: int | None
     ) -> None:
-        self.rung = rung
+        self.isolation = isolation
         self.size = size
         self.time_limit = time_limit
         self.memory_mb = memory_mb or 1024
         self.folders: list[str] = []
-        self.engines: list[Engine] = []
+        self.engines: list[SqlClient] = []
         self.started = 0
 
     def close(self) -> None:
@@ -73,13 +73,13 @@ class Engines:
 
     def judge(self, pairs: Iterable[Pair], ahead: int) -> Iterator[PairResult | SandboxFault]:
         """One result a pair, in order. So many pairs are drawn ahead, never all at once."""
-        source, jobs, waiting = iter(pairs), dict[int, Job](), deque[int]()
+        source, jobs, waiting = iter(pairs), dict[int, QueryJob](), deque[int]()
         drawn = given = 0
         with selectors.DefaultSelector() as selector:
             try:
                 while True:
                     while drawn - given < ahead and (pair := next(source, None)) is not None:
-                        jobs[drawn] = Job(pair)
+                        jobs[drawn] = QueryJob(pair)
                         waiting.append(drawn)
                         drawn += 1
                     if not jobs:
@@ -96,7 +96,7 @@ class Engines:
 
     # ------------------------------------------------------------ giving and taking
 
-    def _give(self, jobs: dict[int, Job], waiting: deque[int], selector: selectors.BaseSelector) -> None:
+    def _give(self, jobs: dict[int, QueryJob], waiting: deque[int], selector: selectors.BaseSelector) -> None:
         while waiting:
             pair = jobs[waiting[0]].pair
             if unseen := [folder for folder in pair.folders if folder not in self.folders]:
@@ -117,16 +117,16 @@ class Engines:
                 self._expect(to, jobs[number])
                 selector.register(to.socket, selectors.EVENT_READ, to)
             to.given.append(number)
-            with contextlib.suppress(framing.Closed):  # its end is read next, and told there
-                framing.write(to.socket.fileno(), framing.frame(self._fields(jobs[number])))
+            with contextlib.suppress(framing.ConnectionClosed):  # its end is read next, and told there
+                framing.write_all(to.socket.fileno(), framing.frame(self._fields(jobs[number])))
 
-    def _take(self, jobs: dict[int, Job], waiting: deque[int], selector: selectors.BaseSelector) -> None:
+    def _take(self, jobs: dict[int, QueryJob], waiting: deque[int], selector: selectors.BaseSelector) -> None:
         busy = [each for each in self.engines if each.given]
         if not busy:
             return
         patience = min(each.deadline for each in busy) - time.monotonic()
         for key, _ in selector.select(max(0.0, patience)):
-            here: Engine = key.data
+            here: SqlClient = key.data
             died = "" if _receive(here) else "the SQL engine ended"
             while not died and (payload := here.frames.take()) is not None:
                 fields = json.loads(payload)
@@ -151,7 +151,7 @@ class Engines:
                 job.result = PairResult(status="timeout", detail="the SQL engine stopped answering")
                 self._lost(each, jobs, waiting)
 
-    def _lost(self, gone: Engine, jobs: dict[int, Job], waiting: deque[int]) -> None:
+    def _lost(self, gone: SqlClient, jobs: dict[int, QueryJob], waiting: deque[int]) -> None:
         """Its first pair is judged again, up to a verdict; those behind it had not begun."""
         numbers = list(gone.given)
         self._stop(gone)
@@ -163,7 +163,7 @@ class Engines:
                 del numbers[0]
         waiting.extendleft(reversed(numbers))
 
-    def _fields(self, job: Job) -> bytes:
+    def _fields(self, job: QueryJob) -> bytes:
         pair = job.pair
         # The third try is without the answer: does the gold query alone bring the engine down?
         fields = {
@@ -182,48 +182,50 @@ class Engines:
 
     def _inside(self, path: str) -> str:
         """A database's path as the engine sees it."""
-        if self.rung != "namespaces":
+        if self.isolation != "namespaces":
             return path
         for place, folder in enumerate(self.folders):
             if path.startswith(folder + os.sep):
                 return f"/packages/{place}{path[len(folder) :]}"
         raise SandboxFault(f"{path} is in none of the folders that were named for it")
 
-    def _expect(self, to: Engine, job: Job) -> None:
+    def _expect(self, to: SqlClient, job: QueryJob) -> None:
         runs = 2 * len(job.pair.files) + 2 * job.pair.repeats
         to.deadline = time.monotonic() + 30 + 4 * runs * (self.time_limit or job.pair.cpu_s)
 
     # ------------------------------------------------------------ processes
 
-    def _start(self) -> Engine:
+    def _start(self) -> SqlClient:
         self.started += 1
-        uid = launch.throw_away_uid(40 + self.started % 20)
+        uid = launch.throwaway_uid(40 + self.started % 20)
         if not all(map(_open_to_all, self.folders)):
             uid = 0
         scratch = None
-        if self.rung != "namespaces":
+        if self.isolation != "namespaces":
             scratch = tempfile.TemporaryDirectory(prefix="harness-")
             os.chown(scratch.name, uid or -1, uid or -1)
-        plan = confine.Plan(self.rung, tuple(self.folders), scratch.name if scratch else "", uid)
+        plan = confine.ConfinementPlan(
+            self.isolation, tuple(self.folders), scratch.name if scratch else "", uid
+        )
         mine, theirs = socket.socketpair()
         with theirs:
             process = launch.spawn(
                 sys.executable, "sql.worker", (theirs,), [json.dumps(vars(plan)), str(self.memory_mb)], {}
             )
-        started = Engine(mine, process, scratch)
+        started = SqlClient(mine, process, scratch)
         self.engines.append(started)
         said = {"broken": f"it said nothing for {_START_S:g} s"}
         if select.select([mine], [], [], _START_S)[0]:
             try:
-                said = json.loads(framing.read(mine.fileno(), started.frames))
-            except framing.Closed:
+                said = json.loads(framing.read_frame(mine.fileno(), started.frames))
+            except framing.ConnectionClosed:
                 said = {"broken": "it ended at once"}
         if "ready" not in said:
             self._stop(started)
             raise SandboxFault(f"an SQL engine could not be started: {said['broken']}")
         return started
 
-    def _stop(self, gone: Engine) -> None:
+    def _stop(self, gone: SqlClient) -> None:
         self.engines.remove(gone)
         gone.socket.close()
         if not gone.given:
@@ -235,10 +237,10 @@ class Engines:
             gone.scratch.cleanup()
 
 
-def _receive(here: Engine) -> bool:
+def _receive(here: SqlClient) -> bool:
     """Take in what an engine says. False at its end."""
     try:
-        return framing.take_in(here.socket.fileno(), here.frames.buffer) > 0
+        return framing.read_available(here.socket.fileno(), here.frames.buffer) > 0
     except ConnectionResetError:
         return False
 
@@ -249,7 +251,7 @@ def _died(fields: dict[str, Any]) -> PairResult | SandboxFault:
     return PairResult(status=fields["died"], detail=fields["detail"])
 
 
-def _result(job: Job, fields: dict[str, Any]) -> PairResult | SandboxFault:
+def _result(job: QueryJob, fields: dict[str, Any]) -> PairResult | SandboxFault:
     if "fault" in fields:
         return SandboxFault(fields["fault"])
     if job.tries == 2:

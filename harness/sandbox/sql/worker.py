@@ -58,7 +58,7 @@ _LENGTHS = {
 }
 
 
-class Stopped(Exception):
+class QueryStopped(Exception):
     """A query did not give its rows; `status` as in schema.ExecStatus."""
 
     def __init__(self, status: str, detail: str) -> None:
@@ -68,7 +68,7 @@ class Stopped(Exception):
 
 
 @dataclass
-class Clock:
+class QueryClock:
     """CPU seconds of the process at which the query now running is over; infinite between queries. `gold`: it is the
     gold query."""
 
@@ -80,16 +80,16 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class QueryLimits:
     cpu_s: float
     rows: int
     cells: int
 
 
-class Engine:
+class SqlWorker:
     """Open databases and gold results, as many as fit, least recently used first out."""
 
-    def __init__(self, memory_mb: int, clock: Clock) -> None:
+    def __init__(self, memory_mb: int, clock: QueryClock) -> None:
         self.memory_mb = memory_mb
         self.clock = clock
         self.connections: OrderedDict[str, sqlite3.Connection] = OrderedDict()
@@ -100,11 +100,11 @@ class Engine:
 
     def judge(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """The verdict on one pair of queries. `files`: [path, digest] each, the benchmark's own first."""
-        bounds = Bounds(job["cpu_s"], job["rows"], job["cells"])
+        bounds = QueryLimits(job["cpu_s"], job["rows"], job["cells"])
         began = time.process_time()
         try:
             said = self._judge(job, bounds)
-        except Stopped as stopped:
+        except QueryStopped as stopped:
             said = {"status": stopped.status, "detail": stopped.detail}
         return (
             {"valid": False, "main": False, "f1": 0.0, "ratio": 0.0}
@@ -112,19 +112,19 @@ class Engine:
             | {"cpu_s": time.process_time() - began}
         )
 
-    def _judge(self, job: Mapping[str, Any], bounds: Bounds) -> dict[str, Any]:
+    def _judge(self, job: Mapping[str, Any], bounds: QueryLimits) -> dict[str, Any]:
         same = result_match.RULES[job["compare"]]
         said: dict[str, Any] = {}
         for path, digest in job["files"]:
             self.clock.gold = False
             try:
                 gold = self._gold(path, digest, job["gold"], bounds)
-            except Stopped as stopped:
+            except QueryStopped as stopped:
                 name = os.path.basename(path)
                 return {"fault": f"its gold query fails on {name}: {stopped.status}: {stopped.detail}"}
             try:
                 rows = self._run(path, job["sql"], bounds)
-            except Stopped as stopped:
+            except QueryStopped as stopped:
                 return said | {"status": stopped.status, "detail": stopped.detail}
             self.clock.ends = time.process_time() + bounds.cpu_s  # some results are long to compare
             equal = same(gold, rows, job["ordered"])
@@ -140,7 +140,7 @@ class Engine:
                 said["ratio"] = self._ratio(path, job, bounds)
         return said | {"status": "passed", "detail": ""}
 
-    def _gold(self, path: str, digest: str, sql: str, bounds: Bounds) -> Rows:
+    def _gold(self, path: str, digest: str, sql: str, bounds: QueryLimits) -> Rows:
         key = (digest, sql)
         if key in self.gold:
             self.gold.move_to_end(key)
@@ -154,7 +154,7 @@ class Engine:
             self.cells -= _cells(self.gold.popitem(last=False)[1])
         return rows
 
-    def _ratio(self, path: str, job: Mapping[str, Any], bounds: Bounds) -> float:
+    def _ratio(self, path: str, job: Mapping[str, Any], bounds: QueryLimits) -> float:
         """Mean of gold's time over the answer's, outliers of more than three standard deviations left out."""
         ratios = []
         for _ in range(job["repeats"]):
@@ -171,7 +171,7 @@ class Engine:
 
     # ------------------------------------------------------------ one query
 
-    def _run(self, path: str, sql: str, bounds: Bounds) -> Rows:
+    def _run(self, path: str, sql: str, bounds: QueryLimits) -> Rows:
         connection = self._connection(path)
         self.clock.ends = time.process_time() + bounds.cpu_s
         try:
@@ -183,13 +183,13 @@ class Engine:
             connection.text_factory = _lenient
             return _fetch(connection, sql, bounds)
         except MemoryError:
-            raise Stopped("memory", "out of memory") from None
+            raise QueryStopped("memory", "out of memory") from None
         except sqlite3.OperationalError as error:
             if str(error) == "interrupted":
-                raise Stopped("timeout", f"more than {bounds.cpu_s:g} s of CPU time") from None
-            raise Stopped("error", f"{type(error).__name__}: {error}") from None
+                raise QueryStopped("timeout", f"more than {bounds.cpu_s:g} s of CPU time") from None
+            raise QueryStopped("error", f"{type(error).__name__}: {error}") from None
         except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError, RecursionError) as error:
-            raise Stopped("error", f"{type(error).__name__}: {error}"[:500]) from None
+            raise QueryStopped("error", f"{type(error).__name__}: {error}"[:500]) from None
         finally:
             self.clock.ends = float("inf")
             connection.text_factory = str
@@ -208,7 +208,7 @@ class Engine:
                 connection.execute(f"PRAGMA {setting}").fetchall()
             connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         except sqlite3.Error as error:
-            raise Stopped("error", f"the database cannot be opened: {error}") from None
+            raise QueryStopped("error", f"the database cannot be opened: {error}") from None
         for what, most in _LENGTHS.items():
             connection.setlimit(what, most)
         connection.set_authorizer(_authorise)
@@ -228,18 +228,18 @@ def _lenient(raw: bytes) -> str:
     return raw.decode(errors="ignore")
 
 
-def _fetch(connection: sqlite3.Connection, sql: str, bounds: Bounds) -> Rows:
+def _fetch(connection: sqlite3.Connection, sql: str, bounds: QueryLimits) -> Rows:
     cursor = connection.execute(sql)
     try:
         if cursor.description is None:
-            raise Stopped("error", "not a query: it has no result")
+            raise QueryStopped("error", "not a query: it has no result")
         rows: Rows = []
         cells = 0
         while chunk := cursor.fetchmany(CHUNK):
             rows += chunk
             cells += _cells(chunk)
             if len(rows) > bounds.rows or cells > bounds.cells:
-                raise Stopped("output", f"more than {bounds.rows} rows or {bounds.cells} cells")
+                raise QueryStopped("output", f"more than {bounds.rows} rows or {bounds.cells} cells")
         return rows
     finally:
         cursor.close()
@@ -260,7 +260,7 @@ def _cells(rows: Sequence[tuple[Any, ...]]) -> int:
 # ---------------------------------------------------------------- the process
 
 
-def _watch(clock: Clock, say: Callable[[dict[str, Any]], None]) -> None:
+def _watch(clock: QueryClock, say: Callable[[dict[str, Any]], None]) -> None:
     """End the process when one step of SQLite's machine (a LIKE, a printf) outlasts the query's time."""
     while True:
         time.sleep(0.2)
@@ -269,34 +269,34 @@ def _watch(clock: Clock, say: Callable[[dict[str, Any]], None]) -> None:
             os._exit(1)
 
 
-def main(fd: int, plan: confine.Plan, memory_mb: int) -> None:
+def main(fd: int, plan: confine.ConfinementPlan, memory_mb: int) -> None:
     """Serve pairs until the controller closes its end."""
     channel = socket.socket(fileno=fd)
 
     def say(fields: dict[str, Any]) -> None:
-        framing.write(fd, framing.frame(json.dumps(fields).encode()))
+        framing.write_all(fd, framing.frame(json.dumps(fields).encode()))
 
     try:
-        cell = confine.enter(plan)
-        if cell is None:
+        state = confine.enter(plan)
+        if state is None:
             channel.close()
             os.wait()
             return
         sys.path[:] = [path for path in sys.path if path not in plan.packages and "/packages/" not in path]
-        confine.strip(cell)
+        confine.drop_privileges(state)
     except OSError as error:
         say({"broken": str(error)})
         return
-    most = memory_mb + cell.held_mb + 512 << 20
+    most = memory_mb + state.held_mb + 512 << 20
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    clock = Clock()
-    engine = Engine(memory_mb, clock)
+    clock = QueryClock()
+    engine = SqlWorker(memory_mb, clock)
     threading.Thread(target=_watch, args=(clock, say), daemon=True).start()
     say({"ready": True})
-    frames = framing.Frames(JOB_LIMIT)
-    with contextlib.suppress(framing.Closed):
+    frames = framing.FrameBuffer(JOB_LIMIT)
+    with contextlib.suppress(framing.ConnectionClosed):
         while True:
-            job = json.loads(framing.read(fd, frames))
+            job = json.loads(framing.read_frame(fd, frames))
             say(engine.judge(job))
 
 
@@ -305,4 +305,4 @@ def start(arguments: list[str]) -> None:
     fields = json.loads(arguments[1])
     fields |= {name: tuple(fields[name]) for name in ("packages", "preload")}
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    main(int(arguments[0]), confine.Plan(**fields), int(arguments[2]))
+    main(int(arguments[0]), confine.ConfinementPlan(**fields), int(arguments[2]))

@@ -43,12 +43,12 @@ def refuse(value: object) -> Handle:
     raise Uncrossable(f"a value of type {type(value).__name__} cannot cross")
 
 
-def nothing_more(value: object) -> None:
+def describe_nothing(value: object) -> None:
     """The default for `describe`: no kinds beside the plain ones."""
 
 
 def encode(
-    value: object, other: Other = refuse, limit: int = MAX_BYTES, describe: Describe = nothing_more
+    value: object, other: Other = refuse, limit: int = MAX_BYTES, describe: Describe = describe_nothing
 ) -> bytes:
     """Raises Uncrossable. `other` gives the handle of a value that is not plain data."""
     out = bytearray()
@@ -217,16 +217,16 @@ def no_handles(number: int, kind: str, name: str) -> object:
     raise Malformed("a handle where none may be")
 
 
-def no_more(kind: str, parts: Any) -> object:
+def build_nothing(kind: str, parts: Any) -> object:
     raise Malformed("a kind of value that was not asked for")
 
 
 Kinds = tuple[Describe, Build]
-PLAIN: Kinds = (nothing_more, no_more)
+PLAIN: Kinds = (describe_nothing, build_nothing)
 
 
 def decode(
-    data: bytes, handle: Callable[[int, str, str], object] = no_handles, build: Build = no_more
+    data: bytes, handle: Callable[[int, str, str], object] = no_handles, build: Build = build_nothing
 ) -> Any:
     """The inverse of `encode`. Raises Malformed for any other bytes; `handle` makes the stand-in of an
     opaque value.
@@ -241,7 +241,7 @@ def decode(
 
 
 def _get(
-    data: bytes, at: int, depth: int, handle: Callable[[int, str, str], object], build: Build = no_more
+    data: bytes, at: int, depth: int, handle: Callable[[int, str, str], object], build: Build = build_nothing
 ) -> tuple[Any, int]:
     if depth > MAX_DEPTH + 1:
         raise Malformed("nested too deep")

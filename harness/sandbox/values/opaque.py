@@ -40,7 +40,7 @@ class OpaqueIterable(Opaque):
         return item[0]
 
 
-def give_back(value: object) -> codec.Handle:
+def handle_of(value: object) -> codec.Handle:
     if isinstance(value, Opaque):
         return value.number, "object", value.name
     return codec.refuse(value)
@@ -56,7 +56,7 @@ _EXCEPTIONS: dict[str, type[Exception]] = {
 }
 
 
-def exception(bases: tuple[Any, ...], arguments: bytes, text: str) -> Exception | None:
+def rebuild_exception(bases: tuple[Any, ...], arguments: bytes, text: str) -> Exception | None:
     """The built-in exception nearest to the candidate's; None for one that ends programs
     (KeyboardInterrupt).
     """

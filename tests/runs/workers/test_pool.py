@@ -413,11 +413,11 @@ def told(results: Any) -> list[tuple[str, str]]:
 def test_verdicts_are_those_of_one_pool_in_the_order_of_the_programs() -> None:
     with sandbox.start(sandbox.Settings(workers=1)) as pool:
         expected = told(pool.map(programs(60)))
-        rung = pool.rung
+        isolation = pool.isolation
     workers = Crew(processes.Processes(["a", "b"]), Judging(sandbox.Settings(workers=1)))
     with FannedSandbox(workers) as box:
         assert told(box.map(iter(programs(60)))) == expected
-        assert (box.rung, box.interpreter) == (rung, "")
+        assert (box.isolation, box.interpreter) == (isolation, "")
         assert box.run(programs(1)[0]).status == "passed"
         with pytest.raises(SandboxFault):
             box.run(programs(4)[3])

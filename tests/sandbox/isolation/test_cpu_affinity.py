@@ -16,9 +16,9 @@ from harness.schema import Program, UnitTests
 ALL = os.sched_getaffinity(0)
 HOLD = """
 import sys
-from harness.sandbox.isolation import cpu_affinity as cores
-cores._NAME = chr(0) + sys.argv[1]
-core = cores.claim()
+from harness.sandbox.isolation import cpu_affinity
+cpu_affinity._NAME = chr(0) + sys.argv[1]
+core = cpu_affinity.claim()
 print(core.number, flush=True)
 input()
 """
@@ -98,7 +98,7 @@ def test_a_claim_ends_with_whoever_holds_it(claims_of_our_own: str) -> None:
     assert again.number == first
     for core in (*mine, again):
         if core is not None:
-            core.give_back()
+            core.release()
 
 
 def test_a_kernel_that_binds_nothing_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,9 +127,9 @@ def test_a_process_that_has_ended_has_no_mounts_to_hold() -> None:
     os.close(gone)
 
 
-@pytest.mark.parametrize("rung", ["namespaces", "landlock"])
-def test_a_worker_holds_no_more_after_many_programs_than_after_few(rung: str) -> None:
-    with sandbox.start(sandbox.Settings(rung=rung, workers=1)) as pool:  # type: ignore[arg-type]
+@pytest.mark.parametrize("isolation", ["namespaces", "landlock"])
+def test_a_worker_holds_no_more_after_many_programs_than_after_few(isolation: str) -> None:
+    with sandbox.start(sandbox.Settings(isolation=isolation, workers=1)) as pool:  # type: ignore[arg-type]
         counts = []
         for _ in range(2):
             # Those with tests are still there when they are done with, the others have ended.

@@ -1,4 +1,4 @@
-"""Programs in other languages are compiled, run, limited, confined and judged, on every rung this machine offers.
+"""Programs in other languages are compiled, run, limited, confined and judged, at every isolation level available here.
 
 The attacks are files of attacks/ in the language's own suffix: `forge_*` are candidates that must not pass, the
 others whole programs that print BREACH where they get through. A language whose tools are missing is skipped with
@@ -15,8 +15,7 @@ import pytest
 from harness import sandbox
 from harness.errors import SandboxFault, UserError
 from harness.sandbox import launch
-from harness.sandbox.languages import toolchains
-from harness.sandbox.languages import worker_pool as yard
+from harness.sandbox.languages import toolchains, worker_pool
 from harness.schema import Limits, Program
 from harness.tasks.families import completion_marker
 from tests.sandbox.test_attacks import targets
@@ -34,10 +33,10 @@ COMPILED = ("cpp", "java", "go", "rust")
 @pytest.fixture(scope="module", params=["namespaces", "landlock"])
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
     os.environ["HARNESS_CANARY"] = "canary"
-    with sandbox.start(sandbox.Settings(rung=request.param, workers=1)) as pool:
+    with sandbox.start(sandbox.Settings(isolation=request.param, workers=1)) as pool:
         try:
             pool.run(polyglot_programs.whole("bash", "exit 0"))
-        except launch.Unavailable as fault:
+        except launch.IsolationUnavailable as fault:
             pytest.skip(f"this machine does not offer {request.param}: {fault}")
         yield pool
     del os.environ["HARNESS_CANARY"]
@@ -45,7 +44,7 @@ def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
 
 @pytest.fixture(scope="module")
 def strongest() -> Iterator[sandbox.Pool]:
-    """For what is the same on every rung."""
+    """For what is the same at every level."""
     with sandbox.start(sandbox.Settings(workers=1)) as pool:
         yield pool
 
@@ -188,7 +187,7 @@ def test_the_compiler_is_confined_and_limited_too(
     result = pool.run(polyglot_programs.whole("cpp", reads))
     assert result.status == "compile_error"
     assert "canary" not in (result.stdout + result.stderr).replace(targets["CANARY"], "")
-    monkeypatch.setattr(yard, "BUILDING", Limits(cpu_s=0.5, wall_s=20.0, memory_mb=2048))
+    monkeypatch.setattr(worker_pool, "BUILDING", Limits(cpu_s=0.5, wall_s=20.0, memory_mb=2048))
     result = pool.run(polyglot_programs.whole("cpp", (folder / "compiles_forever.cpp").read_text()))
     assert (result.status, result.detail) == (
         "compile_error",
@@ -199,7 +198,7 @@ def test_the_compiler_is_confined_and_limited_too(
 def test_a_killed_worker_leaves_no_process(pool: sandbox.Pool) -> None:
     """Closing a pool in the middle of a batch ends what runs, also what a program put into the background."""
     mark = f"sleep {1000 + os.getpid() % 1000}.25"
-    with sandbox.start(sandbox.Settings(rung=pool.rung, workers=1)) as other:  # type: ignore[arg-type]
+    with sandbox.start(sandbox.Settings(isolation=pool.isolation, workers=1)) as other:  # type: ignore[arg-type]
         limits = Limits(cpu_s=5, wall_s=60)
         programs = [
             polyglot_programs.whole("bash", "echo"),

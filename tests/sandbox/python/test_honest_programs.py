@@ -1,4 +1,4 @@
-"""Honest programs work in the sandbox as they do outside it, on every rung that this machine offers."""
+"""Honest programs work in the sandbox as they do outside it, at every isolation level that this machine offers."""
 
 import importlib.util
 import textwrap
@@ -16,10 +16,10 @@ LINES = "".join(f"{number}\n" for number in range(1_500_000))  # 10.4 MB
 
 @pytest.fixture(scope="module", params=["namespaces", "landlock"])
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
-    with sandbox.start(sandbox.Settings(rung=request.param, workers=1)) as pool:
+    with sandbox.start(sandbox.Settings(isolation=request.param, workers=1)) as pool:
         try:
             pool.run(Program(code=""))
-        except launch.Unavailable as fault:
+        except launch.IsolationUnavailable as fault:
             pytest.skip(f"this machine does not offer {request.param}: {fault}")
         yield pool
 

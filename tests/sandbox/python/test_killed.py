@@ -19,7 +19,7 @@ from harness.schema import Program, UnitTests
 
 SQUARE = UnitTests(code="assert f(2) == 4", entry_point="f")
 GOOD = Program(code="import time\ntime.sleep(0.002)\ndef f(x):\n    return x * x", tests=SQUARE)
-RUNGS = ["namespaces", "landlock"]
+LEVELS = ["namespaces", "landlock"]
 
 PARENT = f"""
 import itertools, sys
@@ -27,20 +27,20 @@ from harness import sandbox
 from harness.schema import Program, UnitTests
 tests = UnitTests(code={SQUARE.code!r}, entry_point="f")
 programs = (Program(code={GOOD.code!r}, tests=tests) for _ in itertools.count())
-with sandbox.start(sandbox.Settings(rung=sys.argv[1], workers=2)) as pool:
+with sandbox.start(sandbox.Settings(isolation=sys.argv[1], workers=2)) as pool:
     print("up", flush=True)
     for result in pool.map(programs):
         pass
 """
 
 
-def offered(rung: str) -> str:
-    """The rung, or a skip with the kernel's reason."""
+def offered(isolation: str) -> str:
+    """The level, or a skip with the kernel's reason."""
     try:
-        launch.stop(launch.launch(rung, 40))  # type: ignore[arg-type]
-    except launch.Unavailable as fault:
-        pytest.skip(f"this machine does not offer {rung}: {fault}")
-    return rung
+        launch.stop_worker(launch.start_worker(isolation, 40))  # type: ignore[arg-type]
+    except launch.IsolationUnavailable as fault:
+        pytest.skip(f"this machine does not offer {isolation}: {fault}")
+    return isolation
 
 
 def below(root: int) -> set[int]:
@@ -76,15 +76,15 @@ def ended(pids: set[int]) -> set[int]:
     return running(pids)
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("isolation", LEVELS)
 @pytest.mark.parametrize("seed", range(3))
-def test_any_process_of_a_worker_may_be_killed_at_any_moment(seed: int, rung: str) -> None:
+def test_any_process_of_a_worker_may_be_killed_at_any_moment(seed: int, isolation: str) -> None:
     """The kills are so far apart that no program is hit twice, which would be a fault and not a verdict."""
     rng = random.Random(seed)
     before = below(os.getpid())
     seen: set[int] = set()
     got = []
-    with sandbox.start(sandbox.Settings(rung=offered(rung), workers=2)) as pool:  # type: ignore[arg-type]
+    with sandbox.start(sandbox.Settings(isolation=offered(isolation), workers=2)) as pool:  # type: ignore[arg-type]
         results = pool.map([GOOD] * 200)
         kills = {rng.randrange(start, start + 20) for start in (5, 65, 125)}
         for number in range(200):
@@ -109,12 +109,12 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def start(rung: str, folder: Path) -> "subprocess.Popen[bytes]":
+def start(isolation: str, folder: Path) -> "subprocess.Popen[bytes]":
     """A process that judges without end. Its scratch folders lie in `folder`."""
     root = str(Path(sandbox.__file__).parents[2])
     more = {"PYTHONPATH": os.pathsep.join([root, *sys.path]), "TMPDIR": str(folder)}
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, offered(rung)],
+        [sys.executable, "-c", PARENT, offered(isolation)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=os.environ | more,
@@ -131,11 +131,13 @@ def kill(parent: "subprocess.Popen[bytes]") -> None:
     parent.stdout.close()
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("isolation", LEVELS)
 @pytest.mark.parametrize("seed", range(4))
-def test_a_parent_killed_at_any_moment_leaves_nothing_running(seed: int, rung: str, folder: Path) -> None:
+def test_a_parent_killed_at_any_moment_leaves_nothing_running(
+    seed: int, isolation: str, folder: Path
+) -> None:
     rng = random.Random(seed)
-    parent = start(rung, folder)
+    parent = start(isolation, folder)
     # The first moments are those of the workers' start.
     time.sleep(rng.random() * (0.3 if seed % 2 == 0 else 1.0))
     workers = below(parent.pid)

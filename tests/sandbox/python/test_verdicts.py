@@ -297,17 +297,17 @@ def test_unknown_languages_and_child_processes_are_refused(pool: sandbox.Pool) -
 
 
 def test_without_any_isolation_nothing_runs_unless_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(rung: str, number: int, *rest: object) -> launch.Worker:
-        raise launch.Unavailable("not here")
+    def refuse(isolation: str, number: int, *rest: object) -> launch.SandboxWorker:
+        raise launch.IsolationUnavailable("not here")
 
-    monkeypatch.setattr(launch, "launch", refuse)
+    monkeypatch.setattr(launch, "start_worker", refuse)
     with sandbox.start() as pool, pytest.raises(UserError, match="--sandbox process"):
         pool.run(Program(code=GOOD, tests=SQUARE))
 
 
-def test_the_process_rung_judges_when_it_is_named() -> None:
-    with sandbox.start(sandbox.Settings(rung="process", workers=1)) as pool:
-        assert pool.rung == "process"
+def test_the_process_level_judges_when_it_is_named() -> None:
+    with sandbox.start(sandbox.Settings(isolation="process", workers=1)) as pool:
+        assert pool.isolation == "process"
         assert judge(pool, GOOD).status == "passed"
         assert judge(pool, "def f(x):\n    while True: pass").status == "timeout"
 
@@ -362,8 +362,8 @@ def test_closing_leaves_no_process_descriptor_or_folder(monkeypatch: pytest.Monk
 
 def check_closing(folder: Path) -> None:
     before = (descendants(), len(os.listdir("/proc/self/fd")))
-    for rung in ("auto", "process"):
-        with sandbox.start(sandbox.Settings(rung=rung, workers=2)) as pool:  # type: ignore[arg-type]
+    for isolation in ("auto", "process"):
+        with sandbox.start(sandbox.Settings(isolation=isolation, workers=2)) as pool:  # type: ignore[arg-type]
             list(pool.map([Program(code="open('left', 'w')\nprint(1)")] * 20))
     assert (descendants(), len(os.listdir("/proc/self/fd"))) == before
     assert os.listdir(folder) == []

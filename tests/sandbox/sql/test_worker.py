@@ -1,6 +1,6 @@
 """The SQL engine: hostile queries change no file, outlast no limit, and always end in a verdict.
 
-Each attack runs between two honest pairs whose verdicts must not change, on both isolating rungs.
+Each attack runs between two honest pairs whose verdicts must not change, at both isolation levels.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["namespaces", "landlock"])
 def box(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
-    settings = sandbox.Settings(rung=request.param, workers=1, time_limit=0.3, memory_mb=64)
+    settings = sandbox.Settings(isolation=request.param, workers=1, time_limit=0.3, memory_mb=64)
     with sandbox.start(settings) as pool:
         yield pool
 

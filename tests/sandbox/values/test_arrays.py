@@ -377,7 +377,8 @@ def test_damaged_bytes_are_refused_or_say_what_crosses_by_itself(value: Any, at:
 
 def test_the_codec_alone_imports_neither_numpy_nor_pandas() -> None:
     code = (
-        "import sys\nfrom harness.sandbox import arrays, codec, program, tester, zygote\n"
+        "import sys\nfrom harness.sandbox.python import child, tester, zygote\n"
+        "from harness.sandbox.values import arrays, codec\n"
         "codec.decode(codec.encode([1, {'a': 2.5}], describe=arrays.describe), build=arrays.build)\n"
         "print({'numpy', 'pandas', 'scipy'} & set(sys.modules))"
     )
@@ -399,7 +400,9 @@ TESTS = UnitTests(
 
 @pytest.fixture(scope="module", params=["namespaces", "landlock"])
 def box(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
-    with sandbox.start(sandbox.Settings(rung=request.param, workers=1, preload=("numpy", "pandas"))) as pool:
+    with sandbox.start(
+        sandbox.Settings(isolation=request.param, workers=1, preload=("numpy", "pandas"))
+    ) as pool:
         yield pool
 
 
@@ -461,12 +464,12 @@ def test_an_interpreter_that_is_none_or_lacks_a_module_is_the_users_mistake() ->
 
 
 @needs_old_python
-@pytest.mark.parametrize("rung", ["namespaces", "landlock"])
-def test_another_environments_interpreter_runs_programs_and_tests(rung: Any) -> None:
+@pytest.mark.parametrize("isolation", ["namespaces", "landlock"])
+def test_another_environments_interpreter_runs_programs_and_tests(isolation: Any) -> None:
     code = DOUBLE + "import pandas\nassert pandas.__version__[0] == '1'\n"
     tests = TESTS.model_copy(update={"code": f"{TESTS.code}\nassert pd.__version__[0] == '1'"})
     with sandbox.start(
-        sandbox.Settings(rung=rung, workers=1, python=OLD_PYTHON, preload=("numpy", "pandas"))
+        sandbox.Settings(isolation=isolation, workers=1, python=OLD_PYTHON, preload=("numpy", "pandas"))
     ) as pool:
         assert pool.run(Program(code=code, tests=tests)).status == "passed"
         assert "pandas 1." in pool.interpreter

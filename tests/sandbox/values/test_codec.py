@@ -130,11 +130,13 @@ def test_depth_and_size_are_bounded() -> None:
 
 def test_exceptions_become_the_nearest_builtin_and_never_one_that_ends_programs() -> None:
     arguments = codec.encode(("gone",))
-    error = opaque.exception(("KeyError", "LookupError", "Exception"), arguments, "Mine: gone")
+    error = opaque.rebuild_exception(("KeyError", "LookupError", "Exception"), arguments, "Mine: gone")
     assert type(error) is KeyError
     assert error.args == ("gone",)
-    assert opaque.exception(("SystemExit", "BaseException", "object"), arguments, "") is None
-    assert type(opaque.exception(("UnicodeDecodeError", "UnicodeError"), arguments, "")) is UnicodeError
+    assert opaque.rebuild_exception(("SystemExit", "BaseException", "object"), arguments, "") is None
+    assert (
+        type(opaque.rebuild_exception(("UnicodeDecodeError", "UnicodeError"), arguments, "")) is UnicodeError
+    )
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
