@@ -1,7 +1,7 @@
 """Code comments: the model adds comments to a function without changing it (2311.02303, Table 4, on MBPP).
 
 One row: code "def add(a, b):\\n    return a + b" -> the same with comments. What can be told from one run is whether
-the code was kept and anything was added; whose comments are best a judge says of several runs: `harness judge RUN
+the code was kept and anything was added; whose comments are best a judge says of several runs: `harness prefer RUN
 RUN...`. A shot shows MBPP's own sentence above the code. The paper's id range is not given; these are MBPP's test
 ids 11 to 510, its 500.
 """

@@ -1,17 +1,17 @@
-"""The command line: parse, open, call one function, print. Sole owner of print, environment and exit codes.
+"""The command line: parse, open, call one function, print. Only this package prints, reads the environment and exits.
 
 Exit codes: 0 fine, 1 regression, 2 the user's mistake, 3 infrastructure fault, 4 not comparable. Only click is
 imported up here, so that `harness --help` is instant.
 
     quickstart    everything at once, offline
-    evaluate      run, score, merge, judge
-    training      train
-    reading       report, leaderboard, compare, gate
-    exchange      export, import, log
-    rows          tasks, data
+    evaluate      run, score, merge, prefer
+    train         train
+    results       report, leaderboard, compare, gate
+    interop       export, import, track
+    data          tasks, data
     cache         cache
     doctor        doctor
-    shared        options, flags -> config, what is shown of a run
+    options       shared by the commands: options, flags -> config, showing a run
 """
 
 import os
@@ -36,7 +36,7 @@ for command in (
     evaluate.run,
     evaluate.score,
     evaluate.merge_command,
-    evaluate.judge,
+    evaluate.prefer_command,
     train.train,
     results.report,
     results.leaderboard_command,
@@ -44,7 +44,7 @@ for command in (
     results.gate_command,
     interop.export_command,
     interop.import_command,
-    interop.log_command,
+    interop.track_command,
     data.tasks_command,
     data.data_command,
     cache.cache_command,
@@ -55,8 +55,8 @@ for command in (
 
 def main() -> None:
     """The entry point: every expected error is one line on standard error and its own exit code."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # forks follow; the tokenizer warns otherwise
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray that is started here reports to nobody
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns about forks otherwise
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray started here sends no usage statistics
     images = Images()
     try:
         with images:
@@ -71,6 +71,6 @@ def main() -> None:
         click.echo(f"error: {error.format_message()}", err=True)
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped; the same command goes on from here", err=True)
+        click.echo("Interrupted. Rerun the same command to resume.", err=True)
         code = 130
     sys.exit(code)

@@ -1,19 +1,19 @@
-"""The command cache: what the answer store holds, and how to empty it."""
+"""The command cache: what the completion cache holds, and emptying it."""
 
 from pathlib import Path
 
 import click
 
-from harness.cli.options import answers_file
+from harness.cli.options import completion_cache_file
 
 
 @click.command("cache")
-@click.option("--clear", is_flag=True, help="Forget all answers.")
+@click.option("--clear", is_flag=True, help="Delete all cached completions.")
 def cache_command(clear: bool) -> None:
-    """What the answer store holds: completions that runs made, for others that ask exactly the same."""
+    """Show the completion cache: completions of earlier runs, reused by runs that make exactly the same request."""
     from harness.backends import completion_cache
 
-    file = answers_file()
+    file = completion_cache_file()
     if clear:
         completion_cache.clear(file)
     held = completion_cache.contents(file)
@@ -24,10 +24,10 @@ def cache_command(clear: bool) -> None:
             parts.append(f"adapter {adapter[:12]}")
         parts.append(backend["engine"])
         click.echo(
-            f"{count:>9,} answers  {size / 1e6:>9,.1f} MB  {', '.join(part for part in parts if part)}"
+            f"{count:>9,} completions  {size / 1e6:>9,.1f} MB  {', '.join(part for part in parts if part)}"
         )
     click.echo(
-        f"{_size(file) / 1e6:,.1f} MB in {file}; at most {completion_cache.LARGEST / 1e6:,.0f}, then the oldest go"
+        f"{_size(file) / 1e6:,.1f} MB in {file}; limit {completion_cache.LARGEST / 1e6:,.0f} MB, oldest deleted first"
     )
 
 

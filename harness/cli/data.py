@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import config_of, data, put, sets, writable
+from harness.cli.options import check_writable, data_option, parse_config, set_dotted, sets_option
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @click.option("--prompt", "show_prompt", is_flag=True, help="Print one exact prompt.")
 @click.option("--split", default="test", type=click.Choice(["train", "validation", "test"]))
-@data
-@sets
+@data_option
+@sets_option
 def tasks_command(
     name: str | None, show_prompt: bool, split: str, data: str | None, sets: Sequence[str]
 ) -> None:
@@ -44,7 +44,7 @@ def tasks_command(
         from harness.prompts import templates
         from harness.runs import plan as planning
 
-        config = config_of({"task": name, "split": split, "limit": 1, "data": data}, sets, "--set")
+        config = parse_config({"task": name, "split": split, "limit": 1, "data": data}, sets, "--set")
         if config.shots.startswith("random"):
             raise UserError(
                 f"shots = {config.shots!r} depends on the model's tokens: give the shots it is like"
@@ -61,7 +61,7 @@ def tasks_command(
         else:
             click.echo(prompt.text, nl=False)
         return
-    config = config_of({"task": name}, sets, "--set")
+    config = parse_config({"task": name}, sets, "--set")
     _card(registry.task(name, config.options), registry.options(name))
 
 
@@ -102,8 +102,8 @@ def _card(task: "Task", options: Mapping[str, Sequence[str]]) -> None:
     "--samples", type=int, default=1, metavar="N", help="synth: rows asked for a seed and template."
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="synth: where the rows go.")
-@data
-@sets
+@data_option
+@sets_option
 def data_command(
     action: str, name: str, data: str | None, sets: Sequence[str], out: Path | None, **flags: Any
 ) -> None:
@@ -114,7 +114,7 @@ def data_command(
     if action == "synth":
         _synth(Path(name), out, sets, flags)
         return
-    task = registry.task(name, config_of({"task": name}, sets, "--set").options)
+    task = registry.task(name, parse_config({"task": name}, sets, "--set").options)
     if action == "fetch":
         for file in task.card.files:
             if file.hub is None:
@@ -137,12 +137,12 @@ def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, 
 
     if out is None:
         raise UserError("synth needs --out FILE: where the rows go")
-    writable(out, "--out")
+    check_writable(out, "--out")
     plain: dict[str, Any] = {"task": "synth"}
-    put(plain, {"backend.model": flags["model"], "backend.path": flags["completions"]})
+    set_dotted(plain, {"backend.model": flags["model"], "backend.path": flags["completions"]})
     if flags["completions"]:
         plain["backend"] |= {"kind": "replay", "partial": True}
-    config = config_of(plain, sets, "--set")
+    config = parse_config(plain, sets, "--set")
     asked = synthesis.requests(synthesis.seeds(seeds), flags["samples"])
     given = {name: value for name, value in config.sampling.model_dump().items() if value is not None}
     settings = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 512, "seed": config.seed}

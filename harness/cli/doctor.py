@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import config_of, data, isolation, put, sets
+from harness.cli.options import data_option, parse_config, sandbox_option, set_dotted, sets_option
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 @click.option(
     "--task", metavar="T", help="Prove that T's references pass and empty answers fail, on your data."
 )
-@data
-@sets
-@isolation
+@data_option
+@sets_option
+@sandbox_option
 def doctor(
     as_json: bool, task: str | None, data: str | None, sets: Sequence[str], sandbox: str | None
 ) -> None:
     """What this machine can do: the sandbox attacked, devices, extras, versions."""
     plain: dict[str, Any] = {"task": task or "", "data": data}
-    put(plain, {"judge.sandbox": sandbox})
-    config = config_of(plain, sets, "--set")
+    set_dotted(plain, {"judge.sandbox": sandbox})
+    config = parse_config(plain, sets, "--set")
     if task is not None:
-        _prove(config)
+        _prove_task(config)
         return
     from harness.sandbox import self_check
 
@@ -41,7 +41,7 @@ def doctor(
         sys.exit(3)
 
 
-def _prove(config: "RunConfig") -> None:
+def _prove_task(config: "RunConfig") -> None:
     from harness.runs import judge
     from harness.runs.plan import make_plan
 

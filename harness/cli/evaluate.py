@@ -1,4 +1,4 @@
-"""The commands that judge: run (one run or a study), score (recordings), merge (parts), judge (a contest of runs)."""
+"""The commands that make runs: run (one, or a study), score (recordings), merge (shards), prefer (a rater chooses)."""
 
 import json
 import sys
@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import (
-    answers,
-    cached,
-    config_of,
-    evaluated,
-    finish,
-    given,
-    judging,
-    near,
-    out,
-    put,
-    sets,
-    show,
-    unjudged,
-    working,
+    finish_run,
+    flags_to_keys,
+    judge_options,
+    local_path,
+    open_executor,
+    out_option,
+    parse_config,
+    run_config,
+    set_completion_cache,
+    set_dotted,
+    sets_option,
+    show_runs,
+    unjudged_message,
+    with_cache_dir,
 )
 from harness.errors import UserError
 
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     envvar="HARNESS_NO_CACHE",
     help="Reuse no completion that another run made, and keep none for others. [HARNESS_NO_CACHE]",
 )
-@judging
+@judge_options
 def run(
     config: Path | None,
     out: Path | None,
@@ -61,32 +61,32 @@ def run(
     allow_download: bool,
     no_cache: bool,
     adapters: Sequence[str],
-    engine: str,
+    executor: str,
     ray_address: str | None,
     shard: str | None,
     **flags: Any,
 ) -> None:
-    """Generate, judge, summarise. The same command again continues a run that was cut off."""
+    """Generate, judge, summarise. Rerun the same command to resume a run that was interrupted."""
     from harness.config.load import read_toml
 
     plain = read_toml(config) if config else {}
-    put(plain, given(flags))
-    answers(plain, no_cache)
+    set_dotted(plain, flags_to_keys(flags))
+    set_completion_cache(plain, no_cache)
     if len(adapters) > 1:
-        put(plain, {"matrix.adapter": list(adapters)})
+        set_dotted(plain, {"matrix.adapter": list(adapters)})
     elif adapters:
-        put(plain, {"backend.adapter": adapters[0]})
+        set_dotted(plain, {"backend.adapter": adapters[0]})
     if "matrix" in plain:
-        with working(engine, ray_address) as does:
-            _study(plain, out, sets, str(config or "flags"), allow_download, does, shard)
+        with open_executor(executor, ray_address) as workers:
+            _run_study(plain, out, sets, str(config or "flags"), allow_download, workers, shard)
         return
     if "task" not in plain:
         raise UserError("no task: give --task NAME or a config file; 'harness tasks' lists the names")
     if allow_download:
-        _download(config_of(plain, sets, str(config or "flags")))
-    with working(engine, ray_address) as does:
-        done = evaluated(plain, out, sets, str(config or "flags"), does, shard)
-    finish(*done)
+        _download(parse_config(plain, sets, str(config or "flags")))
+    with open_executor(executor, ray_address) as workers:
+        done = run_config(plain, out, sets, str(config or "flags"), workers, shard)
+    finish_run(*done)
 
 
 @click.command()
@@ -95,14 +95,14 @@ def run(
     "--completions", required=True, metavar="FILE", help="Recorded completions (JSON lines or lists)."
 )
 @click.option("--partial", is_flag=True, help="Allow problems without completions.")
-@judging
+@judge_options
 def score(
     task: str,
     completions: str,
     partial: bool,
     out: Path | None,
     sets: Sequence[str],
-    engine: str,
+    executor: str,
     ray_address: str | None,
     shard: str | None,
     **flags: Any,
@@ -110,42 +110,42 @@ def score(
     """Judge recorded completions; no model needed."""
     backend = {"kind": "replay", "path": completions, "partial": partial}
     plain: dict[str, Any] = {"task": task, "backend": backend}
-    put(plain, given(flags))
-    with working(engine, ray_address) as does:
-        done = evaluated(plain, out, sets, "--set", does, shard)
-    finish(*done)
+    set_dotted(plain, flags_to_keys(flags))
+    with open_executor(executor, ray_address) as workers:
+        done = run_config(plain, out, sets, "--set", workers, shard)
+    finish_run(*done)
 
 
 @click.command("merge")
-@click.argument("folders", nargs=-1, required=True, callback=near)
-@out
+@click.argument("folders", nargs=-1, required=True, callback=local_path)
+@out_option
 def merge_command(folders: Sequence[Path], out: Path | None) -> None:
-    """Put the parts together that --shard made, or all parts below a folder: the files of one run."""
+    """Join the shards of a run (or all shards below a folder) into one run."""
     from harness.runs import merge
-    from harness.runs import run as runner
+    from harness.runs.run import RUNS
 
-    done = merge.merge(folders, out, runner.RUNS)
-    show([folder for folder, _ in done])
+    done = merge.merge(folders, out, RUNS)
+    show_runs([folder for folder, _ in done])
     if faults := sum(summary.errors for _, summary in done):
         click.echo(
-            f"error: {faults} samples could not be judged and are in no metric; run the commands of their shards"
-            " again and merge again, or the command without --shard on the merged folder",
+            f"error: {faults} samples could not be judged and are in no metric; rerun the commands of their shards"
+            " and merge again, or rerun the command without --shard on the merged folder",
             err=True,
         )
         sys.exit(3)
 
 
-@click.command()
-@click.argument("runs", nargs=-1, required=True, callback=near)
-@click.option("--model", metavar="M", help="The judge: a model folder or hub id.")
-@click.option("--completions", metavar="FILE", help="The judge: replies recorded or written by hand.")
+@click.command("prefer")
+@click.argument("runs", nargs=-1, required=True, callback=local_path)
+@click.option("--model", metavar="M", help="The rater: a model folder or hub id.")
+@click.option("--completions", metavar="FILE", help="The rater's replies, recorded or written by hand.")
 @click.option(
-    "--ask", type=click.Path(path_type=Path), metavar="FILE", help="Write the questions there; judge nothing."
+    "--ask", type=click.Path(path_type=Path), metavar="FILE", help="Write the prompts there and stop."
 )
 @click.option("--criteria", default="", metavar="TEXT", help="What makes an answer good.")
-@out
-@sets
-def judge(
+@out_option
+@sets_option
+def prefer_command(
     runs: Sequence[Path],
     model: str | None,
     completions: str | None,
@@ -154,58 +154,60 @@ def judge(
     out: Path | None,
     sets: Sequence[str],
 ) -> None:
-    """Have a judge say, problem by problem, which of several runs answers best."""
+    """Have a rater (a model, or a person) choose, problem by problem, which of several runs has the best answer."""
     from harness.results import preference
     from harness.runs import progress
     from harness.runs.store import folder as store
 
     plain: dict[str, Any] = {"task": "judge"}
-    put(plain, {"backend.model": model, "backend.path": completions})
-    put(plain, {"backend.kind": "replay" if completions else None})
-    config = config_of(plain, sets, "--set")
+    set_dotted(plain, {"backend.model": model, "backend.path": completions})
+    set_dotted(plain, {"backend.kind": "replay" if completions else None})
+    config = parse_config(plain, sets, "--set")
     if ask is not None:
-        _, asked = preference.prepare(runs, criteria, config.seed)
-        rows = ({"task_id": one.problem.id, "prompt": one.problem.question, "text": ""} for one in asked)
+        _, prompts = preference.prepare(runs, criteria, config.seed)
+        rows = ({"task_id": one.problem.id, "prompt": one.problem.question, "text": ""} for one in prompts)
         store.write_atomic(ask, "".join(json.dumps(row) + "\n" for row in rows))
-        click.echo(f"wrote {len(asked)} questions to {ask}: fill in 'text', then --completions {ask}")
+        click.echo(
+            f"wrote {len(prompts)} prompts to {ask}: fill in 'text', then rerun with --completions {ask}"
+        )
         return
     with progress.shown(sys.stderr) as step:
         folder, summary = preference.contest(runs, config, criteria, out, step)
-    finish(folder, summary)
+    finish_run(folder, summary)
 
 
-def _study(
+def _run_study(
     plain: dict[str, Any],
     out: Path | None,
     sets: Sequence[str],
     where: str,
     allow_download: bool,
-    engine: "Engine",
+    executor: "Engine",
     shard: str | None,
 ) -> None:
     from harness.config import grid
     from harness.config.load import apply_sets
     from harness.runs import progress, shards, study
-    from harness.runs import run as runner
+    from harness.runs.run import RUNS
 
     part = shards.parse(shard)
-    cells = grid.expand(cached(apply_sets(plain, sets)), where)
+    cells = grid.expand(with_cache_dir(apply_sets(plain, sets)), where)
     if allow_download:
         for cell in cells:
             _download(cell.config)
     with progress.shown(sys.stderr) as step:
         study.check(cells, step, part)
-        outcome = study.run(cells, out or runner.RUNS, step, engine, part)
-    show([folder for _, folder, _ in outcome.done])
+        outcome = study.run(cells, out or RUNS, step, executor, part)
+    show_runs([folder for _, folder, _ in outcome.done])
     for cell, why in outcome.failed:
         click.echo(f"error: cell {cell.label}: {why}", err=True)
     if outcome.failed:
         click.echo(
-            f"error: {len(outcome.failed)} of {len(cells)} cells failed; the same command tries them again",
+            f"error: {len(outcome.failed)} of {len(cells)} cells failed; rerun the same command to retry them",
             err=True,
         )
     if outcome.errors:
-        click.echo(f"error: {unjudged(outcome.errors)}", err=True)
+        click.echo(f"error: {unjudged_message(outcome.errors)}", err=True)
     if outcome.failed or outcome.errors:
         sys.exit(3)
 

@@ -1,4 +1,4 @@
-"""The commands between this harness and other tools: export, import (their files), log (to experiment trackers)."""
+"""The commands that exchange results with other tools: export, import, track (MLflow, Weights & Biases)."""
 
 import json
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import near, writable
+from harness.cli.options import check_writable, local_path
 
 
 @click.command("export")
-@click.argument("run", callback=near)
+@click.argument("run", callback=local_path)
 @click.option(
     "--format",
     "form",
@@ -21,22 +21,24 @@ from harness.cli.options import near, writable
     "--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="A folder for lm-eval."
 )
 def export_command(run: Path, form: str, out: Path) -> None:
-    """A run's samples in another tool's form; 'harness score' reads these back."""
+    """Write a run's samples in another tool's format; 'harness score' reads them back."""
     from harness.results.interop import export
     from harness.runs.store import reader
 
     if form != "lm-eval":
-        writable(out, "--out")
+        check_writable(out, "--out")
     for path in export.export(reader.read(run), form, out):
         click.echo(f"wrote {path}")
 
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where they go.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The folder to write to."
+)
 def import_command(files: Sequence[Path], out: Path) -> None:
-    """Results of lm-evaluation-harness, Inspect (JSON), EvalPlus or human-eval: for 'compare' with their own kind, for
-    a leaderboard below DIR, and their completions for 'score'."""
+    """Import results of lm-evaluation-harness, Inspect (JSON), EvalPlus or human-eval: to compare results of the same
+    tool, to show them on a leaderboard of DIR, and to judge their completions with 'harness score'."""
     from harness.results import external
     from harness.results.interop import readers
     from harness.runs.store import folder as store
@@ -58,18 +60,18 @@ def import_command(files: Sequence[Path], out: Path) -> None:
             click.echo(f"wrote {beside}: {len(completions)} completions")
 
 
-@click.command("log")
-@click.argument("runs", nargs=-1, required=True, callback=near)
+@click.command("track")
+@click.argument("runs", nargs=-1, required=True, callback=local_path)
 @click.option("--to", "tracker", required=True, type=click.Choice(["mlflow", "wandb"]))
 @click.option(
     "--project",
     default="",
     metavar="NAME",
-    help="MLflow's experiment or W&B's project; else as they are set.",
+    help="MLflow's experiment or W&B's project; default: what their own settings say.",
 )
-@click.option("--samples", is_flag=True, help="Every prompt, completion and verdict too.")
-def log_command(runs: Sequence[Path], tracker: str, project: str, samples: bool) -> None:
-    """Tell MLflow or Weights & Biases of finished runs (or folders of them); once each, however often it is called."""
+@click.option("--samples", is_flag=True, help="Also send every prompt, completion and verdict.")
+def track_command(runs: Sequence[Path], tracker: str, project: str, samples: bool) -> None:
+    """Log finished runs (or folders of them) to MLflow or Weights & Biases, each run once."""
     from harness.results.interop import trackers
     from harness.runs.store import reader
 

@@ -1,4 +1,4 @@
-"""What several commands share: their options, flags that become a config, a run, and what is shown of it."""
+"""Shared by the commands: options, turning flags into a config, running it, and showing the result."""
 
 import os
 import sys
@@ -17,20 +17,22 @@ if TYPE_CHECKING:
     from harness.runs.run import Engine
     from harness.schema import Summary
 
-sets = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set any key of the config.")
-data = click.option(
+sets_option = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set any key of the config."
+)
+data_option = click.option(
     "--data", envvar="HARNESS_DATA", metavar="DIR", help="Benchmark files, or 'mini'. [HARNESS_DATA]"
 )
 
 
-def said(text: str) -> None:
-    """Print a line, with folders as the user named them."""
+def echo(text: str) -> None:
+    """Print a line, with remote folders under the names that the user gave."""
     images = click.get_current_context().find_object(Images)
     click.echo(images.spoken(text) if images else text)
 
 
-def near(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """An option's callback: the folder, or folders, to read; a URL is fetched."""
+def local_path(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """A click callback: the folder, or folders, to read; a URL is downloaded first."""
     del parameter
     images = context.find_object(Images) or context.with_resource(Images())
     if value is None:
@@ -38,59 +40,73 @@ def near(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     return images.read(value) if isinstance(value, str) else tuple(images.read(each) for each in value)
 
 
-def own(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
-    """An option's callback: the folder to write a run to; what lies at a URL is fetched, and goes back there."""
+def output_dir(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    """A click callback: the folder to write a run to; a run at a URL is downloaded, and uploaded as it grows."""
     del parameter
     images = context.find_object(Images) or context.with_resource(Images())
     return None if value is None else images.write(value)
 
 
-out = click.option("--out", callback=own, metavar="DIR", help="The run's own folder, or its URL (s3://...).")
-only = click.option(
-    "--only", metavar="FILE", help="Only the problems that FILE names: a gate's baseline, or an id a line."
+out_option = click.option(
+    "--out", callback=output_dir, metavar="DIR", help="The run's own folder, or its URL (s3://...)."
 )
-shard = click.option(
+only_option = click.option(
+    "--only", metavar="FILE", help="Only the problems listed in FILE: a gate baseline, or one id per line."
+)
+shard_option = click.option(
     "--shard",
     metavar="I/N",
-    help="Only part I of N of the problems, from 0/N on; 'harness merge' joins them.",
+    help="Only shard I of N of the problems, counted from 0; 'harness merge' joins them.",
 )
-workers = click.option("--workers", type=int, help="Processes that judge (default: one a core).")
-time_limit = click.option("--time-limit", type=float, metavar="S", help="CPU seconds a program may use.")
-memory_mb = click.option("--memory-mb", type=int, metavar="N", help="Memory a program may use.")
-isolation = click.option(
+workers_option = click.option("--workers", type=int, help="Sandbox processes (default: one per core).")
+time_limit_option = click.option("--time-limit", type=float, metavar="S", help="CPU seconds per program.")
+memory_option = click.option("--memory-mb", type=int, metavar="N", help="Memory per program.")
+sandbox_option = click.option(
     "--sandbox",
     type=click.Choice(["auto", "namespaces", "landlock", "process"]),
-    help="Isolation; 'process' is none to speak of and never chosen by itself.",
+    help="Isolation level; 'process' hardly isolates and is never chosen automatically.",
 )
 
 
-def engine(command: Any) -> Any:
-    """Who does the work: --engine and --ray-address."""
+def executor_options(command: Any) -> Any:
+    """Where the work is done: --executor and --ray-address."""
     address = click.option(
         "--ray-address", envvar="RAY_ADDRESS", metavar="HOST:PORT", help="The cluster's head. [RAY_ADDRESS]"
     )
-    who = click.option(
-        "--engine",
+    executor = click.option(
+        "--executor",
         type=click.Choice(["local", "ray"]),
         default="local",
-        help="Who generates and judges: this machine, or a Ray cluster (extra 'ray'). Same bytes.",
+        help="Where to generate and judge: this machine or a Ray cluster (extra 'ray'). Same bytes.",
     )
-    return who(address(command))
+    return executor(address(command))
 
 
-def judging(command: Any) -> Any:
-    """The options of a command that judges: which problems, where to, with what limits, and who does the work."""
-    for option in (shard, engine, isolation, memory_mb, time_limit, workers, sets, data, out, only):
+def judge_options(command: Any) -> Any:
+    """The options of a command that judges: problems, output, limits and executor."""
+    options = (
+        shard_option,
+        executor_options,
+        sandbox_option,
+        memory_option,
+        time_limit_option,
+        workers_option,
+        sets_option,
+        data_option,
+        out_option,
+        only_option,
+    )
+    for option in options:
         command = option(command)
     return command
 
 
 @contextmanager
-def working(engine: str, ray_address: str | None) -> "Iterator[Engine]":
-    """The engine of those two options, connected as long as the block lasts."""
+def open_executor(executor: str, ray_address: str | None) -> "Iterator[Engine]":
+    """The executor that those two options name, connected for the duration of the block."""
     from harness.runs import run
 
-    if engine == "local":
+    if executor == "local":
         yield run.LOCAL
         return
     from harness.runs import ray
@@ -99,7 +115,7 @@ def working(engine: str, ray_address: str | None) -> "Iterator[Engine]":
         yield joined.engine
 
 
-_FLAGS = {
+FLAG_KEYS = {
     "task": "task",
     "model": "backend.model",
     "revision": "backend.revision",
@@ -115,9 +131,9 @@ _FLAGS = {
 }
 
 
-def given(flags: dict[str, Any]) -> dict[str, Any]:
-    """Flags as keys of the config; --only's file as the ids in it."""
-    values = {_FLAGS[name]: value for name, value in flags.items()}
+def flags_to_keys(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags as config keys; the file of --only becomes the ids in it."""
+    values = {FLAG_KEYS[name]: value for name, value in flags.items()}
     if values.get("only") is not None:
         from harness.results import gate
 
@@ -125,8 +141,8 @@ def given(flags: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def put(plain: dict[str, Any], values: dict[str, Any]) -> None:
-    """Set dotted keys; a flag that was not given (None) leaves the config's value."""
+def set_dotted(plain: dict[str, Any], values: dict[str, Any]) -> None:
+    """Set dotted keys; None (a flag that was not given) leaves the config's value."""
     for key, value in values.items():
         if value is not None:
             *parents, last = key.split(".")
@@ -136,14 +152,14 @@ def put(plain: dict[str, Any], values: dict[str, Any]) -> None:
             at[last] = value
 
 
-def config_of(plain: dict[str, Any], sets: Sequence[str], where: str) -> "RunConfig":
+def parse_config(plain: dict[str, Any], sets: Sequence[str], where: str) -> "RunConfig":
     from harness.config.load import apply_sets, parse
 
-    return parse(cached(apply_sets(plain, sets)), where)
+    return parse(with_cache_dir(apply_sets(plain, sets)), where)
 
 
-def cached(plain: dict[str, Any]) -> dict[str, Any]:
-    """HARNESS_CACHE names the folder for index files, where the config does not."""
+def with_cache_dir(plain: dict[str, Any]) -> dict[str, Any]:
+    """Keep index files in HARNESS_CACHE unless the config says where."""
     if folder := os.environ.get("HARNESS_CACHE"):
         retrieval = plain.setdefault("retrieval", {})
         if isinstance(retrieval, dict):
@@ -151,59 +167,59 @@ def cached(plain: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def answers(plain: dict[str, Any], no_cache: bool) -> None:
-    """Name the answer store of this machine, where the config does not name one and one is wanted."""
+def set_completion_cache(plain: dict[str, Any], no_cache: bool) -> None:
+    """Use this machine's completion cache, unless the config names one or --no-cache is given."""
     if no_cache:
         plain["answers"] = ""
     elif "answers" not in plain:
-        plain["answers"] = str(answers_file())
+        plain["answers"] = str(completion_cache_file())
 
 
-def answers_file() -> Path:
+def completion_cache_file() -> Path:
     from harness.backends.completion_cache import FILE
 
     return Path(os.environ.get("HARNESS_CACHE") or "~/.cache/codelm-harness").expanduser() / FILE
 
 
-def evaluated(
+def run_config(
     plain: dict[str, Any],
     out: Path | None,
     sets: Sequence[str] = (),
     where: str = "config",
-    engine: "Engine | None" = None,
+    executor: "Engine | None" = None,
     shard: str | None = None,
 ) -> tuple[Path, "Summary"]:
     from harness.runs import progress, run, shards
 
-    config, part = config_of(plain, sets, where), shards.parse(shard)
+    config, part = parse_config(plain, sets, where), shards.parse(shard)
     with progress.shown(sys.stderr) as step:
-        return run.run(config, out, step, engine=engine or run.LOCAL, shard=part)
+        return run.run(config, out, step, engine=executor or run.LOCAL, shard=part)
 
 
-def unjudged(samples: int) -> str:
+def unjudged_message(samples: int) -> str:
     return (
         f"{samples} samples could not be judged (a fault of the sandbox, not of the model) and are in"
-        " no metric; run the same command again to try them once more"
+        " no metric; rerun the same command to retry them"
     )
 
 
-def show(folders: Sequence[Path]) -> None:
+def show_runs(folders: Sequence[Path]) -> None:
     from harness.results.report import terminal
     from harness.runs.store import folder as store
 
     click.echo(terminal.render([store.read_run(folder)[1] for folder in folders]), nl=False)
     for folder in folders:
-        said(f"run: {folder}")
+        echo(f"run: {folder}")
 
 
-def finish(folder: Path, summary: "Summary") -> None:
-    show([folder])
+def finish_run(folder: Path, summary: "Summary") -> None:
+    show_runs([folder])
     if summary.errors:
-        click.echo(f"error: {unjudged(summary.errors)}", err=True)
+        click.echo(f"error: {unjudged_message(summary.errors)}", err=True)
         sys.exit(3)
 
 
-def writable(path: Path, option: str) -> Path:
+def check_writable(path: Path, option: str) -> Path:
     if not path.parent.is_dir() or path.is_dir():
-        raise UserError(f"{option} {str(path)!r} cannot be a file: give a name in a folder that exists")
+        raise UserError(f"{option} {str(path)!r} cannot be written: give a file name in an existing folder")
     return path

@@ -6,59 +6,59 @@ from typing import Any
 
 import click
 
-from harness.cli.options import evaluated, out, put, show, workers
-from harness.cli.train import trained
+from harness.cli.options import out_option, run_config, set_dotted, show_runs, workers_option
+from harness.cli.train import show_training
 
 
 @click.command()
 @click.option(
     "--train/--no-train", "trains", default=True, help="Train a LoRA adapter live (about a minute)."
 )
-@out
-@workers
+@out_option
+@workers_option
 def quickstart(out: Path | None, workers: int | None, trains: bool) -> None:
     """Evaluate the embedded demo model on the embedded mini tasks, offline: zero-shot, with examples in the prompt, and
-    with an adapter that is trained on the spot."""
+    with an adapter trained on the spot."""
     from harness.files import packaged
     from harness.results import compare
-    from harness.results.report import comparison as shown
+    from harness.results.report import comparison
     from harness.runs.store import reader
 
     root = packaged("tasks")
     model = root / "demo" / "model"
-    adapter = adapter_of(root, model, out) if trains else ""
+    adapter = train_adapter(root, model, out) if trains else ""
     cells = [("humaneval", "none", ""), *(("conala", shots, "") for shots in ("none", "icl:4", "rag:4"))]
     cells += [("conala", shots, adapter) for shots in ("none", "rag:4") if adapter]
     folders: list[Path] = []
-    for name, shots, worn in cells:
+    for name, shots, adapter_path in cells:
         plain: dict[str, Any] = {
             "task": name,
             "data": "mini",
             "shots": shots,
             "retrieval": {"encoder": "mini"},
-            "backend": {"model": str(model), "dtype": "float32", "adapter": worn},
+            "backend": {"model": str(model), "dtype": "float32", "adapter": adapter_path},
         }
-        put(plain, {"judge.workers": workers})
-        parts = (name, "lora" if worn else "", "" if shots == "none" else shots.replace(":", ""))
+        set_dotted(plain, {"judge.workers": workers})
+        parts = (name, "lora" if adapter_path else "", "" if shots == "none" else shots.replace(":", ""))
         label = "-".join(part for part in parts if part)
-        folders.append(evaluated(plain, out / label if out else None)[0])
-    show(folders)
+        folders.append(run_config(plain, out / label if out else None)[0])
+    show_runs(folders)
     found = compare.compare([reader.read(folder) for folder in folders[1:]], ("em@1",))
-    click.echo(shown.render(found, [], 0), nl=False)
+    click.echo(comparison.render(found, [], 0), nl=False)
 
 
-QUICK_TRAINING: tuple[str, ...] = ()  # assignments over its recipe, for tests
+TRAINING_OVERRIDES: tuple[str, ...] = ()  # overrides of the recipe, for tests
 
 
-def adapter_of(root: Path, model: Path, out: Path | None) -> str:
-    """Train the adapter of quickstart and return its folder."""
+def train_adapter(root: Path, model: Path, out: Path | None) -> str:
+    """Train the quickstart adapter and return its folder."""
     from harness.config.load import apply_sets, read_toml
     from harness.runs import progress
     from harness.train import grid, run
 
     plain = {**read_toml(root / "recipes" / "quickstart.toml"), "model": str(model), "data_folder": "mini"}
-    (config,) = grid.expand(apply_sets(plain, QUICK_TRAINING), "quickstart.toml")
+    (config,) = grid.expand(apply_sets(plain, TRAINING_OVERRIDES), "quickstart.toml")
     with progress.shown(sys.stderr) as step:
         folder, result = run.train(config, out / "lora" if out else None, step)
-    trained(folder, result)
+    show_training(folder, result)
     return str(folder)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import near, said, writable
+from harness.cli.options import check_writable, echo, local_path
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, callback=near)
+@click.argument("runs", nargs=-1, required=True, callback=local_path)
 @click.option(
     "--format",
     "form",
@@ -61,8 +61,8 @@ def report(
     if out is None:
         click.echo(text, nl=False)
     else:
-        store.write_atomic(writable(out, "--out"), text)
-        said(f"wrote {out}")
+        store.write_atomic(check_writable(out, "--out"), text)
+        echo(f"wrote {out}")
 
 
 def _sections(folders: Sequence[Path], metric: str) -> "tuple[list[Section], list[str]]":
@@ -91,15 +91,15 @@ def _page(
         for section in sections:
             folder = plots / pages.anchor(section) if len(sections) > 1 else plots
             for path in plotted.write(plotted.all_of(section), folder):
-                said(f"wrote {path}")
+                echo(f"wrote {path}")
     if out:
         extra = [reference.html(paper, sections) for paper in papers]
-        store.write_atomic(writable(out, "--out"), pages.render(sections, left_out, extra))
-        said(f"wrote {out}")
+        store.write_atomic(check_writable(out, "--out"), pages.render(sections, left_out, extra))
+        echo(f"wrote {out}")
 
 
 @click.command("leaderboard")
-@click.argument("folder", callback=near)
+@click.argument("folder", callback=local_path)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: FOLDER/leaderboard.")
 @click.option("--metric", default="", metavar="NAME", help="The metric that decides, where a task has it.")
 @click.option("--published", is_flag=True, help="Add the papers' rows, marked as published.")
@@ -132,11 +132,11 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, published: 
     }
     for name, text in files.items():
         store.write_atomic(out / name, text)
-    said(f"wrote {out / 'index.html'} and {len(files) - 1} more files")
+    echo(f"wrote {out / 'index.html'} and {len(files) - 1} more files")
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, callback=near)
+@click.argument("runs", nargs=-1, required=True, callback=local_path)
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric; may be repeated.")
 @click.option("--task", default="", metavar="NAME", help="Of the runs found, only those of this task.")
 @click.option("--cluster", is_flag=True, help="Resample problems of one group together.")
@@ -171,7 +171,7 @@ def compare_command(
 
 
 @click.command("gate")
-@click.argument("run", callback=near)
+@click.argument("run", callback=local_path)
 @click.option("--baseline", required=True, type=click.Path(path_type=Path), metavar="FILE")
 @click.option("--write", is_flag=True, help="Make the baseline from the run, with the rules given.")
 @click.option("--smoke", type=int, metavar="N", help="With --write: only N problems, stratified.")
@@ -204,8 +204,8 @@ def gate_command(
         read = reader.read(run)
         chosen = gate.subset(read, smoke) if smoke is not None else None
         text = gate.dump(gate.make(read, rules, chosen.problems if chosen else ()))
-        store.write_atomic(writable(baseline, "--baseline"), text)
-        said(f"wrote {baseline}")
+        store.write_atomic(check_writable(baseline, "--baseline"), text)
+        echo(f"wrote {baseline}")
         if chosen:
             click.echo(
                 f"{len(chosen.problems)} of {len(read.samples)} problems from {chosen.strata} strata; they find a true"
@@ -214,9 +214,9 @@ def gate_command(
         return
     found = gate.gate(run, gate.read(baseline), rules)
     if junit:
-        store.write_atomic(writable(junit, "--junit"), shown.junit(found))
+        store.write_atomic(check_writable(junit, "--junit"), shown.junit(found))
     if summary:
-        store.write_atomic(writable(summary, "--summary"), shown.markdown(found))
+        store.write_atomic(check_writable(summary, "--summary"), shown.markdown(found))
     if step := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(step).open("a", encoding="utf-8") as file:
             file.write(shown.markdown(found))

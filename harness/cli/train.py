@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 
-from harness.cli.options import put, sets
+from harness.cli.options import set_dotted, sets_option
 from harness.errors import UserError
 
-_TRAIN_FLAGS = {"epochs": "optim.epochs"}
+FLAG_KEYS = {"epochs": "optim.epochs"}
 
 
 @click.command()
 @click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--model", metavar="M", help="The base: a model folder or hub id.")
+@click.option("--model", metavar="M", help="The base model: a folder or hub id.")
 @click.option("--revision", metavar="COMMIT", help="The hub model's commit.")
 @click.option(
     "--method",
@@ -26,21 +26,21 @@ _TRAIN_FLAGS = {"epochs": "optim.epochs"}
 )
 @click.option("--task", metavar="T", help="Train on a benchmark's train split.")
 @click.option("--file", metavar="FILE", help="Train on a file of JSON lines.")
-@click.option("--epochs", type=float, metavar="N", help="Times every row is seen, at most.")
+@click.option("--epochs", type=float, metavar="N", help="Passes over the rows, at most.")
 @click.option(
     "--data", envvar="HARNESS_DATA", metavar="DIR", help="Benchmark files, or 'mini'. [HARNESS_DATA]"
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The adapter's own folder.")
-@sets
+@sets_option
 def train(config: Path | None, out: Path | None, data: str | None, sets: Sequence[str], **flags: Any) -> None:
-    """Train an adapter, or the whole model. The same command again continues a training that was cut off."""
+    """Train an adapter, or the whole model. Rerun the same command to resume a training that was interrupted."""
     from harness.config.load import apply_sets, read_toml
     from harness.runs import progress
     from harness.train import grid, run
 
     plain = read_toml(config) if config else {}
-    put(plain, {_TRAIN_FLAGS.get(k, k): v for k, v in flags.items() if k not in ("task", "file")})
-    put(plain, {"data_folder": data if "data_folder" not in plain else None})
+    set_dotted(plain, {FLAG_KEYS.get(k, k): v for k, v in flags.items() if k not in ("task", "file")})
+    set_dotted(plain, {"data_folder": data if "data_folder" not in plain else None})
     if rows := {k: flags[k] for k in ("task", "file") if flags[k]}:
         plain["data"] = [rows]
     axes = {
@@ -48,27 +48,27 @@ def train(config: Path | None, out: Path | None, data: str | None, sets: Sequenc
     }
     for key, fix in (("model", "--model FOLDER_OR_HUB_ID"), ("data", "--task NAME or --file FILE")):
         if key not in plain and key not in {*plain.get("matrix", {}), *axes}:
-            raise UserError(f"no {key} to train with: give {fix}, or {key!r} in a config file")
+            raise UserError(f"no {key} given: pass {fix}, or {key!r} in a config file")
     cells = grid.expand(apply_sets(plain, sets), str(config or "flags"))
-    first = os.environ.get("RANK", "0") == "0"  # as launchers of several processes number them
+    first = os.environ.get("RANK", "0") == "0"  # set by torchrun and other launchers
     with progress.shown(sys.stderr if first else io.StringIO()) as step:
         for cell in cells:
-            own = out if len(cells) == 1 else run.folder_of(cell, out)
-            folder, result = run.train(cell, own, step)
+            target = out if len(cells) == 1 else run.folder_of(cell, out)
+            folder, result = run.train(cell, target, step)
             if first:
-                trained(folder, result)
+                show_training(folder, result)
 
 
-def trained(folder: Path, result: dict[str, Any]) -> None:
-    counted, losses = result["parameters"], result["losses"]
+def show_training(folder: Path, result: dict[str, Any]) -> None:
+    parameters, losses = result["parameters"], result["losses"]
     click.echo(
-        f"trained {counted['trainable']:,} of {counted['all']:,} parameters ({100 * counted['share']:.2f} %),"
+        f"trained {parameters['trainable']:,} of {parameters['all']:,} parameters ({100 * parameters['share']:.2f} %),"
         f" {result['steps']} steps, {result['tokens']['real']:,} tokens, {result['seconds']:.0f} s,"
         f" peak {max(result['peak_mb'].values()):,.0f} MB"
     )
     if "eval_final" in losses:
         click.echo(
             f"validation loss {losses['eval_initial']:.4f} before, {losses['eval_final']:.4f} at step"
-            f" {losses['best_step']}, which was kept"
+            f" {losses['best_step']}, which was saved"
         )
     click.echo(f"saved: {folder}")

@@ -106,7 +106,9 @@ class Cluster:
     def open_backend(self, config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
         """The model on every GPU or node. Recordings and servers are read and asked by the driver itself."""
         if config.devices:
-            raise ConfigError("backend.devices are those of one machine: leave the key out with --engine ray")
+            raise ConfigError(
+                "backend.devices are those of one machine: leave the key out with --executor ray"
+            )
         if config.kind != "hf":
             return crew.load(config, problem_ids)
         self._join()

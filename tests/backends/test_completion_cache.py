@@ -452,12 +452,12 @@ def test_a_full_store_lets_the_oldest_go_and_stays_of_its_size(tmp_path: Path) -
 def test_the_command_shows_and_empties_the_store(
     models: dict[str, Path], tmp_path: Path, store: Path
 ) -> None:
-    assert harness("cache").out == f"0.0 MB in {store}; at most 4,295, then the oldest go\n"
+    assert harness("cache").out == f"0.0 MB in {store}; limit 4,295 MB, oldest deleted first\n"
     evaluate(models["one"], tmp_path / "a")
     evaluate(models["two"], tmp_path / "b")
     shown = harness("cache").out.splitlines()
     assert len(shown) == 3
-    assert all(line.split()[:2] == ["6", "answers"] and "float32, hf" in line for line in shown[:2])
+    assert all(line.split()[:2] == ["6", "completions"] and "float32, hf" in line for line in shown[:2])
     assert len(harness("cache", "--clear").out.splitlines()) == 1
     evaluate(models["one"], tmp_path / "c")
     assert stages(tmp_path / "c") == {"generate": 6}

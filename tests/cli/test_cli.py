@@ -19,8 +19,8 @@ from tests.support.paths import ROOT
 
 ONE = mini_humaneval()[0]
 COMMANDS = (
-    *("quickstart", "tasks", "run", "score", "train", "report", "judge", "data", "doctor"),
-    *("cache", "compare", "export", "gate", "import", "leaderboard", "log", "merge"),
+    *("quickstart", "tasks", "run", "score", "train", "report", "prefer", "data", "doctor"),
+    *("cache", "compare", "export", "gate", "import", "leaderboard", "merge", "track"),
 )
 
 
@@ -220,7 +220,7 @@ def test_every_other_mistake_is_one_line_too(arguments: list[str], text: str) ->
 
 def test_a_report_is_not_written_where_no_folder_is(finished: Path) -> None:
     text = harness("report", finished, "--format", "md", "--out", "no/folder/report.md").complaint
-    assert text == "--out 'no/folder/report.md' cannot be a file: give a name in a folder that exists"
+    assert text == "--out 'no/folder/report.md' cannot be written: give a file name in an existing folder"
 
 
 def test_an_output_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_faults_end_in_3_with_the_table_and_are_gone_after_a_good_second_run(
     assert ended.code == 3
     assert ended.err == (
         "error: 33 samples could not be judged (a fault of the sandbox, not of the model) and are in no"
-        " metric; run the same command again to try them once more\n"
+        " metric; rerun the same command to retry them\n"
     )
     assert "33 / 33" in ended.out
     box.broken = False
@@ -293,7 +293,7 @@ def test_ctrl_c_ends_in_130_and_the_same_command_goes_on(
         patch.setattr(run, "judge", interrupted)
         ended = harness(*command)
     assert ended.code == 130
-    assert ended.err.strip() == "stopped; the same command goes on from here"
+    assert ended.err.strip() == "Interrupted. Rerun the same command to resume."
     assert len(rows(tmp_path / "run" / "generations.jsonl")) == 3
     assert harness(*command).code == 0
 

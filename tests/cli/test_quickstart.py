@@ -20,7 +20,7 @@ MODEL = TASKS / "demo" / "model"
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Quickstart's adapter, and the two runs that it is about; tests/docs/test_readme.py runs the command itself."""
     folder = tmp_path_factory.mktemp("quickstart")
-    adapter = quickstart.adapter_of(TASKS, MODEL, folder)
+    adapter = quickstart.train_adapter(TASKS, MODEL, folder)
     common = ("run", "--task", "conala", "--data", "mini", "--model", MODEL, "--set", "backend.dtype=float32")
     for name, flags in (("zero", ()), ("tuned", ("--adapter", adapter))):
         ended = harness(*common, *flags, "--out", folder / name)

@@ -89,7 +89,7 @@ def test_a_command_works_as_shown(shown: Shown, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     # tests/cli/test_quickstart.py trains it all
-    monkeypatch.setattr("harness.cli.quickstart.QUICK_TRAINING", ("optim.max_steps=8",))
+    monkeypatch.setattr("harness.cli.quickstart.TRAINING_OVERRIDES", ("optim.max_steps=8",))
     parse(shown.arguments)
     if only_parsed(shown):
         return

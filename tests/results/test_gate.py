@@ -245,7 +245,7 @@ def test_baselines_that_cannot_be_read_are_the_users_mistake(runs: Path, tmp_pat
         (("--margin", "em@2=0.1"), "no metric 'em@2'. Did you mean 'em@1'?"),
         (("--ceiling", "prompt_token=9"), "no cost 'prompt_token'. Did you mean 'prompt_tokens'?"),
         (("--smoke", "5"), "give --write too"),
-        (("--junit", "/nowhere/x.xml"), "cannot be a file"),
+        (("--junit", "/nowhere/x.xml"), "cannot be written"),
     ],
 )
 def test_rules_that_cannot_be_meant_are_refused(runs: Path, more: tuple[str, ...], text: str) -> None:

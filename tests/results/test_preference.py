@@ -61,7 +61,7 @@ def three(tmp_path: Path) -> list[Path]:
 
 def answer_all(folder: Path, runs: list[Path], reply: Callable[[str, list[str]], str]) -> Path:
     """Ask for the questions, and answer each from (question id, what stands at A, B, ...)."""
-    done = harness("judge", *runs, "--ask", folder / "asked.jsonl")
+    done = harness("prefer", *runs, "--ask", folder / "asked.jsonl")
     assert done.code == 0, done.err
     given = []
     for row in rows(folder / "asked.jsonl"):
@@ -74,7 +74,7 @@ def judged(
     folder: Path, runs: list[Path], reply: Callable[[str, list[str]], str]
 ) -> tuple[Ended, dict[str, Any]]:
     replies = answer_all(folder, runs, reply)
-    done = harness("judge", *runs, "--completions", replies, "--out", folder / "judged")
+    done = harness("prefer", *runs, "--completions", replies, "--out", folder / "judged")
     summary: dict[str, Any] = json.loads((folder / "judged" / "summary.json").read_text(encoding="utf-8"))
     return done, summary
 
@@ -217,7 +217,7 @@ def test_a_model_can_be_the_judge_and_is_continued(tmp_path: Path, three: list[P
     from harness.files import packaged
 
     model = packaged("tasks/demo/model")
-    command = ("judge", *three[:2], "--model", model, "--criteria", "Best?", "--out", tmp_path / "judged")
+    command = ("prefer", *three[:2], "--model", model, "--criteria", "Best?", "--out", tmp_path / "judged")
     sets = ("--set", "sampling.max_tokens=2", "--set", "prompt=instruction")
     first = harness(*command, *sets)
     assert first.code == 0, first.err
@@ -230,10 +230,12 @@ def test_a_model_can_be_the_judge_and_is_continued(tmp_path: Path, three: list[P
 
 
 def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, three: list[Path]) -> None:
-    assert harness("judge", three[0], "--ask", tmp_path / "x").complaint == "1 runs: a judge compares 2 to 26"
-    twice = harness("judge", three[0], three[0], "--ask", tmp_path / "x")
+    assert (
+        harness("prefer", three[0], "--ask", tmp_path / "x").complaint == "1 runs: a judge compares 2 to 26"
+    )
+    twice = harness("prefer", three[0], three[0], "--ask", tmp_path / "x")
     assert (twice.code, "is there twice" in twice.err) == (4, True)
-    assert "is not a finished run" in harness("judge", three[0], tmp_path, "--ask", tmp_path / "x").complaint
+    assert "is not a finished run" in harness("prefer", three[0], tmp_path, "--ask", tmp_path / "x").complaint
     fewer = tmp_path / "fewer"
     done = harness(
         "score", "code_comment", "--data", "mini", "--set", "limit=2", "--completions",
@@ -241,15 +243,15 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, three: list[Pa
         "--out", fewer,
     )  # fmt: skip
     assert done.code == 0, done.err
-    other = harness("judge", three[0], fewer, "--ask", tmp_path / "x")
+    other = harness("prefer", three[0], fewer, "--ask", tmp_path / "x")
     assert other.code == 4
     assert "differ in 4 problems" in other.err
-    partial = harness("judge", *three, "--completions", "x", "--set", "backend.partial=true")
+    partial = harness("prefer", *three, "--completions", "x", "--set", "backend.partial=true")
     assert "backend.partial" in partial.complaint
 
 
 def test_samples_that_were_not_judged_have_to_be_judged_first(three: list[Path]) -> None:
     path = three[0] / "summary.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"errors": 0', '"errors": 3'), encoding="utf-8")
-    assert "3 samples that were not judged" in harness("judge", *three, "--ask", "x").complaint
+    assert "3 samples that were not judged" in harness("prefer", *three, "--ask", "x").complaint
     assert contestant(three[1]).task == "code_comment"

@@ -302,8 +302,8 @@ def test_a_training_that_diverges_is_named(llama: Path, file: Path, tmp_path: Pa
 def test_the_command_says_what_is_missing_or_wrong_in_one_line(
     llama: Path, file: Path, tmp_path: Path
 ) -> None:
-    assert harness("train", "--task", "conala").complaint.startswith("no model to train with: give --model")
-    assert harness("train", "--model", llama).complaint.startswith("no data to train with: give --task NAME")
+    assert harness("train", "--task", "conala").complaint.startswith("no model given: pass --model")
+    assert harness("train", "--model", llama).complaint.startswith("no data given: pass --task NAME")
     common = ("train", "--model", llama, "--file", file, "--out", tmp_path / "out")
     assert "peft (lora): r = 0" in harness(*common, "--set", "peft.r=0").complaint
     assert harness(*common, "--method", "lroa").complaint.startswith("flags: method = 'lroa'")

@@ -42,7 +42,7 @@ def load(config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
     """The configured backend, on one worker a device where the config names devices."""
     if config.gpus_per_model > 1:
         raise ConfigError(
-            "backend.gpus_per_model is for --engine ray; one model on all GPUs of this machine is device_map = 'auto'"
+            "backend.gpus_per_model is for --executor ray; one model on all GPUs of this machine is device_map = 'auto'"
         )
     if not config.devices:
         return backends.load(config, problem_ids)

@@ -573,7 +573,7 @@ def test_ctrl_c_ends_a_run_at_once_and_keeps_what_came(world: World, tmp_path: P
         took = time.monotonic() - began
     gate.set()
     assert run.returncode == 130, err
-    assert "stopped; the same command goes on from here" in err
+    assert "Interrupted. Rerun the same command to resume." in err
     assert took < 30
     assert kept.read_text().count("\n") == 12
     world.plan = lambda number, body: ""

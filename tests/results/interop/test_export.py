@@ -129,7 +129,9 @@ def test_lm_evals_rows_that_are_none_are_named_with_their_line(tmp_path: Path) -
 
 def test_paths_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     small = make(tmp_path / "small", [1])
-    assert "cannot be a file" in harness("export", small, "--format", "evalplus", "--out", tmp_path).complaint
+    assert (
+        "cannot be written" in harness("export", small, "--format", "evalplus", "--out", tmp_path).complaint
+    )
     file = tmp_path / "file"
     file.write_text("")
     assert (

@@ -83,9 +83,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @needs_mlflow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_mlflow_has_the_run_once_however_often_it_is_told(run: Path, store: Path) -> None:
-    first = harness("log", run, "--to", "mlflow", "--project", "letters", "--samples")
+    first = harness("track", run, "--to", "mlflow", "--project", "letters", "--samples")
     assert first.code == 0, first.err
-    again = harness("log", run, "--to", "mlflow", "--project", "letters")
+    again = harness("track", run, "--to", "mlflow", "--project", "letters")
     assert again.code == 0, again.err
     assert "in MLflow already" in again.out
     with sqlite3.connect(store) as found:
@@ -117,7 +117,7 @@ def test_a_store_that_cannot_be_reached_is_a_fault_in_one_line(
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     mlflow.set_tracking_uri("http://127.0.0.1:9")
-    ended = harness("log", run, "--to", "mlflow")
+    ended = harness("track", run, "--to", "mlflow")
     assert ended.code == 3
     assert ended.err.startswith("error: MLflow: ")
     assert ended.err.count("\n") == 1
@@ -134,7 +134,7 @@ def test_an_offline_run_of_wandb_holds_metrics_config_and_samples(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    ended = harness("log", run, "--to", "wandb", "--project", "letters", "--samples")
+    ended = harness("track", run, "--to", "wandb", "--project", "letters", "--samples")
     assert ended.code == 0, ended.err
     digest = trackers.entry(reader.read(run)).digest
     (file,) = tmp_path.rglob(f"run-{digest}.wandb")
@@ -189,5 +189,5 @@ def test_a_tracker_that_is_not_installed_is_named_with_its_extra(
 ) -> None:
     for name in ("mlflow", "wandb"):
         monkeypatch.setitem(sys.modules, name, None)
-        complaint = harness("log", run, "--to", name).complaint
+        complaint = harness("track", run, "--to", name).complaint
         assert f"pip install 'codelm-harness[{name}]'" in complaint

@@ -377,7 +377,7 @@ def test_devices_that_make_no_sense_are_refused(given: dict[str, Any], complaint
 
 
 def test_several_gpus_a_model_are_for_a_cluster() -> None:
-    with pytest.raises(ConfigError, match=r"^backend.gpus_per_model is for --engine ray"):
+    with pytest.raises(ConfigError, match=r"^backend.gpus_per_model is for --executor ray"):
         load(BackendConfig(model="m", gpus_per_model=2), [])
 
 

@@ -103,7 +103,7 @@ def test_the_command_says_where_it_runs_and_takes_up_what_was_begun_here(
     judged = (tmp_path / "one" / "judgements.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "two" / "judgements.jsonl").write_bytes(b"".join(judged[:3]))
     monkeypatch.setattr(cluster, "connect", lambda address: joined)
-    assert harness(*command, "--out", tmp_path / "two", "--engine", "ray").code == 0
+    assert harness(*command, "--out", tmp_path / "two", "--executor", "ray").code == 0
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
@@ -239,11 +239,11 @@ def test_an_actor_gets_its_gpus_and_no_others(two_nodes: Any, tmp_path: Path) ->
 
 
 def test_mistakes_in_where_to_run_are_told_in_one_line(tmp_path: Path, two_nodes: Any) -> None:
-    command = ["run", "--task", "conala", "--data", "mini", "--model", tmp_path, "--engine", "ray"]
+    command = ["run", "--task", "conala", "--data", "mini", "--model", tmp_path, "--executor", "ray"]
     told = harness(*command, "--ray-address", "ray://somewhere:10001").complaint
     assert told.startswith("--ray-address 'ray://somewhere:10001': Ray's client cannot stream results")
     told = harness(*command, "--set", 'backend.devices=["cuda:0"]').complaint
-    assert told == "backend.devices are those of one machine: leave the key out with --engine ray"
+    assert told == "backend.devices are those of one machine: leave the key out with --executor ray"
 
 
 def test_an_address_where_no_cluster_is_is_told_at_once() -> None:
