@@ -4,7 +4,7 @@ Three shapes, in the formats that the harness prompts with: a function to comple
 answer, and solved examples before a question. No row of `tasks/mini` is among them: see `Reserved`. Not a
 data set to train anything else on: it knows a few hundred operations and says each in a few ways.
 
-`python -m tasks.demo.corpus` prints some rows.
+`python -m tools.demo_model.corpus` prints some rows.
 """
 
 import ast
@@ -14,12 +14,12 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from tools.demo_model import families, functions, kinds_lists, kinds_system, kinds_text, slots
+from harness.files import packaged
+from tools.demo_model import families, functions, slots, tables
 from tools.demo_model.invent import Operation, invent, resembling
 
-MINI = Path(__file__).parent.parent / "mini"
+MINI = packaged("tasks/mini")
 DOUBLE_QUOTES = 0.6  # share of the texts that quote strings so; the mini benchmarks never do
 INSTRUCTION = "### Instruction:\n{}\n### Response:\n"
 BETWEEN = "\n\n"
@@ -95,12 +95,9 @@ def reserved() -> Reserved:
 
 @functools.cache
 def one_liners() -> tuple[Operation, ...]:
-    """The hand-written operations of the three tables, in file order."""
-    blocks = "\n\n".join(module.TABLE.strip() for module in (kinds_lists, kinds_text, kinds_system)).split(
-        "\n\n"
-    )
+    """The hand-written operations."""
     parsed = []
-    for block in blocks:
+    for block in tables.blocks(tables.OPERATIONS):
         code, *phrasings = block.split("\n")
         parsed.append(Operation(code, tuple(line.strip() for line in phrasings)))
     return tuple(parsed)

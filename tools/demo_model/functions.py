@@ -1,7 +1,6 @@
 """Short functions with docstrings: tables become HumanEval-style prompts; examples come from running them.
 
-Only the project's own bodies are run, never a model's. Not a parser of Python: the layout is that of
-`functions_numbers`.
+Only the project's own bodies are run, never a model's. Not a parser of Python.
 """
 
 import functools
@@ -12,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tools.demo_model import functions_lists, functions_numbers, functions_text, slots
+from tools.demo_model import slots, tables
 
 
 @dataclass(frozen=True)
@@ -137,25 +136,21 @@ DOMAINS: dict[str, Domain] = {
 }
 
 
-def parse(table: str) -> list[Function]:
-    """Read a table of function kinds."""
-    kinds = []
-    for block in table.strip().split("\n\n"):
-        head, *rest = block.split("\n")
-        found = re.fullmatch(r"([\w ]+) \(([\w ]+)\) -> (.+)", head)
-        if found is None:
-            raise ValueError(f"not a function header: {head!r}")
-        docs = tuple(line.strip() for line in rest if not line.startswith("    "))
-        body = "\n".join(line for line in rest if line.startswith("    ")) + "\n"
-        kinds.append(Function(tuple(found[1].split()), tuple(found[2].split()), found[3], docs, body))
-    return kinds
+def parse(block: str) -> Function:
+    """One kind of function from its block in a table."""
+    head, *rest = block.split("\n")
+    found = re.fullmatch(r"([\w ]+) \(([\w ]+)\) -> (.+)", head)
+    if found is None:
+        raise ValueError(f"not a function header: {head!r}")
+    docs = tuple(line.strip() for line in rest if not line.startswith("    "))
+    body = "\n".join(line for line in rest if line.startswith("    ")) + "\n"
+    return Function(tuple(found[1].split()), tuple(found[2].split()), found[3], docs, body)
 
 
 @functools.cache
 def hand_written() -> tuple[Function, ...]:
-    """The kinds of the three tables, in file order."""
-    tables = (functions_numbers.TABLE, functions_lists.TABLE, functions_text.TABLE)
-    return tuple(kind for table in tables for kind in parse(table))
+    """The hand-written kinds."""
+    return tuple(map(parse, tables.blocks(tables.FUNCTIONS)))
 
 
 def _argument_names(kind: Function, rng: random.Random) -> list[str]:

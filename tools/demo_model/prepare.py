@@ -1,6 +1,6 @@
 """What the demo model is trained from: a base folder (tokenizer, random Llama) and its corpus as JSON lines.
 
-    python -m tasks.demo.prepare [--out results/demo] [--rows N] [--seed S]
+    python -m tools.demo_model.prepare [--out results/demo] [--rows N] [--seed S]
     harness train tasks/recipes/demo.toml --out results/demo/model
 
 writes `base/`, `corpus.jsonl` and `validation.jsonl`, then trains. The same seed gives the same files.

@@ -1,6 +1,6 @@
 """Train the small encoder: a static embedding whose vectors are near when two questions ask the same operation.
 
-`python -m tasks.demo.train_encoder [--out DIR] [--steps N] [--seed S]`
+`python -m tools.demo_model.train_encoder [--out DIR] [--steps N] [--seed S]`
 
 Pairs of wordings come from the synthetic corpus and from the training rows of mini CoNaLa; no test row is read. A
 minute on one thread. The same seed gives the same file on the same machine. Not a general text encoder.
@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from harness.files import packaged
 from tools.demo_model import corpus
 
 VOCABULARY = 3072
@@ -26,7 +27,7 @@ LEARNING_RATE = 0.02
 FROM_ROWS = 0.25  # share of pairs from the training rows of mini CoNaLa
 RARITY = 1e-3  # of a word's share of the text at which its vector begins at half length (Arora et al. 2017)
 UNKNOWN = "[UNK]"
-DEFAULT_OUT = Path(__file__).parent / "encoder"
+DEFAULT_OUT = packaged("tasks/demo/encoder")
 CARD = """\
 # Small encoder
 
@@ -34,8 +35,8 @@ A static embedding (sentence-transformers `StaticEmbedding`): {words:,} word pie
 retrieval can be tried and tested offline. It puts short Python questions near each other that ask for the same
 operation. It is not a useful text encoder.
 
-Trained from scratch by `python -m tasks.demo.train_encoder --steps {steps} --seed {seed}` on pairs of wordings from
-the synthetic texts of `tasks.demo.corpus` and from the training rows of mini CoNaLa.
+Trained from scratch by `python -m tools.demo_model.train_encoder --steps {steps} --seed {seed}` on pairs of
+wordings from the synthetic texts of `tools.demo_model.corpus` and from the training rows of mini CoNaLa.
 """
 
 Pair = tuple[str, str]
