@@ -91,7 +91,7 @@ def run(samples: int, folder: Path) -> None:
             stages[stage] = time.process_time() - cpu
 
     out, summary = runner.run(
-        config, folder / "run", progress, engine=runner.Engine(open_backend=lambda *_: Nothing())
+        config, folder / "run", progress, executor=runner.Executor(open_backend=lambda *_: Nothing())
     )
     figures = {
         "wall": time.perf_counter() - began,

@@ -102,11 +102,11 @@ def run(workers: int, rate: float, folder: Path) -> None:
         if (stage == "generate" and done == 0) or done == total:
             marks.setdefault(f"{stage} {done == total}", (time.perf_counter(), time.process_time()))
 
-    engine = runner.Engine(
+    executor = runner.Executor(
         open_backend=lambda *given: Fanned(generators, generators.post),
         open_sandbox=lambda *given: FannedSandbox(judges),
     )
-    out, summary = runner.run(config, folder / "run", progress, engine=engine)
+    out, summary = runner.run(config, folder / "run", progress, executor=executor)
     assert summary.metrics["pass@1"].value == 1.0
     begun, between, over = (marks[key] for key in ("generate False", "generate True", "judge True"))
     files = {name: (out / f"{name}.jsonl").stat().st_size for name in ("generations", "judgements")}
@@ -136,10 +136,10 @@ def parts(samples: int, folder: Path) -> None:
         backend=BackendConfig(model="none"),
         sampling=SamplingConfig(samples=driver.EACH, temperature=1.0),
     )
-    engine = runner.Engine(open_backend=lambda *given: driver.Nothing())
+    executor = runner.Executor(open_backend=lambda *given: driver.Nothing())
     root = folder / "parts"
     for index in range(4):
-        runner.run(config, root=root, engine=engine, shard=Shard(index, 4))
+        runner.run(config, root=root, executor=executor, shard=Shard(index, 4))
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
     ((_, summary),) = merge.merge([root], folder / "all", folder)

@@ -28,7 +28,7 @@ from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.config.run import RunConfig
-    from harness.runs.run import Engine
+    from harness.runs.run import Executor
 
 
 @click.command()
@@ -182,7 +182,7 @@ def _run_study(
     sets: Sequence[str],
     where: str,
     allow_download: bool,
-    executor: "Engine",
+    executor: "Executor",
     shard: str | None,
 ) -> None:
     from harness.config import grid

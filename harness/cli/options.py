@@ -14,7 +14,7 @@ from harness.runs.store.remote import Images
 
 if TYPE_CHECKING:
     from harness.config.run import RunConfig
-    from harness.runs.run import Engine
+    from harness.runs.run import Executor
     from harness.schema import Summary
 
 sets_option = click.option(
@@ -102,7 +102,7 @@ def judge_options(command: Any) -> Any:
 
 
 @contextmanager
-def open_executor(executor: str, ray_address: str | None) -> "Iterator[Engine]":
+def open_executor(executor: str, ray_address: str | None) -> "Iterator[Executor]":
     """The executor that those two options name, connected for the duration of the block."""
     from harness.runs import run
 
@@ -112,7 +112,7 @@ def open_executor(executor: str, ray_address: str | None) -> "Iterator[Engine]":
     from harness.runs import ray
 
     with ray.connect(ray_address or "") as joined:
-        yield joined.engine
+        yield joined.executor
 
 
 FLAG_KEYS = {
@@ -186,14 +186,14 @@ def run_config(
     out: Path | None,
     sets: Sequence[str] = (),
     where: str = "config",
-    executor: "Engine | None" = None,
+    executor: "Executor | None" = None,
     shard: str | None = None,
 ) -> tuple[Path, "Summary"]:
     from harness.runs import progress, run, shards
 
     config, part = parse_config(plain, sets, where), shards.parse(shard)
     with progress.shown(sys.stderr) as step:
-        return run.run(config, out, step, engine=executor or run.LOCAL, shard=part)
+        return run.run(config, out, step, executor=executor or run.LOCAL, shard=part)
 
 
 def unjudged_message(samples: int) -> str:

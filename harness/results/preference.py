@@ -28,10 +28,12 @@ from harness.config.sampling import resolve_sampling
 from harness.errors import ConfigError, NotComparable, UserError
 from harness.prompts import templates as prompts
 from harness.runs import judge, workers
-from harness.runs import plan as planning
 from harness.runs import run as runner
-from harness.runs import summary as summing
+from harness.runs.generate import generate
+from harness.runs.plan import Plan, Progress, no_progress, problem_rows
+from harness.runs.resolve import resolve
 from harness.runs.store import folder as store
+from harness.runs.summary import summarise
 from harness.schema import (
     Card,
     Completion,
@@ -322,7 +324,7 @@ def contest(
     config: RunConfig,
     criteria: str = "",
     out: Path | None = None,
-    progress: planning.Progress = planning.quiet,
+    progress: Progress = no_progress,
 ) -> tuple[Path, Summary]:
     """Have the config's backend judge, and write a run folder whose metrics are the win shares.
 
@@ -332,17 +334,17 @@ def contest(
         raise ConfigError("backend.partial: a judge has to answer every order of every problem")
     contestants, asked = prepare(runs, criteria, config.seed)
     plan = _plan(config, contestants, asked)
-    with closing(workers.load(config.backend, [problem.id for problem in plan.problems])) as backend:
-        plan, counts = planning.expect(plan, backend)
-        with judge.open_sandbox(config.judge) as sandbox:
-            record = planning.describe(plan, backend, sandbox)
-        folder = out or runner.RUNS / record["run_id"]
-        with store.open_run(folder, record) as files:
-            files.keep_problems(planning.asked(plan))
-            runner.generate(plan, counts, backend, files, progress)
-            judge.judge(plan, files, sandbox, progress)
-            heading = summing.heading(plan, counts, record)
-            summary = summing.summarise(plan, counts, files, heading)
+    with (
+        closing(workers.load(config.backend, plan.names)) as backend,
+        judge.open_sandbox(config.judge) as sandbox,
+    ):
+        resolved = resolve(plan, backend, sandbox)
+        folder = out or runner.RUNS / resolved.run_id
+        with store.open_run(folder, resolved.record) as files:
+            files.keep_problems(problem_rows(resolved.plan))
+            generate(resolved, backend, files, progress)
+            judge.judge(resolved.plan, files, sandbox, progress)
+            summary = summarise(resolved, files)
             replies = {
                 row["problem_id"]: row["answer"] for row in files.judgements.rows() if not row["index"]
             }
@@ -354,11 +356,11 @@ def contest(
     return folder, summary
 
 
-def _plan(config: RunConfig, contestants: Sequence[Contestant], asked: Sequence[Ballot]) -> planning.Plan:
+def _plan(config: RunConfig, contestants: Sequence[Contestant], asked: Sequence[Ballot]) -> Plan:
     task = task_of(asked, len(contestants[0].questions))
     template = prompts.choose(task, config.prompt)
     problems = [ballot.problem for ballot in asked]
-    return planning.Plan(
+    return Plan(
         config=config,
         task=task,
         template=template,

@@ -21,10 +21,11 @@ from harness.config.identity import placeless
 from harness.config.run import RunConfig
 from harness.errors import ConfigError, StoreFault
 from harness.runs import shards
-from harness.runs import summary as summing
+from harness.runs.resolve import Header
 from harness.runs.store import folder as store
 from harness.runs.store import reader
 from harness.runs.store.jsonl import replace
+from harness.runs.summary import summarise
 from harness.schema import Summary, Task
 from harness.tasks.loading import registry
 
@@ -65,12 +66,14 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a summary needs of a plan (summing.Asked), from what the parts recorded."""
+class Merged:
+    """What a summary needs of a run (summary.Judged), from what the parts recorded."""
 
     task: Task
     config: RunConfig
     problems: Sequence[Member]
+    counts: Mapping[str, int]
+    header: Header
 
 
 def merge(paths: Sequence[Path], out: Path | None, root: Path) -> list[tuple[Path, Summary]]:
@@ -270,10 +273,10 @@ def _summarised(parts: Sequence[Part], made: Path, record: Mapping[str, Any]) ->
     members = [_members(part) for part in parts]
     order = [members[at % len(parts)][at // len(parts)] for at in range(sum(map(len, members)))]
     about = parts[0].record["shard"]
-    heading = summing.Heading(about["signature"], tuple(about["notes"]))
+    header = Header(about["signature"], tuple(about["notes"]))
     with store.open_run(made, record) as files:
         counts = {member.id: files.generations.keys.count(member.id) for member in order}
-        summary = summing.summarise(Asked(task, config, order), counts, files, heading)
+        summary = summarise(Merged(task, config, order, counts, header), files)
         files.summarise(summary)
     return summary
 

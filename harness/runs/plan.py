@@ -1,8 +1,8 @@
-"""What is settled before the first token: which problems, which prompts, which sampling, and what identifies the run.
+"""What can be planned without a model: which problems, which prompts, which sampling.
 
-plan = make_plan(config)        rows -> problems -> prompts; the user's mistakes end here
-plan = settle(plan, backend)    made again where the model has a say: prompts too long for it
-describe(plan, ...)             run.json
+make_plan(config)          rows -> problems -> prompts; most of a user's mistakes end here
+finalize_prompts(plan)     prompts again, where the model has a say: those too long for it
+expected_counts(plan)      samples a problem; a partial recording narrows the plan
 """
 
 import logging
@@ -12,9 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
-from harness import backends, environment
-from harness.config.backend import NOT_IDENTITY
-from harness.config.identity import digest, placeless
+from harness import backends
 from harness.config.run import RunConfig
 from harness.config.sampling import check_ks, resolve_sampling
 from harness.errors import ConfigError, DataError, unknown
@@ -27,7 +25,6 @@ from harness.schema import (
     Problem,
     Prompt,
     Sampling,
-    Sandbox,
     Scorer,
     Task,
     Template,
@@ -47,7 +44,7 @@ class Progress(Protocol):
     def __call__(self, stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0, /) -> None: ...
 
 
-def quiet(stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0) -> None:
+def no_progress(stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0) -> None:
     del stage, done, total, tokens, price
 
 
@@ -65,7 +62,7 @@ class Plan:
     data: Mapping[str, str]
     left_out: Mapping[str, str]
     selection: few_shot.Selection = field(default_factory=few_shot.Selection)
-    passed_over: int = 0  # recorded samples of problems that the task knows and this run does not ask
+    ignored: int = 0  # recorded samples of problems that the task knows and this run does not ask
 
     @property
     def names(self) -> list[str]:
@@ -77,7 +74,7 @@ class Plan:
         return made.model_copy(update={"shots": self.selection.arranged(made.problem_id)})
 
 
-def make_plan(config: RunConfig, progress: Progress = quiet) -> Plan:
+def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
     """Load the task and its rows and build every prompt. Raises UserError before any work is done."""
     task = registry.with_scorers(registry.task(config.task, config.options), config.scorers)
     template = prompts.choose(task, config.prompt)
@@ -115,7 +112,7 @@ def make_plan(config: RunConfig, progress: Progress = quiet) -> Plan:
     )
 
 
-def settle(plan: Plan, backend: Backend) -> Plan:
+def finalize_prompts(plan: Plan, backend: Backend) -> Plan:
     """Make the prompts again where the model has a say in them: those too long for it, and the random control."""
     render = partial(prompts.render, plan.template)
     selection = few_shot.settle(plan.selection, plan.problems, render, plan.sampling.max_tokens, backend)
@@ -139,16 +136,16 @@ def check_scorers(scorers: Sequence[Scorer], problems: Sequence[Problem]) -> Non
             deque(scorer.score(((problem, "") for problem in problems[:1]), None), maxlen=0)
 
 
-def expect(plan: Plan, backend: Backend) -> tuple[Plan, Mapping[str, int]]:
+def expected_counts(plan: Plan, backend: Backend) -> tuple[Plan, Mapping[str, int]]:
     """How many samples each problem will have; a partial recording narrows the plan to its problems."""
     if backend.counts is None:
         return plan, {problem.id: plan.sampling.samples for problem in plan.problems}
     check_unasked(plan, backends.unasked(backend))
-    passed_over = sum(count for _, count in backends.unasked(backend).values())
+    ignored = sum(count for _, count in backends.unasked(backend).values())
     kept = [problem for problem in plan.problems if problem.id in backend.counts]
     samples = max(backend.counts.values())
     sampling = plan.sampling.model_copy(update={"samples": samples})
-    return replace(plan, sampling=sampling, problems=kept, passed_over=passed_over), backend.counts
+    return replace(plan, sampling=sampling, problems=kept, ignored=ignored), backend.counts
 
 
 def check_unasked(plan: Plan, unasked: Mapping[str, tuple[str, int]]) -> None:
@@ -164,7 +161,7 @@ def check_unasked(plan: Plan, unasked: Mapping[str, tuple[str, int]]) -> None:
             raise DataError(f"{place}: {unknown('problem', name, known)}")
 
 
-def asked(plan: Plan) -> Iterator[dict[str, Any]]:
+def problem_rows(plan: Plan) -> Iterator[dict[str, Any]]:
     """The rows of problems.jsonl: what a person reading a completion wants to see beside it."""
     for problem in plan.problems:
         texts = problem.check.texts if problem.check.kind == "reference" else (problem.solution,)
@@ -177,50 +174,12 @@ def asked(plan: Plan) -> Iterator[dict[str, Any]]:
         }
 
 
-def needed(plan: Plan, what: Need) -> list[str]:
+def scorers_needing(plan: Plan, what: Need) -> list[str]:
     """The names of the scorers that need it."""
     return [scorer.name for scorer in plan.task.scorers if what in scorer.needs]
 
 
-def check_reader(plan: Plan, backend: Backend) -> None:
+def check_likelihoods(plan: Plan, backend: Backend) -> None:
     """Say before any work that a scorer asks for what the backend cannot do."""
-    if needed(plan, "likelihoods"):
+    if scorers_needing(plan, "likelihoods"):
         deque(backends.reader(backend).likelihoods([]), maxlen=0)
-
-
-def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
-    """The content of run.json. What identifies the run comes first; versions and hardware may differ on resume."""
-    config = plan.config
-    executes = any(scorer.executes for scorer in plan.task.scorers)
-    described: dict[str, Any] = {
-        "config": config.model_dump(
-            mode="json", exclude={"data": True, "answers": True, "judge": True, "retrieval": {"cache"}}
-        ),
-        "config_hash": config.hash,
-        "task": {"name": plan.task.name, "version": plan.task.version},
-        "data": {"set": "mini" if config.data == data_files.MINI else "benchmark", "sha256": plan.data},
-        "problems": len(plan.problems),
-        "prompt": {
-            "template": plan.template.model_dump(mode="json"),
-            "hash": digest([plan.prompts[problem.id].sha for problem in plan.problems]),
-        },
-        "shots": plan.selection.identity,
-        "sampling": plan.sampling.model_dump(mode="json"),
-        "backend": dict(backend.identity),
-        "judge": {
-            "sandbox": sandbox.isolation,
-            **config.judge.model_dump(exclude={"sandbox", "workers", "python", "time_factor"}),
-            # Only where it is asked for, so that records of before it existed stay comparable.
-            **({"time_factor": config.judge.time_factor} if config.judge.time_factor else {}),
-        }
-        if executes
-        else None,
-    }
-    if executes and sandbox.interpreter:
-        described["judge"]["interpreter"] = sandbox.interpreter
-    for incidental in NOT_IDENTITY:
-        described["config"]["backend"].pop(incidental, None)
-    name = environment.run_name(config.backend)
-    run_id = f"{plan.task.name}-{name}-{digest(placeless(described))[:8]}"
-    paid = config.backend.model_dump(include={"price_in", "price_out"}, exclude_none=True)
-    return {"run_id": run_id, **described, **({"prices": paid} if paid else {}), **environment.here()}

@@ -1,7 +1,7 @@
 """The same run on a Ray cluster: its models and sandboxes are with actors, its files with the driver (extra `ray`).
 
     with cluster.connect(ADDRESS) as joined:
-        runner.run(config, engine=joined.engine)
+        runner.run(config, executor=joined.executor)
 
 Placing. A model gets one GPU where the cluster has any, or `backend.gpus_per_model` of one node; without GPUs
 there is one actor a node. Such
@@ -29,7 +29,7 @@ from harness.config.run import JudgeConfig
 from harness.errors import ConfigError, MissingExtra, SandboxFault, UserError
 from harness.runs import workers as crew
 from harness.runs.judge import settings
-from harness.runs.run import Engine
+from harness.runs.run import Executor
 from harness.runs.workers.backend import Fanned
 from harness.runs.workers.pool import Crew, Lost, Worker
 from harness.runs.workers.protocol import Desk, Part
@@ -100,8 +100,8 @@ class Cluster:
         self.joined = True
 
     @property
-    def engine(self) -> Engine:
-        return Engine(self.open_backend, self.open_sandbox)
+    def executor(self) -> Executor:
+        return Executor(self.open_backend, self.open_sandbox)
 
     def open_backend(self, config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
         """The model on every GPU or node. Recordings and servers are read and asked by the driver itself."""

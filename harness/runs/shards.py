@@ -2,17 +2,13 @@
 
 A part is planned as the whole is, with every problem: the shots that are retrieved, the prompts and what
 identifies the run must not depend on N. Only then is every N-th problem kept, from problem I on: neighbours in
-a benchmark are often alike, so that parts made this way take about as long as each other. Putting the parts
-together again is merge.py's.
+a benchmark are often alike, so that parts made this way take about as long as each other. resolve.py selects a
+part, merge.py puts parts together.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from harness.errors import ConfigError
-from harness.runs.plan import Plan
-from harness.runs.summary import Heading
 
 
 @dataclass(frozen=True)
@@ -51,26 +47,3 @@ def check(shard: Shard, problems: int) -> None:
 
 def name(whole: str, shard: Shard) -> str:
     return f"{whole}-shard-{shard.index}-of-{shard.of}"
-
-
-def cut(
-    shard: Shard, plan: Plan, counts: Mapping[str, int], record: Mapping[str, Any], heading: Heading
-) -> tuple[Plan, Mapping[str, int], dict[str, Any], Heading]:
-    """The same four of one part. Its record holds what `merge` writes of the whole and cannot know otherwise."""
-    check(shard, len(plan.problems))
-    kept = plan.problems[shard.index :: shard.of]
-    about = {
-        "index": shard.index,
-        "of": shard.of,
-        "problems": len(kept),
-        "run_id": record["run_id"],
-        "signature": heading.signature,
-        "notes": list(heading.notes),
-    }
-    note = f"partial: shard {shard}, {len(kept)} of {len(plan.problems)} problems; harness merge makes the run of all"
-    return (
-        replace(plan, problems=kept),
-        {problem.id: counts[problem.id] for problem in kept},
-        {**record, "run_id": name(record["run_id"], shard), "shard": about},
-        Heading(f"{heading.signature} | shard {shard}", (note, *heading.notes)),
-    )

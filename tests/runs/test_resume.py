@@ -53,7 +53,7 @@ class Warm:
 def warm(tmp_path: Path) -> Iterator[Warm]:
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.killed"],
+        [sys.executable, "-m", "tests.support.kill_at"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

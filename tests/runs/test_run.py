@@ -182,7 +182,7 @@ class World:
         /,
         sandbox: FakeSandbox | None = None,
         task: Task | None = None,
-        progress: plan.Progress = plan.quiet,
+        progress: plan.Progress = plan.no_progress,
         **config: Any,
     ) -> Summary:
         self.patch.setattr(plan.catalog, "task", lambda name, options: task or small_task())

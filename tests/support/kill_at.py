@@ -10,7 +10,7 @@ tests/train/test_resume.py start it and talk to it in lines of JSON.
     -> {..., "below": FOLDER, "at_change": 4}        when it is about to make its 4th change of a folder's files
     <- {"status": -9}                                                       as waitpid gives it
 
-`python -m tests.killed train` is warm for trainings.
+`python -m tests.support.kill_at train` is warm for trainings.
 """
 
 import contextlib

@@ -30,7 +30,7 @@ KILLS = 24
 def warm(tmp_path: Path) -> Iterator[Warm]:
     environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.killed", "train"],
+        [sys.executable, "-m", "tests.support.kill_at", "train"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

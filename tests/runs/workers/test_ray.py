@@ -79,7 +79,7 @@ def test_a_grid_on_two_nodes_makes_the_bytes_of_one_machine(
     }
     cells = grid.expand(plain)
     here = study.run(cells, tmp_path / "here")
-    there = study.run(cells, tmp_path / "there", engine=joined.engine)
+    there = study.run(cells, tmp_path / "there", executor=joined.executor)
     assert (here.failed, there.failed) == ([], [])
     for (_, one, _), (_, two, _) in zip(here.done, there.done, strict=True):
         assert one.name == two.name
@@ -136,7 +136,7 @@ def test_a_node_that_goes_in_the_middle_changes_nothing_but_the_time(
             if stage == "generate":
                 two_nodes.second = two_nodes.add_node(num_cpus=1, object_store_memory=80 << 20)
 
-    run.run(config, tmp_path / "there", step, engine=joined.engine)
+    run.run(config, tmp_path / "there", step, executor=joined.executor)
     assert gone == ["generate", "judge"]
     assert any("a worker was lost" in message for message in caplog.messages)
     assert files(tmp_path / "here") == files(tmp_path / "there")

@@ -1,0 +1,130 @@
+"""Every sample that is not on disk yet: from the completion cache where it has it, else from the backend.
+
+    generate(run, backend, files)   -> generations.jsonl, and likelihoods.jsonl where a scorer needs them
+
+What came before a fault or Ctrl-C stays on disk; the same call makes the rest and puts the file in canonical order.
+"""
+
+from collections.abc import Callable, Iterator, Sequence, Sized
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+
+from harness import backends
+from harness.backends import completion_cache, pricing
+from harness.errors import Fault
+from harness.prompts import templates
+from harness.runs.plan import Plan, Progress, scorers_needing
+from harness.runs.resolve import ResolvedRun
+from harness.runs.store import folder
+from harness.schema import Backend, Generation, Given, Prompt, Request
+from harness.schema.sample_index import Keys
+
+
+def generate(run: ResolvedRun, backend: Backend, files: folder.Run, progress: Progress) -> None:
+    """All samples of the run, and the likelihoods of its references where a scorer needs them. Raises Fault."""
+    with open_cache(run.plan, backend) as cache:
+        reuse(run, cache, files, progress)
+        _complete(run, backend, files, progress, cache.keep)
+    if scorers_needing(run.plan, "likelihoods"):
+        _score_references(run.plan, backend, files, progress)
+
+
+def open_cache(plan: Plan, backend: Backend) -> completion_cache.Answers:
+    """The completion cache; one that holds nothing where none is wanted, or none can be told apart from others."""
+    model = completion_cache.identity(backend.identity, plan.config.backend) if plan.config.answers else None
+    file = Path(plan.config.answers).expanduser() if model else None
+    return completion_cache.Answers(file, model or {}, plan.sampling)
+
+
+def missing(run: ResolvedRun, files: folder.Run) -> list[Request]:
+    """The samples that are not on disk yet."""
+    done, requests = files.generations.keys, []
+    for problem in run.problems:
+        wanted = tuple(i for i in range(run.counts[problem.id]) if not done.has(problem.id, i))
+        if wanted:
+            requests.append(Request(problem.id, run.plan.prompts[problem.id], wanted))
+    return requests
+
+
+def reuse(run: ResolvedRun, cache: completion_cache.Answers, files: folder.Run, progress: Progress) -> None:
+    """Take every sample from the completion cache that it has and that is not on disk yet."""
+    if not cache.open:
+        return
+    done = files.generations.keys
+    total, before, tokens = sum(run.counts.values()), len(done), 0
+    try:
+        for found in cache.find(missing(run, files)):
+            files.generations.append(run.plan.with_shots(found))
+            tokens += found.completion.completion_tokens
+            progress("reuse", len(done), total)
+    finally:
+        if len(done) > before:
+            files.time("reuse", samples=len(done) - before, tokens=tokens)
+
+
+def _complete(
+    run: ResolvedRun,
+    backend: Backend,
+    files: folder.Run,
+    progress: Progress,
+    keep: Callable[[Prompt, Generation], None],
+) -> None:
+    """Have the backend make every sample that is not on disk yet. `keep` is handed each as it comes."""
+    plan, done, requests = run.plan, files.generations.keys, missing(run, files)
+    total = sum(run.counts.values())
+    progress("generate", len(done), total)
+    began, before, tokens, price = monotonic(), len(done), 0, 0.0
+    try:
+        with _with_resume_hint(done, total, "samples"):
+            for made in backend.generate(requests, plan.sampling) if requests else ():
+                files.generations.append(plan.with_shots(made))
+                keep(plan.prompts[made.problem_id], made)
+                tokens += made.completion.completion_tokens
+                price += pricing.price(made.completion, plan.config.backend)
+                progress("generate", len(done), total, tokens, price)
+    finally:
+        if len(done) > before:
+            seconds = monotonic() - began
+            files.time("generate", seconds=seconds, samples=len(done) - before, tokens=tokens)
+    if len(done) != total:
+        raise Fault(f"the backend made {len(done)} of {total} samples; rerun the same command to resume")
+    files.generations.sort(plan.names)
+
+
+def _score_references(plan: Plan, backend: Backend, files: folder.Run, progress: Progress) -> None:
+    """Have the backend say how likely each problem's solution is after its prompt, where that is not on disk yet."""
+    done, total = files.likelihoods.keys, len(plan.problems)
+    requests = _references(plan, done)
+    progress("likelihood", len(done), total)
+    began, before, tokens = monotonic(), len(done), 0
+    try:
+        with _with_resume_hint(done, total, "references"):
+            for generation in backends.reader(backend).likelihoods(requests) if requests else ():
+                files.likelihoods.append(generation)
+                tokens += generation.completion.completion_tokens
+                progress("likelihood", len(done), total)
+    finally:
+        if len(done) > before:
+            seconds = monotonic() - began
+            files.time("likelihood", seconds=seconds, samples=len(done) - before, tokens=tokens)
+    if len(done) != total:
+        raise Fault(f"the backend scored {len(done)} of {total} references; rerun the same command to resume")
+    files.likelihoods.sort(plan.names)
+
+
+def _references(plan: Plan, done: Keys) -> Sequence[Given]:
+    return [
+        Given(problem.id, plan.prompts[problem.id], templates.gold(plan.template, problem))
+        for problem in plan.problems
+        if not done.has(problem.id, 0)
+    ]
+
+
+@contextmanager
+def _with_resume_hint(done: Sized, total: int, what: str) -> Iterator[None]:
+    try:
+        yield
+    except Fault as error:
+        kept = f"{len(done)} of {total} {what} are kept; rerun the same command to resume"
+        raise type(error)(f"{error}. {kept}") from None

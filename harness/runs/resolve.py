@@ -1,0 +1,199 @@
+"""What a run is once its model and sandbox are open: the plan with the model's say in it, the record, the header.
+
+    resolve(plan, backend, sandbox)  ->  ResolvedRun     the one way to it, for a run, a preference and a study
+
+Everything here is settled before the first token; a user's mistake that only the model can show ends here.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness import environment
+from harness.config.backend import NOT_IDENTITY
+from harness.config.identity import digest, placeless
+from harness.config.run import RunConfig
+from harness.config.sampling import check_ks
+from harness.runs import shards
+from harness.runs.plan import Plan, check_likelihoods, expected_counts, finalize_prompts
+from harness.runs.shards import Shard
+from harness.schema import Backend, Problem, Sandbox, Task
+from harness.tasks.loading import data_files
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands beside the numbers: the signature, and notes on what a reader cannot see from them."""
+
+    signature: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ResolvedRun:
+    """`counts` is the number of samples of each problem by its id, `record` the content of run.json."""
+
+    plan: Plan
+    counts: Mapping[str, int]
+    record: Mapping[str, Any]
+    header: Header
+
+    @property
+    def run_id(self) -> str:
+        return str(self.record["run_id"])
+
+    @property
+    def task(self) -> Task:
+        return self.plan.task
+
+    @property
+    def config(self) -> RunConfig:
+        return self.plan.config
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return self.plan.problems
+
+
+def resolve(plan: Plan, backend: Backend, sandbox: Sandbox, shard: Shard | None = None) -> ResolvedRun:
+    """The run that `plan` becomes with this model in this sandbox; with `shard` that part of it.
+
+    Raises ConfigError, DataError for what the backend cannot do or does not have.
+    """
+    plan, counts = expected_counts(plan, backend)
+    plan = finalize_prompts(plan, backend)
+    check_ks(plan.config.k, min(counts.values()))
+    check_likelihoods(plan, backend)
+    record = describe(plan, backend, sandbox)
+    whole = ResolvedRun(plan, counts, record, Header(signature(plan, record), notes(plan, counts)))
+    return whole if shard is None else select_shard(whole, shard)
+
+
+def select_shard(whole: ResolvedRun, shard: Shard) -> ResolvedRun:
+    """One part of a run. Its record holds what merging writes of the whole and cannot know otherwise."""
+    shards.check(shard, len(whole.problems))
+    kept = whole.problems[shard.index :: shard.of]
+    header = whole.header
+    about = {
+        "index": shard.index,
+        "of": shard.of,
+        "problems": len(kept),
+        "run_id": whole.run_id,
+        "signature": header.signature,
+        "notes": list(header.notes),
+    }
+    note = f"partial: shard {shard}, {len(kept)} of {len(whole.problems)} problems; harness merge makes the run of all"
+    return ResolvedRun(
+        plan=replace(whole.plan, problems=kept),
+        counts={problem.id: whole.counts[problem.id] for problem in kept},
+        record={**whole.record, "run_id": shards.name(whole.run_id, shard), "shard": about},
+        header=Header(f"{header.signature} | shard {shard}", (note, *header.notes)),
+    )
+
+
+def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
+    """The content of run.json. What identifies the run comes first; versions and hardware may differ on resume."""
+    config = plan.config
+    executes = any(scorer.executes for scorer in plan.task.scorers)
+    described: dict[str, Any] = {
+        "config": config.model_dump(
+            mode="json", exclude={"data": True, "answers": True, "judge": True, "retrieval": {"cache"}}
+        ),
+        "config_hash": config.hash,
+        "task": {"name": plan.task.name, "version": plan.task.version},
+        "data": {"set": "mini" if config.data == data_files.MINI else "benchmark", "sha256": plan.data},
+        "problems": len(plan.problems),
+        "prompt": {
+            "template": plan.template.model_dump(mode="json"),
+            "hash": digest([plan.prompts[problem.id].sha for problem in plan.problems]),
+        },
+        "shots": plan.selection.identity,
+        "sampling": plan.sampling.model_dump(mode="json"),
+        "backend": dict(backend.identity),
+        "judge": _judge_record(config, sandbox) if executes else None,
+    }
+    for incidental in NOT_IDENTITY:
+        described["config"]["backend"].pop(incidental, None)
+    name = environment.run_name(config.backend)
+    run_id = f"{plan.task.name}-{name}-{digest(placeless(described))[:8]}"
+    paid = config.backend.model_dump(include={"price_in", "price_out"}, exclude_none=True)
+    return {"run_id": run_id, **described, **({"prices": paid} if paid else {}), **environment.here()}
+
+
+def _judge_record(config: RunConfig, sandbox: Sandbox) -> dict[str, Any]:
+    limits = config.judge.model_dump(exclude={"sandbox", "workers", "python", "time_factor"})
+    record = {"sandbox": sandbox.isolation, **limits}
+    # Only where it is asked for, so that records of before it existed stay comparable.
+    if config.judge.time_factor:
+        record["time_factor"] = config.judge.time_factor
+    if sandbox.interpreter:
+        record["interpreter"] = sandbox.interpreter
+    return record
+
+
+# ---------------------------------------------------------------- the header
+
+
+def notes(plan: Plan, counts: Mapping[str, int]) -> tuple[str, ...]:
+    """What a reader of the numbers has to know and cannot see from them."""
+    told = []
+    asked = len(plan.prompts)
+    if len(plan.problems) < asked:
+        told.append(f"partial: {len(plan.problems)} of {asked} problems have completions")
+    if plan.config.limit is not None:
+        told.append(f"limited to the first {asked} problems")
+    if plan.config.only:
+        told.append(f"only {asked} chosen problems")
+    for why, left_out in sorted(Counter(plan.left_out.values()).items()):
+        told.append(f"{left_out} problems left out: {why}")
+    if plan.ignored:
+        told.append(f"{plan.ignored} recorded samples passed over: their problems are not asked or left out")
+    if len(set(counts.values())) > 1:
+        told.append(f"{min(counts.values())} to {max(counts.values())} samples a problem")
+    told += plan.selection.notes
+    if plan.config.data == data_files.MINI:
+        told.append("the project's own mini rows, not the benchmark")
+    return tuple(told)
+
+
+def signature(plan: Plan, record: Mapping[str, Any]) -> str:
+    """One line that says what a number means: two runs with equal signatures may be compared."""
+    sampling, judge, backend = plan.sampling, record["judge"], record["backend"]
+    how = f"beams {sampling.beams}" if sampling.beams > 1 else "greedy"
+    if sampling.temperature > 0:
+        how = f"T {sampling.temperature:g} top-p {sampling.top_p:g} top-k {sampling.top_k}"
+    for name, word in (("count_penalty", "count"), ("repetition_penalty", "repetition")):
+        if (r := getattr(sampling, name)) != 1:
+            how += f" {word} {r:g}"
+    if sampling.banned_tokens:
+        how += f" banned {digest(list(sampling.banned_tokens))[:8]}"
+    if backend["kind"] == "replay":
+        how = "recorded"
+    parts = [
+        f"{plan.task.name} v{plan.task.version}",
+        f"{plan.config.split} {len(plan.problems)}x{sampling.samples}",
+        f"data {digest(plan.data)[:8]}",
+        f"prompt {plan.template.name}:{record['prompt']['hash'][:8]}",
+        f"shots {plan.selection.label}",
+        f"extract {plan.task.extract.__name__}",
+        f"{how} max {sampling.max_tokens} seed {sampling.seed}",
+        _judged(judge),
+        *([backend["dtype"], backend["engine"]] if "dtype" in backend else [backend["kind"]]),
+        *(scorer.signature(plan.problems) for scorer in plan.task.scorers if scorer.signature),
+    ]
+    return " | ".join(parts)
+
+
+def _judged(judge: Mapping[str, Any] | None) -> str:
+    """The sandbox, and the limits where they are not the task's own: a tighter one fails more programs."""
+    if judge is None:
+        return "judge text"
+    limits = (
+        ("cpu", judge["time_limit"], "s"),
+        ("cpu", judge.get("time_factor"), "times the reference"),
+        ("memory", judge["memory_mb"], "MB"),
+    )
+    own = [f"{name} {value:g} {unit}" for name, value, unit in limits if value is not None]
+    where = [judge["interpreter"]] if "interpreter" in judge else []
+    return " ".join(["judge", judge["sandbox"], *own, *where])
