@@ -177,7 +177,7 @@ class Batch:
         if not count:
             self._lost(worker, "a sandbox worker ended while it judged")
             return
-        while (payload := worker.frames.take()) is not None:
+        while (payload := worker.frames.pop()) is not None:
             self._take(worker, codec.decode(payload))
 
     def _take(self, worker: launch.SandboxWorker, fields: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Frames on a stream socket: four bytes of length, then the payload. Knows nothing of what is inside."""
+"""Length-prefixed frames on a stream socket: four bytes of length, then the payload, whatever that is."""
 
 import os
 import struct
@@ -11,7 +11,7 @@ class ConnectionClosed(Exception):
 
 
 class FrameTooLong(Exception):
-    """A frame announces more bytes than the reader allows."""
+    """A frame is longer than the reader allows."""
 
 
 def frame(payload: bytes) -> bytes:
@@ -19,45 +19,45 @@ def frame(payload: bytes) -> bytes:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write everything to a blocking descriptor. Raises Closed."""
+    """Write everything to a blocking descriptor. Raises ConnectionClosed."""
     try:
-        done = os.write(fd, data)
-        if done < len(data):
+        written = os.write(fd, data)
+        if written < len(data):
             view = memoryview(data)
-            while done < len(data):
-                done += os.write(fd, view[done:])
+            while written < len(data):
+                written += os.write(fd, view[written:])
     except (BrokenPipeError, ConnectionResetError):
         raise ConnectionClosed from None
 
 
-# What is read lands here first: to make and shrink a large bytes object for every read costs a mapping.
-_space = memoryview(bytearray(1 << 17))
+# Data is read into this buffer first: allocating and shrinking a large bytes object for every read costs a mapping.
+_scratch = memoryview(bytearray(1 << 17))
 
 
-def read_available(fd: int, into: bytearray) -> int:
-    """Read what is there, up to 128 KB, and append it; the number of bytes. Errors are those of os.readv."""
-    count = os.readv(fd, [_space])
-    into += _space[:count]
+def read_available(fd: int, buffer: bytearray) -> int:
+    """Read what is there, up to 128 KB, and append it; returns the number of bytes. Errors are those of os.readv."""
+    count = os.readv(fd, [_scratch])
+    buffer += _scratch[:count]
     return count
 
 
 class FrameBuffer:
-    """Takes bytes as they come and gives whole frames back."""
+    """Collects bytes as they arrive and returns complete frames."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.buffer = bytearray()
 
     @property
-    def whole(self) -> bool:
-        """Whether a whole frame is there, or enough of one to see that it is too long."""
+    def complete(self) -> bool:
+        """Whether a complete frame is there, or enough of one to see that it is too long."""
         if len(self.buffer) < 4:
             return False
         length: int = _LENGTH.unpack_from(self.buffer)[0]
         return length > self.limit or len(self.buffer) >= 4 + length
 
-    def take(self) -> bytes | None:
-        """The next whole frame, or None. Raises TooLong."""
+    def pop(self) -> bytes | None:
+        """Remove and return the next complete frame, or None. Raises FrameTooLong."""
         if len(self.buffer) < 4:
             return None
         (length,) = _LENGTH.unpack_from(self.buffer)
@@ -70,11 +70,11 @@ class FrameBuffer:
         return payload
 
 
-def read_frame(fd: int, frames: FrameBuffer) -> bytes:
-    """Block until one frame is whole. Raises Closed, TooLong."""
-    while (payload := frames.take()) is None:
+def read_frame(fd: int, buffered: FrameBuffer) -> bytes:
+    """Block until a frame is complete. Raises ConnectionClosed, FrameTooLong."""
+    while (payload := buffered.pop()) is None:
         try:
-            count = read_available(fd, frames.buffer)
+            count = read_available(fd, buffered.buffer)
         except ConnectionResetError:
             raise ConnectionClosed from None
         if not count:

@@ -1,132 +1,97 @@
-"""The tester's end of one candidate: asks it questions, keeps its clock, collects its output, learns how it
-ended.
+"""The tester's end of one candidate: sends it requests, enforces its limits, collects its output, tells how it ended.
 
-Everything read here was written by code nobody trusts. It is decoded strictly, bounded in size, and a
-candidate that stops answering is over as soon as its CPU or wall limit is.
+Everything read here was written by untrusted code. It is decoded strictly and bounded in size, and a candidate that
+stops replying is over as soon as it has used up its CPU or wall time.
 """
 
 import contextlib
 import fcntl
 import marshal
 import os
-import re
 import select
 import signal
 import socket
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from harness.sandbox import framing
 from harness.sandbox.python.control import REPORT, ZygoteError
+from harness.sandbox.python.cpu_clock import CpuClock
+from harness.sandbox.python.termination import (
+    GONE,
+    CandidateEnded,
+    NeedsInProcess,
+    ResourceUsage,
+    SpeculationMissed,
+    Termination,
+)
 from harness.sandbox.values import arrays, codec, opaque
 
-# Wall seconds count only while the candidate was not waiting for a processor; this much more is given
-# regardless.
+# Wall time counts only while the candidate is not waiting for a processor; after this many times the limit it is over
+# all the same.
 WALL_SLACK = 10
-_ANSWER_LIMIT = codec.MAX_BYTES + 1024
+_REPLY_LIMIT = codec.MAX_BYTES + 1024
 _SEALS = 0x0F  # seal, shrink, grow, write
-
-
-@dataclass(frozen=True)
-class Termination:
-    """How a candidate ended, in ExecResult's words. `suspect`: out of wall time, perhaps only for the
-    machine's load.
-    """
-
-    status: str
-    detail: str
-    suspect: bool = False
-
-
-# It went of its own accord, and its exit status will say how.
-GONE = Termination("gone", "")
 _OUT_OF_TURN = "the program answered out of turn"
 _TOO_SLOW = "more than {:g} s of CPU time"
 
 
-class CandidateEnded(BaseException):
-    """The candidate is over before the tests are. Not an Exception: tests that catch errors must not catch
-    this.
-    """
-
-
-class NeedsInProcess(BaseException):
-    """A test hands the candidate a value that cannot cross. Tests that catch errors must not catch this
-    either.
-    """
-
-
-class SpeculationMissed(BaseException):
-    """Questions were sent ahead, and should not have been: the tests ask something else this time, or the
-    output is too much and nobody can tell at which question. Tests that catch errors must not catch this either.
-    """
-
-
-@dataclass(frozen=True)
-class ResourceUsage:
-    cpu_s: float
-    wall_s: float
-    peak_mb: float
-
-
 class Candidate:
-    """One program in its fork. Made idle; `start` hands it the job."""
+    """One program in its fork, idle until `start` sends it the job."""
 
     def __init__(self, fds: list[int], controller: int) -> None:
         self.fds = fds
-        self.channel, self.out, self.err, self.process = fds
+        self.channel, self.out, self.err, self.pidfd = fds
         os.set_blocking(self.channel, False)
-        self.frames = framing.FrameBuffer(_ANSWER_LIMIT)
-        self.texts = {self.out: bytearray(), self.err: bytearray()}
+        self.frames = framing.FrameBuffer(_REPLY_LIMIT)
+        self.output = {self.out: bytearray(), self.err: bytearray()}
         self.poller = select.poll()
         for fd in (self.channel, self.out, self.err):
             self.poller.register(fd, select.POLLIN)
         self.poller.register(controller, 0)
         self.controller = controller
-        self.begun = 0.0
-        self.ending: Termination | None = None
+        self.started_at = 0.0
+        self.termination: Termination | None = None
         self.calls = 0
         self.raised: BaseException | None = None
         self.raised_text = ""
-        self.last_words = b""
-        self.listening = True
-        self.stuck = False
-        self.astray = False
+        self.last_frame = b""
+        self.channel_open = True
+        self.needs_in_process = False
+        self.speculation_missed = False
         self.defined = False
-        self.asked: list[bytes] = []
-        self.ahead: deque[bytes] = deque()
-        self.opaque = False
-        self.flooded = False
-        self.pid = 0
+        self.requests: list[bytes] = []
+        self.speculated: deque[bytes] = deque()
+        self.saw_opaque = False
+        self.output_exceeded = False
+        self.clock = CpuClock(self.pidfd)
         self.describe, self.build = codec.PLAIN
 
-    # ------------------------------------------------------------ questions
+    # ------------------------------------------------------------ requests and replies
 
     def start(
-        self, job: dict[str, Any], limits: tuple[float, float, int], ahead: Sequence[bytes] = ()
+        self, job: dict[str, Any], limits: tuple[float, float, int], speculated: Sequence[bytes] = ()
     ) -> None:
-        """`limits`: CPU seconds, wall seconds, output bytes. `ahead`: the questions that the tests will ask,
-        sent along so that the candidate need not be waited for between them. Raises Broken if the fork could
-        not be confined.
+        """`limits`: CPU seconds, wall seconds, output bytes. `speculated`: the requests that the tests will make, sent
+        along so that nobody waits between them. Raises ZygoteError if the fork could not be confined.
         """
         self.cpu_limit, self.wall_limit, self.output_limit = limits
         if job["arrays"]:
             self.describe, self.build = arrays.describe, arrays.build
-        self.begun = time.monotonic()
-        self.next_check = self.begun + min(self.cpu_limit, self.wall_limit)
+        self.started_at = time.monotonic()
+        self.next_check = self.started_at + min(self.cpu_limit, self.wall_limit)
         try:
-            hello = self.receive()
+            first = self.receive()
         except CandidateEnded:
             raise ZygoteError("a fork ended before its job") from None
-        if hello != b"H":
-            raise ZygoteError(f"a fork could not be confined: {hello[1:].decode(errors='replace')}")
+        if first != b"H":
+            raise ZygoteError(f"a fork could not be confined: {first[1:].decode(errors='replace')}")
         stdin = job.pop("stdin", b"")
-        ahead = () if stdin else ahead  # the descriptor of its input is the next thing it takes
-        self.ahead.extend(ahead)
-        frames = [marshal.dumps(job | {"stdin": bool(stdin)}), *ahead]
+        speculated = () if stdin else speculated  # the next thing it reads is the descriptor of its input
+        self.speculated.extend(speculated)
+        frames = [marshal.dumps(job | {"stdin": bool(stdin)}), *speculated]
         self.send(b"".join(map(framing.frame, frames)))
         if stdin:
             if self.receive() != b"S":
@@ -137,105 +102,103 @@ class Candidate:
             os.close(fd)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call the entry point. Raises Stuck when the arguments are not plain data."""
+        """Call the entry point. Raises NeedsInProcess when the arguments cannot be serialised."""
         self.calls += 1
         try:
-            question = codec.encode((args, kwargs), opaque.handle_of, describe=self.describe)
+            message = codec.encode((args, kwargs), opaque.handle_of, describe=self.describe)
         except codec.Uncrossable:
-            self.stuck = True
+            self.needs_in_process = True
             raise NeedsInProcess from None
         self.await_definitions()
-        return self.ask(b"c" + question)
+        return self.request(b"c" + message)
 
     def await_definitions(self) -> None:
-        """The program's definitions have been run, and the entry point is among them, or Ended is raised."""
+        """Wait until the program's definitions have run. Raises CandidateEnded unless the entry point is among them."""
         if self.defined:
             return
-        answer = self.receive()
-        if answer[:1] != b"D":
-            raise self.refuse(answer)
-        exists, callable_ = self._flags(answer)
+        reply = self.receive()
+        if reply[:1] != b"D":
+            raise self.reject(reply)
+        exists, callable_ = self._flags(reply)
         if not exists:
-            raise self.over(
-                "error", "NameError: the program does not define the function that the tests call"
-            )
+            raise self.end("error", "NameError: the program does not define the function that the tests call")
         if not callable_:
-            raise self.over(
+            raise self.end(
                 "error", "TypeError: the program defines the tested name as something that cannot be called"
             )
         self.defined = True
 
-    def ask(self, question: bytes) -> Any:
-        self.asked.append(question)
-        if not self.ahead:
-            self.send(framing.frame(question))
-        elif self.ahead[0] != question:
-            raise self._stray()
+    def request(self, message: bytes) -> Any:
+        self.requests.append(message)
+        if not self.speculated:
+            self.send(framing.frame(message))
+        elif self.speculated[0] != message:
+            raise self._miss()
         else:
-            self.ahead.popleft()
-        answer = self.receive()
-        match answer[:1]:
+            self.speculated.popleft()
+        reply = self.receive()
+        match reply[:1]:
             case b"R":
-                return self._decode(answer[1:])
+                return self._decode(reply[1:])
             case b"X":
-                bases, arguments, self.raised_text = self._expect_exception(answer)
+                bases, arguments, self.raised_text = self._expect_exception(reply)
                 self.raised = opaque.rebuild_exception(bases, arguments, self.raised_text)
                 if self.raised is not None:
                     raise self.raised
-        raise self.refuse(answer)
+        raise self.reject(reply)
 
-    def refuse(self, answer: bytes) -> CandidateEnded:
-        """The candidate is over for what it said instead of an answer."""
-        match answer[:1]:
+    def reject(self, reply: bytes) -> CandidateEnded:
+        """The candidate is over because of this reply; the caller raises what this returns."""
+        match reply[:1]:
             case b"X":
-                bases, _, text = self._expect_exception(answer)
-                return self.over("memory" if "MemoryError" in bases else "error", text)
+                bases, _, text = self._expect_exception(reply)
+                return self.end("memory" if "MemoryError" in bases else "error", text)
             case b"C":
-                return self.over("compile_error", self._text(answer))
+                return self.end("compile_error", self._text(reply))
             case b"E":
-                return self.over("error", f"SystemExit: {self._text(answer)}")
-        return self.over("error", _OUT_OF_TURN)
+                return self.end("error", f"SystemExit: {self._text(reply)}")
+        return self.end("error", _OUT_OF_TURN)
 
-    def _expect_exception(self, answer: bytes) -> tuple[tuple[Any, ...], bytes, str]:
-        match self._decode(answer[1:]):
+    def _expect_exception(self, reply: bytes) -> tuple[tuple[Any, ...], bytes, str]:
+        match self._decode(reply[1:]):
             case (tuple() as bases, bytes() as arguments, str() as text):
                 return bases, arguments, text
-        raise self.over("error", _OUT_OF_TURN)
+        raise self.end("error", _OUT_OF_TURN)
 
-    def _flags(self, answer: bytes) -> tuple[bool, bool]:
-        match self._decode(answer[1:]):
+    def _flags(self, reply: bytes) -> tuple[bool, bool]:
+        match self._decode(reply[1:]):
             case (bool() as first, bool() as second):
                 return first, second
-        raise self.over("error", _OUT_OF_TURN)
+        raise self.end("error", _OUT_OF_TURN)
 
-    def _text(self, answer: bytes) -> str:
-        return str(self._decode(answer[1:]))
+    def _text(self, reply: bytes) -> str:
+        return str(self._decode(reply[1:]))
 
     def _decode(self, data: bytes) -> Any:
         try:
-            return codec.decode(data, self._opaque, self.build)
+            return codec.decode(data, self._build_opaque, self.build)
         except codec.Malformed:
-            raise self.over("error", "the program answered with malformed data") from None
+            raise self.end("error", "the program answered with malformed data") from None
 
-    def _opaque(self, number: int, kind: str, name: str) -> object:
-        self.opaque = True
+    def _build_opaque(self, number: int, kind: str, name: str) -> object:
+        self.saw_opaque = True
         if kind == "object":
             return opaque.Opaque(number, name)
-        return opaque.OpaqueIterable(number, name, lambda n: self.ask(b"n" + codec.encode(n)))
+        return opaque.OpaqueIterable(number, name, lambda n: self.request(b"n" + codec.encode(n)))
 
-    def _stray(self) -> SpeculationMissed:
-        self.astray = True
+    def _miss(self) -> SpeculationMissed:
+        self.speculation_missed = True
         return SpeculationMissed()
 
-    def over(self, status: str, detail: str, suspect: bool = False) -> CandidateEnded:
-        """Set how it ended, unless that is known; the caller raises what this returns."""
-        return self._over(Termination(status, detail, suspect))
+    def end(self, status: str, detail: str, suspect: bool = False) -> CandidateEnded:
+        """Record how it ended, unless that is known; the caller raises what this returns."""
+        return self._end(Termination(status, detail, suspect))
 
-    def _over(self, ending: Termination) -> CandidateEnded:
-        self.ending = self.ending or ending
+    def _end(self, termination: Termination) -> CandidateEnded:
+        self.termination = self.termination or termination
         return CandidateEnded()
 
-    # ------------------------------------------------------------ bytes and clocks
+    # ------------------------------------------------------------ channel, output, limits
 
     def send(self, data: bytes) -> None:
         """Write all of it; a candidate that does not read runs into its own limits."""
@@ -244,77 +207,77 @@ class Candidate:
                 data = data[os.write(self.channel, data) :]
             except BlockingIOError:
                 self.poller.modify(self.channel, select.POLLIN | select.POLLOUT)
-                self._turn()
+                self._poll()
                 self.poller.modify(self.channel, select.POLLIN)
             except (BrokenPipeError, ConnectionResetError):
-                return  # what it said before it went may still be there to read; if not, reading says so
+                return  # what it sent before it ended may still be there to read; if not, reading says so
 
     def receive(self) -> bytes:
-        """The next frame. Raises Ended when there will be none."""
+        """The next frame. Raises CandidateEnded when there will be none."""
         try:
-            while (payload := self.frames.take()) is None:
-                if not self.listening:
-                    raise self._over(GONE)
-                self._turn()
+            while (payload := self.frames.pop()) is None:
+                if not self.channel_open:
+                    raise self._end(GONE)
+                self._poll()
         except framing.FrameTooLong:
-            raise self.over("output", "the program answered with more than 16 MB") from None
+            raise self.end("output", "the program answered with more than 16 MB") from None
         assert payload is not None
         return payload
 
     @property
-    def gone(self) -> bool:
-        return self.ending is GONE
+    def exited(self) -> bool:
+        return self.termination is GONE
 
-    def settle(self) -> None:
-        """It closed its channel: give it the time to be seen ending, so that its exit status can be told."""
-        self.poller.register(self.process, select.POLLIN)
-        self.ahead.clear()
+    def await_exit_status(self) -> None:
+        """It closed its channel: wait until it ends or exceeds a limit, so that its exit status is known."""
+        self.poller.register(self.pidfd, select.POLLIN)
+        self.speculated.clear()
         try:
-            while self._turn():
+            while self._poll():
                 pass
         except CandidateEnded:
             return
 
-    def await_end(self) -> None:
-        """Until the process is gone or over its limits; the last thing it said is kept."""
-        self.poller.register(self.process, select.POLLIN)
+    def await_exit(self) -> None:
+        """Wait until the process has ended or exceeded a limit; its last frame is kept."""
+        self.poller.register(self.pidfd, select.POLLIN)
         try:
             alive = True
             while alive:
-                alive = self._turn()
-                # Its end and its last words may be seen in one turn, in either order: take what is left.
-                while not alive and self.listening and self._take_answer():
+                alive = self._poll()
+                # Its end and its last frame may be seen in one poll, in either order: read what is left.
+                while not alive and self.channel_open and self._read_channel():
                     pass
-                while (said := self.frames.take()) is not None:
-                    self.last_words = said
+                while (frame := self.frames.pop()) is not None:
+                    self.last_frame = frame
         except framing.FrameTooLong:
-            raise self.over("output", "the program answered with more than 16 MB") from None
+            raise self.end("output", "the program answered with more than 16 MB") from None
 
-    def _turn(self) -> bool:
-        """Wait for something to happen and take it in. False once the process is seen to have ended."""
+    def _poll(self) -> bool:
+        """Wait for events and handle them. False once the process is seen to have ended."""
         timeout = max(0.0, self.next_check - time.monotonic())
         alive = True
         for fd, what in self.poller.poll(timeout * 1000 + 1):
             if fd == self.controller:
                 os._exit(1)  # nobody is left to tell
-            elif fd == self.process:
+            elif fd == self.pidfd:
                 alive = False
             elif fd != self.channel:
-                self._take_output(fd)
+                self._read_output(fd)
             elif what != select.POLLOUT:
-                self._take_answer()
-        if self.flooded and self.ahead:
-            raise self._stray()
-        if time.monotonic() >= self.next_check or self.flooded:
-            # What it said before it went over a limit comes first: with questions sent ahead it may be far
-            # beyond the one whose answer is waited for.
-            while self.ahead and self.listening and self._take_answer():
+                self._read_channel()
+        if self.output_exceeded and self.speculated:
+            raise self._miss()
+        if time.monotonic() >= self.next_check or self.output_exceeded:
+            # What it sent before it exceeded a limit comes first: with requests sent ahead it may be far beyond the
+            # one whose reply is awaited.
+            while self.speculated and self.channel_open and self._read_channel():
                 pass
-            if not (self.ahead and self.frames.whole):
+            if not (self.speculated and self.frames.complete):
                 self._check_limits()
         return alive
 
-    def _take_answer(self) -> bool:
+    def _read_channel(self) -> bool:
         """Read from the channel. False if there is nothing to read now."""
         try:
             count = framing.read_available(self.channel, self.frames.buffer)
@@ -324,70 +287,49 @@ class Candidate:
             count = 0
         if not count:
             self.poller.unregister(self.channel)
-            self.listening = False
+            self.channel_open = False
         return True
 
-    def _take_output(self, fd: int) -> None:
-        text = self.texts[fd]
+    def _read_output(self, fd: int) -> None:
+        text = self.output[fd]
         if not framing.read_available(fd, text):
             self.poller.unregister(fd)
         elif len(text) > self.output_limit:
             del text[self.output_limit :]
             self.poller.unregister(fd)
-            self.flooded = True
+            self.output_exceeded = True
 
     def _check_limits(self) -> None:
-        if self.flooded:
-            raise self.over("output", f"more than {self.output_limit >> 10} KB of output")
+        if self.output_exceeded:
+            raise self.end("output", f"more than {self.output_limit >> 10} KB of output")
         now = time.monotonic()
-        cpu, waited = self._cpu_and_waiting()
-        wall = now - self.begun
+        cpu, waited = self.clock.read()
+        wall = now - self.started_at
         if cpu >= self.cpu_limit:
-            raise self.over("timeout", _TOO_SLOW.format(self.cpu_limit))
-        # Neither running nor ready to: what a sleeper does, and a program that is kept off the processor
-        # does not.
+            raise self.end("timeout", _TOO_SLOW.format(self.cpu_limit))
+        # Neither running nor ready to run: true of a program that sleeps, not of one that waits for a processor.
         idle = wall - waited - cpu
         if idle >= self.wall_limit or wall >= self.wall_limit * WALL_SLACK:
-            raise self.over("timeout", f"no end within {self.wall_limit:g} s", idle < self.wall_limit)
+            raise self.end("timeout", f"no end within {self.wall_limit:g} s", idle < self.wall_limit)
         self.next_check = now + max(0.01, min(self.cpu_limit - cpu, self.wall_limit - idle))
-
-    def _cpu_and_waiting(self) -> tuple[float, float]:
-        """Seconds on a processor, and seconds ready to run without one, of the candidate so far."""
-        if not self.pid:
-            # As bytes: a codec not used before would be looked for among files that may be out of reach here.
-            with open(f"/proc/self/fdinfo/{self.process}", "rb") as file:
-                found = re.search(rb"^Pid:\s*(\d+)", file.read(), re.MULTILINE)
-            self.pid = int(found[1]) if found else 0
-        if not self.pid:
-            return 0.0, 0.0  # it has ended; the next turn sees that
-        try:
-            # The kernel's name for "CPU clock of process n" (clock_getcpuclockid).
-            cpu = time.clock_gettime((~self.pid << 3) | 2)
-            with open(f"/proc/{self.pid}/schedstat", "rb") as file:
-                waited = int(file.read().split()[1]) / 1e9
-        except OSError:
-            return 0.0, 0.0
-        return cpu, waited
 
     # ------------------------------------------------------------ the end
 
     def finish(self, report: bytes, by_itself: bool) -> ResourceUsage:
-        """Take in the zygote's report. `by_itself`: the program's own end is its verdict, not that of its
-        tests.
-        """
+        """Read the zygote's report. `by_itself`: how the program ended is the verdict, not what its tests say."""
         status, cpu, peak_kb, overrun = REPORT.unpack(report)
         if overrun:
-            self.ending = Termination("output", "more files than the scratch space holds")
-        elif self.ending is GONE or (by_itself and self.ending is None):
-            self.ending = self._ending_of(os.waitstatus_to_exitcode(status), cpu, by_itself)
-        if by_itself or self.ending:
+            self.termination = Termination("output", "more files than the scratch space holds")
+        elif self.termination is GONE or (by_itself and self.termination is None):
+            self.termination = self._termination_of(os.waitstatus_to_exitcode(status), cpu, by_itself)
+        if by_itself or self.termination:
             self._drain()
-        for fd in (self.channel, self.out, self.err, self.process):
+        for fd in (self.channel, self.out, self.err, self.pidfd):
             os.close(fd)
-        return ResourceUsage(cpu, time.monotonic() - self.begun, peak_kb / 1024)
+        return ResourceUsage(cpu, time.monotonic() - self.started_at, peak_kb / 1024)
 
-    def _ending_of(self, code: int, cpu: float, by_itself: bool) -> Termination | None:
-        """What an exit status means; None for a whole program that ended well."""
+    def _termination_of(self, code: int, cpu: float, by_itself: bool) -> Termination | None:
+        """What an exit status means; None for a program without tests that ended with 0."""
         if code == -signal.SIGKILL and cpu >= self.cpu_limit:
             return Termination("timeout", _TOO_SLOW.format(self.cpu_limit))
         if code < 0:
@@ -396,22 +338,24 @@ class Candidate:
             return Termination("error", f"the program ended with exit status {code} before its tests did")
         if code == 0:
             return None
-        if not self.last_words:
+        if not self.last_frame:
             return Termination("error", f"exit status {code}")
         with contextlib.suppress(CandidateEnded):
-            self.refuse(self.last_words)
-        return self.ending
+            self.reject(self.last_frame)
+        return self.termination
 
     def _drain(self) -> None:
-        """What was left in the pipes; their writers are gone, so this ends."""
+        """Read what is left in the pipes; their writers are gone, so this ends."""
         for fd in (self.out, self.err):
-            text = self.texts[fd]
+            text = self.output[fd]
             while len(text) <= self.output_limit and framing.read_available(fd, text):
                 pass
             if len(text) > self.output_limit:
                 del text[self.output_limit :]
-                if self.ending is None:
-                    self.ending = Termination("output", f"more than {self.output_limit >> 10} KB of output")
+                if self.termination is None:
+                    self.termination = Termination(
+                        "output", f"more than {self.output_limit >> 10} KB of output"
+                    )
 
 
 def _sealed(data: bytes) -> int:

@@ -1,13 +1,11 @@
-"""Runs one candidate, inside the fork that was made for it. From its first line on nothing here can be
-trusted.
+"""Runs one candidate inside its fork. Once the candidate has started, nothing in this process can be trusted.
 
-It answers the tester's questions over one socket and holds nothing worth stealing: no tests, no expected
-values, no other program. Whatever a candidate does to this process, all it can do is answer with values of
-its own choice.
+It serves the tester's requests over one socket and holds nothing worth stealing: no tests, no expected values, no other
+program. Whatever a candidate does to this process, the most it can achieve is to reply with values of its choice.
 
-Frames to the tester, by first byte: H set up, F set-up failed, S give me my standard input, D definitions
-done, C does not compile, X an exception, E it wants to exit, R a value, P tests beside the candidate
-passed. From the tester: the job, then c call, n next item of a handle, t tests to run here.
+Frames to the tester, by first byte: H confined, F could not be confined, S send standard input, D definitions done,
+C does not compile, X an exception, E SystemExit, R a value, P tests in this process passed. From the tester: the job,
+then c call, n next item of a handle, t tests to run here.
 """
 
 import atexit
@@ -60,14 +58,16 @@ def _send(payload: bytes) -> None:
 
 def _serve(state: confine.ConfinedState) -> None:
     frames = framing.FrameBuffer(JOB_LIMIT)
-    job = marshal.loads(framing.read_frame(CHANNEL, frames))  # the tester's, and nothing has run here yet
+    job = marshal.loads(
+        framing.read_frame(CHANNEL, frames)
+    )  # the tester's, and no candidate code has run yet
     if job["stdin"]:
         _send(b"S")
         with socket.socket(fileno=os.dup(CHANNEL)) as channel:
             _, (stdin,), _, _ = socket.recv_fds(channel, 1, 1)
         os.dup2(stdin, 0)
         os.close(stdin)
-    _lay_files(job["files"])
+    _write_files(job["files"])
     confine.set_limits(state, job["cpu_s"], job["memory_mb"])
     random.seed(0)
     sys.argv = ["program.py", *job["argv"]]
@@ -79,10 +79,12 @@ def _serve(state: confine.ConfinedState) -> None:
         return
     entry = vars(module).get(job["entry"], None)
     _send(b"D" + codec.encode((job["entry"] in vars(module), callable(entry))))
-    answer(module, entry, frames, codec.PLAIN if not job["arrays"] else (arrays.describe, arrays.build))
+    serve_requests(
+        module, entry, frames, codec.PLAIN if not job["arrays"] else (arrays.describe, arrays.build)
+    )
 
 
-def _lay_files(files: dict[str, str]) -> None:
+def _write_files(files: dict[str, str]) -> None:
     for name, text in files.items():
         os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
         with open(name, "w", encoding="utf-8", newline="") as file:
@@ -95,29 +97,27 @@ def _lay_files(files: dict[str, str]) -> None:
 
 
 def _run_main(source: str) -> NoReturn:
-    """As `python program.py` would: threads joined, exit functions run, output flushed, exit status as
-    Python's.
-    """
+    """As `python program.py` does: threads joined, exit functions run, output flushed, the same exit status."""
     stdout, stderr = sys.stdout, sys.stderr
     code = _execute_main(source)
     try:
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
-    except BaseException:  # noqa: BLE001 - the program's own, and it changes no exit status in Python either
+    except BaseException:  # noqa: BLE001 - the program's own; it does not change the exit status in Python either
         traceback.print_exc()
     for stream in (sys.stdout, sys.stderr, stdout, stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
-            code = code or 120  # what Python answers when standard output can't be flushed
+            code = code or 120  # Python's exit status when standard output cannot be flushed
     _exit(code)
 
 
 def _execute_main(source: str) -> int:
     try:
         _module("__main__", source)
-    except SystemExit as wish:
-        return _exit_code(wish)
+    except SystemExit as exit_request:
+        return _exit_code(exit_request)
     except BaseException as error:  # noqa: BLE001 - whatever a program raises is its result
         _report(error)
         _print_error(error)
@@ -125,12 +125,12 @@ def _execute_main(source: str) -> int:
     return 0
 
 
-def _exit_code(wish: SystemExit) -> int:
-    if wish.code is None:
+def _exit_code(exit_request: SystemExit) -> int:
+    if exit_request.code is None:
         return 0
-    if isinstance(wish.code, int):
-        return wish.code & 0xFF
-    print(wish.code, file=sys.stderr)
+    if isinstance(exit_request.code, int):
+        return exit_request.code & 0xFF
+    print(exit_request.code, file=sys.stderr)
     return 1
 
 
@@ -141,7 +141,7 @@ def _print_error(error: BaseException) -> None:
         trace = trace.tb_next
     try:
         traceback.print_exception(type(error), error, trace)
-    except BaseException:  # noqa: BLE001 - an exception that can't be printed is still only an exception
+    except BaseException:  # noqa: BLE001 - raised by the exception's own methods
         _write(2, b"an exception that cannot be printed\n")
 
 
@@ -157,7 +157,7 @@ def _module(name: str, source: str) -> types.ModuleType:
     try:
         code = compile(source, "program.py", "exec", dont_inherit=True)
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
-        # Told apart from a SyntaxError that the running program raises, which is an ordinary exception.
+        # Distinct from a SyntaxError that the running program raises, which is an ordinary exception.
         raise _CompileError(error) from None
     exec(code, vars(module))
     return module
@@ -168,19 +168,19 @@ class _CompileError(Exception):
 
 
 def define(source: str) -> types.ModuleType | None:
-    """Run the definitions; None if that already ended the matter."""
+    """Run the definitions. None if they failed, which the tester has then been told."""
     try:
         return _module("solution", source)
-    except SystemExit as wish:
-        _send(b"E" + codec.encode(str(wish.code)[:200]))
+    except SystemExit as exit_request:
+        _send(b"E" + codec.encode(str(exit_request.code)[:200]))
     except BaseException as error:  # noqa: BLE001 - whatever a candidate raises is its result
         _report(error)
     return None
 
 
 def _report(error: BaseException) -> None:
-    """Tell the tester of an exception: its built-in bases, nearest first, its arguments as far as they can
-    cross, and what a traceback's last line would say.
+    """Send an exception to the tester: its built-in bases, nearest first, its arguments as far as they can be
+    serialised, and the last line of its traceback.
     """
     if isinstance(error, _CompileError):
         inner = error.args[0]
@@ -201,7 +201,9 @@ def _report(error: BaseException) -> None:
     _send(b"X" + codec.encode((bases, arguments, f"{name}: {text}" if text else name)))
 
 
-def answer(module: types.ModuleType, entry: Any, frames: framing.FrameBuffer, kinds: codec.Kinds) -> None:
+def serve_requests(
+    module: types.ModuleType, entry: Any, frames: framing.FrameBuffer, kinds: codec.Kinds
+) -> None:
     describe, build = kinds
     handles: list[Any] = []
     stdout = sys.stdout
@@ -215,27 +217,27 @@ def answer(module: types.ModuleType, entry: Any, frames: framing.FrameBuffer, ki
             return len(handles) - 1, "iterable", kind.__name__
         return len(handles) - 1, "object", kind.__name__
 
-    def held(number: int, kind: str, name: str) -> object:
+    def handle_value(number: int, kind: str, name: str) -> object:
         return handles[number]
 
     while True:
         request = framing.read_frame(CHANNEL, frames)
         try:
             if request[:1] == b"c":
-                args, kwargs = codec.decode(request[1:], held, build)
+                args, kwargs = codec.decode(request[1:], handle_value, build)
                 value = entry(*args, **kwargs)
             elif request[:1] == b"n":
                 value = _next_of(handles, codec.decode(request[1:]))
             else:
-                value = _tests_here(module, codec.decode(request[1:]))
+                value = _run_tests(module, codec.decode(request[1:]))
                 _send(b"P" + value)
                 continue
             stdout.flush()
             payload = _payload(value, handle_of, describe)
-        except SystemExit as wish:
-            _send(b"E" + codec.encode(str(wish.code)[:200]))
+        except SystemExit as exit_request:
+            _send(b"E" + codec.encode(str(exit_request.code)[:200]))
             return
-        except BaseException as error:  # noqa: BLE001 - whatever a candidate raises is its answer
+        except BaseException as error:  # noqa: BLE001 - whatever a candidate raises is its result
             _report(error)
             continue
         _send(b"R" + payload)
@@ -246,19 +248,17 @@ def _payload(value: object, handle_of: codec.Other, describe: codec.Describe) ->
         return codec.encode(value, handle_of, describe=describe)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - too deep, too large, or a lie about its class: equal to nothing, then
+    except Exception:  # noqa: BLE001 - too deep, too large, or lying about its class: sent as opaque
         number, _, name = handle_of(value)
-        return codec.encode(_Stand(), lambda _: (number, "object", name))
+        return codec.encode(_Placeholder(), lambda _: (number, "object", name))
 
 
-class _Stand:
-    """Something no codec knows, so that its handle crosses in its place."""
+class _Placeholder:
+    """A type unknown to the codec, so that a handle is sent in its place."""
 
 
 def _next_of(handles: list[Any], number: int) -> object:
-    """The next item as a 1-tuple, an empty tuple at the end; an iterable is turned into its iterator
-    first.
-    """
+    """The next item as a 1-tuple, an empty tuple at the end. An iterable is replaced by its iterator."""
     source = handles[number]
     if not isinstance(source, Iterator):
         source = handles[number] = iter(source)
@@ -267,11 +267,11 @@ def _next_of(handles: list[Any], number: int) -> object:
     return ()
 
 
-def _tests_here(module: types.ModuleType, tests: tuple[str, str, bytes]) -> bytes:
-    """Run tests beside the candidate and give back the word that says they ran to their end."""
+def _run_tests(module: types.ModuleType, tests: tuple[str, str, bytes]) -> bytes:
+    """Run tests in this process; returns the nonce that proves they ran to their end."""
     setup, code, nonce = tests
-    space: dict[str, Any] = {"__name__": "tests"}
-    exec(compile(setup, "setup.py", "exec", dont_inherit=True), space)
-    space.update({name: value for name, value in vars(module).items() if not name.startswith("__")})
-    exec(compile(code, "tests.py", "exec", dont_inherit=True), space)
+    namespace: dict[str, Any] = {"__name__": "tests"}
+    exec(compile(setup, "setup.py", "exec", dont_inherit=True), namespace)
+    namespace.update({name: value for name, value in vars(module).items() if not name.startswith("__")})
+    exec(compile(code, "tests.py", "exec", dont_inherit=True), namespace)
     return nonce

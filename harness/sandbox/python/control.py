@@ -1,31 +1,31 @@
-"""The tester's socket to its zygote: the next fork's descriptors come over it, and how the last one ended."""
+"""The tester's socket to its zygote, which sends the next fork's descriptors and how the last fork ended."""
 
 import array
 import socket
 import struct
 
-# Wait status, CPU seconds, peak KiB, and whether the scratch quota was overrun.
+# Wait status, CPU seconds, peak KiB, and whether the scratch quota was exceeded.
 REPORT = struct.Struct("<idq?")
 
 
 class ZygoteError(Exception):
-    """The sandbox failed, not the candidate."""
+    """The zygote or its fork failed: a fault of the sandbox, not of the candidate."""
 
 
 class ZygoteControl:
-    """The socket to the zygote: the next fork's descriptors, and reports of how the last one ended."""
+    """The tester's end of the socket."""
 
     def __init__(self, fd: int) -> None:
         self.socket = socket.socket(fileno=fd)
 
-    def started(self) -> None:
-        """Wait until the zygote stands. Raises Broken with its reason when it could not be set up."""
-        word = self.socket.recv(4096)
-        if word != b"+":
-            raise ZygoteError(word[1:].decode(errors="replace") or "the zygote ended while it was set up")
+    def wait_ready(self) -> None:
+        """Wait until the zygote is ready. Raises ZygoteError with its reason when it could not be set up."""
+        greeting = self.socket.recv(4096)
+        if greeting != b"+":
+            raise ZygoteError(greeting[1:].decode(errors="replace") or "the zygote ended while it was set up")
 
-    def next(self) -> tuple[bytes, list[int]]:
-        """The last fork's report (b"-" the first time) and the next one's descriptors."""
+    def next_fork(self) -> tuple[bytes, list[int]]:
+        """The last fork's report (b"-" the first time) and the next fork's descriptors."""
         size = array.array("i").itemsize * 4
         data, ancillary, _, _ = self.socket.recvmsg(64, socket.CMSG_LEN(size))
         if not data:
@@ -38,7 +38,7 @@ class ZygoteControl:
         return data, fds.tolist()
 
     def done(self) -> None:
-        """The candidate's part is over. Raises Broken when the zygote is gone."""
+        """Tell the zygote to end the candidate. Raises ZygoteError when the zygote is gone."""
         try:
             self.socket.send(b"K")
         except (BrokenPipeError, ConnectionResetError):

@@ -1,8 +1,8 @@
-"""Which Python runs programs and tests: this one, or another virtual environment's, and what it has to offer.
+"""Which Python runs programs and tests: this one or another virtual environment's, and what is installed there.
 
-A benchmark may be written for library versions that this environment cannot hold (DS-1000 wants pandas 1.5).
-Nothing of the harness has to be installed in the other one: the sandbox's own files use the standard library
-alone. What is found here is written into the run's record.
+A benchmark may need library versions that this environment cannot have (DS-1000 needs pandas 1.5). The harness does not
+have to be installed in the other environment: what the sandbox runs there needs only the standard library. The versions
+found are written into the run's record.
 """
 
 import json
@@ -16,21 +16,21 @@ from dataclasses import dataclass, field
 
 from harness.errors import UserError
 
-OLDEST = (3, 11)
-# Of these the versions are told where they are installed: what a verdict of such a task may depend on.
-_TOLD = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib", "sympy", "torch", "tensorflow")
-_LOOK = """
+MIN_VERSION = (3, 11)
+# Libraries whose versions are recorded where they are installed: verdicts may depend on them.
+_REPORTED = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib", "sympy", "torch", "tensorflow")
+_PROBE = """
 import importlib.metadata, importlib.util, json, os, platform, sys, sysconfig
-told, asked = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+reported, required = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 paths = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
 paths += [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
 versions = {}
-for name in told:
+for name in reported:
     try:
         versions[name] = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         pass
-missing = [name for name in asked if importlib.util.find_spec(name.partition(".")[0]) is None]
+missing = [name for name in required if importlib.util.find_spec(name.partition(".")[0]) is None]
 print(json.dumps([list(sys.version_info[:2]), platform.python_version(), paths, versions, missing]))
 """
 
@@ -46,24 +46,25 @@ class Interpreter:
 
 
 def probe(python: str, preload: Sequence[str]) -> Interpreter:
-    """Ask the interpreter `python` (a path or a name; empty for this one) what it has. Raises UserError."""
-    path = sys.executable if not python else _locate(python)
+    """Ask the interpreter `python` (a path or a name; empty for this one) what is installed. Raises UserError."""
+    path = sys.executable if not python else _find_executable(python)
     try:
-        done = subprocess.run(
-            [path, "-I", "-c", _LOOK, json.dumps(_TOLD), json.dumps(list(preload))],
+        process = subprocess.run(
+            [path, "-I", "-c", _PROBE, json.dumps(_REPORTED), json.dumps(list(preload))],
             capture_output=True,
             text=True,
             timeout=60,
             check=True,
         )
-        version, told, paths, versions, missing = json.loads(done.stdout)
+        version, version_text, paths, versions, missing = json.loads(process.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         raise UserError(
             f"judge.python = {python!r} does not run as Python; expected a path like ENV/bin/python"
         ) from None
-    if tuple(version) < OLDEST:
+    if tuple(version) < MIN_VERSION:
+        oldest = ".".join(map(str, MIN_VERSION))
         raise UserError(
-            f"judge.python = {python!r} is Python {told}; the sandbox needs {'.'.join(map(str, OLDEST))} or later"
+            f"judge.python = {python!r} is Python {version_text}; the sandbox needs {oldest} or later"
         )
     if missing:
         raise UserError(
@@ -71,13 +72,13 @@ def probe(python: str, preload: Sequence[str]) -> Interpreter:
             " import: install it there, or name another environment's interpreter with --set judge.python=PATH"
         )
     folders = dict.fromkeys(os.path.realpath(folder) for folder in paths if folder and os.path.isdir(folder))
-    if not python:  # of this environment's many libraries only those that the task names
+    if not python:  # of this environment's libraries, only those that the task names
         named = {name.partition(".")[0] for name in preload}
         versions = {name: version for name, version in versions.items() if name in named}
-    return Interpreter(path, tuple(folders), {"python": told, **versions})
+    return Interpreter(path, tuple(folders), {"python": version_text, **versions})
 
 
-def _locate(python: str) -> str:
+def _find_executable(python: str) -> str:
     path = shutil.which(os.path.expanduser(python))
     if path is None:
         raise UserError(
@@ -87,5 +88,5 @@ def _locate(python: str) -> str:
 
 
 def current(packages: Sequence[str]) -> Interpreter:
-    """This process's own interpreter, where nothing has to be asked."""
+    """This process's own interpreter, without asking it anything."""
     return Interpreter(sys.executable, tuple(packages), {"python": platform.python_version()})

@@ -1,9 +1,9 @@
-"""What every program would do first, done once in the zygote, so that its forks find it done.
+"""Does once in the zygote what every program would do first, so that its forks need not.
 
-A fork shares the zygote's memory until one of them writes to a page; the copy then made costs more than most
-programs' own work. So the modules that programs import are there already, the interpreter has seen code like
-theirs (it rewrites code that it runs often, and fills caches), and no holes are left in the allocator: what a
-fork allocates lies together on new pages and not here and there on shared ones.
+A fork shares the zygote's memory until one of them writes to a page, and copying that page costs more than what most
+programs do themselves. So the modules that programs import are loaded, the interpreter has run code like theirs (it
+specialises code that runs often, and fills caches), and the allocator has no holes left: what a fork allocates lies
+together on new pages instead of being scattered over shared ones.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from harness.sandbox import framing
 from harness.sandbox.python import child
 from harness.sandbox.values import codec
 
-# Modules that programs and the standard library's own functions use most. Each one more makes each fork
-# dearer, so those that few programs want (decimal, ctypes, tempfile ...) are imported by the few.
+# Modules that programs and the standard library's own functions use most. Each module makes every fork slower, so those
+# that few programs need (decimal, ctypes, tempfile ...) are left to those few.
 MODULES = (
     "bisect",
     "collections",
@@ -37,7 +37,7 @@ MODULES = (
     "traceback",
     "typing",
 )
-_ROUNDS = 24  # the interpreter adapts a function's code after eight calls, and gives up on some of it later
+_ROUNDS = 24  # the interpreter specialises a function after eight calls, and undoes some of that later
 _PROGRAM = '''
 from typing import Any, Dict, List, Optional, Set, Tuple, Union
 import math, re, string, collections, itertools, functools
@@ -88,45 +88,45 @@ _ARGUMENTS = [[5, 3, 8, 13, 21, 34], ["one", "Two", "three", "(a[1])", "two"]]
 
 
 def warm_up() -> None:
-    """Import what programs import, and let the interpreter see code like theirs."""
+    """Import what programs import, and run code like theirs."""
     for name in MODULES:
         __import__(name)
-    _rehearse()
+    _run_sample()
 
 
 def freeze() -> None:
-    """Last of all: what is here stays as it is for good, and nothing new goes between it."""
+    """Call last: keeps all objects alive and in place, with no holes between them."""
     gc.collect()
-    _holders.append(_fill_holes())
+    _fillers.append(_fill_holes())
     gc.freeze()
 
 
-def _rehearse() -> None:
-    """Serve a program of our own, in this process, over a socket that nobody reads until the end."""
+def _run_sample() -> None:
+    """Serve a program of our own in this process, over a socket whose replies nobody reads."""
     saved = os.dup(child.CHANNEL) if _is_open(child.CHANNEL) else -1
-    os.dup2(0, child.CHANNEL)  # taken, so that neither end of the pair gets this number
-    near, far = socket.socketpair()
+    os.dup2(0, child.CHANNEL)  # occupied, so that neither end of the pair gets this number
+    ours, theirs = socket.socketpair()
     main = sys.modules["__main__"]
-    os.dup2(far.fileno(), child.CHANNEL)
+    os.dup2(theirs.fileno(), child.CHANNEL)
     try:
         for _ in range(_ROUNDS):
-            near.sendall(framing.frame(b"c" + codec.encode((tuple(_ARGUMENTS), {}))))
-            near.sendall(framing.frame(b"c" + codec.encode(((1.5,), {"words": ("x",)}))))
-        near.shutdown(socket.SHUT_WR)
+            ours.sendall(framing.frame(b"c" + codec.encode((tuple(_ARGUMENTS), {}))))
+            ours.sendall(framing.frame(b"c" + codec.encode(((1.5,), {"words": ("x",)}))))
+        ours.shutdown(socket.SHUT_WR)
         frames = framing.FrameBuffer(child.JOB_LIMIT)
         for _ in range(_ROUNDS):
             module = child.define(_PROGRAM)
         assert module is not None
         with contextlib.suppress(framing.ConnectionClosed):
-            child.answer(module, vars(module)["answer"], frames, codec.PLAIN)
+            child.serve_requests(module, vars(module)["answer"], frames, codec.PLAIN)
     finally:
         if saved < 0:
             os.close(child.CHANNEL)
         else:
             os.dup2(saved, child.CHANNEL)
             os.close(saved)
-        near.close()
-        far.close()
+        ours.close()
+        theirs.close()
         sys.modules["__main__"] = main
         sys.modules.pop("solution", None)
 
@@ -141,25 +141,25 @@ def _is_open(fd: int) -> bool:
 
 # ---------------------------------------------------------------- holes of the small-object allocator
 
-_holders: list[object] = []
+_fillers: list[object] = []
 
 
 def _fill_holes() -> list[object]:
-    """Objects that take every free place of the small-object allocator's pages; keep them for ever."""
-    held: list[object] = []
-    for size, free in _free_places().items():
-        # A bytes object is 33 bytes larger than what it holds; smaller places take a float or a bare object.
+    """Objects that fill every free block in the small-object allocator's pages; they must stay alive."""
+    fillers: list[object] = []
+    for size, free in _free_blocks().items():
+        # A bytes object is 33 bytes larger than its data; smaller blocks take a float or a bare object.
         if size >= 48:
-            held += [bytes(size - 33) for _ in range(free)]
+            fillers += [bytes(size - 33) for _ in range(free)]
         elif size == 32:
-            held += [float(number) for number in range(free)]
+            fillers += [float(number) for number in range(free)]
         else:
-            held += [object() for _ in range(free)]
-    return held
+            fillers += [object() for _ in range(free)]
+    return fillers
 
 
-def _free_places() -> dict[int, int]:
-    """Size in bytes: how many objects of it fit into pages already in use. Empty where Python does not say."""
+def _free_blocks() -> dict[int, int]:
+    """Block size in bytes -> number of free blocks in pages already in use. Empty where Python does not report it."""
     if not hasattr(sys, "_debugmallocstats"):
         return {}
     read, write = os.pipe()
@@ -167,7 +167,7 @@ def _free_places() -> dict[int, int]:
     os.dup2(write, 2)
     os.close(write)
     try:
-        sys._debugmallocstats()  # it writes to the descriptor itself; less than a pipe holds
+        sys._debugmallocstats()  # writes to the descriptor directly, and less than a pipe holds
     finally:
         os.dup2(saved, 2)
         os.close(saved)

@@ -1,9 +1,9 @@
-"""Runs a task's tests against a proxy of the candidate's function, and says whose fault an exception is.
+"""Runs a task's tests against a proxy of the candidate's function, and decides whose fault an exception is.
 
-AssertionError of the test               failed   the candidate's answer is wrong
-any exception that the candidate raised  error    even an AssertionError: it is the program that broke
-another exception of the test            error    after the first answer: the test could not use it
-                                         fault    before: the task is broken; the answer is not judged
+AssertionError of the test               failed   the candidate returned something wrong
+any exception that the candidate raised  error    even an AssertionError: the program itself broke
+another exception of the test            error    after the first call: the test could not use what was returned
+                                         fault    before it: the task is broken, and nothing is judged
 """
 
 import builtins
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from harness.sandbox.python.candidate import (
-    Candidate,
+from harness.sandbox.python.candidate import Candidate
+from harness.sandbox.python.termination import (
     CandidateEnded,
     NeedsInProcess,
     SpeculationMissed,
@@ -28,78 +28,80 @@ class BadTests(Exception):
 
 
 @dataclass
-class Prepared:
-    """Compiled tests. `beside`: they need more of the candidate than calls with plain data; found out at
-    most once. `script`: the questions they asked the last candidate that passed, None until there was one.
-    `steady`: they have always asked the same.
+class CompiledTests:
+    """`in_process`: they need more of the candidate than calls with plain data; found out at most once.
+    `recorded_requests`: what they asked the last candidate that passed, None until there was one. `deterministic`: they
+    have always asked the same.
     """
 
     setup: types.CodeType
     tests: types.CodeType
     source: tuple[str, ...]
     entry: str
-    beside: bool
-    script: tuple[bytes, ...] | None = None
-    steady: bool = True
+    in_process: bool
+    recorded_requests: tuple[bytes, ...] | None = None
+    deterministic: bool = True
 
-    def remember(self, candidate: Candidate) -> None:
-        """Note what a candidate that passed was asked, so that the next can be asked it all at once."""
-        short = len(candidate.asked) <= _SCRIPT_CALLS and sum(map(len, candidate.asked)) <= _SCRIPT_BYTES
-        # Answers without a plain form are asked about again, and by numbers of that one candidate's own.
-        if self.script is None and self.steady and short and not candidate.opaque:
-            self.script = tuple(candidate.asked)
+    def record(self, candidate: Candidate) -> None:
+        """Keep the requests made of a candidate that passed, to send them to the next one all at once."""
+        small = (
+            len(candidate.requests) <= _MAX_REQUESTS
+            and sum(map(len, candidate.requests)) <= _MAX_REQUEST_BYTES
+        )
+        # Later requests about opaque values name them by numbers that hold for that one candidate only.
+        if self.recorded_requests is None and self.deterministic and small and not candidate.saw_opaque:
+            self.recorded_requests = tuple(candidate.requests)
 
-    def forget(self) -> None:
-        """The questions depend on the answers, or on chance."""
-        self.script, self.steady = None, False
+    def stop_speculating(self) -> None:
+        """The requests depend on the replies, or on chance."""
+        self.recorded_requests, self.deterministic = None, False
 
 
-# Of the questions kept for the next candidate; less than a socket holds.
-_SCRIPT_CALLS, _SCRIPT_BYTES = 256, 1 << 15
+# Limits of what is recorded; less than a socket buffer holds.
+_MAX_REQUESTS, _MAX_REQUEST_BYTES = 256, 1 << 15
 
-# Test code that watches what a program prints, or replaces parts of its world, has to share that world.
-_SHARED_WORLD = {"redirect_stdout", "redirect_stderr", "mock", "patch", "monkeypatch", "capsys"}
+# Tests that capture what a program prints, or patch what it uses, have to run in its process.
+_NEEDS_SAME_PROCESS = {"redirect_stdout", "redirect_stderr", "mock", "patch", "monkeypatch", "capsys"}
 
 
 @lru_cache(maxsize=1024)
-def prepare(setup: str, code: str, entry: str) -> Prepared:
-    """Compile tests and look at what they need. The same tests come again for every sample, hence the
-    cache.
-    """
-    compiled = []
+def compile_tests(setup: str, code: str, entry: str) -> CompiledTests:
+    """Compile tests and find out what they need. The same tests come for every sample, hence the cache."""
+    code_objects = []
     for name, text in (("setup", setup), ("tests", code)):
         try:
-            compiled.append(compile(text, f"{name}.py", "exec", dont_inherit=True))
+            code_objects.append(compile(text, f"{name}.py", "exec", dont_inherit=True))
         except (SyntaxError, ValueError, RecursionError) as error:
             raise BadTests(f"the task's {name} do not compile: {type(error).__name__}: {error}") from None
-    space = _run_setup(compiled[0])
-    known = {*space, *vars(builtins), entry, "__file__"}
+    namespace = _run_setup(code_objects[0])
+    known = {*namespace, *vars(builtins), entry, "__file__"}
     needs = _free_names(code) - known
-    beside = bool(needs) or _is_special(space.get(entry)) or bool(_names(compiled[1]) & _SHARED_WORLD)
-    return Prepared(compiled[0], compiled[1], tuple(code.split("\n")), entry, beside)
+    special = _is_class_or_coroutine(namespace.get(entry))
+    in_process = bool(needs) or special or bool(_all_names(code_objects[1]) & _NEEDS_SAME_PROCESS)
+    return CompiledTests(code_objects[0], code_objects[1], tuple(code.split("\n")), entry, in_process)
 
 
 def _run_setup(setup: types.CodeType) -> dict[str, Any]:
-    space: dict[str, Any] = {"__name__": "tests"}
+    namespace: dict[str, Any] = {"__name__": "tests"}
     try:
-        exec(setup, space)
+        exec(setup, namespace)
     except Exception as error:  # noqa: BLE001 - whatever a task's own set-up raises makes the task unusable
         raise BadTests(f"the task's setup fails: {type(error).__name__}: {error}") from None
-    return space
+    return namespace
 
 
-def _is_special(stub: object) -> bool:
-    """Whether the task itself announces a class or a coroutine, of which more is wanted than calls."""
+def _is_class_or_coroutine(stub: object) -> bool:
+    """Whether the task's stub is a class or a coroutine: tests then need more than calls."""
     return isinstance(stub, type) or (
         isinstance(stub, types.FunctionType) and bool(stub.__code__.co_flags & 0x80)
     )
 
 
-def _names(code: types.CodeType) -> set[str]:
+def _all_names(code: types.CodeType) -> set[str]:
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names |= _names(constant)
+            names |= _all_names(constant)
     return names
 
 
@@ -130,42 +132,44 @@ def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
         yield from _tables(child)
 
 
-def run(prepared: Prepared, candidate: Candidate) -> Termination:
-    """Run the tests against the candidate. Raises TaskFault, Stuck when an argument cannot cross, Astray."""
-    space = _run_setup(prepared.setup)
+def run(compiled: CompiledTests, candidate: Candidate) -> Termination:
+    """Run the tests against the candidate. Raises BadTests, SpeculationMissed, and NeedsInProcess when an argument
+    cannot be serialised.
+    """
+    namespace = _run_setup(compiled.setup)
 
     def proxy(*args: Any, **kwargs: Any) -> Any:
         return candidate.call(args, kwargs)
 
-    proxy.__name__ = proxy.__qualname__ = prepared.entry
-    space[prepared.entry] = proxy
+    proxy.__name__ = proxy.__qualname__ = compiled.entry
+    namespace[compiled.entry] = proxy
     try:
-        exec(prepared.tests, space)
+        exec(compiled.tests, namespace)
     except CandidateEnded:
-        return candidate.ending or Termination("error", "")
+        return candidate.termination or Termination("error", "")
     except Exception as error:  # noqa: BLE001 - a verdict or a fault, told apart below
-        if not candidate.stuck and not candidate.astray:
-            return candidate.ending or _blame(error, prepared, candidate)
+        if not candidate.needs_in_process and not candidate.speculation_missed:
+            return candidate.termination or _attribute(error, compiled, candidate)
     except SystemExit:
         raise BadTests("the tests exit instead of ending") from None
-    if candidate.stuck:
+    if candidate.needs_in_process:
         raise NeedsInProcess
-    if candidate.astray:
+    if candidate.speculation_missed:
         raise SpeculationMissed
-    if candidate.ending:
-        return candidate.ending
+    if candidate.termination:
+        return candidate.termination
     if not candidate.calls:
-        raise BadTests(f"the tests never call {prepared.entry!r}")
-    prepared.remember(candidate)
+        raise BadTests(f"the tests never call {compiled.entry!r}")
+    compiled.record(candidate)
     return Termination("passed", "")
 
 
-def _blame(error: Exception, prepared: Prepared, candidate: Candidate) -> Termination:
+def _attribute(error: Exception, compiled: CompiledTests, candidate: Candidate) -> Termination:
     if error is candidate.raised:
         return Termination("memory" if isinstance(error, MemoryError) else "error", candidate.raised_text)
     if not candidate.calls and not isinstance(error, AssertionError):
         raise BadTests(f"the tests fail before they call anything: {type(error).__name__}: {error}") from None
-    line = _line(error, prepared.source)
+    line = _line(error, compiled.source)
     if isinstance(error, AssertionError):
         text = f"AssertionError: {error}" if str(error) else "AssertionError"
         return Termination("failed", f"{text}{line}")
@@ -173,7 +177,7 @@ def _blame(error: Exception, prepared: Prepared, candidate: Candidate) -> Termin
 
 
 def _line(error: Exception, source: tuple[str, ...]) -> str:
-    """The test's own line that failed, for people."""
+    """The line of the tests that failed, for the message."""
     number = 0
     trace = error.__traceback__
     while trace is not None:

@@ -1,8 +1,8 @@
-"""Forks one confined process a program, from a warm interpreter that has never seen a test or a secret.
+"""Forks one confined process for each program, from a prewarmed interpreter that has never seen a test or a secret.
 
-One spare fork is always ready, confined and waiting for its job. The tester says `K` when it is done with a
-program; the zygote kills and reaps it, says how it ended, hands over the spare's descriptors and makes the
-next one.
+One spare fork is always ready, confined and waiting for its job. When the tester is done with a program it sends `K`;
+the zygote kills and reaps that fork, reports how it ended together with the spare's descriptors, and makes the next
+spare.
 """
 
 import contextlib
@@ -19,15 +19,13 @@ from harness.sandbox.isolation import confine, syscalls
 from harness.sandbox.python import child, prewarm
 from harness.sandbox.python.control import REPORT
 
-# Without it every thread would reserve as much address space as the deep main stack.
+# Else every thread would reserve as much address space as the deep main stack.
 _THREAD_STACK = 8 << 20
 
 
 @dataclass(frozen=True)
 class CandidateFork:
-    """A fork: its number and process descriptor here, and what the tester needs of it: channel, stdout, stderr
-    and the process descriptor.
-    """
+    """A fork of the zygote. `fds`: channel, stdout and stderr, which the tester gets together with the pidfd."""
 
     pid: int
     pidfd: int
@@ -55,7 +53,7 @@ def main(control_fd: int, plan: confine.ConfinementPlan) -> None:
             return
         os.environ.pop("PYTHONHASHSEED", None)
         for name in [name for name in sys.modules if name.split(".")[0] == "harness"]:
-            del sys.modules[name]  # programs find no such package; the functions here keep what they need
+            del sys.modules[name]  # programs find no such package; the functions here keep their references
         prewarm.freeze()
         control.send(b"+")
         _serve(control, state, plan.scratch)
@@ -63,25 +61,25 @@ def main(control_fd: int, plan: confine.ConfinementPlan) -> None:
         return  # the tester is gone, and this process with it
     finally:
         if plan.scratch:
-            # A controller that was killed can't do it; that is why this process outlives its parent so far.
+            # A controller that was killed cannot do it: that is why this process outlives its parent.
             with contextlib.suppress(OSError):
                 _empty(plan.scratch)
                 os.rmdir(plan.scratch)
 
 
 def _verify(state: confine.ConfinedState) -> str:
-    """Let a fork try what programs must not do; what it could do, or why it could not be confined."""
+    """Let a fork try what programs must not do. Returns what it could do, or why it could not be confined, or ""."""
     if state.isolation == "process":
         return ""
     read, write = os.pipe()
     if _fork_inside(state) == 0:
         try:
             confine.drop_privileges(state)
-            could = confine.find_escape(state)
-            word = f"a confined program can still {could}" if could else ""
+            escape = confine.find_escape(state)
+            problem = f"a confined program can still {escape}" if escape else ""
         except OSError as error:
-            word = str(error)
-        os.write(write, word.encode())
+            problem = str(error)
+        os.write(write, problem.encode())
         os._exit(0)
     os.close(write)
     os.wait()
@@ -90,7 +88,7 @@ def _verify(state: confine.ConfinedState) -> str:
 
 
 def _fork_inside(state: confine.ConfinedState) -> int:
-    """Fork, at the strongest level as process 1 of a new pid namespace: whatever it leaves dies with it."""
+    """Fork; at the `namespaces` level as process 1 of a new pid namespace, so that all it starts dies with it."""
     if state.pid_namespace < 0:
         return syscalls.fork()
     syscalls.unshare(syscalls.CLONE_NEWPID)
@@ -102,67 +100,67 @@ def _fork_inside(state: confine.ConfinedState) -> int:
 
 def _serve(control: socket.socket, state: confine.ConfinedState, scratch: str) -> None:
     fork = _fork(control, state)
-    _hand_over(control, b"", fork)
+    _send_fork(control, b"", fork)
     while True:
         spare = _fork(control, state)
-        overrun = _await_end(control, fork, scratch)
+        overrun = _wait_done(control, fork, scratch)
         if overrun is None:
             _reap(fork)
             _reap(spare)
             return
-        # The kernel frees mounts in its own time. With a hold on them the fork ends at once, and they go below,
-        # while the next program runs already.
+        # The kernel takes its time to free mounts. With a descriptor held on them the fork ends at once, and they are
+        # freed below, while the next program already runs.
         mounts = syscalls.mount_namespace(fork.pidfd) if state.isolation == "namespaces" else -1
         status, usage = _reap(fork)
         if scratch:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(fork.pid, signal.SIGKILL)  # only the unprotected level lets programs have children
+                os.killpg(fork.pid, signal.SIGKILL)  # only the level `process` lets programs start children
             _empty(scratch)
         report = REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, overrun)
-        _hand_over(control, report, spare)
+        _send_fork(control, report, spare)
         if mounts >= 0:
             os.close(mounts)
         fork = spare
 
 
-def _await_end(control: socket.socket, fork: CandidateFork, scratch: str) -> bool | None:
-    """Wait for the tester's word. True if the program overran its files, None if the tester is gone."""
+def _wait_done(control: socket.socket, fork: CandidateFork, scratch: str) -> bool | None:
+    """Wait until the tester is done. True if the program exceeded its scratch quota, None if the tester is gone."""
     overrun = False
     if scratch:
         control.settimeout(0.005)
     while True:
         try:
-            word = control.recv(16)
+            message = control.recv(16)
         except TimeoutError:
-            if not overrun and _too_large(scratch):
+            if not overrun and _scratch_overrun(scratch):
                 overrun = True
                 os.kill(fork.pid, signal.SIGKILL)
             continue
-        return overrun if word else None
+        return overrun if message else None
 
 
-def _hand_over(control: socket.socket, report: bytes, fork: CandidateFork) -> None:
+def _send_fork(control: socket.socket, report: bytes, fork: CandidateFork) -> None:
     socket.send_fds(control, [report or b"-"], (*fork.fds, fork.pidfd))
     for fd in fork.fds:
         os.close(fd)
 
 
 def _fork(control: socket.socket, state: confine.ConfinedState) -> CandidateFork:
-    near, far = socket.socketpair()
+    ours, theirs = socket.socketpair()
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
     pid = _fork_inside(state)
     if pid == 0:
-        # A session of its own: signals to "my process group" must not reach the zygote.
+        # In its own session: signals to its process group must not reach the zygote.
         os.setsid()
         os.dup2(out_write, 1)
         os.dup2(err_write, 2)
-        os.dup2(far.fileno(), child.CHANNEL)
+        os.dup2(theirs.fileno(), child.CHANNEL)
         child.main(state)
     os.close(out_write)
     os.close(err_write)
-    far.close()
-    return CandidateFork(pid, os.pidfd_open(pid), (near.detach(), out_read, err_read))
+    theirs.close()
+    return CandidateFork(pid, os.pidfd_open(pid), (ours.detach(), out_read, err_read))
 
 
 def _reap(fork: CandidateFork) -> "tuple[int, os.resource.struct_rusage]":  # type: ignore[name-defined]
@@ -172,11 +170,11 @@ def _reap(fork: CandidateFork) -> "tuple[int, os.resource.struct_rusage]":  # ty
     return status, usage
 
 
-# ---------------------------------------------------------------- scratch folders that are no mounts
+# ---------------------------------------------------------------- scratch folders that are not mounts
 
 
-def _too_large(scratch: str) -> bool:
-    """Whether a program's files outgrew what the private file system of the strongest level would hold."""
+def _scratch_overrun(scratch: str) -> bool:
+    """Whether a program's files exceed the quota that a private file system would enforce."""
     size = count = 0
     folders = [scratch]
     while folders:
@@ -191,7 +189,7 @@ def _too_large(scratch: str) -> bool:
                     if count > confine.SCRATCH_FILES or size > confine.SCRATCH_MB << 20:
                         return True
         except (FileNotFoundError, PermissionError):
-            continue  # removed meanwhile, or made without rights, and then nothing can be in it
+            continue  # removed meanwhile, or created without rights, and then nothing can be in it
     return False
 
 
@@ -210,7 +208,7 @@ def _empty(scratch: str) -> None:
 
 
 def start(arguments: list[str]) -> None:
-    """Entry of the process: a descriptor's number and the plan as JSON."""
+    """Entry point of the process. `arguments`: the descriptor's number, the plan as JSON."""
     fields = json.loads(arguments[1])
     fields |= {name: tuple(fields[name]) for name in ("packages", "preload")}
     main(int(arguments[0]), confine.ConfinementPlan(**fields))

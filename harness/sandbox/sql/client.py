@@ -128,7 +128,7 @@ class SqlPool:
         for key, _ in selector.select(max(0.0, patience)):
             here: SqlClient = key.data
             died = "" if _receive(here) else "the SQL engine ended"
-            while not died and (payload := here.frames.take()) is not None:
+            while not died and (payload := here.frames.pop()) is not None:
                 fields = json.loads(payload)
                 job = jobs[here.given[0]]
                 if "died" in fields:

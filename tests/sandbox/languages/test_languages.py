@@ -24,9 +24,9 @@ from tests.support.paths import ATTACKS
 
 __all__ = ["targets"]
 
-ATTACKS = sorted(path for path in ATTACKS.iterdir() if path.suffix[1:] in polyglot_programs.LANGUAGE)
-FORGERIES = [path for path in ATTACKS if path.stem.startswith("forge_")]
-PROGRAMS = [path for path in ATTACKS if not path.stem.startswith(("forge_", "compiles_"))]
+ATTACK_FILES = sorted(path for path in ATTACKS.iterdir() if path.suffix[1:] in polyglot_programs.LANGUAGE)
+FORGERIES = [path for path in ATTACK_FILES if path.stem.startswith("forge_")]
+PROGRAMS = [path for path in ATTACK_FILES if not path.stem.startswith(("forge_", "compiles_"))]
 COMPILED = ("cpp", "java", "go", "rust")
 
 
@@ -257,4 +257,6 @@ def test_a_test_without_an_end_cannot_be_closed() -> None:
 
 
 def test_the_attacks_cover_every_language() -> None:
-    assert {polyglot_programs.LANGUAGE[path.suffix[1:]] for path in ATTACKS} == set(polyglot_programs.SUFFIX)
+    assert {polyglot_programs.LANGUAGE[path.suffix[1:]] for path in ATTACK_FILES} == set(
+        polyglot_programs.SUFFIX
+    )
