@@ -92,7 +92,7 @@ def test_a_program_that_has_its_judge_killed_each_time_is_a_fault_with_its_cause
         ended = harness(*asked, "--out", tmp_path / "run")
     assert ended.code == 3
     assert "1 samples could not be judged" in ended.err
-    assert "run the same command again" in ended.err
+    assert "rerun the same command to retry" in ended.err
     assert reaper.killed == 2  # a budget, not for ever
     (fault,) = [row for row in rows(tmp_path / "run" / "judgements.jsonl") if row["status"] == "fault"]
     assert fault["problem_id"] == victim["task_id"]
@@ -199,4 +199,4 @@ def test_no_limit_and_no_wait_is_measured_by_a_clock_that_may_jump() -> None:
                     found.add(path.name)
                 case ast.ImportFrom(module="time", names=names) if any(each.name == "time" for each in names):
                     found.add(path.name)
-    assert found == {"openai_line.py"}  # a server's Retry-After may be a date
+    assert found == {"transport.py"}  # a server's Retry-After may be a date

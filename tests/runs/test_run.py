@@ -185,7 +185,7 @@ class World:
         progress: plan.Progress = plan.no_progress,
         **config: Any,
     ) -> Summary:
-        self.patch.setattr(plan.catalog, "task", lambda name, options: task or small_task())
+        self.patch.setattr(plan.registry, "task", lambda name, options: task or small_task())
         self.patch.setattr(backends, "load", lambda config, ids: backend)
         self.patch.setattr(runner, "open_sandbox", lambda judge, preload: sandbox or FakeSandbox())
         config = {"task": "small", "data": str(self.folder), "backend": {"model": "m"}, **config}
@@ -306,7 +306,7 @@ def test_a_backend_that_stops_short_is_a_fault_not_a_smaller_run(world: World) -
         def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
             yield from list(super().generate(requests, sampling))[:-1]
 
-    with pytest.raises(Fault, match="the backend made 3 of 4 samples; run the same command again to go on"):
+    with pytest.raises(Fault, match="the backend made 3 of 4 samples; rerun the same command to resume"):
         world.run(Short(right))
     assert not (world.folder / "run" / "summary.json").exists()
 

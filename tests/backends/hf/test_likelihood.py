@@ -379,7 +379,7 @@ class Talker:
 def test_a_backend_that_cannot_tell_is_one_line_before_any_work(
     kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    talker = study.Borrowed(Talker()) if kept else Talker()
+    talker = study.SharedBackend(Talker()) if kept else Talker()
     monkeypatch.setattr(backends, "load", lambda config, ids: talker)
     assert run(tmp_path, tmp_path / "out").complaint == (
         "backend 'talker' cannot say how likely a reference is, and a scorer needs it: use backend.kind=hf, or leave"

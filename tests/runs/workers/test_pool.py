@@ -448,7 +448,7 @@ def test_judging_on_workers_leaves_the_same_files(tmp_path: Path) -> None:
         return FannedSandbox(Crew(processes.Processes(["a", "b"]), Judging(judging.settings(judge, preload))))
 
     runner.run(config, tmp_path / "one")
-    runner.run(config, tmp_path / "two", engine=runner.Engine(open_sandbox=fanned))
+    runner.run(config, tmp_path / "two", engine=runner.Executor(open_sandbox=fanned))
     for name in ("run.json", "generations.jsonl", "judgements.jsonl", "summary.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     assert [row["status"] for row in rows(tmp_path / "two" / "judgements.jsonl")].count("passed") == len(
