@@ -18,6 +18,33 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 SHOWN = 12  # names listed in one message
+DISTRIBUTION = "codelm-harness"
+
+# Optional module -> the extra of this package that installs it (pyproject.toml).
+EXTRAS = {
+    "accelerate": "hf",
+    "bitsandbytes": "quantize",
+    "bm25s": "rag",
+    "codebleu": "codebleu",
+    "faiss": "rag",
+    "gcsfs": "gcs",
+    "httpx2": "server",
+    "huggingface_hub": "hf",
+    "matplotlib": "plots",
+    "mlflow": "mlflow",
+    "pandas": "frames",
+    "peft": "hf",
+    "pyarrow": "parquet",
+    "ray": "ray",
+    "s3fs": "s3",
+    "safetensors": "hf",
+    "sentence_transformers": "rag",
+    "sympy": "symbolic",
+    "tokenizers": "hf",
+    "torch": "hf",
+    "transformers": "hf",
+    "wandb": "wandb",
+}
 
 
 class HarnessError(Exception):
@@ -58,6 +85,23 @@ class StoreFault(Fault):
 
 class NotComparable(HarnessError):
     exit_code = 4
+
+
+def missing_extra(error: ImportError) -> MissingExtra | None:
+    """What to install where an optional package could not be imported; None for any other module.
+
+    Optional packages are imported where they are used, without a `try` around each: the command line and the Python
+    interface turn the ImportError into this.
+    """
+    module = (error.name or "").partition(".")[0]
+    if module not in EXTRAS:
+        return None
+    why = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be imported ({error})"
+    return MissingExtra(f"this needs the package {module}, which {why}: {install(EXTRAS[module])}")
+
+
+def install(extra: str) -> str:
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 def unknown(kind: str, got: str, known: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ import click
 
 from harness import __version__
 from harness.cli import cache, data, doctor, evaluate, interop, quickstart, results, train
-from harness.errors import HarnessError
+from harness.errors import HarnessError, missing_extra
 from harness.runs.store.remote import Images
 
 
@@ -64,6 +64,11 @@ def main() -> None:
     except HarnessError as error:
         click.echo(f"error: {images.spoken(str(error))}", err=True)
         code = error.exit_code
+    except ImportError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        click.echo(f"error: {missing}", err=True)
+        code = missing.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = 2

@@ -6,6 +6,7 @@ is an error with file and line; no row is ever passed over.
 """
 
 import hashlib
+import importlib.util
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.errors import DataError, Fault
+from harness.errors import DataError, Fault, install
 from harness.files import decode, lines, packaged, parse_json, read
 from harness.schema import DataFile, HubFile, Problem, Split, Task
 
@@ -86,6 +87,8 @@ class Folders:
             return found
         tried = [folder / file.benchmark / file.name for folder in self.folders]
         hub = f"the hub cache ({file.hub.repo})" if file.hub and self.use_hub_cache else ""
+        if hub and not _reads_hub_cache():
+            hub += f", which needs the package huggingface_hub: {install('hf')}"
         if tried:
             looked = f"looked for {', '.join(map(str, tried))}{hub and f' or {hub}'}"
         else:
@@ -166,7 +169,13 @@ def fetch_model(model: str, revision: str | None) -> None:
         raise Fault(f"could not download model {model!r}: {str(error).splitlines()[0]}") from None
 
 
+def _reads_hub_cache() -> bool:
+    return importlib.util.find_spec("huggingface_hub") is not None
+
+
 def _cached(file: HubFile) -> Path | None:
+    if not _reads_hub_cache():  # `locate` says so where the file is nowhere else
+        return None
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(file.repo, file.path, revision=file.revision, repo_type="dataset")

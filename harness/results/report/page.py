@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 
 from harness import __version__
+from harness.errors import install
 from harness.results.compare import Cell, Row, mean_cost
 from harness.results.report import plots, samples
 from harness.results.report import sections as gathered
@@ -117,8 +118,10 @@ def _section(section: Section) -> Iterator[str]:
     yield _table(section)
     if section.cells:
         yield f'<p class="small quiet">{_how(section)}</p>'
-    figures = plots.all_of(section)
-    if figures:
+    if not plots.available():
+        how = text(install("plots"))
+        yield f'<p class="small quiet">No plots: the package matplotlib is not installed ({how}).</p>'
+    elif figures := plots.all_of(section):
         yield '<div class="figures">'
         for name, drawn in figures.items():
             caption = f"{CAPTIONS[name]} ({section.metric})" if name != "metrics" else CAPTIONS[name]

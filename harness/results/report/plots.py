@@ -5,6 +5,7 @@ intervals as the tables. After the papers: value against examples (2308.10462, F
 7), radar (2311.02303, Figure 5).
 """
 
+import importlib.util
 import io
 import math
 import re
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#6a3d9a", "#666666")
 INK, FAINT = "#1b1f24", "#d0d5da"
 WIDTH, HEIGHT = 6.0, 3.4  # inches
+
+
+def available() -> bool:
+    """Whether matplotlib is installed; without it pages have no plots and say so."""
+    return importlib.util.find_spec("matplotlib") is not None
 
 
 def all_of(section: Section) -> dict[str, "Figure"]:
