@@ -3,14 +3,14 @@
     python benchmarks/engines.py                  HARNESS_DATA/humaneval/HumanEval.jsonl[.gz], else the mini rows
     python benchmarks/engines.py --rounds 3 --without ray
 
-`pool` is a run's own sandbox on this machine, `processes` and `ray` are crews (harness/crew) of one sandbox a worker.
+`pool` is a run's own sandbox on this machine, `processes` and `ray` are worker pools with one sandbox in each worker.
 All judge the same programs in rounds that take turns; figures are medians, a ratio's too, of each round's own:
 HumanEval's own solutions, each many times, and 600 programs that compute for some 15 ms. A worker is several
 processes that can work at the same time, so one worker has one core of its own here, and two workers have two;
 beside it, one worker with two cores.
 
 Sleeping work needs no core, so its cost shows with more workers than there are cores: the share of the time from
-the first chunk to the last result in which a worker was not within an order. Work that does nothing shows how many
+the first chunk to the last result in which a worker was not busy with a request. Work that does nothing shows how many
 items a second an engine can hand out and take in, and what each costs the driver's process.
 """
 
@@ -31,10 +31,10 @@ from sleeping import Sleeping
 
 from harness import sandbox
 from harness.runs.workers import processes
-from harness.runs.workers.pool import Crew, Place
-from harness.runs.workers.sandbox import FannedSandbox
-from harness.runs.workers.tasks import Judging
-from harness.runs.workers.work_queue import Pace
+from harness.runs.workers.pool import Launcher, WorkerPool
+from harness.runs.workers.sandbox import PooledSandbox
+from harness.runs.workers.tasks import JudgeSpec
+from harness.runs.workers.work_queue import ChunkSizer
 from harness.schema import Limits, Program, UnitTests
 
 ENGINES = ("pool", "processes", "ray")
@@ -68,12 +68,12 @@ def start_ray(stack: ExitStack) -> None:
     stack.callback(ray.shutdown)
 
 
-def place(name: str, workers: int) -> Place:
+def launcher(name: str, workers: int) -> Launcher:
     if name == "processes":
-        return processes.Processes(["cpu"] * workers)
+        return processes.ProcessLauncher(["cpu"] * workers)
     from harness.runs import ray as cluster
 
-    return cluster.Actors(workers, {"num_cpus": 1})
+    return cluster.ActorLauncher(workers, {"num_cpus": 1})
 
 
 # ---------------------------------------------------------------- judging
@@ -97,8 +97,8 @@ def programs() -> list[Program]:
 def open_box(name: str, workers: int) -> Any:
     if name == "pool":
         return sandbox.start(sandbox.Settings(workers=workers))
-    one = sandbox.Settings(workers=1, crowded=workers >= len(os.sched_getaffinity(0)))  # as cluster.py does
-    return FannedSandbox(Crew(place(name, workers), Judging(one)))
+    one = sandbox.Settings(workers=1, crowded=workers >= len(os.sched_getaffinity(0)))  # as runs/ray.py does
+    return PooledSandbox(WorkerPool(launcher(name, workers), JudgeSpec(one)))
 
 
 def computing(count: int) -> list[Program]:
@@ -164,28 +164,28 @@ def cost(engines: list[str], seconds: float) -> None:
     print(f"{'':10} {head[0]:>8} {head[1]:>7} {head[2]:>7} {head[3]:>9} {head[4]:>15}")
     for name in engines:
         for workers in (1, 2, 8):
-            with Crew(place(name, workers), Sleeping()) as crew:
-                ready(crew)
-                pace = Pace()
-                timed(crew, int(workers * 1.5 / NAP_S), NAP_S, pace)  # finds the size of chunks
-                before, chunks = crew.tally.seconds, crew.tally.chunks
-                took, _ = timed(crew, int(workers * seconds / NAP_S), NAP_S, pace)
-                lost = 1 - (crew.tally.seconds - before) / (took * workers)
-                chunks = crew.tally.chunks - chunks
-                pace = Pace()
-                timed(crew, 20_000, 0.0, pace)
-                took, busy = timed(crew, 100_000, 0.0, pace)
+            with WorkerPool(launcher(name, workers), Sleeping()) as pool:
+                ready(pool)
+                sizer = ChunkSizer()
+                timed(pool, int(workers * 1.5 / NAP_S), NAP_S, sizer)  # finds the size of chunks
+                before, chunks = pool.stats.seconds, pool.stats.chunks
+                took, _ = timed(pool, int(workers * seconds / NAP_S), NAP_S, sizer)
+                lost = 1 - (pool.stats.seconds - before) / (took * workers)
+                chunks = pool.stats.chunks - chunks
+                sizer = ChunkSizer()
+                timed(pool, 20_000, 0.0, sizer)
+                took, busy = timed(pool, 100_000, 0.0, sizer)
                 line = f"{name:10} {workers:8} {chunks:7} {100 * lost:5.2f} % {100_000 / took:9.0f}"
                 print(f"{line} {1e6 * busy / 100_000:15.1f}")
 
 
-def ready(crew: Crew) -> None:
-    """Wait until every worker stands."""
-    while any(seat.identity is None for seat in crew.seats):
-        timed(crew, 1, 0.0, Pace())
+def ready(pool: WorkerPool) -> None:
+    """Wait until every worker has set up."""
+    while any(slot.identity is None for slot in pool.slots):
+        timed(pool, 1, 0.0, ChunkSizer())
 
 
-def timed(crew: Crew, count: int, nap: float, pace: Pace) -> tuple[float, float]:
+def timed(pool: WorkerPool, count: int, nap: float, sizer: ChunkSizer) -> tuple[float, float]:
     """Seconds, and CPU seconds of this process, for so many naps."""
 
     def naps() -> Iterator[float]:
@@ -194,7 +194,7 @@ def timed(crew: Crew, count: int, nap: float, pace: Pace) -> tuple[float, float]
 
     clock: Callable[[], float] = time.process_time
     began, busy = time.perf_counter(), clock()
-    for _ in crew.each("sleep", None, naps(), pace):
+    for _ in pool.map("sleep", None, naps(), sizer):
         pass
     return time.perf_counter() - began, clock() - busy
 

@@ -30,23 +30,23 @@ TEXT = "    # sample %d\n    return sorted(value for value in values if value > 
 
 @dataclass(frozen=True)
 class Sleeping:
-    """A post: `rate` samples or verdicts a second."""
+    """A spec and its task: `rate` samples or verdicts a second."""
 
     rate: float
     config: Any = None
 
-    def take_up(self, slot: int, before: Any) -> "Sleeping":
+    def setup(self, slot: int, previous: Any) -> "Sleeping":
         return self
 
     @property
     def identity(self) -> Mapping[str, str]:
         return {"kind": "hf", "dtype": "none", "engine": "none", "sandbox": "sleeping", "interpreter": ""}
 
-    def do(self, what: str, common: Any, items: Sequence[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    def run(self, method: str, common: Any, items: Sequence[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
         from harness.schema import ExecResult
 
         for number, item in items:
-            if what == "generate":
+            if method == "generate":
                 time.sleep(len(item.indices) / self.rate)
                 yield number, [made(item, index) for index in item.indices]
             else:
@@ -66,17 +66,17 @@ def made(request: Any, index: int) -> Any:
     )
 
 
-def crew_of(workers: int, rate: float, config: Any) -> Any:
-    """A crew whose workers all stand: their start is no part of what is measured."""
+def ready_pool(workers: int, rate: float, config: Any) -> Any:
+    """A pool whose workers have all set up: their start is no part of what is measured."""
     from benchmarks.scale import Sleeping  # not __main__'s, which no worker could import
     from harness.runs.workers import processes
-    from harness.runs.workers.pool import Crew
+    from harness.runs.workers.pool import WorkerPool
 
-    crew = Crew(processes.Processes(["sleeps"] * workers), Sleeping(rate, config))
-    while any(seat.identity is None for seat in crew.seats):
-        crew._hire()
-        crew._listen()
-    return crew
+    pool = WorkerPool(processes.ProcessLauncher(["sleeps"] * workers), Sleeping(rate, config))
+    while any(slot.identity is None for slot in pool.slots):
+        pool._start_workers()
+        pool._poll()
+    return pool
 
 
 def run(workers: int, rate: float, folder: Path) -> None:
@@ -85,8 +85,8 @@ def run(workers: int, rate: float, folder: Path) -> None:
     from harness.config.run import RunConfig
     from harness.config.sampling import SamplingConfig
     from harness.runs import run as runner
-    from harness.runs.workers.backend import Fanned
-    from harness.runs.workers.sandbox import FannedSandbox
+    from harness.runs.workers.backend import PooledBackend
+    from harness.runs.workers.sandbox import PooledSandbox
 
     backend = BackendConfig(model="none", batch_size=16)
     config = RunConfig(
@@ -95,7 +95,7 @@ def run(workers: int, rate: float, folder: Path) -> None:
         backend=backend,
         sampling=SamplingConfig(samples=EACH, temperature=1.0),
     )
-    generators, judges = (crew_of(workers, rate, backend) for _ in range(2))
+    generators, judges = (ready_pool(workers, rate, backend) for _ in range(2))
     marks: dict[str, tuple[float, float]] = {}
 
     def progress(stage: str, done: int, total: int, *more: float) -> None:
@@ -103,8 +103,8 @@ def run(workers: int, rate: float, folder: Path) -> None:
             marks.setdefault(f"{stage} {done == total}", (time.perf_counter(), time.process_time()))
 
     executor = runner.Executor(
-        open_backend=lambda *given: Fanned(generators, generators.post),
-        open_sandbox=lambda *given: FannedSandbox(judges),
+        open_backend=lambda *given: PooledBackend(generators, generators.spec),
+        open_sandbox=lambda *given: PooledSandbox(judges),
     )
     out, summary = runner.run(config, folder / "run", progress, executor=executor)
     assert summary.metrics["pass@1"].value == 1.0

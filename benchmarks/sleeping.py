@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Sleeping:
-    """A post, and its own hand: every item takes its own number of seconds."""
+    """A spec and its own task: every item takes its own number of seconds."""
 
     identity: Mapping[str, str] = None  # type: ignore[assignment]
 
-    def take_up(self, slot: int, before: object) -> "Sleeping":
+    def setup(self, slot: int, previous: object) -> "Sleeping":
         return Sleeping({"asleep": "yes"})
 
-    def do(self, what: str, common: object, items: Sequence[tuple[int, float]]) -> Iterator[tuple[int, None]]:
+    def run(
+        self, method: str, common: object, items: Sequence[tuple[int, float]]
+    ) -> Iterator[tuple[int, None]]:
         for number, seconds in items:
             if seconds:
                 time.sleep(seconds)

@@ -22,7 +22,7 @@ import click
 from harness import __version__
 from harness.cli import cache, data, doctor, evaluate, interop, quickstart, results, train
 from harness.errors import HarnessError, missing_extra
-from harness.runs.store.remote import Images
+from harness.runs.store.remote import RemoteRuns
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,12 +57,12 @@ def main() -> None:
     """The entry point: every expected error is one line on standard error and its own exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns about forks otherwise
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray started here sends no usage statistics
-    images = Images()
+    remote_runs = RemoteRuns()
     try:
-        with images:
-            code = cli(prog_name="harness", standalone_mode=False, obj=images)
+        with remote_runs:
+            code = cli(prog_name="harness", standalone_mode=False, obj=remote_runs)
     except HarnessError as error:
-        click.echo(f"error: {images.spoken(str(error))}", err=True)
+        click.echo(f"error: {remote_runs.display_path(str(error))}", err=True)
         code = error.exit_code
     except ImportError as error:
         if (missing := missing_extra(error)) is None:

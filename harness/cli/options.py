@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import UserError
-from harness.runs.store.remote import Images
+from harness.runs.store.remote import RemoteRuns
 
 if TYPE_CHECKING:
     from harness.config.run import RunConfig
@@ -27,24 +27,28 @@ data_option = click.option(
 
 def echo(text: str) -> None:
     """Print a line, with remote folders under the names that the user gave."""
-    images = click.get_current_context().find_object(Images)
-    click.echo(images.spoken(text) if images else text)
+    remote_runs = click.get_current_context().find_object(RemoteRuns)
+    click.echo(remote_runs.display_path(text) if remote_runs else text)
 
 
 def local_path(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     """A click callback: the folder, or folders, to read; a URL is downloaded first."""
     del parameter
-    images = context.find_object(Images) or context.with_resource(Images())
+    remote_runs = context.find_object(RemoteRuns) or context.with_resource(RemoteRuns())
     if value is None:
         return None
-    return images.read(value) if isinstance(value, str) else tuple(images.read(each) for each in value)
+    return (
+        remote_runs.local_path(value)
+        if isinstance(value, str)
+        else tuple(remote_runs.local_path(each) for each in value)
+    )
 
 
 def output_dir(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
     """A click callback: the folder to write a run to; a run at a URL is downloaded, and uploaded as it grows."""
     del parameter
-    images = context.find_object(Images) or context.with_resource(Images())
-    return None if value is None else images.write(value)
+    remote_runs = context.find_object(RemoteRuns) or context.with_resource(RemoteRuns())
+    return None if value is None else remote_runs.output_dir(value)
 
 
 out_option = click.option(

@@ -1,18 +1,17 @@
-"""The same run on a Ray cluster: its models and sandboxes are with actors, its files with the driver (extra `ray`).
+"""The same run on a Ray cluster: models and sandboxes live in actors, files stay with the driver (extra `ray`).
 
-    with cluster.connect(ADDRESS) as joined:
-        runner.run(config, executor=joined.executor)
+    with ray.connect(ADDRESS) as cluster:
+        run.run(config, executor=cluster.executor)
 
-Placing. A model gets one GPU where the cluster has any, or `backend.gpus_per_model` of one node; without GPUs
-there is one actor a node. Such
-an actor takes no share of processors: it rests while programs are judged. A sandbox is one actor a processor, or as
-many as `judge.workers` says.
+Placement. A model gets one GPU where the cluster has any, or `backend.gpus_per_model` of one node; without GPUs there
+is one actor on each node. A model's actor reserves no CPU: it is idle while programs are judged. There is one sandbox
+actor for each CPU, or as many as `judge.workers` says.
 
-Before a node judges, the built-in attacks are let loose in its sandbox (doctor.py), once a run and at once on all
-nodes; also on a node that joins later. Where one gets through, the run ends. Nodes must have the harness installed in
-the same versions, and find models, adapters and databases under the paths that the config names.
+Before a node judges, the built-in attacks are tried in its sandbox (sandbox/self_check.py), once a run and on all
+nodes at the same time; also on a node that joins later. If one gets through, the run ends. Nodes need the same
+versions of the harness, and find models, adapters and databases under the paths that the config names.
 
-What dies is hired anew by the crew (crew/__init__.py), never by Ray, so that one rule counts the tries.
+Actors that die are restarted by the worker pool (workers/__init__.py), never by Ray, so that one rule counts the tries.
 """
 
 import logging
@@ -27,25 +26,25 @@ from typing import Any
 from harness.config.backend import BackendConfig
 from harness.config.run import JudgeConfig
 from harness.errors import ConfigError, MissingExtra, SandboxFault, UserError
-from harness.runs import workers as crew
+from harness.runs import workers
 from harness.runs.judge import settings
 from harness.runs.run import Executor
-from harness.runs.workers.backend import Fanned
-from harness.runs.workers.pool import Crew, Lost, Worker
-from harness.runs.workers.protocol import Desk, Part
-from harness.runs.workers.sandbox import FannedSandbox
-from harness.runs.workers.tasks import Generating, Judging
+from harness.runs.workers.backend import PooledBackend
+from harness.runs.workers.pool import WorkerDied, WorkerHandle, WorkerPool
+from harness.runs.workers.protocol import PartialResult, WorkerServer
+from harness.runs.workers.sandbox import PooledSandbox
+from harness.runs.workers.tasks import GenerateSpec, JudgeSpec
 from harness.schema import Backend
 
-REACHED_S = 10.0
-END_S = 3.0  # for actors to close what they hold
-HELD_BACK = 16  # parts that wait with an actor until somebody takes one
+CONNECT_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 3.0  # for actors to release what they hold
+MAX_UNREAD = 16  # partial results of an actor that wait to be received
 
 
 def connect(address: str = "") -> "Cluster":
     """The cluster at `address` (HOST:PORT of its head); without one, a Ray that is started on this machine.
 
-    It is joined with the first work, so that a mistake in a config is told before. Raises UserError."""
+    The connection is made with the first work, after the config has been checked. Raises UserError."""
     try:
         import ray  # noqa: F401
     except ImportError:
@@ -60,11 +59,12 @@ def connect(address: str = "") -> "Cluster":
 
 @dataclass
 class Cluster:
-    """A connection, to be; `joined` here, so left here too: a program that has joined before keeps its own."""
+    """A connection, made when it is needed. `connected`: by this object, which then disconnects; a program that was
+    connected before stays so."""
 
     address: str
-    joined: bool = False
-    _exams: dict[str, Any] = field(default_factory=dict)
+    connected: bool = False
+    _self_checks: dict[str, Any] = field(default_factory=dict)
 
     def __enter__(self) -> "Cluster":
         return self
@@ -72,100 +72,100 @@ class Cluster:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         import ray
 
-        if self.joined:
+        if self.connected:
             ray.shutdown()
-            self.joined = False
+            self.connected = False
 
-    def _join(self) -> None:
+    def _connect(self) -> None:
         import ray
 
         if ray.is_initialized():
             return
         if self.address not in ("", "auto", "local"):
             _check_reachable(self.address)
-        own = {"include_dashboard": False} if self.address in ("", "local") else {}
+        options = {"include_dashboard": False} if self.address in ("", "local") else {}
         try:
-            ray.init(address=self.address or "local", logging_level=logging.ERROR, **own)
+            ray.init(address=self.address or "local", logging_level=logging.ERROR, **options)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             where = (
-                f"Ray at {self.address!r} does not let this run in"
+                f"cannot connect to Ray at {self.address!r}"
                 if self.address
-                else "Ray cannot be started here"
+                else "cannot start Ray on this machine"
             )
             hint = (
-                "; its version must be the same, and a cluster with a token wants RAY_AUTH_MODE and"
+                "; it needs the same version of Ray, and a cluster with a token needs RAY_AUTH_MODE and"
                 " RAY_AUTH_TOKEN here as on its nodes"
             )
             raise UserError(f"{where}: {_first_line(error)}{hint if self.address else ''}") from None
-        self.joined = True
+        self.connected = True
 
     @property
     def executor(self) -> Executor:
         return Executor(self.open_backend, self.open_sandbox)
 
     def open_backend(self, config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
-        """The model on every GPU or node. Recordings and servers are read and asked by the driver itself."""
+        """The model on every GPU or node. Recordings and servers are used by the driver itself."""
         if config.devices:
             raise ConfigError(
                 "backend.devices are those of one machine: leave the key out with --executor ray"
             )
         if config.kind != "hf":
-            return crew.load(config, problem_ids)
-        self._join()
+            return workers.load(config, problem_ids)
+        self._connect()
         nodes = _nodes()
-        each = config.gpus_per_model
-        places = sum(int(node["Resources"].get("GPU", 0)) // each for node in nodes)
-        if places:
-            place = Actors(places, {"num_gpus": each, "num_cpus": 0})
-        elif each > 1:
-            raise ConfigError(f"backend.gpus_per_model = {each}: no node of the cluster has so many GPUs")
+        gpus = config.gpus_per_model
+        copies = sum(int(node["Resources"].get("GPU", 0)) // gpus for node in nodes)
+        if copies:
+            launcher = ActorLauncher(copies, {"num_gpus": gpus, "num_cpus": 0})
+        elif gpus > 1:
+            raise ConfigError(f"backend.gpus_per_model = {gpus}: no node of the cluster has that many GPUs")
         else:
-            place = Actors(len(nodes), {"num_cpus": 0}, [node["NodeID"] for node in nodes])
-        if each > 1 and not config.device_map:
+            launcher = ActorLauncher(len(nodes), {"num_cpus": 0}, [node["NodeID"] for node in nodes])
+        if gpus > 1 and not config.device_map:
             config = config.model_copy(update={"device_map": "balanced"})
-        post = Generating(config, (config.device,), os.getcwd())
-        return Fanned(Crew(place, post), post)
+        spec = GenerateSpec(config, (config.device,), os.getcwd())
+        return PooledBackend(WorkerPool(launcher, spec), spec)
 
-    def open_sandbox(self, judge: JudgeConfig, preload: tuple[str, ...] = ()) -> FannedSandbox:
-        """Sandboxes on all processors. Raises SandboxFault, when one is used, where an attack gets through."""
-        self._join()
-        cores = sum(int(node["Resources"].get("CPU", 0)) for node in _nodes())
-        workers = judge.workers or cores
-        place = Actors(workers, {"num_cpus": 1})
-        one = replace(settings(judge, preload), workers=1, crowded=workers >= cores)
+    def open_sandbox(self, judge: JudgeConfig, preload: tuple[str, ...] = ()) -> PooledSandbox:
+        """Sandboxes on all CPUs. Raises SandboxFault, when one is used, where an attack gets through."""
+        self._connect()
+        cpus = sum(int(node["Resources"].get("CPU", 0)) for node in _nodes())
+        count = judge.workers or cpus
+        launcher = ActorLauncher(count, {"num_cpus": 1})
+        one = replace(settings(judge, preload), workers=1, crowded=count >= cpus)
 
-        def admit(worker: Worker) -> None:
-            assert isinstance(worker, Actor)
-            if judge.sandbox != "process":  # which nobody believes to hold, and has to be asked for
-                self._examine([node["NodeID"] for node in _nodes()], judge)
-                self._examined(worker, judge)
+        def admit(worker: WorkerHandle) -> None:
+            assert isinstance(worker, ActorWorker)
+            if judge.sandbox != "process":  # no isolation, and used only on request
+                self._start_self_checks([node["NodeID"] for node in _nodes()], judge)
+                self._require_self_check(worker, judge)
 
-        return FannedSandbox(Crew(place, Judging(one, os.getcwd()), admit))
+        return PooledSandbox(WorkerPool(launcher, JudgeSpec(one, os.getcwd()), admit))
 
-    def _examine(self, nodes: Sequence[str], judge: JudgeConfig) -> None:
-        """Begin the exams of nodes that have not had one."""
+    def _start_self_checks(self, nodes: Sequence[str], judge: JudgeConfig) -> None:
+        """On the nodes that have not had one."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         for node in nodes:
-            if node not in self._exams:
-                there = NodeAffinitySchedulingStrategy(node, soft=False)
-                exam = ray.remote(_exam).options(num_cpus=0, scheduling_strategy=there)
-                self._exams[node] = exam.remote(judge.model_dump_json())
+            if node not in self._self_checks:
+                on_node = NodeAffinitySchedulingStrategy(node, soft=False)
+                check = ray.remote(_self_check).options(num_cpus=0, scheduling_strategy=on_node)
+                self._self_checks[node] = check.remote(judge.model_dump_json())
 
-    def _examined(self, worker: "Actor", judge: JudgeConfig) -> None:
+    def _require_self_check(self, worker: "ActorWorker", judge: JudgeConfig) -> None:
         import ray
 
-        self._examine([worker.node], judge)
+        self._start_self_checks([worker.node], judge)
         try:
-            through = ray.get(self._exams[worker.node])
+            broken = ray.get(self._self_checks[worker.node])
         except ray.exceptions.RayError as error:
-            del self._exams[worker.node]
-            raise Lost(f"its sandbox could not be examined: {_cause(error)}") from None
-        if through:
+            del self._self_checks[worker.node]
+            raise WorkerDied(f"its sandbox could not be checked: {_cause(error)}") from None
+        if broken:
             raise SandboxFault(
-                f"{worker.name}: the sandbox does not hold there ({through}): nothing is judged; take that node out of"
-                " the cluster, or see what 'harness doctor' says on it"
+                f"{worker.name}: its sandbox does not hold ({broken}), so nothing is judged; remove the node from the"
+                " cluster, or run 'harness doctor' on it"
             )
 
 
@@ -175,15 +175,15 @@ def _check_reachable(address: str) -> None:
     if not host or not port.isdigit():
         raise UserError(f"--ray-address {address!r}: expected HOST:PORT of the cluster's head, or 'auto'")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), REACHED_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise UserError(
-            f"no Ray cluster at {address!r}: {error.strerror or error}; 'ray start' on the head tells its address"
+            f"no Ray cluster at {address!r}: {error.strerror or error}; 'ray start' on the head prints its address"
         ) from None
 
 
-def _exam(judge: str) -> str:
-    """Runs on a node: what gets through its sandbox, empty for nothing."""
+def _self_check(judge: str) -> str:
+    """Runs on a node: the attacks that get through its sandbox, empty for none."""
     from harness.sandbox import self_check
 
     found = self_check.check_sandbox(JudgeConfig.model_validate_json(judge))
@@ -194,43 +194,43 @@ def _exam(judge: str) -> str:
 
 
 def _nodes() -> list[dict[str, Any]]:
-    """The nodes that are there and have processors for work."""
+    """The nodes that are alive and have CPUs for work."""
     import ray
 
     return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
 
 
-# ---------------------------------------------------------------- a Place of actors
+# ---------------------------------------------------------------- a Launcher of actors
 
 
-class RemoteDesk:
+class ActorServer:
     """What runs in an actor."""
 
     def __init__(self) -> None:
-        self.desk = Desk()
+        self.server = WorkerServer()
 
-    def where(self) -> tuple[str, str]:
+    def location(self) -> tuple[str, str]:
         """The node's id and address."""
         import ray
 
         return ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address()
 
-    def parts(self, payload: bytes) -> Any:
-        yield from self.desk.parts(payload)
+    def handle(self, payload: bytes) -> Any:
+        yield from self.server.handle(payload)
 
     def close(self) -> None:
-        self.desk.close()
+        self.server.close()
 
 
-class Actors:
-    """A Place of so many actors with these resources; `nodes`: one for each where there is room, else anywhere."""
+class ActorLauncher:
+    """A Launcher of so many actors with these resources; `nodes`: one on each while there is room, else anywhere."""
 
-    def __init__(self, slots: int, resources: Mapping[str, float], nodes: Sequence[str] = ()) -> None:
-        self.slots = slots
+    def __init__(self, capacity: int, resources: Mapping[str, float], nodes: Sequence[str] = ()) -> None:
+        self.capacity = capacity
         self.resources = resources
         self.nodes = nodes
 
-    def hire(self, slot: int) -> "Actor":
+    def start(self, slot: int) -> "ActorWorker":
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -243,14 +243,14 @@ class Actors:
             "scheduling_strategy": strategy,
             **self.resources,
         }
-        return Actor(slot, ray.remote(RemoteDesk).options(**options).remote())
+        return ActorWorker(slot, ray.remote(ActorServer).options(**options).remote())
 
-    def wait(self, workers: Sequence[Worker], seconds: float) -> Sequence[Worker]:
+    def wait(self, workers: Sequence[WorkerHandle], seconds: float) -> Sequence[WorkerHandle]:
         import ray
 
-        actors = [worker for worker in workers if isinstance(worker, Actor)]
-        if gone := [worker for worker in actors if worker.gone]:
-            return gone
+        actors = [worker for worker in workers if isinstance(worker, ActorWorker)]
+        if dead := [worker for worker in actors if worker.death_cause]:
+            return dead
         streams = {worker.streams[0]: worker for worker in actors if worker.streams}
         if not streams:
             return []
@@ -258,72 +258,73 @@ class Actors:
         ready, _ = ray.wait(list(streams), num_returns=len(streams), timeout=0)
         return [streams[stream] for stream in ready]
 
-    def dismiss(self, workers: Sequence[Worker]) -> None:
+    def stop(self, workers: Sequence[WorkerHandle]) -> None:
         import ray
 
-        handles = [worker.handle for worker in workers if isinstance(worker, Actor)]
-        if handles:
-            closing = [handle.close.remote() for handle in handles]
-            ray.wait(closing, num_returns=len(closing), timeout=END_S)
-        for handle in handles:
-            ray.kill(handle)
+        actors = [worker.actor for worker in workers if isinstance(worker, ActorWorker)]
+        if actors:
+            closing = [actor.close.remote() for actor in actors]
+            ray.wait(closing, num_returns=len(closing), timeout=STOP_TIMEOUT_S)
+        for actor in actors:
+            ray.kill(actor)
 
 
-class Actor:
-    """A Worker that is an actor. `node` is known when it has said something; `gone`: what ended it."""
+class ActorWorker:
+    """A WorkerHandle of an actor. `node` is known once a result has come; `streams`: of each request, in order."""
 
-    def __init__(self, slot: int, handle: Any) -> None:
+    def __init__(self, slot: int, actor: Any) -> None:
         self.slot = slot
-        self.handle = handle
+        self.actor = actor
         self.node = ""
         self.streams: list[Any] = []
-        self.gone = ""
-        self._ended = False  # whether the first stream has given its last part
+        self.death_cause = ""
+        self._final = False  # whether the first stream has given its final result
         self._address = ""
-        self._where = handle.where.remote()
+        self._location = actor.location.remote()
 
     @property
     def name(self) -> str:
         return f"worker {self.slot}" + (f" on {self._address} (node {self.node[:8]})" if self.node else "")
 
-    def give(self, payload: bytes) -> None:
-        parts = self.handle.parts.options(
-            num_returns="streaming", _generator_backpressure_num_objects=HELD_BACK
+    def send(self, payload: bytes) -> None:
+        handle = self.actor.handle.options(
+            num_returns="streaming", _generator_backpressure_num_objects=MAX_UNREAD
         )
-        self.streams.append(parts.remote(payload))
+        self.streams.append(handle.remote(payload))
 
-    def take(self) -> list[tuple[Part, int]]:
-        """Called when there is something to read. Raises Lost when the actor is gone.
+    def receive(self) -> list[tuple[PartialResult, int]]:
+        """Called when there is something to read. Raises WorkerDied when the actor is gone.
 
-        A stream tells of its actor's end once: what came before is handed on first, so the end is kept in `gone`.
+        A stream reports its actor's death once. Results that came before are returned first, so the death is kept in
+        `death_cause`.
         """
         import ray
 
-        taken = []
+        received = []
         try:
-            while self.streams and not self.gone:
+            while self.streams and not self.death_cause:
                 if not ray.wait(self.streams[:1], timeout=0)[0]:
                     break
                 try:
                     payload = ray.get(next(self.streams[0]))
                 except StopIteration:
                     del self.streams[0]
-                    self.gone = "" if self._ended else "its results broke off"
-                    self._ended = False
+                    self.death_cause = "" if self._final else "its results broke off"
+                    self._final = False
                     continue
                 if not self.node:
-                    self.node, self._address = ray.get(self._where)
-                taken.append((pickle.loads(payload), len(payload)))
-                self._ended = taken[-1][0].ended
+                    self.node, self._address = ray.get(self._location)
+                received.append((pickle.loads(payload), len(payload)))
+                self._final = received[-1][0].final
         except ray.exceptions.RayError as error:
-            self.gone = _cause(error)
-        if self.gone and not taken:
-            raise Lost(self.gone)
-        return taken
+            self.death_cause = _cause(error)
+        if self.death_cause and not received:
+            raise WorkerDied(self.death_cause)
+        return received
 
 
 def _cause(error: Exception) -> str:
-    """The line of Ray's message that says what happened."""
+    """The line of Ray's message that names the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     for mark in ("The actor died because", "The actor is dead because", "was killed", "node was terminated"):
         for line in lines:

@@ -1,4 +1,4 @@
-"""A schema.Backend, and Reader, whose models are with the workers of a crew."""
+"""A schema.Backend, and Reader, whose models are loaded by the workers of a pool."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,26 +6,26 @@ from typing import Any
 
 from harness.config.backend import BackendConfig
 from harness.errors import BackendFault
-from harness.runs.workers.pool import Crew
-from harness.runs.workers.tasks import Generating
-from harness.runs.workers.work_queue import GivenUp, Pace
+from harness.runs.workers.pool import WorkerPool
+from harness.runs.workers.tasks import GenerateSpec
+from harness.runs.workers.work_queue import ChunkSizer, GivenUp
 from harness.schema import Generation, Given, Prompt, Request, Sampling
 
-SAMPLES = 16  # of one problem that go to one worker; more are shared out
-UNKNOWN = 64
-NAMED = 5
+SAMPLES_PER_ITEM = 16  # of one problem; more are split among workers
+DEFAULT_BATCH = 64
+MAX_NAMES = 5  # in an error message
 
 
 @dataclass(frozen=True)
-class Fanned:
-    """`post` says what the workers of `crew` load."""
+class PooledBackend:
+    """`spec` says what the workers load."""
 
-    crew: Crew
-    post: Generating
+    workers: WorkerPool
+    spec: GenerateSpec
 
     @property
     def identity(self) -> Mapping[str, str]:
-        return self.crew.identity
+        return self.workers.identity
 
     @property
     def counts(self) -> None:
@@ -33,29 +33,29 @@ class Fanned:
 
     @property
     def _batch(self) -> int:
-        """Sequences that a worker batches; where it finds that out by itself, about as many as it may."""
-        return self.post.config.batch_size or UNKNOWN
+        """Sequences in a worker's batch; a guess where the worker finds that out by itself."""
+        return self.spec.config.batch_size or DEFAULT_BATCH
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
-        """Yield every wanted sample once, as requests are complete. What was given up is said at the end, when
-        everything else has been handed on. Raises BackendFault, UserError."""
-        whole = sampling.beams > 1  # the samples of a beam search are made together
-        size = min(SAMPLES, self._batch)
-        items = [part for one in requests for part in ([one] if whole else _parts(one, size))]
+        """Yield every requested sample once, as requests complete. Raises UserError; BackendFault for the items that
+        were given up, after everything else has been yielded."""
+        whole = sampling.beams > 1  # a beam search makes its samples together
+        size = min(SAMPLES_PER_ITEM, self._batch)
+        items = [part for request in requests for part in ([request] if whole else _split(request, size))]
         samples = sum(len(item.indices) for item in items)
-        # Twice a batch, in items of several samples each.
-        least = max(1, 2 * self._batch * len(items) // max(1, samples))
-        yield from self._each("generate", sampling, items, least)
+        # Two batches at least, in items of several samples each.
+        minimum = max(1, 2 * self._batch * len(items) // max(1, samples))
+        yield from self._map("generate", sampling, items, minimum)
 
     def likelihoods(self, given: Sequence[Given]) -> Iterator[Generation]:
-        yield from self._each("likelihoods", None, given, 2 * self._batch)
+        yield from self._map("likelihoods", None, given, 2 * self._batch)
 
-    def _each(
-        self, what: str, common: Any, items: Sequence[Request | Given], least: int
+    def _map(
+        self, method: str, common: Any, items: Sequence[Request | Given], minimum: int
     ) -> Iterator[Generation]:
         given_up: list[tuple[str, str]] = []
-        pace = Pace(seconds=None, least=least)
-        for number, result in self.crew.each(what, common, items, pace, ordered=False):
+        sizer = ChunkSizer(target_seconds=None, minimum=minimum)
+        for number, result in self.workers.map(method, common, items, sizer, ordered=False):
             match result:
                 case GivenUp(cause):
                     given_up.append((items[number].problem_id, cause))
@@ -64,29 +64,34 @@ class Fanned:
                 case generations:
                     yield from generations
         if given_up:
-            names = list(dict.fromkeys(name for name, _ in given_up))
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            raise BackendFault(
-                f"{len(names)} {'problem was' if len(names) == 1 else 'problems were'} given up after three tries,"
-                f" {', '.join(names[:NAMED])}{more}: {given_up[0][1]}"
-            )
+            raise _fault(given_up)
 
     def tokens(self, prompt: Prompt) -> int:
-        return int(self.crew.one("tokens", None, prompt))
+        return int(self.workers.call("tokens", None, prompt))
 
     def fits(self, prompt: Prompt, max_tokens: int) -> bool:
-        return bool(self.crew.one("fits", max_tokens, prompt))
+        return bool(self.workers.call("fits", max_tokens, prompt))
 
-    def wearing(self, config: BackendConfig) -> "Fanned":
-        """The same workers with another adapter on their base. Raises UserError."""
-        post = replace(self.post, config=config)
-        self.crew.become(post, replace(self.post, config=config.model_copy(update={"adapter": ""})))
-        return Fanned(self.crew, post)
+    def with_adapter(self, config: BackendConfig) -> "PooledBackend":
+        """The same workers with another adapter on their base model. Raises UserError."""
+        spec = replace(self.spec, config=config)
+        self.workers.reconfigure(spec, replace(self.spec, config=config.model_copy(update={"adapter": ""})))
+        return PooledBackend(self.workers, spec)
 
     def close(self) -> None:
-        self.crew.close()
+        self.workers.close()
 
 
-def _parts(request: Request, size: int) -> Iterator[Request]:
+def _split(request: Request, size: int) -> Iterator[Request]:
     for start in range(0, len(request.indices), size):
         yield replace(request, indices=request.indices[start : start + size])
+
+
+def _fault(given_up: Sequence[tuple[str, str]]) -> BackendFault:
+    """Of (problem id, cause) of each item that was given up."""
+    names = list(dict.fromkeys(name for name, _ in given_up))
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return BackendFault(
+        f"{len(names)} {'problem was' if len(names) == 1 else 'problems were'} given up after three tries,"
+        f" {', '.join(names[:MAX_NAMES])}{more}: {given_up[0][1]}"
+    )

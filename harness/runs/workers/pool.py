@@ -1,4 +1,4 @@
-"""The one loop that hands work to workers: hire, deal, listen; who dies is replaced, up to a budget."""
+"""The loop that runs a worker pool: start workers, dispatch chunks, poll for results, replace workers that die."""
 
 import logging
 from collections import deque
@@ -9,292 +9,301 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from harness.errors import Fault, UserError
-from harness.runs.workers.protocol import TAKE_UP, Order, Part, Post, pack
-from harness.runs.workers.work_queue import TRIES, GivenUp, Pace, Round
+from harness.runs.workers.protocol import SETUP, PartialResult, TaskSpec, WorkRequest, pack
+from harness.runs.workers.work_queue import TRIES, ChunkSizer, GivenUp, WorkQueue
 
 LOG = logging.getLogger(__name__)
-DEPTH = 2  # chunks a worker has at hand: one it works on, one it can begin without asking
-START_S = 900.0  # without any worker that stands
-LISTEN_S = 5.0
+QUEUE_DEPTH = 2  # chunks of a worker: one it works on, one it can begin without asking
+START_TIMEOUT_S = 900.0  # without any worker that has set up
+POLL_S = 5.0
 
 
-class Lost(Exception):
-    """A worker is gone; the text says why, as far as anybody knows."""
+class WorkerDied(Exception):
+    """A worker is gone; the text says why, as far as that is known."""
 
 
-class Worker(Protocol):
-    """One process or actor. Orders are done in the order in which they are given."""
+class WorkerHandle(Protocol):
+    """One process or actor. It carries out requests in the order in which they are sent."""
 
     @property
     def name(self) -> str: ...
 
-    def give(self, payload: bytes) -> None:
-        """Hand over an order, without waiting for anything."""
+    def send(self, payload: bytes) -> None:
+        """Send a request, without waiting."""
         ...
 
-    def take(self) -> Sequence[tuple[Part, int]]:
-        """The parts that have come, each with its bytes. Raises Lost."""
+    def receive(self) -> Sequence[tuple[PartialResult, int]]:
+        """The partial results that have arrived, each with its size in bytes. Raises WorkerDied."""
         ...
 
 
-class Place(Protocol):
-    """Where workers live. `slots`: how many work at a time."""
+class Launcher(Protocol):
+    """Starts workers somewhere. `capacity`: how many run at a time."""
 
     @property
-    def slots(self) -> int: ...
+    def capacity(self) -> int: ...
 
-    def hire(self, slot: int) -> Worker:
-        """Begin to start a worker. Raises Lost."""
+    def start(self, slot: int) -> WorkerHandle:
+        """Begin to start a worker. Raises WorkerDied."""
         ...
 
-    def wait(self, workers: Sequence[Worker], seconds: float) -> Sequence[Worker]:
-        """Those that have something to say, or are gone."""
+    def wait(self, workers: Sequence[WorkerHandle], seconds: float) -> Sequence[WorkerHandle]:
+        """Those that have results to receive, or are gone."""
         ...
 
-    def dismiss(self, workers: Sequence[Worker]) -> None:
-        """End them now; no harm where they are gone already."""
+    def stop(self, workers: Sequence[WorkerHandle]) -> None:
+        """End them now; it does no harm where they are gone already."""
         ...
 
 
 @dataclass
 class Chunk:
-    """Numbers of a round's items that a worker has, without those it has answered; None is an order to the worker."""
+    """Numbers of a queue's items that a worker has, without those it has returned; queue None: a setup request."""
 
-    round: Round | None
+    queue: WorkQueue | None
     numbers: dict[int, None] = field(default_factory=dict)
     size: int = 0
 
 
 @dataclass(eq=False)
-class Seat:
-    slot: int
-    worker: Worker | None = None
+class WorkerSlot:
+    """A worker and its replacements. `deaths`: in a row. `disabled`: why no further worker is started."""
+
+    number: int
+    worker: WorkerHandle | None = None
     identity: Mapping[str, Any] | None = None
     chunks: deque[Chunk] = field(default_factory=deque)
-    losses: int = 0
-    away: str = ""  # why nobody sits here any more
-    refused: UserError | None = None  # the post cannot be had here, and never will
+    deaths: int = 0
+    disabled: str = ""
+    setup_error: UserError | None = None
 
 
 @dataclass
-class Tally:
-    """What the workers did: seconds within their orders, chunks, and workers lost with the cause of each."""
+class PoolStats:
+    """What the workers did: seconds spent on requests, chunks, and the cause of each worker's death."""
 
     seconds: float = 0.0
     chunks: int = 0
-    losses: list[str] = field(default_factory=list)
+    deaths: list[str] = field(default_factory=list)
 
 
-class Crew:
-    """Workers of one post. Nobody is hired before the first work. Not for several threads.
+class WorkerPool:
+    """Workers that run one task. None is started before the first work. Not thread-safe.
 
-    `admit` is called with each Worker before it gets work, and raises a Fault, or Lost, where it may not have any.
+    `admit` is called with each worker before it gets work, and raises a Fault, or WorkerDied, to refuse it.
     """
 
     def __init__(
         self,
-        place: Place,
-        post: Post,
+        launcher: Launcher,
+        spec: TaskSpec,
         admit: Callable[[Any], None] = lambda worker: None,
     ) -> None:
-        self.place = place
-        self.post = post
+        self.launcher = launcher
+        self.spec = spec
         self.admit = admit
-        self.seats = [Seat(slot) for slot in range(place.slots)]
-        self.tally = Tally()
+        self.slots = [WorkerSlot(number) for number in range(launcher.capacity)]
+        self.stats = PoolStats()
         self._identity: Mapping[str, Any] | None = None
-        self._heard = 0.0
+        self._last_heard = 0.0
 
-    def __enter__(self) -> "Crew":
+    def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self.close()
 
     def close(self) -> None:
-        self.place.dismiss([seat.worker for seat in self.seats if seat.worker is not None])
-        self.seats = [Seat(slot) for slot in range(self.place.slots)]
+        self.launcher.stop([slot.worker for slot in self.slots if slot.worker is not None])
+        self.slots = [WorkerSlot(number) for number in range(self.launcher.capacity)]
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What the results of every worker depend on; finding out waits for the first worker."""
+        """What the results of every worker depend on. Waits for the first worker to set up."""
         while self._identity is None:
-            self._hire()
-            self._listen()
-            self._raise_refusal()
+            self._start_workers()
+            self._poll()
+            self._raise_setup_error()
         return self._identity
 
-    def each(
-        self, what: str, common: Any, items: Iterable[Any], pace: Pace, ordered: bool = True
+    def map(
+        self, method: str, common: Any, items: Iterable[Any], sizer: ChunkSizer, ordered: bool = True
     ) -> Iterator[tuple[int, Any]]:
-        """Yield (number, result) of each item; the result may be GivenUp. Raises Fault when nobody is left."""
-        work = Round(items, len(self.seats), pace, ordered)
+        """Yield (number, result) of each item; the result may be GivenUp. Raises Fault when no worker is left."""
+        queue = WorkQueue(items, len(self.slots), sizer, ordered)
         try:
-            work.draw(1)  # nobody is hired for nothing
-            while not work.finished:
-                self._hire()
-                yield from work.due()  # first: what waits to be given back takes the room of what comes next
-                self._deal(work, what, common)
-                if not work.finished:
-                    self._listen()
-                    self._raise_refusal()
+            queue.draw(1)  # without any item no worker is started
+            while not queue.finished:
+                self._start_workers()
+                yield from queue.pop_ready()  # first: results that wait take up the room of further items
+                self._dispatch(queue, method, common)
+                if not queue.finished:
+                    self._poll()
+                    self._raise_setup_error()
         finally:
-            work.closed = True
+            queue.closed = True
 
-    def one(self, what: str, common: Any, item: Any) -> Any:
+    def call(self, method: str, common: Any, item: Any) -> Any:
         """The result of one item. Raises Fault when it was given up."""
-        ((_, result),) = self.each(what, common, [item], Pace(seconds=None))
+        ((_, result),) = self.map(method, common, [item], ChunkSizer(target_seconds=None))
         if isinstance(result, GivenUp):
             raise Fault(result.cause)
         return result
 
-    def become(self, post: Post, fallback: Post) -> Mapping[str, Any]:
-        """Have every worker take up another post. Raises UserError where it cannot be had; `fallback` is what a
-        worker is hired for after that."""
-        self.post = fallback
+    def reconfigure(self, spec: TaskSpec, fallback: TaskSpec) -> Mapping[str, Any]:
+        """Set every worker up with another task. Raises UserError where that is impossible; workers then set up
+        `fallback`."""
+        self.spec = fallback
         try:
-            self._all_take_up(post)
+            self._setup_all(spec)
         except UserError:
-            self._all_take_up(fallback)
+            self._setup_all(fallback)
             raise
-        self.post = post
+        self.spec = spec
         return self.identity
 
-    def _all_take_up(self, post: Post) -> None:
-        """Wait until every worker has; of several refusals the first is raised."""
+    def _setup_all(self, spec: TaskSpec) -> None:
+        """Wait until every worker has set up; of several errors the first is raised."""
         self._identity = None
-        asked = [seat for seat in self.seats if seat.worker is not None]
-        for seat in asked:
-            seat.identity = None
-            self._give(seat, Chunk(None), Order(TAKE_UP, (post, seat.slot)))
-        while any(chunk.round is None for seat in asked for chunk in seat.chunks):
-            self._listen()
-        self._raise_refusal()
+        running = [slot for slot in self.slots if slot.worker is not None]
+        for slot in running:
+            slot.identity = None
+            self._send(slot, Chunk(None), WorkRequest(SETUP, (spec, slot.number)))
+        while any(chunk.queue is None for slot in running for chunk in slot.chunks):
+            self._poll()
+        self._raise_setup_error()
 
-    def _raise_refusal(self) -> None:
-        refusals = [seat.refused for seat in self.seats if seat.refused]
-        for seat in self.seats:
-            seat.refused = None
-        if refusals:
-            raise refusals[0]
+    def _raise_setup_error(self) -> None:
+        errors = [slot.setup_error for slot in self.slots if slot.setup_error]
+        for slot in self.slots:
+            slot.setup_error = None
+        if errors:
+            raise errors[0]
 
-    # ------------------------------------------------------------ hire, deal, listen
+    # ------------------------------------------------------------ start, dispatch, poll
 
-    def _hire(self) -> None:
-        for seat in self.seats:
-            if seat.worker is None and not seat.away:
-                if all(other.worker is None for other in self.seats):
-                    self._heard = monotonic()
-                seat.worker = self.place.hire(seat.slot)
-                self._give(seat, Chunk(None), Order(TAKE_UP, (self.post, seat.slot)))
+    def _start_workers(self) -> None:
+        for slot in self.slots:
+            if slot.worker is None and not slot.disabled:
+                if all(other.worker is None for other in self.slots):
+                    self._last_heard = monotonic()
+                slot.worker = self.launcher.start(slot.number)
+                self._send(slot, Chunk(None), WorkRequest(SETUP, (self.spec, slot.number)))
 
-    def _deal(self, work: Round, what: str, common: Any) -> None:
-        for depth in range(DEPTH):
-            for seat in self.seats:
-                if seat.identity is not None and len(seat.chunks) <= depth:
-                    if not (numbers := work.chunk()):
+    def _dispatch(self, queue: WorkQueue, method: str, common: Any) -> None:
+        for depth in range(QUEUE_DEPTH):
+            for slot in self.slots:
+                if slot.identity is not None and len(slot.chunks) <= depth:
+                    if not (numbers := queue.next_chunk()):
                         return
-                    chunk = Chunk(work, dict.fromkeys(numbers), len(numbers))
-                    self._give(seat, chunk, Order(what, common, work.blobs(numbers)))
+                    chunk = Chunk(queue, dict.fromkeys(numbers), len(numbers))
+                    self._send(slot, chunk, WorkRequest(method, common, queue.payloads(numbers)))
 
-    def _give(self, seat: Seat, chunk: Chunk, order: Order) -> None:
-        assert seat.worker is not None
-        seat.chunks.append(chunk)
-        seat.worker.give(pack(order))
+    def _send(self, slot: WorkerSlot, chunk: Chunk, request: WorkRequest) -> None:
+        assert slot.worker is not None
+        slot.chunks.append(chunk)
+        slot.worker.send(pack(request))
 
-    def _listen(self) -> None:
-        seats = {id(seat.worker): seat for seat in self.seats if seat.worker is not None}
-        if not seats:
+    def _poll(self) -> None:
+        by_worker = {id(slot.worker): slot for slot in self.slots if slot.worker is not None}
+        if not by_worker:
             return
-        workers = [seat.worker for seat in seats.values() if seat.worker is not None]
-        for worker in self.place.wait(workers, LISTEN_S):
-            seat = seats[id(worker)]
-            self._heard = monotonic()
-            try:
-                for part, size in worker.take():
-                    self._part(seat, part, size)
-            except Lost as lost:
-                self._lost(seat, str(lost))
-        if monotonic() - self._heard > START_S and not any(seat.identity for seat in self.seats):
+        workers = [slot.worker for slot in by_worker.values() if slot.worker is not None]
+        for worker in self.launcher.wait(workers, POLL_S):
+            self._last_heard = monotonic()
+            self._receive(by_worker[id(worker)], worker)
+        waited = monotonic() - self._last_heard
+        if waited > START_TIMEOUT_S and not any(slot.identity for slot in self.slots):
             raise Fault(
-                f"no worker has started within {START_S:g} s: are there free resources? Run the same command again"
+                f"no worker started within {START_TIMEOUT_S:g} s: are the resources free? Rerun the same command to"
+                " resume"
             )
 
-    def _part(self, seat: Seat, part: Part, size: int) -> None:
-        chunk = seat.chunks[0]
-        if chunk.round is None:
-            self._seated(seat, part)
-            return
-        for number, result in part.results:
-            chunk.numbers.pop(number, None)
-            if not chunk.round.closed:
-                chunk.round.take(number, result, size // len(part.results))
-        if part.ended:
-            seat.chunks.popleft()
-            self.tally.seconds += part.seconds
-            self.tally.chunks += 1
-            self._ended(seat, chunk, part)
+    def _receive(self, slot: WorkerSlot, worker: WorkerHandle) -> None:
+        try:
+            for partial, size in worker.receive():
+                self._handle(slot, partial, size)
+        except WorkerDied as error:
+            self._replace(slot, str(error))
 
-    def _ended(self, seat: Seat, chunk: Chunk, part: Part) -> None:
-        if isinstance(part.error, UserError):
-            raise part.error
-        assert chunk.round is not None
+    def _handle(self, slot: WorkerSlot, partial: PartialResult, size: int) -> None:
+        chunk = slot.chunks[0]
+        if chunk.queue is None:
+            self._finish_setup(slot, partial)
+            return
+        for number, result in partial.results:
+            chunk.numbers.pop(number, None)
+            if not chunk.queue.closed:
+                chunk.queue.complete(number, result, size // len(partial.results))
+        if partial.final:
+            slot.chunks.popleft()
+            self.stats.seconds += partial.seconds
+            self.stats.chunks += 1
+            self._finish_chunk(slot, chunk, partial)
+
+    def _finish_chunk(self, slot: WorkerSlot, chunk: Chunk, partial: PartialResult) -> None:
+        if isinstance(partial.error, UserError):
+            raise partial.error
+        assert chunk.queue is not None
         left = list(chunk.numbers)
-        if part.error is not None:
-            if not chunk.round.closed:
-                chunk.round.lost(left, str(part.error))
+        if partial.error is not None:
+            if not chunk.queue.closed:
+                chunk.queue.retry(left, str(partial.error))
             return
         if len(left) < chunk.size:
-            seat.losses = 0
-            chunk.round.pace.learn(chunk.size - len(left), part.seconds)
-        if left and not chunk.round.closed:
-            chunk.round.back(left)
+            slot.deaths = 0
+            chunk.queue.sizer.record(chunk.size - len(left), partial.seconds)
+        if left and not chunk.queue.closed:
+            chunk.queue.requeue(left)
 
-    def _seated(self, seat: Seat, part: Part) -> None:
-        """A worker has taken up its post, or cannot."""
-        assert seat.worker is not None
-        name = seat.worker.name
-        seat.chunks.popleft()
-        if isinstance(part.error, UserError):
-            seat.refused = type(part.error)(f"{name}: {part.error}")
-            return  # it may still take up another post
-        if part.error is not None:
-            raise Lost(str(part.error))
-        ((_, identity),) = part.results
-        if any(chunk.round is None for chunk in seat.chunks):
-            return  # it is to take up another one by now
-        self.admit(seat.worker)
-        seat.identity = identity
+    def _finish_setup(self, slot: WorkerSlot, partial: PartialResult) -> None:
+        """A worker has set up, or could not."""
+        assert slot.worker is not None
+        name = slot.worker.name
+        slot.chunks.popleft()
+        if isinstance(partial.error, UserError):
+            slot.setup_error = type(partial.error)(f"{name}: {partial.error}")
+            return  # it may still set up another task
+        if partial.error is not None:
+            raise WorkerDied(str(partial.error))
+        ((_, identity),) = partial.results
+        if any(chunk.queue is None for chunk in slot.chunks):
+            return  # another setup is already on its way to it
+        self.admit(slot.worker)
+        slot.identity = identity
         if self._identity is None:
             self._identity = identity
         for key, value in self._identity.items():
             if identity.get(key) != value:
                 raise Fault(
-                    f"{name} differs from the others in {key}: {identity.get(key)!r}, not {value!r}; results"
-                    " depend on it: make all machines alike, or leave that one out"
+                    f"{name} differs from the other workers in {key}: {identity.get(key)!r} instead of {value!r}."
+                    " Results depend on it: set up all machines alike, or exclude this one"
                 )
 
-    def _lost(self, seat: Seat, cause: str) -> None:
-        """Its work goes to others, and somebody else is hired for its place, if that has not failed too often."""
-        assert seat.worker is not None
-        cause = f"{seat.worker.name}: {cause}"
-        self.place.dismiss([seat.worker])
-        # Of workers that stood it may be the items' fault: those are given up before the place is.
-        most = TRIES if seat.identity is None else 2 * TRIES
-        chunks, seat.chunks, seat.worker, seat.identity = seat.chunks, deque(), None, None
-        begun = True
-        for chunk in chunks:
-            if chunk.round is not None and not chunk.round.closed:
-                if begun:
-                    chunk.round.lost(list(chunk.numbers), cause)
-                else:
-                    chunk.round.back(list(chunk.numbers))
-            begun = False
-        seat.losses += 1
-        self.tally.losses.append(cause)
-        LOG.warning("a worker was lost, its work is done again: %s", cause)
-        if seat.losses >= most:
-            seat.away = cause
-            LOG.warning("no further worker is started in its place: %d were lost in a row", seat.losses)
-        if all(seat.away for seat in self.seats):
-            raise Fault(f"no worker is left, the last was lost: {cause}; run the same command again to go on")
+    def _replace(self, slot: WorkerSlot, cause: str) -> None:
+        """Requeue a dead worker's items; its slot gets another worker unless too many have died there."""
+        assert slot.worker is not None
+        cause = f"{slot.worker.name}: {cause}"
+        self.launcher.stop([slot.worker])
+        # If the workers had set up, it may be the items' fault: those are given up before the slot is.
+        limit = TRIES if slot.identity is None else 2 * TRIES
+        chunks, slot.chunks, slot.worker, slot.identity = slot.chunks, deque(), None, None
+        _requeue(chunks, cause)
+        slot.deaths += 1
+        self.stats.deaths.append(cause)
+        LOG.warning("worker died; its work was requeued: %s", cause)
+        if slot.deaths >= limit:
+            slot.disabled = cause
+            LOG.warning("worker %d is not restarted: it died %d times in a row", slot.number, slot.deaths)
+        if all(slot.disabled for slot in self.slots):
+            raise Fault(f"no worker is left; the last one died: {cause}. Rerun the same command to resume")
+
+
+def _requeue(chunks: Iterable[Chunk], cause: str) -> None:
+    """Of a dead worker's chunks only the first had been begun."""
+    for position, chunk in enumerate(chunks):
+        if chunk.queue is not None and not chunk.queue.closed:
+            if position == 0:
+                chunk.queue.retry(list(chunk.numbers), cause)
+            else:
+                chunk.queue.requeue(list(chunk.numbers))

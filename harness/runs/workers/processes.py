@@ -1,4 +1,4 @@
-"""Workers that are processes of this machine: fresh interpreters, one a device, that end when their asker does.
+"""Workers that are processes of this machine: fresh interpreters, one for each device, that end with their parent.
 
 Fresh interpreters, not forks: neither an accelerator's state nor threads survive a fork.
 """
@@ -18,21 +18,21 @@ from typing import IO
 
 from harness.config.backend import BackendConfig
 from harness.errors import ConfigError
-from harness.runs.workers.backend import Fanned
-from harness.runs.workers.pool import Crew, Lost, Worker
-from harness.runs.workers.protocol import Desk, Part
-from harness.runs.workers.tasks import Generating
+from harness.runs.workers.backend import PooledBackend
+from harness.runs.workers.pool import WorkerDied, WorkerHandle, WorkerPool
+from harness.runs.workers.protocol import PartialResult, WorkerServer
+from harness.runs.workers.tasks import GenerateSpec
 
 LENGTH = struct.Struct("!Q")
-READ = 1 << 20
-END_S = 5.0  # for a process to close what it holds
+READ_BYTES = 1 << 20
+STOP_TIMEOUT_S = 5.0  # for a process to release what it holds
 
 
-def backend(config: BackendConfig) -> Fanned:
-    """One worker on each of the config's devices. Raises ConfigError where 'all' are none."""
+def open_backend(config: BackendConfig) -> PooledBackend:
+    """One worker on each of the config's devices. Raises ConfigError where there is no device."""
     names = devices(config)
-    post = Generating(config, names)
-    return Fanned(Crew(Processes(names), post), post)
+    spec = GenerateSpec(config, names)
+    return PooledBackend(WorkerPool(ProcessLauncher(names), spec), spec)
 
 
 def devices(config: BackendConfig) -> tuple[str, ...]:
@@ -45,36 +45,36 @@ def devices(config: BackendConfig) -> tuple[str, ...]:
     return tuple(f"cuda:{number}" for number in range(count))
 
 
-class Processes:
-    """A Place: one process for each name."""
+class ProcessLauncher:
+    """A Launcher of one process for each name."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = [f"worker {number} ({name})" for number, name in enumerate(names)]
 
     @property
-    def slots(self) -> int:
+    def capacity(self) -> int:
         return len(self.names)
 
-    def hire(self, slot: int) -> "Process":
-        return Process(self.names[slot])
+    def start(self, slot: int) -> "WorkerProcess":
+        return WorkerProcess(self.names[slot])
 
-    def wait(self, workers: Sequence[Worker], seconds: float) -> Sequence[Worker]:
+    def wait(self, workers: Sequence[WorkerHandle], seconds: float) -> Sequence[WorkerHandle]:
         with selectors.DefaultSelector() as selector:
             for worker in workers:
-                assert isinstance(worker, Process)
+                assert isinstance(worker, WorkerProcess)
                 selector.register(worker.results, selectors.EVENT_READ, worker)
             return [key.data for key, _ in selector.select(seconds)]
 
-    def dismiss(self, workers: Sequence[Worker]) -> None:
-        gone = [worker for worker in workers if isinstance(worker, Process)]
-        for each in gone:
-            each.send_away()
-        for each in gone:
-            each.wait()
+    def stop(self, workers: Sequence[WorkerHandle]) -> None:
+        processes = [worker for worker in workers if isinstance(worker, WorkerProcess)]
+        for process in processes:
+            process.close_pipes()
+        for process in processes:
+            process.wait()
 
 
-class Process:
-    """A Worker behind two pipes."""
+class WorkerProcess:
+    """A WorkerHandle behind two pipes."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -83,27 +83,27 @@ class Process:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.orders: IO[bytes] = self.process.stdin
+        self.requests: IO[bytes] = self.process.stdin
         self.results: IO[bytes] = self.process.stdout
         self._buffer = bytearray()
 
-    def give(self, payload: bytes) -> None:
-        with suppress(OSError):  # its end is read next, and told there
-            self.orders.write(LENGTH.pack(len(payload)) + payload)
-            self.orders.flush()
+    def send(self, payload: bytes) -> None:
+        with suppress(OSError):  # `receive` finds out that it has ended
+            self.requests.write(LENGTH.pack(len(payload)) + payload)
+            self.requests.flush()
 
-    def take(self) -> list[tuple[Part, int]]:
-        """Called when there is something to read. Raises Lost at the process's end."""
-        found = os.read(self.results.fileno(), READ)
-        if not found:
-            raise Lost(_ending(self.process.wait()))
-        self._buffer += found
-        parts = []
-        while (payload := self._frame()) is not None:
-            parts.append((pickle.loads(payload), len(payload)))
-        return parts
+    def receive(self) -> list[tuple[PartialResult, int]]:
+        """Called when there is something to read. Raises WorkerDied at the process's end."""
+        data = os.read(self.results.fileno(), READ_BYTES)
+        if not data:
+            raise WorkerDied(_exit_cause(self.process.wait()))
+        self._buffer += data
+        received = []
+        while (payload := self._next_frame()) is not None:
+            received.append((pickle.loads(payload), len(payload)))
+        return received
 
-    def _frame(self) -> bytes | None:
+    def _next_frame(self) -> bytes | None:
         if len(self._buffer) < LENGTH.size:
             return None
         end = LENGTH.size + LENGTH.unpack_from(self._buffer)[0]
@@ -113,62 +113,62 @@ class Process:
         del self._buffer[:end]
         return payload
 
-    def send_away(self) -> None:
+    def close_pipes(self) -> None:
         with suppress(OSError):
-            self.orders.close()  # it reads the end, closes what it holds and ends
+            self.requests.close()  # it reads the end, closes what it holds and exits
         self.results.close()
 
     def wait(self) -> None:
         try:
-            self.process.wait(END_S)
+            self.process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
 
-def _ending(status: int) -> str:
+def _exit_cause(status: int) -> str:
     if status == -signal.SIGKILL:
         return "it was killed (signal 9), as the kernel does when memory runs out"
     if status < 0:
         return f"it was ended by signal {-status} ({signal.Signals(-status).name})"
-    return f"it ended with status {status}; what it said is above"
+    return f"it exited with status {status}; its output is above"
 
 
-# ---------------------------------------------------------------- the process's own side
+# ---------------------------------------------------------------- inside the process
 
 
-class _Gone(BaseException):
-    """Whoever asked is gone, or wants nothing more."""
+class _Terminated(BaseException):
+    """The parent is gone, or wants nothing more."""
 
 
 def serve() -> None:
-    """Do orders until whoever gives them is gone; then end, also in the middle of one. Ctrl-C is the asker's affair."""
+    """Carry out requests until the parent is gone; then exit, even in the middle of one. Ctrl-C is for the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, _terminate)
     results = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not come between
-    orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(orders,), daemon=True).start()
-    desk = Desk()
+    os.dup2(2, 1)  # whatever a library prints must not mix with the results
+    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    server = WorkerServer()
     try:
         while True:
-            for part in desk.parts(orders.get()):
-                results.write(LENGTH.pack(len(part)) + part)
+            for payload in server.handle(requests.get()):
+                results.write(LENGTH.pack(len(payload)) + payload)
                 results.flush()
-    except (_Gone, BrokenPipeError):
+    except (_Terminated, BrokenPipeError):
         pass
     finally:
-        desk.close()
+        server.close()
 
 
-def _end(number: int, frame: object) -> None:
+def _terminate(number: int, frame: object) -> None:
     del number, frame
-    raise _Gone
+    raise _Terminated
 
 
-def _read(orders: "queue.SimpleQueue[bytes]") -> None:
-    """Take orders in as they come, so that whoever gives them never waits for the work before."""
+def _read_requests(requests: "queue.SimpleQueue[bytes]") -> None:
+    """Read requests as they come, so that the parent never blocks while an earlier one is carried out."""
     with open(0, "rb", closefd=False) as stream:
         while len(head := stream.read(LENGTH.size)) == LENGTH.size:
-            orders.put(stream.read(LENGTH.unpack(head)[0]))
+            requests.put(stream.read(LENGTH.unpack(head)[0]))
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)

@@ -1,7 +1,7 @@
-"""What crosses between a crew and its workers, as pickles: both ends are this project's own processes.
+"""Messages between a worker pool and its workers, as pickles: both ends are this project's own processes.
 
-to a worker    Order(what, common, items)       the first is "take up", with (Post, slot)
-from a worker  Part ... Part                    results as they come; the last says that the order is done
+to a worker    WorkRequest(method, common, items)     the first is SETUP, with (TaskSpec, slot)
+from a worker  PartialResult ... PartialResult        results as they come; the last one is `final`
 """
 
 import pickle
@@ -12,88 +12,92 @@ from typing import Any, Protocol
 
 from harness.errors import HarnessError
 
-SLICE_S = 0.2  # results are sent this often at most; their bytes are counted by whoever waits for them
-TAKE_UP = "take up"
+SEND_INTERVAL_S = 0.2  # results are sent at most this often; the receiver counts their bytes
+SETUP = "setup"
 
-Numbered = Sequence[tuple[int, bytes]]
-"""Items by their number in the round, each a pickle of its own: an item that is tried again is not pickled again."""
+NumberedItems = Sequence[tuple[int, bytes]]
+"""Items by their number in the work queue, each pickled by itself: a retried item is not pickled again."""
 
 
-class Hand(Protocol):
-    """What a worker is. `identity`: what its results depend on; equal for all workers of a crew."""
+class WorkerTask(Protocol):
+    """What a worker runs. `identity`: what its results depend on; equal for all workers of a pool."""
 
     @property
     def identity(self) -> Mapping[str, Any]: ...
 
-    def do(self, what: str, common: Any, items: Sequence[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-        """Yield (number, result) of items, in any order. What is left out goes to another worker."""
+    def run(self, method: str, common: Any, items: Sequence[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+        """Yield (number, result) of items, in any order. Items without a result go to another worker."""
         ...
 
     def close(self) -> None: ...
 
 
-class Post(Protocol):
-    """A picklable description of a Hand. `slot`: which of the crew's places it is. `before`: the hand so far, which
-    may be kept in part (a loaded base)."""
+class TaskSpec(Protocol):
+    """A picklable description of a WorkerTask."""
 
-    def take_up(self, slot: int, before: Hand | None) -> Hand: ...
+    def setup(self, slot: int, previous: WorkerTask | None) -> WorkerTask:
+        """Make the task. `slot`: the number of the worker's slot in the pool. `previous`: the worker's task so far,
+        parts of which (a loaded base model) may be kept."""
+        ...
 
 
 @dataclass(frozen=True)
-class Order:
-    what: str
+class WorkRequest:
+    """`common`: an argument that all items share."""
+
+    method: str
     common: Any = None
-    items: Numbered = ()
+    items: NumberedItems = ()
 
 
 @dataclass(frozen=True)
-class Part:
-    """`seconds`: what the worker took for all of the order; with the last part only."""
+class PartialResult:
+    """`seconds`: what the whole request took the worker; only in the final one."""
 
     results: Sequence[tuple[int, Any]] = ()
-    ended: bool = False
+    final: bool = False
     seconds: float = 0.0
     error: HarnessError | None = None
 
 
 @dataclass
-class Desk:
-    """A worker's side of the wire, the same in a process and in an actor."""
+class WorkerServer:
+    """A worker's side of the protocol, the same in a process and in a Ray actor."""
 
-    hand: Hand | None = field(default=None)
+    task: WorkerTask | None = field(default=None)
 
-    def parts(self, payload: bytes) -> Iterator[bytes]:
-        """Do an order; yield its parts. An error of this project goes back as one, any other ends the worker."""
-        order: Order = pickle.loads(payload)
+    def handle(self, payload: bytes) -> Iterator[bytes]:
+        """Carry out a request; yield its partial results. A HarnessError is sent back, any other ends the worker."""
+        request: WorkRequest = pickle.loads(payload)
         results = list[tuple[int, Any]]()
         began = sent = monotonic()
-        away = 0.0  # in which the results were being taken, not made
+        waiting = 0.0  # seconds in which the consumer was taking results
         error = None
         try:
-            for result in self._do(order):
+            for result in self._run(request):
                 results.append(result)
-                if (now := monotonic()) - sent >= SLICE_S and order.what != TAKE_UP:
-                    yield pack(Part(results))
+                if (now := monotonic()) - sent >= SEND_INTERVAL_S and request.method != SETUP:
+                    yield pack(PartialResult(results))
                     results, sent = [], monotonic()
-                    away += sent - now
+                    waiting += sent - now
         except HarnessError as caught:
             error = caught
-        yield pack(Part(results, ended=True, seconds=monotonic() - began - away, error=error))
+        yield pack(PartialResult(results, final=True, seconds=monotonic() - began - waiting, error=error))
 
-    def _do(self, order: Order) -> Iterator[tuple[int, Any]]:
-        if order.what == TAKE_UP:
-            post, slot = order.common
-            self.hand = post.take_up(slot, self.hand)
-            yield 0, dict(self.hand.identity)
+    def _run(self, request: WorkRequest) -> Iterator[tuple[int, Any]]:
+        if request.method == SETUP:
+            spec, slot = request.common
+            self.task = spec.setup(slot, self.task)
+            yield 0, dict(self.task.identity)
             return
-        assert self.hand is not None, "the first order is to take up a post"
-        items = [(number, pickle.loads(item)) for number, item in order.items]
-        yield from self.hand.do(order.what, order.common, items)
+        assert self.task is not None, "the first request is SETUP"
+        items = [(number, pickle.loads(item)) for number, item in request.items]
+        yield from self.task.run(request.method, request.common, items)
 
     def close(self) -> None:
-        if self.hand is not None:
-            self.hand.close()
+        if self.task is not None:
+            self.task.close()
 
 
-def pack(value: Order | Part) -> bytes:
+def pack(value: WorkRequest | PartialResult) -> bytes:
     return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)

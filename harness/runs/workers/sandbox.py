@@ -1,4 +1,4 @@
-"""A schema.Sandbox whose sandboxes are with the workers of a crew."""
+"""A schema.Sandbox whose sandboxes are run by the workers of a pool."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -6,35 +6,35 @@ from types import TracebackType
 from typing import Any
 
 from harness.errors import SandboxFault
-from harness.runs.workers.pool import Crew
-from harness.runs.workers.work_queue import GivenUp, Pace
+from harness.runs.workers.pool import WorkerPool
+from harness.runs.workers.work_queue import ChunkSizer, GivenUp
 from harness.schema import ExecResult, Pair, PairResult, Program
 
 
 @dataclass(frozen=True)
-class FannedSandbox:
+class PooledSandbox:
     """Programs and queries go in chunks that take a second; results come back in order."""
 
-    crew: Crew
-    programs: Pace = field(default_factory=Pace)
-    queries: Pace = field(default_factory=Pace)
+    workers: WorkerPool
+    programs: ChunkSizer = field(default_factory=ChunkSizer)
+    queries: ChunkSizer = field(default_factory=ChunkSizer)
 
-    def __enter__(self) -> "FannedSandbox":
+    def __enter__(self) -> "PooledSandbox":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
         self.close()
 
     def close(self) -> None:
-        self.crew.close()
+        self.workers.close()
 
     @property
     def isolation(self) -> str:
-        return str(self.crew.identity["sandbox"])
+        return str(self.workers.identity["sandbox"])
 
     @property
     def interpreter(self) -> str:
-        return str(self.crew.identity["interpreter"])
+        return str(self.workers.identity["interpreter"])
 
     def run(self, program: Program) -> ExecResult:
         (result,) = self.map([program])
@@ -43,13 +43,13 @@ class FannedSandbox:
         return result
 
     def map(self, programs: Iterable[Program]) -> Iterator[ExecResult | SandboxFault]:
-        return self._each("programs", programs, self.programs)
+        return self._map("programs", programs, self.programs)
 
     def judge_queries(self, pairs: Iterable[Pair]) -> Iterator[PairResult | SandboxFault]:
-        return self._each("queries", pairs, self.queries)
+        return self._map("queries", pairs, self.queries)
 
-    def _each(self, what: str, items: Iterable[Any], pace: Pace) -> Iterator[Any]:
-        for _, result in self.crew.each(what, None, items, pace):
+    def _map(self, method: str, items: Iterable[Any], sizer: ChunkSizer) -> Iterator[Any]:
+        for _, result in self.workers.map(method, None, items, sizer):
             if isinstance(result, GivenUp):
                 yield SandboxFault(f"given up after three tries: {result.cause}")
             else:

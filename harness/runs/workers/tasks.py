@@ -1,6 +1,6 @@
-"""What a worker does: generate with a model of its own, or judge in a sandbox of its own.
+"""What a worker runs: a model of its own that generates, or a sandbox of its own that judges.
 
-Both are made from what a run's config says, by the same functions that a run on one machine uses.
+Both are made from a run's config, by the same functions that a run in one process uses.
 """
 
 import os
@@ -13,40 +13,40 @@ from typing import Any
 
 from harness import backends, environment, sandbox
 from harness.config.backend import BackendConfig
-from harness.runs.workers.protocol import Hand
+from harness.runs.workers.protocol import WorkerTask
 from harness.schema import Backend, Given, Prompt, Request, Sampling
 
-# How many a sandbox is given ahead, so that it never waits for the next one; queries take less than a millisecond.
-AHEAD = {"programs": 4, "queries": 32}
-# After which what a chunk still holds goes back to be shared out: a few may take all their time.
-JUDGE_S = 2.0
+# Items a sandbox is given ahead, so that it never waits for the next one; queries take less than a millisecond.
+PREFETCH = {"programs": 4, "queries": 32}
+# After which the rest of a chunk goes back to be redistributed: a few programs may use all of their time limit.
+JUDGE_CHUNK_S = 2.0
 
 Items = Sequence[tuple[int, Any]]
 
 
 @dataclass(frozen=True)
-class Generating:
+class GenerateSpec:
     """A model on `devices[slot]`. `folder`: what relative paths start from."""
 
     config: BackendConfig
     devices: tuple[str, ...]
     folder: str = ""
 
-    def take_up(self, slot: int, before: Hand | None) -> "Generator":
-        _go_to(self.folder)
+    def setup(self, slot: int, previous: WorkerTask | None) -> "GenerateTask":
+        _change_folder(self.folder)
         device = self.devices[slot % len(self.devices)]
         config = self.config.model_copy(update={"device": device, "devices": ()})
-        if isinstance(before, Generator) and before.base == _base(config):
-            return Generator(config, backends.with_adapter(before.backend, config))
-        if before is not None:
-            before.close()
+        if isinstance(previous, GenerateTask) and previous.base == _base(config):
+            return GenerateTask(config, backends.with_adapter(previous.backend, config))
+        if previous is not None:
+            previous.close()
         _use_all_threads()
-        return Generator(config, backends.load(config, ()))
+        return GenerateTask(config, backends.load(config, ()))
 
 
 @dataclass(frozen=True)
-class Generator:
-    """A loaded backend as a Hand."""
+class GenerateTask:
+    """A loaded backend as a WorkerTask."""
 
     config: BackendConfig
     backend: Backend
@@ -59,8 +59,8 @@ class Generator:
     def identity(self) -> Mapping[str, Any]:
         return self.backend.identity
 
-    def do(self, what: str, common: Any, items: Items) -> Iterator[tuple[int, Any]]:
-        match what:
+    def run(self, method: str, common: Any, items: Items) -> Iterator[tuple[int, Any]]:
+        match method:
             case "generate":
                 yield from self._generate(items, common)
             case "likelihoods":
@@ -73,21 +73,21 @@ class Generator:
                     yield number, self.backend.fits(prompt, common)
 
     def _generate(self, items: Items, sampling: Sampling) -> Iterator[tuple[int, Any]]:
-        """A request's samples go back together, when the last of them is there."""
-        whose = {(one.problem_id, index): number for number, one in items for index in one.indices}
-        missing = {number: len(one.indices) for number, one in items}
-        made: dict[int, list[Any]] = {number: [] for number in missing}
-        for generation in self.backend.generate(_joined([one for _, one in items]), sampling):
-            number = whose[generation.problem_id, generation.index]
+        """A request's samples are returned together, when the last of them is there."""
+        numbers = {(one.problem_id, index): number for number, one in items for index in one.indices}
+        wanted = {number: len(one.indices) for number, one in items}
+        made: dict[int, list[Any]] = {number: [] for number in wanted}
+        for generation in self.backend.generate(_merge_requests([one for _, one in items]), sampling):
+            number = numbers[generation.problem_id, generation.index]
             made[number].append(generation)
-            if len(made[number]) == missing[number]:
+            if len(made[number]) == wanted[number]:
                 yield number, made.pop(number)
 
     def _likelihoods(self, items: Items) -> Iterator[tuple[int, Any]]:
         given: list[Given] = [one for _, one in items]
-        whose = {one.problem_id: number for number, one in items}
+        numbers = {one.problem_id: number for number, one in items}
         for generation in backends.reader(self.backend).likelihoods(given):
-            yield whose[generation.problem_id], generation
+            yield numbers[generation.problem_id], generation
 
     def close(self) -> None:
         self.backend.close()
@@ -97,48 +97,48 @@ def _base(config: BackendConfig) -> BackendConfig:
     return config.model_copy(update={"adapter": ""})
 
 
-def _joined(requests: Sequence[Request]) -> list[Request]:
-    """One request a problem, so that all of its samples share a prefill."""
-    joined: dict[tuple[str, Prompt], Request] = {}
+def _merge_requests(requests: Sequence[Request]) -> list[Request]:
+    """One request for each problem, so that all of its samples share a prefill."""
+    merged: dict[tuple[str, Prompt], Request] = {}
     for one in requests:
         key = one.problem_id, one.prompt
-        before = joined[key].indices if key in joined else ()
-        joined[key] = Request(one.problem_id, one.prompt, (*before, *one.indices))
-    return list(joined.values())
+        indices = merged[key].indices if key in merged else ()
+        merged[key] = Request(one.problem_id, one.prompt, (*indices, *one.indices))
+    return list(merged.values())
 
 
 def _use_all_threads() -> None:
-    """As many as a process of its own would have: the number is in the arithmetic of a CPU's sums."""
-    with suppress(ImportError):  # the backend says so itself, and what to install
+    """As many as a run in one process would use: on a CPU the results of sums depend on the number."""
+    with suppress(ImportError):  # the backend reports it, and what to install
         import torch
 
         torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
 @dataclass(frozen=True)
-class Judging:
-    """A sandbox with one worker. `where`: names the machine to whoever admits workers."""
+class JudgeSpec:
+    """A sandbox with one worker. `folder`: what relative paths start from."""
 
     settings: sandbox.Settings
     folder: str = ""
 
-    def take_up(self, slot: int, before: Hand | None) -> "Judge":
+    def setup(self, slot: int, previous: WorkerTask | None) -> "JudgeTask":
         del slot
-        if before is not None:
-            before.close()
-        _go_to(self.folder)
-        return Judge(sandbox.start(self.settings))
+        if previous is not None:
+            previous.close()
+        _change_folder(self.folder)
+        return JudgeTask(sandbox.start(self.settings))
 
 
 @dataclass(frozen=True)
-class Judge:
-    """A sandbox as a Hand."""
+class JudgeTask:
+    """A sandbox as a WorkerTask."""
 
     pool: sandbox.Pool
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What verdicts depend on beside the programs: isolation, interpreter, and versions of what they import."""
+        """What verdicts depend on apart from the programs: isolation, interpreter, and versions of what they import."""
         versions = environment.versions()
         return {
             "sandbox": self.pool.isolation,
@@ -148,10 +148,10 @@ class Judge:
             "numpy": versions["numpy"],
         }
 
-    def do(self, what: str, common: Any, items: Items) -> Iterator[tuple[int, Any]]:
+    def run(self, method: str, common: Any, items: Items) -> Iterator[tuple[int, Any]]:
         del common
-        judge: Any = self.pool.map if what == "programs" else self.pool.judge_queries
-        results = judge(_in_time(items), AHEAD[what])
+        judge: Any = self.pool.map if method == "programs" else self.pool.judge_queries
+        results = judge(_until_deadline(items), PREFETCH[method])
         for result, (number, _) in zip(results, items, strict=False):
             yield number, result
 
@@ -159,17 +159,17 @@ class Judge:
         self.pool.close()
 
 
-def _in_time(items: Items) -> Iterator[Any]:
-    """Items until the time is over, but one at least."""
-    until = monotonic() + JUDGE_S
+def _until_deadline(items: Items) -> Iterator[Any]:
+    """Items until the chunk's time is over, but one at least."""
+    deadline = monotonic() + JUDGE_CHUNK_S
     for drawn, (_, item) in enumerate(items):
-        if drawn and monotonic() > until:
+        if drawn and monotonic() > deadline:
             return
         yield item
 
 
-def _go_to(folder: str) -> None:
-    """Where the run was started, so that relative paths mean the same; a machine without it has its own."""
+def _change_folder(folder: str) -> None:
+    """To where the run was started, so that relative paths mean the same; on a machine without it, stay."""
     if folder:
         with suppress(OSError):
             os.chdir(folder)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from harness.errors import ConfigError, MissingExtra, StoreFault
 from harness.runs.store import remote
-from harness.runs.store.remote import Image, Images
+from harness.runs.store.remote import RemoteRun, RemoteRuns
 from tests.support.command import harness, write_rows
 
 FILES = ("run.json", "problems.jsonl", "generations.jsonl", "judgements.jsonl", "summary.json")
@@ -62,8 +62,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "EVERY", 0.02)
-    monkeypatch.setattr(remote, "PATIENCE", 0.5)
+    monkeypatch.setattr(remote, "UPLOAD_INTERVAL_S", 0.02)
+    monkeypatch.setattr(remote, "WRITER_TIMEOUT_S", 0.5)
 
 
 def there(url: str) -> dict[str, bytes]:
@@ -90,15 +90,15 @@ def score(folder: Path, out: object, wrong: bool = False) -> Any:
 
 
 def test_a_run_at_a_url_has_the_bytes_of_a_local_one_and_nothing_beside(url: str, tmp_path: Path) -> None:
-    local = score(tmp_path, tmp_path / "near")
+    local = score(tmp_path, tmp_path / "here")
     away = score(tmp_path, url)
     assert (local.code, away.code) == (0, 0), away.err
-    assert away.out == local.out.replace(str(tmp_path / "near"), url)
+    assert away.out == local.out.replace(str(tmp_path / "here"), url)
     found = there(url)
     assert sorted(found) == sorted([*FILES, "timings.jsonl"])
     for name in FILES:
         if name != "run.json":
-            assert found[name] == (tmp_path / "near" / name).read_bytes(), name
+            assert found[name] == (tmp_path / "here" / name).read_bytes(), name
 
 
 def test_the_same_command_again_changes_no_byte_and_another_config_is_refused(
@@ -154,11 +154,11 @@ def test_file_urls_are_local_folders(tmp_path: Path) -> None:
     assert "em@1" in harness("report", f"file://{tmp_path}/run").out
 
 
-def test_a_protocol_that_nobody_knows_and_one_whose_package_is_missing(
+def test_an_unknown_protocol_and_one_whose_package_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(ConfigError, match=r"^nosuch://a/b: Protocol not known: nosuch"):
-        Images().read("nosuch://a/b")
+        RemoteRuns().local_path("nosuch://a/b")
 
     def missing(url: str) -> None:
         raise ImportError("Install s3fs to access S3")
@@ -167,7 +167,7 @@ def test_a_protocol_that_nobody_knows_and_one_whose_package_is_missing(
     with pytest.raises(
         MissingExtra, match=r"^s3://a/b: s3:// needs another package: pip install 'codelm-harness\[s3\]'$"
     ):
-        Images().read("s3://a/b")
+        RemoteRuns().local_path("s3://a/b")
 
 
 # ---------------------------------------------------------------- cut off
@@ -175,20 +175,20 @@ def test_a_protocol_that_nobody_knows_and_one_whose_package_is_missing(
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("kept", [0, 5, 18])
-def test_a_driver_killed_and_started_elsewhere_goes_on_from_what_was_sent(
+def test_a_driver_killed_and_started_elsewhere_resumes_from_what_was_uploaded(
     url: str, tmp_path: Path, kept: int
 ) -> None:
-    score(tmp_path, tmp_path / "near")
-    image = Image(url)
-    image.open(writes=True)
-    image._stop.set()  # as if it were killed: nothing is sent from here on but what is sent below
-    assert image._thread is not None
-    image._thread.join()
+    score(tmp_path, tmp_path / "here")
+    run = RemoteRun(url)
+    run.open(writes=True)
+    run._stop.set()  # as if it were killed: nothing is uploaded from here on but what is uploaded below
+    assert run._thread is not None
+    run._thread.join()
     for name in ("run.json", "generations.jsonl"):
-        (image.local / name).write_bytes((tmp_path / "near" / name).read_bytes())
-    lines = (tmp_path / "near" / "generations.jsonl").read_bytes().splitlines(keepends=True)
-    (image.local / "generations.jsonl").write_bytes(b"".join(lines[:kept]) + b'{"problem_id":"con')
-    image._send(final=False)
+        (run.local / name).write_bytes((tmp_path / "here" / name).read_bytes())
+    lines = (tmp_path / "here" / "generations.jsonl").read_bytes().splitlines(keepends=True)
+    (run.local / "generations.jsonl").write_bytes(b"".join(lines[:kept]) + b'{"problem_id":"con')
+    run._upload(final=False)
     assert "generations.jsonl" not in there(url)
     assert ".writer.json" in there(url)
     again = score(tmp_path, url)
@@ -196,7 +196,7 @@ def test_a_driver_killed_and_started_elsewhere_goes_on_from_what_was_sent(
     found = there(url)
     assert sorted(found) == sorted([*FILES, "timings.jsonl"])
     for name in ("generations.jsonl", "judgements.jsonl", "summary.json"):
-        assert found[name] == (tmp_path / "near" / name).read_bytes()
+        assert found[name] == (tmp_path / "here" / name).read_bytes()
     made = [
         row["samples"] for row in map(json.loads, found["timings.jsonl"].splitlines()) if "samples" in row
     ]
@@ -217,53 +217,53 @@ STEPS = st.lists(
 )
 
 
-def whole_lines(image: Image) -> dict[str, bytes]:
-    files = {path.name: path.read_bytes() for path in image.local.iterdir()}
+def whole_lines(run: RemoteRun) -> dict[str, bytes]:
+    files = {path.name: path.read_bytes() for path in run.local.iterdir()}
     return {name: blob[: blob.rfind(b"\n") + 1] for name, blob in files.items()}
 
 
 def seen(url: str) -> dict[str, bytes]:
-    reader = Image(url)
+    reader = RemoteRun(url)
     reader.open(writes=False)
     files = whole_lines(reader)
     reader.close()
     return files
 
 
-def silent(url: str) -> Image:
-    """A writer that sends only when it is told to."""
-    image = Image(url)
-    image._writes = image._ready = True
-    image._beat()
-    image._fetch()
-    return image
+def silent(url: str) -> RemoteRun:
+    """A writer that uploads only when it is told to."""
+    run = RemoteRun(url)
+    run._writes = run._downloaded = True
+    run._heartbeat()
+    run._download()
+    return run
 
 
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS)
-def test_whoever_reads_sees_what_was_sent_last_whatever_was_appended_replaced_and_restarted(
+def test_readers_see_what_was_uploaded_last_whatever_was_appended_replaced_and_restarted(
     steps: list[Any],
 ) -> None:
     memory = fsspec.filesystem("memory")
     if memory.exists("steps"):
         memory.rm("steps", recursive=True)
-    image, sent = silent("memory://steps/out"), dict[str, bytes]()
+    run, sent = silent("memory://steps/out"), dict[str, bytes]()
     for what, name, blob in steps:
-        path = image.local / (f"{name}.jsonl" if what != "summary" else "summary.json")
+        path = run.local / (f"{name}.jsonl" if what != "summary" else "summary.json")
         if what == "append" or what == "tear":
             with path.open("ab") as file:
                 file.write(blob)
         elif what in ("replace", "summary"):
-            (image.local / ".new").write_bytes(blob)
-            (image.local / ".new").rename(path)
+            (run.local / ".new").write_bytes(blob)
+            (run.local / ".new").rename(path)
         elif what == "send":
-            image._send(final=name)
-            sent = whole_lines(image)
-            assert seen(image.url) == sent
+            run._upload(final=name)
+            sent = whole_lines(run)
+            assert seen(run.url) == sent
         else:  # killed, and started again elsewhere
-            image = silent(image.url)
-            assert whole_lines(image) == sent
-    image.close()
+            run = silent(run.url)
+            assert whole_lines(run) == sent
+    run.close()
     assert not any(part in name for name in there("memory://steps") for part in (".parts", ".writer"))
 
 
@@ -286,21 +286,21 @@ class Failing:
         return change
 
 
-def test_a_sending_that_breaks_off_anywhere_leaves_the_rows_of_before_or_of_after(tmp_path: Path) -> None:
+def test_an_upload_that_breaks_off_anywhere_leaves_the_rows_of_before_or_of_after(tmp_path: Path) -> None:
     for breaks in range(12):
         url = f"memory://{tmp_path.name}/{breaks}"
-        image = silent(url)
-        (image.local / "a.jsonl").write_bytes(b"2\n1\n")
-        (image.local / "b.jsonl").write_bytes(b"3\n")
-        image._send(final=False)
+        run = silent(url)
+        (run.local / "a.jsonl").write_bytes(b"2\n1\n")
+        (run.local / "b.jsonl").write_bytes(b"3\n")
+        run._upload(final=False)
         before = seen(url)
         for name, blob in (("a.jsonl", b"1\n2\n3\n"), ("b.jsonl", b"3\n4\n"), ("summary.json", b"{}\n")):
-            (image.local / ".new").write_bytes(blob)
-            (image.local / ".new").rename(image.local / name)
-        after = whole_lines(image)
-        image.fs = Failing(image.fs, breaks)
+            (run.local / ".new").write_bytes(blob)
+            (run.local / ".new").rename(run.local / name)
+        after = whole_lines(run)
+        run.remote.fs = Failing(run.remote.fs, breaks)
         try:
-            image._send(final=True)
+            run._upload(final=True)
         except OSError:
             now = seen(url)
             rows = {name: blob for name, blob in now.items() if name != "summary.json"}
@@ -310,14 +310,14 @@ def test_a_sending_that_breaks_off_anywhere_leaves_the_rows_of_before_or_of_afte
             assert breaks >= 5
             assert seen(url) == after
         finally:
-            image.fs = image.fs.fs
+            run.remote.fs = run.remote.fs.fs
 
 
-def test_who_only_reads_leaves_the_parts_of_a_run_under_way_alone(tmp_path: Path) -> None:
+def test_a_reader_leaves_the_parts_of_an_active_run_alone(tmp_path: Path) -> None:
     url = f"memory://{tmp_path.name}/out"
-    image = silent(url)
-    (image.local / "a.jsonl").write_bytes(b"1\n")
-    image._send(final=False)
+    run = silent(url)
+    (run.local / "a.jsonl").write_bytes(b"1\n")
+    run._upload(final=False)
     before = there(url)
     assert seen(url) == {"a.jsonl": b"1\n"}
     assert there(url) == before
@@ -330,7 +330,7 @@ def test_who_only_reads_leaves_the_parts_of_a_run_under_way_alone(tmp_path: Path
 def test_a_second_writer_is_refused_while_the_first_lives_and_takes_over_when_it_is_dead(
     url: str, tmp_path: Path
 ) -> None:
-    first = Image(url)
+    first = RemoteRun(url)
     first.open(writes=True)
     refused = score(tmp_path, url)
     assert refused.code == 3
@@ -338,6 +338,8 @@ def test_a_second_writer_is_refused_while_the_first_lives_and_takes_over_when_it
         f"error: {url} is being written by another process: wait for it, or choose another --out\n"
     )
     first._stop.set()
+    assert first._thread is not None
+    first._thread.join()  # an upload that is still under way would count as a sign of life
     assert score(tmp_path, url).code == 0
     with pytest.raises(StoreFault, match="another process took over"):
         first.close()
@@ -345,7 +347,7 @@ def test_a_second_writer_is_refused_while_the_first_lives_and_takes_over_when_it
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_cannot_be_sent_is_told_once_and_kept_and_the_command_ends_with_three(
+def test_what_cannot_be_uploaded_is_reported_once_and_kept_and_the_command_exits_with_3(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*arguments: Any, **more: Any) -> None:
@@ -355,9 +357,9 @@ def test_what_cannot_be_sent_is_told_once_and_kept_and_the_command_ends_with_thr
     ended = score(tmp_path, f"memory://{tmp_path.name}/out")
     assert ended.code == 3
     assert ended.err.startswith(
-        f"error: memory://{tmp_path.name}/out: cannot be written: no quota left; what was"
+        f"error: memory://{tmp_path.name}/out: cannot be written: no quota left; the local copy"
     )
     kept = Path(ended.err.split(" is kept in ")[1].strip())
     assert (kept / "out" / "summary.json").is_file()
-    told = [message for message in caplog.messages if message.endswith("not sent yet: no quota left")]
+    told = [message for message in caplog.messages if message.endswith("not uploaded yet: no quota left")]
     assert len(told) == 1

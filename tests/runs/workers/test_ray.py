@@ -1,6 +1,6 @@
 """The same run on a Ray cluster of two nodes on this machine: the same bytes, also when a node goes in the middle.
 
-Left out, and reported so, where Ray is not installed.
+Skipped, with the reason, where Ray is not installed.
 """
 
 import re
@@ -19,13 +19,13 @@ from harness.config.run import JudgeConfig, RunConfig  # noqa: E402
 from harness.errors import ConfigError, SandboxFault, UserError  # noqa: E402
 from harness.runs import ray as cluster  # noqa: E402
 from harness.runs import run, study  # noqa: E402
-from harness.runs.workers.pool import Crew, Lost  # noqa: E402
-from harness.runs.workers.protocol import Part, pack  # noqa: E402
-from harness.runs.workers.work_queue import Pace  # noqa: E402
+from harness.runs.workers.pool import WorkerDied, WorkerPool  # noqa: E402
+from harness.runs.workers.protocol import PartialResult, pack  # noqa: E402
+from harness.runs.workers.work_queue import ChunkSizer  # noqa: E402
 from harness.schema import Program, UnitTests  # noqa: E402
 from tests.support.command import harness, mini_humaneval, write_rows  # noqa: E402
 from tests.support.paths import ROOT  # noqa: E402
-from tests.support.worker_roles import Doubling  # noqa: E402
+from tests.support.worker_roles import DoubleSpec  # noqa: E402
 
 FILES = ("run.json", "generations.jsonl", "likelihoods.jsonl", "judgements.jsonl", "summary.json")
 
@@ -49,7 +49,7 @@ def two_nodes() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def joined(two_nodes: Any) -> cluster.Cluster:
-    """One connection for all tests, so that each node is examined once."""
+    """One connection for all tests, so that each node is checked once."""
     return cluster.connect()
 
 
@@ -87,7 +87,7 @@ def test_a_grid_on_two_nodes_makes_the_bytes_of_one_machine(
         assert files(one) == files(two)
 
 
-def test_the_command_says_where_it_runs_and_takes_up_what_was_begun_here(
+def test_the_command_says_where_it_runs_and_continues_what_was_begun_here(
     two_nodes: Any, joined: cluster.Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [
@@ -116,7 +116,9 @@ def test_a_node_that_goes_in_the_middle_changes_nothing_but_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Once while the model generates, once while programs are judged: each time the cluster goes on with one node."""
-    monkeypatch.setattr(cluster, "_exam", lambda judge: "")  # each node that joins would take twenty seconds
+    monkeypatch.setattr(
+        cluster, "_self_check", lambda judge: ""
+    )  # each node that joins would take twenty seconds
     config = parse(
         {
             "task": "humaneval",
@@ -138,58 +140,58 @@ def test_a_node_that_goes_in_the_middle_changes_nothing_but_the_time(
 
     run.run(config, tmp_path / "there", step, executor=joined.executor)
     assert gone == ["generate", "judge"]
-    assert any("a worker was lost" in message for message in caplog.messages)
+    assert any("worker died" in message for message in caplog.messages)
     assert files(tmp_path / "here") == files(tmp_path / "there")
     two_nodes.second = two_nodes.add_node(num_cpus=1, object_store_memory=80 << 20)
 
 
-@pytest.mark.parametrize("how", ["an error", "no word", "no word of the second order"])
-def test_an_actor_that_goes_after_a_part_is_told_once_that_part_is_taken(
+@pytest.mark.parametrize("how", ["an error", "no word", "no word of the second request"])
+def test_an_actor_that_dies_after_a_partial_result_is_reported_once_that_result_is_received(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream that has told of its actor's end has nothing to tell any more: who waited for it would wait for ever."""
+    """A stream reports its actor's death once: whoever waited for it again would wait for ever."""
 
     def stream() -> Iterator[bytes]:
-        yield pack(Part([(0, "first")], ended=how == "no word of the second order"))
+        yield pack(PartialResult([(0, "first")], final=how == "no word of the second request"))
         if how == "an error":
             raise ray.exceptions.RayError("x\nThe actor died because its node went")
 
     monkeypatch.setattr(ray, "wait", lambda streams, **more: (streams, []))
     monkeypatch.setattr(ray, "get", lambda value: value)
-    actor = cluster.Actor(0, MagicMock())
+    actor = cluster.ActorWorker(0, MagicMock())
     actor.node, actor.streams = "known", [stream(), iter([])]
-    place = cluster.Actors(1, {})
-    assert place.wait([actor], 0.0) == [actor]
-    ((part, _),) = actor.take()
-    assert list(part.results) == [(0, "first")]
-    assert place.wait([actor], 0.0) == [actor]
+    launcher = cluster.ActorLauncher(1, {})
+    assert launcher.wait([actor], 0.0) == [actor]
+    ((partial, _),) = actor.receive()
+    assert list(partial.results) == [(0, "first")]
+    assert launcher.wait([actor], 0.0) == [actor]
     cause = "The actor died because its node went" if how == "an error" else "its results broke off"
-    with pytest.raises(Lost, match=f"^{cause}$"):
-        actor.take()
+    with pytest.raises(WorkerDied, match=f"^{cause}$"):
+        actor.receive()
 
 
 def test_a_killed_actors_items_go_to_others_and_one_that_always_kills_is_given_up(
     two_nodes: Any, tmp_path: Path
 ) -> None:
-    post = Doubling(tmp_path, deadly=(5, 12), times=1)
-    with Crew(cluster.Actors(2, {"num_cpus": 0}), post) as workers:
-        results = [result for _, result in workers.each("double", None, iter(range(40)), Pace(size=10))]
+    spec = DoubleSpec(tmp_path, deadly=(5, 12), times=1)
+    with WorkerPool(cluster.ActorLauncher(2, {"num_cpus": 0}), spec) as workers:
+        results = [result for _, result in workers.map("double", None, iter(range(40)), ChunkSizer(size=10))]
         assert results == [2 * n for n in range(40)]
-        # Not those of a node that a busy machine takes for dead.
-        assert len([cause for cause in workers.tally.losses if "node has died" not in cause]) == 2
-    # Which of its words Ray has for it depends on who notices first; that the process is gone is in all of them.
-    assert all(re.match(r"worker \d.*: .*(died|exit|unavailable)", cause) for cause in workers.tally.losses)
+        # Without those of a node that a busy machine takes for dead.
+        assert len([cause for cause in workers.stats.deaths if "node has died" not in cause]) == 2
+    # Ray's wording depends on who notices first; every wording says that the process is gone.
+    assert all(re.match(r"worker \d.*: .*(died|exit|unavailable)", cause) for cause in workers.stats.deaths)
 
 
 def test_a_node_whose_sandbox_does_not_hold_gets_no_program(
     two_nodes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "_exam", through)
+    monkeypatch.setattr(cluster, "_self_check", through)
     box = cluster.connect().open_sandbox(JudgeConfig(workers=1))
     program = Program(code="def f():\n    return 1", tests=UnitTests(code="assert f() == 1", entry_point="f"))
     with box, pytest.raises(SandboxFault) as told:
         box.run(program)
-    assert "the sandbox does not hold there (reads a file outside): nothing is judged" in str(told.value)
+    assert "its sandbox does not hold (reads a file outside), so nothing is judged" in str(told.value)
     assert str(told.value).startswith("worker 0 on ")
 
 
@@ -217,28 +219,36 @@ def test_models_are_placed_by_the_gpus_that_nodes_claim(
         return joined.open_backend(RunConfig(task="t").backend.model_copy(update={"model": "m", **given}), [])
 
     one, two = opened(), opened(gpus_per_model=2)
-    assert (one.crew.place.slots, one.crew.place.resources) == (7, {"num_gpus": 1, "num_cpus": 0})
-    assert (two.crew.place.slots, two.crew.place.resources) == (3, {"num_gpus": 2, "num_cpus": 0})
-    assert (one.post.config.device_map, two.post.config.device_map) == ("", "balanced")
+    assert (one.workers.launcher.capacity, one.workers.launcher.resources) == (
+        7,
+        {"num_gpus": 1, "num_cpus": 0},
+    )
+    assert (two.workers.launcher.capacity, two.workers.launcher.resources) == (
+        3,
+        {"num_gpus": 2, "num_cpus": 0},
+    )
+    assert (one.spec.config.device_map, two.spec.config.device_map) == ("", "balanced")
     with pytest.raises(
-        ConfigError, match=r"^backend.gpus_per_model = 6: no node of the cluster has so many GPUs$"
+        ConfigError, match=r"^backend.gpus_per_model = 6: no node of the cluster has that many GPUs$"
     ):
         opened(gpus_per_model=6)
 
 
 def test_an_actor_gets_its_gpus_and_no_others(two_nodes: Any, tmp_path: Path) -> None:
     node = two_nodes.add_node(num_cpus=1, num_gpus=4, object_store_memory=80 << 20)
-    with Crew(cluster.Actors(2, {"num_gpus": 2, "num_cpus": 0}), Doubling(tmp_path)) as workers:
+    with WorkerPool(
+        cluster.ActorLauncher(2, {"num_gpus": 2, "num_cpus": 0}), DoubleSpec(tmp_path)
+    ) as workers:
         seen: set[str] = set()
         for _ in range(100):
-            seen |= {result for _, result in workers.each("gpus", None, range(20), Pace(size=1))}
+            seen |= {result for _, result in workers.map("gpus", None, range(20), ChunkSizer(size=1))}
             if len(seen) == 2:
                 break
     two_nodes.remove_node(node)
     assert sorted(seen) in (["0,1", "2,3"], ["0,2", "1,3"], ["0,3", "1,2"])
 
 
-def test_mistakes_in_where_to_run_are_told_in_one_line(tmp_path: Path, two_nodes: Any) -> None:
+def test_mistakes_in_where_to_run_are_reported_in_one_line(tmp_path: Path, two_nodes: Any) -> None:
     command = ["run", "--task", "conala", "--data", "mini", "--model", tmp_path, "--executor", "ray"]
     told = harness(*command, "--ray-address", "ray://somewhere:10001").complaint
     assert told.startswith("--ray-address 'ray://somewhere:10001': Ray's client cannot stream results")
@@ -246,7 +256,7 @@ def test_mistakes_in_where_to_run_are_told_in_one_line(tmp_path: Path, two_nodes
     assert told == "backend.devices are those of one machine: leave the key out with --executor ray"
 
 
-def test_an_address_where_no_cluster_is_is_told_at_once() -> None:
+def test_an_address_without_a_cluster_is_reported_at_once() -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as door:
