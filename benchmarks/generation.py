@@ -36,7 +36,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 
 from harness import tasks
 from harness.backends.hf import onednn_linear
-from harness.backends.hf.model_runner import Network
+from harness.backends.hf.model_runner import ModelRunner
 from harness.backends.hf.scheduler import Engine
 from harness.backends.hf.tokenizer import Codec
 from harness.config.load import parse
@@ -193,8 +193,8 @@ def ways(
     model: Model, sampling: Sampling, rows: int, exact: bool
 ) -> dict[str, Callable[[Sequence[Prompt]], Made]]:
     network = copy.deepcopy(model.network) if model.network.device.type == "cpu" else model.network
-    onednn_linear.speed_up(network)  # as hf.load does; the other ways have the model as it is
-    engine = Engine(Network(network), model.codec, {}, rows, warn=logging.warning)
+    onednn_linear.use_onednn(network)  # as hf.load does; the other ways have the model as it is
+    engine = Engine(ModelRunner(network), model.codec, {}, rows, warn=logging.warning)
     if not exact:
         engine.tolerance = 0.0  # as hf.load does for profile = "fast"
     found: dict[str, Callable[[Sequence[Prompt]], Made]] = {

@@ -58,7 +58,7 @@ def base(shape: str, folder: Path) -> Path:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
-        with checkpoint.quiet():
+        with checkpoint.silenced():
             LlamaForCausalLM(config).save_pretrained(folder)
     finally:
         torch.set_default_dtype(before)

@@ -24,20 +24,20 @@ def main(model: str, rounds: int) -> None:
     )
     plan = planning.make_plan(config)
     asked = [Request(problem.id, plan.prompts[problem.id], (0,)) for problem in plan.problems]
-    least = prefix_cache.LEAST
+    least = prefix_cache.MIN_TOKENS
     seconds: dict[bool, list[float]] = {True: [], False: []}
     walls: dict[bool, list[float]] = {True: [], False: []}
     texts: dict[bool, list[str]] = {}
     tokens: dict[bool, int] = {}
     for _ in range(rounds):
         for reuse in (True, False):
-            prefix_cache.LEAST = least if reuse else sys.maxsize
+            prefix_cache.MIN_TOKENS = least if reuse else sys.maxsize
             backend = hf.load(config.backend)
             began, wall = time.process_time(), time.perf_counter()
             texts[reuse] = sorted(each.model_dump_json() for each in backend.generate(asked, plan.sampling))
             seconds[reuse].append(time.process_time() - began)
             walls[reuse].append(time.perf_counter() - wall)
-            tokens[reuse] = backend.tally.prefilled  # type: ignore[attr-defined]
+            tokens[reuse] = backend.stats.prefilled  # type: ignore[attr-defined]
     assert texts[True] == texts[False], "the completions differ"
     saved = tokens[False] / tokens[True]
     print(f"prompt tokens computed: {tokens[True]:,} with, {tokens[False]:,} without: {saved:.1f} times")

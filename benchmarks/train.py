@@ -94,7 +94,7 @@ def adapters(count: int = 8, limit: int = 5) -> None:
         folders = []
         for number in range(count):
             torch.manual_seed(number)
-            with checkpoint.quiet():
+            with checkpoint.silenced():
                 config = peft.LoraConfig(
                     r=8, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM"
                 )

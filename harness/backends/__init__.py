@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.config.backend import BackendConfig
 from harness.errors import ConfigError
-from harness.schema import Backend, Generation, Reader, Request, Sampling
+from harness.schema import Backend, Generation, LikelihoodBackend, Request, Sampling
 
 NO_MODEL = "no model: give --model FOLDER_OR_HUB_ID (or backend.model in the config)"
 
@@ -76,7 +76,7 @@ def with_adapters(backend: Backend, configs: Sequence[BackendConfig]) -> Sequenc
     from harness.backends.hf import multi_lora
     from harness.backends.hf.scheduler import Engine
 
-    return multi_lora.put_on(backend, configs, hf.PROBE) if isinstance(backend, Engine) else None
+    return multi_lora.attach_adapters(backend, configs, hf.PROBE) if isinstance(backend, Engine) else None
 
 
 def together(
@@ -86,7 +86,7 @@ def together(
     from harness.backends.hf.scheduler import Engine
 
     assert isinstance(backend, Engine)
-    return backend.generate_together(wanted, sampling)
+    return backend.generate_mixed(wanted, sampling)
 
 
 def unasked(backend: Backend) -> Mapping[str, tuple[str, int]]:
@@ -96,9 +96,9 @@ def unasked(backend: Backend) -> Mapping[str, tuple[str, int]]:
     return backend.unasked if isinstance(backend, replay.Replay) else {}
 
 
-def reader(backend: Backend) -> Reader:
+def reader(backend: Backend) -> LikelihoodBackend:
     """The backend as one that says how likely texts are. Raises ConfigError for one that cannot."""
-    if isinstance(backend, Reader):
+    if isinstance(backend, LikelihoodBackend):
         return backend
     raise ConfigError(
         f"backend {backend.identity['kind']!r} cannot say how likely a reference is, and a scorer needs it:"
@@ -111,14 +111,15 @@ def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
     match config.kind:
         case "hf":
             from harness.backends import hub
-            from harness.backends.hf import adapter, checkpoint
+            from harness.backends.hf import checkpoint
+            from harness.backends.hf.adapter import check_base, find_adapter
 
             if not config.model:
                 raise ConfigError(NO_MODEL)
             folder, commit = hub.find(config.model, config.revision)
             checkpoint.check(folder)
             if config.adapter:
-                adapter.check(adapter.find(config.adapter), config.model, folder, commit)
+                check_base(find_adapter(config.adapter), config.model, folder, commit)
         case "replay":
             load(config, problem_ids).close()
         case "openai":

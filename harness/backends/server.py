@@ -103,12 +103,12 @@ def loaded(config: BackendConfig) -> Loaded | None:
     """A PEFT adapter (folder or hub id), or a file in the server's own form. Raises UserError."""
     if not config.adapter or not _loads(config):
         return None
-    from harness.backends.hf import adapter as hf_adapter
+    from harness.backends.hf.adapter import find_adapter
 
     file = Path(config.adapter).expanduser()
     if file.is_file():
         return Loaded(file, file.stem, hub.sha256(file))
-    found = hf_adapter.find(config.adapter)
+    found = find_adapter(config.adapter)
     return Loaded(found.folder, Path(config.adapter.partition("@")[0]).name, found.digest)
 
 

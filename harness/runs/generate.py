@@ -17,7 +17,7 @@ from harness.prompts import templates
 from harness.runs.plan import Plan, Progress, scorers_needing
 from harness.runs.resolve import ResolvedRun
 from harness.runs.store import folder
-from harness.schema import Backend, Generation, Given, Prompt, Request
+from harness.schema import Backend, Generation, LikelihoodRequest, Prompt, Request
 from harness.schema.sample_index import Keys
 
 
@@ -113,9 +113,9 @@ def _score_references(plan: Plan, backend: Backend, files: folder.Run, progress:
     files.likelihoods.sort(plan.names)
 
 
-def _references(plan: Plan, done: Keys) -> Sequence[Given]:
+def _references(plan: Plan, done: Keys) -> Sequence[LikelihoodRequest]:
     return [
-        Given(problem.id, plan.prompts[problem.id], templates.gold(plan.template, problem))
+        LikelihoodRequest(problem.id, plan.prompts[problem.id], templates.gold(plan.template, problem))
         for problem in plan.problems
         if not done.has(problem.id, 0)
     ]

@@ -25,7 +25,7 @@ from harness.runs.resolve import resolve
 from harness.runs.run import OpenSandbox
 from harness.runs.shards import Shard
 from harness.runs.store import folder
-from harness.schema import Backend, Generation, Given, Prompt, Request, Sampling, Shot
+from harness.schema import Backend, Generation, LikelihoodRequest, Prompt, Request, Sampling, Shot
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SharedBackend:
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         return self.backend.generate(requests, sampling)
 
-    def likelihoods(self, given: Sequence[Given]) -> Iterator[Generation]:
+    def likelihoods(self, given: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
         return backends.reader(self.backend).likelihoods(given)
 
     def tokens(self, prompt: Prompt) -> int:

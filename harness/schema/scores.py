@@ -75,8 +75,8 @@ Need = Literal["likelihoods", "training"]
 class Supplies:
     """What a run hands to the scorers that `need` it, each made when it is first asked for.
 
-    `likelihoods` are the completions that a Reader made of the problems' solutions, by problem id. `training`
-    is the task's train split.
+    `likelihoods` are the completions that a LikelihoodBackend made of the problems' solutions, by problem id.
+    `training` is the task's train split.
     """
 
     likelihoods: Callable[[], Mapping[str, Completion]]

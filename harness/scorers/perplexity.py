@@ -1,7 +1,7 @@
 """How likely the model finds each problem's solution after the prompt: perplexity, bits per byte, mean logprob.
 
-Judges the model, not its answers: a problem has one value, which each of its samples repeats. Needs a backend
-that can tell (schema.Reader); the tokens of the prompt and the end-of-text are not counted. `Score.stats` are
+Judges the model, not its answers: a problem has one value, which each of its samples repeats. Needs a
+`schema.LikelihoodBackend`; the tokens of the prompt and the end-of-text are not counted. `Score.stats` are
 the sum of natural log-probabilities, the tokens, and the solution's bytes in UTF-8, so the corpus values come
 from sums like every other metric's. Perplexity depends on the tokenizer, bits per byte does not.
 """

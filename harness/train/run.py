@@ -50,7 +50,9 @@ def train(
     config = with_rate(check(config))
     folder = out or folder_of(config)
     distributed.join(config.device)
-    with checkpoint.quiet():  # the Trainer's module imports bitsandbytes, which says on import what it misses
+    with (
+        checkpoint.silenced()
+    ):  # the Trainer's module imports bitsandbytes, which says on import what it misses
         from harness.train import arguments
 
     arguments.check(config)
@@ -68,12 +70,12 @@ def _train(
 ) -> dict[str, Any]:
     seed(config)
     base = methods.load(config)
-    codec = Codec(base.tokenizer, checkpoint.ends(base.model, base.tokenizer), base.encoder)
+    codec = Codec(base.tokenizer, checkpoint.stop_token_ids(base.model, base.tokenizer), base.encoder)
     packed = pack(config, codec, progress)
     check_room(base, packed)
     one_thread(base.model)
     try:
-        with checkpoint.quiet():
+        with checkpoint.silenced():
             model = methods.prepare(config, base)
             trainable, total = methods.parameters(model)
             tally, history = fit(config, base, model, packed, folder, progress)
@@ -219,7 +221,7 @@ def save(config: TrainConfig, base: methods.Base, model: Any, folder: Path) -> N
     import torch
 
     model.eval()
-    with checkpoint.quiet():
+    with checkpoint.silenced():
         if config.method != "full":
             model.save_pretrained(folder)
             return

@@ -271,7 +271,7 @@ def test_two_adapters_on_one_base_never_share_answers(
     for seed in (1, 2):
         torch.manual_seed(seed)
         settings = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
-        with checkpoint.quiet():
+        with checkpoint.silenced():
             base = checkpoint.from_folder(models["one"], torch.float32)
             peft.get_peft_model(base, settings).save_pretrained(tmp_path / "adapters" / str(seed))
     plain = {

@@ -69,7 +69,7 @@ def reload(method: str, folder: Path, base: Path, config: TrainConfig) -> Any:
 
     if method == "full":
         return checkpoint.from_folder(folder, "auto")
-    with checkpoint.quiet():
+    with checkpoint.silenced():
         return peft.PeftModel.from_pretrained(methods.load(config).model, folder)
 
 

@@ -1,46 +1,43 @@
 """Any transformers causal or encoder-decoder model, from a folder or the hub cache, with its own decode loop.
 
-Theory of operation. The completions of a sample must not depend on what it was batched with. Random choice
-is easily kept apart: the noise of a step is a function of (seed, problem, sample, step) alone. Arithmetic
-is not: the same row gives logits that differ in their last bits between batch shapes, and one flipped
-arg-max changes the rest of a text. So every decision is made twice over, in principle:
+Theory of operation. The completions of a sample must not depend on what it was batched with. Randomness is easy to
+isolate: the noise of a step is a function of (seed, problem, sample, step) and nothing else. Arithmetic is not: the
+same row gives logits that differ in their last bits between batch shapes, and one flipped arg-max changes the rest of a
+text. So in principle every decision is made twice:
 
-  1. On the batch's logits, with the margin it was won by: the lead of the best token (greedy; drawing is an
-     arg-max of noisy logits), the gap at the edge of the beam, the distance of a log-probability from where
-     it rounds.
-  2. When the margin is below a tolerance that dominates the noise of the dtype, the batch's answer is thrown
-     away and the sequence is computed alone: unpadded, a batch of one, no cache. That answer counts.
+  1. On the batch's logits, with the margin by which it was won: the lead of the best token (greedy; sampling is an
+     arg-max of noisy logits), the gap at the edge of the beam, the distance of a log-probability from where it rounds.
+  2. If the margin is below a tolerance that dominates the noise of the dtype (a near tie), the batch's decision is
+     discarded and the sequence is computed as a single one: unpadded, a batch of one, no cache. That decision counts.
 
-Alone, the logits are a function of the tokens. A margin above the tolerance means that alone the answer
-would have been the same. So each decision is the one that would be made alone, at any batch size and in any
-order, at the price of a batch for all but the close calls. `Tally` says how many there were, and how far
-batched logits were seen to be off where both were known: a value above 1 is warned about, for the promise
-is then broken. In float32 close calls are rare; in 16-bit floats they are common, and every log-probability
-is recomputed once.
+On a single sequence the logits are a function of the tokens. A margin above the tolerance means that the single
+sequence would have given the same. So each decision is the single sequence's, at any batch size and in any order, for
+the price of a batch but for the near ties. `DecodeStats` counts them, and says how far batched logits were seen to be
+off where both were known: a value above 1 is warned about, for then the promise is broken. In float32 near ties are
+rare; in 16-bit floats they are common, and every log-probability is recomputed once.
 
-`backend.profile = "fast"` leaves all that out: every decision is the batch's own, nothing is computed alone, and a
-completion may depend on the batch in its close calls. It is for 16-bit floats on a GPU, where most of the time would
-go into computing alone; the profile is part of what identifies a run.
+`backend.profile = "fast"` skips all that: every decision is the batch's own, nothing is recomputed, and a completion
+may depend on the batch in its near ties. It is for 16-bit floats on a GPU, where rechecking would take most of the
+time; the profile is part of a run's identity.
 
-What it is not: equal bytes across machines, thread counts or library versions, which change the arithmetic
-itself.
+It does not give equal bytes across machines, thread counts or library versions, which change the arithmetic itself.
 
-  hf_load      folder -> model, tokenizer, digest; the user's mistakes
-  hf_adapter   an adapter on its base, and the proof that it acts
-  hf_mixed     several LoRA adapters in one batch, each row its own
-  hf_text      prompt -> ids, ids -> text, stop strings
-  hf_network   the forward pass: many rows with a cache, or one sequence alone
-  hf_linear    products of matrices on a CPU
-  hf_lanes     rows that are decoded together, and their keys and values
-  hf_choose    logits -> next token, and whether it is sure
-  hf_shape     bans and penalties
-  hf_search    one row a sample; the referee of close calls
-  hf_beam      beam search
-  hf_likelihood  how likely a given text is
-  hf_prefix    the beginning that many prompts share, computed once
-  hf_decode    which searches run together, and when the next ones begin
-  hf_memory    how many rows fit
-  hf_schedule  requests in, completions out; out of memory
+  checkpoint      folder -> model, tokenizer, digests; the user's mistakes
+  adapter         an adapter on its base, and the check that it has an effect
+  multi_lora      several LoRA adapters in one batch, each row its own
+  tokenizer       prompt -> ids, ids -> text, stop strings
+  model_runner    the forward pass: many rows with a cache, or a single sequence
+  onednn_linear   linear layers on a CPU
+  kv_cache        the rows of a decode batch, and their keys and values
+  prefix_cache    the prefix that many prompts share, computed once
+  batch_size      how many rows fit in memory
+  scheduler       requests in, completions out; out of memory
+  likelihood      the log-probability of a given text
+  decoding/       decode_loop     which jobs are decoded together, and when the next ones begin
+                  sampling        greedy and sampled decoding, one row a sample; rechecking near ties
+                  beam_search     beam search
+                  next_token      logits -> next token, and whether its margin is wide enough
+                  logits_processors, penalties   bans and penalties
 """
 
 import logging
@@ -56,9 +53,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 DECODING = 2  # goes up when the same inputs give other completions
-PROBE = Prompt(text="def add(a, b):\n    return a")  # logits after it tell whether an adapter acts
-LLM_INT8 = 2.0**-4  # tolerance as for bfloat16
-ONE_THREAD = 50_000_000  # parameters below which a CPU's threads cost more to hand work to than they save
+PROBE = Prompt(text="def add(a, b):\n    return a")  # logits after it show whether an adapter has an effect
+LLM_INT8 = 2.0**-4  # the tolerance of bfloat16
+ONE_THREAD = 50_000_000  # parameters below which several threads of a CPU cost more than they save
 
 
 def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> "Engine":
@@ -76,7 +73,7 @@ def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> "E
         ) from None
     from harness.backends import hub
     from harness.backends.hf import checkpoint, onednn_linear
-    from harness.backends.hf.model_runner import Network
+    from harness.backends.hf.model_runner import ModelRunner
     from harness.backends.hf.scheduler import Engine
     from harness.backends.hf.tokenizer import Codec
 
@@ -84,13 +81,13 @@ def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> "E
     checkpoint.check(folder)
     model = checkpoint.load_model(folder, config)
     tokenizer = checkpoint.load_tokenizer(folder)
-    checkpoint.complain(model, warn)
-    onednn_linear.speed_up(model)
-    network = Network(model)
-    if network.device.type == "cpu" and model.num_parameters() < ONE_THREAD:
+    checkpoint.warn_on_config(model, warn)
+    onednn_linear.use_onednn(model)
+    runner = ModelRunner(model)
+    if runner.device.type == "cpu" and model.num_parameters() < ONE_THREAD:
         torch.set_num_threads(1)  # beside one busy process two threads were seen to take six times as long
-    card = f" {torch.cuda.get_device_name(network.device)}" if network.device.type == "cuda" else ""
-    dtype = str(network.dtype).removeprefix("torch.")
+    card = f" {torch.cuda.get_device_name(runner.device)}" if runner.device.type == "cuda" else ""
+    dtype = str(runner.dtype).removeprefix("torch.")
     identity = {
         "kind": "hf",
         "model": config.model,
@@ -98,13 +95,13 @@ def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> "E
         "weights": checkpoint.model_digest(folder),
         "adapter": "",
         "dtype": dtype if config.quantize == "none" else f"{config.quantize} {dtype}",
-        "device": network.device.type + card,
+        "device": runner.device.type + card,
         **({"attention": config.attention} if config.attention != "auto" else {}),
         **({"profile": config.profile} if config.profile != "exact" else {}),
         "engine": f"hf {DECODING}, torch {torch.__version__}, transformers {transformers.__version__}",
     }
-    codec = Codec(tokenizer, checkpoint.ends(model, tokenizer), network.encoder)
-    engine = Engine(network, codec, identity, config.batch_size, warn)
+    codec = Codec(tokenizer, checkpoint.stop_token_ids(model, tokenizer), runner.encoder)
+    engine = Engine(runner, codec, identity, config.batch_size, warn)
     if config.quantize == "8bit":  # which activations count as outliers is decided over a whole batch
         engine.tolerance = max(engine.tolerance, LLM_INT8)
     if config.profile == "fast":
@@ -118,23 +115,24 @@ def with_adapter(engine: "Engine", config: BackendConfig) -> "Engine":
     Raises UserError when the adapter was trained on another base, does not fit, or changes nothing.
     """
     from harness.backends import hub
-    from harness.backends.hf import adapter as hf_adapter
+    from harness.backends.hf.adapter import attach, check_base, check_effect, find_adapter
 
-    network = engine.take_off()
+    runner = engine.detach_adapter()
     if not config.adapter:
         return engine
     folder, commit = hub.find(config.model, config.revision)
-    adapter = hf_adapter.find(config.adapter)
-    hf_adapter.check(adapter, config.model, folder, commit)
+    adapter = find_adapter(config.adapter)
+    check_base(adapter, config.model, folder, commit)
     probe = engine.codec.encode(PROBE)
-    without = network.alone(probe, ()).logits
-    attached = hf_adapter.attach(network.model, adapter)
-    network.put(attached.lead, attached.prefix, attached.before)
+    without = runner.single(probe, ()).logits
+    attached = attach(runner.model, adapter)
+    runner.set_virtual_tokens(attached.virtual_embeddings, attached.make_prefix, attached.virtual_tokens)
     try:
-        hf_adapter.prove(adapter.name, network.alone(probe, ()).logits, without)
+        check_effect(adapter.name, runner.single(probe, ()).logits, without)
     except UserError:
-        network.put(None, None, 0)
+        runner.set_virtual_tokens(None, None, 0)
         attached.detach()
         raise
     active = f"{adapter.digest} {adapter.kind} active"
-    return engine.wearing({**engine.identity, "adapter": active}, attached.detach)
+    engine.attach_adapter({**engine.identity, "adapter": active}, attached.detach)
+    return engine

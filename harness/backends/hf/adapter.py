@@ -1,11 +1,11 @@
-"""An adapter on its base: found, checked against the base it was trained on, attached, and seen to act.
+"""An adapter on its base: found, checked against the base it was trained on, attached, and seen to have an effect.
 
-    adapter = find("results/adapters/x")      a folder, or a hub id with its revision: owner/name@COMMIT
-    check(adapter, folder, ...)               another base or tokenizer is an error
-    attached = attach(model, adapter)         LoRA, IA3 ...: in the layers; prompts: tokens ahead of the text
-    attached.detach()                         the base as it was: the next adapter can go on it
+    adapter = find_adapter("results/adapters/x")   a folder, or a hub id with its revision: owner/name@COMMIT
+    check_base(adapter, folder, ...)               another base or tokenizer is an error
+    attached = attach(model, adapter)              LoRA, IA3 ... change layers; prompt tuning adds virtual tokens
+    attached.detach()                              the base as it was: the next adapter can be attached
 
-An adapter can not be dropped silently: `prove` compares the logits with and without it. Nothing is merged.
+An adapter cannot be dropped silently: `check_effect` compares the logits with and without it. Nothing is merged.
 """
 
 import json
@@ -19,8 +19,8 @@ from harness.backends.hf import checkpoint
 from harness.errors import UserError
 
 LAYERS = {"LORA", "IA3", "ADALORA", "LOHA", "LOKR", "OFT", "BOFT", "VERA", "HRA", "LN_TUNING", "RANDLORA"}
-LEADS = {"PROMPT_TUNING", "P_TUNING"}  # embeddings ahead of the text
-PREFIX = "PREFIX_TUNING"  # keys and values ahead of the text, in every layer
+PROMPTS = {"PROMPT_TUNING", "P_TUNING"}  # virtual tokens before the text, as embeddings
+PREFIX = "PREFIX_TUNING"  # virtual tokens before the text, as keys and values in every layer
 
 
 @dataclass(frozen=True)
@@ -40,21 +40,21 @@ class Adapter:
 
 
 @dataclass
-class Attached:
+class AttachedAdapter:
     """A model with an adapter on it.
 
-    `lead` are the embeddings of virtual tokens, [tokens, hidden]; `prefix` makes a fresh cache of keys and
-    values for so many rows, `before` tokens long. Layers that adapt are in the model itself.
+    `virtual_embeddings` are [tokens, hidden]; `make_prefix` builds a fresh cache of keys and values for a number of
+    rows; either stands for `virtual_tokens` tokens. Layers that adapt are in the model itself.
     """
 
     model: Any
     detach: Callable[[], Any]
-    lead: Any = None
-    prefix: Callable[[int], Any] | None = None
-    before: int = 0
+    virtual_embeddings: Any = None
+    make_prefix: Callable[[int], Any] | None = None
+    virtual_tokens: int = 0
 
 
-def find(name: str) -> Adapter:
+def find_adapter(name: str) -> Adapter:
     """The adapter called `name`. Raises UserError saying what is not there; never touches the network."""
     folder, commit = _folder(name)
     files = checkpoint.adapter_files(folder)
@@ -63,8 +63,8 @@ def find(name: str) -> Adapter:
     except ValueError as error:
         raise UserError(f"{files[0]} is not valid JSON: {error}") from None
     kind = str(config.get("peft_type", ""))
-    if kind not in LAYERS | LEADS | {PREFIX}:
-        known = ", ".join(sorted(LAYERS | LEADS | {PREFIX}))
+    if kind not in LAYERS | PROMPTS | {PREFIX}:
+        known = ", ".join(sorted(LAYERS | PROMPTS | {PREFIX}))
         raise UserError(f"adapter {name} is of type {kind!r}, which is not supported: one of {known} is")
     base = str(config.get("base_model_name_or_path") or "")
     return Adapter(name, folder, commit, kind, base, str(config.get("revision") or ""))
@@ -85,7 +85,7 @@ def _folder(name: str) -> tuple[Path, str]:
         ) from None
 
 
-def check(adapter: Adapter, model: str, folder: Path, commit: str) -> None:
+def check_base(adapter: Adapter, model: str, folder: Path, commit: str) -> None:
     """Raises UserError when the adapter was trained on another base or with another tokenizer.
 
     The record beside an adapter trained here has the digests of both. Without it only names can be compared:
@@ -124,13 +124,13 @@ def check(adapter: Adapter, model: str, folder: Path, commit: str) -> None:
         )
 
 
-def attach(model: Any, adapter: Adapter) -> Attached:
+def attach(model: Any, adapter: Adapter) -> AttachedAdapter:
     """Put the adapter on a transformers model. Raises UserError when it does not fit."""
     from peft import PeftModel
     from safetensors import SafetensorError
 
     try:
-        with checkpoint.quiet():
+        with checkpoint.silenced():
             wrapped = PeftModel.from_pretrained(model, str(adapter.folder), local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise UserError(
@@ -138,28 +138,28 @@ def attach(model: Any, adapter: Adapter) -> Attached:
         ) from error
     wrapped.eval()
     if adapter.kind in LAYERS:
-        return Attached(wrapped.get_base_model(), wrapped.unload)
-    return _ahead(model, wrapped, adapter.kind)
+        return AttachedAdapter(wrapped.get_base_model(), wrapped.unload)
+    return _with_virtual_tokens(model, wrapped, adapter.kind)
 
 
-def _ahead(model: Any, wrapped: Any, kind: str) -> Attached:
+def _with_virtual_tokens(model: Any, wrapped: Any, kind: str) -> AttachedAdapter:
     import torch
 
-    before = int(wrapped.active_peft_config.num_virtual_tokens)
+    count = int(wrapped.active_peft_config.num_virtual_tokens)
     with torch.no_grad():
-        if kind in LEADS:
-            lead = wrapped.get_prompt(batch_size=1)[0, :before].to(model.device, model.dtype)
-            return Attached(model, lambda: model, lead=lead, before=before)
+        if kind in PROMPTS:
+            embeddings = wrapped.get_prompt(batch_size=1)[0, :count].to(model.device, model.dtype)
+            return AttachedAdapter(model, lambda: model, virtual_embeddings=embeddings, virtual_tokens=count)
 
-    def prefix(rows: int) -> Any:
+    def make_prefix(rows: int) -> Any:
         return wrapped.get_prompt(batch_size=rows)
 
-    return Attached(model, lambda: model, prefix=prefix, before=before)
+    return AttachedAdapter(model, lambda: model, make_prefix=make_prefix, virtual_tokens=count)
 
 
-def prove(name: str, with_it: Any, without: Any) -> None:
+def check_effect(name: str, with_adapter: Any, without: Any) -> None:
     """Logits [vocabulary] with and without the adapter must differ. Raises UserError."""
-    if bool((with_it == without).all()):
+    if bool((with_adapter == without).all()):
         raise UserError(
             f"adapter {name} changes nothing: the model's logits are the same with and without it."
             " Was it trained? Its weights are those that training begins with"

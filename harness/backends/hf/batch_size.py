@@ -1,9 +1,9 @@
 """How many rows fit in the memory of a device: `backend.batch_size = "auto"`.
 
-One prompt is computed to see what a token costs: its keys and values, and on a GPU what the computation took
-beside them. A fifth of what is free is left alone. What a row needs is an upper bound (as long as its prompt and
-`max_tokens` allow, once running and once computed ahead), so a run that ends early uses less. It is a bound for
-memory, not a search for the fastest: beyond MOST rows little is gained.
+One prompt is computed to measure what a token costs: its keys and values, and on a GPU the peak of the computation
+besides. A fifth of the free memory is left unused. A row's need is an upper bound (prompt and `max_tokens` in full,
+once running and once prefilled ahead), so a run that ends early uses less. This bounds memory; it does not look for the
+fastest batch size: beyond MAX_ROWS rows little is gained.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ import torch
 
 from harness.backends.hf.decoding.decode_loop import PREFILL
 from harness.backends.hf.kv_cache import SLACK
-from harness.backends.hf.model_runner import Network
+from harness.backends.hf.model_runner import ModelRunner
 
 HEADROOM = 0.2  # of the free memory is not planned with
-MOST: Mapping[str, int] = {"cpu": 64}  # rows after which a step takes about as long a row as before
-MOST_ELSEWHERE = 256
+MAX_ROWS: Mapping[str, int] = {"cpu": 64}  # rows after which a step takes about as long a row as before
+DEFAULT_MAX_ROWS = 256
 CHOICE = 64  # bytes a vocabulary entry while a token is chosen: a few tensors of float64 and int64
 WIDTHS = (
     24  # numbers of the hidden size that a token's computation holds at once, where it cannot be measured
@@ -27,27 +27,27 @@ UNKNOWN = 2**32  # bytes taken to be free where the system does not say
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Bytes of memory: kept for each token of a row, needed for each token while prompts are computed."""
+class MemoryCost:
+    """Bytes of memory a token: `kept` in the cache, and needed on top while prompts are `computed`."""
 
     kept: float
     computed: float
 
 
-def probe(network: Network, prompt: tuple[int, ...]) -> Cost:
-    """What the tokens of one prompt cost."""
-    cuda = network.device.type == "cuda"
+def measure_cost(runner: ModelRunner, prompt: tuple[int, ...]) -> MemoryCost:
+    """Measure the cost of a token with one prompt."""
+    cuda = runner.device.type == "cuda"
     if cuda:
-        torch.cuda.reset_peak_memory_stats(network.device)
-        before = torch.cuda.memory_allocated(network.device)
-    lanes = network.prefill([prompt])
-    tokens = lanes.mask.shape[1]
-    kept = sum(tensor.nbytes for tensor in _tensors(lanes.cache)) / tokens
+        torch.cuda.reset_peak_memory_stats(runner.device)
+        before = torch.cuda.memory_allocated(runner.device)
+    batch = runner.prefill([prompt])
+    tokens = batch.mask.shape[1]
+    kept = sum(tensor.nbytes for tensor in _tensors(batch.cache)) / tokens
     if cuda:
-        computed = (torch.cuda.max_memory_allocated(network.device) - before) / tokens - kept
+        computed = (torch.cuda.max_memory_allocated(runner.device) - before) / tokens - kept
     else:
-        computed = WIDTHS * network.hidden * lanes.logits.element_size()
-    return Cost(kept, max(0.0, computed))
+        computed = WIDTHS * runner.hidden_size * batch.logits.element_size()
+    return MemoryCost(kept, max(0.0, computed))
 
 
 def _tensors(cache: object) -> list[torch.Tensor]:
@@ -62,15 +62,15 @@ def _tensors(cache: object) -> list[torch.Tensor]:
     return found
 
 
-def rows(cost: Cost, free: float, longest: int, limit: int, vocabulary: int, most: int) -> int:
+def max_rows(cost: MemoryCost, free: float, longest: int, limit: int, vocab_size: int, most: int) -> int:
     """How many rows of `longest` prompt tokens and up to `limit` more fit into `free` bytes; at least 1."""
-    row = cost.kept * (2 * longest + limit + SLACK) + CHOICE * vocabulary
+    row = cost.kept * (2 * longest + limit + SLACK) + CHOICE * vocab_size
     left = free * (1 - HEADROOM) - cost.computed * max(PREFILL, longest)
     return max(1, min(most, int(left / row)))
 
 
-def most_rows(device: torch.device) -> int:
-    return MOST.get(device.type, MOST_ELSEWHERE)
+def row_limit(device: torch.device) -> int:
+    return MAX_ROWS.get(device.type, DEFAULT_MAX_ROWS)
 
 
 def free_memory(device: torch.device) -> float:

@@ -1,7 +1,6 @@
-"""From a folder or hub id to a model, a tokenizer and their digest, without the network and without remote
-code.
+"""Loads a model and its tokenizer from a folder, and computes their digests; no network, no remote code.
 
-Everything a user can get wrong ends in one line that says what to do.
+Every mistake of a user ends in one line that says what to do.
 """
 
 import warnings
@@ -24,7 +23,7 @@ TOKENIZERS = (
     "vocab.txt",
     "tekken.json",
 )
-# What decides the outputs beside the weights.
+# What the outputs depend on besides the weights.
 SETTINGS = (
     *TOKENIZERS,
     "config.json",
@@ -38,7 +37,7 @@ SETTINGS = (
 )
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 # Settings that some models bring along, and that are not applied: name -> the values that mean "off".
-IGNORED: Mapping[str, tuple[Any, ...]] = {
+IGNORED_SETTINGS: Mapping[str, tuple[Any, ...]] = {
     "repetition_penalty": (None, 1.0),
     "encoder_repetition_penalty": (None, 1.0),
     "length_penalty": (None, 1.0),
@@ -108,7 +107,7 @@ def from_folder(folder: Path, dtype: Any, **options: Any) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    with quiet():
+    with silenced():
         try:
             settings = AutoConfig.from_pretrained(folder, local_files_only=True)
             auto = AutoModelForSeq2SeqLM if settings.is_encoder_decoder else AutoModelForCausalLM
@@ -167,7 +166,7 @@ def quantisation(bits: str, dtype: Any) -> Any:
 def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    with quiet():
+    with silenced():
         try:
             return AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
@@ -188,24 +187,24 @@ def adapter_files(folder: Path) -> list[Path]:
     return [folder / "adapter_config.json", weights[0]]
 
 
-def ends(model: Any, tokenizer: Any) -> frozenset[int]:
+def stop_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     """The ids that end a text: the model's, and the tokenizer's."""
     own = model.generation_config.eos_token_id
     ids = [*(own if isinstance(own, list | tuple) else [own]), tokenizer.eos_token_id]
     return frozenset(int(i) for i in ids if i is not None)
 
 
-def complain(model: Any, warn: Callable[[str], None]) -> None:
-    """Say which of the model's own generation settings are not applied: a run's are its config's alone."""
-    own = {name: getattr(model.generation_config, name, None) for name in IGNORED}
-    active = {name: value for name, value in own.items() if value not in IGNORED[name]}
+def warn_on_config(model: Any, warn: Callable[[str], None]) -> None:
+    """Warn about the model's own generation settings that are not applied: a run takes them from its config only."""
+    own = {name: getattr(model.generation_config, name, None) for name in IGNORED_SETTINGS}
+    active = {name: value for name, value in own.items() if value not in IGNORED_SETTINGS[name]}
     if active:
         shown = ", ".join(f"{name}={value}" for name, value in active.items())
         warn(f"not applied from the model's generation_config.json: {shown}")
 
 
 def pick_dtype(name: str, device: str) -> Any:
-    """`auto` is the checkpoint's own on an accelerator; on a CPU float32: faster, and few close calls."""
+    """`auto` is the checkpoint's own on an accelerator; on a CPU float32: faster, and few near ties."""
     import torch
 
     if name != "auto":
@@ -236,7 +235,7 @@ def first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """No progress bars and no advice from transformers; errors still come as exceptions."""
     from transformers.utils import logging
 

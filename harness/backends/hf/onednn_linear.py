@@ -2,7 +2,7 @@
 
 Torch has both, and takes the BLAS for float32: MKL, which does not use all of a processor that is not Intel's.
 Small products stay there, where oneDNN's setting up costs more than it saves. Which of the two computes a layer is
-a function of its shapes alone, and both round as float32 does. Imports torch; see hf_network.
+a function of its shapes alone, and both round as float32 does. Imports torch; see model_runner.
 """
 
 from types import MethodType
@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LEAST = (
+MIN_MULTIPLICATIONS = (
     1_500_000  # multiplications of a product (rows x inputs x outputs) from which oneDNN is the faster one
 )
 
 
-def speed_up(model: nn.Module) -> int:
+def use_onednn(model: nn.Module) -> int:
     """Have the model's linear layers computed by oneDNN where that pays; how many. Gradients take the usual way."""
     if not torch._C._has_mkldnn or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return 0
@@ -35,7 +35,11 @@ def speed_up(model: nn.Module) -> int:
 
 def _forward(self: nn.Linear, input: Tensor) -> Tensor:  # named as torch's own, which may be called by name
     weight: Any = self.weight
-    if torch.is_grad_enabled() or input.dtype != torch.float32 or input.numel() * len(weight) < LEAST:
+    if (
+        torch.is_grad_enabled()
+        or input.dtype != torch.float32
+        or input.numel() * len(weight) < MIN_MULTIPLICATIONS
+    ):
         return nn.functional.linear(input, weight, self.bias)
     found: Tensor = torch.ops.mkldnn._linear_pointwise(input, weight, self.bias, "none", [], "")
     return found

@@ -29,7 +29,7 @@ from pathlib import Path
 from harness.backends.replay.completions_file import Recorded, Recording, open_recording
 from harness.config.backend import BackendConfig
 from harness.errors import ConfigError, DataError
-from harness.schema import Generation, Given, Prompt, Request, Sampling
+from harness.schema import Generation, LikelihoodRequest, Prompt, Request, Sampling
 
 SHOWN = 5
 LIKELIHOODS = "likelihoods.jsonl"
@@ -60,7 +60,7 @@ class Replay:
             for index, one in zip(request.indices, found, strict=True):
                 yield _again(self.recorded, one, name, index, prompt)
 
-    def likelihoods(self, given: Sequence[Given]) -> Iterator[Generation]:
+    def likelihoods(self, given: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
         if self.read is None:
             raise ConfigError(
                 "the recording has no log-probabilities of references, and there is no model: leave the scorer"

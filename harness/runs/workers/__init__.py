@@ -11,7 +11,7 @@ one writer, the process that was started.
     tasks.py       what a worker runs: a model that generates, a sandbox that judges
     protocol.py    messages: TaskSpec and chunks of items to a worker, partial results from it
     processes.py   a Launcher of processes on this machine
-    backend.py     schema.Backend (and Reader) over a pool
+    backend.py     schema.Backend (and LikelihoodBackend) over a pool
     sandbox.py     schema.Sandbox over a pool
     ../ray.py      a Launcher of Ray actors
 

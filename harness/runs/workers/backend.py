@@ -1,4 +1,4 @@
-"""A schema.Backend, and Reader, whose models are loaded by the workers of a pool."""
+"""A schema.Backend, and LikelihoodBackend, whose models are loaded by the workers of a pool."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from harness.errors import BackendFault
 from harness.runs.workers.pool import WorkerPool
 from harness.runs.workers.tasks import GenerateSpec
 from harness.runs.workers.work_queue import ChunkSizer, GivenUp
-from harness.schema import Generation, Given, Prompt, Request, Sampling
+from harness.schema import Generation, LikelihoodRequest, Prompt, Request, Sampling
 
 SAMPLES_PER_ITEM = 16  # of one problem; more are split among workers
 DEFAULT_BATCH = 64
@@ -47,11 +47,11 @@ class PooledBackend:
         minimum = max(1, 2 * self._batch * len(items) // max(1, samples))
         yield from self._map("generate", sampling, items, minimum)
 
-    def likelihoods(self, given: Sequence[Given]) -> Iterator[Generation]:
+    def likelihoods(self, given: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
         yield from self._map("likelihoods", None, given, 2 * self._batch)
 
     def _map(
-        self, method: str, common: Any, items: Sequence[Request | Given], minimum: int
+        self, method: str, common: Any, items: Sequence[Request | LikelihoodRequest], minimum: int
     ) -> Iterator[Generation]:
         given_up: list[tuple[str, str]] = []
         sizer = ChunkSizer(target_seconds=None, minimum=minimum)

@@ -14,7 +14,7 @@ from typing import Any
 from harness import backends, environment, sandbox
 from harness.config.backend import BackendConfig
 from harness.runs.workers.protocol import WorkerTask
-from harness.schema import Backend, Given, Prompt, Request, Sampling
+from harness.schema import Backend, LikelihoodRequest, Prompt, Request, Sampling
 
 # Items a sandbox is given ahead, so that it never waits for the next one; queries take less than a millisecond.
 PREFETCH = {"programs": 4, "queries": 32}
@@ -84,7 +84,7 @@ class GenerateTask:
                 yield number, made.pop(number)
 
     def _likelihoods(self, items: Items) -> Iterator[tuple[int, Any]]:
-        given: list[Given] = [one for _, one in items]
+        given: list[LikelihoodRequest] = [one for _, one in items]
         numbers = {one.problem_id: number for number, one in items}
         for generation in backends.reader(self.backend).likelihoods(given):
             yield numbers[generation.problem_id], generation

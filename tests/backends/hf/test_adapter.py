@@ -9,8 +9,8 @@ import torch
 
 from harness import environment
 from harness.backends import check, hf, with_adapter
-from harness.backends.hf import adapter as hf_adapter
 from harness.backends.hf import checkpoint
+from harness.backends.hf.adapter import Adapter, check_base, find_adapter
 from harness.config.backend import BackendConfig
 from harness.errors import UserError
 from tests.backends.hf.test_engine import GREEDY, lines, requests
@@ -52,7 +52,7 @@ def save(kind: str, base: Path, folder: Path, seed: int = 0) -> Any:
     """An adapter with random weights, saved; and the model with it on, PEFT's own."""
     import peft
 
-    with checkpoint.quiet(), torch.random.fork_rng():
+    with checkpoint.silenced(), torch.random.fork_rng():
         model = checkpoint.from_folder(base, torch.float32)
         torch.manual_seed(seed)
         wrapped = peft.get_peft_model(model, peft_config(kind, base))
@@ -71,8 +71,8 @@ def engine(base: Path, adapter: Path | str = "", **more: Any) -> Any:
 IDS = tuple(range(40, 60))
 
 
-def logits(network: Any) -> torch.Tensor:
-    found: torch.Tensor = network.alone(IDS, (7, 8, 9)).logits
+def logits(runner: Any) -> torch.Tensor:
+    found: torch.Tensor = runner.single(IDS, (7, 8, 9)).logits
     return found
 
 
@@ -100,14 +100,14 @@ def test_every_kind_acts_as_peft_has_it_and_at_any_batch_size(
     base = bases[architecture]
     wrapped = save(kind, base, tmp_path / "a")
     one = engine(base, tmp_path / "a", batch_size=1)
-    torch.testing.assert_close(logits(one.network), own_logits(wrapped), rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(logits(one.runner), own_logits(wrapped), rtol=0, atol=TOLERANCE)
     many = engine(base, tmp_path / "a", batch_size=8)
     found = lines(many.generate(requests(), GREEDY))
     assert found == lines(one.generate(requests(), GREEDY))
-    together = many.network.together([IDS, IDS[:5]], [(7, 8, 9), (7,)])
+    together = many.runner.batched_logprobs([IDS, IDS[:5]], [(7, 8, 9), (7,)])
     for (values, _), alone in zip(together, [(IDS, (7, 8, 9)), (IDS[:5], (7,))], strict=True):
-        assert values.tolist() == pytest.approx(many.network.alone(*alone).logprobs, abs=TOLERANCE)
-    assert many.tally.noise <= 1
+        assert values.tolist() == pytest.approx(many.runner.single(*alone).logprobs, abs=TOLERANCE)
+    assert many.stats.noise <= 1
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -117,13 +117,13 @@ def test_merged_and_unmerged_agree(
 ) -> None:
     base = bases[architecture]
     wrapped = save(kind, base, tmp_path / "a")
-    unmerged = logits(engine(base, tmp_path / "a").network)
-    with checkpoint.quiet():
+    unmerged = logits(engine(base, tmp_path / "a").runner)
+    with checkpoint.silenced():
         wrapped.merge_and_unload().save_pretrained(tmp_path / "merged")
     checkpoint.load_tokenizer(base).save_pretrained(tmp_path / "merged")
-    merged = logits(engine(tmp_path / "merged").network)
+    merged = logits(engine(tmp_path / "merged").runner)
     torch.testing.assert_close(merged, unmerged, rtol=0, atol=TOLERANCE)
-    assert (merged - logits(engine(base).network)).abs().max() > 100 * TOLERANCE
+    assert (merged - logits(engine(base).runner)).abs().max() > 100 * TOLERANCE
 
 
 def test_adapters_change_places_on_one_base_and_leave_nothing_behind(
@@ -140,12 +140,12 @@ def test_adapters_change_places_on_one_base_and_leave_nothing_behind(
     assert len(set(map(str, alone.values()))) == len(alone)
     shared = engine(base)
     plain = lines(shared.generate(requests(), GREEDY))
-    model = shared.network.model
+    model = shared.runner.model
     for name in [*folders, *reversed(folders)]:
         config = BackendConfig(model=str(base), adapter=str(folders[name]), device="cpu")
         shared = with_adapter(shared, config)
-        assert shared.network.model is model
-        assert shared.identity["adapter"].startswith(hf_adapter.find(config.adapter).digest)
+        assert shared.runner.model is model
+        assert shared.identity["adapter"].startswith(find_adapter(config.adapter).digest)
         assert lines(shared.generate(requests(), GREEDY)) == alone[name]
     shared = with_adapter(shared, BackendConfig(model=str(base), device="cpu"))
     assert shared.identity["adapter"] == ""
@@ -160,16 +160,16 @@ def test_an_adapter_without_effect_is_refused_and_leaves_the_base_as_it_was(
     base = bases["llama"]
     config = peft_config("lora", base)
     config.init_lora_weights = True  # as training begins: B is zero
-    with checkpoint.quiet():
+    with checkpoint.silenced():
         peft.get_peft_model(checkpoint.from_folder(base, torch.float32), config).save_pretrained(
             tmp_path / "a"
         )
     shared = engine(base)
-    before = logits(shared.network)
+    before = logits(shared.runner)
     with pytest.raises(UserError, match="changes nothing: the model's logits are the same"):
         with_adapter(shared, BackendConfig(model=str(base), adapter=str(tmp_path / "a"), device="cpu"))
     assert shared.identity["adapter"] == ""
-    assert torch.equal(logits(shared.network), before)
+    assert torch.equal(logits(shared.runner), before)
 
 
 def test_an_adapter_of_another_base_or_tokenizer_is_refused(bases: dict[str, Path], tmp_path: Path) -> None:
@@ -202,14 +202,14 @@ def test_an_adapter_of_another_base_or_tokenizer_is_refused(bases: dict[str, Pat
 
 def test_names_decide_where_an_adapter_has_no_record(tmp_path: Path) -> None:
     one, other = "1" * 40, "2" * 40
-    adapter = hf_adapter.Adapter("a", tmp_path, "", "LORA", "acme/coder", one)
-    hf_adapter.check(adapter, "acme/coder", tmp_path, one)
+    adapter = Adapter("a", tmp_path, "", "LORA", "acme/coder", one)
+    check_base(adapter, "acme/coder", tmp_path, one)
     with pytest.raises(
         UserError, match=r"another base: acme/coder, not acme/talker; give --model acme/coder"
     ):
-        hf_adapter.check(adapter, "acme/talker", tmp_path, one)
+        check_base(adapter, "acme/talker", tmp_path, one)
     with pytest.raises(UserError, match=f"give --revision {one}"):
-        hf_adapter.check(adapter, "acme/coder", tmp_path, other)
+        check_base(adapter, "acme/coder", tmp_path, other)
 
 
 def test_an_adapter_of_the_hub_is_taken_at_its_own_revision(
@@ -221,10 +221,10 @@ def test_an_adapter_of_the_hub_is_taken_at_its_own_revision(
     (root / "refs").mkdir()
     (root / "refs" / "main").write_text(commit)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    assert hf_adapter.find("acme/tuned").commit == commit
+    assert find_adapter("acme/tuned").commit == commit
     assert engine(bases["llama"], f"acme/tuned@{commit}").identity["adapter"].endswith("LORA active")
     with pytest.raises(UserError, match=r"hf download acme/tuned --revision dddd"):
-        hf_adapter.find("acme/tuned@dddd")
+        find_adapter("acme/tuned@dddd")
 
 
 @pytest.mark.parametrize("bits", ["8bit", "4bit"])
@@ -237,8 +237,8 @@ def test_a_quantised_base_takes_an_adapter_and_ignores_the_batch(bits: str, tmp_
         assert tuned.identity["dtype"] == f"{bits} float32"
         found.append(lines(tuned.generate(requests(), GREEDY)))
     assert found[0] == found[1]
-    full = logits(engine(base, tmp_path / "a").network)
-    rounded = logits(tuned.network)
+    full = logits(engine(base, tmp_path / "a").runner)
+    rounded = logits(tuned.runner)
     assert 1e-3 < (full - rounded).abs().max() < 0.5 * full.abs().max()
 
 

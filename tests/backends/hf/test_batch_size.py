@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from harness.backends import hf
-from harness.backends.hf import batch_size as hf_memory
-from harness.backends.hf.batch_size import Cost, rows
+from harness.backends.hf import batch_size
+from harness.backends.hf.batch_size import MemoryCost, max_rows
 from harness.backends.hf.scheduler import Engine
 from harness.config.backend import BackendConfig
 from harness.config.load import parse
@@ -49,19 +49,19 @@ def made(backend: Engine, sampling: Sampling = DRAWN) -> list[str]:
 
 def test_a_seven_billion_parameter_model_on_an_80_gib_card() -> None:
     """Llama 7B in bfloat16 keeps 32 layers x 2 x 4096 x 2 bytes = 512 KiB a token; 67 GiB are left beside it."""
-    cost = Cost(kept=512 * 1024, computed=200_000)
-    found = rows(cost, 67 * GIB, longest=700, limit=512, vocabulary=32000, most=256)
+    cost = MemoryCost(kept=512 * 1024, computed=200_000)
+    found = max_rows(cost, 67 * GIB, longest=700, limit=512, vocab_size=32000, most=256)
     row = 512 * 1024 * (2 * 700 + 512 + 64) + 64 * 32000
     assert found == int((0.8 * 67 * GIB - 8192 * 200_000) / row) == 53
-    assert rows(cost, 67 * GIB, 700, 512, 32000, most=16) == 16
-    assert rows(cost, 1 * GIB, 700, 512, 32000, most=256) == 1  # one is tried always
+    assert max_rows(cost, 67 * GIB, 700, 512, 32000, most=16) == 16
+    assert max_rows(cost, 1 * GIB, 700, 512, 32000, most=256) == 1  # one is tried always
 
 
 @pytest.mark.parametrize("name", ["llama", "t5"])
 def test_a_token_costs_its_keys_and_values(folders: dict[str, Path], name: str) -> None:
-    network = loaded(folders[name]).network
-    assert network is not None
-    cost = hf_memory.probe(network, (5,) * 10)
+    runner = loaded(folders[name]).runner
+    assert runner is not None
+    cost = batch_size.measure_cost(runner, (5,) * 10)
     if name == "llama":  # 2 layers, keys and values, 2 heads of 8 numbers, 4 bytes
         assert cost.kept == 2 * 2 * 2 * 8 * 4
     assert cost.kept > 0 < cost.computed
@@ -70,14 +70,14 @@ def test_a_token_costs_its_keys_and_values(folders: dict[str, Path], name: str) 
 def test_free_memory_is_the_machines_within_the_groups_limit(tmp_path: Path) -> None:
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal:  8000 kB\nMemFree:  10 kB\nMemAvailable:    2048 kB\n")
-    assert hf_memory._machine(meminfo) == 2048 * 1024
-    assert hf_memory._machine(tmp_path / "none") == hf_memory.UNKNOWN
+    assert batch_size._machine(meminfo) == 2048 * 1024
+    assert batch_size._machine(tmp_path / "none") == batch_size.UNKNOWN
     (tmp_path / "memory.max").write_text("5000\n")
     (tmp_path / "memory.current").write_text("3000\n")
-    assert hf_memory._group(tmp_path) == 2000
+    assert batch_size._group(tmp_path) == 2000
     (tmp_path / "memory.max").write_text("max\n")
-    assert hf_memory._group(tmp_path) == float("inf")
-    assert hf_memory.free_memory(torch.device("cpu")) > 0
+    assert batch_size._group(tmp_path) == float("inf")
+    assert batch_size.free_memory(torch.device("cpu")) > 0
 
 
 @pytest.mark.parametrize("name", ["llama", "t5"])
@@ -88,17 +88,17 @@ def test_auto_probes_once_takes_what_fits_and_changes_no_byte(
     backend = loaded(folders[name], batch_size="auto")
     assert made(backend) == expected
     probes: list[int] = []
-    probe = hf_memory.probe
-    monkeypatch.setattr(hf_memory, "probe", lambda *given: probes.append(1) or probe(*given))
+    probe = batch_size.measure_cost
+    monkeypatch.setattr(batch_size, "measure_cost", lambda *given: probes.append(1) or probe(*given))
     widest: list[int] = []
-    network: Any = backend.network
-    step = network.step
-    network.step = lambda lanes, tokens: widest.append(len(tokens)) or step(lanes, tokens)
-    monkeypatch.setattr(hf_memory, "free_memory", lambda device: float(GIB))
+    runner: Any = backend.runner
+    step = runner.step
+    runner.step = lambda batch, tokens: widest.append(len(tokens)) or step(batch, tokens)
+    monkeypatch.setattr(batch_size, "free_memory", lambda device: float(GIB))
     assert made(backend) == expected
-    assert max(widest) == hf_memory.MOST["cpu"]
+    assert max(widest) == batch_size.MAX_ROWS["cpu"]
     del widest[:]
-    monkeypatch.setattr(hf_memory, "free_memory", lambda device: 0.0)
+    monkeypatch.setattr(batch_size, "free_memory", lambda device: 0.0)
     assert made(backend) == expected
     assert (max(widest), probes) == (1, [])
 
@@ -120,7 +120,7 @@ def test_the_fast_profile_computes_nothing_alone_and_says_so(folders: dict[str, 
     made(exact)
     found = made(fast)
     assert made(fast) == found  # a seed still decides
-    assert exact.tally.alone > 0 == fast.tally.alone
+    assert exact.stats.single > 0 == fast.stats.single
     assert "profile" not in exact.identity
     assert fast.identity["profile"] == "fast"
 
@@ -140,8 +140,8 @@ def test_the_profile_and_the_attention_are_part_of_a_runs_hash_and_the_device_ma
 def test_attention_is_the_one_asked_for(folders: dict[str, Path]) -> None:
     for name in ("eager", "sdpa"):
         backend = loaded(folders["llama"], attention=name)
-        assert backend.network is not None
-        assert backend.network.model.config._attn_implementation == name
+        assert backend.runner is not None
+        assert backend.runner.model.config._attn_implementation == name
         assert backend.identity["attention"] == name
     assert "attention" not in loaded(folders["llama"]).identity
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness.backends import hf
-from harness.backends.hf.kv_cache import SLACK, Lanes, Slots
+from harness.backends.hf.kv_cache import SLACK, DecodeBatch, KVCacheSlots
 from harness.backends.hf.scheduler import Engine
 from harness.config.backend import BackendConfig
 from harness.schema import Prompt, Request, Sampling
@@ -57,13 +57,13 @@ def asked(sampling: Sampling, problems: int = 14) -> list[Request]:
 def made(folder: Path, slots: int, sampling: Sampling, requests: Sequence[Request]) -> tuple[list[str], Any]:
     """Canonical lines, and the engine with the number of its steps as `steps`."""
     backend: Any = hf.load(BackendConfig(model=str(folder), batch_size=slots))
-    step, count = backend.network.step, [0]
+    step, count = backend.runner.step, [0]
 
     def counted(*args: Any) -> None:
         count[0] += 1
         step(*args)
 
-    backend.network.step = counted
+    backend.runner.step = counted
     found = sorted(each.model_dump_json() for each in backend.generate(requests, sampling))
     backend.steps = count[0]
     return found, backend
@@ -79,7 +79,7 @@ def test_slots_that_are_filled_again_change_no_byte(folders: dict[str, Path], na
         shuffled = random.Random(slots).sample(requests, len(requests))
         found, backend = made(folders[name], slots, MIXED[how], shuffled)
         assert found == alone
-        assert backend.tally.noise < 0.5
+        assert backend.stats.noise < 0.5
 
 
 def test_a_free_slot_is_filled_while_the_others_run(folders: dict[str, Path]) -> None:
@@ -90,7 +90,7 @@ def test_a_free_slot_is_filled_while_the_others_run(folders: dict[str, Path]) ->
     for name in ("llama", "t5"):
         found, backend = made(folders[name], 8, sampling, requests)
         longest = max(json.loads(line)["completion"]["completion_tokens"] for line in found)
-        least = (backend.tally.tokens - len(found)) / 8  # the first token of each comes from its prompt
+        least = (backend.stats.tokens - len(found)) / 8  # the first token of each comes from its prompt
         waste[name] = (backend.steps - least) / longest
     assert 0 <= waste["llama"] <= 1 < waste["t5"]
 
@@ -100,12 +100,12 @@ def test_the_samples_of_a_prompt_share_one_prefill(folders: dict[str, Path], slo
     requests = asked(MIXED["drawn"])
     _, backend = made(folders["llama"], slots, MIXED["drawn"], requests)
     distinct = {backend.codec.encode(request.prompt) for request in requests}
-    assert backend.tally.prefilled == sum(map(len, distinct))
+    assert backend.stats.prefilled == sum(map(len, distinct))
 
 
-def opened(backend: Engine, prompts: Sequence[tuple[int, ...]]) -> Lanes:
-    assert backend.network is not None
-    return backend.network.prefill(prompts)
+def prefilled(backend: Engine, prompts: Sequence[tuple[int, ...]]) -> DecodeBatch:
+    assert backend.runner is not None
+    return backend.runner.prefill(prompts)
 
 
 @pytest.mark.parametrize("name", ["llama", "codegen"])
@@ -116,15 +116,15 @@ def test_each_slot_holds_its_own_text_whatever_the_others_do(
     """Random placing, copying, releasing, picking and stepping, against each text computed alone."""
     draw = random.Random(seed)
     backend = hf.load(BackendConfig(model=str(folders[name])))
-    network = backend.network
-    assert network is not None
+    runner = backend.runner
+    assert runner is not None
     texts: dict[int, tuple[tuple[int, ...], list[int]]] = {}
 
     def prompts() -> list[tuple[int, ...]]:
         return [tuple(draw.choices(range(5, 300), k=draw.randint(1, 30))) for _ in range(3)]
 
     first = prompts()
-    slots = Slots(opened(backend, first), 6)
+    slots = KVCacheSlots(prefilled(backend, first), 6)
     for turn in range(30):
         free = [slot for slot in range(len(slots.first)) if slot not in texts]
         deed = draw.choice(["place", "place", "copy", "release", "pick", "step", "step", "step"])
@@ -132,7 +132,7 @@ def test_each_slot_holds_its_own_text_whatever_the_others_do(
             new = first if turn == 0 else prompts()
             taken = draw.sample(free, min(len(free), draw.randint(1, 3)))
             rows = [draw.randrange(3) for _ in taken]
-            slots.place(opened(backend, new), rows, taken)
+            slots.insert(prefilled(backend, new), rows, taken)
             texts |= {slot: (new[row], []) for row, slot in zip(rows, taken, strict=True)}
         if deed == "copy" and len(texts) > 1:
             pairs = [(a, b) for a in texts for b in texts if a != b and texts[a][0] == texts[b][0]]
@@ -147,16 +147,16 @@ def test_each_slot_holds_its_own_text_whatever_the_others_do(
             del texts[gone]
         if deed == "pick" and len(texts) > 4 and turn % 3 == 0:
             order = draw.sample(sorted(texts), len(texts))
-            slots.pick(order)
+            slots.select(order)
             texts = {at: texts[slot] for at, slot in enumerate(order)}
         if deed == "step" and texts:
             for _ in range(draw.randint(1, 9)):
                 tokens = [draw.randrange(5, 300) for _ in slots.first]
-                network.step(slots, tokens)
+                runner.step(slots, tokens)
                 for slot, (_, ids) in texts.items():
                     ids.append(tokens[slot])
         for slot, (prompt, ids) in texts.items():
-            own = network.alone(prompt, ids).logits
+            own = runner.single(prompt, ids).logits
             assert (slots.logits[slot] - own).abs().max() < backend.tolerance * own.abs().max()
     assert slots.mask.shape[1] < 30 + 9 * 30 + SLACK
 
@@ -165,8 +165,8 @@ def test_only_what_is_all_keys_and_values_goes_into_slots(folders: dict[str, Pat
     from transformers.cache_utils import DynamicSlidingWindowLayer
 
     engines = {name: hf.load(BackendConfig(model=str(folders[name]))) for name in ("llama", "codegen", "t5")}
-    found = {name: opened(engine, [(5, 6, 7)]).whole for name, engine in engines.items()}
+    found = {name: prefilled(engine, [(5, 6, 7)]).is_plain for name, engine in engines.items()}
     assert found == {"llama": True, "codegen": True, "t5": False}
-    lanes = opened(engines["llama"], [(5, 6, 7)])
-    lanes.cache.layers[1] = DynamicSlidingWindowLayer(sliding_window=4)
-    assert not lanes.whole
+    batch = prefilled(engines["llama"], [(5, 6, 7)])
+    batch.cache.layers[1] = DynamicSlidingWindowLayer(sliding_window=4)
+    assert not batch.is_plain

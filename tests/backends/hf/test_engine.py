@@ -13,7 +13,7 @@ import torch
 
 from harness.backends import hf
 from harness.backends.hf.decoding import next_token
-from harness.backends.hf.decoding.next_token import choose, gumbel
+from harness.backends.hf.decoding.next_token import gumbel, next_tokens
 from harness.backends.hf.scheduler import Engine
 from harness.config.backend import BackendConfig
 from harness.errors import BackendFault, ConfigError
@@ -72,13 +72,13 @@ def only(backend: Engine, text: str, sampling: Sampling) -> Completion:
 def reference(folder: Path, text: str, **settings: Any) -> list[str]:
     """What transformers' own generate says for one prompt, decoded as the backend promises to."""
     backend = loaded(folder)
-    network, codec = backend.network, backend.codec
-    assert network is not None
+    runner, codec = backend.runner, backend.codec
+    assert runner is not None
     ids = torch.tensor([codec.encode(Prompt(text=text))])
-    found = network.model.generate(
+    found = runner.model.generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, pad_token_id=0, **settings
     )
-    skipped = 1 if network.encoder else ids.shape[1]
+    skipped = 1 if runner.encoder else ids.shape[1]
     texts = []
     for row in found.tolist():
         new = row[skipped:]
@@ -120,10 +120,10 @@ def test_beams_that_end_early_are_those_of_generate(folders: dict[str, Path], na
         found.setdefault(g.problem_id, {})[g.index] = g.completion
     finishes = Counter(c.finish for own in found.values() for c in own.values())
     assert finishes["eos"] > 10
-    assert backend.network is not None
+    assert backend.runner is not None
     for number, text in enumerate(TEXTS):
         ids = torch.tensor([backend.codec.encode(Prompt(text=text))])
-        rows = backend.network.model.generate(
+        rows = backend.runner.model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             do_sample=False,
@@ -133,7 +133,7 @@ def test_beams_that_end_early_are_those_of_generate(folders: dict[str, Path], na
             num_return_sequences=4,
             max_new_tokens=30,
         ).tolist()
-        skipped = 1 if backend.network.encoder else ids.shape[1]
+        skipped = 1 if backend.runner.encoder else ids.shape[1]
         for index, row in enumerate(rows):
             new = row[skipped:]
             end = min((at for at, token in enumerate(new) if token in backend.codec.eos), default=len(new))
@@ -143,12 +143,12 @@ def test_beams_that_end_early_are_those_of_generate(folders: dict[str, Path], na
 def test_logprob_is_the_models_own(folders: dict[str, Path]) -> None:
     backend = loaded(folders["llama"])
     completion = only(backend, TEXTS[0], Sampling(max_tokens=5))
-    assert backend.network is not None
+    assert backend.runner is not None
     prompt = backend.codec.encode(Prompt(text=TEXTS[0]))
-    ids = backend.network.model.generate(
+    ids = backend.runner.model.generate(
         torch.tensor([prompt]), do_sample=False, max_new_tokens=5, pad_token_id=0
     )
-    logits = backend.network.model(ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+    logits = backend.runner.model(ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
     expected = logits.gather(1, ids[0, len(prompt) :, None]).sum().item()
     assert completion.logprob == pytest.approx(expected, abs=0.006)
     assert (completion.prompt_tokens, completion.completion_tokens) == (len(prompt), 5)
@@ -181,7 +181,7 @@ def test_coarse_numbers_differ_between_batches_unless_close_calls_are_decided_al
         if not doubting:
             backend.tolerance = 0.0
         found = lines(backend.generate(requests(sampling.samples), sampling))
-        assert (backend.tally.close_calls > 0) == doubting
+        assert (backend.stats.near_ties > 0) == doubting
         return found
 
     if sampling.beams == 1:
@@ -192,9 +192,9 @@ def test_coarse_numbers_differ_between_batches_unless_close_calls_are_decided_al
 def test_close_calls_are_rare_in_float32(folders: dict[str, Path]) -> None:
     backend = loaded(folders["codegen"])
     list(backend.generate(requests(3), DRAWN))
-    assert backend.tally.decisions == 24 * 3 * 8
-    assert backend.tally.close_calls < 0.02 * backend.tally.decisions
-    assert backend.tally.noise < 0.5
+    assert backend.stats.decisions == 24 * 3 * 8
+    assert backend.stats.near_ties < 0.02 * backend.stats.decisions
+    assert backend.stats.noise < 0.5
 
 
 def test_wanted_indices_alone_are_the_ones_of_the_whole(folders: dict[str, Path]) -> None:
@@ -219,11 +219,11 @@ def test_noise_is_splitmix64(folders: dict[str, Path]) -> None:
 def test_drawn_tokens_are_distributed_as_the_model_says(folders: dict[str, Path], top_p: float) -> None:
     """Chi-square over 4,000 first tokens; 0.999 quantile by Wilson and Hilferty (1931)."""
     backend = loaded(folders["llama"], 500)
-    assert backend.network is not None
-    logits = backend.network.alone(backend.codec.encode(Prompt(text="x")), ()).logits
+    assert backend.runner is not None
+    logits = backend.runner.single(backend.codec.encode(Prompt(text="x")), ()).logits
     keys = [random.Random(n).getrandbits(63) for n in range(4000)]
     sampling = Sampling(temperature=1.5, top_p=top_p, max_tokens=1)
-    seen = Counter(choose(logits.expand(4000, -1), sampling, keys, 0.0).tokens)
+    seen = Counter(next_tokens(logits.expand(4000, -1), sampling, keys, 0.0).tokens)
     chances = (logits.double() / 1.5).softmax(0)
     ranked = chances.sort(descending=True)
     admitted = ranked.indices[ranked.values.cumsum(0) - ranked.values < top_p]
@@ -245,16 +245,16 @@ def test_a_nucleus_is_the_same_whether_its_vocabulary_is_sorted_or_not(
 ) -> None:
     logits = torch.randn(300, 1500, generator=torch.Generator().manual_seed(1)) * scale
     sampling, keys = Sampling(temperature=0.9, top_p=0.8), list(range(300))
-    found = [choose(logits, sampling, keys, tolerance) for tolerance in (0.0, 2.0**-12)]
+    found = [next_tokens(logits, sampling, keys, tolerance) for tolerance in (0.0, 2.0**-12)]
     monkeypatch.setattr(next_token, "FEW", 1500)
     for own, tolerance in zip(found, (0.0, 2.0**-12), strict=True):
-        whole = choose(logits, sampling, keys, tolerance)
-        sure = [a and b for a, b in zip(own.sure, whole.sure, strict=True)]
-        assert own.sure == whole.sure
-        assert [t for t, s in zip(own.tokens, sure, strict=True) if s] == [
-            t for t, s in zip(whole.tokens, sure, strict=True) if s
+        whole = next_tokens(logits, sampling, keys, tolerance)
+        margin_ok = [a and b for a, b in zip(own.margin_ok, whole.margin_ok, strict=True)]
+        assert own.margin_ok == whole.margin_ok
+        assert [t for t, s in zip(own.tokens, margin_ok, strict=True) if s] == [
+            t for t, s in zip(whole.tokens, margin_ok, strict=True) if s
         ]
-        assert sum(sure) > 200
+        assert sum(margin_ok) > 200
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 2.0**-15])
@@ -263,9 +263,13 @@ def test_top_k_then_top_p_admit_the_tokens_they_should(tolerance: float) -> None
     keys = list(range(2000))
 
     def support(**settings: Any) -> dict[int, float]:
-        picks = choose(chances.log().expand(2000, -1), Sampling(temperature=1.0, **settings), keys, tolerance)
-        sure = [token for token, sure in zip(picks.tokens, picks.sure, strict=True) if sure]
-        return {token: count / len(sure) for token, count in sorted(Counter(sure).items())}
+        choices = next_tokens(
+            chances.log().expand(2000, -1), Sampling(temperature=1.0, **settings), keys, tolerance
+        )
+        margin_ok = [
+            token for token, margin_ok in zip(choices.tokens, choices.margin_ok, strict=True) if margin_ok
+        ]
+        return {token: count / len(margin_ok) for token, count in sorted(Counter(margin_ok).items())}
 
     assert list(support(top_p=0.75)) == [0, 1, 2]  # 0.7 before the third
     assert list(support(top_p=0.4 + 1e-3)) == [0, 1]
@@ -277,16 +281,16 @@ def test_top_k_then_top_p_admit_the_tokens_they_should(tolerance: float) -> None
 
 def test_near_ties_at_the_edge_of_the_nucleus_are_in_doubt() -> None:
     chances = torch.tensor([0.5, 0.25, 0.25 - 1e-7, 1e-7])
-    picks = choose(
+    choices = next_tokens(
         chances.log().expand(64, -1), Sampling(temperature=1.0, top_p=0.75), list(range(64)), 2.0**-15
     )
-    for token, sure in zip(picks.tokens, picks.sure, strict=True):
-        assert sure == (token == 0)
+    for token, margin_ok in zip(choices.tokens, choices.margin_ok, strict=True):
+        assert margin_ok == (token == 0)
 
 
 def test_a_wide_nucleus_beyond_the_first_candidates_is_whole() -> None:
     flat = torch.zeros(64, 2000)
-    tokens = choose(flat, Sampling(temperature=1.0, top_p=0.99), list(range(64)), 0.0).tokens
+    tokens = next_tokens(flat, Sampling(temperature=1.0, top_p=0.99), list(range(64)), 0.0).tokens
     assert len(set(tokens)) > 55
 
 
@@ -303,15 +307,15 @@ def test_seeds_and_samples_differ(folders: dict[str, Path]) -> None:
 
 def starve(backend: Engine, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the model run out of memory whenever it sees more than `most` rows."""
-    assert backend.network is not None
-    forward: Callable[..., Any] = backend.network.model.forward
+    assert backend.runner is not None
+    forward: Callable[..., Any] = backend.runner.model.forward
 
     def small(*args: Any, **kwargs: Any) -> Any:
         if len(kwargs["input_ids"]) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return forward(*args, **kwargs)
 
-    monkeypatch.setattr(backend.network.model, "forward", small)
+    monkeypatch.setattr(backend.runner.model, "forward", small)
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, DRAWN], ids=["greedy", "drawn"])
@@ -327,7 +331,7 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing_else(
         "out of memory with 8 sequences at once: going on with 4",
         "out of memory with 4 sequences at once: going on with 2",
     ]
-    assert backend.tally.halvings == 2
+    assert backend.stats.halvings == 2
 
 
 def test_out_of_memory_in_the_middle_of_a_batch_loses_and_repeats_nothing(
@@ -336,8 +340,8 @@ def test_out_of_memory_in_the_middle_of_a_batch_loses_and_repeats_nothing(
     backend = loaded(folders["llama"], 8, warn=lambda text: None)
     sampling = DRAWN.model_copy(update={"max_tokens": 60, "stop": ("e", "r", " ")})
     expected = lines(backend.generate(requests(3), sampling))
-    assert backend.network is not None
-    step, calls = backend.network.step, [0]
+    assert backend.runner is not None
+    step, calls = backend.runner.step, [0]
 
     def sometimes(*args: Any) -> None:
         calls[0] += 1
@@ -345,7 +349,7 @@ def test_out_of_memory_in_the_middle_of_a_batch_loses_and_repeats_nothing(
             raise RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: 1 bytes")
         step(*args)
 
-    monkeypatch.setattr(backend.network, "step", sometimes)
+    monkeypatch.setattr(backend.runner, "step", sometimes)
     assert lines(backend.generate(requests(3), sampling)) == expected
 
 
@@ -366,21 +370,21 @@ def test_another_failure_of_the_model_is_a_fault(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = loaded(folders["llama"])
-    assert backend.network is not None
+    assert backend.runner is not None
 
     def broken(**kwargs: Any) -> Any:
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore")
 
-    monkeypatch.setattr(backend.network.model, "forward", broken)
+    monkeypatch.setattr(backend.runner.model, "forward", broken)
     with pytest.raises(BackendFault, match="failed on a batch of 8: CUDA error: an illegal memory access"):
         list(backend.generate(requests(), GREEDY))
 
 
 def test_logits_that_are_not_numbers_are_a_fault(folders: dict[str, Path]) -> None:
     backend = loaded(folders["llama"])
-    assert backend.network is not None
+    assert backend.runner is not None
     with torch.no_grad():
-        backend.network.model.lm_head.weight[5] = torch.nan
+        backend.runner.model.lm_head.weight[5] = torch.nan
     with pytest.raises(BackendFault, match="NaN"):
         list(backend.generate(requests(), GREEDY))
 
@@ -388,9 +392,9 @@ def test_logits_that_are_not_numbers_are_a_fault(folders: dict[str, Path]) -> No
 def test_generation_is_lazy_and_may_be_left_early(folders: dict[str, Path]) -> None:
     backend = loaded(folders["llama"], 2)
     generations = backend.generate(requests(), GREEDY)
-    assert backend.tally.decisions == 0
+    assert backend.stats.decisions == 0
     next(generations)
-    done = backend.tally.decisions
+    done = backend.stats.decisions
     assert 0 < done < 24 * 8
     assert isinstance(generations, Iterator)
     generations.close()  # type: ignore[attr-defined]

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from harness import backends
 from harness.backends import hf
 from harness.backends.hf import likelihood
-from harness.backends.hf.decoding import sampling as hf_search
+from harness.backends.hf.decoding import sampling
 from harness.backends.hf.scheduler import Engine
 from harness.config.backend import BackendConfig
 from harness.errors import BackendFault, UserError
 from harness.results.report import tables
 from harness.runs import study
-from harness.schema import Generation, Given, Prompt, Request, Sampling
+from harness.schema import Generation, LikelihoodRequest, Prompt, Request, Sampling
 from tests.support.command import Ended, harness, rows, write_rows
 from tests.support.tiny_models import ARCHITECTURES, POSITIONS, VOCABULARY, build, make_tokenizer
 
@@ -56,8 +56,8 @@ def loaded(folder: Path, batch_size: int = 16, dtype: Any = "auto", **more: Any)
     return backend
 
 
-def asked(pairs: Sequence[tuple[str, str]] = PAIRS) -> list[Given]:
-    return [Given(f"t/{n}", Prompt(text=prompt), text) for n, (prompt, text) in enumerate(pairs)]
+def asked(pairs: Sequence[tuple[str, str]] = PAIRS) -> list[LikelihoodRequest]:
+    return [LikelihoodRequest(f"t/{n}", Prompt(text=prompt), text) for n, (prompt, text) in enumerate(pairs)]
 
 
 def by_id(found: Iterator[Generation]) -> dict[str, Generation]:
@@ -66,16 +66,16 @@ def by_id(found: Iterator[Generation]) -> dict[str, Generation]:
 
 def own_loss(backend: Engine, prompt: Sequence[int], text: Sequence[int]) -> float:
     """The sum of the text's log-probabilities by the model's own loss, labels -100 on the prompt."""
-    network = backend.network
-    assert network is not None
+    runner = backend.runner
+    assert runner is not None
     with torch.inference_mode():
-        if network.encoder:
-            out = network.model(input_ids=torch.tensor([list(prompt)]), labels=torch.tensor([list(text)]))
+        if runner.encoder:
+            out = runner.model(input_ids=torch.tensor([list(prompt)]), labels=torch.tensor([list(text)]))
         else:
             ids = torch.tensor([[*prompt, *text]])
             labels = ids.clone()
             labels[0, : len(prompt)] = -100
-            out = network.model(input_ids=ids, labels=labels)
+            out = runner.model(input_ids=ids, labels=labels)
     return -float(out.loss) * len(text)
 
 
@@ -101,8 +101,8 @@ def test_a_model_that_finds_all_tokens_alike_has_the_perplexity_of_its_vocabular
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     backend = loaded(folders["llama"])
-    assert backend.network is not None
-    torch.nn.init.zeros_(backend.network.model.lm_head.weight)
+    assert backend.runner is not None
+    torch.nn.init.zeros_(backend.runner.model.lm_head.weight)
     for generation in backend.likelihoods(asked()):
         completion = generation.completion
         assert completion.logprob == round(-completion.completion_tokens * math.log(VOCABULARY), 2)
@@ -127,7 +127,7 @@ def test_batch_1_batch_16_and_shuffled_references_give_equal_bytes(
 def test_sums_differ_between_batches_unless_close_ones_are_computed_alone(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test above has teeth: with more decimals batches are seen to differ, and the referee mends that too."""
+    """The test above has teeth: with more decimals batches are seen to differ, and the recheck mends that too."""
     monkeypatch.setattr(likelihood, "DIGITS", 6)
     pairs = [(prompt, text * n) for prompt, text in PAIRS for n in (1, 2, 3)]
     told: dict[tuple[int, float], list[Generation]] = {}
@@ -145,9 +145,9 @@ def test_sums_differ_between_batches_unless_close_ones_are_computed_alone(
 def test_few_sums_are_computed_twice_in_float32(folders: dict[str, Path]) -> None:
     backend = loaded(folders["llama"])
     list(backend.likelihoods(asked()))
-    assert backend.tally.logprobs == len(PAIRS)
-    assert backend.tally.close_logprobs <= 2
-    assert likelihood.DIGITS == hf_search.DIGITS
+    assert backend.stats.logprobs == len(PAIRS)
+    assert backend.stats.logprob_near_ties <= 2
+    assert likelihood.DIGITS == sampling.DIGITS
 
 
 # ---------------------------------------------------------------- long texts
@@ -230,18 +230,18 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing_else(
     said: list[str] = []
     backend = loaded(folders["llama"], warn=said.append)
     whole = by_id(backend.likelihoods(asked()))
-    network = backend.network
-    assert network is not None
-    together = network.together
+    runner = backend.runner
+    assert runner is not None
+    together = runner.batched_logprobs
 
     def starved(prompts: Any, completions: Any) -> Any:
         if len(prompts) > 2:
             raise torch.OutOfMemoryError("no room")
         return together(prompts, completions)
 
-    monkeypatch.setattr(network, "together", starved)
+    monkeypatch.setattr(runner, "batched_logprobs", starved)
     assert by_id(backend.likelihoods(asked())) == whole
-    assert backend.tally.halvings == 2
+    assert backend.stats.halvings == 2
     assert said[0] == "out of memory with 7 sequences at once: going on with 3"
 
 
@@ -249,19 +249,19 @@ def test_a_batch_is_no_larger_than_its_logits_allow(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = loaded(folders["llama"])
-    network = backend.network
-    assert network is not None
-    jobs = likelihood.jobs(network, backend.codec, asked(), lambda line: None)
-    assert len(likelihood.first_batch(network, jobs, 16)) == 7
+    runner = backend.runner
+    assert runner is not None
+    jobs = likelihood.make_jobs(runner, backend.codec, asked(), lambda line: None)
+    assert len(likelihood.first_batch(runner, jobs, 16)) == 7
     monkeypatch.setattr(likelihood, "LOGITS", 2 * (jobs[0].tokens + 1) * VOCABULARY)
-    assert len(likelihood.first_batch(network, jobs, 16)) == 2
-    assert len(likelihood.first_batch(network, jobs, 1)) == 1
+    assert len(likelihood.first_batch(runner, jobs, 16)) == 2
+    assert len(likelihood.first_batch(runner, jobs, 1)) == 1
 
 
 def test_logits_that_are_not_numbers_are_a_fault_and_no_perplexity(folders: dict[str, Path]) -> None:
     backend = loaded(folders["llama"])
-    assert backend.network is not None
-    torch.nn.init.constant_(backend.network.model.lm_head.weight, math.nan)
+    assert backend.runner is not None
+    torch.nn.init.constant_(backend.runner.model.lm_head.weight, math.nan)
     with pytest.raises(
         BackendFault, match=r"^t/5: its reference's log-probability is nan: try dtype float32"
     ):
@@ -272,8 +272,8 @@ def test_an_encoder_decoder_says_which_references_are_too_long(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = loaded(folders["t5"])
-    assert backend.network is not None
-    monkeypatch.setattr(backend.network, "positions", 40)
+    assert backend.runner is not None
+    monkeypatch.setattr(backend.runner, "max_positions", 40)
     with pytest.raises(UserError, match=r"^1 references do not fit the model's context of 40 tokens.*: t/5;"):
         list(backend.likelihoods(asked()))
 

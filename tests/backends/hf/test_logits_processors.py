@@ -13,7 +13,7 @@ from transformers import LogitsProcessorList, NoBadWordsLogitsProcessor, Repetit
 
 from harness.backends import hf
 from harness.backends.hf.decoding import penalties
-from harness.backends.hf.decoding.logits_processors import Shape
+from harness.backends.hf.decoding.logits_processors import LogitsProcessors
 from harness.backends.hf.scheduler import Engine
 from harness.config.backend import BackendConfig
 from harness.config.run import RunConfig
@@ -76,14 +76,14 @@ def test_the_completions_are_those_of_generate(
     name: str, settings: dict[str, Any], beams: int, engines: dict[str, Engine]
 ) -> None:
     backend = engines[name]
-    assert backend.network is not None
+    assert backend.runner is not None
     sampling = Sampling(max_tokens=10, beams=beams, samples=beams, **settings)
     found = [g.completion.text for g in made(backend, sampling)]
     expected = []
     for text in TEXTS:
         ids = torch.tensor([backend.codec.encode(Prompt(text=text))])
-        start = 1 if backend.network.encoder else ids.shape[1]
-        out = backend.network.model.generate(
+        start = 1 if backend.runner.encoder else ids.shape[1]
+        out = backend.runner.model.generate(
             ids, attention_mask=torch.ones_like(ids), do_sample=False, pad_token_id=0, max_new_tokens=10,
             num_beams=beams, num_return_sequences=beams, logits_processor=processors(settings, start),
         )  # fmt: skip
@@ -108,13 +108,13 @@ def test_the_batch_changes_nothing_and_the_logprob_is_the_models_own(
     apart = made(backend, sampling)
     backend.batch_size = 8
     assert [g.model_dump_json() for g in together] == [g.model_dump_json() for g in apart]
-    assert backend.network is not None
+    assert backend.runner is not None
     for g in together:
         assert g.completion.logprob is not None
         prompt = backend.codec.encode(Prompt(text=TEXTS[int(g.problem_id[2:])]))
         ids = _ids(backend, g, prompt)
         if ids is not None:
-            total = backend.network.alone(prompt, ids).total
+            total = backend.runner.single(prompt, ids).total
             assert g.completion.logprob == pytest.approx(total, abs=0.0051)
 
 
@@ -153,22 +153,22 @@ def test_a_count_penalty_makes_repetition_rarer_and_a_reward_more_frequent(
 
 def test_one_row_by_hand() -> None:
     scores = torch.tensor([[1.0, -1.0, 2.0, 0.5]])
-    shape = Shape(banned=frozenset({3}), counted=2.0, repeated=2.0)
-    found = shape(scores, [(0,)], [(1, 1)])[0].tolist()
+    processors = LogitsProcessors(banned=frozenset({3}), count_penalty=2.0, repetition_penalty=2.0)
+    found = processors(scores, [(0,)], [(1, 1)])[0].tolist()
     # 0 is in the prompt: halved. 1 came twice: doubled, being negative, less 2 ln 2. 3 is banned.
     assert found == pytest.approx([0.5, -2.0 - 2 * math.log(2), 2.0, -math.inf])
     assert scores.tolist() == [[1.0, -1.0, 2.0, 0.5]]
-    assert Shape()(scores, [(0,)], [(1,)]) is scores
-    encoder = Shape(repeated=2.0, start=(2,))(scores, [(0,)], [(1,)])[0].tolist()
+    assert LogitsProcessors()(scores, [(0,)], [(1,)]) is scores
+    encoder = LogitsProcessors(repetition_penalty=2.0, decoder_start=(2,))(scores, [(0,)], [(1,)])[0].tolist()
     assert encoder == [1.0, -2.0, 1.0, 0.5]
 
 
 def test_a_total_is_the_sum_of_what_each_step_made_of_it() -> None:
-    shape = Shape(counted=2.0, repeated=1.5)
+    processors = LogitsProcessors(count_penalty=2.0, repetition_penalty=1.5)
     # 7 stands in the prompt; 5 comes three times.
-    total = shape.total([-1.0, -2.0, -3.0, -4.0], (7,), (5, 7, 5, 5))
+    total = processors.total([-1.0, -2.0, -3.0, -4.0], (7,), (5, 7, 5, 5))
     assert total == pytest.approx(-1.0 - 2.0 * 1.5 - 3.0 * 1.5 - math.log(2) - 4.0 * 1.5 - 2 * math.log(2))
-    assert Shape().total([-1.0, -2.0], (7,), (5, 5)) == -3.0
+    assert LogitsProcessors().total([-1.0, -2.0], (7,), (5, 5)) == -3.0
 
 
 # ---------------------------------------------------------------- from the command line

@@ -59,7 +59,7 @@ def tuned(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> d
                 task_type="SEQ_2_SEQ_LM" if name == "t5" else "CAUSAL_LM",
             )
             folder = root / f"{name}{number}"
-            with checkpoint.quiet():
+            with checkpoint.silenced():
                 peft.get_peft_model(checkpoint.from_folder(base, torch.float32), config).save_pretrained(
                     folder
                 )
@@ -78,23 +78,23 @@ def test_every_adapter_s_rows_are_those_of_a_run_of_its_own(
 ) -> None:
     base = bases[architecture]
     asked = requests(samples=sampling.samples)
-    worn: list[Path | str] = ["", *tuned[architecture]]
+    adapters: list[Path | str] = ["", *tuned[architecture]]
     shared = engine(base, batch_size=5)
-    identities = backends.with_adapters(shared, configs(base, worn))
+    identities = backends.with_adapters(shared, configs(base, adapters))
     assert identities is not None
-    found: dict[int, list[Any]] = {number: [] for number in range(len(worn))}
-    for number, made in shared.generate_together(dict.fromkeys(found, asked), sampling):
+    found: dict[int, list[Any]] = {number: [] for number in range(len(adapters))}
+    for number, made in shared.generate_mixed(dict.fromkeys(found, asked), sampling):
         found[number].append(made)
-    assert shared.tally.noise <= 1
+    assert shared.stats.noise <= 1
     texts = set()
-    for number, adapter in enumerate(worn):
+    for number, adapter in enumerate(adapters):
         alone = engine(base, adapter, batch_size=3)
         assert identities[number] == alone.identity
         expected = lines(alone.generate(asked, sampling))
         assert lines(found[number]) == expected
         texts.add(str(expected))
-    assert len(texts) == len(worn)
-    plain = shared.take_off()
+    assert len(texts) == len(adapters)
+    plain = shared.detach_adapter()
     assert plain.mixed is None
     assert lines(shared.generate(asked, sampling)) == lines(engine(base).generate(asked, sampling))
 
@@ -104,18 +104,18 @@ def test_prompts_that_begin_alike_are_begun_once_for_each_adapter(
 ) -> None:
     shots = "".join(f"### Instruction:\nadd {n} to x\n### Response:\nx + {n}\n" for n in range(3))
     asked = [Request(name, Prompt(text=shots + name), (0,)) for name in ("print x", "sort y", "self.z = 1")]
-    worn: list[Path | str] = [*tuned["llama"], ""]
+    adapters: list[Path | str] = [*tuned["llama"], ""]
     shared = engine(bases["llama"])
-    assert backends.with_adapters(shared, configs(bases["llama"], worn)) is not None
-    found: dict[int, list[Any]] = {number: [] for number in range(len(worn))}
-    for number, made in shared.generate_together(dict.fromkeys(found, asked), GREEDY):
+    assert backends.with_adapters(shared, configs(bases["llama"], adapters)) is not None
+    found: dict[int, list[Any]] = {number: [] for number in range(len(adapters))}
+    for number, made in shared.generate_mixed(dict.fromkeys(found, asked), GREEDY):
         found[number].append(made)
     reused = 0
-    for number, adapter in enumerate(worn):
+    for number, adapter in enumerate(adapters):
         alone = engine(bases["llama"], adapter)
         assert lines(found[number]) == lines(alone.generate(asked, GREEDY))
-        reused += alone.tally.reused
-    assert shared.tally.reused == reused > 0
+        reused += alone.stats.reused
+    assert shared.stats.reused == reused > 0
 
 
 @settings(max_examples=40, deadline=None)
@@ -132,7 +132,7 @@ def test_a_stack_adds_to_each_row_what_its_own_adapter_does(
     downs = [torch.randn(rank, 6, generator=chance) for rank in ranks]
     ups = [torch.randn(4, rank, generator=chance) for rank in ranks]
     owner = [number for number, rank in enumerate(ranks) for _ in range(rank)]
-    stack = multi_lora.Stack(torch.cat(downs), torch.cat(ups, dim=1), torch.tensor(owner))
+    stack = multi_lora.StackedLora(torch.cat(downs), torch.cat(ups, dim=1), torch.tensor(owner))
     x = torch.randn(len(rows), length, 6, generator=chance)
     found = stack(x, torch.tensor(rows))
     for row, number in enumerate(rows):
@@ -182,9 +182,9 @@ def test_a_study_generates_its_adapters_together_and_goes_on_where_it_was_cut_of
     common += ("--set", "sampling.max_tokens=8")
     flags = [f"--adapter={folder}" for folder in tuned["llama"]]
     made = 0
-    real = multi_lora.put_on
+    real = multi_lora.attach_adapters
     calls = []
-    monkeypatch.setattr(multi_lora, "put_on", lambda *given: calls.append(given) or real(*given))
+    monkeypatch.setattr(multi_lora, "attach_adapters", lambda *given: calls.append(given) or real(*given))
 
     append = Log.append
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.backends.hf.onednn_linear import LEAST, speed_up
+from harness.backends.hf.onednn_linear import MIN_MULTIPLICATIONS, use_onednn
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -12,9 +12,9 @@ def test_large_products_are_equal_up_to_rounding_and_small_ones_to_the_bit(bias:
     torch.manual_seed(0)
     layer, plain = nn.Linear(300, 500, bias=bias), nn.Linear(300, 500, bias=bias)
     plain.load_state_dict(layer.state_dict())
-    assert speed_up(nn.Sequential(layer, nn.ReLU())) == 1
+    assert use_onednn(nn.Sequential(layer, nn.ReLU())) == 1
     few, many = torch.randn(1, 9, 300), torch.randn(4, 10, 300)
-    assert few.numel() * 500 < LEAST <= many.numel() * 500
+    assert few.numel() * 500 < MIN_MULTIPLICATIONS <= many.numel() * 500
     with torch.inference_mode():
         assert torch.equal(layer(few), plain(few))
         assert layer(many).shape == (4, 10, 500)
@@ -24,7 +24,7 @@ def test_large_products_are_equal_up_to_rounding_and_small_ones_to_the_bit(bias:
 
 def test_a_gradient_is_computed_as_without() -> None:
     layer = nn.Linear(300, 500)
-    speed_up(layer)
+    use_onednn(layer)
     layer(torch.randn(40, 300)).sum().backward()
     assert layer.weight.grad is not None
 
@@ -33,6 +33,6 @@ def test_other_types_of_numbers_and_of_layers_are_let_alone() -> None:
     class Other(nn.Linear):
         pass
 
-    assert speed_up(nn.Sequential(nn.Linear(4, 4).bfloat16(), Other(4, 4), nn.Embedding(4, 4))) == 0
+    assert use_onednn(nn.Sequential(nn.Linear(4, 4).bfloat16(), Other(4, 4), nn.Embedding(4, 4))) == 0
     hooked = nn.Linear(4, 4)
-    assert (speed_up(hooked), speed_up(hooked)) == (1, 0)
+    assert (use_onednn(hooked), use_onednn(hooked)) == (1, 0)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.backends import hf
 from harness.backends.hf import prefix_cache
-from harness.backends.hf.prefix_cache import LEAST, common, worth_keeping
+from harness.backends.hf.prefix_cache import MIN_TOKENS, common_length, shared_prefix
 from harness.backends.hf.scheduler import Engine
 from harness.config.backend import BackendConfig
 from harness.schema import Generation, Prompt, Request, Sampling
@@ -67,14 +67,14 @@ def test_reuse_changes_no_byte_and_saves_most_of_the_prompts(
     texts = [SHOTS + question for question in QUESTIONS]
     reused, backend = made(folders[name], texts, METHODS[how])
     length = len(backend.codec.encode(Prompt(text=SHOTS)))
-    assert backend.tally.reused >= (length - 1) * len(texts)
-    assert backend.tally.noise < 1
-    monkeypatch.setattr(prefix_cache, "LEAST", 10**9)
+    assert backend.stats.reused >= (length - 1) * len(texts)
+    assert backend.stats.noise < 1
+    monkeypatch.setattr(prefix_cache, "MIN_TOKENS", 10**9)
     whole, without = made(folders[name], texts, METHODS[how])
     assert reused == whole
-    assert without.tally.reused == 0
-    assert without.tally.prefilled >= sum(without.tokens(Prompt(text=text)) for text in texts)
-    assert backend.tally.prefilled < 0.5 * without.tally.prefilled
+    assert without.stats.reused == 0
+    assert without.stats.prefilled >= sum(without.tokens(Prompt(text=text)) for text in texts)
+    assert backend.stats.prefilled < 0.5 * without.stats.prefilled
     small, _ = made(folders[name], texts, METHODS[how], batch_size=1)
     assert small == whole
 
@@ -82,7 +82,7 @@ def test_reuse_changes_no_byte_and_saves_most_of_the_prompts(
 def test_a_prompt_that_begins_otherwise_is_computed_whole(folders: dict[str, Path]) -> None:
     texts = [SHOTS + question for question in QUESTIONS] + ["class Other:\n    pass\n" + QUESTIONS[0]]
     found, backend = made(folders["llama"], texts, METHODS["greedy"], batch_size=2)
-    assert backend.tally.reused > 0
+    assert backend.stats.reused > 0
     alone, _ = made(folders["llama"], texts[-1:], METHODS["greedy"])
     assert alone[0].replace('"t/0"', '"t/6"') in found
 
@@ -90,7 +90,7 @@ def test_a_prompt_that_begins_otherwise_is_computed_whole(folders: dict[str, Pat
 def test_an_encoder_decoder_model_reuses_nothing(folders: dict[str, Path]) -> None:
     texts = [SHOTS + question for question in QUESTIONS]
     _, backend = made(folders["t5"], texts, METHODS["greedy"])
-    assert (backend.tally.reused, backend.tally.prefilled) == (
+    assert (backend.stats.reused, backend.stats.prefilled) == (
         0,
         sum(backend.tokens(Prompt(text=t)) for t in texts),
     )
@@ -101,19 +101,19 @@ def test_a_model_that_forgets_positions_reuses_nothing(folders: dict[str, Path])
 
     backend = hf.load(BackendConfig(model=str(folders["llama"])))
     assert isinstance(backend, Engine)
-    assert backend.network is not None
-    network = backend.network
-    prefix = prefix_cache.Prefix(network, tuple(range(5, 45)), backend.tally)
-    opened = network.prefill
+    assert backend.runner is not None
+    runner = backend.runner
+    prefix = prefix_cache.PrefixCache(runner, tuple(range(5, 45)), backend.stats)
+    prefill = runner.prefill
 
     def sliding(*given: object, **more: object) -> object:
-        lanes = opened(*given, **more)  # type: ignore[arg-type]
+        lanes = prefill(*given, **more)  # type: ignore[arg-type]
         lanes.cache.layers[1] = DynamicSlidingWindowLayer(sliding_window=4)
         return lanes
 
-    network.prefill = sliding  # type: ignore[assignment, method-assign]
+    runner.prefill = sliding  # type: ignore[assignment, method-assign]
     prefix.prefill([(*range(5, 45), 60), (*range(5, 45), 61)])
-    assert (prefix.tokens, backend.tally.reused, backend.tally.prefilled) == ((), 0, 82)
+    assert (prefix.tokens, backend.stats.reused, backend.stats.prefilled) == ((), 0, 82)
 
 
 # ---------------------------------------------------------------- which beginning
@@ -126,8 +126,8 @@ def test_a_model_that_forgets_positions_reuses_nothing(folders: dict[str, Path])
 def test_the_kept_beginning_saves_as_much_as_any_of_the_middle_one(
     tails: list[list[int]], stretch: int
 ) -> None:
-    prompts = [tuple([9] * LEAST * stretch + tail) for tail in tails]
-    kept = worth_keeping(prompts)
+    prompts = [tuple([9] * MIN_TOKENS * stretch + tail) for tail in tails]
+    kept = shared_prefix(prompts)
     distinct = sorted(set(prompts))
 
     def saved(beginning: tuple[int, ...]) -> int:
@@ -135,20 +135,20 @@ def test_the_kept_beginning_saves_as_much_as_any_of_the_middle_one(
         return len(beginning) * (having - 1)
 
     if kept:
-        assert len(kept) >= LEAST
+        assert len(kept) >= MIN_TOKENS
         middle = distinct[len(distinct) // 2]
         assert saved(kept) == max(saved(middle[:length]) for length in range(1, len(middle)))
         assert saved(kept) > 0
 
 
 def test_one_prompt_or_short_ones_keep_nothing() -> None:
-    assert worth_keeping([]) == worth_keeping([(1,) * 90] * 5) == ()
-    assert worth_keeping([(1,) * 20 + (n,) for n in range(9)]) == ()
-    assert worth_keeping([(1,) * 40 + (n,) for n in range(9)]) == (1,) * 40
+    assert shared_prefix([]) == shared_prefix([(1,) * 90] * 5) == ()
+    assert shared_prefix([(1,) * 20 + (n,) for n in range(9)]) == ()
+    assert shared_prefix([(1,) * 40 + (n,) for n in range(9)]) == (1,) * 40
 
 
 @pytest.mark.parametrize(
     ("one", "two", "count"), [((), (1,), 0), ((1, 2), (1, 2), 2), ((1, 2), (1, 3, 4), 1)]
 )
 def test_common_beginnings_are_counted(one: tuple[int, ...], two: tuple[int, ...], count: int) -> None:
-    assert common(one, two) == common(two, one) == count
+    assert common_length(one, two) == common_length(two, one) == count

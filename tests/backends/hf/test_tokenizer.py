@@ -59,8 +59,8 @@ def test_end_of_text_and_length_are_told_apart(folders: dict[str, Path]) -> None
     backend = loaded(folders["llama"])
     whole = only(backend, TEXTS[0], GREEDY)
     assert (whole.finish, whole.completion_tokens) == ("length", 24)
-    assert backend.network is not None
-    first = backend.network.alone(backend.codec.encode(Prompt(text=TEXTS[0])), ()).logits.argmax()
+    assert backend.runner is not None
+    first = backend.runner.single(backend.codec.encode(Prompt(text=TEXTS[0])), ()).logits.argmax()
     backend.codec.eos = frozenset({int(first)})
     ended = only(backend, TEXTS[0], GREEDY)
     assert (ended.text, ended.finish, ended.completion_tokens) == ("", "eos", 1)
@@ -129,6 +129,6 @@ def test_a_prompt_that_leaves_little_room_gets_a_shorter_completion(folders: dic
     short, whole = backend.generate(requests(texts=["y" * 250, "x"]), GREEDY)
     assert (short.completion.completion_tokens, short.completion.finish) == (5, "length")
     assert whole.completion.completion_tokens == 24
-    assert backend.tally.shortened == 1
+    assert backend.stats.shortened == 1
     assert len(said) == 1
     assert said[0].startswith("1 of 2 prompts leave less room than max_tokens = 24")

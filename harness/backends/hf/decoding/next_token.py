@@ -1,14 +1,14 @@
-"""The next token of each row from its logits: greedy or drawn, and whether rounding could have chosen
-otherwise.
+"""The next token of each row from its logits, greedy or sampled, and whether the batch's rounding noise could have
+changed it.
 
-A draw is an arg-max: the token with the largest (logit / temperature + Gumbel noise) among those that top-k
-and top-p admit is distributed as the softmax over them (Gumbel 1954; Maddison et al. 2014, "A* sampling").
-The noise is a function of (seed, problem, sample, step, token), never of what else is in the batch.
+Sampling is an arg-max: the token with the largest (logit / temperature + Gumbel noise) among those that top-k and top-p
+admit is distributed as the softmax over them (Gumbel 1954; Maddison et al. 2014, "A* sampling"). The noise is a
+function of (seed, problem, sample, step, token), never of what else is in the batch.
 
-`tolerance` bounds how far the difference of two logits can move between batch shapes, in units of the row's
-largest logit. A choice is sure when nothing within the tolerance changes it: the winner leads by more than
-it, and is admitted by the narrowest reading of top-k and top-p while it wins under the widest. Imports
-torch; see hf_network.
+`tolerance` bounds how far the difference of two logits can move between batch shapes, in units of the row's largest
+logit; in logit units it is the row's margin. `margin_ok` says that nothing within the margin changes the choice: the
+token leads by more than the margin, and is admitted under the strictest reading of top-k and top-p while it wins under
+the loosest. Imports torch; see model_runner.
 """
 
 import hashlib
@@ -29,14 +29,14 @@ LOGPROB_SHARE = 0.25  # a log-probability moves less than a difference of logits
 
 
 @dataclass
-class Picks:
-    """One entry a row. `normaliser` is its logits' log-sum-exp, `spread` the tolerance in logit units."""
+class TokenChoices:
+    """One entry a row. `normaliser` is the log-sum-exp of its logits, `margin` the tolerance in logit units."""
 
     tokens: list[int]
-    sure: list[bool]
+    margin_ok: list[bool]
     logits: list[float]
     normaliser: list[float]
-    spread: list[float]
+    margin: list[float]
 
 
 def noise_key(sampling: Sampling, problem_id: str, index: int, step: int) -> int:
@@ -45,26 +45,28 @@ def noise_key(sampling: Sampling, problem_id: str, index: int, step: int) -> int
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
-def choose(
-    logits: Tensor, sampling: Sampling, keys: Sequence[int], tolerance: float, room: Tensor | None = None
-) -> Picks:
-    """Choose for each row of float32 [rows, vocabulary]; with `tolerance` 0 by the letter and always sure.
+def next_tokens(
+    logits: Tensor, sampling: Sampling, keys: Sequence[int], tolerance: float, margins: Tensor | None = None
+) -> TokenChoices:
+    """Choose a token for each row of float32 [rows, vocabulary]; with `tolerance` 0 `margin_ok` is always true.
 
-    `room` is the tolerance in logit units, [rows], where it does not follow from these logits."""
+    `margins` are the tolerances in logit units, [rows], where they do not follow from these logits."""
     with torch.inference_mode():
-        scale = spread(logits, tolerance) if room is None else room
+        margins = row_margins(logits, tolerance) if margins is None else margins
         if sampling.temperature == 0:
-            tokens, sure = _lead(logits, scale)
+            tokens, margin_ok = _lead(logits, margins)
         else:
             seeds = torch.tensor(keys, device=logits.device).unsqueeze(1)
-            tokens, sure = _draw(logits, sampling, seeds, scale.double() / sampling.temperature)
+            tokens, margin_ok = _sample(logits, sampling, seeds, margins.double() / sampling.temperature)
         own = logits.gather(1, tokens.unsqueeze(1)).squeeze(1)
-        columns = torch.stack([tokens, sure | (tolerance == 0), own, logits.logsumexp(-1), scale], dim=0)
-        found, certain, values, normaliser, spreads = columns.double().tolist()
-    return Picks([int(t) for t in found], [bool(s) for s in certain], values, normaliser, spreads)
+        columns = torch.stack(
+            [tokens, margin_ok | (tolerance == 0), own, logits.logsumexp(-1), margins], dim=0
+        )
+        found, certain, values, normaliser, in_logits = columns.double().tolist()
+    return TokenChoices([int(t) for t in found], [bool(s) for s in certain], values, normaliser, in_logits)
 
 
-def spread(logits: Tensor, tolerance: float) -> Tensor:
+def row_margins(logits: Tensor, tolerance: float) -> Tensor:
     """The tolerance of each row in logit units, [rows]. Raises BackendFault on NaN logits."""
     low, high = logits.aminmax(dim=-1)
     largest = torch.maximum(low.abs(), high.abs())
@@ -101,7 +103,7 @@ def _lead(scores: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
     return best.indices[:, 0], best.values[:, 0] - best.values[:, 1] > margin
 
 
-def _draw(logits: Tensor, sampling: Sampling, seeds: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
+def _sample(logits: Tensor, sampling: Sampling, seeds: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
     size, top_p = logits.shape[1], sampling.top_p
     scaled = logits.double().div_(sampling.temperature)
     few = 0 < sampling.top_k < size
@@ -109,38 +111,38 @@ def _draw(logits: Tensor, sampling: Sampling, seeds: Tensor, margin: Tensor) -> 
         return _lead(_noisy(scaled, seeds), margin)
     top_k = sampling.top_k if few else size
     width = min(size, top_k + EXTRA if few else FEW)
-    tokens, sure, wider = _draw_among(logits, scaled, top_k, top_p, seeds, margin, width)
+    tokens, margin_ok, wider = _sample_among(logits, scaled, top_k, top_p, seeds, margin, width)
     if width < size and not few and bool(wider.any()):
         rows = wider.nonzero().squeeze(1)
-        found, told = _draw_of_all(scaled[rows], top_p, seeds[rows], margin[rows])
-        tokens[rows], sure[rows] = found, True
-        wider[rows] = ~told
+        found, certain = _sample_of_all(scaled[rows], top_p, seeds[rows], margin[rows])
+        tokens[rows], margin_ok[rows] = found, True
+        wider[rows] = ~certain
     if width < size and bool(wider.any()):
         rows = wider.nonzero().squeeze(1)
-        tokens[rows], sure[rows], _ = _draw_among(
+        tokens[rows], margin_ok[rows], _ = _sample_among(
             logits[rows], scaled[rows], top_k, top_p, seeds[rows], margin[rows], size
         )
-    return tokens, sure
+    return tokens, margin_ok
 
 
-def _draw_among(
+def _sample_among(
     logits: Tensor, scaled: Tensor, top_k: int, top_p: float, seeds: Tensor, margin: Tensor, width: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw among the `width` best: tokens, whether they are sure, whether further ones may be admitted."""
-    values, ids, surely, perhaps = _admitted(logits, scaled, top_k, top_p, margin, width)
-    noisy = (values + gumbel(seeds, ids)).masked_fill(~perhaps, -torch.inf)
-    at, sure = _lead(noisy, margin)
+    """Sample among the `width` best: tokens, their `margin_ok`, whether further ones may be admitted."""
+    values, ids, certainly, possibly = _admitted(logits, scaled, top_k, top_p, margin, width)
+    noisy = (values + gumbel(seeds, ids)).masked_fill(~possibly, -torch.inf)
+    at, margin_ok = _lead(noisy, margin)
     at = at.unsqueeze(1)
-    return ids.gather(1, at).squeeze(1), sure & surely.gather(1, at).squeeze(1), perhaps[:, -1]
+    return ids.gather(1, at).squeeze(1), margin_ok & certainly.gather(1, at).squeeze(1), possibly[:, -1]
 
 
-def _draw_of_all(scaled: Tensor, top_p: float, seeds: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
-    """The winner among all tokens, and whether it is surely the winner of the nucleus: most often, as the nucleus is
-    most of the probability. It spares the sorting of a vocabulary."""
-    tokens, sure = _lead(_noisy(scaled, seeds), margin)
+def _sample_of_all(scaled: Tensor, top_p: float, seeds: Tensor, margin: Tensor) -> tuple[Tensor, Tensor]:
+    """The winner among all tokens, and whether it certainly wins within the nucleus: usually it does, since the nucleus
+    holds most of the probability. Saves sorting the vocabulary."""
+    tokens, margin_ok = _lead(_noisy(scaled, seeds), margin)
     edge = scaled.gather(1, tokens.unsqueeze(1)) - margin.unsqueeze(1)
     mass = (scaled - scaled.logsumexp(-1, keepdim=True)).exp_().masked_fill_(scaled < edge, 0.0).sum(-1)
-    return tokens, sure & (mass < top_p - margin / 2)
+    return tokens, margin_ok & (mass < top_p - margin / 2)
 
 
 def _noisy(scaled: Tensor, seeds: Tensor) -> Tensor:
@@ -151,9 +153,9 @@ def _noisy(scaled: Tensor, seeds: Tensor) -> Tensor:
 def _admitted(
     logits: Tensor, scaled: Tensor, top_k: int, top_p: float, margin: Tensor, width: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The `width` best candidates, best first: values, ids, surely admitted, perhaps admitted.
+    """The `width` best candidates, best first: values, ids, certainly admitted, possibly admitted.
 
-    By the letter a candidate is admitted when its rank is below top_k and the probability of those before
+    Without a margin a candidate is admitted when its rank is below top_k and the probability of those before
     it, within the top k, is below top_p. Its rank may move among the candidates within the margin of it,
     and a sum of probabilities by at most half the margin.
     """
@@ -165,12 +167,12 @@ def _admitted(
     whole = values[:, :top_k] if top_k < scaled.shape[1] else scaled
     mass = (values - whole.logsumexp(-1, keepdim=True)).exp()
     before = mass.cumsum(-1) - mass
-    down, room = (-values).contiguous(), margin.unsqueeze(1)
+    down, slack = (-values).contiguous(), margin.unsqueeze(1)
     if not bool(margin.any()):
         kept = (torch.arange(width, device=scaled.device) < top_k) & (before < top_p)
         return values, ids, kept, kept
-    first = torch.searchsorted(down, down - room)
-    last = torch.searchsorted(down, down + room, right=True) - 1
-    perhaps = (first < top_k) & (before.gather(1, first) < top_p + room / 2)
-    surely = (last < top_k) & (before.gather(1, last) < top_p - room / 2)
-    return values, ids, surely, perhaps
+    first = torch.searchsorted(down, down - slack)
+    last = torch.searchsorted(down, down + slack, right=True) - 1
+    possibly = (first < top_k) & (before.gather(1, first) < top_p + slack / 2)
+    certainly = (last < top_k) & (before.gather(1, last) < top_p - slack / 2)
+    return values, ids, certainly, possibly

@@ -1,9 +1,9 @@
-"""Searching one row at a time (greedy, drawn), and what it shares with beam search: jobs, moves, the referee.
+"""Greedy decoding and sampling, one row a sample, and what they share with beam search: jobs, steps, the rechecker.
 
-A search method owns some rows of the lanes for each job. `advance` looks at their next logits and answers
-with a Move a job: which of the rows go on (by number, so that rows can be dropped, doubled and reordered),
-with which token, and which samples are complete. It does not touch the cache and does not know which rows
-are neighbours.
+A decoding strategy owns some rows of the batch for each job. `advance` takes their next logits and returns a
+`DecodeStep` for each job: which of its rows continue (by number, so that rows can be dropped, duplicated and
+reordered), with which token, and which samples are finished. It neither touches the cache nor knows which rows are
+neighbours.
 """
 
 import math
@@ -14,9 +14,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from harness.backends.hf.decoding.logits_processors import Shape
-from harness.backends.hf.decoding.next_token import LOGPROB_SHARE, Picks, choose, noise_key, spread
-from harness.backends.hf.model_runner import Alone, Network
+from harness.backends.hf.decoding.logits_processors import LogitsProcessors
+from harness.backends.hf.decoding.next_token import (
+    LOGPROB_SHARE,
+    TokenChoices,
+    next_tokens,
+    noise_key,
+    row_margins,
+)
+from harness.backends.hf.model_runner import ModelRunner, SingleResult
 from harness.backends.hf.tokenizer import Codec
 from harness.schema import Request, Sampling
 
@@ -26,8 +32,8 @@ WATCHED = 16  # tokens at the head of a distribution, whose noise matters
 
 
 @dataclass(frozen=True)
-class Job:
-    """One search: a sample of a request, or all its beams. `limit` is the most tokens there is room for."""
+class DecodeJob:
+    """One sample of a request, or all its beams. `limit` is the most tokens that there is room for."""
 
     request: Request
     indices: tuple[int, ...]
@@ -36,8 +42,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A complete sample: its tokens, end-of-text left out; `count` tokens were generated in all."""
+class FinishedSample:
+    """Token ids without the end-of-text; `count` tokens were generated in all."""
 
     index: int
     ids: tuple[int, ...]
@@ -47,140 +53,151 @@ class Ended:
 
 
 @dataclass
-class Move:
+class DecodeStep:
+    """How a job goes on: row i continues row `parents[i]` with `tokens[i]`; without tokens the job is over."""
+
     parents: list[int] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
-    ended: list[Ended] = field(default_factory=list)
+    finished: list[FinishedSample] = field(default_factory=list)
 
 
 @dataclass
-class Tally:
-    """What happened, for the run's timings. `noise` is the largest seen, in tolerances: above 1 is bad."""
+class DecodeStats:
+    """Counters of one engine. `noise` is the largest deviation seen, in tolerances: it must stay below 1."""
 
     tokens: int = 0
     decisions: int = 0
-    close_calls: int = 0  # decisions that the batch's logits could not make
+    near_ties: int = 0  # decisions within the margin, made again on a single sequence
     logprobs: int = 0
-    close_logprobs: int = 0  # log-probabilities that might have rounded the other way
-    alone: int = 0  # sequences computed by themselves for either
+    logprob_near_ties: int = 0  # log-probabilities too near a rounding boundary
+    single: int = 0  # sequences recomputed on their own, for either reason
     noise: float = 0.0
     shortened: int = 0
     halvings: int = 0
     prefilled: int = 0  # prompt tokens computed
-    reused: int = 0  # prompt tokens taken from a prefix that was kept
+    reused: int = 0  # prompt tokens taken from the shared prefix
 
 
-class Referee:
-    """Recomputes close calls alone, and counts them. Tolerance 0 never doubts, and gives up equal outputs."""
+class Rechecker:
+    """Recomputes near ties on the single sequence, and counts them. Tolerance 0 never rechecks: outputs may then depend
+    on the batch."""
 
-    def __init__(self, network: Network, tolerance: float, tally: Tally) -> None:
-        self.network = network
+    def __init__(self, runner: ModelRunner, tolerance: float, stats: DecodeStats) -> None:
+        self.runner = runner
         self.tolerance = tolerance
-        self.tally = tally
+        self.stats = stats
 
-    def alone(self, prompt: tuple[int, ...], ids: Sequence[int], batched: Tensor) -> Alone:
-        """The row computed alone; `batched` are the logits that were in doubt."""
-        self.tally.alone += 1
-        found = self.network.alone(prompt, ids)
+    def single(self, prompt: tuple[int, ...], ids: Sequence[int], batched: Tensor) -> SingleResult:
+        """The row computed as a single sequence; `batched` are its logits from the batch."""
+        self.stats.single += 1
+        found = self.runner.single(prompt, ids)
         with torch.inference_mode():
             head = found.logits.topk(min(WATCHED, found.logits.shape[0]))
             moved = batched[head.indices] - head.values
             allowed = self.tolerance * float(found.logits.abs().masked_fill(found.logits.isinf(), 0.0).amax())
-            self.tally.noise = max(self.tally.noise, float(moved.max() - moved.min()) / max(allowed, 1e-30))
+            self.stats.noise = max(self.stats.noise, float(moved.max() - moved.min()) / max(allowed, 1e-30))
         return found
 
     def logprobs(self, prompt: tuple[int, ...], ids: Sequence[int]) -> list[float]:
-        """The tokens' log-probabilities, of a sequence computed alone, where two sums were close."""
-        self.tally.alone += 1
-        return self.network.alone(prompt, ids).logprobs
+        """The tokens' log-probabilities, computed on the single sequence."""
+        self.stats.single += 1
+        return self.runner.single(prompt, ids).logprobs
 
-    def logprob(self, prompt: tuple[int, ...], ids: Sequence[int], total: float, doubt: float) -> float:
-        """The sum rounded to DIGITS, by the sequence alone where `doubt` reaches a rounding boundary."""
-        self.tally.logprobs += 1
+    def logprob(self, prompt: tuple[int, ...], ids: Sequence[int], total: float, error: float) -> float:
+        """The sum rounded to DIGITS; recomputed on the single sequence if `error` reaches a rounding boundary."""
+        self.stats.logprobs += 1
         unit = 10.0**-DIGITS
         to_boundary = abs((total / unit) % 1.0 - 0.5) * unit
-        if self.tolerance > 0 and to_boundary <= doubt:
-            self.tally.close_logprobs += 1
-            self.tally.alone += 1
-            total = self.network.alone(prompt, ids).total
+        if self.tolerance > 0 and to_boundary <= error:
+            self.stats.logprob_near_ties += 1
+            self.stats.single += 1
+            total = self.runner.single(prompt, ids).total
         return round(total, DIGITS) + 0.0  # -0.0 and 0.0 are one value
 
 
 @dataclass
-class Row:
-    """A sample in progress. `doubt` is the variance of `total`, the tokens' summed log-probability."""
+class SamplingState:
+    """A sample in progress. `variance` is that of the error of `total`, the tokens' summed log-probability."""
 
-    job: Job
+    job: DecodeJob
     ids: list[int] = field(default_factory=list)
     total: float = 0.0
-    doubt: float = 0.0
+    variance: float = 0.0
 
 
-class Draws:
+class SamplingDecoder:
     """Greedy decoding and sampling: one row a job."""
 
     width = 1
 
-    def __init__(self, codec: Codec, sampling: Sampling, referee: Referee, shape: Shape) -> None:
+    def __init__(
+        self, codec: Codec, sampling: Sampling, rechecker: Rechecker, processors: LogitsProcessors
+    ) -> None:
         self.codec = codec
         self.sampling = sampling
-        self.referee = referee
-        self.shape = shape
+        self.rechecker = rechecker
+        self.processors = processors
 
-    def begin(self, job: Job) -> Row:
-        return Row(job)
+    def begin(self, job: DecodeJob) -> SamplingState:
+        return SamplingState(job)
 
-    def advance(self, states: Sequence[Row], logits: Tensor) -> list[Move]:
+    def advance(self, states: Sequence[SamplingState], logits: Tensor) -> list[DecodeStep]:
         keys = [
             noise_key(self.sampling, s.job.request.problem_id, s.job.indices[0], len(s.ids)) for s in states
         ]
-        picks = self._choose(states, logits, keys)
-        self.referee.tally.decisions += len(states)
-        moves = []
+        choices = self._next_tokens(states, logits, keys)
+        self.rechecker.stats.decisions += len(states)
+        steps = []
         for row, state in enumerate(states):
-            token, value = picks.tokens[row], picks.logits[row]
-            if not picks.sure[row]:
-                self.referee.tally.close_calls += 1
-                found = self.referee.alone(state.job.prompt, state.ids, logits[row])
-                own = self.shape(found.logits.unsqueeze(0), [state.job.prompt], [state.ids])
-                token = choose(own, self.sampling, keys[row : row + 1], 0.0).tokens[0]
+            token, value = choices.tokens[row], choices.logits[row]
+            if not choices.margin_ok[row]:
+                self.rechecker.stats.near_ties += 1
+                found = self.rechecker.single(state.job.prompt, state.ids, logits[row])
+                scores = self.processors(found.logits.unsqueeze(0), [state.job.prompt], [state.ids])
+                token = next_tokens(scores, self.sampling, keys[row : row + 1], 0.0).tokens[0]
                 value = float(logits[row, token])
-            gain = value - picks.normaliser[row]
+            gain = value - choices.normaliser[row]
             state.ids.append(token)
             state.total += gain
-            state.doubt += logprob_doubt(gain, picks.spread[row]) ** 2
-            moves.append(self._move(state, token))
-        return moves
+            state.variance += logprob_error(gain, choices.margin[row]) ** 2
+            steps.append(self._step(state, token))
+        return steps
 
-    def _choose(self, states: Sequence[Row], logits: Tensor, keys: Sequence[int]) -> Picks:
-        """The tokens by what the sampling makes of the logits, with the model's own values of them."""
-        tolerance = self.referee.tolerance
-        if not self.shape:
-            return choose(logits, self.sampling, keys, tolerance)
+    def _next_tokens(
+        self, states: Sequence[SamplingState], logits: Tensor, keys: Sequence[int]
+    ) -> TokenChoices:
+        """The tokens chosen from the processed logits, with the model's own logits of them."""
+        tolerance = self.rechecker.tolerance
+        if not self.processors:
+            return next_tokens(logits, self.sampling, keys, tolerance)
         with torch.inference_mode():
-            shaped = self.shape(logits, [s.job.prompt for s in states], [s.ids for s in states])
-            room = spread(logits, tolerance)
-            picks = choose(shaped, self.sampling, keys, tolerance, room * self.shape.stretch)
-            tokens = torch.tensor(picks.tokens, device=logits.device).unsqueeze(1)
+            processed = self.processors(logits, [s.job.prompt for s in states], [s.ids for s in states])
+            margins = row_margins(logits, tolerance)
+            choices = next_tokens(
+                processed, self.sampling, keys, tolerance, margins * self.processors.error_factor
+            )
+            tokens = torch.tensor(choices.tokens, device=logits.device).unsqueeze(1)
             values = logits.gather(1, tokens).squeeze(1).tolist()
-            return Picks(picks.tokens, picks.sure, values, logits.logsumexp(-1).tolist(), room.tolist())
+            return TokenChoices(
+                choices.tokens, choices.margin_ok, values, logits.logsumexp(-1).tolist(), margins.tolist()
+            )
 
-    def _move(self, state: Row, token: int) -> Move:
-        finish = finished(state.ids, state.job.limit, self.codec, self.sampling.stop)
+    def _step(self, state: SamplingState, token: int) -> DecodeStep:
+        finish = finish_reason(state.ids, state.job.limit, self.codec, self.sampling.stop)
         if finish is None:
-            return Move([0], [token])
+            return DecodeStep([0], [token])
         job = state.job
-        logprob = self.referee.logprob(job.prompt, state.ids, state.total, math.sqrt(state.doubt))
-        return Move(ended=[ended(job.indices[0], state.ids, finish, logprob)])
+        logprob = self.rechecker.logprob(job.prompt, state.ids, state.total, math.sqrt(state.variance))
+        return DecodeStep(finished=[finished_sample(job.indices[0], state.ids, finish, logprob)])
 
 
-def logprob_doubt(logprob: float, spread: float) -> float:
+def logprob_error(logprob: float, margin: float) -> float:
     """How far a log-probability can be off: d log p = (1 - p) (own error - mean error of the others)."""
-    return spread * LOGPROB_SHARE * -math.expm1(min(logprob, 0.0))
+    return margin * LOGPROB_SHARE * -math.expm1(min(logprob, 0.0))
 
 
-def finished(ids: Sequence[int], limit: int, codec: Codec, stop: Sequence[str]) -> Finish | None:
-    """Why a sample ends with its newest token; None when it goes on."""
+def finish_reason(ids: Sequence[int], limit: int, codec: Codec, stop: Sequence[str]) -> Finish | None:
+    """Why a sample ends with its newest token; None if it goes on."""
     if ids[-1] in codec.eos:
         return "eos"
     if codec.stopped(ids, stop):
@@ -188,6 +205,6 @@ def finished(ids: Sequence[int], limit: int, codec: Codec, stop: Sequence[str]) 
     return "length" if len(ids) >= limit else None
 
 
-def ended(index: int, ids: Sequence[int], finish: Finish, logprob: float) -> Ended:
+def finished_sample(index: int, ids: Sequence[int], finish: Finish, logprob: float) -> FinishedSample:
     kept = ids[:-1] if finish == "eos" else ids
-    return Ended(index, tuple(kept), finish, len(ids), logprob)
+    return FinishedSample(index, tuple(kept), finish, len(ids), logprob)
