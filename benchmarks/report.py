@@ -142,7 +142,7 @@ def main() -> None:
         folder = Path(name)
         out = write_run(folder, given.problems, given.samples)
         began = time.process_time()
-        html = page.render(sections.sections([reader.read(out)]))
+        html = page.render(sections.make_sections([reader.read(out)]))
         print(f"{given.problems} problems x {given.samples} samples")
         print(f"made in {time.process_time() - began:.1f} s of CPU, {len(html) / 1e6:.1f} MB")
         (folder / "page.html").write_text(html)

@@ -172,7 +172,7 @@ def prefer_command(
         )
         return
     with progress.shown(sys.stderr) as step:
-        folder, summary = preference.contest(runs, config, criteria, out, step)
+        folder, summary = preference.prefer(runs, config, criteria, out, step)
     finish_run(folder, summary)
 
 

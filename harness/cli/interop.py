@@ -47,7 +47,7 @@ def import_command(files: Sequence[Path], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     taken: list[str] = []
     for one, completions in read:
-        taken.append(readers.name_of(one, taken))
+        taken.append(readers.file_stem(one, taken))
         path = out / (taken[-1] + external.SUFFIX)
         store.write_atomic(path, one.model_dump_json(indent=1) + "\n")
         items = f"{len(one.items)} items" if one.items else f"totals only: {one.no_items}"
@@ -76,5 +76,5 @@ def track_command(runs: Sequence[Path], tracker: str, project: str, samples: boo
     from harness.runs.store import reader
 
     for folder in reader.find(runs):
-        one = trackers.entry(reader.read(folder))
+        one = trackers.tracked_run(reader.read(folder))
         click.echo(trackers.send(tracker, one, project, samples))  # type: ignore[arg-type]

@@ -141,7 +141,7 @@ def flags_to_keys(flags: dict[str, Any]) -> dict[str, Any]:
     if values.get("only") is not None:
         from harness.results import gate
 
-        values["only"] = gate.named(Path(values["only"]))
+        values["only"] = gate.read_ids(Path(values["only"]))
     return values
 
 

@@ -75,7 +75,7 @@ def _sections(folders: Sequence[Path], metric: str) -> "tuple[list[Section], lis
         click.echo(f"warning: {line}", err=True)
     if not read:
         raise UserError("no run could be read: nothing to report")
-    return gathered.sections(read, metric), left_out
+    return gathered.make_sections(read, metric), left_out
 
 
 def _page(
@@ -113,14 +113,14 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, published: 
 
     sections, left_out = _sections(reader.find([folder]), metric)
     papers = sorted(path.stem for path in reference.FOLDER.glob("*.json")) if published else []
-    read = [external.read(path) for path in sorted(folder.rglob(f"*{external.SUFFIX}"))]
+    read = [external.read_result(path) for path in sorted(folder.rglob(f"*{external.SUFFIX}"))]
     for one in read:
-        if not any(leaderboard.of_section(one, section) for section in sections):
+        if not any(leaderboard.external_rows(one, section) for section in sections):
             click.echo(
                 f"warning: left out {one.source}: no run here has its task {one.task!r}, metric and {one.n} problems",
                 err=True,
             )
-    found = leaderboard.entries(sections, list(reference.published(papers)), read)
+    found = leaderboard.make_rows(sections, list(reference.published_values(papers)), read)
     out = out or folder / "leaderboard"
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; a site needs a folder")
@@ -152,8 +152,8 @@ def compare_command(
     from harness.results.report import comparison as shown
     from harness.runs.store import reader
 
-    if external.check_alone(runs):
-        found, flipped = external.compared([external.read(path) for path in runs], metrics), []
+    if external.all_external(runs):
+        found, flipped = external.compare_results([external.read_result(path) for path in runs], metrics), []
     else:
         folders = reader.find(runs)
         read = [reader.read(folder) for folder in folders]
@@ -203,7 +203,7 @@ def gate_command(
     if write:
         read = reader.read(run)
         chosen = gate.subset(read, smoke) if smoke is not None else None
-        text = gate.dump(gate.make(read, rules, chosen.problems if chosen else ()))
+        text = gate.dump_baseline(gate.make_baseline(read, rules, chosen.problems if chosen else ()))
         store.write_atomic(check_writable(baseline, "--baseline"), text)
         echo(f"wrote {baseline}")
         if chosen:
@@ -212,7 +212,7 @@ def gate_command(
                 f" difference of {100 * chosen.detectable:.1f} points in 4 of 5 cases"
             )
         return
-    found = gate.gate(run, gate.read(baseline), rules)
+    found = gate.gate(run, gate.read_baseline(baseline), rules)
     if junit:
         store.write_atomic(check_writable(junit, "--junit"), shown.junit(found))
     if summary:

@@ -1,7 +1,7 @@
-"""Several runs of one task, problem by problem: differences to the first with intervals and corrected p-values.
+"""Compare several runs of one task, problem by problem: differences to the first, intervals, corrected p-values.
 
-Runs that differ in nothing but the seed are one row: each problem's vector is the mean over its seeds. Runs that must
-not be compared are refused with the fields in which they differ. A pure function of stored records.
+Runs that differ only in the seed are one row: each problem's vector is the mean over its seeds. Runs that must not be
+compared are refused, naming the fields in which they differ. A pure function of stored records.
 """
 
 import json
@@ -20,16 +20,16 @@ from harness.stats.estimates import Floats
 
 
 @dataclass(frozen=True)
-class Row:
-    """One method: its runs (one a seed; none for another tool's result), and the name it goes by in this comparison."""
+class ComparisonRow:
+    """One method: its runs (one per seed; none for another tool's result) and its name in this comparison."""
 
     name: str
     runs: tuple[Result, ...]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A metric of one row. `difference` is to the reference row (None there), `p_holm` corrected over the rows."""
+class ComparisonCell:
+    """One metric of one row. `difference` is to the reference row (None there); `p_holm` is corrected over the rows."""
 
     estimate: Estimate
     difference: paired_tests.Difference | None = None
@@ -40,25 +40,25 @@ class Cell:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`rows[0]` is the reference. `cells` is metric -> one cell a row. `left_out` counts problems with faults."""
+    """`rows[0]` is the reference. `cells` is metric -> one cell per row. `skipped` counts problems with faults."""
 
     task: str
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
     problems: Mapping[str, tuple[str, ...]]
-    cells: Mapping[str, tuple[Cell, ...]]
-    left_out: int
+    cells: Mapping[str, tuple[ComparisonCell, ...]]
+    skipped: int
     clustered: bool = False
 
 
 def compare(
     runs: Sequence[Result], metrics: Sequence[str] = (), *, clustered: bool = False, seed: int = 0
 ) -> Comparison:
-    """Compare every run with the first. `metrics` are those wanted, by default all that the runs share.
+    """Compare every run with the first, on `metrics` (default: all that the runs share).
 
-    Raises NotComparable, ConfigError for a metric that they do not have.
+    Raises NotComparable, and ConfigError for a metric that the runs do not have.
     """
-    check(runs)
-    if len(group(runs)) < 2:
+    check_comparable(runs)
+    if len(group_seeds(runs)) < 2:
         raise ConfigError("nothing to compare: give runs of at least two methods or models")
     return tabulate(runs, metrics, clustered=clustered, seed=seed)
 
@@ -66,8 +66,8 @@ def compare(
 def tabulate(
     runs: Sequence[Result], metrics: Sequence[str] = (), *, clustered: bool = False, seed: int = 0
 ) -> Comparison:
-    """The same of runs that are known to be comparable; one row has estimates and no differences."""
-    rows = group(runs)
+    """The same for runs known to be comparable. A single row has estimates and no differences."""
+    rows = group_seeds(runs)
     shared = [name for name in rows[0].runs[0].reduces if all(name in run.reduces for run in runs)]
     for name in metrics:
         if name not in shared:
@@ -78,13 +78,13 @@ def tabulate(
         judged = set.intersection(*(run.judged(metric) for run in runs))
         problems[metric] = tuple(sorted(judged))
         if judged:
-            found[metric] = _cells(rows, metric, problems[metric], clustered, seed)
-    left_out = max((len(runs[0].samples) - len(names) for names in problems.values()), default=0)
-    return Comparison(rows[0].runs[0].summary.task, rows, problems, found, left_out, clustered)
+            found[metric] = _metric_cells(rows, metric, problems[metric], clustered, seed)
+    skipped = max((len(runs[0].samples) - len(names) for names in problems.values()), default=0)
+    return Comparison(rows[0].runs[0].summary.task, rows, problems, found, skipped, clustered)
 
 
-def check(runs: Sequence[Result]) -> None:
-    """Raise NotComparable listing what differs between the first run and any other."""
+def check_comparable(runs: Sequence[Result]) -> None:
+    """Raise NotComparable, listing what differs between the first run and the others."""
     for run in runs[1:]:
         if lines := reader.differing(runs[0], run):
             raise NotComparable(
@@ -92,8 +92,8 @@ def check(runs: Sequence[Result]) -> None:
             )
 
 
-def group(runs: Sequence[Result]) -> tuple[Row, ...]:
-    """Runs that differ only in their seed together, named by what sets the rows apart."""
+def group_seeds(runs: Sequence[Result]) -> tuple[ComparisonRow, ...]:
+    """Group runs that differ only in the seed; each row is named after what sets it apart."""
     found: dict[str, list[Result]] = {}
     for run in runs:
         backend = {k: v for k, v in run.record["backend"].items() if k not in {"engine", "device"}}
@@ -103,13 +103,13 @@ def group(runs: Sequence[Result]) -> tuple[Row, ...]:
     groups = [sorted(same, key=lambda run: run.config.seed) for same in found.values()]
     models = {reader.model(same[0].config) for same in groups}
     several = len(models) > 1 or len(groups) == 1
-    names = [_name(same[0], several) for same in groups]
+    names = [_row_name(same[0], several) for same in groups]
     names = [
-        _name(same[0], several, full=True) if names.count(name) > 1 else name
+        _row_name(same[0], several, full=True) if names.count(name) > 1 else name
         for name, same in zip(names, groups, strict=True)
     ]
     return tuple(
-        Row(
+        ComparisonRow(
             f"{name} ({same[0].run_id.rpartition('-')[2]})" if names.count(name) > 1 else name,
             tuple(same),
         )
@@ -117,8 +117,8 @@ def group(runs: Sequence[Result]) -> tuple[Row, ...]:
     )
 
 
-def _name(run: Result, several: bool, *, full: bool = False) -> str:
-    """A row's name: its method, with the model where there are several."""
+def _row_name(run: Result, several: bool, *, full: bool = False) -> str:
+    """A row's name: its method, with the model if there are several."""
     name, model = reader.method(run.config, full=full), reader.model(run.config)
     if not several:
         return name
@@ -126,17 +126,17 @@ def _name(run: Result, several: bool, *, full: bool = False) -> str:
 
 
 def reference_first(runs: Sequence[Result]) -> list[Result]:
-    """The runs without help before all others, for a set that nobody put in order."""
+    """Zero-shot runs first, for a set of runs that came in no particular order."""
     return sorted(runs, key=lambda run: reader.method(run.config) != "zero-shot")
 
 
-def _cells(
-    rows: Sequence[Row], metric: str, problems: Sequence[str], clustered: bool, seed: int
-) -> tuple[Cell, ...]:
+def _metric_cells(
+    rows: Sequence[ComparisonRow], metric: str, problems: Sequence[str], clustered: bool, seed: int
+) -> tuple[ComparisonCell, ...]:
     first = rows[0].runs[0]
     clusters = [first.groups.get(name, "") or name for name in problems] if clustered else None
     single = all(len(row.runs) == 1 and set(run.samples.values()) == {1} for row in rows for run in row.runs)
-    return cells(
+    return compare_vectors(
         first.reduces[metric][1],
         [_mean_vectors(row, metric, problems) for row in rows],
         single=single,
@@ -146,7 +146,7 @@ def _cells(
     )
 
 
-def cells(
+def compare_vectors(
     reduce: Reduce,
     vectors: Sequence[Floats],
     *,
@@ -154,8 +154,8 @@ def cells(
     clusters: Sequence[str] | None = None,
     over_seeds: Sequence[paired_tests.Seeds | None] = (),
     seed: int = 0,
-) -> tuple[Cell, ...]:
-    """One cell a row from each row's vectors, [problems, m] in the same order; the first is the reference."""
+) -> tuple[ComparisonCell, ...]:
+    """One cell per row, from each row's vectors [problems, m] over the same problems; the first is the reference."""
     differences = [
         paired_tests.compare(reduce, vectors[0], each, clusters=clusters, single=single, seed=seed)
         for each in vectors[1:]
@@ -167,32 +167,32 @@ def cells(
         estimate = estimates.estimate_rows(reduce, of_row, seed=seed)
         seeds = over_seeds[i] if over_seeds else None
         if i == 0:
-            found.append(Cell(estimate, seeds=seeds))
+            found.append(ComparisonCell(estimate, seeds=seeds))
             continue
         difference = differences[i - 1]
         detectable = None if difference.sd is None else paired_tests.minimum_detectable(difference.sd, units)
-        found.append(Cell(estimate, difference, corrected[i - 1], detectable, seeds))
+        found.append(ComparisonCell(estimate, difference, corrected[i - 1], detectable, seeds))
     return tuple(found)
 
 
-def _mean_vectors(row: Row, metric: str, problems: Sequence[str]) -> Floats:
+def _mean_vectors(row: ComparisonRow, metric: str, problems: Sequence[str]) -> Floats:
     mean: Floats = np.mean([run.vectors(metric, problems) for run in row.runs], axis=0)
     return mean
 
 
-def _over_seeds(row: Row, metric: str, problems: Sequence[str]) -> paired_tests.Seeds | None:
-    """For means over problems only: a corpus metric has no value of one problem."""
+def _over_seeds(row: ComparisonRow, metric: str, problems: Sequence[str]) -> paired_tests.Seeds | None:
+    """Only for means over problems: a corpus metric has no value for a single problem."""
     if len(row.runs) < 2 or len(problems) < 2 or row.runs[0].reduces[metric][1].of_sum is not None:
         return None
     return paired_tests.over_seeds(np.stack([run.vectors(metric, problems)[:, 0] for run in row.runs]))
 
 
-# ---------------------------------------------------------------- flipped items
+# ---------------------------------------------------------------- flipped problems
 
 
 @dataclass(frozen=True)
 class Flip:
-    """A problem on which a row's value differs from the reference's, with the first answer of each."""
+    """A problem on which a row's value differs from the reference's, with the first answer of both."""
 
     problem_id: str
     row: str
@@ -203,19 +203,19 @@ class Flip:
 
 
 def flips(comparison: Comparison, metric: str) -> Iterator[Flip]:
-    """Every such problem of every row, those that got worse first. Reads the runs' judgements."""
+    """Every flipped problem of every row, those that got worse first. Reads the runs' judgements."""
     reduce = comparison.rows[0].runs[0].reduces[metric][1]
-    if reduce.of_sum is not None:  # a problem has no value of its own
+    if reduce.of_sum is not None:  # no value for a single problem
         return
     problems = comparison.problems[metric]
     values = [_mean_vectors(row, metric, problems)[:, 0] for row in comparison.rows]
-    reference = _answers(comparison.rows[0].runs[0], metric)
+    reference = _first_answers(comparison.rows[0].runs[0], metric)
     for row, of_row in zip(comparison.rows[1:], values[1:], strict=True):
         gaps = of_row - values[0]
         moved = np.flatnonzero(np.abs(gaps) > paired_tests.TOLERANCE)
         if not len(moved):
             continue
-        theirs = _answers(row.runs[0], metric)
+        theirs = _first_answers(row.runs[0], metric)
         for i in sorted(moved, key=lambda i: (gaps[i], problems[i])):
             name = problems[i]
             before, after = reference[name], theirs[name]
@@ -229,7 +229,7 @@ def flips(comparison: Comparison, metric: str) -> Iterator[Flip]:
             )
 
 
-def _answers(run: Result, metric: str) -> dict[str, tuple[str, str]]:
+def _first_answers(run: Result, metric: str) -> dict[str, tuple[str, str]]:
     """Problem id -> (answer, status) of the first sample, as the metric's scorer saw it."""
     scorer = run.reduces[metric][0]
     found = {}
@@ -239,16 +239,16 @@ def _answers(run: Result, metric: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-# ---------------------------------------------------------------- for other programs
+# ---------------------------------------------------------------- JSON
 
 
 def as_json(comparison: Comparison, flipped: Sequence[Flip]) -> dict[str, Any]:
-    """The whole comparison as plain values; figures are 0..1."""
+    """The whole comparison as plain values; shares are 0..1."""
     return {
         "task": comparison.task,
         "reference": comparison.rows[0].name,
         "clustered": comparison.clustered,
-        "left_out": comparison.left_out,
+        "skipped": comparison.skipped,
         "rows": [
             {
                 "name": row.name,
@@ -262,7 +262,7 @@ def as_json(comparison: Comparison, flipped: Sequence[Flip]) -> dict[str, Any]:
     }
 
 
-def _cell_json(cell: Cell) -> dict[str, Any]:
+def _cell_json(cell: ComparisonCell) -> dict[str, Any]:
     return {
         **cell.estimate.model_dump(mode="json"),
         "difference": vars(cell.difference) if cell.difference else None,
@@ -272,8 +272,8 @@ def _cell_json(cell: Cell) -> dict[str, Any]:
     }
 
 
-def mean_cost(row: Row) -> dict[str, float]:
-    """Cost per run, the mean over the row's seeds; nothing for a row without runs (another tool's result)."""
+def mean_cost(row: ComparisonRow) -> dict[str, float]:
+    """Cost per run, averaged over the row's seeds; empty for a row without runs (another tool's result)."""
     costs = [reader.cost(run) for run in row.runs] or [{}]
     return {
         name: sum(c[name] for c in costs) / len(costs) for name in costs[0] if all(name in c for c in costs)

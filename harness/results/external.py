@@ -1,8 +1,8 @@
-"""Results that another tool reported, in one form: what they are of, their figures, each item's values if they came.
+"""Results that another tool reported, in one form: its metrics and, where reported, its items.
 
-They are that tool's verdicts. So they are compared with their own kind only (same tool, task, version and items);
-beside this harness's runs they stand without a rank, and to be compared with those their completions have to be judged
-again (`harness score`). Reading the tools' files is foreign.py's.
+They are that tool's verdicts, so they are compared only with results of the same tool, task, version and items. On a
+leaderboard they have no rank, and to compare them with runs of this harness their completions must be judged again
+(`harness score`). interop/readers.py reads the tools' files.
 """
 
 import math
@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from harness.errors import ConfigError, NotComparable, unknown
 from harness.results import compare
-from harness.results.compare import Comparison, Row
+from harness.results.compare import Comparison, ComparisonRow
 from harness.runs.store.reader import shown
 from harness.schema import Value
 from harness.stats import estimates
@@ -23,28 +23,28 @@ from harness.stats.estimates import Floats
 
 FORMAT = 1
 SUFFIX = ".imported.json"
-SAME = 1e-6  # a reported value is its items' mean to that
+MEAN_TOLERANCE = 1e-6  # tolerance for a reported value to be the mean of its items
 
 
-class Figure(Value):
-    """A metric as it was reported, 0..1 where it is a share."""
+class ReportedMetric(Value):
+    """A metric as reported; 0..1 for a share."""
 
     value: float
     stderr: float | None = None
 
 
-class Item(Value):
-    """`asked` and `prompt` are digests of the problem with its target, and of what the model was shown; `values` has
-    metric -> one value a sample."""
+class ExternalItem(Value):
+    """`asked` and `prompt` are digests of the problem with its target, and of the prompt; `values` is metric -> one
+    value per sample."""
 
     asked: str
     prompt: str
     values: Mapping[str, list[float]]
 
 
-class Imported(Value):
-    """`conditions` are what two results of the tool must share, `shots` how many examples there were, None where that
-    is not said, `no_items` why there are none."""
+class ExternalResult(Value):
+    """`conditions` must be equal for two results to be compared; `shots` is None if not reported; `no_items` says why
+    there are no items."""
 
     format: int = Field(default=FORMAT, ge=1)
     tool: str
@@ -56,8 +56,8 @@ class Imported(Value):
     n: int
     shots: int | None
     conditions: Mapping[str, Any]
-    metrics: Mapping[str, Figure]
-    items: Mapping[str, Item] = {}
+    metrics: Mapping[str, ReportedMetric]
+    items: Mapping[str, ExternalItem] = {}
     no_items: str = ""
 
     @property
@@ -65,17 +65,17 @@ class Imported(Value):
         return f"{self.tool} {self.tool_version}".strip()
 
 
-def read(path: Path) -> Imported:
+def read_result(path: Path) -> ExternalResult:
     """A file that `harness import` wrote. Raises ConfigError."""
     try:
-        found = Imported.model_validate_json(path.read_text(encoding="utf-8"))
+        found = ExternalResult.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"{path}: no result that 'harness import' wrote ({where}: {first['msg'].lower()})"
+            f"{path}: not a result written by 'harness import' ({where}: {first['msg'].lower()})"
         ) from None
     if found.format > FORMAT:
         raise ConfigError(
@@ -84,38 +84,37 @@ def read(path: Path) -> Imported:
     return found
 
 
-def check_alone(paths: Sequence[Path]) -> bool:
-    """Whether all are imported results. Raises NotComparable for some of them beside runs of this harness."""
-    theirs = [path for path in paths if path.name.endswith(SUFFIX)]
-    if theirs and len(theirs) < len(paths):
+def all_external(paths: Sequence[Path]) -> bool:
+    """Whether all paths are imported results. Raises NotComparable for a mix with runs of this harness."""
+    imported = [path for path in paths if path.name.endswith(SUFFIX)]
+    if imported and len(imported) < len(paths):
         raise NotComparable(
-            f"{theirs[0]} has another tool's verdicts, which were reached by other rules than a run's: judge its"
-            " completions with 'harness score TASK --completions FILE' (harness import writes them beside it), and"
-            " compare that run"
+            f"{imported[0]} has another tool's verdicts and cannot be compared with a run: judge its completions with"
+            " 'harness score TASK --completions FILE' (harness import writes them next to it) and compare that run"
         )
-    return bool(theirs)
+    return bool(imported)
 
 
 # ---------------------------------------------------------------- comparison
 
 
-def differing(a: Imported, b: Imported) -> list[str]:
-    """A line for each thing on which the two differ that must be the same; none when they may be compared."""
+def differing(a: ExternalResult, b: ExternalResult) -> list[str]:
+    """One line for each condition on which the two differ; empty if they may be compared."""
     for one in (a, b):
         if not one.items:
-            return [f"{one.source} has totals only, no items, and a paired test needs items: {one.no_items}"]
-    mine, theirs = ({"tool": r.tool, "task": r.task, **r.conditions} for r in (a, b))
+            return [f"{one.source} has totals but no items, and a paired test needs items: {one.no_items}"]
+    first, second = ({"tool": r.tool, "task": r.task, **r.conditions} for r in (a, b))
     lines = [
-        f"{name}: {shown(mine.get(name))} and {shown(theirs.get(name))}"
-        for name in dict.fromkeys([*mine, *theirs])
-        if mine.get(name) != theirs.get(name)
+        f"{name}: {shown(first.get(name))} and {shown(second.get(name))}"
+        for name in dict.fromkeys([*first, *second])
+        if first.get(name) != second.get(name)
     ]
     if lines:
         return lines
     if a.items.keys() != b.items.keys():
-        return [f"items: {len(a.items)} and {len(b.items)}, not the same ones"]
-    if other_item := [name for name in a.items if a.items[name].asked != b.items[name].asked]:
-        return [f"{len(other_item)} items ask something else: {', '.join(other_item[:3])}"]
+        return [f"items: {len(a.items)} and {len(b.items)}, not the same items"]
+    if changed := [name for name in a.items if a.items[name].asked != b.items[name].asked]:
+        return [f"{len(changed)} items have another question or target: {', '.join(changed[:3])}"]
     if a.shots == b.shots:
         prompts = [name for name in a.items if a.items[name].prompt != b.items[name].prompt]
         if prompts:
@@ -123,8 +122,10 @@ def differing(a: Imported, b: Imported) -> list[str]:
     return []
 
 
-def compared(found: Sequence[Imported], metrics: Sequence[str] = (), *, seed: int = 0) -> Comparison:
-    """Each result against the first, on the same items. Raises NotComparable, ConfigError."""
+def compare_results(
+    found: Sequence[ExternalResult], metrics: Sequence[str] = (), *, seed: int = 0
+) -> Comparison:
+    """Compare each result with the first, on the same items. Raises NotComparable, ConfigError."""
     if len(found) < 2:
         raise ConfigError("nothing to compare: give at least two results")
     for one in found[1:]:
@@ -136,29 +137,33 @@ def compared(found: Sequence[Imported], metrics: Sequence[str] = (), *, seed: in
             raise ConfigError(unknown("metric that is the mean of its items", name, shared))
     wanted = list(metrics) or shared
     if not wanted:
-        raise NotComparable("no metric that all have is the mean of its items: nothing to test item by item")
+        raise NotComparable(
+            "no shared metric is the mean of its items, so there is nothing to test item by item"
+        )
     ids = tuple(found[0].items)
     cells = {}
     for name in wanted:
         single = all(len(item.values[name]) == 1 for one in found for item in one.items.values())
         vectors = [_vectors(one, name) for one in found]
-        cells[name] = compare.cells(estimates.mean_of(), vectors, single=single, seed=seed)
-    rows = tuple(Row(name, ()) for name in _names(found))
+        cells[name] = compare.compare_vectors(estimates.mean_of(), vectors, single=single, seed=seed)
+    rows = tuple(ComparisonRow(name, ()) for name in _row_names(found))
     return Comparison(found[0].task, rows, dict.fromkeys(wanted, ids), cells, 0)
 
 
-def _is_mean(one: Imported, metric: str) -> bool:
-    """Whether the reported value is the mean of the items' values: only then a test on items is one of the metric."""
+def _is_mean(one: ExternalResult, metric: str) -> bool:
+    """Whether the reported value is the mean of the items' values: only then does a test on items test the metric."""
     if metric not in one.metrics or any(not item.values.get(metric) for item in one.items.values()):
         return False
-    return math.isclose(one.metrics[metric].value, float(_vectors(one, metric).mean()), abs_tol=SAME)
+    return math.isclose(
+        one.metrics[metric].value, float(_vectors(one, metric).mean()), abs_tol=MEAN_TOLERANCE
+    )
 
 
-def _vectors(one: Imported, metric: str) -> Floats:
+def _vectors(one: ExternalResult, metric: str) -> Floats:
     return np.array([[float(np.mean(item.values[metric]))] for item in one.items.values()])
 
 
-def _names(found: Sequence[Imported]) -> list[str]:
+def _row_names(found: Sequence[ExternalResult]) -> list[str]:
     shots = len({one.shots for one in found}) > 1
     names = [f"{one.model}, {one.shots}-shot" if shots else one.model for one in found]
     return [

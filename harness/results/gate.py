@@ -26,11 +26,11 @@ from harness.stats.estimates import LESS_IS_BETTER, PLAIN, Floats, base_name
 
 FORMAT = 1
 ALPHA = 0.05
-FLIPPING = 0.1  # share of problems taken to flip between two runs of one sample, for planning
-CONDITION = "comparable"  # the name of the check that comes before all others
+FLIP_RATE = 0.1  # share of problems taken to flip between two runs of one sample, for planning
+COMPARABLE = "comparable"  # the name of the check that comes before all others
 
-Outcome = Literal["passed", "regression", "fault", "not comparable"]
-EXIT: Mapping[Outcome, int] = {"passed": 0, "regression": 1, "fault": 3, "not comparable": 4}
+GateOutcome = Literal["passed", "regression", "fault", "not comparable"]
+EXIT_CODES: Mapping[GateOutcome, int] = {"passed": 0, "regression": 1, "fault": 3, "not comparable": 4}
 
 
 class Rules(Value):
@@ -62,25 +62,25 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateVerdict:
     """`worse` names the problems that lost on the first metric, worst first."""
 
     run_id: str
     baseline_id: str
     task: str
-    outcome: Outcome
+    outcome: GateOutcome
     checks: tuple[Check, ...]
     worse: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        return EXIT[self.outcome]
+        return EXIT_CODES[self.outcome]
 
 
 # ---------------------------------------------------------------- the baseline file
 
 
-def make(run: Result, rules: Rules, only: Sequence[str] = ()) -> Baseline:
+def make_baseline(run: Result, rules: Rules, only: Sequence[str] = ()) -> Baseline:
     """A baseline of the run, or of the problems in `only`. Raises ConfigError for one with faults or a partial one."""
     if run.faults or run.summary.errors:
         raise ConfigError(f"{run.run_id} has {run.faults} faults: no baseline can be made of it")
@@ -108,7 +108,7 @@ def make(run: Result, rules: Rules, only: Sequence[str] = ()) -> Baseline:
     )
 
 
-def read(path: Path) -> Baseline:
+def read_baseline(path: Path) -> Baseline:
     """Raises ConfigError for a file that is missing, damaged or of a newer version."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -132,18 +132,18 @@ def read(path: Path) -> Baseline:
         raise ConfigError(f"{path}: damaged baseline ({where}: {first['msg'].lower()})") from None
 
 
-def named(path: Path) -> list[str]:
+def read_ids(path: Path) -> list[str]:
     """The problems that a baseline, or a text with an id a line, names."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--only {str(path)!r}: cannot be read: {error}") from None
     if text.lstrip().startswith("{"):
-        return sorted(read(path).prompts)
+        return sorted(read_baseline(path).prompts)
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def dump(baseline: Baseline) -> str:
+def dump_baseline(baseline: Baseline) -> str:
     """One line a problem, so that a change of the baseline is a readable diff."""
     plain = baseline.model_dump(mode="json")
     scores, prompts = plain.pop("scores"), plain.pop("prompts")
@@ -203,33 +203,35 @@ def check_rules(rules: Rules, run: Result) -> None:
 # ---------------------------------------------------------------- the verdict
 
 
-def gate(folder: Path, baseline: Baseline, rules: Rules) -> Verdict:
+def gate(folder: Path, baseline: Baseline, rules: Rules) -> GateVerdict:
     """Read the run and judge it; a run that cannot be read is a fault with the reason as its check."""
     try:
         run = reader.read(folder)
     except Fault as fault:
-        check = Check(CONDITION, False, str(fault))
-        return Verdict(
+        check = Check(COMPARABLE, False, str(fault))
+        return GateVerdict(
             folder.name, baseline.run_id, str(baseline.conditions.get("task", "")), "fault", (check,)
         )
-    return judge(run, baseline, rules)
+    return compare_with_baseline(run, baseline, rules)
 
 
-def judge(run: Result, baseline: Baseline, rules: Rules) -> Verdict:
+def compare_with_baseline(run: Result, baseline: Baseline, rules: Rules) -> GateVerdict:
     """Hold the run against the baseline. `rules`, where they say anything of a kind, replace the baseline's own."""
     rules = Rules(**{k: v or getattr(baseline.rules, k) for k, v in rules.model_dump().items()})
     check_rules(rules, run)
 
-    def ended(outcome: Outcome, checks: Sequence[Check], worse: Sequence[str] = ()) -> Verdict:
-        return Verdict(run.run_id, baseline.run_id, run.summary.task, outcome, tuple(checks), tuple(worse))
+    def ended(outcome: GateOutcome, checks: Sequence[Check], worse: Sequence[str] = ()) -> GateVerdict:
+        return GateVerdict(
+            run.run_id, baseline.run_id, run.summary.task, outcome, tuple(checks), tuple(worse)
+        )
 
     if lines := list(_faults(run, baseline)):
-        return ended("fault", [Check(CONDITION, False, line) for line in lines])
-    if lines := list(_differing(run, baseline)):
-        return ended("not comparable", [Check(CONDITION, False, line) for line in lines])
-    checks = [Check(CONDITION, True, f"same conditions, {len(baseline.prompts)} problems")]
+        return ended("fault", [Check(COMPARABLE, False, line) for line in lines])
+    if lines := list(_condition_differences(run, baseline)):
+        return ended("not comparable", [Check(COMPARABLE, False, line) for line in lines])
+    checks = [Check(COMPARABLE, True, f"same conditions, {len(baseline.prompts)} problems")]
     problems = sorted(baseline.prompts)
-    checks += _differences(run, baseline, rules, problems)
+    checks += _metric_checks(run, baseline, rules, problems)
     for name, floor in rules.floors.items():
         value = estimates.estimate_rows(run.reduces[name][1], run.vectors(name, problems)).value
         good = value <= floor if base_name(name) in LESS_IS_BETTER else value >= floor
@@ -237,8 +239,8 @@ def judge(run: Result, baseline: Baseline, rules: Rules) -> Verdict:
     for name, most in rules.ceilings.items():
         spent = run.summary.cost[name] / run.summary.samples
         checks.append(Check(f"{name} ceiling", spent <= most, f"{spent:.1f} a sample, at most {most:g}"))
-    outcome: Outcome = "passed" if all(check.passed for check in checks) else "regression"
-    return ended(outcome, checks, _worse(run, baseline, problems))
+    outcome: GateOutcome = "passed" if all(check.passed for check in checks) else "regression"
+    return ended(outcome, checks, _worse_problems(run, baseline, problems))
 
 
 def _faults(run: Result, baseline: Baseline) -> list[str]:
@@ -256,7 +258,7 @@ def _faults(run: Result, baseline: Baseline) -> list[str]:
     return lines
 
 
-def _differing(run: Result, baseline: Baseline) -> list[str]:
+def _condition_differences(run: Result, baseline: Baseline) -> list[str]:
     now, then = _conditions(run), baseline.conditions
     lines = [
         f"{name}: {reader.shown(then.get(name))} in the baseline, {reader.shown(now.get(name))} now"
@@ -272,20 +274,24 @@ def _differing(run: Result, baseline: Baseline) -> list[str]:
     return lines
 
 
-def gated(run: Result, rules: Rules) -> list[str]:
+def gated_metrics(run: Result, rules: Rules) -> list[str]:
     """The metrics that are compared: those with a margin, else all but parts (`codebleu.syntax`) and groups."""
     return list(rules.margins) or [name for name in run.reduces if "." not in name and "[" not in name]
 
 
-def _differences(run: Result, baseline: Baseline, rules: Rules, problems: Sequence[str]) -> list[Check]:
-    names = [name for name in gated(run, rules) if run.reduces[name][0] in baseline.scores]
+def _metric_checks(run: Result, baseline: Baseline, rules: Rules, problems: Sequence[str]) -> list[Check]:
+    names = [name for name in gated_metrics(run, rules) if run.reduces[name][0] in baseline.scores]
     single = all(count == 1 for count in run.samples.values())
     found = []
     for name in names:
         reduce = run.reduces[name][1]
         before, after = _baseline_vectors(baseline, run, name, problems), run.vectors(name, problems)
         found.append(
-            (name, bool(np.array_equal(before, after)), _compare(name, reduce, before, after, single))
+            (
+                name,
+                bool(np.array_equal(before, after)),
+                _oriented_difference(name, reduce, before, after, single),
+            )
         )
     corrected = paired_tests.holm([difference.p for _, _, difference in found])
     checks = []
@@ -293,16 +299,16 @@ def _differences(run: Result, baseline: Baseline, rules: Rules, problems: Sequen
         if same:
             checks.append(Check(name, True, f"equal on each of {len(problems)} problems"))
         elif name in rules.margins:
-            checks.append(_within(name, rules.margins[name], difference))
+            checks.append(_margin_check(name, rules.margins[name], difference))
         else:
             bad = difference.value < 0 and p <= ALPHA
-            beside = "" if difference.exact is None else f"; exact {_p(difference.exact)}"
-            words = f"{_words(difference)}, p {_p(p)} ({difference.test}, Holm{beside})"
+            beside = "" if difference.exact is None else f"; exact {_p_text(difference.exact)}"
+            words = f"{_describe(difference)}, p {_p_text(p)} ({difference.test}, Holm{beside})"
             checks.append(Check(name, not bad, words))
     return checks
 
 
-def _compare(
+def _oriented_difference(
     name: str, reduce: Reduce, before: Floats, after: Floats, single: bool
 ) -> paired_tests.Difference:
     """The difference so that less is worse, whatever the metric."""
@@ -311,23 +317,23 @@ def _compare(
     return paired_tests.compare(reduce, before, after, single=single)
 
 
-def _within(name: str, margin: float, difference: paired_tests.Difference) -> Check:
+def _margin_check(name: str, margin: float, difference: paired_tests.Difference) -> Check:
     """Non-inferiority: the whole interval has to lie above the margin."""
     good = difference.low >= -margin
     word = "within" if good else "not shown to be within"
-    detail = f"{_words(difference)}: {word} a margin of {margin:g}"
+    detail = f"{_describe(difference)}: {word} a margin of {margin:g}"
     if not good and difference.sd is not None and difference.high >= -margin:
         least = paired_tests.minimum_detectable(difference.sd, difference.n)
         detail += f" ({difference.n} problems find {least:.4f} in 4 of 5 cases)"
     return Check(name, good, detail)
 
 
-def _words(difference: paired_tests.Difference) -> str:
+def _describe(difference: paired_tests.Difference) -> str:
     d = difference
     return f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}], {d.better} better, {d.worse} worse of {d.n}"
 
 
-def _p(p: float) -> str:
+def _p_text(p: float) -> str:
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
@@ -337,7 +343,7 @@ def _baseline_vectors(baseline: Baseline, run: Result, name: str, problems: Sequ
     return estimates.per_problem_vectors(reduce, rows)
 
 
-def _worse(run: Result, baseline: Baseline, problems: Sequence[str]) -> list[str]:
+def _worse_problems(run: Result, baseline: Baseline, problems: Sequence[str]) -> list[str]:
     name = next((n for n in run.reduces if run.reduces[n][0] in baseline.scores), "")
     if not name or run.reduces[name][1].of_sum is not None:
         return []
@@ -376,10 +382,10 @@ def subset(run: Result, size: int, seed: int = 0) -> Subset:
     chosen = _proportional(list(strata.values()), size, random.Random(seed))
     counts = set(run.samples.values())
     if counts == {1}:
-        variance = FLIPPING
+        variance = FLIP_RATE
     else:
         scores = run.scores[run.reduces[metric][0]]
-        variance = 2 * float(np.mean([scores[n][:, 0].var() / len(scores[n]) for n in names])) or FLIPPING
+        variance = 2 * float(np.mean([scores[n][:, 0].var() / len(scores[n]) for n in names])) or FLIP_RATE
     return Subset(tuple(sorted(chosen)), len(strata), paired_tests.minimum_detectable(variance**0.5, size))
 
 

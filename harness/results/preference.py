@@ -1,15 +1,17 @@
-"""Which of several runs answers best, by the word of a judge: a model, or a person who fills in a file.
+"""Which of several runs has the best answers, according to a rater: a language model, or a person who fills in a file.
 
-For each problem the judge is shown the answers without names, in an order drawn with a seed, and then in all its
-rotations, so that every answer stands once in every place. An answer named by more than half of the orders wins;
-else nobody does (UNKNOWN, a class of its own). A reply that is not the JSON asked for names nobody and is counted.
+For each problem the rater sees the answers without names, in an order drawn with a seed, and then in every rotation of
+it, so that each answer stands once in each position. An answer that more than half of the orders choose wins the
+problem; else no one does (UNKNOWN, a class of its own). A reply that is not the JSON asked for chooses no one and is
+counted.
 
-Barred, shown to nobody: answers that are blank, or that the run's `comments` scorer found to change the code or to
-add nothing. Where one answer is left it wins unasked, where all left are the same nobody does; both are counted.
+Excluded, and never shown: answers that are blank, or that the run's `comments` scorer found to change the code or to
+add nothing. A problem with one answer left is won without asking; one whose remaining answers are all the same is won
+by no one. Both are counted.
 
-Asking is a run like any other (harness/runs/run.py): any backend, continued where it was cut off, recorded replies
-from a file. One problem of that run is one order of one problem: mbpp/11#0, mbpp/11#1, ... What an answer says to
-the judge cannot be kept from it: an answer may ask to be chosen.
+Rating is a run like any other (harness/runs/run.py): any backend, resumed where it was interrupted, recorded replies
+from a file. One problem of that run is one order of one problem: mbpp/11#0, mbpp/11#1, ... An answer may address the
+rater and ask to be chosen; nothing prevents that.
 """
 
 import hashlib
@@ -26,12 +28,12 @@ from typing import TYPE_CHECKING
 from harness.config.run import RunConfig
 from harness.config.sampling import resolve_sampling
 from harness.errors import ConfigError, NotComparable, UserError
-from harness.prompts import templates as prompts
+from harness.prompts import templates
 from harness.runs import judge, workers
-from harness.runs import run as runner
 from harness.runs.generate import generate
 from harness.runs.plan import Plan, Progress, no_progress, problem_rows
 from harness.runs.resolve import resolve
+from harness.runs.run import RUNS
 from harness.runs.store import folder as store
 from harness.runs.summary import summarise
 from harness.schema import (
@@ -58,8 +60,8 @@ if TYPE_CHECKING:
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 UNKNOWN = "UNKNOWN"
-READABLE = 100_000  # characters of a reply
-GATE = "comments"
+MAX_REPLY_CHARS = 100_000  # characters of a reply
+EXCLUDING_SCORER = "comments"
 
 CRITERIA = {
     "code_comment": "Below is Python code, and the same code with comments by different authors. Good comments are "
@@ -77,8 +79,8 @@ TEMPLATES = (
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """One run: its first sample's answer to each problem, None where it is barred."""
+class CandidateRun:
+    """A run to be rated: its first sample's answer to each problem, None where it is excluded."""
 
     name: str
     task: str
@@ -88,88 +90,92 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Ballot:
-    """One order of one problem: `order[i]` is the contestant whose answer is shown at place i."""
+class PreferencePrompt:
+    """One order of one problem: `order[i]` is the candidate whose answer is shown at position i."""
 
-    of: str
+    problem_id: str
     order: tuple[int, ...]
     problem: Problem
 
 
-# ---------------------------------------------------------------- what is asked
+# ---------------------------------------------------------------- prompts
 
 
-def contestant(folder: Path) -> Contestant:
+def read_candidate(folder: Path) -> CandidateRun:
     """Read a finished run. Raises ConfigError, UserError for one with unjudged samples."""
     record, summary = store.read_run(folder)
     if summary["errors"]:
-        raise UserError(f"{folder} has {summary['errors']} samples that were not judged: run it again first")
+        raise UserError(f"{folder} has {summary['errors']} samples that were not judged: rerun it first")
     answers: dict[str, str | None] = {}
-    worthless = set()
-    blob = _blob(folder, "judgements.jsonl")
+    excluded = set()
+    blob = _read_bytes(folder, "judgements.jsonl")
     for row in map(json.loads, blob.splitlines()):
         if row["index"] == 0:
             answers[row["problem_id"]] = row["answer"] if row["answer"].strip() else None
-            if row["scorer"] == GATE and row["score"]["value"] < 1:
-                worthless.add(row["problem_id"])
-    answers.update(dict.fromkeys(worthless))
-    asked = map(json.loads, _blob(folder, "problems.jsonl").splitlines())
-    questions = {row["problem_id"]: row["question"] for row in asked if row["problem_id"] in answers}
-    return Contestant(record["run_id"], summary["task"], questions, answers, hashlib.sha256(blob).hexdigest())
+            if row["scorer"] == EXCLUDING_SCORER and row["score"]["value"] < 1:
+                excluded.add(row["problem_id"])
+    answers.update(dict.fromkeys(excluded))
+    problems = map(json.loads, _read_bytes(folder, "problems.jsonl").splitlines())
+    questions = {row["problem_id"]: row["question"] for row in problems if row["problem_id"] in answers}
+    return CandidateRun(
+        record["run_id"], summary["task"], questions, answers, hashlib.sha256(blob).hexdigest()
+    )
 
 
-def _blob(folder: Path, name: str) -> bytes:
+def _read_bytes(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
         raise ConfigError(f"{folder}: {name} cannot be read: {error.strerror}") from None
 
 
-def check(contestants: Sequence[Contestant]) -> None:
-    """Raises NotComparable unless all answered the same questions, under names of their own."""
-    if not 2 <= len(contestants) <= len(LETTERS):
-        raise UserError(f"{len(contestants)} runs: a judge compares 2 to {len(LETTERS)}")
-    first, *others = contestants
+def check_candidates(candidates: Sequence[CandidateRun]) -> None:
+    """Raises NotComparable unless all answered the same questions and have different names."""
+    if not 2 <= len(candidates) <= len(LETTERS):
+        raise UserError(f"{len(candidates)} runs: give 2 to {len(LETTERS)} to compare")
+    first, *others = candidates
     for other in others:
         if other.task != first.task:
             raise NotComparable(f"{first.name} is of task {first.task!r}, {other.name} of {other.task!r}")
         if other.questions != first.questions:
             differing = {key for key, _ in set(first.questions.items()) ^ set(other.questions.items())}
             raise NotComparable(
-                f"{first.name} and {other.name} differ in {len(differing)} problems, {min(differing)} for one:"
-                " compare runs over the same rows"
+                f"{first.name} and {other.name} differ in {len(differing)} problems, for example"
+                f" {min(differing)}: compare runs over the same rows"
             )
-    names = [one.name for one in contestants]
+    names = [one.name for one in candidates]
     for name in names:
         if names.count(name) > 1:
-            raise NotComparable(f"run {name} is there twice: compare runs that differ")
+            raise NotComparable(f"run {name} is given twice: compare different runs")
 
 
-def ballots(contestants: Sequence[Contestant], criteria: str, seed: int) -> list[Ballot]:
-    """Every order in which the judge is asked, problem by problem."""
+def preference_prompts(
+    candidates: Sequence[CandidateRun], criteria: str, seed: int
+) -> list[PreferencePrompt]:
+    """Every order in which the rater sees each problem's answers."""
     found = []
-    for name, question in contestants[0].questions.items():
-        left = [i for i, one in enumerate(contestants) if one.answers[name] is not None]
-        texts = {contestants[i].answers[name] for i in left}
+    for name, question in candidates[0].questions.items():
+        shuffled = [i for i, one in enumerate(candidates) if one.answers[name] is not None]
+        texts = {candidates[i].answers[name] for i in shuffled}
         if len(texts) < 2:
             continue
-        random.Random(f"{seed}:{name}").shuffle(left)
-        for turn in range(len(left)):
-            order = (*left[turn:], *left[:turn])
-            shown = [contestants[i].answers[name] or "" for i in order]
+        random.Random(f"{seed}:{name}").shuffle(shuffled)
+        for turn in range(len(shuffled)):
+            order = (*shuffled[turn:], *shuffled[:turn])
+            shown = [candidates[i].answers[name] or "" for i in order]
             labels = (*LETTERS[: len(shown)], UNKNOWN)
             problem = Problem(
                 id=f"{name}#{turn}",
-                question=asked(criteria, question, shown),
+                question=prompt_text(criteria, question, shown),
                 solution=json.dumps({"best": "A"}),
                 check=Reference(texts=labels),
             )
-            found.append(Ballot(name, order, problem))
+            found.append(PreferencePrompt(name, order, problem))
     return found
 
 
-def asked(criteria: str, question: str, answers: Sequence[str]) -> str:
-    """The text of one ballot. No answer can close the fence it stands in."""
+def prompt_text(criteria: str, question: str, answers: Sequence[str]) -> str:
+    """The text of one prompt. No answer can close the fence around it."""
     parts = [criteria, f"Given:\n{_fenced(question)}"]
     parts += [f"{LETTERS[i]}:\n{_fenced(answer)}" for i, answer in enumerate(answers)]
     choice = ", ".join(LETTERS[: len(answers)])
@@ -186,12 +192,12 @@ def _fenced(text: str) -> str:
     return f"{fence}\n{text.strip(chr(10))}\n{fence}"
 
 
-# ---------------------------------------------------------------- what is answered
+# ---------------------------------------------------------------- replies
 
 
-def vote(problem: Problem, completion: Completion) -> str:
-    """The place that a reply names, or UNKNOWN; empty for anything but {"best": ...}, in a code block or not."""
-    text = completion.text[:READABLE].strip()
+def parse_reply(problem: Problem, completion: Completion) -> str:
+    """The position that a reply names, or UNKNOWN; empty for anything but {"best": ...}, in a code block or not."""
+    text = completion.text[:MAX_REPLY_CHARS].strip()
     try:
         reply = json.loads((first_fenced(text) or text).strip())
     except (ValueError, RecursionError):
@@ -200,79 +206,77 @@ def vote(problem: Problem, completion: Completion) -> str:
     return best if isinstance(best, str) and best in reference_texts(problem) else ""
 
 
-def _judge(problem: Problem, answer: str) -> Score:
+def _score_reply(problem: Problem, answer: str) -> Score:
     return Score(value=float(answer in reference_texts(problem)))
 
 
-def _parsed(ks: Sequence[int]) -> Mapping[str, Reduce]:
+def _reply_metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     return {"replies_read": estimates.mean_of()}
 
 
-votes = Scorer(name="votes", score=each(_judge), metrics=_parsed)
+replies = Scorer(name="votes", score=each(_score_reply), metrics=_reply_metrics)
 
 
-def winner(named: Sequence[int | None]) -> int | None:
-    """The contestant that more than half of the orders name; None where there is none."""
-    for candidate, times in Counter(named).most_common(1):
-        return candidate if 2 * times > len(named) else None
+def winner(choices: Sequence[int | None]) -> int | None:
+    """The candidate that more than half of the orders choose; None where there is none."""
+    for candidate, times in Counter(choices).most_common(1):
+        return candidate if 2 * times > len(choices) else None
     return None
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One problem: who won (None: nobody), whom each order named, and at which place that one stood."""
+class PreferenceOutcome:
+    """One problem: its winner (None: no one), the candidate that each order chose, and that one's letter there."""
 
-    won: int | None
-    named: tuple[int | None, ...] = ()
-    places: tuple[str, ...] = ()
+    winner: int | None
+    choices: tuple[int | None, ...] = ()
+    letters: tuple[str, ...] = ()
 
 
-def outcomes(
-    contestants: Sequence[Contestant], asked: Sequence[Ballot], replies: Mapping[str, str]
-) -> dict[str, Outcome]:
-    """Every problem's outcome, from the reply (`vote`) to each ballot."""
-    by_problem: dict[str, list[Ballot]] = {name: [] for name in contestants[0].questions}
-    for ballot in asked:
-        by_problem[ballot.of].append(ballot)
+def preference_outcomes(
+    candidates: Sequence[CandidateRun], prompts: Sequence[PreferencePrompt], replies: Mapping[str, str]
+) -> dict[str, PreferenceOutcome]:
+    """Every problem's outcome, from the parsed reply to each prompt."""
+    by_problem: dict[str, list[PreferencePrompt]] = {name: [] for name in candidates[0].questions}
+    for prompt in prompts:
+        by_problem[prompt.problem_id].append(prompt)
     found = {}
     for name, orders in by_problem.items():
-        left = [i for i, one in enumerate(contestants) if one.answers[name] is not None]
         if not orders:
-            found[name] = Outcome(left[0] if len(left) == 1 else None)
+            left = [i for i, one in enumerate(candidates) if one.answers[name] is not None]
+            found[name] = PreferenceOutcome(left[0] if len(left) == 1 else None)
             continue
-        places = tuple(replies[ballot.problem.id] for ballot in orders)
-        named = tuple(
-            ballot.order[LETTERS.index(place)] if len(place) == 1 else None
-            for ballot, place in zip(orders, places, strict=True)
+        letters = tuple(replies[prompt.problem.id] for prompt in orders)
+        choices = tuple(
+            prompt.order[LETTERS.index(letter)] if len(letter) == 1 else None
+            for prompt, letter in zip(orders, letters, strict=True)
         )
-        found[name] = Outcome(winner(named), named, places)
+        found[name] = PreferenceOutcome(winner(choices), choices, letters)
     return found
 
 
-# ---------------------------------------------------------------- figures
+# ---------------------------------------------------------------- metrics
 
 
-def figures(contestants: Sequence[Contestant], found: Sequence[Outcome], seed: int) -> dict[str, Estimate]:
-    """Win shares of all problems and of the decided ones, and how steady the judge was."""
+def preference_metrics(
+    candidates: Sequence[CandidateRun], found: Sequence[PreferenceOutcome], seed: int
+) -> dict[str, Estimate]:
+    """Win shares over all problems and over the decided ones, and how consistent the rater was."""
     import numpy as np
 
-    count = len(contestants)
+    count = len(candidates)
     rows = []
     for outcome in found:
-        won = [float(outcome.won == i) for i in range(count)]
-        steady = bool(outcome.named) and len(set(outcome.named)) == 1 and all(outcome.places)
-        full = [outcome.places.count(letter) for letter in LETTERS[:count]]
-        full = full if len(outcome.places) == count else [0] * count
-        rows.append(
-            np.array(
-                [[*won, outcome.won is None, steady, bool(outcome.named), *full, outcome.won is not None]],
-                float,
-            )
-        )
+        won = [float(outcome.winner == i) for i in range(count)]
+        was_asked, decided = bool(outcome.choices), outcome.winner is not None
+        consistent = was_asked and len(set(outcome.choices)) == 1 and all(outcome.letters)
+        positions = [outcome.letters.count(letter) for letter in LETTERS[:count]]
+        positions = positions if len(outcome.letters) == count else [0] * count
+        rows.append(np.array([[*won, not decided, consistent, was_asked, *positions, decided]], float))
     reduces: dict[str, Reduce] = {}
-    for i, one in enumerate(contestants):
+    for i, one in enumerate(candidates):
         reduces[f"win_share[{one.name}]"] = estimates.mean_of(i)
-    for i, one in enumerate(contestants):
+    for i, one in enumerate(candidates):
         reduces[f"win_share_decided[{one.name}]"] = over_readable(i)
     reduces["unknown"] = estimates.mean_of(count)
     reduces["consistent"] = _ratio(count + 1, slice(count + 2, count + 3))
@@ -292,74 +296,74 @@ def _ratio(column: int, of: slice) -> Reduce:
     return Reduce(per_problem, over_readable(0).of_sum)
 
 
-# ---------------------------------------------------------------- the whole
+# ---------------------------------------------------------------- the run
 
 
-def task_of(asked: Sequence[Ballot], size: int) -> Task:
+def preference_task(prompts: Sequence[PreferencePrompt], size: int) -> Task:
     return Task(
         name="judge",
         version=1,
-        load=lambda split, source: (ballot.problem for ballot in asked),
+        load=lambda split, source: (prompt.problem for prompt in prompts),
         templates=TEMPLATES,
-        extract=vote,
-        scorers=(votes,),
+        extract=parse_reply,
+        scorers=(replies,),
         sampling=Sampling(max_tokens=128),
-        card=Card("A judge's choice among runs", "", "", "", {"test": size}, ""),
+        card=Card("A rater's choice among runs", "", "", "", {"test": size}, ""),
     )
 
 
-def prepare(runs: Sequence[Path], criteria: str = "", seed: int = 0) -> tuple[list[Contestant], list[Ballot]]:
-    """Read the runs and make the ballots; no judge needed. Raises UserError, NotComparable."""
-    contestants = [contestant(folder) for folder in runs]
-    check(contestants)
-    criteria = criteria or CRITERIA.get(contestants[0].task, CRITERIA[""])
-    asked = ballots(contestants, criteria, seed)
-    if not asked:
-        raise UserError("nothing to judge: no problem has two different answers that are not barred")
-    return contestants, asked
+def prepare(
+    folders: Sequence[Path], criteria: str = "", seed: int = 0
+) -> tuple[list[CandidateRun], list[PreferencePrompt]]:
+    """Read the runs and make the prompts; no rater needed. Raises UserError, NotComparable."""
+    candidates = [read_candidate(folder) for folder in folders]
+    check_candidates(candidates)
+    criteria = criteria or CRITERIA.get(candidates[0].task, CRITERIA[""])
+    prompts = preference_prompts(candidates, criteria, seed)
+    if not prompts:
+        raise UserError("nothing to rate: no problem has two different answers that are not excluded")
+    return candidates, prompts
 
 
-def contest(
-    runs: Sequence[Path],
+def prefer(
+    folders: Sequence[Path],
     config: RunConfig,
     criteria: str = "",
     out: Path | None = None,
     progress: Progress = no_progress,
 ) -> tuple[Path, Summary]:
-    """Have the config's backend judge, and write a run folder whose metrics are the win shares.
+    """Have the config's backend rate the runs, and write a run folder whose metrics are the win shares.
 
     Of `config` the backend, sampling, prompt (`chat` or `instruction`) and seed count. Raises HarnessError.
     """
     if config.backend.partial:
-        raise ConfigError("backend.partial: a judge has to answer every order of every problem")
-    contestants, asked = prepare(runs, criteria, config.seed)
-    plan = _plan(config, contestants, asked)
+        raise ConfigError("backend.partial: a rater has to answer every order of every problem")
+    candidates, prompts = prepare(folders, criteria, config.seed)
+    plan = _plan(config, candidates, prompts)
     with (
         closing(workers.load(config.backend, plan.names)) as backend,
         judge.open_sandbox(config.judge) as sandbox,
     ):
         resolved = resolve(plan, backend, sandbox)
-        folder = out or runner.RUNS / resolved.run_id
+        folder = out or RUNS / resolved.run_id
         with store.open_run(folder, resolved.record) as files:
             files.keep_problems(problem_rows(resolved.plan))
             generate(resolved, backend, files, progress)
             judge.judge(resolved.plan, files, sandbox, progress)
             summary = summarise(resolved, files)
-            replies = {
-                row["problem_id"]: row["answer"] for row in files.judgements.rows() if not row["index"]
-            }
-            found = outcomes(contestants, asked, replies)
-            metrics = {**figures(contestants, list(found.values()), config.seed), **summary.metrics}
-            notes = (*_notes(contestants, found), *summary.notes)
-            summary = summary.model_copy(update={"metrics": metrics, "notes": notes})
+            parsed = {row["problem_id"]: row["answer"] for row in files.judgements.rows() if not row["index"]}
+            outcomes = preference_outcomes(candidates, prompts, parsed)
+            metrics = preference_metrics(candidates, list(outcomes.values()), config.seed)
+            notes = (*_notes(candidates, outcomes), *summary.notes)
+            summary = summary.model_copy(update={"metrics": {**metrics, **summary.metrics}, "notes": notes})
             files.summarise(summary)
     return folder, summary
 
 
-def _plan(config: RunConfig, contestants: Sequence[Contestant], asked: Sequence[Ballot]) -> Plan:
-    task = task_of(asked, len(contestants[0].questions))
-    template = prompts.choose(task, config.prompt)
-    problems = [ballot.problem for ballot in asked]
+def _plan(config: RunConfig, candidates: Sequence[CandidateRun], prompts: Sequence[PreferencePrompt]) -> Plan:
+    task = preference_task(prompts, len(candidates[0].questions))
+    template = templates.choose(task, config.prompt)
+    problems = [prompt.problem for prompt in prompts]
     return Plan(
         config=config,
         task=task,
@@ -369,23 +373,23 @@ def _plan(config: RunConfig, contestants: Sequence[Contestant], asked: Sequence[
         ),
         problems=problems,
         training=(),
-        prompts={problem.id: prompts.render(template, problem, ()) for problem in problems},
-        data={one.name: one.digest for one in contestants},
+        prompts={problem.id: templates.render(template, problem, ()) for problem in problems},
+        data={one.name: one.digest for one in candidates},
         left_out={},
     )
 
 
-def _notes(contestants: Sequence[Contestant], found: Mapping[str, Outcome]) -> list[str]:
-    total = len(found)
+def _notes(candidates: Sequence[CandidateRun], outcomes: Mapping[str, PreferenceOutcome]) -> list[str]:
+    total = len(outcomes)
     notes = []
-    for one in contestants:
-        if barred := sum(answer is None for answer in one.answers.values()):
+    for one in candidates:
+        if excluded := sum(answer is None for answer in one.answers.values()):
             notes.append(
-                f"{one.name}: {barred} of {total} answers barred (blank, or code changed, or no comment)"
+                f"{one.name}: {excluded} of {total} answers excluded (blank, code changed, or no comment)"
             )
-    unasked = [outcome for outcome in found.values() if not outcome.named]
-    if walkovers := sum(outcome.won is not None for outcome in unasked):
-        notes.append(f"{walkovers} of {total} problems won unasked: the only answer left")
-    if ties := sum(outcome.won is None for outcome in unasked):
-        notes.append(f"{ties} of {total} problems unknown unasked: no answer left, or all the same")
+    not_asked = [outcome for outcome in outcomes.values() if not outcome.choices]
+    if won := sum(outcome.winner is not None for outcome in not_asked):
+        notes.append(f"{won} of {total} problems won without asking: only one answer left")
+    if ties := sum(outcome.winner is None for outcome in not_asked):
+        notes.append(f"{ties} of {total} problems unknown without asking: no answer left, or all the same")
     return notes

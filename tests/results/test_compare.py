@@ -192,19 +192,19 @@ def test_isolating_sandboxes_are_one_judge_and_process_is_another(pair: tuple[Pa
 
     judge(pair[0], "namespaces")
     judge(pair[1], "landlock")
-    compare.check(read(*pair))
+    compare.check_comparable(read(*pair))
     judge(pair[1], "process")
     with pytest.raises(NotComparable, match="judge"):
-        compare.check(read(*pair))
+        compare.check_comparable(read(*pair))
 
 
 def test_other_shots_may_have_other_prompts_and_equal_ones_may_not(pair: tuple[Path, Path]) -> None:
     edit(pair[1] / "run.json", lambda plain: plain["prompt"].update(hash="0" * 16))
     with pytest.raises(NotComparable, match="prompt"):
-        compare.check(read(*pair))
+        compare.check_comparable(read(*pair))
     edit(pair[1] / "run.json", lambda plain: plain["config"].update(shots="icl:4"))
-    compare.check(read(*pair))
-    assert compare.group(read(*pair))[1].name == "tuned, icl:4"
+    compare.check_comparable(read(*pair))
+    assert compare.group_seeds(read(*pair))[1].name == "tuned, icl:4"
 
 
 def test_an_adapters_digest_is_left_out_of_its_name_unless_two_would_be_the_same() -> None:
@@ -285,10 +285,10 @@ def test_a_problem_with_a_fault_is_left_out_of_the_pairs_and_counted(pair: tuple
 
     edit_rows(pair[1] / "judgements.jsonl", fault)
     found = compare.compare(read(*pair), ["em@1"])
-    assert found.left_out == 1
+    assert found.skipped == 1
     assert found.problems["em@1"][0] == "letters/1"
     assert len(found.problems["em@1"]) == 39
-    assert "1 problems left out" in shown.render(found, [], 0)
+    assert "1 problems skipped" in shown.render(found, [], 0)
 
 
 def test_shuffled_rows_change_nothing(pair: tuple[Path, Path]) -> None:

@@ -289,7 +289,7 @@ def test_a_hostile_name_breaks_neither_xml_nor_annotations() -> None:
     from harness.results.report import ci as shown
 
     nasty = 'a\x1b]0;x\x07<b>&"\n::error::'
-    verdict = gate.Verdict(nasty, nasty, nasty, "fault", (gate.Check(nasty, False, nasty),))
+    verdict = gate.GateVerdict(nasty, nasty, nasty, "fault", (gate.Check(nasty, False, nasty),))
     root = ElementTree.fromstring(shown.junit(verdict).encode())
     assert root[0].get("errors") == "1"
     assert all(line.count("\n") == 0 and line.startswith("::error") for line in shown.annotations(verdict))
@@ -315,7 +315,7 @@ def test_a_subset_is_stratified_and_says_what_it_can_find(runs: Path, tmp_path: 
     ended = harness("gate", runs / "good", "--baseline", file, "--write", "--smoke", 41)
     assert "41 of 164 problems from 4 strata; they find a true difference of 13.8 points" in ended.out
     assert harness("gate", runs / "good", "--baseline", file).code == 0
-    chosen = gate.named(file)
+    chosen = gate.read_ids(file)
     part = make(
         tmp_path / "part",
         right(),

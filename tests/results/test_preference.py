@@ -1,4 +1,4 @@
-"""Several runs before a judge: no answer gains by its place, its name or by changing the code."""
+"""A rater chooses among runs: no answer gains by its position, its name or by changing the code."""
 
 import json
 import re
@@ -10,12 +10,12 @@ import pytest
 
 from harness.results.preference import (
     LETTERS,
-    Outcome,
-    asked,
-    contestant,
-    outcomes,
+    PreferenceOutcome,
+    parse_reply,
+    preference_outcomes,
     prepare,
-    vote,
+    prompt_text,
+    read_candidate,
     winner,
 )
 from harness.schema import Completion, Problem, Reference
@@ -70,12 +70,12 @@ def answer_all(folder: Path, runs: list[Path], reply: Callable[[str, list[str]],
     return write_rows(folder / "replies.jsonl", given)
 
 
-def judged(
+def rated(
     folder: Path, runs: list[Path], reply: Callable[[str, list[str]], str]
 ) -> tuple[Ended, dict[str, Any]]:
     replies = answer_all(folder, runs, reply)
-    done = harness("prefer", *runs, "--completions", replies, "--out", folder / "judged")
-    summary: dict[str, Any] = json.loads((folder / "judged" / "summary.json").read_text(encoding="utf-8"))
+    done = harness("prefer", *runs, "--completions", replies, "--out", folder / "rated")
+    summary: dict[str, Any] = json.loads((folder / "rated" / "summary.json").read_text(encoding="utf-8"))
     return done, summary
 
 
@@ -89,23 +89,25 @@ def shares(summary: dict[str, Any], name: str) -> list[float]:
     ]
 
 
-def test_a_judge_that_always_names_the_same_run_has_it_win_all(tmp_path: Path, three: list[Path]) -> None:
-    done, summary = judged(tmp_path, three, lambda name, shown: place_of("good", shown))
+def test_a_rater_that_always_names_the_same_run_has_it_win_all(tmp_path: Path, three: list[Path]) -> None:
+    done, summary = rated(tmp_path, three, lambda name, shown: place_of("good", shown))
     assert done.code == 0, done.err
     assert shares(summary, "win_share") == [1.0, 0.0, 0.0]
     assert summary["metrics"]["unknown"]["value"] == 0.0
     assert summary["metrics"]["consistent"]["value"] == 1.0
     assert summary["metrics"]["replies_read"]["value"] == 1.0
-    # Four problems are asked in three orders, two (with one barred answer) in two.
+    # Four problems are asked in three orders, two (with one excluded answer) in two.
     assert (summary["problems"], summary["samples"]) == (16, 16)
     assert shares(summary, "place_share") == [0.3333, 0.3333, 0.3333]
-    assert next(note for note in summary["notes"] if "barred" in note).endswith(
-        "2 of 6 answers barred (blank, or code changed, or no comment)"
+    assert next(note for note in summary["notes"] if "excluded" in note).endswith(
+        "2 of 6 answers excluded (blank, code changed, or no comment)"
     )
 
 
-def test_a_judge_that_always_names_the_first_place_decides_nothing(tmp_path: Path, three: list[Path]) -> None:
-    done, summary = judged(tmp_path, three, lambda name, shown: '{"best": "A"}')
+def test_a_rater_that_always_names_the_first_position_decides_nothing(
+    tmp_path: Path, three: list[Path]
+) -> None:
+    done, summary = rated(tmp_path, three, lambda name, shown: '{"best": "A"}')
     assert done.code == 0
     assert shares(summary, "win_share") == shares(summary, "win_share_decided") == [0.0, 0.0, 0.0]
     assert summary["metrics"]["unknown"]["value"] == 1.0
@@ -118,7 +120,7 @@ def test_unknown_and_unreadable_replies_are_told_apart(tmp_path: Path, three: li
         number = int(name.split("/")[1].split("#")[0]) - 11
         return ['{"best": "UNKNOWN"}', "A is best", place_of("good", shown)][min(number, 2)]
 
-    _, summary = judged(tmp_path, three, reply)
+    _, summary = rated(tmp_path, three, reply)
     assert shares(summary, "win_share") == [0.6667, 0.0, 0.0]
     assert shares(summary, "win_share_decided") == [1.0, 0.0, 0.0]
     assert summary["metrics"]["unknown"]["k"] == 2.0
@@ -129,21 +131,21 @@ def test_unknown_and_unreadable_replies_are_told_apart(tmp_path: Path, three: li
 
 
 def test_every_answer_stands_once_in_every_place_and_the_order_hangs_on_the_seed(three: list[Path]) -> None:
-    _, ballots = prepare(three)
-    for name in {ballot.of for ballot in ballots}:
-        orders = [ballot.order for ballot in ballots if ballot.of == name]
+    _, prompts = prepare(three)
+    for name in {prompt.problem_id for prompt in prompts}:
+        orders = [prompt.order for prompt in prompts if prompt.problem_id == name]
         assert len(orders) == len(orders[0])
         for place in range(len(orders)):
             assert sorted(order[place] for order in orders) == sorted(orders[0])
-    firsts = {seed: [ballot.order for ballot in prepare(three, seed=seed)[1]] for seed in (0, 0, 1)}
+    firsts = {seed: [prompt.order for prompt in prepare(three, seed=seed)[1]] for seed in (0, 0, 1)}
     assert firsts[0] != firsts[1]
-    assert firsts[0] == [ballot.order for ballot in prepare(three, seed=0)[1]]
+    assert firsts[0] == [prompt.order for prompt in prepare(three, seed=0)[1]]
 
 
-def test_the_judge_is_told_no_names(three: list[Path]) -> None:
-    contestants, ballots = prepare(three)
-    for ballot in ballots:
-        assert not any(one.name in ballot.problem.question for one in contestants)
+def test_the_rater_is_told_no_names(three: list[Path]) -> None:
+    candidates, prompts = prepare(three)
+    for prompt in prompts:
+        assert not any(one.name in prompt.problem.question for one in candidates)
 
 
 def test_problems_with_one_answer_left_or_equal_ones_are_not_asked(tmp_path: Path) -> None:
@@ -151,12 +153,12 @@ def test_problems_with_one_answer_left_or_equal_ones_are_not_asked(tmp_path: Pat
         run(tmp_path / "one", lambda i, p: p.question if i == 0 else f"# same\n{p.question}"),
         run(tmp_path / "two", lambda i, p: f"# {'other' if i == 5 else 'same'}\n{p.question}"),
     ]
-    _, summary = judged(tmp_path, runs, lambda name, shown: place_of("other", shown))
+    _, summary = rated(tmp_path, runs, lambda name, shown: place_of("other", shown))
     assert summary["problems"] == 2
     assert shares(summary, "win_share") == [0.0, 0.3333]
     assert summary["metrics"]["unknown"]["k"] == 4.0
-    assert "1 of 6 problems won unasked: the only answer left" in summary["notes"]
-    assert "4 of 6 problems unknown unasked: no answer left, or all the same" in summary["notes"]
+    assert "1 of 6 problems won without asking: only one answer left" in summary["notes"]
+    assert "4 of 6 problems unknown without asking: no answer left, or all the same" in summary["notes"]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_problems_with_one_answer_left_or_equal_ones_are_not_asked(tmp_path: Pat
 def test_a_reply_is_read_strictly(reply: str, place: str) -> None:
     check = Reference(texts=("A", "B", "UNKNOWN"))
     problem = Problem(id="x#0", question="q", solution="s", check=check)
-    assert vote(problem, Completion(text=reply)) == place
+    assert parse_reply(problem, Completion(text=reply)) == place
 
 
 @pytest.mark.parametrize(
@@ -200,41 +202,41 @@ def test_more_than_half_of_the_orders_decide(named: tuple[int | None, ...], won:
 
 
 def test_an_answer_cannot_close_its_fence() -> None:
-    text = asked("Which?", "q", ["x\n```\nB:\n```\ny", "z"])
+    text = prompt_text("Which?", "q", ["x\n```\nB:\n```\ny", "z"])
     assert "A:\n````\nx\n```\nB:\n```\ny\n````\n\nB:\n```\nz\n```" in text
 
 
 def test_outcomes_map_places_back_to_runs(three: list[Path]) -> None:
-    contestants, ballots = prepare(three)
-    replies = {ballot.problem.id: LETTERS[ballot.order.index(1)] for ballot in ballots}
-    found = outcomes(contestants, ballots, replies)
-    assert {outcome.won for outcome in found.values()} == {1}
-    replies = {ballot.problem.id: "" for ballot in ballots}
-    assert outcomes(contestants, ballots, replies)[PROBLEMS[5].id] == Outcome(None, (None,) * 3, ("",) * 3)
+    candidates, prompts = prepare(three)
+    replies = {prompt.problem.id: LETTERS[prompt.order.index(1)] for prompt in prompts}
+    found = preference_outcomes(candidates, prompts, replies)
+    assert {outcome.winner for outcome in found.values()} == {1}
+    replies = {prompt.problem.id: "" for prompt in prompts}
+    assert preference_outcomes(candidates, prompts, replies)[PROBLEMS[5].id] == PreferenceOutcome(
+        None, (None,) * 3, ("",) * 3
+    )
 
 
-def test_a_model_can_be_the_judge_and_is_continued(tmp_path: Path, three: list[Path]) -> None:
+def test_a_model_can_be_the_rater_and_is_resumed(tmp_path: Path, three: list[Path]) -> None:
     from harness.files import packaged
 
     model = packaged("tasks/demo/model")
-    command = ("prefer", *three[:2], "--model", model, "--criteria", "Best?", "--out", tmp_path / "judged")
+    command = ("prefer", *three[:2], "--model", model, "--criteria", "Best?", "--out", tmp_path / "rated")
     sets = ("--set", "sampling.max_tokens=2", "--set", "prompt=instruction")
     first = harness(*command, *sets)
     assert first.code == 0, first.err
-    path = tmp_path / "judged" / "generations.jsonl"
+    path = tmp_path / "rated" / "generations.jsonl"
     kept = path.read_bytes()
     path.write_bytes(kept[: len(kept) // 2])
-    (tmp_path / "judged" / "judgements.jsonl").unlink()
+    (tmp_path / "rated" / "judgements.jsonl").unlink()
     assert harness(*command, *sets).code == 0
     assert path.read_bytes() == kept
 
 
 def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, three: list[Path]) -> None:
-    assert (
-        harness("prefer", three[0], "--ask", tmp_path / "x").complaint == "1 runs: a judge compares 2 to 26"
-    )
+    assert harness("prefer", three[0], "--ask", tmp_path / "x").complaint == "1 runs: give 2 to 26 to compare"
     twice = harness("prefer", three[0], three[0], "--ask", tmp_path / "x")
-    assert (twice.code, "is there twice" in twice.err) == (4, True)
+    assert (twice.code, "is given twice" in twice.err) == (4, True)
     assert "is not a finished run" in harness("prefer", three[0], tmp_path, "--ask", tmp_path / "x").complaint
     fewer = tmp_path / "fewer"
     done = harness(
@@ -254,4 +256,4 @@ def test_samples_that_were_not_judged_have_to_be_judged_first(three: list[Path])
     path = three[0] / "summary.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"errors": 0', '"errors": 3'), encoding="utf-8")
     assert "3 samples that were not judged" in harness("prefer", *three, "--ask", "x").complaint
-    assert contestant(three[1]).task == "code_comment"
+    assert read_candidate(three[1]).task == "code_comment"

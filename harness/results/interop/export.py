@@ -111,11 +111,11 @@ def parquet(run: Result, out: Path) -> list[Path]:
     import pyarrow
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flat(row) for row in samples(run)]), out)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flatten(row) for row in samples(run)]), out)
     return [out]
 
 
-def flat(sample: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(sample: Mapping[str, Any]) -> dict[str, Any]:
     """A sample as one row of a table: verdicts as columns SCORER.status, SCORER.value and SCORER.error."""
     row = {name: value for name, value in sample.items() if name != "verdicts"}
     for scorer, verdict in sample["verdicts"].items():
@@ -158,7 +158,7 @@ def lm_eval(run: Result, out: Path) -> list[Path]:
     }
     write_atomic(out / "results.json", json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
     rows: dict[str, dict[str, Any]] = {}
-    means = _means(run)
+    means = _problem_values(run)
     for row in samples(run):
         there = rows.setdefault(
             row["problem_id"],
@@ -170,17 +170,17 @@ def lm_eval(run: Result, out: Path) -> list[Path]:
                 "resps": [[]],
                 "filtered_resps": [[]],
                 "filter": "none",
-                **_values(means, row["problem_id"]),
+                **_metric_values(means, row["problem_id"]),
             },
         )
         there["resps"][0].append(row["completion"])
         there["filtered_resps"][0].append(row["answer"])
     for there in rows.values():
-        there |= {f"{name}_hash": _sha(text) for name, text in _hashed(there).items()}
+        there |= {f"{name}_hash": _sha256(text) for name, text in _hashed_texts(there).items()}
     return [out / "results.json", *_lines(out / f"samples_{task}.jsonl", list(rows.values()))]
 
 
-def _means(run: Result) -> dict[str, dict[str, float]]:
+def _problem_values(run: Result) -> dict[str, dict[str, float]]:
     """Metric -> problem id -> value, for metrics that are the mean over problems."""
     found = {}
     for name, (_, reduce) in run.reduces.items():
@@ -192,12 +192,12 @@ def _means(run: Result) -> dict[str, dict[str, float]]:
     return found
 
 
-def _values(means: Mapping[str, Mapping[str, float]], problem_id: str) -> dict[str, Any]:
+def _metric_values(means: Mapping[str, Mapping[str, float]], problem_id: str) -> dict[str, Any]:
     values = {name: of_metric[problem_id] for name, of_metric in means.items() if problem_id in of_metric}
     return {"metrics": list(values), **values}
 
 
-def _hashed(row: Mapping[str, Any]) -> dict[str, str]:
+def _hashed_texts(row: Mapping[str, Any]) -> dict[str, str]:
     """What its own rows have the digests of."""
     return {
         "doc": json.dumps(row["doc"], indent=2, ensure_ascii=False),
@@ -206,7 +206,7 @@ def _hashed(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _sha(text: str) -> str:
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,8 +1,8 @@
-"""Result files of other tools: lm-evaluation-harness 0.4, Inspect (JSON, version 2), EvalPlus, human-eval.
+"""Read result files of other tools: lm-evaluation-harness 0.4, Inspect (JSON, version 2), EvalPlus, human-eval.
 
-    read(path) -> [(Imported, completions), ...]     one a task; told apart by looking
+    read(path) -> [(ExternalResult, completions), ...]     one per task; the format is detected from the content
 
-Their files say what was reported; nothing is judged here. Inspect's `.eval` archives need its own library (zstandard
+The files say what was reported; nothing is judged here. Inspect's `.eval` archives need its own library (zstandard
 inside zip); its JSON is documented and has a version.
 """
 
@@ -17,33 +17,33 @@ import numpy as np
 from harness.errors import DataError
 from harness.files import decode, lines, parse_json
 from harness.files import read as read_file
-from harness.results.external import Figure, Imported, Item
+from harness.results.external import ExternalItem, ExternalResult, ReportedMetric
 from harness.stats import estimates
 
 Completions = list[
     dict[str, Any]
 ]  # rows for `harness score`: {"task_id", "text" | "solution" | "completion"}
-Read = tuple[Imported, Completions]
+ImportedTask = tuple[ExternalResult, Completions]
 GRADES: Mapping[str, float] = {
     "C": 1.0,
     "P": 0.5,
     "I": 0.0,
     "N": 0.0,
-}  # Inspect's letters, as its accuracy counts them
+}  # Inspect's grades, with the values its accuracy gives them
 
 
-def read(path: Path) -> list[Read]:
-    """What the file holds. Raises DataError with the place for what is none of theirs, unfinished or damaged."""
+def read(path: Path) -> list[ImportedTask]:
+    """The results in a file or folder. Raises DataError, naming the place, for a file that is unknown or damaged."""
     if path.is_dir():
         inside = sorted(path.rglob("results*.json"))
         if not inside:
-            raise DataError(f"{path}: no results*.json in it; give the file itself")
+            raise DataError(f"{path}: no results*.json inside; give the file itself")
         return [found for each in inside for found in read(each)]
     blob = read_file(path)
     if blob[:2] == b"PK" or path.suffix == ".eval":
         raise DataError(
-            f"{path}: Inspect's archive, which only its library reads: 'inspect log convert {path.name} --to json"
-            " --output-dir DIR' writes the JSON that is read here"
+            f"{path}: an Inspect archive, which only Inspect can read; convert it with 'inspect log convert {path.name}"
+            " --to json --output-dir DIR'"
         )
     text, sha = decode(blob, path), hashlib.sha256(blob).hexdigest()
     try:
@@ -62,10 +62,10 @@ def read(path: Path) -> list[Read]:
                 if "eval" in plain and "hash" in plain:
                     return [_evalplus(path, plain, sha)]
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(f"{path}: not as its tool writes it: {type(error).__name__} {error}") from None
+        raise DataError(f"{path}: unexpected content: {type(error).__name__} {error}") from None
     raise DataError(
-        f"{path}: no result file that is known: results*.json of lm-evaluation-harness, a JSON log of Inspect,"
-        " *_eval_results.json of EvalPlus, *_results.jsonl of human-eval"
+        f"{path}: not a known result file; expected results*.json of lm-evaluation-harness, a JSON log of Inspect,"
+        " *_eval_results.json of EvalPlus or *_results.jsonl of human-eval"
     )
 
 
@@ -76,24 +76,26 @@ def digest(plain: Any) -> str:
 # ---------------------------------------------------------------- lm-evaluation-harness
 
 
-def _lm_eval(path: Path, plain: Mapping[str, Any], sha: str) -> Iterator[Read]:
+def _lm_eval(path: Path, plain: Mapping[str, Any], sha: str) -> Iterator[ImportedTask]:
     config = plain.get("config", {})
     stamp = path.name.removeprefix("results").removesuffix(".json")
-    for task, told in plain["results"].items():
+    for task, reported in plain["results"].items():
         if task not in plain["versions"]:
-            continue  # a group: the mean of tasks that are here themselves
+            continue  # a group: the mean of tasks that are listed themselves
         figures = {}
-        for key, value in told.items():
+        for key, value in reported.items():
             name, comma, kind = key.partition(",")
-            if comma and not name.endswith("_stderr") and _number(value):
-                error = told.get(f"{name}_stderr,{kind}")
-                figures[key] = Figure(value=float(value), stderr=float(error) if _number(error) else None)
-        beside = path.with_name(f"samples_{task}{stamp}.jsonl")
-        items, completions = _lm_eval_items(beside, task) if beside.is_file() else ({}, [])
+            if comma and not name.endswith("_stderr") and _is_number(value):
+                error = reported.get(f"{name}_stderr,{kind}")
+                figures[key] = ReportedMetric(
+                    value=float(value), stderr=float(error) if _is_number(error) else None
+                )
+        samples = path.with_name(f"samples_{task}{stamp}.jsonl")
+        items, completions = _lm_eval_items(samples, task) if samples.is_file() else ({}, [])
         of_task = plain.get("configs", {}).get(task, {})
         counted = plain.get("n-samples", {}).get(task, {})
         yield (
-            Imported(
+            ExternalResult(
                 tool="lm-eval",
                 tool_version=str(plain.get("lm_eval_version", "")),
                 task=task,
@@ -110,14 +112,14 @@ def _lm_eval(path: Path, plain: Mapping[str, Any], sha: str) -> Iterator[Read]:
                 },
                 metrics=figures,
                 items=items,
-                no_items="" if items else f"no {beside.name} beside it (lm_eval --log_samples writes it)",
+                no_items="" if items else f"no {samples.name} next to it (lm_eval --log_samples writes it)",
             ),
             completions,
         )
 
 
 def _model(plain: Mapping[str, Any]) -> str:
-    """The model's own name where its arguments say it, else the kind of model."""
+    """The model's name from its arguments, else the kind of model."""
     config = plain.get("config", {})
     arguments = config.get("model_args") or {}
     if isinstance(arguments, str):
@@ -125,7 +127,7 @@ def _model(plain: Mapping[str, Any]) -> str:
     return str(arguments.get("pretrained") or arguments.get("model") or config.get("model", "unknown"))
 
 
-def _lm_eval_items(path: Path, task: str) -> tuple[dict[str, Item], Completions]:
+def _lm_eval_items(path: Path, task: str) -> tuple[dict[str, ExternalItem], Completions]:
     """Items by document, metrics named "METRIC,FILTER" as in the results; completions of the first filter."""
     values: dict[str, dict[str, list[float]]] = {}
     digests: dict[str, tuple[str, str]] = {}
@@ -134,22 +136,23 @@ def _lm_eval_items(path: Path, task: str) -> tuple[dict[str, Item], Completions]
     for place, row in _rows(path):
         kind = str(row.get("filter", "none"))
         doc = row["doc"] if isinstance(row["doc"], dict) else {}
-        own = doc.get("task_id")
-        name = own if isinstance(own, str) else f"{task}/{row['doc_id']}"
+        task_id = doc.get("task_id")
+        name = task_id if isinstance(task_id, str) else f"{task}/{row['doc_id']}"
         asked = (row.get("doc_hash") or digest(row["doc"]), row.get("target_hash") or digest(row["target"]))
         prompt = row.get("prompt_hash") or digest(row["arguments"])
         if digests.setdefault(name, (digest(asked), prompt))[0] != digest(asked):
-            raise DataError(f"{place}: {name} is there twice, with another document")
+            raise DataError(f"{place}: {name} occurs twice with different documents")
         of_item = values.setdefault(name, {})
         for metric in row.get("metrics", ()):
-            if _number(row.get(metric)):
+            if _is_number(row.get(metric)):
                 of_item[f"{metric},{kind}"] = [float(row[metric])]
         first_filter = first_filter or kind
         if kind == first_filter:
-            said = [text for each in row["resps"] for text in (each if isinstance(each, list) else [each])]
-            completions += [{"task_id": name, "text": text} for text in said if isinstance(text, str)]
+            texts = [text for each in row["resps"] for text in (each if isinstance(each, list) else [each])]
+            completions += [{"task_id": name, "text": text} for text in texts if isinstance(text, str)]
     items = {
-        name: Item(asked=digests[name][0], prompt=digests[name][1], values=values[name]) for name in values
+        name: ExternalItem(asked=digests[name][0], prompt=digests[name][1], values=values[name])
+        for name in values
     }
     return items, completions
 
@@ -157,23 +160,27 @@ def _lm_eval_items(path: Path, task: str) -> tuple[dict[str, Item], Completions]
 # ---------------------------------------------------------------- Inspect
 
 
-def _inspect(path: Path, plain: Mapping[str, Any], sha: str) -> Read:
+def _inspect(path: Path, plain: Mapping[str, Any], sha: str) -> ImportedTask:
     if plain["version"] != 2:
-        raise DataError(f"{path}: Inspect's log of version {plain['version']}; version 2 is read")
+        raise DataError(f"{path}: Inspect's log of version {plain['version']}; only version 2 is supported")
     if plain["status"] != "success":
-        raise DataError(f"{path}: Inspect's log ended as {plain['status']!r}: only finished ones are read")
-    told, scores = plain["eval"], plain["results"]["scores"]
-    figures: dict[str, Figure] = {}
+        raise DataError(
+            f"{path}: Inspect's log has status {plain['status']!r}; only finished logs can be imported"
+        )
+    info, scores = plain["eval"], plain["results"]["scores"]
+    figures: dict[str, ReportedMetric] = {}
     means: dict[str, str] = {}  # scorer -> the metric that is the mean of its items
     for score in scores:
         metrics = {m["name"].rpartition("/")[2]: m["value"] for m in score["metrics"].values()}
         for name, value in metrics.items():
-            if name != "stderr" and _number(value):
-                figures[f"{score['name']}/{name}"] = Figure(value=float(value), stderr=metrics.get("stderr"))
+            if name != "stderr" and _is_number(value):
+                figures[f"{score['name']}/{name}"] = ReportedMetric(
+                    value=float(value), stderr=metrics.get("stderr")
+                )
         mean = next((name for name in ("accuracy", "mean") if name in metrics), "")
         if mean and score.get("reducer") in (None, "mean"):
             means[score["name"]] = f"{score['name']}/{mean}"
-    items: dict[str, Item] = {}
+    items: dict[str, ExternalItem] = {}
     completions: Completions = []
     for sample in sorted(plain.get("samples") or (), key=lambda sample: sample["epoch"]):
         name = str(sample["id"])
@@ -190,24 +197,24 @@ def _inspect(path: Path, plain: Mapping[str, Any], sha: str) -> Read:
                 values.setdefault(metric, []).append(grade)
         asked = digest([sample["input"], sample["target"]])
         if before and before.asked != asked:
-            raise DataError(f"{path}: sample {name} is there twice, with another input")
-        items[name] = Item(asked=asked, prompt=digest(shown), values=values)
+            raise DataError(f"{path}: sample {name} occurs twice with different inputs")
+        items[name] = ExternalItem(asked=asked, prompt=digest(shown), values=values)
         completions.append({"task_id": name, "text": sample["output"].get("completion", "")})
     return (
-        Imported(
+        ExternalResult(
             tool="inspect",
-            tool_version=str(told.get("packages", {}).get("inspect_ai", "")),
-            task=told["task"],
-            model=told["model"],
+            tool_version=str(info.get("packages", {}).get("inspect_ai", "")),
+            task=info["task"],
+            model=info["model"],
             source=str(path),
             sha256=sha,
-            n=len(items) or len(told["dataset"].get("sample_ids") or ()),
+            n=len(items) or len(info["dataset"].get("sample_ids") or ()),
             shots=None,
             conditions={
-                "task version": told.get("task_version"),
-                "task arguments": told.get("task_args", {}),
-                "epochs": told["config"].get("epochs", 1),
-                "generation": told.get("model_generate_config", {}),
+                "task version": info.get("task_version"),
+                "task arguments": info.get("task_args", {}),
+                "epochs": info["config"].get("epochs", 1),
+                "generation": info.get("model_generate_config", {}),
             },
             metrics=figures,
             items=items,
@@ -218,19 +225,19 @@ def _inspect(path: Path, plain: Mapping[str, Any], sha: str) -> Read:
 
 
 def _grade(value: Any) -> float | None:
-    """Inspect's value of a sample as a number; None for what is neither a grade nor a number."""
+    """Inspect's value of a sample as a number; None if it is neither a grade nor a number."""
     if isinstance(value, bool):
         return float(value)
     if isinstance(value, str):
         return GRADES.get(value)
-    return float(value) if _number(value) else None
+    return float(value) if _is_number(value) else None
 
 
 # ---------------------------------------------------------------- EvalPlus, human-eval
 
 
-def _evalplus(path: Path, plain: Mapping[str, Any], sha: str) -> Read:
-    """`pass@1` counts what passed all tests, `base pass@1` what passed the benchmark's own."""
+def _evalplus(path: Path, plain: Mapping[str, Any], sha: str) -> ImportedTask:
+    """`pass@1`: all tests passed; `base pass@1`: the benchmark's original tests passed."""
     values: dict[str, dict[str, list[float]]] = {}
     completions: Completions = []
     for name, rows in plain["eval"].items():
@@ -241,32 +248,32 @@ def _evalplus(path: Path, plain: Mapping[str, Any], sha: str) -> Read:
             values[name]["pass@1"] = both
         completions += [{"task_id": name, "solution": row["solution"]} for row in rows]
     task = "mbpp_plus" if next(iter(values), "").startswith("Mbpp/") else "humaneval_plus"
-    return _of_programs("evalplus", task, path, sha, values, {"data": plain["hash"]}), completions
+    return _from_programs("evalplus", task, path, sha, values, {"data": plain["hash"]}), completions
 
 
-def _human_eval(path: Path, text: str, sha: str) -> Read:
+def _human_eval(path: Path, text: str, sha: str) -> ImportedTask:
     values: dict[str, dict[str, list[float]]] = {}
     completions: Completions = []
     for number, line in lines(text):
         row = parse_json(line, f"{path}:{number}")
         if not isinstance(row, dict) or not {"task_id", "passed", "completion"} <= set(row):
-            raise DataError(f"{path}:{number}: no row of human-eval's results")
+            raise DataError(f"{path}:{number}: not a row of human-eval's results")
         values.setdefault(row["task_id"], {}).setdefault("pass@1", []).append(float(row["passed"]))
         completions.append({"task_id": row["task_id"], "completion": row["completion"]})
-    return _of_programs("human-eval", "humaneval", path, sha, values, {}), completions
+    return _from_programs("human-eval", "humaneval", path, sha, values, {}), completions
 
 
-def _of_programs(
+def _from_programs(
     tool: str,
     task: str,
     path: Path,
     sha: str,
     values: Mapping[str, Mapping[str, list[float]]],
     conditions: Mapping[str, Any],
-) -> Imported:
-    """A result that is nothing but its items: its figures come from them, and what was asked is known by id only."""
+) -> ExternalResult:
+    """A result that consists of its items: metrics are computed from them, and problems are known by id only."""
     metrics = {
-        name: Figure(value=float(np.mean([np.mean(of_item[name]) for of_item in values.values()])))
+        name: ReportedMetric(value=float(np.mean([np.mean(of_item[name]) for of_item in values.values()])))
         for name in dict.fromkeys(name for of_item in values.values() for name in of_item)
         if all(name in of_item for of_item in values.values())
     }
@@ -275,8 +282,8 @@ def _of_programs(
         for name in [name for name in metrics if k > 1 and name.endswith("pass@1")]:
             right = [int(sum(of_item[name])) for of_item in values.values()]
             mean = float(np.mean([estimates.pass_at_k(n, c, k) for n, c in zip(counts, right, strict=True)]))
-            metrics[name.replace("pass@1", f"pass@{k}")] = Figure(value=mean)
-    return Imported(
+            metrics[name.replace("pass@1", f"pass@{k}")] = ReportedMetric(value=mean)
+    return ExternalResult(
         tool=tool,
         tool_version="",
         task=task,
@@ -289,7 +296,7 @@ def _of_programs(
         shots=None,
         conditions={**conditions, "samples": sorted(set(counts))},
         metrics=metrics,
-        items={name: Item(asked="", prompt="", values=of_item) for name, of_item in values.items()},
+        items={name: ExternalItem(asked="", prompt="", values=of_item) for name, of_item in values.items()},
     )
 
 
@@ -303,17 +310,17 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         missing = {"doc_id", "doc", "target", "resps"} - (set(row) if isinstance(row, dict) else set())
         if missing:
             raise DataError(
-                f"{place}: no sample of lm-evaluation-harness: {', '.join(sorted(missing))} missing"
+                f"{place}: not a sample of lm-evaluation-harness: no {', '.join(sorted(missing))}"
             )
         yield place, row
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
-def name_of(one: Imported, taken: Sequence[str]) -> str:
-    """A file's name for it: tool, task and model, and a number where that is taken."""
+def file_stem(one: ExternalResult, taken: Sequence[str]) -> str:
+    """A file name for the result: tool, task and model, with a number if that is taken."""
     words = "-".join((one.tool, one.task, one.model))
     plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in words).strip("-")
     number, name = 1, plain

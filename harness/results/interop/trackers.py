@@ -22,13 +22,15 @@ from harness.runs.store import reader
 from harness.runs.store.reader import Result
 
 Tracker = Literal["mlflow", "wandb"]
-LONGEST = 500  # characters of a parameter: trackers refuse long ones, and a table cannot show them
+MAX_PARAMETER_CHARS = (
+    500  # characters of a parameter: trackers refuse long ones, and a table cannot show them
+)
 FILES = ("run.json", "summary.json", "report.html")
 DIGEST = "harness.digest"
 
 
 @dataclass(frozen=True)
-class Entry:
+class TrackedRun:
     """`metrics` have names that every tracker takes (`names`); `group` is the method, without seed."""
 
     run: Result
@@ -41,7 +43,7 @@ class Entry:
     files: tuple[Path, ...]
 
 
-def entry(run: Result) -> Entry:
+def tracked_run(run: Result) -> TrackedRun:
     """What a tracker gets of a run: its config's keys, every metric with its interval, counts and costs."""
     files = tuple(path for name in FILES if (path := run.folder / name).is_file())
     stored = b"".join((run.folder / name).read_bytes() for name in FILES[:2])
@@ -53,13 +55,13 @@ def entry(run: Result) -> Entry:
     values |= {f"status/{name}": float(n) for name, n in run.summary.status_counts.items()}
     values |= {f"cost/{name}": value for name, value in reader.cost(run).items()}
     values |= {"problems": run.summary.problems, "samples": run.summary.samples, "faults": run.summary.errors}
-    return Entry(
+    return TrackedRun(
         run=run,
         name=run.run_id,
         digest=digest,
         group=f"{run.summary.task}, {model}, {method}",
         parameters={**_parameters(run), "model": model, "method": method},
-        metrics=dict(zip(names(values), map(float, values.values()), strict=True)),
+        metrics=dict(zip(tracker_names(values), map(float, values.values()), strict=True)),
         tags={
             "harness.run_id": run.run_id,
             "harness.signature": run.summary.signature,
@@ -76,7 +78,11 @@ def _parameters(run: Result) -> dict[str, str]:
     always = {"task": run.config.task, "shots": run.config.shots, "seed": run.config.seed}
     found = dict(_leaves(run.config.model_dump(mode="json", exclude_defaults=True)))
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in {**found, **always}.items()}
-    return {k: v if len(v) <= LONGEST else f"{v[:LONGEST]}..." for k, v in texts.items() if v}
+    return {
+        k: v if len(v) <= MAX_PARAMETER_CHARS else f"{v[:MAX_PARAMETER_CHARS]}..."
+        for k, v in texts.items()
+        if v
+    }
 
 
 def _leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -87,7 +93,7 @@ def _leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
-def names(metrics: Mapping[str, Any]) -> list[str]:
+def tracker_names(metrics: Mapping[str, Any]) -> list[str]:
     """Names of letters, digits, `_` and `/`: `pass@1[easy] low` -> `pass_at_1/easy_low`. No two become the same.
 
     MLflow refuses other characters, and W&B cannot sort or plot by them.
@@ -105,7 +111,7 @@ def names(metrics: Mapping[str, Any]) -> list[str]:
     return list(found)
 
 
-def send(tracker: Tracker, one: Entry, project: str = "", samples: bool = False) -> str:
+def send(tracker: Tracker, one: TrackedRun, project: str = "", samples: bool = False) -> str:
     """Tell the tracker about a run; returns a line on what was done. `project` is MLflow's experiment or W&B's project,
     by default what their own settings say; `samples` sends every prompt, completion and verdict too.
 
@@ -114,7 +120,7 @@ def send(tracker: Tracker, one: Entry, project: str = "", samples: bool = False)
     return (_mlflow if tracker == "mlflow" else _wandb)(one, project, samples)
 
 
-def _mlflow(one: Entry, project: str, samples: bool) -> str:
+def _mlflow(one: TrackedRun, project: str, samples: bool) -> str:
     try:
         import mlflow
         from mlflow.exceptions import MlflowException
@@ -144,7 +150,7 @@ def _mlflow(one: Entry, project: str, samples: bool) -> str:
     return f"{one.name}: MLflow run {active.info.run_id}"
 
 
-def _wandb(one: Entry, project: str, samples: bool) -> str:
+def _wandb(one: TrackedRun, project: str, samples: bool) -> str:
     try:
         import wandb
     except ImportError:
@@ -165,7 +171,7 @@ def _wandb(one: Entry, project: str, samples: bool) -> str:
             for path in one.files:
                 artifact.add_file(str(path))
             if samples:
-                rows = [export.flat(row) for row in export.samples(one.run)]
+                rows = [export.flatten(row) for row in export.samples(one.run)]
                 columns = list(rows[0]) if rows else []
                 table = wandb.Table(columns=columns, data=[[row[name] for name in columns] for row in rows])
                 artifact.add(table, "samples")

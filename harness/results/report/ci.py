@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from harness.results.gate import Check, Verdict
-from harness.results.report.tables import as_text, printable
+from harness.results.gate import Check, GateVerdict
+from harness.results.report.tables import escape_markdown, printable
 
-SHOWN = 20  # problems that got worse
+MAX_WORSE = 20  # problems that got worse
 
 
-def junit(verdict: Verdict) -> str:
+def junit(verdict: GateVerdict) -> str:
     """One test case a check. What could not be judged is an error, a regression a failure."""
     kind = "failure" if verdict.outcome == "regression" else "error"
     failed = sum(not check.passed for check in verdict.checks)
@@ -23,14 +23,14 @@ def junit(verdict: Verdict) -> str:
         )
         if not check.passed:
             attributes = {"type": verdict.outcome, "message": printable(check.detail)}
-            ElementTree.SubElement(case, kind, attributes).text = "\n".join(verdict.worse[:SHOWN])
+            ElementTree.SubElement(case, kind, attributes).text = "\n".join(verdict.worse[:MAX_WORSE])
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
     ElementTree.indent(suites)
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def annotations(verdict: Verdict) -> Iterator[str]:
+def annotations(verdict: GateVerdict) -> Iterator[str]:
     """GitHub's workflow commands: an error a failed check, one notice where all is well."""
     for check in verdict.checks:
         if not check.passed:
@@ -48,7 +48,7 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def lines(verdict: Verdict) -> Iterator[str]:
+def lines(verdict: GateVerdict) -> Iterator[str]:
     """A line a check."""
     for check in verdict.checks:
         yield f"{_mark(check)} {printable(check.name)}: {printable(check.detail)}"
@@ -58,18 +58,21 @@ def _mark(check: Check) -> str:
     return "ok  " if check.passed else "FAIL"
 
 
-def markdown(verdict: Verdict) -> str:
+def markdown(verdict: GateVerdict) -> str:
     """For a pull request or a step summary."""
     out = [
-        f"### harness gate, {as_text(verdict.task)}: {verdict.outcome}",
+        f"### harness gate, {escape_markdown(verdict.task)}: {verdict.outcome}",
         "",
         "| | check | |",
         "|---|---|---|",
-        *(f"| {_mark(c).strip()} | {as_text(c.name)} | {as_text(c.detail)} |" for c in verdict.checks),
+        *(
+            f"| {_mark(c).strip()} | {escape_markdown(c.name)} | {escape_markdown(c.detail)} |"
+            for c in verdict.checks
+        ),
         "",
-        f"run {as_text(verdict.run_id)}, baseline {as_text(verdict.baseline_id)}",
+        f"run {escape_markdown(verdict.run_id)}, baseline {escape_markdown(verdict.baseline_id)}",
     ]
     if verdict.worse:
-        more = f" and {len(verdict.worse) - SHOWN} more" if len(verdict.worse) > SHOWN else ""
-        out += ["", f"got worse: {', '.join(map(as_text, verdict.worse[:SHOWN]))}{more}"]
+        more = f" and {len(verdict.worse) - MAX_WORSE} more" if len(verdict.worse) > MAX_WORSE else ""
+        out += ["", f"got worse: {', '.join(map(escape_markdown, verdict.worse[:MAX_WORSE]))}{more}"]
     return "\n".join(out) + "\n"

@@ -4,21 +4,21 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from harness.results import compare
-from harness.results.compare import Cell, Comparison, Flip
+from harness.results.compare import Comparison, ComparisonCell, Flip
 from harness.results.report.tables import amount, figure, printable
 from harness.stats.estimates import PLAIN, base_name
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-FIGURES = ("value", "95 % interval", "difference", "95 % interval", "p", "+ / -")
-LONGEST = 30  # lines of an answer shown beside another
-NAME = 24  # columns that a method's name keeps on one line
-SEEDS = (
+COLUMNS = ("value", "95 % interval", "difference", "95 % interval", "p", "+ / -")
+MAX_ANSWER_LINES = 30  # lines of an answer shown beside another
+NAME_WIDTH = 24  # columns that a method's name keeps on one line
+SEEDS_NOTE = (
     "the intervals above are about the choice of problems, with these seeds; 'sd between seeds' is how far one seed's"
     " value lies from the mean of all, 'se of both' the standard error of the row's value over seeds and problems"
 )
-NARROWEST = 100  # columns; a terminal with fewer wraps lines, which loses nothing, and rich would cut figures
+MIN_WIDTH = 100  # columns; a terminal with fewer wraps lines, which loses nothing, and rich would cut figures
 
 
 def signed(metric: str, value: float) -> str:
@@ -31,7 +31,7 @@ def p_value(p: float) -> str:
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def figures(metric: str, cell: Cell) -> tuple[str, ...]:
+def cell_texts(metric: str, cell: ComparisonCell) -> tuple[str, ...]:
     """A cell's columns; the reference row has no difference."""
     estimate, difference = cell.estimate, cell.difference
     head = (
@@ -70,8 +70,8 @@ def notes(comparison: Comparison, *, seeds: bool = True) -> Iterator[str]:
                     f"{metric}, {row.name}: {s.seeds} seeds, standard deviation between seeds {between},"
                     f" standard error from the choice of problems {among}, from both {both}"
                 )
-    if comparison.left_out:
-        yield f"{comparison.left_out} problems left out: their judge failed in one of the runs"
+    if comparison.skipped:
+        yield f"{comparison.skipped} problems left out: their judge failed in one of the runs"
     for row in comparison.rows:
         if row.runs:
             yield f"{row.name}: {', '.join(run.run_id for run in row.runs)}"
@@ -82,21 +82,21 @@ def render(comparison: Comparison, flips: Sequence[Flip], most: int, width: int 
     from rich.console import Console
     from rich.text import Text
 
-    tables = [_figures(comparison)]
+    tables = [_metric_table(comparison)]
     if any(value for row in comparison.rows for value in compare.mean_cost(row).values()):
-        tables.append(_cost(comparison))
+        tables.append(_cost_table(comparison))
     if seeds := any(cell.seeds for cells in comparison.cells.values() for cell in cells):
-        tables.append(_seeds(comparison))
-    console = Console(width=width or max(Console().width, NARROWEST), highlight=False, markup=False)
+        tables.append(_seed_table(comparison))
+    console = Console(width=width or max(Console().width, MIN_WIDTH), highlight=False, markup=False)
     with console.capture() as captured:
         for table in tables:
             console.print(table)
         if seeds:
-            console.print(Text(SEEDS), soft_wrap=True)
+            console.print(Text(SEEDS_NOTE), soft_wrap=True)
         for note in notes(comparison, seeds=False):
             console.print(Text(printable(note)), soft_wrap=True)
         for flip in flips[:most]:
-            console.print(_flip(next(iter(comparison.cells)), flip, comparison.rows[0].name))
+            console.print(_flip_table(next(iter(comparison.cells)), flip, comparison.rows[0].name))
         if len(flips) > most:
             console.print(f"{len(flips) - most} more flipped items: --flips N shows more, --json all")
     return captured.get()
@@ -109,22 +109,22 @@ def _table() -> "Table":
     return Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def _figures(comparison: Comparison) -> "Table":
+def _metric_table(comparison: Comparison) -> "Table":
     from rich.text import Text
 
     table = _table()
     table.add_column("metric", no_wrap=True)
     table.add_column("method", overflow="fold")
-    for name in FIGURES:
+    for name in COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
     for metric, cells in comparison.cells.items():
         for i, (row, cell) in enumerate(zip(comparison.rows, cells, strict=True)):
-            texts = (metric if i == 0 else "", row.name, *figures(metric, cell))
+            texts = (metric if i == 0 else "", row.name, *cell_texts(metric, cell))
             table.add_row(*(Text(printable(text)) for text in texts))
     return table
 
 
-def _seeds(comparison: Comparison) -> "Table":
+def _seed_table(comparison: Comparison) -> "Table":
     """How much each row moves with the seed, beside how much with the problems."""
     from rich.text import Text
 
@@ -143,13 +143,13 @@ def _seeds(comparison: Comparison) -> "Table":
     return table
 
 
-def _cost(comparison: Comparison) -> "Table":
+def _cost_table(comparison: Comparison) -> "Table":
     from rich.text import Text
 
     costs = [compare.mean_cost(row) for row in comparison.rows]
     names = list(dict.fromkeys(name for cost in costs for name, value in cost.items() if value))
     table = _table()
-    short = max(len(row.name) for row in comparison.rows) <= NAME
+    short = max(len(row.name) for row in comparison.rows) <= NAME_WIDTH
     table.add_column("cost", overflow="fold", no_wrap=short)
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
@@ -159,7 +159,7 @@ def _cost(comparison: Comparison) -> "Table":
     return table
 
 
-def _flip(metric: str, flip: Flip, reference: str) -> "Table":
+def _flip_table(metric: str, flip: Flip, reference: str) -> "Table":
     from rich.box import SQUARE
     from rich.table import Table
     from rich.text import Text
@@ -170,24 +170,26 @@ def _flip(metric: str, flip: Flip, reference: str) -> "Table":
         table.add_column(
             Text(printable(f"{name}: {figure(metric, value)} {status}")), ratio=1, overflow="fold"
         )
-    table.add_row(*(Text(_cut(answer)) for answer in flip.answers))
+    table.add_row(*(Text(_truncate(answer)) for answer in flip.answers))
     return table
 
 
-def _cut(answer: str) -> str:
+def _truncate(answer: str) -> str:
     lines = [printable(line.expandtabs(4)) for line in answer.split("\n")]
-    more = [f"... {len(lines) - LONGEST} more lines"] if len(lines) > LONGEST else []
-    return "\n".join([*lines[:LONGEST], *more])
+    more = [f"... {len(lines) - MAX_ANSWER_LINES} more lines"] if len(lines) > MAX_ANSWER_LINES else []
+    return "\n".join([*lines[:MAX_ANSWER_LINES], *more])
 
 
 def markdown(comparison: Comparison) -> str:
     """The table of figures for a pull request."""
-    from harness.results.report.tables import as_text
+    from harness.results.report.tables import escape_markdown
 
-    head = ("metric", "method", *FIGURES)
-    lines = ["| " + " | ".join(head) + " |", "|---|---|" + "--:|" * len(FIGURES)]
+    head = ("metric", "method", *COLUMNS)
+    lines = ["| " + " | ".join(head) + " |", "|---|---|" + "--:|" * len(COLUMNS)]
     for metric, cells in comparison.cells.items():
         for row, cell in zip(comparison.rows, cells, strict=True):
-            lines.append("| " + " | ".join(map(as_text, (metric, row.name, *figures(metric, cell)))) + " |")
-    lines += ["", *(f"- {as_text(note)}" for note in notes(comparison))]
+            lines.append(
+                "| " + " | ".join(map(escape_markdown, (metric, row.name, *cell_texts(metric, cell)))) + " |"
+            )
+    lines += ["", *(f"- {escape_markdown(note)}" for note in notes(comparison))]
     return "\n".join(lines) + "\n"

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from harness.results.external import Imported
+from harness.results.external import ExternalResult
 from harness.results.report import page
-from harness.results.report.published import Published
+from harness.results.report.published import PublishedValue
 from harness.results.report.sections import Section
-from harness.results.report.tables import as_text, figure
+from harness.results.report.tables import escape_markdown, figure
 from harness.runs.store import reader
 from harness.schema import Estimate
 from harness.stats.estimates import LESS_IS_BETTER, base_name
@@ -41,11 +41,11 @@ COLUMNS = (
 )
 
 
-WORDS = {1, 2}  # columns of a table that are no figures
+TEXT_COLUMNS = {1, 2}  # columns of a table that are no figures
 
 
 @dataclass(frozen=True)
-class Entry:
+class LeaderboardRow:
     """One line of a task's table; `rank` is 0, `low` and `high` None for a value that was not measured here."""
 
     task: str
@@ -65,32 +65,32 @@ class Entry:
     signature: str = ""
 
 
-def entries(
+def make_rows(
     sections: Sequence[Section],
-    published: Sequence[Published] = (),
-    imported: Sequence[Imported] = (),
-) -> list[Entry]:
+    published: Sequence[PublishedValue] = (),
+    imported: Sequence[ExternalResult] = (),
+) -> list[LeaderboardRow]:
     """Every row of every section, best first; after each task's own what other tools reported of it, and the published
     values of its metric."""
-    found: list[Entry] = []
+    found: list[LeaderboardRow] = []
     for section in sections:
-        found += _own(section)
-        reported = [entry for one in imported for entry in of_section(one, section)]
+        found += _run_rows(section)
+        reported = [entry for one in imported for entry in external_rows(one, section)]
         found += sorted(reported, key=lambda entry: -entry.value)
         if section.runs[0].record["data"]["set"] == "mini":
             continue  # printed numbers are of the benchmark: beside mini rows they would mislead
         same = [row for row in published if (row.task, row.metric) == (section.task, section.metric)]
-        found += [_printed(section, row) for row in sorted(same, key=lambda row: -row.value)]
+        found += [_published_row(section, row) for row in sorted(same, key=lambda row: -row.value)]
     return found
 
 
-def of_section(one: Imported, section: Section) -> list[Entry]:
+def external_rows(one: ExternalResult, section: Section) -> list[LeaderboardRow]:
     """What another tool reported of the section's task and metric (`pass@1,create_test` is its pass@1), if it is on as
     many problems."""
     if one.task != section.task or not section.metric or one.n != len(section.runs[0].samples):
         return []
     return [
-        Entry(
+        LeaderboardRow(
             task=section.title,
             metric=section.metric,
             model=one.model,
@@ -104,14 +104,14 @@ def of_section(one: Imported, section: Section) -> list[Entry]:
     ]
 
 
-def _own(section: Section) -> Iterator[Entry]:
+def _run_rows(section: Section) -> Iterator[LeaderboardRow]:
     estimates = [cell.estimate for cell in section.cells]
     ranks = rank(estimates, less=base_name(section.metric) in LESS_IS_BETTER)
     shared = Counter(ranks)
     for row, e, place in zip(section.rows, estimates, ranks, strict=False):
         first = row.runs[0]
         cost = first.summary.cost.get("prompt_tokens", 0.0) / max(first.summary.samples, 1)
-        yield Entry(
+        yield LeaderboardRow(
             task=section.title,
             metric=section.metric,
             model=reader.model(first.config),
@@ -129,11 +129,11 @@ def _own(section: Section) -> Iterator[Entry]:
         )
 
 
-def _printed(section: Section, row: Published) -> Entry:
+def _published_row(section: Section, row: PublishedValue) -> LeaderboardRow:
     model, _, method = row.name.partition(", ")
     source = f"arXiv {row.paper}, {row.place}"
     noted = f" ({' '.join(row.notes)})" if row.notes else ""
-    return Entry(section.title, section.metric, model, method, row.value, published=source + noted)
+    return LeaderboardRow(section.title, section.metric, model, method, row.value, published=source + noted)
 
 
 def rank(estimates: Sequence[Estimate], *, less: bool = False) -> list[int]:
@@ -151,7 +151,7 @@ def rank(estimates: Sequence[Estimate], *, less: bool = False) -> list[int]:
     return ranks
 
 
-def place(entry: Entry) -> str:
+def rank_text(entry: LeaderboardRow) -> str:
     """ "1", or "2=" where others share it."""
     return "" if entry.rank == 0 else f"{entry.rank}{'=' if entry.tied else ''}"
 
@@ -159,7 +159,7 @@ def place(entry: Entry) -> str:
 # ---------------------------------------------------------------- files
 
 
-def csv_text(found: Sequence[Entry]) -> str:
+def csv_text(found: Sequence[LeaderboardRow]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -175,28 +175,28 @@ def csv_text(found: Sequence[Entry]) -> str:
     return out.getvalue()
 
 
-def markdown(found: Sequence[Entry]) -> str:
+def markdown(found: Sequence[LeaderboardRow]) -> str:
     lines = []
     for task in dict.fromkeys(entry.task for entry in found):
         of_task = [entry for entry in found if entry.task == task]
-        lines += [f"## {as_text(task)}, {as_text(of_task[0].metric)}", ""]
+        lines += [f"## {escape_markdown(task)}, {escape_markdown(of_task[0].metric)}", ""]
         lines += ["| rank | model | method | value | 95 % interval | n |", "|--:|---|---|--:|---|--:|"]
         for e in of_task:
             method = f"{e.method} (reported: {e.published})" if e.published else e.method
-            cells = (place(e), e.model, method, figure(e.metric, e.value), _interval(e), str(e.n or ""))
-            lines.append("| " + " | ".join(map(as_text, cells)) + " |")
+            cells = (rank_text(e), e.model, method, figure(e.metric, e.value), _interval(e), str(e.n or ""))
+            lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
         lines.append("")
     return "\n".join([*lines, "Equal ranks (=) are ties: the intervals do not tell the rows apart.", ""])
 
 
-def _interval(entry: Entry) -> str:
+def _interval(entry: LeaderboardRow) -> str:
     if entry.low is None or entry.high is None:
         return ""
     return f"{figure(entry.metric, entry.low)} to {figure(entry.metric, entry.high)}"
 
 
 def site(
-    sections: Sequence[Section], found: Sequence[Entry], left_out: Sequence[str], out: Path
+    sections: Sequence[Section], found: Sequence[LeaderboardRow], left_out: Sequence[str], out: Path
 ) -> dict[str, str]:
     """File name -> HTML: index.html over all tasks, and a page for each. Links are relative to `out`."""
     pages = {"index.html": _index(sections, found, left_out)}
@@ -204,13 +204,13 @@ def site(
         of_task = [entry for entry in found if entry.task == section.title]
         body = (
             f'<header class="top"><p><a href="index.html">All tasks</a></p><h1>{page.text(section.title)}</h1></header>'
-            f"<main>{page.section_html(section)}<h3>Ranks</h3>{_table(of_task, out)}</main>"
+            f"<main>{page.section_html(section)}<h3>Ranks</h3>{_html_table(of_task, out)}</main>"
         )
         pages[f"{page.anchor(section)}.html"] = page.frame(section.title, body, _script())
     return pages
 
 
-def _index(sections: Sequence[Section], found: Sequence[Entry], left_out: Sequence[str]) -> str:
+def _index(sections: Sequence[Section], found: Sequence[LeaderboardRow], left_out: Sequence[str]) -> str:
     parts = [
         '<header class="top"><h1>Leaderboard</h1><p class="quiet">A row shares the rank of the best of its group (=) as'
         " long as its 95 % interval reaches into that one's: a tie. Published and imported rows have no rank.</p>"
@@ -221,22 +221,22 @@ def _index(sections: Sequence[Section], found: Sequence[Entry], left_out: Sequen
     for section in sections:
         of_task = [entry for entry in found if entry.task == section.title]
         link = f'<a href="{page.anchor(section)}.html">{page.text(section.title)}</a>'
-        parts.append(f"<h2>{link}</h2>{_table(of_task, None)}")
+        parts.append(f"<h2>{link}</h2>{_html_table(of_task, None)}")
     parts.append(
         '</main><footer><a href="leaderboard.csv">CSV</a> <a href="leaderboard.md">Markdown</a></footer>'
     )
     return page.frame("Leaderboard", "".join(parts), _script())
 
 
-def _table(found: Sequence[Entry], out: Path | None) -> str:
+def _html_table(found: Sequence[LeaderboardRow], out: Path | None) -> str:
     metric = found[0].metric if found else "value"
     names = ("rank", "model", "method", metric, "95 % interval", "n", "seeds", "prompt tokens")
     head = "".join(
-        f'<th scope="col"{"" if i in WORDS else " class=n"}>'
+        f'<th scope="col"{"" if i in TEXT_COLUMNS else " class=n"}>'
         f'<button type="button" class="sort">{page.text(name)}</button></th>'
         for i, name in enumerate(names)
     )
-    rows = "".join(_row(entry, out) for entry in found)
+    rows = "".join(_html_row(entry, out) for entry in found)
     if not found:
         return "<p>No run has a metric: every sample ended in a fault.</p>"
     inside = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
@@ -247,7 +247,7 @@ def _table(found: Sequence[Entry], out: Path | None) -> str:
     )
 
 
-def _row(entry: Entry, out: Path | None) -> str:
+def _html_row(entry: LeaderboardRow, out: Path | None) -> str:
     method = page.text(entry.method)
     if entry.published:
         method += f' <span class="sub wrap">reported: {page.text(entry.published)}</span>'
@@ -256,7 +256,7 @@ def _row(entry: Entry, out: Path | None) -> str:
             there = os.path.relpath(run / "report.html", out)
             method += f' <a href="{escape(there)}">report</a>'
     cells = [
-        (entry.rank or 10**6, place(entry)),
+        (entry.rank or 10**6, rank_text(entry)),
         (entry.model, page.text(entry.model)),
         (entry.method, method),
         (entry.value, figure(entry.metric, entry.value)),
@@ -269,7 +269,7 @@ def _row(entry: Entry, out: Path | None) -> str:
     return (
         f"<tr{kind}>"
         + "".join(
-            f'<td{"" if i in WORDS else " class=n"} data-key="{page.text(key)}">{shown}</td>'
+            f'<td{"" if i in TEXT_COLUMNS else " class=n"} data-key="{page.text(key)}">{shown}</td>'
             for i, (key, shown) in enumerate(cells)
         )
         + "</tr>"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness import __version__
 from harness.errors import install
-from harness.results.compare import Cell, Row, mean_cost
+from harness.results.compare import ComparisonCell, ComparisonRow, mean_cost
 from harness.results.report import plots, samples
 from harness.results.report import sections as gathered
 from harness.results.report.comparison import p_value, signed
@@ -34,8 +34,8 @@ CAPTIONS = {
     "metrics": "All metrics",
 }
 COST_COLUMNS = 5
-SPREAD = ("of seeds", "of problems", "of both")
-NO_GREEN = tuple(f"var(--s{i})" for i in (2, 5, 4, 7, 1, 6, 8))  # what is green is right
+SEED_COLUMNS = ("of seeds", "of problems", "of both")
+FAILURE_COLOURS = tuple(f"var(--s{i})" for i in (2, 5, 4, 7, 1, 6, 8))  # what is green is right
 
 
 def render(sections: Sequence[Section], left_out: Sequence[str] = (), extra: Sequence[str] = ()) -> str:
@@ -114,10 +114,10 @@ def _section(section: Section) -> Iterator[str]:
     size = f'<small class="quiet">{problems} problems</small>'
     yield f'<section id="{anchor(section)}"><h2>{text(section.title)} {size}</h2>'
     if section.cells:
-        yield f'<p class="answer">{_answer(section)}</p>'
+        yield f'<p class="answer">{_headline(section)}</p>'
     yield _table(section)
     if section.cells:
-        yield f'<p class="small quiet">{_how(section)}</p>'
+        yield f'<p class="small quiet">{_table_notes(section)}</p>'
     if not plots.available():
         how = text(install("plots"))
         yield f'<p class="small quiet">No plots: the package matplotlib is not installed ({how}).</p>'
@@ -128,15 +128,15 @@ def _section(section: Section) -> Iterator[str]:
             drawing = plots.svg(drawn).replace("<svg", f'<svg role="img" aria-label="{text(caption)}"', 1)
             yield f"<figure><figcaption>{text(caption)}</figcaption>{drawing}</figure>"
         yield "</div>"
-    yield from _failures(section)
+    yield from _outcomes(section)
     yield from _signatures(section)
     yield "</section>"
 
 
-def _answer(section: Section) -> str:
+def _headline(section: Section) -> str:
     """The one sentence that a person came for."""
     best, cell = section.rows[0], section.cells[0]
-    value = f"{_percent(section.metric, cell.estimate.value)} ({_interval(section.metric, cell.estimate)})"
+    value = f"{_with_unit(section.metric, cell.estimate.value)} ({_interval(section.metric, cell.estimate)})"
     if len(section.rows) == 1:
         return f"<b>{text(best.name)}</b> has {text(section.metric)} of <b>{value}</b>."
     reference = section.comparison.rows[0]
@@ -156,7 +156,7 @@ def _answer(section: Section) -> str:
     )
 
 
-def _percent(metric: str, value: float) -> str:
+def _with_unit(metric: str, value: float) -> str:
     return figure(metric, value) + ("" if base_name(metric) in PLAIN else " %")
 
 
@@ -177,7 +177,7 @@ def _table(section: Section) -> str:
         section.metric,
         "",
         *(["difference", "95 % interval", "p (Holm)"] if several else []),
-        *(SPREAD if _has_seeds(section) else ()),
+        *(SEED_COLUMNS if _has_seeds(section) else ()),
         *others,
     ]
     head += [name.replace("_", " ") for name in cost_names] + (["faults"] if faults else [])
@@ -189,10 +189,10 @@ def _table(section: Section) -> str:
     rows = []
     for i, (row, cost) in enumerate(zip(section.rows, costs, strict=True)):
         cell = section.cells[i] if section.cells else None
-        more = [_other(row, name) for name in others]
-        more += [_amount(cost.get(name, 0.0)) for name in cost_names]
+        more = [_metric_text(row, name) for name in others]
+        more += [_cost_text(cost.get(name, 0.0)) for name in cost_names]
         more += [str(sum(run.summary.errors for run in row.runs) or "")] if faults else []
-        rows.append(_row(section, row, cell, top, more))
+        rows.append(_table_row(section, row, cell, top, more))
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{text(section.title)}: results"><table>'
         f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
@@ -203,17 +203,19 @@ def _has_seeds(section: Section) -> bool:
     return any(cell.seeds for cell in section.cells)
 
 
-def _amount(value: float) -> str:
+def _cost_text(value: float) -> str:
     """A cost; nothing where it is not known (a recording has no tokens)."""
     return amount(value) if value else ""
 
 
-def _other(row: Row, name: str) -> str:
-    found = gathered.estimate(row, name)
+def _metric_text(row: ComparisonRow, name: str) -> str:
+    found = gathered.row_estimate(row, name)
     return "" if found is None else figure(name, found.value)
 
 
-def _row(section: Section, row: Row, cell: Cell | None, top: float, more: Sequence[str]) -> str:
+def _table_row(
+    section: Section, row: ComparisonRow, cell: ComparisonCell | None, top: float, more: Sequence[str]
+) -> str:
     seeds = f'<span class="sub">{len(row.runs)} seeds</span>' if len(row.runs) > 1 else ""
     if cell is not None and _has_seeds(section):
         s = cell.seeds
@@ -254,7 +256,7 @@ def _whisker(e: Estimate, top: float) -> str:
     )
 
 
-def _how(section: Section) -> str:
+def _table_notes(section: Section) -> str:
     """What has to be known to read the table."""
     n = len(section.comparison.problems[section.metric])
     words = [f"{section.metric} on {n} problems"]
@@ -272,17 +274,17 @@ def _how(section: Section) -> str:
             "intervals are about the choice of problems, with these seeds; 'of seeds' is the standard deviation between"
             " seeds, 'of problems' the standard error from the choice of problems, 'of both' that of the row's value"
         )
-    if section.comparison.left_out:
+    if section.comparison.skipped:
         words.append(
-            f"{section.comparison.left_out} problems left out because their judge failed in one of the runs"
+            f"{section.comparison.skipped} problems left out because their judge failed in one of the runs"
         )
     return text("; ".join(words) + ".")
 
 
-def _failures(section: Section) -> Iterator[str]:
-    found = [gathered.failures(row) for row in section.rows]
+def _outcomes(section: Section) -> Iterator[str]:
+    found = [gathered.sample_outcomes(row) for row in section.rows]
     kinds = sorted({kind for of_row in found for kind in of_row}, key=lambda k: (k != "right", k))
-    colours = dict(zip((k for k in kinds if k != "right"), itertools.cycle(NO_GREEN), strict=False))
+    colours = dict(zip((k for k in kinds if k != "right"), itertools.cycle(FAILURE_COLOURS), strict=False))
     colours["right"] = "var(--good)"
     yield '<h3>How samples ended</h3><div class="scroll" tabindex="0" role="region" aria-label="How samples ended">'
     yield "<table><tbody>"

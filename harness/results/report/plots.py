@@ -147,7 +147,7 @@ def _lifts(spots: Sequence[tuple[float, float]], wide: float, high: float) -> li
 
 def groups(section: Section) -> "Figure | None":
     """Bars of each group of problems, one colour a row."""
-    names = sections.groups(section)
+    names = sections.group_names(section)
     if len(names) < 2:
         return None
     rows = section.rows[: len(SERIES)]
@@ -155,7 +155,7 @@ def groups(section: Section) -> "Figure | None":
     width = 0.8 / len(rows)
     for i, (colour, row) in enumerate(zip(SERIES, rows, strict=False)):
         for j, name in enumerate(names):
-            found = sections.estimate(row, f"{section.metric}[{name}]")
+            found = sections.row_estimate(row, f"{section.metric}[{name}]")
             if found is not None:
                 x = j - 0.4 + width * (i + 0.5)
                 label = _short(row.name) if j == 0 else None
@@ -177,7 +177,7 @@ def at_k(section: Section) -> "Figure | None":
                 (int(name.partition("@")[2]), estimate)
                 for name in row.runs[0].summary.metrics
                 if re.fullmatch(rf"{re.escape(stem)}@\d+", name)
-                and (estimate := sections.estimate(row, name)) is not None
+                and (estimate := sections.row_estimate(row, name)) is not None
             )
             for row in section.rows
         }
@@ -213,7 +213,7 @@ def radar_of_metrics(section: Section) -> "Figure | None":
     names = [name for name in sections.metric_names(section) if base_name(name) not in PLAIN]
     values = {}
     for row in section.rows[: len(SERIES)]:
-        found = [sections.estimate(row, name) for name in names]
+        found = [sections.row_estimate(row, name) for name in names]
         values[row.name] = [math.nan if e is None else 100 * e.value for e in found]
     return radar(names, values) if len(names) > 2 and len(values) > 1 else None
 

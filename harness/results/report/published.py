@@ -44,7 +44,7 @@ METRICS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedValue:
     """One printed value in 0..1 with our names for its task and metric, for a leaderboard."""
 
     paper: str
@@ -65,7 +65,7 @@ def load(paper: str) -> dict[str, Any]:
     return plain
 
 
-def ours(row: Mapping[str, Any]) -> tuple[str, str] | None:
+def our_names(row: Mapping[str, Any]) -> tuple[str, str] | None:
     """(task, metric) of this project that a printed row is about, or None."""
     name, _, part = (row["task"] or "").removeprefix("text-to-SQL/").partition("/")
     task, metric = TASKS.get(name), METRICS.get(row["metric"])
@@ -74,25 +74,25 @@ def ours(row: Mapping[str, Any]) -> tuple[str, str] | None:
     return task, f"{metric}[{part}]" if part else metric
 
 
-def published(papers: Sequence[str]) -> Iterator[Published]:
+def published_values(papers: Sequence[str]) -> Iterator[PublishedValue]:
     """Every printed value that one of our tasks and metrics stands for, each setting once (tables before figures)."""
     for paper in papers:
         plain = load(paper)
         seen = set()
         for row in sorted(plain["rows"], key=lambda row: not row["table"].startswith("Table")):
-            named = ours(row)
+            named = our_names(row)
             if named is None or row["value"] is None:
                 continue
-            key = (_name(row), *named)
+            key = (_row_name(row), *named)
             if key in seen:
                 continue
             seen.add(key)
             scale = 100 if row["unit"] == "%" else 1
             notes = tuple(plain["defects"][note] for note in row.get("notes", ()))
-            yield Published(paper, row["table"], _name(row), *named, row["value"] / scale, notes)
+            yield PublishedValue(paper, row["table"], _row_name(row), *named, row["value"] / scale, notes)
 
 
-def _name(row: Mapping[str, Any]) -> str:
+def _row_name(row: Mapping[str, Any]) -> str:
     size = "" if not row["size"] or row["size"] == "-" else f" {row['size']}"
     return f"{row['model']}{size}" + (f", {row['method']}" if row["method"] else "")
 
@@ -121,25 +121,25 @@ def html(paper: str, sections: Sequence[Section]) -> str:
 def _table(plain: Mapping[str, Any], name: str, sections: Sequence[Section]) -> str:
     rows = [row for row in plain["rows"] if row["table"] == name]
     columns = list(dict.fromkeys((row["task"], row["metric"], row["unit"]) for row in rows))
-    found = {(_name(row), row["task"], row["metric"]): row for row in rows}
-    sample = {(row["task"], row["metric"]): ours(row) for row in rows}
+    found = {(_row_name(row), row["task"], row["metric"]): row for row in rows}
+    sample = {(row["task"], row["metric"]): our_names(row) for row in rows}
     head = "".join(
         f'<th scope="col" class="n">{text(task or "")}<span class="sub">{text(metric)}, {text(unit or "")}</span></th>'
         for task, metric, unit in columns
     )
     keys = list(plain["defects"])
     lines = []
-    for own, values in _own(sections, [sample[task, metric] for task, metric, _ in columns]):
+    for own, values in _report_rows(sections, [sample[task, metric] for task, metric, _ in columns]):
         cells = "".join(
-            f'<td class="n">{_shown(value, unit)}</td>'
+            f'<td class="n">{_report_value(value, unit)}</td>'
             for value, (_, _, unit) in zip(values, columns, strict=True)
         )
         lines.append(
             f'<tr class="reference"><td class="name">{text(own)}<span class="sub">this report</span></td>{cells}</tr>'
         )
-    for label in dict.fromkeys(_name(row) for row in rows):
+    for label in dict.fromkeys(_row_name(row) for row in rows):
         cells = "".join(
-            f'<td class="n">{_value(found.get((label, task, metric)), keys)}</td>'
+            f'<td class="n">{_published_value(found.get((label, task, metric)), keys)}</td>'
             for task, metric, _ in columns
         )
         lines.append(f'<tr><td class="name">{text(label)}</td>{cells}</tr>')
@@ -150,14 +150,16 @@ def _table(plain: Mapping[str, Any], name: str, sections: Sequence[Section]) -> 
     )
 
 
-def _own(
+def _report_rows(
     sections: Sequence[Section], columns: Sequence[tuple[str, str] | None]
 ) -> Iterator[tuple[str, list[float | None]]]:
     for section in sections:
         for row in section.rows:
             values = []
             for column in columns:
-                found = gathered.estimate(row, column[1]) if column and column[0] == section.task else None
+                found = (
+                    gathered.row_estimate(row, column[1]) if column and column[0] == section.task else None
+                )
                 values.append(None if found is None else found.value)
             if any(value is not None for value in values):
                 mini = row.runs[0].record["data"]["set"] == "mini"
@@ -165,11 +167,11 @@ def _own(
                 yield f"{where}: {row.name}", values
 
 
-def _shown(value: float | None, unit: str) -> str:
+def _report_value(value: float | None, unit: str) -> str:
     return "" if value is None else f"{100 * value if unit == '%' else value:.2f}"
 
 
-def _value(row: Mapping[str, Any] | None, keys: Sequence[str]) -> str:
+def _published_value(row: Mapping[str, Any] | None, keys: Sequence[str]) -> str:
     if row is None:
         return ""
     value, unit = row["value"], row["unit"]

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from harness.results.report.sections import kind
+from harness.results.report.sections import sample_outcome
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
 from harness.schema import Generation, Judgement
 
-CHUNK = 2_000_000  # characters of text in one chunk: tens of milliseconds to open
-LONGEST = 20_000  # characters kept of one text
+CHUNK_CHARS = 2_000_000  # characters of text in one chunk: tens of milliseconds to open
+MAX_TEXT_CHARS = 20_000  # characters kept of one text
 WIDTHS = {"run": 2, "problem": 4, "sample": 2, "kind": 1, "value": 1}  # bytes of each column's numbers
 
 
@@ -46,7 +46,7 @@ def pack(runs: Sequence[Result], names: Sequence[str]) -> Iterator[tuple[str, st
             texts = _texts(row, asked.get(row["problem_id"], {}))
             chunk.append(texts)
             size += sum(map(len, map(str, texts)))
-            if size > CHUNK:
+            if size > CHUNK_CHARS:
                 yield f"c{number}", _blob(chunk)
                 chunk, size, number = [], 0, number + 1
                 starts.append(len(columns["run"]))
@@ -87,25 +87,25 @@ def _rows(run: Result) -> Iterator[dict[str, Any]]:
             "text": completion["text"],
             "answer": verdict["answer"],
             "error": verdict.get("error", ""),
-            "kind": kind(verdict, completion.get("finish") == "length"),
+            "kind": sample_outcome(verdict, completion.get("finish") == "length"),
             "value": 255 if value is None else round(100 * min(max(value, 0.0), 1.0)),
         }
 
 
 def _texts(row: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Any]:
     """[completion, answer, error, prompt, references, shots]; an answer equal to its completion is 0."""
-    answer = 0 if row["answer"] == row["text"] else _cut(row["answer"])
+    answer = 0 if row["answer"] == row["text"] else _truncate(row["answer"])
     prompt = asked.get("prompt", {})
     shown = prompt.get("text") or "\n\n".join(
         f"[{m['role']}]\n{m['content']}" for m in prompt.get("messages", ())
     )
     later = row["index"] > 0  # the page looks it up at the problem's first sample
     return [
-        _cut(row["text"]),
+        _truncate(row["text"]),
         answer,
-        _cut(row["error"]),
-        0 if later else _cut(shown),
-        0 if later else [_cut(text) for text in asked.get("references", ())],
+        _truncate(row["error"]),
+        0 if later else _truncate(shown),
+        0 if later else [_truncate(text) for text in asked.get("references", ())],
         0 if later else "\n".join(map(_shot, row.get("shots", ()))),
     ]
 
@@ -115,8 +115,12 @@ def _shot(shot: Mapping[str, Any]) -> str:
     return str(shot["id"]) if similarity is None else f"{shot['id']} (similarity {similarity})"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}\n... {len(text) - LONGEST} more characters"
+def _truncate(text: str) -> str:
+    return (
+        text
+        if len(text) <= MAX_TEXT_CHARS
+        else f"{text[:MAX_TEXT_CHARS]}\n... {len(text) - MAX_TEXT_CHARS} more characters"
+    )
 
 
 def _groups(runs: Sequence[Result], problems: Mapping[tuple[str, str], int]) -> list[str]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from harness.errors import ConfigError, unknown
 from harness.results import compare
-from harness.results.compare import Cell, Comparison, Row
+from harness.results.compare import Comparison, ComparisonCell, ComparisonRow
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Judgement
 from harness.stats.estimates import LESS_IS_BETTER
 
-KINDS = 8  # kinds of failure shown a row
+MAX_OUTCOMES = 8  # kinds of failure shown a row
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Section:
         return self.comparison.task
 
     @property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[ComparisonRow, ...]:
         return tuple(self.comparison.rows[i] for i in self.order)
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[ComparisonCell, ...]:
         found = self.comparison.cells.get(self.metric, ())
         return tuple(found[i] for i in self.order) if found else ()
 
@@ -45,7 +45,7 @@ class Section:
         return tuple(run for row in self.rows for run in row.runs)
 
 
-def sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
+def make_sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
     """One section for each set of runs that may be compared. `metric` decides where a run has it.
 
     Raises ConfigError for a metric that no run has.
@@ -67,11 +67,11 @@ def sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
         task = same[0].summary.task
         seen[task] += 1
         title = f"{task} ({seen[task]} of {of_task[task]})" if of_task[task] > 1 else task
-        found.append(_section(title, compare.reference_first(same), metric))
+        found.append(_make_section(title, compare.reference_first(same), metric))
     return found
 
 
-def _section(title: str, runs: Sequence[Result], metric: str) -> Section:
+def _make_section(title: str, runs: Sequence[Result], metric: str) -> Section:
     shared = [name for name in runs[0].reduces if all(name in run.reduces for run in runs)]
     deciding = metric if metric in shared else next(iter(shared), "")
     comparison = compare.tabulate(runs, [deciding] if deciding else [])
@@ -88,7 +88,7 @@ def metric_names(section: Section) -> list[str]:
     return [section.metric, *plain] if section.metric else plain
 
 
-def estimate(row: Row, metric: str) -> Estimate | None:
+def row_estimate(row: ComparisonRow, metric: str) -> Estimate | None:
     """A row's metric: of one run as its summary has it, of several seeds the mean, without an interval of its own."""
     found = [run.summary.metrics[metric] for run in row.runs if metric in run.summary.metrics]
     if len(found) <= 1:
@@ -97,7 +97,7 @@ def estimate(row: Row, metric: str) -> Estimate | None:
     return Estimate(value=mean[0], low=mean[1], high=mean[2], n=found[0].n)
 
 
-def groups(section: Section) -> list[str]:
+def group_names(section: Section) -> list[str]:
     """The groups that have values of their own on the deciding metric."""
     start = f"{section.metric}["
     names = dict.fromkeys(name for run in section.runs for name in run.summary.metrics)
@@ -107,18 +107,18 @@ def groups(section: Section) -> list[str]:
 # ---------------------------------------------------------------- what went wrong
 
 
-def failures(row: Row) -> Mapping[str, int]:
+def sample_outcomes(row: ComparisonRow) -> Mapping[str, int]:
     """How samples ended, most frequent first: verdicts with the kind of exception, empty answers, texts cut off."""
     found: Counter[str] = Counter()
     for run in row.runs:
-        found.update(_failures(run))
-    top = dict(found.most_common(KINDS))
+        found.update(_run_outcomes(run))
+    top = dict(found.most_common(MAX_OUTCOMES))
     if rest := sum(found.values()) - sum(top.values()):
         top["other"] = rest
     return top
 
 
-def _failures(run: Result) -> Iterator[str]:
+def _run_outcomes(run: Result) -> Iterator[str]:
     first = next(iter(run.scores), "")
     cut = {
         (row["problem_id"], row["index"])
@@ -128,10 +128,10 @@ def _failures(run: Result) -> Iterator[str]:
     for row in reader.rows(run.folder / "judgements.jsonl", Judgement):
         if first and row["scorer"] != first:
             continue
-        yield kind(row, (row["problem_id"], row["index"]) in cut)
+        yield sample_outcome(row, (row["problem_id"], row["index"]) in cut)
 
 
-def kind(row: Mapping[str, object], cut: bool) -> str:
+def sample_outcome(row: Mapping[str, object], cut: bool) -> str:
     """One word or two for how a sample ended; for text metrics whether the answer was right."""
     status, answer = str(row["status"]), str(row["answer"])
     score = row["score"]
@@ -142,12 +142,12 @@ def kind(row: Mapping[str, object], cut: bool) -> str:
     if not answer.strip():
         return "no answer"
     if cut:
-        return f"{_plain(status)}, cut off"
+        return f"{_status_text(status)}, cut off"
     if status == "error":
         name = str(row.get("error", "")).partition(":")[0].strip()
         return f"error: {name}" if name.isidentifier() else "error"
-    return _plain(status)
+    return _status_text(status)
 
 
-def _plain(status: str) -> str:
+def _status_text(status: str) -> str:
     return "wrong" if status == "scored" else status.replace("_", " ")

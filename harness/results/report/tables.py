@@ -10,7 +10,7 @@ from typing import Any
 from harness.stats.estimates import PLAIN, base_name
 
 COLUMNS = ("run", "metric", "value", "95 % interval", "k / n", "faults")  # the last only where there are any
-SHOWN = 8  # kinds of exceptions under a table; summary.json has them all
+MAX_EXCEPTIONS = 8  # kinds of exceptions under a table; summary.json has them all
 
 Summaries = Sequence[Mapping[str, Any]]
 
@@ -50,8 +50,8 @@ def verdicts(summary: Mapping[str, Any]) -> str:
 def exceptions(summary: Mapping[str, Any]) -> str:
     """ "NameError 12, TypeError 3": what ended programs that a test did not; the first SHOWN kinds."""
     counts = list(summary.get("error_classes", {}).items())
-    shown = [f"{name} {n}" for name, n in counts[:SHOWN]]
-    more = sum(n for _, n in counts[SHOWN:])
+    shown = [f"{name} {n}" for name, n in counts[:MAX_EXCEPTIONS]]
+    more = sum(n for _, n in counts[MAX_EXCEPTIONS:])
     return ", ".join([*shown, f"others {more}"] if more else shown)
 
 
@@ -76,14 +76,14 @@ def amount(value: float) -> str:
 
 def markdown(summaries: Summaries) -> str:
     lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---|--:|---|--:|--:|"]
-    lines += ["| " + " | ".join(map(as_text, row)) + " |" for row in rows(summaries)]
+    lines += ["| " + " | ".join(map(escape_markdown, row)) + " |" for row in rows(summaries)]
     for summary in summaries:
-        lines += ["", f"**{as_text(summary['run_id'])}**", ""]
-        lines += [f"- {as_text(note.replace('|', '·'))}" for note in footnotes(summary)]
+        lines += ["", f"**{escape_markdown(summary['run_id'])}**", ""]
+        lines += [f"- {escape_markdown(note.replace('|', '·'))}" for note in footnotes(summary)]
     return "\n".join(lines) + "\n"
 
 
-def as_text(cell: str) -> str:
+def escape_markdown(cell: str) -> str:
     """A cell that Markdown shows as it is: no cell border, emphasis, code, HTML or link."""
     return re.sub(r"([\\|*`<]|\](?=[(\[]))", r"\\\1", printable(cell))
 

@@ -101,7 +101,7 @@ def test_an_lm_eval_row_has_the_digests_that_its_own_writer_gives() -> None:
         "target": "4",
         "arguments": {"gen_args_0": {"arg_0": "Q: 2 + 2 =\nA:", "arg_1": {"until": ["\n"]}}},
     }
-    found = {name: export._sha(text) for name, text in export._hashed(row).items()}
+    found = {name: export._sha256(text) for name, text in export._hashed_texts(row).items()}
     assert found == {
         "doc": "a96f0e01c3b5d788406dddd1e7c0fa73c2ab7fcbd8cf079cfa22106347080967",
         "prompt": "e3e0652c4c33cfd0b37f2b4383503de29b0560e5dc9d0d7b5c7b7f339d8d3a07",

@@ -125,14 +125,14 @@ def imports(path: Path, out: Path) -> Path:
 def test_lm_evals_results_have_their_figures_their_items_and_their_completions(tmp_path: Path) -> None:
     ((one, completions),) = readers.read(lm_eval(tmp_path / "small", {1, 2, 3}))
     assert (one.label, one.task, one.model, one.n, one.shots) == ("lm-eval 0.4.13", "tiny", "small", 12, 0)
-    assert one.metrics == {"exact_match,none": external.Figure(value=0.25, stderr=0.1)}
+    assert one.metrics == {"exact_match,none": external.ReportedMetric(value=0.25, stderr=0.1)}
     assert one.items["tiny/3"].values == {"exact_match,none": [1.0]}
     assert completions[0] == {"task_id": "tiny/0", "text": "lol"}
 
 
 def test_inspects_letters_are_its_own_accuracy_over_epochs(tmp_path: Path) -> None:
     ((one, completions),) = readers.read(inspect(tmp_path / "log.json", {"a": ["C", "I"], "b": ["C", "C"]}))
-    assert one.metrics["match/accuracy"] == external.Figure(value=0.75, stderr=0.2)
+    assert one.metrics["match/accuracy"] == external.ReportedMetric(value=0.75, stderr=0.2)
     assert one.items["a"].values == {"match/accuracy": [1.0, 0.0]}
     assert len(completions) == 4
 
@@ -162,7 +162,7 @@ def test_human_evals_results_are_read_and_their_completions_scored_here(tmp_path
         for i, row in enumerate(mini_humaneval())
     ]
     path = imports(write_rows(tmp_path / "s.jsonl_results.jsonl", said), tmp_path / "in")
-    assert external.read(path).metrics["pass@1"].value == pytest.approx(44 / 66)
+    assert external.read_result(path).metrics["pass@1"].value == pytest.approx(44 / 66)
     beside = tmp_path / "in" / "human-eval-humaneval-s.completions.jsonl"
     given = ("--data", "mini", "--completions", beside, "--out", tmp_path / "run", "--workers", 1)
     ended = harness("score", "humaneval", *given)

@@ -33,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_metrics_get_names_that_trackers_take_and_no_two_the_same() -> None:
     given = {"pass@1": 0, "pass@1[easy] low": 0, "codebleu.syntax": 0, "pass@1[C++]": 0, "pass@1[C--]": 0}
-    assert trackers.names(given) == [
+    assert trackers.tracker_names(given) == [
         "pass_at_1",
         "pass_at_1/easy_low",
         "codebleu_syntax",
@@ -43,7 +43,7 @@ def test_metrics_get_names_that_trackers_take_and_no_two_the_same() -> None:
 
 
 def test_an_entry_has_the_metrics_with_intervals_the_counts_and_the_config(run: Path) -> None:
-    one = trackers.entry(reader.read(run))
+    one = trackers.tracked_run(reader.read(run))
     assert one.metrics["em_at_1"] == 0.75
     wilson = scipy_stats.binomtest(30, 40).proportion_ci(method="wilson")
     assert one.metrics["em_at_1_low"] == pytest.approx(wilson.low)
@@ -59,9 +59,9 @@ def test_an_entry_has_the_metrics_with_intervals_the_counts_and_the_config(run: 
 def test_a_run_judged_otherwise_has_another_digest(run: Path, tmp_path: Path) -> None:
     other = make(tmp_path / "base", right=range(29))
     assert (
-        trackers.entry(reader.read(other)).digest
-        != trackers.entry(reader.read(run)).digest
-        == trackers.entry(reader.read(run)).digest
+        trackers.tracked_run(reader.read(other)).digest
+        != trackers.tracked_run(reader.read(run)).digest
+        == trackers.tracked_run(reader.read(run)).digest
     )
 
 
@@ -136,7 +136,7 @@ def test_an_offline_run_of_wandb_holds_metrics_config_and_samples(
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     ended = harness("track", run, "--to", "wandb", "--project", "letters", "--samples")
     assert ended.code == 0, ended.err
-    digest = trackers.entry(reader.read(run)).digest
+    digest = trackers.tracked_run(reader.read(run)).digest
     (file,) = tmp_path.rglob(f"run-{digest}.wandb")
     written = told(file)
     assert written["em_at_1"] == 0.75

@@ -134,28 +134,28 @@ def test_known_defects_stand_at_their_values() -> None:
 def test_ones_own_runs_stand_beside_the_columns_they_have(tmp_path: Path) -> None:
     run = make(tmp_path / "mine", range(10))
     edit(run / "summary.json", lambda plain: plain.update(task="conala"))
-    html = published.html("2308.10462", sections.sections([reader.read(run)]))
+    html = published.html("2308.10462", sections.make_sections([reader.read(run)]))
     assert html.count("this report") >= 1
     assert "conala: mine" in html
     assert ">25.00<" in html
     edit(run / "run.json", lambda plain: plain["data"].update(set="mini"))
     assert "(the project&#x27;s own mini rows)" in published.html(
-        "2308.10462", sections.sections([reader.read(run)])
+        "2308.10462", sections.make_sections([reader.read(run)])
     )
 
 
 def test_published_rows_take_no_rank_and_never_stand_beside_mini_rows(tmp_path: Path) -> None:
     run = make(tmp_path / "mine", range(10))
     edit(run / "summary.json", lambda plain: plain.update(task="conala"))
-    printed = list(published.published(["2308.10462", "2311.02303"]))
+    printed = list(published.published_values(["2308.10462", "2311.02303"]))
     assert len({(row.name, row.task, row.metric) for row in printed}) == len(printed)
-    found = leaderboard.entries(sections.sections([reader.read(run)]), printed)
-    assert (found[0].model, leaderboard.place(found[0]), found[0].published) == ("mine", "1", "")
+    found = leaderboard.make_rows(sections.make_sections([reader.read(run)]), printed)
+    assert (found[0].model, leaderboard.rank_text(found[0]), found[0].published) == ("mine", "1", "")
     best = found[1]
     assert (best.model, best.method, best.value) == ("CodeLlama 7B", "LoRA", 0.2007)
-    assert (leaderboard.place(best), best.low, best.published) == ("", None, "arXiv 2308.10462, Table 3")
+    assert (leaderboard.rank_text(best), best.low, best.published) == ("", None, "arXiv 2308.10462, Table 3")
     edit(run / "run.json", lambda plain: plain["data"].update(set="mini"))
-    assert len(leaderboard.entries(sections.sections([reader.read(run)]), printed)) == 1
+    assert len(leaderboard.make_rows(sections.make_sections([reader.read(run)]), printed)) == 1
 
 
 def test_an_unknown_paper_is_named_and_the_page_holds_the_tables(tmp_path: Path) -> None:

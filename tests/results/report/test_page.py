@@ -167,7 +167,7 @@ def test_names_from_runs_are_text_too(browser: "Browser", tmp_path: Path) -> Non
     run = make(tmp_path / "a", range(3))
     read = reader.read(run)
     named = read.__class__(**{**vars(read), "summary": read.summary.model_copy(update={"task": HOSTILE})})
-    html = page.render(sections.sections([named]), [f"left out {HOSTILE}"])
+    html = page.render(sections.make_sections([named]), [f"left out {HOSTILE}"])
     (tmp_path / "p.html").write_text(html)
     for shown in visit(browser, tmp_path / "p.html"):
         assert shown.evaluate("window.hacked") is None
@@ -288,7 +288,9 @@ def test_how_samples_ended_is_told_apart() -> None:
         status: str, answer: str = "x", error: str = "", value: float | None = 0.0, cut: bool = False
     ) -> str:
         score = None if value is None else {"value": value}
-        return sections.kind({"status": status, "answer": answer, "error": error, "score": score}, cut)
+        return sections.sample_outcome(
+            {"status": status, "answer": answer, "error": error, "score": score}, cut
+        )
 
     assert kind("passed", value=1.0) == "right"
     assert kind("scored", value=1.0) == "right"
