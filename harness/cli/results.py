@@ -22,27 +22,26 @@ if TYPE_CHECKING:
     "--format",
     "form",
     type=click.Choice(["terminal", "html", "md", "csv", "json"]),
-    help="Default: by the name of --out, else a table in the terminal.",
+    help="Default: by the extension of --out, else a table in the terminal.",
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write there instead of printing."
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE instead of printing."
 )
-@click.option("--metric", default="", metavar="NAME", help="The metric that decides, on the page.")
-@click.option("--plots", type=click.Path(path_type=Path), metavar="DIR", help="Write plots as SVG and PNG.")
+@click.option("--metric", default="", metavar="NAME", help="The metric to rank and test by, on the page.")
 @click.option(
-    "--reference", "papers", multiple=True, metavar="ID", help="A paper's tables beside: 2308.10462 ..."
+    "--plots", "plot_dir", type=click.Path(path_type=Path), metavar="DIR", help="Write plots as SVG and PNG."
 )
+@click.option("--paper", "papers", multiple=True, metavar="ID", help="Add a paper's tables: 2308.10462 ...")
 def report(
     runs: Sequence[Path],
     form: str | None,
     out: Path | None,
     metric: str,
-    plots: Path | None,
+    plot_dir: Path | None,
     papers: Sequence[str],
 ) -> None:
-    """Finished runs (or folders of them) as one HTML page: report.html; or as a table, Markdown, CSV, JSON."""
-    from harness.results import report as reports
-    from harness.results.report import terminal
+    """Show finished runs (or folders of them) as an HTML page, a table, Markdown, CSV or JSON."""
+    from harness.results.report import FORMATS, terminal
     from harness.runs.store import folder as store
     from harness.runs.store import reader
 
@@ -50,14 +49,14 @@ def report(
     by_name = {".html": "html", ".md": "md", ".csv": "csv", ".json": "json"}
     form = form or (by_name.get(out.suffix, "terminal") if out else "terminal")
     if papers and form != "html":
-        raise UserError("--reference is for the page: give --out FILE.html or --format html")
-    if form == "html" or plots:
+        raise UserError("--paper is for the page: give --out FILE.html or --format html")
+    if form == "html" or plot_dir:
         out_page = (out or folders[0] / "report.html") if form == "html" else None
-        _page(folders, out_page, metric, plots, papers)
+        _page(folders, out_page, metric, plot_dir, papers)
         if form == "html" or out is None:
             return
     summaries = [store.read_run(folder)[1] for folder in folders]
-    text = terminal.render(summaries) if form == "terminal" else reports.FORMATS[form](summaries)
+    text = terminal.render(summaries) if form == "terminal" else FORMATS[form](summaries)
     if out is None:
         click.echo(text, nl=False)
     else:
@@ -66,67 +65,64 @@ def report(
 
 
 def _sections(folders: Sequence[Path], metric: str) -> "tuple[list[Section], list[str]]":
-    """Runs sorted for a report; those that cannot be read are named and left out."""
-    from harness.results.report import sections as gathered
+    """Runs grouped for a report; those that cannot be read are named and skipped."""
+    from harness.results.report.sections import make_sections
     from harness.runs.store import reader
 
-    read, left_out = reader.read_all(folders)
-    for line in left_out:
+    read, skipped = reader.read_all(folders)
+    for line in skipped:
         click.echo(f"warning: {line}", err=True)
     if not read:
         raise UserError("no run could be read: nothing to report")
-    return gathered.make_sections(read, metric), left_out
+    return make_sections(read, metric), skipped
 
 
 def _page(
-    folders: Sequence[Path], out: Path | None, metric: str, plots: Path | None, papers: Sequence[str]
+    folders: Sequence[Path], out: Path | None, metric: str, plot_dir: Path | None, papers: Sequence[str]
 ) -> None:
-    from harness.results.report import page as pages
-    from harness.results.report import plots as plotted
-    from harness.results.report import published as reference
+    from harness.results.report import page, plots, published
     from harness.runs.store import folder as store
 
-    sections, left_out = _sections(folders, metric)
-    if plots:
+    sections, skipped = _sections(folders, metric)
+    if plot_dir:
         for section in sections:
-            folder = plots / pages.anchor(section) if len(sections) > 1 else plots
-            for path in plotted.write(plotted.all_of(section), folder):
+            folder = plot_dir / page.anchor(section) if len(sections) > 1 else plot_dir
+            for path in plots.write(plots.all_of(section), folder):
                 echo(f"wrote {path}")
     if out:
-        extra = [reference.html(paper, sections) for paper in papers]
-        store.write_atomic(check_writable(out, "--out"), pages.render(sections, left_out, extra))
+        extra = [published.html(paper, sections) for paper in papers]
+        store.write_atomic(check_writable(out, "--out"), page.render(sections, skipped, extra))
         echo(f"wrote {out}")
 
 
 @click.command("leaderboard")
 @click.argument("folder", callback=local_path)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: FOLDER/leaderboard.")
-@click.option("--metric", default="", metavar="NAME", help="The metric that decides, where a task has it.")
-@click.option("--published", is_flag=True, help="Add the papers' rows, marked as published.")
-def leaderboard_command(folder: Path, out: Path | None, metric: str, published: bool) -> None:
-    """Rank every run below a folder: a static site, leaderboard.csv and leaderboard.md. Ties are shown as ties."""
+@click.option("--metric", default="", metavar="NAME", help="The metric to rank by, for tasks that have it.")
+@click.option("--published", "with_papers", is_flag=True, help="Add the papers' rows, marked as published.")
+def leaderboard_command(folder: Path, out: Path | None, metric: str, with_papers: bool) -> None:
+    """Rank every run below a folder: a static site, leaderboard.csv and leaderboard.md."""
     from harness.results import external
-    from harness.results.report import leaderboard
-    from harness.results.report import published as reference
+    from harness.results.report import leaderboard, published
     from harness.runs.store import folder as store
     from harness.runs.store import reader
 
-    sections, left_out = _sections(reader.find([folder]), metric)
-    papers = sorted(path.stem for path in reference.FOLDER.glob("*.json")) if published else []
+    sections, skipped = _sections(reader.find([folder]), metric)
+    papers = sorted(path.stem for path in published.FOLDER.glob("*.json")) if with_papers else []
     read = [external.read_result(path) for path in sorted(folder.rglob(f"*{external.SUFFIX}"))]
     for one in read:
         if not any(leaderboard.external_rows(one, section) for section in sections):
             click.echo(
-                f"warning: left out {one.source}: no run here has its task {one.task!r}, metric and {one.n} problems",
+                f"warning: skipped {one.source}: no run here has task {one.task!r}, its metric and {one.n} problems",
                 err=True,
             )
-    found = leaderboard.make_rows(sections, list(reference.published_values(papers)), read)
+    found = leaderboard.make_rows(sections, list(published.published_values(papers)), read)
     out = out or folder / "leaderboard"
     if out.exists() and not out.is_dir():
-        raise UserError(f"--out {str(out)!r} is a file; a site needs a folder")
+        raise UserError(f"--out {str(out)!r} is a file; the site needs a folder")
     out.mkdir(parents=True, exist_ok=True)
     files = {
-        **leaderboard.site(sections, found, left_out, out),
+        **leaderboard.site(sections, found, skipped, out),
         "leaderboard.csv": leaderboard.csv_text(found),
         "leaderboard.md": leaderboard.markdown(found),
     }
@@ -137,19 +133,19 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, published: 
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, callback=local_path)
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric; may be repeated.")
-@click.option("--task", default="", metavar="NAME", help="Of the runs found, only those of this task.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric; repeatable.")
+@click.option("--task", default="", metavar="NAME", help="Only the runs of this task.")
 @click.option("--cluster", is_flag=True, help="Resample problems of one group together.")
-@click.option("--flips", default=3, metavar="N", help="Flipped items to show, both answers side by side.")
-@click.option("--json", "as_json", is_flag=True, help="Everything, for programs.")
+@click.option("--flips", default=3, metavar="N", help="Flipped problems to show, both answers side by side.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def compare_command(
     runs: Sequence[Path], metrics: Sequence[str], task: str, cluster: bool, flips: int, as_json: bool
 ) -> None:
-    """Paired differences to the first run, or of folders of runs to the one without help: intervals, p-values, cost,
-    flipped items."""
+    """Paired differences to the first run (for folders of runs, to the zero-shot one): intervals, p-values, cost,
+    flipped problems."""
     from harness.errors import unknown
     from harness.results import compare, external
-    from harness.results.report import comparison as shown
+    from harness.results.report import comparison
     from harness.runs.store import reader
 
     if external.all_external(runs):
@@ -157,7 +153,7 @@ def compare_command(
     else:
         folders = reader.find(runs)
         read = [reader.read(folder) for folder in folders]
-        if len(folders) > len(runs):  # folders of runs: nobody has put these in order
+        if len(folders) > len(runs):  # folders of runs: in no particular order
             read = compare.reference_first(read)
         of_task = [run for run in read if task in ("", run.summary.task)]
         if not of_task:
@@ -167,19 +163,19 @@ def compare_command(
     if as_json:
         click.echo(json.dumps(compare.as_json(found, flipped), indent=2, ensure_ascii=False))
     else:
-        click.echo(shown.render(found, flipped, flips), nl=False)
+        click.echo(comparison.render(found, flipped, flips), nl=False)
 
 
 @click.command("gate")
 @click.argument("run", callback=local_path)
 @click.option("--baseline", required=True, type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--write", is_flag=True, help="Make the baseline from the run, with the rules given.")
+@click.option("--write", is_flag=True, help="Write the baseline from the run, with the rules given.")
 @click.option("--smoke", type=int, metavar="N", help="With --write: only N problems, stratified.")
-@click.option("--margin", "margins", multiple=True, metavar="METRIC=X", help="Largest true loss allowed.")
-@click.option("--floor", "floors", multiple=True, metavar="METRIC=X", help="Least value allowed.")
-@click.option("--ceiling", "ceilings", multiple=True, metavar="COST=X", help="Most a sample may cost.")
-@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML there.")
-@click.option("--summary", type=click.Path(path_type=Path), metavar="FILE", help="Write Markdown there.")
+@click.option("--margin", "margins", multiple=True, metavar="METRIC=X", help="Largest loss allowed.")
+@click.option("--floor", "floors", multiple=True, metavar="METRIC=X", help="Worst value allowed.")
+@click.option("--ceiling", "ceilings", multiple=True, metavar="COST=X", help="Largest cost per sample.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML.")
+@click.option("--summary", type=click.Path(path_type=Path), metavar="FILE", help="Write Markdown.")
 def gate_command(
     run: Path,
     baseline: Path,
@@ -187,19 +183,22 @@ def gate_command(
     smoke: int | None,
     junit: Path | None,
     summary: Path | None,
-    **given: Sequence[str],
+    **rule_flags: Sequence[str],
 ) -> None:
-    """Hold a run against a baseline: 0 as good, 1 worse, 3 could not be judged, 4 not comparable."""
+    """Compare a run with a baseline. Exit code: 0 passed, 1 regression, 3 could not be judged, 4 not comparable."""
     from harness.results import gate
-    from harness.results.report import ci as shown
+    from harness.results.report import ci
     from harness.runs.store import folder as store
     from harness.runs.store import reader
 
     rules = gate.Rules(
-        **{kind: dict(gate.parse_rule(item, kind[:-1]) for item in items) for kind, items in given.items()}
+        **{
+            kind: dict(gate.parse_rule(item, kind[:-1]) for item in items)
+            for kind, items in rule_flags.items()
+        }
     )
     if smoke is not None and not write:
-        raise UserError("--smoke chooses the problems of a new baseline: give --write too")
+        raise UserError("--smoke selects the problems of a new baseline: add --write")
     if write:
         read = reader.read(run)
         chosen = gate.subset(read, smoke) if smoke is not None else None
@@ -208,20 +207,20 @@ def gate_command(
         echo(f"wrote {baseline}")
         if chosen:
             click.echo(
-                f"{len(chosen.problems)} of {len(read.samples)} problems from {chosen.strata} strata; they find a true"
-                f" difference of {100 * chosen.detectable:.1f} points in 4 of 5 cases"
+                f"{len(chosen.problems)} of {len(read.samples)} problems from {chosen.strata} strata; minimum"
+                f" detectable difference at 80 % power: {100 * chosen.detectable:.1f} points (n={len(chosen.problems)})"
             )
         return
     found = gate.gate(run, gate.read_baseline(baseline), rules)
     if junit:
-        store.write_atomic(check_writable(junit, "--junit"), shown.junit(found))
+        store.write_atomic(check_writable(junit, "--junit"), ci.junit(found))
     if summary:
-        store.write_atomic(check_writable(summary, "--summary"), shown.markdown(found))
+        store.write_atomic(check_writable(summary, "--summary"), ci.markdown(found))
     if step := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(step).open("a", encoding="utf-8") as file:
-            file.write(shown.markdown(found))
-    lines = shown.annotations(found) if os.environ.get("GITHUB_ACTIONS") == "true" else ()
-    for line in (*shown.lines(found), *lines):
+            file.write(ci.markdown(found))
+    lines = ci.annotations(found) if os.environ.get("GITHUB_ACTIONS") == "true" else ()
+    for line in (*ci.lines(found), *lines):
         click.echo(line)
     click.echo(f"{found.outcome}: {found.run_id} against {found.baseline_id}")
     sys.exit(found.exit_code)

@@ -1,9 +1,9 @@
-"""A run against a baseline: an exit code that means something. Needs no model where generations were recorded.
+"""Compare a run with a baseline, for CI: the exit code says how it went. Recorded generations need no model.
 
-    write   run -> baseline file: what was asked, every score, every prompt's hash, the rules
-    judge   run, baseline -> Verdict: passed, regression, fault or not comparable
+    make_baseline            run -> baseline file: conditions, every score, every prompt's hash, the rules
+    compare_with_baseline    run, baseline -> GateVerdict: passed, regression, fault or not comparable
 
-A fault or a missing sample can never pass: it is looked for before any figure is. The order of rows changes nothing.
+A fault or a missing sample never passes: both are checked before any metric. The order of rows changes nothing.
 """
 
 import json
@@ -26,15 +26,15 @@ from harness.stats.estimates import LESS_IS_BETTER, PLAIN, Floats, base_name
 
 FORMAT = 1
 ALPHA = 0.05
-FLIP_RATE = 0.1  # share of problems taken to flip between two runs of one sample, for planning
-COMPARABLE = "comparable"  # the name of the check that comes before all others
+FLIP_RATE = 0.1  # assumed share of problems that flip between two single-sample runs, for planning
+COMPARABLE = "comparable"  # the name of the first check
 
 GateOutcome = Literal["passed", "regression", "fault", "not comparable"]
 EXIT_CODES: Mapping[GateOutcome, int] = {"passed": 0, "regression": 1, "fault": 3, "not comparable": 4}
 
 
 class Rules(Value):
-    """`margins`: the worst true difference allowed; `floors`: the least value; `ceilings`: the most cost a sample."""
+    """`margins`: largest loss allowed; `floors`: worst value allowed; `ceilings`: largest cost per sample."""
 
     margins: Mapping[str, float] = {}
     floors: Mapping[str, float] = {}
@@ -42,7 +42,7 @@ class Rules(Value):
 
 
 class Baseline(Value):
-    """The file. `scores` is scorer -> problem id -> one list [value, stats...] a sample; `prompts` id -> hash."""
+    """The file. `scores` is scorer -> problem id -> one list [value, stats...] per sample; `prompts` is id -> hash."""
 
     format: int = Field(ge=1)
     harness: str
@@ -63,7 +63,7 @@ class Check:
 
 @dataclass(frozen=True)
 class GateVerdict:
-    """`worse` names the problems that lost on the first metric, worst first."""
+    """`worse` names the problems that got worse on the first metric, worst first."""
 
     run_id: str
     baseline_id: str
@@ -81,11 +81,11 @@ class GateVerdict:
 
 
 def make_baseline(run: Result, rules: Rules, only: Sequence[str] = ()) -> Baseline:
-    """A baseline of the run, or of the problems in `only`. Raises ConfigError for one with faults or a partial one."""
+    """A baseline from the run, or from the problems in `only`. Raises ConfigError for a partial or faulty run."""
     if run.faults or run.summary.errors:
-        raise ConfigError(f"{run.run_id} has {run.faults} faults: no baseline can be made of it")
+        raise ConfigError(f"{run.run_id} has {run.faults} faults and cannot be a baseline")
     if reader.conditions(run)["partial"]:
-        raise ConfigError(f"{run.run_id} is partial: no baseline can be made of it")
+        raise ConfigError(f"{run.run_id} is partial and cannot be a baseline")
     check_rules(rules, run)
     kept = set(only) or set(run.samples)
     scores = {
@@ -109,20 +109,20 @@ def make_baseline(run: Result, rules: Rules, only: Sequence[str] = ()) -> Baseli
 
 
 def read_baseline(path: Path) -> Baseline:
-    """Raises ConfigError for a file that is missing, damaged or of a newer version."""
+    """Read a baseline file. Raises ConfigError if it is missing, damaged or of a newer version."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"no baseline file {str(path)!r}: make one with --write") from None
+        raise ConfigError(f"no baseline file {str(path)!r}: create it with --write") from None
     try:
         plain = json.loads(text)
         version = plain["format"]
     except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path} is no baseline file: make one with --write") from None
+        raise ConfigError(f"{path} is not a baseline file: create one with --write") from None
     if isinstance(version, int) and version > FORMAT:
         raise ConfigError(
-            f"{path} is of format {version}, made by harness {plain.get('harness', '?')}; this is {__version__},"
-            f" which reads up to format {FORMAT}: upgrade, or make the baseline again with --write"
+            f"{path} has format {version}, written by harness {plain.get('harness', '?')}; this is {__version__},"
+            f" which reads up to format {FORMAT}: upgrade, or write the baseline again with --write"
         )
     try:
         return Baseline.model_validate_json(text)
@@ -133,7 +133,7 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def read_ids(path: Path) -> list[str]:
-    """The problems that a baseline, or a text with an id a line, names."""
+    """The problem ids in a baseline, or in a text file with one id per line."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -144,7 +144,7 @@ def read_ids(path: Path) -> list[str]:
 
 
 def dump_baseline(baseline: Baseline) -> str:
-    """One line a problem, so that a change of the baseline is a readable diff."""
+    """The file's text, one line per problem, so that a changed baseline gives a readable diff."""
     plain = baseline.model_dump(mode="json")
     scores, prompts = plain.pop("scores"), plain.pop("prompts")
     head = json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False)
@@ -160,8 +160,8 @@ def dump_baseline(baseline: Baseline) -> str:
 
 def _conditions(run: Result) -> dict[str, Any]:
     found = reader.conditions(run)
-    del found["partial"], found["limit"]  # the problems themselves are compared
-    found["prompt"] = {name: found["prompt"][name] for name in ("name", "stop")}  # and each one's prompt
+    del found["partial"], found["limit"]  # the problems are compared themselves
+    found["prompt"] = {name: found["prompt"][name] for name in ("name", "stop")}  # and so is each prompt
     return {**json.loads(json.dumps(found)), "shots": run.config.shots}
 
 
@@ -188,13 +188,13 @@ def parse_rule(item: str, kind: str) -> tuple[str, float]:
 
 
 def check_rules(rules: Rules, run: Result) -> None:
-    """Raise ConfigError for a rule about what the run does not have, or in percent."""
+    """Raise ConfigError for a rule about a metric or cost that the run lacks, or one given in percent."""
     for kind, table in (("margin", rules.margins), ("floor", rules.floors)):
         for name, value in table.items():
             if name not in run.reduces:
                 raise ConfigError(f"--{kind} {name}: {unknown('metric', name, run.reduces)}")
             if value > 1 and base_name(name) not in PLAIN:
-                raise ConfigError(f"--{kind} {name}={value:g}: a share of 0 to 1; two points are 0.02")
+                raise ConfigError(f"--{kind} {name}={value:g}: a share is 0 to 1; two points are 0.02")
     for name in rules.ceilings:
         if name not in run.summary.cost:
             raise ConfigError(f"--ceiling {name}: {unknown('cost', name, run.summary.cost)}")
@@ -204,7 +204,7 @@ def check_rules(rules: Rules, run: Result) -> None:
 
 
 def gate(folder: Path, baseline: Baseline, rules: Rules) -> GateVerdict:
-    """Read the run and judge it; a run that cannot be read is a fault with the reason as its check."""
+    """Read the run and compare it; a run that cannot be read is a fault, with the reason as its check."""
     try:
         run = reader.read(folder)
     except Fault as fault:
@@ -216,31 +216,31 @@ def gate(folder: Path, baseline: Baseline, rules: Rules) -> GateVerdict:
 
 
 def compare_with_baseline(run: Result, baseline: Baseline, rules: Rules) -> GateVerdict:
-    """Hold the run against the baseline. `rules`, where they say anything of a kind, replace the baseline's own."""
+    """Compare the run with the baseline. Rules of a kind given in `rules` replace the baseline's."""
     rules = Rules(**{k: v or getattr(baseline.rules, k) for k, v in rules.model_dump().items()})
     check_rules(rules, run)
 
-    def ended(outcome: GateOutcome, checks: Sequence[Check], worse: Sequence[str] = ()) -> GateVerdict:
+    def verdict(outcome: GateOutcome, checks: Sequence[Check], worse: Sequence[str] = ()) -> GateVerdict:
         return GateVerdict(
             run.run_id, baseline.run_id, run.summary.task, outcome, tuple(checks), tuple(worse)
         )
 
     if lines := list(_faults(run, baseline)):
-        return ended("fault", [Check(COMPARABLE, False, line) for line in lines])
+        return verdict("fault", [Check(COMPARABLE, False, line) for line in lines])
     if lines := list(_condition_differences(run, baseline)):
-        return ended("not comparable", [Check(COMPARABLE, False, line) for line in lines])
+        return verdict("not comparable", [Check(COMPARABLE, False, line) for line in lines])
     checks = [Check(COMPARABLE, True, f"same conditions, {len(baseline.prompts)} problems")]
     problems = sorted(baseline.prompts)
     checks += _metric_checks(run, baseline, rules, problems)
     for name, floor in rules.floors.items():
         value = estimates.estimate_rows(run.reduces[name][1], run.vectors(name, problems)).value
-        good = value <= floor if base_name(name) in LESS_IS_BETTER else value >= floor
-        checks.append(Check(f"{name} floor", good, f"{value:.4f}, and {floor:g} is asked for"))
+        ok = value <= floor if base_name(name) in LESS_IS_BETTER else value >= floor
+        checks.append(Check(f"{name} floor", ok, f"{value:.4f}, floor {floor:g}"))
     for name, most in rules.ceilings.items():
-        spent = run.summary.cost[name] / run.summary.samples
-        checks.append(Check(f"{name} ceiling", spent <= most, f"{spent:.1f} a sample, at most {most:g}"))
+        cost = run.summary.cost[name] / run.summary.samples
+        checks.append(Check(f"{name} ceiling", cost <= most, f"{cost:.1f} per sample, ceiling {most:g}"))
     outcome: GateOutcome = "passed" if all(check.passed for check in checks) else "regression"
-    return ended(outcome, checks, _worse_problems(run, baseline, problems))
+    return verdict(outcome, checks, _worse_problems(run, baseline, problems))
 
 
 def _faults(run: Result, baseline: Baseline) -> list[str]:
@@ -259,23 +259,23 @@ def _faults(run: Result, baseline: Baseline) -> list[str]:
 
 
 def _condition_differences(run: Result, baseline: Baseline) -> list[str]:
-    now, then = _conditions(run), baseline.conditions
+    now, before = _conditions(run), baseline.conditions
     lines = [
-        f"{name}: {reader.shown(then.get(name))} in the baseline, {reader.shown(now.get(name))} now"
-        for name in dict.fromkeys([*then, *now])
-        if then.get(name) != now.get(name)
+        f"{name}: {reader.shown(before.get(name))} in the baseline, {reader.shown(now.get(name))} now"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
     ]
     prompts = _prompts(run)
     other = [name for name, sha in baseline.prompts.items() if prompts.get(name) != sha]
     if other and not lines:
-        lines.append(f"another prompt for {len(other)} of {len(prompts)} problems: {', '.join(other[:3])}")
+        lines.append(f"different prompts for {len(other)} of {len(prompts)} problems: {', '.join(other[:3])}")
     if not lines and (lost := set(baseline.scores) - set(run.scores)):
-        lines.append(f"the baseline has scores of {', '.join(sorted(lost))}, this run has not")
+        lines.append(f"the baseline has scores of {', '.join(sorted(lost))}, this run does not")
     return lines
 
 
 def gated_metrics(run: Result, rules: Rules) -> list[str]:
-    """The metrics that are compared: those with a margin, else all but parts (`codebleu.syntax`) and groups."""
+    """The metrics to compare: those with a margin, else all but components (`codebleu.syntax`) and groups."""
     return list(rules.margins) or [name for name in run.reduces if "." not in name and "[" not in name]
 
 
@@ -302,29 +302,29 @@ def _metric_checks(run: Result, baseline: Baseline, rules: Rules, problems: Sequ
             checks.append(_margin_check(name, rules.margins[name], difference))
         else:
             bad = difference.value < 0 and p <= ALPHA
-            beside = "" if difference.exact is None else f"; exact {_p_text(difference.exact)}"
-            words = f"{_describe(difference)}, p {_p_text(p)} ({difference.test}, Holm{beside})"
-            checks.append(Check(name, not bad, words))
+            exact = "" if difference.exact is None else f"; exact {_p_text(difference.exact)}"
+            detail = f"{_describe(difference)}, p {_p_text(p)} ({difference.test}, Holm{exact})"
+            checks.append(Check(name, not bad, detail))
     return checks
 
 
 def _oriented_difference(
     name: str, reduce: Reduce, before: Floats, after: Floats, single: bool
 ) -> paired_tests.Difference:
-    """The difference so that less is worse, whatever the metric."""
+    """The difference, oriented so that negative is worse for every metric."""
     if base_name(name) in LESS_IS_BETTER:
         before, after = after, before
     return paired_tests.compare(reduce, before, after, single=single)
 
 
 def _margin_check(name: str, margin: float, difference: paired_tests.Difference) -> Check:
-    """Non-inferiority: the whole interval has to lie above the margin."""
+    """Non-inferiority: the whole interval must lie above the negative margin."""
     good = difference.low >= -margin
-    word = "within" if good else "not shown to be within"
-    detail = f"{_describe(difference)}: {word} a margin of {margin:g}"
+    status = "within" if good else "not shown to be within"
+    detail = f"{_describe(difference)}: {status} the margin of {margin:g}"
     if not good and difference.sd is not None and difference.high >= -margin:
         least = paired_tests.minimum_detectable(difference.sd, difference.n)
-        detail += f" ({difference.n} problems find {least:.4f} in 4 of 5 cases)"
+        detail += f" (minimum detectable difference at 80 % power: {least:.4f}, n={difference.n})"
     return Check(name, good, detail)
 
 
@@ -357,7 +357,7 @@ def _worse_problems(run: Result, baseline: Baseline, problems: Sequence[str]) ->
 
 @dataclass(frozen=True)
 class Subset:
-    """`detectable` is the smallest true difference that so many problems find with power 0.8."""
+    """`detectable` is the minimum detectable difference with so many problems, at 80 % power."""
 
     problems: tuple[str, ...]
     strata: int
@@ -365,10 +365,10 @@ class Subset:
 
 
 def subset(run: Result, size: int, seed: int = 0) -> Subset:
-    """Problems in proportion from every stratum: group x low, middle or high value of the first metric.
+    """Draw problems in proportion from every stratum: group x low, middle or high value of the first metric.
 
-    Without a second run the spread of differences is not known. It is taken from the spread of each problem's
-    samples, and with single samples from one problem in ten flipping.
+    Without a second run the variance of differences is unknown. It is estimated from each problem's samples, and for
+    single samples by assuming that one problem in ten flips.
     """
     if not 1 <= size <= len(run.samples):
         raise ConfigError(f"--smoke {size}: the run has {len(run.samples)} problems")
@@ -390,7 +390,7 @@ def subset(run: Result, size: int, seed: int = 0) -> Subset:
 
 
 def _proportional(strata: Sequence[Sequence[str]], size: int, chance: random.Random) -> list[str]:
-    """Largest remainders: every stratum's share is off by less than one problem."""
+    """Largest remainders: every stratum is off its share by less than one problem."""
     total = sum(map(len, strata))
     shares = [size * len(stratum) / total for stratum in strata]
     takes = [int(share) for share in shares]

@@ -81,7 +81,7 @@ def test_noise_and_progress_pass_without_a_margin(runs: Path) -> None:
 def test_a_margin_asks_for_the_whole_interval_and_says_what_could_be_found(runs: Path) -> None:
     ended = judged(runs / "noisy", runs, "--margin", "em@1=0.02")
     assert ended.code == 1
-    assert "not shown to be within a margin of 0.02 (164 problems find 0.0485 in 4 of 5 cases)" in ended.out
+    assert "not shown to be within the margin of 0.02 (minimum detectable difference at 80 % power: 0.0485, n=164)" in ended.out
     assert judged(runs / "noisy", runs, "--margin", "em@1=0.05").code == 0
     assert judged(runs / "better", runs, "--margin", "em@1=0.02").code == 0
 
@@ -313,7 +313,7 @@ def test_a_subset_is_stratified_and_says_what_it_can_find(runs: Path, tmp_path: 
     assert subset.detectable == pytest.approx(0.13836, abs=1e-4)
     file = tmp_path / "smoke.json"
     ended = harness("gate", runs / "good", "--baseline", file, "--write", "--smoke", 41)
-    assert "41 of 164 problems from 4 strata; they find a true difference of 13.8 points" in ended.out
+    assert "41 of 164 problems from 4 strata; minimum detectable difference at 80 % power: 13.8 points (n=41)" in ended.out
     assert harness("gate", runs / "good", "--baseline", file).code == 0
     chosen = gate.read_ids(file)
     part = make(

@@ -1,7 +1,7 @@
-"""A run in other tools' forms: lm-evaluation-harness, human-eval, evalplus, bigcode; and a table of samples in Parquet.
+"""Export a run in other tools' formats: lm-evaluation-harness, human-eval, evalplus, bigcode, or Parquet.
 
-What goes the other way is read by foreign.py (what another tool reported) and backends/replay.py (its completions, to
-be judged here). Inspect's logs are not written: only its library can check one.
+The other direction is interop/readers.py (results that another tool reported) and backends/replay (its completions, to
+be judged here). Inspect logs are not written, because only Inspect can validate one.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ FORMATS = ("lm-eval", "human-eval", "evalplus", "bigcode", "parquet")
 
 
 def export(run: Result, form: str, out: Path) -> list[Path]:
-    """Write the run in one of FORMATS; returns the files. `out` is a folder for lm-eval, else a file."""
+    """Write the run in one of FORMATS and return the files. `out` is a folder for lm-eval, else a file."""
     writers: Mapping[str, Callable[[Result, Path], list[Path]]] = {
         "lm-eval": lm_eval,
         "human-eval": human_eval,
@@ -34,7 +34,7 @@ def export(run: Result, form: str, out: Path) -> list[Path]:
 
 
 def samples(run: Result) -> Iterator[dict[str, Any]]:
-    """One row a sample in the run's order: ids, prompt, completion, answer, and each scorer's verdict."""
+    """One row per sample in the run's order: ids, prompt, completion, answer, and each scorer's verdict."""
     asked = {row["problem_id"]: row for row in reader.problems(run.folder)}
     verdicts: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in reader.rows(run.folder / "judgements.jsonl", Judgement):
@@ -77,14 +77,14 @@ def _lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Path]:
 
 
 def evalplus(run: Result, out: Path) -> list[Path]:
-    """{"task_id", "solution"}: the program that was judged, whole."""
+    """{"task_id", "solution"}: the whole program that was judged."""
     return _lines(out, [{"task_id": row["problem_id"], "solution": row["answer"]} for row in samples(run)])
 
 
 def human_eval(run: Result, out: Path) -> list[Path]:
     """{"task_id", "completion"}: what human-eval appends to its own prompt.
 
-    An answer that begins with the prompt loses it; another whole program follows the prompt on a line of its own, where
+    The prompt is removed from an answer that starts with it; any other program follows the prompt on a new line, where
     it defines the function again.
     """
     rows = []
@@ -107,7 +107,7 @@ def bigcode(run: Result, out: Path) -> list[Path]:
 
 
 def parquet(run: Result, out: Path) -> list[Path]:
-    """One row a sample (`flat`), for pandas and its like."""
+    """One row per sample (`flatten`), for pandas and the like."""
     import pyarrow
     import pyarrow.parquet
 
@@ -116,7 +116,7 @@ def parquet(run: Result, out: Path) -> list[Path]:
 
 
 def flatten(sample: Mapping[str, Any]) -> dict[str, Any]:
-    """A sample as one row of a table: verdicts as columns SCORER.status, SCORER.value and SCORER.error."""
+    """A sample as a flat row: verdicts become columns SCORER.status, SCORER.value and SCORER.error."""
     row = {name: value for name, value in sample.items() if name != "verdicts"}
     for scorer, verdict in sample["verdicts"].items():
         row |= {f"{scorer}.{name}": value for name, value in verdict.items()}
@@ -127,13 +127,12 @@ def flatten(sample: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lm_eval(run: Result, out: Path) -> list[Path]:
-    """results.json and samples_TASK.jsonl in the form of lm-evaluation-harness 0.4.
+    """results.json and samples_TASK.jsonl in the format of lm-evaluation-harness 0.4.
 
-    Its standard errors are taken from the interval's width, which is the normal distribution's for bootstraps and
-    near it for Wilson's.
+    Standard errors come from the width of the interval, read as that of a normal distribution.
     """
     if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {str(out)!r} is a file; lm-eval's form is a folder")
+        raise ConfigError(f"--out {str(out)!r} is a file; the lm-eval format is a folder")
     out.mkdir(parents=True, exist_ok=True)
     task, config = run.summary.task, run.config
     metrics: dict[str, Any] = {"alias": task}
@@ -198,7 +197,7 @@ def _metric_values(means: Mapping[str, Mapping[str, float]], problem_id: str) ->
 
 
 def _hashed_texts(row: Mapping[str, Any]) -> dict[str, str]:
-    """What its own rows have the digests of."""
+    """The texts whose digests lm-eval's own rows carry."""
     return {
         "doc": json.dumps(row["doc"], indent=2, ensure_ascii=False),
         "prompt": row["arguments"]["gen_args_0"]["arg_0"],

@@ -1,10 +1,10 @@
-"""Finished runs in an experiment tracker: MLflow or Weights & Biases, each through its own package (an extra each).
+"""Log finished runs to an experiment tracker, MLflow or Weights & Biases, through its own package (an extra each).
 
-    entry(run) -> Entry      what a tracker is told: parameters, metrics, tags, files
-    send(entry, ...)         MLflow: one run of the experiment; W&B: one run of the project
+    tracked_run(run) -> TrackedRun      what is logged: parameters, metrics, tags, files
+    send(tracker, run, ...)             MLflow: one run of the experiment; W&B: one run of the project
 
-A run is told once: its digest is a tag (MLflow) or the run's id (W&B), so that the same command again adds nothing.
-Where the tracker is, its settings say (MLFLOW_TRACKING_URI, WANDB_MODE ...), not this module.
+A run is logged once: its digest is a tag (MLflow) or the run's id (W&B), so repeating the command adds nothing. Where
+the tracker is, is set by its own variables (MLFLOW_TRACKING_URI, WANDB_MODE ...).
 """
 
 import hashlib
@@ -22,16 +22,14 @@ from harness.runs.store import reader
 from harness.runs.store.reader import Result
 
 Tracker = Literal["mlflow", "wandb"]
-MAX_PARAMETER_CHARS = (
-    500  # characters of a parameter: trackers refuse long ones, and a table cannot show them
-)
+MAX_PARAMETER_CHARS = 500  # trackers refuse long parameters
 FILES = ("run.json", "summary.json", "report.html")
 DIGEST = "harness.digest"
 
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """`metrics` have names that every tracker takes (`names`); `group` is the method, without seed."""
+    """A run as it is logged. `metrics` have names valid in every tracker; `group` is the method, without the seed."""
 
     run: Result
     name: str
@@ -44,7 +42,7 @@ class TrackedRun:
 
 
 def tracked_run(run: Result) -> TrackedRun:
-    """What a tracker gets of a run: its config's keys, every metric with its interval, counts and costs."""
+    """What is logged of a run: its config, every metric with its interval, counts and costs."""
     files = tuple(path for name in FILES if (path := run.folder / name).is_file())
     stored = b"".join((run.folder / name).read_bytes() for name in FILES[:2])
     model, method = reader.model(run.config), reader.method(run.config, full=True)
@@ -74,7 +72,7 @@ def tracked_run(run: Result) -> TrackedRun:
 
 
 def _parameters(run: Result) -> dict[str, str]:
-    """The config's keys that were set, dotted, and the few by which everyone looks runs up."""
+    """The config keys that were set, dotted, plus task, shots and seed."""
     always = {"task": run.config.task, "shots": run.config.shots, "seed": run.config.seed}
     found = dict(_leaves(run.config.model_dump(mode="json", exclude_defaults=True)))
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in {**found, **always}.items()}
@@ -94,7 +92,7 @@ def _leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def tracker_names(metrics: Mapping[str, Any]) -> list[str]:
-    """Names of letters, digits, `_` and `/`: `pass@1[easy] low` -> `pass_at_1/easy_low`. No two become the same.
+    """Metric names made of letters, digits, `_` and `/`, all distinct: `pass@1[easy] low` -> `pass_at_1/easy_low`.
 
     MLflow refuses other characters, and W&B cannot sort or plot by them.
     """
@@ -112,10 +110,10 @@ def tracker_names(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def send(tracker: Tracker, one: TrackedRun, project: str = "", samples: bool = False) -> str:
-    """Tell the tracker about a run; returns a line on what was done. `project` is MLflow's experiment or W&B's project,
-    by default what their own settings say; `samples` sends every prompt, completion and verdict too.
+    """Log a run and return a line saying what was done. `project` is MLflow's experiment or W&B's project, by default
+    the one that their own settings name; `samples` also logs every prompt, completion and verdict.
 
-    Raises MissingExtra, ConfigError for what the tracker will not take, Fault when it cannot be reached.
+    Raises MissingExtra, ConfigError for what the tracker refuses, Fault if it cannot be reached.
     """
     return (_mlflow if tracker == "mlflow" else _wandb)(one, project, samples)
 
@@ -131,7 +129,7 @@ def _mlflow(one: TrackedRun, project: str, samples: bool) -> str:
             mlflow.set_experiment(project)
         query = f"tags.`{DIGEST}` = '{one.digest}'"
         if known := mlflow.search_runs(filter_string=query, output_format="list"):
-            return f"{one.name}: in MLflow already, run {known[0].info.run_id}"
+            return f"{one.name}: already in MLflow, run {known[0].info.run_id}"
         with mlflow.start_run(run_name=one.name, tags=dict(one.tags)) as active:
             mlflow.log_params(dict(one.parameters))
             mlflow.log_metrics(dict(one.metrics))
@@ -141,7 +139,7 @@ def _mlflow(one: TrackedRun, project: str, samples: bool) -> str:
                 with tempfile.TemporaryDirectory() as folder:
                     for path in export.parquet(one.run, Path(folder) / "samples.parquet"):
                         mlflow.log_artifact(str(path))
-            mlflow.set_tag(DIGEST, one.digest)  # last: a run that was cut off here is sent again
+            mlflow.set_tag(DIGEST, one.digest)  # last, so that an interrupted upload is repeated
     except MlflowException as error:
         line = f"MLflow: {str(error).partition(chr(10))[0]}"
         if error.error_code == "INVALID_PARAMETER_VALUE":

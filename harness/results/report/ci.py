@@ -1,4 +1,4 @@
-"""A gate's verdict for machines and pull requests: JUnit XML, GitHub annotations, Markdown."""
+"""A gate's verdict for CI and pull requests: JUnit XML, GitHub annotations, Markdown."""
 
 from collections.abc import Iterator
 from xml.etree import ElementTree
@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 from harness.results.gate import Check, GateVerdict
 from harness.results.report.tables import escape_markdown, printable
 
-MAX_WORSE = 20  # problems that got worse
+MAX_WORSE = 20  # problems listed as having got worse
 
 
 def junit(verdict: GateVerdict) -> str:
-    """One test case a check. What could not be judged is an error, a regression a failure."""
+    """One test case per check. A regression is a failure, anything that could not be judged an error."""
     kind = "failure" if verdict.outcome == "regression" else "error"
     failed = sum(not check.passed for check in verdict.checks)
     counts = {"tests": str(len(verdict.checks)), "failures": "0", "errors": "0", f"{kind}s": str(failed)}
@@ -31,7 +31,7 @@ def junit(verdict: GateVerdict) -> str:
 
 
 def annotations(verdict: GateVerdict) -> Iterator[str]:
-    """GitHub's workflow commands: an error a failed check, one notice where all is well."""
+    """GitHub workflow commands: an error per failed check, or one notice if all passed."""
     for check in verdict.checks:
         if not check.passed:
             title = f"harness gate: {verdict.task} {check.name}"
@@ -49,7 +49,7 @@ def _property(text: str) -> str:
 
 
 def lines(verdict: GateVerdict) -> Iterator[str]:
-    """A line a check."""
+    """One line per check."""
     for check in verdict.checks:
         yield f"{_mark(check)} {printable(check.name)}: {printable(check.detail)}"
 

@@ -1,4 +1,4 @@
-"""A comparison as a terminal shows it: differences to the reference row, what they cost, and the items that flipped."""
+"""A comparison in the terminal: differences to the reference row, cost, and the problems that flipped."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -12,19 +12,27 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 COLUMNS = ("value", "95 % interval", "difference", "95 % interval", "p", "+ / -")
-MAX_ANSWER_LINES = 30  # lines of an answer shown beside another
-NAME_WIDTH = 24  # columns that a method's name keeps on one line
+MAX_ANSWER_LINES = 30  # lines of an answer shown next to another
+NAME_WIDTH = 24  # a method's name up to this many columns stays on one line
 SEEDS_NOTE = (
-    "the intervals above are about the choice of problems, with these seeds; 'sd between seeds' is how far one seed's"
-    " value lies from the mean of all, 'se of both' the standard error of the row's value over seeds and problems"
+    "the intervals above cover the choice of problems, given these seeds; 'sd between seeds' is the standard deviation"
+    " of the value over seeds, 'se of both' the standard error of the row's value over seeds and problems"
 )
-MIN_WIDTH = 100  # columns; a terminal with fewer wraps lines, which loses nothing, and rich would cut figures
+MIN_WIDTH = (
+    100  # columns; in a narrower terminal rich would truncate numbers, while wrapped lines lose nothing
+)
 
 
 def signed(metric: str, value: float) -> str:
-    """A difference with its sign, in points where the metric is a percentage; no minus before a zero."""
+    """A difference with its sign, in percentage points for a share; zero has no sign."""
     text = f"{value:+.4g}" if base_name(metric) in PLAIN else f"{100 * value:+.2f}"
     return text.lstrip("+-") if float(text) == 0 else text
+
+
+def minimum_detectable(metric: str, value: float, n: int) -> str:
+    """ "minimum detectable difference at 80 % power: 16.56 points (n=100)"."""
+    unit = "" if base_name(metric) in PLAIN else " points"
+    return f"minimum detectable difference at 80 % power: {figure(metric, value)}{unit} (n={n})"
 
 
 def p_value(p: float) -> str:
@@ -32,7 +40,7 @@ def p_value(p: float) -> str:
 
 
 def cell_texts(metric: str, cell: ComparisonCell) -> tuple[str, ...]:
-    """A cell's columns; the reference row has no difference."""
+    """The columns of a cell; the reference row has no difference."""
     estimate, difference = cell.estimate, cell.difference
     head = (
         figure(metric, estimate.value),
@@ -50,35 +58,35 @@ def cell_texts(metric: str, cell: ComparisonCell) -> tuple[str, ...]:
 
 
 def notes(comparison: Comparison, *, seeds: bool = True) -> Iterator[str]:
-    """What has to stand under the table; without `seeds` the lines on them are left out."""
+    """The notes under the table; `seeds` includes the lines about seeds."""
     tests = {cell.difference.test for cells in comparison.cells.values() for cell in cells if cell.difference}
     yield (
-        f"differences to {comparison.rows[0].name}, on the same problems; p two-sided ({', '.join(sorted(tests))}),"
-        " Holm's over the rows of one metric; + / - problems that got better / worse"
+        f"differences to {comparison.rows[0].name}, paired by problem; two-sided p ({', '.join(sorted(tests))}),"
+        " Holm-corrected over the rows of a metric; + / -: problems that got better / worse"
     )
     if comparison.clustered:
-        yield "problems of one group are resampled and exchanged together"
+        yield "problems of one group are resampled and permuted together"
     for metric, cells in comparison.cells.items():
         seen = [cell.detectable for cell in cells if cell.detectable]
         if seen:
             n = len(comparison.problems[metric])
-            yield f"{metric}: {n} problems find a difference of {figure(metric, max(seen))} points in 4 of 5 cases"
+            yield f"{metric}: {minimum_detectable(metric, max(seen), n)}"
         for row, cell in zip(comparison.rows, cells, strict=True):
             if seeds and (s := cell.seeds) is not None:
                 between, among, both = (figure(metric, v) for v in (s.sd_seeds, s.se_problems, s.se))
                 yield (
                     f"{metric}, {row.name}: {s.seeds} seeds, standard deviation between seeds {between},"
-                    f" standard error from the choice of problems {among}, from both {both}"
+                    f" standard error over problems {among}, over both {both}"
                 )
     if comparison.skipped:
-        yield f"{comparison.skipped} problems left out: their judge failed in one of the runs"
+        yield f"{comparison.skipped} problems skipped: judging failed in one of the runs"
     for row in comparison.rows:
         if row.runs:
             yield f"{row.name}: {', '.join(run.run_id for run in row.runs)}"
 
 
 def render(comparison: Comparison, flips: Sequence[Flip], most: int, width: int | None = None) -> str:
-    """Tables of figures and cost, then the first `most` flipped items, both answers side by side."""
+    """Tables of metrics and cost, then the first `most` flipped problems with both answers side by side."""
     from rich.console import Console
     from rich.text import Text
 
@@ -98,7 +106,7 @@ def render(comparison: Comparison, flips: Sequence[Flip], most: int, width: int 
         for flip in flips[:most]:
             console.print(_flip_table(next(iter(comparison.cells)), flip, comparison.rows[0].name))
         if len(flips) > most:
-            console.print(f"{len(flips) - most} more flipped items: --flips N shows more, --json all")
+            console.print(f"{len(flips) - most} more flipped problems: --flips N shows more, --json all")
     return captured.get()
 
 
@@ -125,7 +133,7 @@ def _metric_table(comparison: Comparison) -> "Table":
 
 
 def _seed_table(comparison: Comparison) -> "Table":
-    """How much each row moves with the seed, beside how much with the problems."""
+    """How much each row varies with the seed, and with the choice of problems."""
     from rich.text import Text
 
     table = _table()
@@ -181,7 +189,7 @@ def _truncate(answer: str) -> str:
 
 
 def markdown(comparison: Comparison) -> str:
-    """The table of figures for a pull request."""
+    """The metric table, for a pull request."""
     from harness.results.report.tables import escape_markdown
 
     head = ("metric", "method", *COLUMNS)

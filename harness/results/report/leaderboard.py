@@ -1,7 +1,7 @@
-"""A static site over every run below a folder: one table a task, sortable and searchable; CSV and Markdown too.
+"""A static site over every run below a folder: one sortable, searchable table per task; CSV and Markdown too.
 
-Rows whose intervals reach into that of the best of their group share its rank: ties, which the intervals do not tell
-apart. Published rows, and those that other tools reported, have no interval and take no rank.
+Rows whose intervals overlap that of the best of their group share its rank (a tie). Published rows and those reported
+by other tools have no interval and no rank.
 """
 
 import csv
@@ -41,12 +41,12 @@ COLUMNS = (
 )
 
 
-TEXT_COLUMNS = {1, 2}  # columns of a table that are no figures
+TEXT_COLUMNS = {1, 2}  # columns of the table that are not numeric
 
 
 @dataclass(frozen=True)
 class LeaderboardRow:
-    """One line of a task's table; `rank` is 0, `low` and `high` None for a value that was not measured here."""
+    """One line of a task's table. For a value that was not measured here `rank` is 0, `low` and `high` are None."""
 
     task: str
     metric: str
@@ -70,23 +70,22 @@ def make_rows(
     published: Sequence[PublishedValue] = (),
     imported: Sequence[ExternalResult] = (),
 ) -> list[LeaderboardRow]:
-    """Every row of every section, best first; after each task's own what other tools reported of it, and the published
-    values of its metric."""
+    """Every row of every section, best first; after a task's runs, results of other tools and published values."""
     found: list[LeaderboardRow] = []
     for section in sections:
         found += _run_rows(section)
         reported = [entry for one in imported for entry in external_rows(one, section)]
         found += sorted(reported, key=lambda entry: -entry.value)
         if section.runs[0].record["data"]["set"] == "mini":
-            continue  # printed numbers are of the benchmark: beside mini rows they would mislead
+            continue  # published numbers are for the benchmark, not for the mini rows
         same = [row for row in published if (row.task, row.metric) == (section.task, section.metric)]
         found += [_published_row(section, row) for row in sorted(same, key=lambda row: -row.value)]
     return found
 
 
 def external_rows(one: ExternalResult, section: Section) -> list[LeaderboardRow]:
-    """What another tool reported of the section's task and metric (`pass@1,create_test` is its pass@1), if it is on as
-    many problems."""
+    """What another tool reported for the section's task and metric (`pass@1,create_test` counts as pass@1), if it is
+    on as many problems."""
     if one.task != section.task or not section.metric or one.n != len(section.runs[0].samples):
         return []
     return [
@@ -137,9 +136,9 @@ def _published_row(section: Section, row: PublishedValue) -> LeaderboardRow:
 
 
 def rank(estimates: Sequence[Estimate], *, less: bool = False) -> list[int]:
-    """Ranks of estimates in order, best first: as good as the best of its group until an interval ends short of it.
+    """Ranks of estimates sorted best first: a row ties with the best of its group until the intervals do not overlap.
 
-    1, 1, 3 where the second's interval reaches into the first's and the third's does not.
+    1, 1, 3 if the second's interval overlaps the first's and the third's does not.
     """
     ranks: list[int] = []
     leader = 0
@@ -152,7 +151,7 @@ def rank(estimates: Sequence[Estimate], *, less: bool = False) -> list[int]:
 
 
 def rank_text(entry: LeaderboardRow) -> str:
-    """ "1", or "2=" where others share it."""
+    """ "1", or "2=" if it is shared."""
     return "" if entry.rank == 0 else f"{entry.rank}{'=' if entry.tied else ''}"
 
 
@@ -186,7 +185,7 @@ def markdown(found: Sequence[LeaderboardRow]) -> str:
             cells = (rank_text(e), e.model, method, figure(e.metric, e.value), _interval(e), str(e.n or ""))
             lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
         lines.append("")
-    return "\n".join([*lines, "Equal ranks (=) are ties: the intervals do not tell the rows apart.", ""])
+    return "\n".join([*lines, "Equal ranks (=) are ties: the intervals overlap.", ""])
 
 
 def _interval(entry: LeaderboardRow) -> str:
@@ -196,10 +195,10 @@ def _interval(entry: LeaderboardRow) -> str:
 
 
 def site(
-    sections: Sequence[Section], found: Sequence[LeaderboardRow], left_out: Sequence[str], out: Path
+    sections: Sequence[Section], found: Sequence[LeaderboardRow], skipped: Sequence[str], out: Path
 ) -> dict[str, str]:
-    """File name -> HTML: index.html over all tasks, and a page for each. Links are relative to `out`."""
-    pages = {"index.html": _index(sections, found, left_out)}
+    """File name -> HTML: index.html over all tasks and a page for each. Links are relative to `out`."""
+    pages = {"index.html": _index(sections, found, skipped)}
     for section in sections:
         of_task = [entry for entry in found if entry.task == section.title]
         body = (
@@ -210,12 +209,12 @@ def site(
     return pages
 
 
-def _index(sections: Sequence[Section], found: Sequence[LeaderboardRow], left_out: Sequence[str]) -> str:
+def _index(sections: Sequence[Section], found: Sequence[LeaderboardRow], skipped: Sequence[str]) -> str:
     parts = [
-        '<header class="top"><h1>Leaderboard</h1><p class="quiet">A row shares the rank of the best of its group (=) as'
-        " long as its 95 % interval reaches into that one's: a tie. Published and imported rows have no rank.</p>"
+        '<header class="top"><h1>Leaderboard</h1><p class="quiet">A row ties (=) with the best of its group as'
+        " long as their 95 % intervals overlap. Published and imported rows have no rank.</p>"
         "</header><main>",
-        *(f'<p class="warning">{page.text(line)}</p>' for line in left_out),
+        *(f'<p class="warning">{page.text(line)}</p>' for line in skipped),
         '<label class="small quiet">Filter by task, model or method <input type="search" id="filter"></label>',
     ]
     for section in sections:
@@ -238,7 +237,7 @@ def _html_table(found: Sequence[LeaderboardRow], out: Path | None) -> str:
     )
     rows = "".join(_html_row(entry, out) for entry in found)
     if not found:
-        return "<p>No run has a metric: every sample ended in a fault.</p>"
+        return "<p>No metrics: no sample could be judged.</p>"
     inside = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
     label = page.text(f"{found[0].task}: ranks")
     return (

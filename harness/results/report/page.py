@@ -1,7 +1,7 @@
-"""One self-contained HTML page of finished runs: no network, no framework, nothing of it runs but its own script.
+"""One self-contained HTML page of finished runs: no network, no framework, no script but its own.
 
-Words from runs are escaped where they stand in the page, and packed (`samples.py`) where they are samples. A content
-security policy with the script's hash is the second lock on the same door.
+Text from runs is escaped, and samples are packed (`samples.py`). A content security policy with the script's hash is a
+second line of defence.
 """
 
 import base64
@@ -15,9 +15,8 @@ from harness import __version__
 from harness.errors import install
 from harness.results.compare import ComparisonCell, ComparisonRow, mean_cost
 from harness.results.report import plots, samples
-from harness.results.report import sections as gathered
-from harness.results.report.comparison import p_value, signed
-from harness.results.report.sections import Section
+from harness.results.report.comparison import minimum_detectable, p_value, signed
+from harness.results.report.sections import Section, metric_names, row_estimate, sample_outcomes
 from harness.results.report.tables import amount, figure, printable
 from harness.schema import Estimate
 from harness.stats.estimates import LESS_IS_BETTER, PLAIN, base_name
@@ -26,20 +25,22 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 CAPTIONS = {
     "methods": "Every method with its 95 % interval",
     "examples": "Against the number of examples in the prompt",
-    "cost": "Against the prompt's length",
+    "cost": "Against the length of the prompt",
     "parameters": "Against the number of trained parameters",
-    "memory": "Against the memory of training",
+    "memory": "Against the memory used in training",
     "groups": "By group of problems",
     "pass-at-k": "Against k",
     "metrics": "All metrics",
 }
 COST_COLUMNS = 5
-SEED_COLUMNS = ("of seeds", "of problems", "of both")
-FAILURE_COLOURS = tuple(f"var(--s{i})" for i in (2, 5, 4, 7, 1, 6, 8))  # what is green is right
+SEED_COLUMNS = ("sd of seeds", "se of problems", "se of both")
+FAILURE_COLOURS = tuple(
+    f"var(--s{i})" for i in (2, 5, 4, 7, 1, 6, 8)
+)  # green is reserved for correct samples
 
 
-def render(sections: Sequence[Section], left_out: Sequence[str] = (), extra: Sequence[str] = ()) -> str:
-    """The page. `left_out` are lines on runs that could not be read, `extra` further parts (reference tables)."""
+def render(sections: Sequence[Section], skipped: Sequence[str] = (), extra: Sequence[str] = ()) -> str:
+    """The page. `skipped` has a line per run that could not be read, `extra` further sections (published tables)."""
     runs = [run for section in sections for run in section.runs]
     names = _run_names(sections)
     script = (ASSETS / "page.js").read_text(encoding="utf-8")
@@ -51,20 +52,20 @@ def render(sections: Sequence[Section], left_out: Sequence[str] = (), extra: Seq
     body = [
         f'<header class="top"><h1>{text(title)}</h1>',
         f'<p class="quiet">{len(runs)} runs, {sum(run.summary.samples for run in runs):,} samples.'
-        " Values are percent with 95 % intervals; differences are paired, on the same problems.</p>",
+        " Shares are in percent, with 95 % intervals; differences are paired by problem.</p>",
         _navigation(sections),
         "</header><main>",
-        *(f'<p class="warning">{text(line)}</p>' for line in left_out),
+        *(f'<p class="warning">{text(line)}</p>' for line in skipped),
         *(part for section in sections for part in _section(section)),
         *extra,
         (ASSETS / "samples.html").read_text(encoding="utf-8"),
-        f"</main><footer>Made by harness {text(__version__)} from the run folders alone.</footer>",
+        f"</main><footer>Made by harness {text(__version__)} from the run folders.</footer>",
     ]
     return frame(title, "\n".join(body) + "\n" + blobs, script)
 
 
 def frame(title: str, body: str, script: str) -> str:
-    """A whole page with the style, the script and a policy that allows no other."""
+    """A whole page with its style, its script and a policy that allows no other script."""
     sha = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     style = (ASSETS / "page.css").read_text(encoding="utf-8")
     policy = f"default-src 'none'; script-src 'sha256-{sha}'; style-src 'unsafe-inline'; base-uri 'none'"
@@ -77,9 +78,9 @@ def frame(title: str, body: str, script: str) -> str:
     )
 
 
-def text(words: object) -> str:
-    """Anything as words of a page."""
-    return escape(printable(str(words)))
+def text(value: object) -> str:
+    """Any value as escaped text."""
+    return escape(printable(str(value)))
 
 
 def anchor(section: Section) -> str:
@@ -134,25 +135,21 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _headline(section: Section) -> str:
-    """The one sentence that a person came for."""
+    """The result in one sentence."""
     best, cell = section.rows[0], section.cells[0]
     value = f"{_with_unit(section.metric, cell.estimate.value)} ({_interval(section.metric, cell.estimate)})"
     if len(section.rows) == 1:
         return f"<b>{text(best.name)}</b> has {text(section.metric)} of <b>{value}</b>."
     reference = section.comparison.rows[0]
     if cell.difference is None:
-        return f"Nothing beats <b>{text(best.name)}</b> on {text(section.metric)}: <b>{value}</b>."
+        return f"The reference <b>{text(best.name)}</b> is best on {text(section.metric)}: <b>{value}</b>."
     p = cell.p_holm if cell.p_holm is not None else cell.difference.p
     gap = signed(section.metric, cell.difference.value)
-    sure = (
-        f"a difference that chance would hardly make (p {p_value(p)})"
-        if p <= 0.05
-        else f"a difference that chance could make too (p {p_value(p)})"
-    )
+    significance = f"{'' if p <= 0.05 else 'not '}statistically significant (p {p_value(p)})"
     unit = "" if base_name(section.metric) in PLAIN else " points"
     return (
-        f"Best on {text(section.metric)} is <b>{text(best.name)}</b> with <b>{value}</b>: {gap}{unit} against"
-        f" {text(reference.name)}, {sure}."
+        f"Best on {text(section.metric)} is <b>{text(best.name)}</b> with <b>{value}</b>: {gap}{unit} compared with"
+        f" {text(reference.name)}, {significance}."
     )
 
 
@@ -165,7 +162,7 @@ def _interval(metric: str, e: Estimate) -> str:
 
 
 def _table(section: Section) -> str:
-    others = gathered.metric_names(section)[1:]
+    others = metric_names(section)[1:]
     costs = [mean_cost(row) for row in section.rows]
     cost_names = list(dict.fromkeys(name for cost in costs for name, value in cost.items() if value))[
         :COST_COLUMNS
@@ -181,7 +178,7 @@ def _table(section: Section) -> str:
         *others,
     ]
     head += [name.replace("_", " ") for name in cost_names] + (["faults"] if faults else [])
-    words = {0: "", 2: ""}  # these two columns are no figures
+    words = {0: "", 2: ""}  # these two columns are not numeric
     cells = "".join(
         f'<th scope="col"{words.get(i, " class=n")}>{text(name)}</th>' for i, name in enumerate(head)
     )
@@ -204,12 +201,12 @@ def _has_seeds(section: Section) -> bool:
 
 
 def _cost_text(value: float) -> str:
-    """A cost; nothing where it is not known (a recording has no tokens)."""
+    """A cost; empty if unknown (a recording has no tokens)."""
     return amount(value) if value else ""
 
 
 def _metric_text(row: ComparisonRow, name: str) -> str:
-    found = gathered.row_estimate(row, name)
+    found = row_estimate(row, name)
     return "" if found is None else figure(name, found.value)
 
 
@@ -224,7 +221,7 @@ def _table_row(
     tail = "".join(f'<td class="n">{text(words)}</td>' for words in more)
     name = f'<td class="name">{text(row.name)}{seeds}</td>'
     if cell is None:
-        return f'<tr>{name}<td colspan="5">no metric: every sample ended in a fault</td>{tail}</tr>'
+        return f'<tr>{name}<td colspan="5">no metrics: no sample could be judged</td>{tail}</tr>'
     e, metric = cell.estimate, section.metric
     value = f'<td class="n">{figure(metric, e.value)}<span class="sub">{_interval(metric, e)}</span></td>'
     drawn = f"<td>{_whisker(e, top)}</td>"
@@ -235,8 +232,8 @@ def _table_row(
         gap = '<td class="n quiet">reference</td><td></td><td></td>'
     else:
         better = (d.value > 0) != (base_name(metric) in LESS_IS_BETTER)
-        sure = cell.p_holm is not None and cell.p_holm <= 0.05
-        tone = (" up" if better else " down") if sure else ""
+        significant = cell.p_holm is not None and cell.p_holm <= 0.05
+        tone = (" up" if better else " down") if significant else ""
         p = cell.p_holm if cell.p_holm is not None else d.p
         gap = (
             f'<td class="n{tone}">{signed(metric, d.value)}</td>'
@@ -257,37 +254,33 @@ def _whisker(e: Estimate, top: float) -> str:
 
 
 def _table_notes(section: Section) -> str:
-    """What has to be known to read the table."""
+    """Notes on how to read the table."""
     n = len(section.comparison.problems[section.metric])
     words = [f"{section.metric} on {n} problems"]
     tests = sorted({cell.difference.test for cell in section.cells if cell.difference})
     if tests:
-        words.append(
-            f"p two-sided ({', '.join(tests)}), Holm's correction over the rows; coloured where at most 0.05"
-        )
+        words.append(f"two-sided p ({', '.join(tests)}), Holm-corrected over the rows; coloured if p ≤ 0.05")
     if seen := [cell.detectable for cell in section.cells if cell.detectable]:
-        words.append(
-            f"so many problems find a true difference of {figure(section.metric, max(seen))} points in 4 of 5 cases"
-        )
+        words.append(minimum_detectable(section.metric, max(seen), n))
     if _has_seeds(section):
         words.append(
-            "intervals are about the choice of problems, with these seeds; 'of seeds' is the standard deviation between"
-            " seeds, 'of problems' the standard error from the choice of problems, 'of both' that of the row's value"
+            "intervals cover the choice of problems, given these seeds; 'sd of seeds' is the standard deviation between"
+            " seeds, 'se of problems' the standard error over problems, 'se of both' that of the row's value"
         )
     if section.comparison.skipped:
         words.append(
-            f"{section.comparison.skipped} problems left out because their judge failed in one of the runs"
+            f"{section.comparison.skipped} problems skipped because judging failed in one of the runs"
         )
     return text("; ".join(words) + ".")
 
 
 def _outcomes(section: Section) -> Iterator[str]:
-    found = [gathered.sample_outcomes(row) for row in section.rows]
-    kinds = sorted({kind for of_row in found for kind in of_row}, key=lambda k: (k != "right", k))
-    colours = dict(zip((k for k in kinds if k != "right"), itertools.cycle(FAILURE_COLOURS), strict=False))
-    colours["right"] = "var(--good)"
-    yield '<h3>How samples ended</h3><div class="scroll" tabindex="0" role="region" aria-label="How samples ended">'
-    yield "<table><tbody>"
+    found = [sample_outcomes(row) for row in section.rows]
+    kinds = sorted({kind for of_row in found for kind in of_row}, key=lambda k: (k != "correct", k))
+    colours = dict(zip((k for k in kinds if k != "correct"), itertools.cycle(FAILURE_COLOURS), strict=False))
+    colours["correct"] = "var(--good)"
+    yield "<h3>Outcomes of the samples</h3>"
+    yield '<div class="scroll" tabindex="0" role="region" aria-label="Outcomes of the samples"><table><tbody>'
     for row, of_row in zip(section.rows, found, strict=True):
         total = sum(of_row.values()) or 1
         bar = "".join(

@@ -1,7 +1,7 @@
-"""Plots of a section as matplotlib figures: for the page (colours are the page's own variables) and for files.
+"""Plots of a section as matplotlib figures: for the page (with the page's colour variables) and for files.
 
-Each function returns a figure, or None where the runs have nothing to plot. Figures show the same estimates and 95 %
-intervals as the tables. After the papers: value against examples (2308.10462, Figure 3), methods side by side (Figure
+Each function returns a figure, or None if there is nothing to plot. Figures show the same estimates and 95 % intervals
+as the tables. After the papers: value against examples (2308.10462, Figure 3), methods side by side (Figure
 7), radar (2311.02303, Figure 5).
 """
 
@@ -39,11 +39,11 @@ def available() -> bool:
 
 
 def all_of(section: Section) -> dict[str, "Figure"]:
-    """Every plot that the section has data for, by name."""
+    """Every plot for which the section has data, by name."""
     kinds: Mapping[str, Callable[[Section], Figure | None]] = {
         "methods": methods,
         "examples": examples,
-        "cost": partial(cost, name="prompt_tokens a sample", label="prompt tokens a sample"),
+        "cost": partial(cost, name="prompt_tokens a sample", label="prompt tokens per sample"),
         "parameters": partial(cost, name="trainable parameters", label="trainable parameters"),
         "memory": partial(cost, name="training peak MB", label="peak memory of training, MB"),
         "groups": groups,
@@ -76,9 +76,11 @@ def methods(section: Section) -> "Figure | None":
 
 
 def examples(section: Section) -> "Figure | None":
-    """The deciding metric against the number of examples shown, one line a way of choosing them."""
+    """The deciding metric against the number of examples shown, one line per way of choosing them."""
     lines: dict[str, list[tuple[int, Estimate]]] = {}
-    without: dict[str, Estimate] = {}  # of the bare model and of each adapter: where their lines begin
+    without: dict[
+        str, Estimate
+    ] = {}  # zero-shot estimates of the model and of each adapter: where their lines start
     models: dict[str, str] = {}
     for row, cell in zip(section.rows, section.cells, strict=False):
         config = row.runs[0].config
@@ -97,7 +99,7 @@ def examples(section: Section) -> "Figure | None":
     for i, (colour, (label, points)) in enumerate(zip(_colours(), lines.items(), strict=False)):
         start = without.get(models[label])
         ordered = sorted([*points, *([(0, start)] if start else [])], key=lambda p: p[0])
-        aside = (i - (len(lines) - 1) / 2) * apart  # whiskers of one place beside each other
+        aside = (i - (len(lines) - 1) / 2) * apart  # keeps whiskers at the same x apart
         xs = [x + aside for x, _ in ordered]
         values = [_scaled(section.metric, e.value) for _, e in ordered]
         axes.plot(xs, values, color=colour, label=_short(label))
@@ -111,7 +113,7 @@ def examples(section: Section) -> "Figure | None":
 
 
 def cost(section: Section, name: str, label: str) -> "Figure | None":
-    """The deciding metric against one of the costs, for the rows where it is known."""
+    """The deciding metric against a cost, for the rows whose cost is known."""
     points = [
         (spent[name], row, cell)
         for row, cell in zip(section.rows, section.cells, strict=False)
@@ -134,7 +136,7 @@ def cost(section: Section, name: str, label: str) -> "Figure | None":
 
 
 def _lifts(spots: Sequence[tuple[float, float]], wide: float, high: float) -> list[int]:
-    """By how many lines to lift each spot's name so that no two names nearer than `wide` and `high` overlap."""
+    """How many lines to lift each label so that labels nearer than `wide` and `high` do not overlap."""
     taken: list[tuple[float, float]] = []
     lifts = [0] * len(spots)
     for i in sorted(range(len(spots)), key=lambda i: spots[i][1]):
@@ -146,7 +148,7 @@ def _lifts(spots: Sequence[tuple[float, float]], wide: float, high: float) -> li
 
 
 def groups(section: Section) -> "Figure | None":
-    """Bars of each group of problems, one colour a row."""
+    """Bars per group of problems, one colour per row."""
     names = sections.group_names(section)
     if len(names) < 2:
         return None
@@ -209,7 +211,7 @@ def at_k(section: Section) -> "Figure | None":
 
 
 def radar_of_metrics(section: Section) -> "Figure | None":
-    """The metrics of 0 to 1 of every row."""
+    """Every metric that is a share, for every row."""
     names = [name for name in sections.metric_names(section) if base_name(name) not in PLAIN]
     values = {}
     for row in section.rows[: len(SERIES)]:
@@ -219,7 +221,7 @@ def radar_of_metrics(section: Section) -> "Figure | None":
 
 
 def radar(axes_names: Sequence[str], values: Mapping[str, Sequence[float]]) -> "Figure | None":
-    """One closed line a row over at least three axes, in percent."""
+    """One closed line per row over at least three axes, in percent."""
     if len(axes_names) < 3:
         return None
     with _style():
@@ -284,7 +286,7 @@ def _axes(height: float = HEIGHT) -> "tuple[Figure, Axes]":
 def _whisker(
     axes: "Axes", e: Estimate, at: float, colour: str, metric: str, *, across: bool = False, dot: bool = True
 ) -> None:
-    """A point with its interval, upright or across."""
+    """A point with its interval, vertical or horizontal."""
     value, low, high = (_scaled(metric, figure) for figure in (e.value, e.low, e.high))
     spread = [[value - low], [high - value]]
     marker = "o" if dot else "none"
@@ -312,11 +314,11 @@ def _short(name: str) -> str:
     return shown if len(shown) <= 34 else shown[:33] + "…"
 
 
-# ---------------------------------------------------------------- out of matplotlib
+# ---------------------------------------------------------------- output
 
 
 def svg(figure: "Figure") -> str:
-    """For a page: no XML head, colours as the page's variables, so that it follows light and dark."""
+    """For a page: without an XML header, with the page's colour variables, so that it follows light and dark mode."""
     text = _svg(figure)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)

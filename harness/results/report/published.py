@@ -1,7 +1,7 @@
-"""Published numbers beside one's own: the papers' tables as printed, their known defects as footnotes.
+"""Published numbers next to one's own: the papers' tables as printed, with their known defects as footnotes.
 
-The files are results/reference/<arXiv id>.json. Published values have no items behind them, so nothing is tested
-against them; a setting that differs (data, prompt, decoding) is not visible in a number.
+The files are results/reference/<arXiv id>.json. Published values come without per-problem results, so nothing is tested
+against them; a different setting (data, prompt, decoding) is not visible in a number.
 """
 
 import json
@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError, unknown
-from harness.results.report import sections as gathered
-from harness.results.report.sections import Section
+from harness.results.report.sections import Section, row_estimate
 from harness.results.report.tables import printable
 
-FOLDER = Path(__file__).resolve().parent / "reference"  # a link to results/reference, which the wheel ships
+FOLDER = (
+    Path(__file__).resolve().parent / "reference"
+)  # a link to results/reference; the wheel ships the files
 TASKS: Mapping[str, str] = {  # the papers' names -> ours
     "Conala": "conala",
     "CodeAlpacaPy": "codealpaca_py",
@@ -45,7 +46,7 @@ METRICS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class PublishedValue:
-    """One printed value in 0..1 with our names for its task and metric, for a leaderboard."""
+    """One printed value, 0..1, with our names for its task and metric."""
 
     paper: str
     place: str
@@ -57,16 +58,16 @@ class PublishedValue:
 
 
 def load(paper: str) -> dict[str, Any]:
-    """Raises UserError for a paper that is not there."""
+    """A paper's file. Raises UserError if there is none."""
     names = sorted(path.stem for path in FOLDER.glob("*.json"))
     if paper not in names:
-        raise UserError(f"--reference: {unknown('paper', paper, names)}")
+        raise UserError(f"--paper: {unknown('paper', paper, names)}")
     plain: dict[str, Any] = json.loads((FOLDER / f"{paper}.json").read_text(encoding="utf-8"))
     return plain
 
 
 def our_names(row: Mapping[str, Any]) -> tuple[str, str] | None:
-    """(task, metric) of this project that a printed row is about, or None."""
+    """The task and metric of this project that a printed row is about, or None."""
     name, _, part = (row["task"] or "").removeprefix("text-to-SQL/").partition("/")
     task, metric = TASKS.get(name), METRICS.get(row["metric"])
     if task is None or metric is None:
@@ -75,7 +76,7 @@ def our_names(row: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def published_values(papers: Sequence[str]) -> Iterator[PublishedValue]:
-    """Every printed value that one of our tasks and metrics stands for, each setting once (tables before figures)."""
+    """Every printed value of one of our tasks and metrics, each setting once (tables before figures)."""
     for paper in papers:
         plain = load(paper)
         seen = set()
@@ -101,7 +102,7 @@ def _row_name(row: Mapping[str, Any]) -> str:
 
 
 def html(paper: str, sections: Sequence[Section]) -> str:
-    """Every table of the paper, one's own rows on top of those columns that they have values for."""
+    """Every table of the paper, topped by this report's rows where they have values for its columns."""
     plain = load(paper)
     tables = "".join(
         _table(plain, name, sections) for name in dict.fromkeys(row["table"] for row in plain["rows"])
@@ -112,8 +113,8 @@ def html(paper: str, sections: Sequence[Section]) -> str:
     return (
         f'<section id="reference-{_id(paper)}"><h2>Published: {text(plain["title"])} '
         f'<small class="quiet">arXiv {text(paper)}</small></h2>'
-        "<p>Values as printed, in the paper's own units. They have no problems behind them that could be paired, so no"
-        " interval and no test is given; other data, prompts or decoding do not show in a number.</p>"
+        "<p>Values as printed, in the paper's own units. They come without per-problem results, so there"
+        " is no interval and no test; different data, prompts or decoding do not show in a number.</p>"
         f'{tables}<h3>Known defects of the source</h3><ol type="a" class="small">{notes}</ol></section>'
     )
 
@@ -129,13 +130,13 @@ def _table(plain: Mapping[str, Any], name: str, sections: Sequence[Section]) -> 
     )
     keys = list(plain["defects"])
     lines = []
-    for own, values in _report_rows(sections, [sample[task, metric] for task, metric, _ in columns]):
+    for label, values in _report_rows(sections, [sample[task, metric] for task, metric, _ in columns]):
         cells = "".join(
             f'<td class="n">{_report_value(value, unit)}</td>'
             for value, (_, _, unit) in zip(values, columns, strict=True)
         )
         lines.append(
-            f'<tr class="reference"><td class="name">{text(own)}<span class="sub">this report</span></td>{cells}</tr>'
+            f'<tr class="reference"><td class="name">{text(label)}<span class="sub">this report</span></td>{cells}</tr>'
         )
     for label in dict.fromkeys(_row_name(row) for row in rows):
         cells = "".join(
@@ -157,9 +158,7 @@ def _report_rows(
         for row in section.rows:
             values = []
             for column in columns:
-                found = (
-                    gathered.row_estimate(row, column[1]) if column and column[0] == section.task else None
-                )
+                found = row_estimate(row, column[1]) if column and column[0] == section.task else None
                 values.append(None if found is None else found.value)
             if any(value is not None for value in values):
                 mini = row.runs[0].record["data"]["set"] == "mini"
@@ -186,5 +185,5 @@ def _id(paper: str) -> str:
     return paper.replace(".", "-")
 
 
-def text(words: object) -> str:
-    return escape(printable(str(words)))
+def text(value: object) -> str:
+    return escape(printable(str(value)))

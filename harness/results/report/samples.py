@@ -1,7 +1,7 @@
-"""Every sample of a report, packed for a page: columns of numbers for the list, texts in chunks drawn on demand.
+"""Every sample of a report, packed for a page: columns of numbers for the list, texts in chunks opened on demand.
 
-Blobs are gzip in base64, so nothing that a model wrote stands in the page as text. The page's script knows this form
-(`assets/page.js`).
+Blobs are gzip in base64, so nothing that a model wrote appears in the page as text. The page's script
+(`assets/page.js`) reads them.
 """
 
 import base64
@@ -23,10 +23,10 @@ WIDTHS = {"run": 2, "problem": 4, "sample": 2, "kind": 1, "value": 1}  # bytes o
 
 
 def pack(runs: Sequence[Result], names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(id, base64) of every blob: `c0`, `c1` ... the texts, then `index`. `names` are what the rows are called.
+    """(id, base64) of every blob: `c0`, `c1` ... the texts, then `index`. `names` are the rows' names.
 
-    A row of the index is one sample: run, problem, sample, kind of ending, value in percent (255 for none). `starts`
-    are the first rows of the chunks.
+    A row of the index is one sample: run, problem, sample, outcome, value in percent (255 for none). `starts` are the
+    first rows of the chunks.
     """
     kinds: dict[str, int] = {}
     problems: dict[tuple[str, str], int] = {}
@@ -71,7 +71,7 @@ def pack(runs: Sequence[Result], names: Sequence[str]) -> Iterator[tuple[str, st
 
 
 def _rows(run: Result) -> Iterator[dict[str, Any]]:
-    """One row a sample, in the order of the generations, with the verdict of the run's first scorer."""
+    """One row per sample, in the order of the generations, with the verdict of the run's first scorer."""
     first = next(iter(run.scores), "")
     verdicts = {
         (row["problem_id"], row["index"]): row
@@ -99,7 +99,7 @@ def _texts(row: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Any]:
     shown = prompt.get("text") or "\n\n".join(
         f"[{m['role']}]\n{m['content']}" for m in prompt.get("messages", ())
     )
-    later = row["index"] > 0  # the page looks it up at the problem's first sample
+    later = row["index"] > 0  # the page reads it from the problem's first sample
     return [
         _truncate(row["text"]),
         answer,

@@ -1,6 +1,6 @@
-"""Runs sorted for a report: those of one task that may be compared are a section, with differences to its reference.
+"""Runs grouped for a report: comparable runs of one task form a section, with differences to its reference row.
 
-The reference row is the one without help (zero-shot), else the first. A pure function of read runs.
+The reference row is the zero-shot one, else the first. A pure function of the runs.
 """
 
 from collections import Counter
@@ -15,12 +15,12 @@ from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Judgement
 from harness.stats.estimates import LESS_IS_BETTER
 
-MAX_OUTCOMES = 8  # kinds of failure shown a row
+MAX_OUTCOMES = 8  # outcomes shown per row
 
 
 @dataclass(frozen=True)
 class Section:
-    """`metric` is the one that decides. `cells` are of that metric, one a row, best row first."""
+    """`metric` is the deciding one. `cells` has that metric, one cell per row, best row first."""
 
     title: str
     metric: str
@@ -46,7 +46,7 @@ class Section:
 
 
 def make_sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
-    """One section for each set of runs that may be compared. `metric` decides where a run has it.
+    """One section for each set of comparable runs. `metric` is the deciding one, where the runs have it.
 
     Raises ConfigError for a metric that no run has.
     """
@@ -82,14 +82,14 @@ def _make_section(title: str, runs: Sequence[Result], metric: str) -> Section:
 
 
 def metric_names(section: Section) -> list[str]:
-    """Every metric of the section but parts and groups, the deciding one first."""
+    """Every metric of the section except components and groups, the deciding one first."""
     names = dict.fromkeys(name for run in section.runs for name in run.summary.metrics)
     plain = [name for name in names if "[" not in name and "." not in name and name != section.metric]
     return [section.metric, *plain] if section.metric else plain
 
 
 def row_estimate(row: ComparisonRow, metric: str) -> Estimate | None:
-    """A row's metric: of one run as its summary has it, of several seeds the mean, without an interval of its own."""
+    """A row's metric: of one run as in its summary; of several seeds the mean of values and bounds."""
     found = [run.summary.metrics[metric] for run in row.runs if metric in run.summary.metrics]
     if len(found) <= 1:
         return found[0] if found else None
@@ -98,17 +98,17 @@ def row_estimate(row: ComparisonRow, metric: str) -> Estimate | None:
 
 
 def group_names(section: Section) -> list[str]:
-    """The groups that have values of their own on the deciding metric."""
+    """The groups that have their own values of the deciding metric."""
     start = f"{section.metric}["
     names = dict.fromkeys(name for run in section.runs for name in run.summary.metrics)
     return [name.removeprefix(start).removesuffix("]") for name in names if name.startswith(start)]
 
 
-# ---------------------------------------------------------------- what went wrong
+# ---------------------------------------------------------------- outcomes of samples
 
 
 def sample_outcomes(row: ComparisonRow) -> Mapping[str, int]:
-    """How samples ended, most frequent first: verdicts with the kind of exception, empty answers, texts cut off."""
+    """How many samples ended how, most frequent first: verdicts with exceptions, empty answers, truncated texts."""
     found: Counter[str] = Counter()
     for run in row.runs:
         found.update(_run_outcomes(run))
@@ -132,17 +132,17 @@ def _run_outcomes(run: Result) -> Iterator[str]:
 
 
 def sample_outcome(row: Mapping[str, object], cut: bool) -> str:
-    """One word or two for how a sample ended; for text metrics whether the answer was right."""
+    """A short label of how a sample ended; for text metrics, whether the answer was correct."""
     status, answer = str(row["status"]), str(row["answer"])
     score = row["score"]
     if status == "passed" or (status == "scored" and isinstance(score, Mapping) and score["value"] == 1.0):
-        return "right"
+        return "correct"
     if status == "fault":
-        return "fault of the judge"
+        return "judging failed"
     if not answer.strip():
         return "no answer"
     if cut:
-        return f"{_status_text(status)}, cut off"
+        return f"{_status_text(status)}, truncated"
     if status == "error":
         name = str(row.get("error", "")).partition(":")[0].strip()
         return f"error: {name}" if name.isidentifier() else "error"

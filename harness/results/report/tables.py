@@ -1,4 +1,4 @@
-"""Tables of summaries. A person sees shares as percent, with 95 % interval and count; files keep 0..1."""
+"""Tables of summaries. People see shares in percent, with 95 % interval and count; files keep 0..1."""
 
 import csv
 import io
@@ -9,26 +9,26 @@ from typing import Any
 
 from harness.stats.estimates import PLAIN, base_name
 
-COLUMNS = ("run", "metric", "value", "95 % interval", "k / n", "faults")  # the last only where there are any
-MAX_EXCEPTIONS = 8  # kinds of exceptions under a table; summary.json has them all
+COLUMNS = ("run", "metric", "value", "95 % interval", "k / n", "faults")  # the last only if there are any
+MAX_EXCEPTIONS = 8  # exceptions listed under a table; summary.json has all
 
 Summaries = Sequence[Mapping[str, Any]]
 
 
 def printable(text: str) -> str:
-    """Control characters as escapes: a model's name or a verdict must not move the cursor or break a line."""
+    """Escape control characters: a model's name or a verdict must not move the cursor or break a line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def figure(metric: str, value: float) -> str:
-    """Percent with two decimals; what is no share as it is, with four digits."""
+    """A share in percent with two decimals; any other number with four digits."""
     if base_name(metric) not in PLAIN:
         return f"{100 * value:.2f}"
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
 
 
 def rows(summaries: Summaries) -> Iterator[tuple[str, ...]]:
-    """One row a metric; the run's name stands only on its first row."""
+    """One row per metric; only a run's first row has its name."""
     for summary in summaries:
         name = summary["run_id"]
         for metric, estimate in summary["metrics"].items():
@@ -38,17 +38,17 @@ def rows(summaries: Summaries) -> Iterator[tuple[str, ...]]:
             yield name, metric, value, f"{low} to {high}", count, str(summary["errors"] or "")
             name = ""
         if not summary["metrics"]:
-            yield name, "no metric: every sample ended in a fault", "", "", "", str(summary["errors"])
+            yield name, "no metrics: no sample could be judged", "", "", "", str(summary["errors"])
 
 
 def verdicts(summary: Mapping[str, Any]) -> str:
-    """ "passed 61, failed 80, error 23" for runs of code; empty where all there is is text."""
+    """ "passed 61, failed 80, error 23" for executed code; empty for text metrics."""
     counts = {status: n for status, n in summary["status_counts"].items() if status != "scored"}
     return ", ".join(f"{status} {n}" for status, n in sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def exceptions(summary: Mapping[str, Any]) -> str:
-    """ "NameError 12, TypeError 3": what ended programs that a test did not; the first SHOWN kinds."""
+    """ "NameError 12, TypeError 3": the exceptions that ended programs, the most frequent ones."""
     counts = list(summary.get("error_classes", {}).items())
     shown = [f"{name} {n}" for name, n in counts[:MAX_EXCEPTIONS]]
     more = sum(n for _, n in counts[MAX_EXCEPTIONS:])
@@ -56,7 +56,7 @@ def exceptions(summary: Mapping[str, Any]) -> str:
 
 
 def footnotes(summary: Mapping[str, Any]) -> list[str]:
-    """What has to stand under the numbers: verdicts, exceptions, notes, signature."""
+    """The lines under a table: verdicts, exceptions, notes, signature."""
     lines = [f"verdicts: {verdicts(summary)}"] if verdicts(summary) else []
     lines += [f"exceptions: {exceptions(summary)}"] if exceptions(summary) else []
     if "price" in (spent := summary["cost"]):
@@ -68,7 +68,7 @@ def footnotes(summary: Mapping[str, Any]) -> list[str]:
 
 
 def amount(value: float) -> str:
-    """A cost: whole from a thousand on, else one decimal, or two digits of what is too small for that."""
+    """A cost: whole from 1,000 on, else one decimal, or two digits if it is too small for that."""
     if value >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 0.1 or not value else f"{value:.2g}"
@@ -84,12 +84,12 @@ def markdown(summaries: Summaries) -> str:
 
 
 def escape_markdown(cell: str) -> str:
-    """A cell that Markdown shows as it is: no cell border, emphasis, code, HTML or link."""
+    """Escape what Markdown would read as a cell border, emphasis, code, HTML or a link."""
     return re.sub(r"([\\|*`<]|\](?=[(\[]))", r"\\\1", printable(cell))
 
 
 def csv_text(summaries: Summaries) -> str:
-    """One row a metric; a run whose every sample ended in a fault has one row without metric and figures."""
+    """One row per metric; a run in which no sample could be judged has one row without a metric."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["run_id", "task", "metric", "value", "low", "high", "n", "k", "errors", "signature"])

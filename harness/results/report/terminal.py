@@ -1,4 +1,4 @@
-"""The table as a terminal shows it. Words from runs are printed as text, never as markup or control codes."""
+"""The table in a terminal. Text from runs is printed as text, never as markup or control codes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal

@@ -205,21 +205,19 @@ def find(paths: Sequence[Path]) -> list[Path]:
 
 
 def read_all(folders: Sequence[Path]) -> tuple[list[Result], list[str]]:
-    """The runs that can be read, and a line for each that is damaged, unfinished or a part and was left out."""
-    good, left_out = [], []
+    """The runs that can be read, and a line for each that was skipped: damaged, unfinished or a single shard."""
+    good, skipped = [], []
     for folder in folders:
         try:
             result = read(folder)
         except HarnessError as error:
-            left_out.append(f"left out {folder}: {error}")
+            skipped.append(f"skipped {folder}: {error}")
             continue
         if "shard" in result.record:
-            left_out.append(
-                f"left out {folder}: it is a part of a run; 'harness merge' makes the whole of all parts"
-            )
+            skipped.append(f"skipped {folder}: a single shard; 'harness merge' joins the shards of a run")
         else:
             good.append(result)
-    return good, left_out
+    return good, skipped
 
 
 # ---------------------------------------------------------------- what a run is called

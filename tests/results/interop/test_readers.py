@@ -174,11 +174,15 @@ def test_human_evals_results_are_read_and_their_completions_scored_here(tmp_path
     ("name", "text", "complaint"),
     [
         ("log.eval", "PK\x03\x04", "inspect log convert log.eval --to json"),
-        ("x.json", "{}", "no result file that is known"),
-        ("x.jsonl", '{"task_id": "a"}\n', "no result file that is known"),
-        ("x.json", '{"results": {"t": 3}, "versions": {"t": 1}}', "not as its tool writes it"),
-        ("x.json", '{"version": 3, "status": "success", "eval": {}}', "version 3; version 2 is read"),
-        ("x.json", '{"version": 2, "status": "error", "eval": {}}', "ended as 'error'"),
+        ("x.json", "{}", "not a known result file"),
+        ("x.jsonl", '{"task_id": "a"}\n', "not a known result file"),
+        ("x.json", '{"results": {"t": 3}, "versions": {"t": 1}}', "unexpected content"),
+        (
+            "x.json",
+            '{"version": 3, "status": "success", "eval": {}}',
+            "version 3; only version 2 is supported",
+        ),
+        ("x.json", '{"version": 2, "status": "error", "eval": {}}', "has status 'error'"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_the_way_out(
@@ -194,7 +198,7 @@ def test_a_damaged_sample_is_named_with_its_line(tmp_path: Path) -> None:
     (samples,) = folder.glob("samples*")
     samples.write_text(samples.read_text() + '{"doc_id": 3}\n')
     assert (
-        f"{samples}:13: no sample of lm-evaluation-harness"
+        f"{samples}:13: not a sample of lm-evaluation-harness"
         in harness("import", folder, "--out", tmp_path / "in").complaint
     )
 
@@ -216,9 +220,9 @@ def test_two_results_of_one_tool_are_compared_item_by_item(tmp_path: Path) -> No
 
 REFUSED = [
     ({"version": 2.0}, "task version: 1.0 and 2.0"),
-    ({"samples": False}, "totals only, no items"),
-    ({"n": 13}, "items: 12 and 13, not the same ones"),
-    ({"doc_hash": HEX}, "12 items ask something else"),
+    ({"samples": False}, "totals but no items"),
+    ({"n": 13}, "items: 12 and 13, not the same items"),
+    ({"doc_hash": HEX}, "12 items have another question or target"),
     ({"prompt_hash": HEX}, "12 items have another prompt"),
 ]
 
@@ -265,7 +269,7 @@ def test_a_leaderboard_shows_what_was_reported_without_a_rank_and_names_what_it_
     (tmp_path / "runs" / "same.imported.json").write_text(json.dumps(plain))
     ended = harness("leaderboard", tmp_path / "runs")
     assert ended.code == 0, ended.err
-    assert ended.err.count("warning: left out") == 1
+    assert ended.err.count("warning: skipped") == 1
     lines = (tmp_path / "runs" / "leaderboard" / "leaderboard.csv").read_text().split("\n")
     assert lines[1].startswith("letters,1,0,")
     assert "lm-eval 0.4.13, em@1,none, not judged here" in lines[2]

@@ -43,7 +43,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert harness("report", folder / "top", "--format", "html").code == 0
     ended = harness("leaderboard", folder, "--out", folder / "site")
     assert ended.code == 0
-    assert f"warning: left out {bad}: " in ended.err
+    assert f"warning: skipped {bad}: " in ended.err
     return folder / "site"
 
 
@@ -67,7 +67,7 @@ def test_the_site_sorts_filters_and_links(browser, board: Path) -> None:  # type
         assert names.all_inner_texts() == ["top", "near", "far"]
         shown.fill("#filter", "near")
         assert [row.is_visible() for row in shown.locator("tbody tr").all()] == [False, True, False]
-        assert "left out" in shown.locator(".warning").inner_text()
+        assert "skipped" in shown.locator(".warning").inner_text()
         assert shown.locator("h2 a").get_attribute("href") == "task-letters.html"
     for shown in visit(browser, board / "task-letters.html"):
         assert shown.locator("a", has_text="report").get_attribute("href") == "../top/report.html"
@@ -161,11 +161,11 @@ def test_published_rows_take_no_rank_and_never_stand_beside_mini_rows(tmp_path: 
 def test_an_unknown_paper_is_named_and_the_page_holds_the_tables(tmp_path: Path) -> None:
     run = make(tmp_path / "mine", range(10))
     page = tmp_path / "p.html"
-    complaint = harness("report", run, "--out", page, "--reference", "2308.1046").complaint
+    complaint = harness("report", run, "--out", page, "--paper", "2308.1046").complaint
     assert "no paper '2308.1046'. Did you mean '2308.10462'?" in complaint
-    assert "--reference is for the page" in harness("report", run, "--reference", "2308.10462").complaint
+    assert "--paper is for the page" in harness("report", run, "--paper", "2308.10462").complaint
     assert (
-        harness("report", run, "--out", page, "--reference", "2308.10462", "--reference", "2311.02303").code
+        harness("report", run, "--out", page, "--paper", "2308.10462", "--paper", "2311.02303").code
         == 0
     )
     text = page.read_text()

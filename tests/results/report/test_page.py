@@ -90,7 +90,7 @@ def test_the_answer_and_the_table_say_what_compare_says(opened: "Page") -> None:
     answers = opened.locator(".answer").all_inner_texts()
     best = next(line for line in answers if "tuned" in line)
     assert best.startswith("Best on em@1 is tuned with 75.00 % (")
-    assert "+25.00 points against base, a difference that chance would hardly make (p 0.0020)" in best
+    assert "+25.00 points compared with base, statistically significant (p 0.0020)" in best
     cells = opened.locator("tr", has_text="reference").locator("td").all_inner_texts()
     assert cells[0] == "base"
     assert cells[1].split() == ["50.00", "35.20", "to", "64.80"]
@@ -113,7 +113,7 @@ def test_plots_are_drawn_in_the_colours_of_the_page(opened: "Page") -> None:
 def test_samples_filter_search_and_open(opened: "Page") -> None:
     count = opened.locator("#count")
     assert count.inner_text() == "280 of 280 samples"
-    settled(opened, lambda: opened.select_option("[name=kind]", label="right"))
+    settled(opened, lambda: opened.select_option("[name=kind]", label="correct"))
     assert count.inner_text() == "160 of 280 samples"
     settled(opened, lambda: opened.select_option("[name=run]", label="letters (1 of 2): base"))
     assert count.inner_text() == "60 of 280 samples"
@@ -149,7 +149,7 @@ def test_a_sample_shows_prompt_answer_reference_and_the_difference_to_another_ru
     assert opened.locator("#detail .del").inner_text() == "x = 25"
     assert opened.locator("#detail .add").inner_text() == "y"
     opened.select_option("[name=against]", label="run: letters (1 of 2): tuned")
-    opened.wait_for_selector("#detail h4:has-text('Answer against letters (1 of 2): tuned: right')")
+    opened.wait_for_selector("#detail h4:has-text('Answer against letters (1 of 2): tuned: correct')")
 
 
 def test_hostile_answers_are_text_and_never_run(opened: "Page") -> None:
@@ -167,7 +167,7 @@ def test_names_from_runs_are_text_too(browser: "Browser", tmp_path: Path) -> Non
     run = make(tmp_path / "a", range(3))
     read = reader.read(run)
     named = read.__class__(**{**vars(read), "summary": read.summary.model_copy(update={"task": HOSTILE})})
-    html = page.render(sections.make_sections([named]), [f"left out {HOSTILE}"])
+    html = page.render(sections.make_sections([named]), [f"skipped {HOSTILE}"])
     (tmp_path / "p.html").write_text(html)
     for shown in visit(browser, tmp_path / "p.html"):
         assert shown.evaluate("window.hacked") is None
@@ -254,8 +254,8 @@ def test_a_damaged_run_is_named_and_left_out_and_no_run_is_an_error(tmp_path: Pa
     edit_rows(bad / "judgements.jsonl", lambda rows: rows[1:])
     ended = harness("report", tmp_path / "runs", "--out", tmp_path / "r.html")
     assert ended.code == 0
-    assert f"warning: left out {bad}: " in ended.err
-    assert f"left out {bad}" in (tmp_path / "r.html").read_text()
+    assert f"warning: skipped {bad}: " in ended.err
+    assert f"skipped {bad}" in (tmp_path / "r.html").read_text()
     (tmp_path / "empty").mkdir()
     assert "holds no run" in harness("report", tmp_path / "empty", "--out", tmp_path / "x.html").complaint
     ended = harness("report", bad, "--out", tmp_path / "x.html")
@@ -292,8 +292,8 @@ def test_how_samples_ended_is_told_apart() -> None:
             {"status": status, "answer": answer, "error": error, "score": score}, cut
         )
 
-    assert kind("passed", value=1.0) == "right"
-    assert kind("scored", value=1.0) == "right"
+    assert kind("passed", value=1.0) == "correct"
+    assert kind("scored", value=1.0) == "correct"
     assert kind("scored", value=0.5) == "wrong"
     assert kind("error", error="NameError: name 'x'") == "error: NameError"
     assert kind("error", error="something odd happened") == "error"
@@ -305,7 +305,7 @@ def test_how_samples_ended_is_told_apart() -> None:
 
 def test_only_what_is_right_is_green(built: Path) -> None:
     keys = dict(re.findall(r'<i style="background:(var\(--\w+\))"></i>([^<]+)', built.read_text()))
-    assert keys["var(--good)"] == "right"
+    assert keys["var(--good)"] == "correct"
     assert "var(--s3)" not in keys
 
 

@@ -124,7 +124,7 @@
     made.setAttribute("role", "option");
     made.setAttribute("aria-selected", String(i === current));
     const head = node("div"), name = index.kinds[columns.kind[i]];
-    head.append(node("span", name, "kind " + (name === "right" ? "right" : "wrong")));
+    head.append(node("span", name, "kind " + (name === "correct" ? "correct" : "wrong")));
     head.append(node("b", index.problems[columns.problem[i]] + (columns.sample[i] ? " #" + columns.sample[i] : "")));
     const line = node("div", index.runs[columns.run[i]], "quiet");
     made.append(head, line);
