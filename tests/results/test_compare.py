@@ -120,7 +120,7 @@ def test_the_table_the_flips_and_json_say_the_same(pair: tuple[Path, Path]) -> N
     assert line.split()[-4:] == ["0.0117", "9", "/", "1"]
     assert "+20.00" in line
     assert "base: 100.00 scored" in ended.out
-    assert "9 more flipped items" in ended.out
+    assert "9 more flipped problems" in ended.out
     plain = json.loads(harness("compare", *pair, "--json").out)
     difference = plain["rows"][1]["metrics"]["em@1"]["difference"]
     assert (difference["p"], difference["exact"]) == (0.01171875, 0.021484375)

@@ -92,7 +92,7 @@ def test_floors_and_ceilings_are_absolute(runs: Path) -> None:
     assert judged(runs / "good", runs, "--ceiling", "prompt_tokens=5").code == 0
     assert judged(runs / "good", runs, "--ceiling", "prompt_tokens=4.9").code == 1
     assert (
-        "prompt_tokens ceiling: 5.0 a sample"
+        "prompt_tokens ceiling: 5.0 per sample"
         in judged(runs / "good", runs, "--ceiling", "prompt_tokens=9").out
     )
 
@@ -207,7 +207,7 @@ def test_one_changed_prompt_ends_in_4(runs: Path, fresh: Path) -> None:
     edit_rows(fresh / "generations.jsonl", lambda rows: rows[7].update(prompt_sha="0" * 16))
     ended = judged(fresh, runs)
     assert ended.code == 4
-    assert "another prompt for 1 of 164 problems: letters/7" in ended.out
+    assert "different prompts for 1 of 164 problems: letters/7" in ended.out
 
 
 def test_a_fault_comes_before_a_prompt(runs: Path, fresh: Path) -> None:
@@ -223,10 +223,10 @@ def test_baselines_that_cannot_be_read_are_the_users_mistake(runs: Path, tmp_pat
     file = tmp_path / "b.json"
     assert "no baseline file" in harness("gate", runs / "good", "--baseline", file).complaint
     file.write_text("[]")
-    assert "is no baseline file" in harness("gate", runs / "good", "--baseline", file).complaint
+    assert "is not a baseline file" in harness("gate", runs / "good", "--baseline", file).complaint
     file.write_text((runs / "b.json").read_text().replace('"format": 1', '"format": 2'))
     complaint = harness("gate", runs / "good", "--baseline", file).complaint
-    assert "is of format 2, made by harness 0.1.0" in complaint
+    assert "has format 2, written by harness 0.1.0" in complaint
     assert "upgrade" in complaint
     file.write_text(json.dumps({"format": 1, "harness": "0"}))
     assert (
@@ -241,10 +241,10 @@ def test_baselines_that_cannot_be_read_are_the_users_mistake(runs: Path, tmp_pat
         (("--margin", "em@1"), "expected NAME=NUMBER, for example pass@1=0.02"),
         (("--margin", "em@1=-1"), "expected NAME=NUMBER"),
         (("--margin", "em@1=nan"), "expected NAME=NUMBER"),
-        (("--margin", "em@1=2"), "a share of 0 to 1; two points are 0.02"),
+        (("--margin", "em@1=2"), "a share is 0 to 1; two points are 0.02"),
         (("--margin", "em@2=0.1"), "no metric 'em@2'. Did you mean 'em@1'?"),
         (("--ceiling", "prompt_token=9"), "no cost 'prompt_token'. Did you mean 'prompt_tokens'?"),
-        (("--smoke", "5"), "give --write too"),
+        (("--smoke", "5"), "add --write"),
         (("--junit", "/nowhere/x.xml"), "cannot be written"),
     ],
 )
@@ -254,7 +254,7 @@ def test_rules_that_cannot_be_meant_are_refused(runs: Path, more: tuple[str, ...
 
 def test_no_baseline_is_made_of_a_run_with_faults_or_of_a_part(fresh: Path, tmp_path: Path) -> None:
     edit_rows(fresh / "judgements.jsonl", lambda rows: rows[5].update(status="fault", score=None))
-    assert "no baseline" in harness("gate", fresh, "--baseline", tmp_path / "b.json", "--write").complaint
+    assert "cannot be a baseline" in harness("gate", fresh, "--baseline", tmp_path / "b.json", "--write").complaint
     assert not (tmp_path / "b.json").exists()
 
 

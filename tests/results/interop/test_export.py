@@ -135,6 +135,6 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
     assert (
-        "lm-eval's form is a folder"
+        "the lm-eval format is a folder"
         in harness("export", small, "--format", "lm-eval", "--out", file).complaint
     )

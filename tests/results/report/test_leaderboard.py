@@ -79,7 +79,7 @@ def test_a_folder_without_runs_is_the_users_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     make(tmp_path / "run", [1])
     assert (
-        "a site needs a folder"
+        "the site needs a folder"
         in harness("leaderboard", tmp_path / "run", "--out", tmp_path / "file").complaint
     )
 

@@ -299,8 +299,8 @@ def test_how_samples_ended_is_told_apart() -> None:
     assert kind("error", error="something odd happened") == "error"
     assert kind("compile_error") == "compile error"
     assert kind("failed", answer=" \n") == "no answer"
-    assert kind("failed", cut=True) == "failed, cut off"
-    assert kind("fault", value=None) == "fault of the judge"
+    assert kind("failed", cut=True) == "failed, truncated"
+    assert kind("fault", value=None) == "judging failed"
 
 
 def test_only_what_is_right_is_green(built: Path) -> None:

@@ -217,10 +217,10 @@ def test_a_narrow_terminal_folds_the_name_and_keeps_every_figure() -> None:
 
 def test_a_run_where_all_is_fault_is_shown_in_every_format_with_its_count() -> None:
     assert list(tables.rows([FAULTY])) == [
-        ("humaneval-tiny-0a1b2c3d4e", "no metric: every sample ended in a fault", "", "", "", "164")
+        ("humaneval-tiny-0a1b2c3d4e", "no metrics: no sample could be judged", "", "", "", "164")
     ]
     shown = " ".join(terminal.render([FAULTY], width=120).split())
-    assert "humaneval-tiny-0a1b2c3d4e no metric: every sample ended in a fault 164" in shown
+    assert "humaneval-tiny-0a1b2c3d4e no metrics: no sample could be judged 164" in shown
     assert "verdicts: fault 164" in shown
     assert cells(tables.markdown([FAULTY]).split("\n")[2])[-1] == "164"
     rows = list(csv.DictReader(io.StringIO(tables.csv_text([FAULTY, summary()]))))
