@@ -81,7 +81,10 @@ def test_noise_and_progress_pass_without_a_margin(runs: Path) -> None:
 def test_a_margin_asks_for_the_whole_interval_and_says_what_could_be_found(runs: Path) -> None:
     ended = judged(runs / "noisy", runs, "--margin", "em@1=0.02")
     assert ended.code == 1
-    assert "not shown to be within the margin of 0.02 (minimum detectable difference at 80 % power: 0.0485, n=164)" in ended.out
+    assert (
+        "not shown to be within the margin of 0.02 (minimum detectable difference at 80 % power: 0.0485, n=164)"
+        in ended.out
+    )
     assert judged(runs / "noisy", runs, "--margin", "em@1=0.05").code == 0
     assert judged(runs / "better", runs, "--margin", "em@1=0.02").code == 0
 
@@ -254,7 +257,10 @@ def test_rules_that_cannot_be_meant_are_refused(runs: Path, more: tuple[str, ...
 
 def test_no_baseline_is_made_of_a_run_with_faults_or_of_a_part(fresh: Path, tmp_path: Path) -> None:
     edit_rows(fresh / "judgements.jsonl", lambda rows: rows[5].update(status="fault", score=None))
-    assert "cannot be a baseline" in harness("gate", fresh, "--baseline", tmp_path / "b.json", "--write").complaint
+    assert (
+        "cannot be a baseline"
+        in harness("gate", fresh, "--baseline", tmp_path / "b.json", "--write").complaint
+    )
     assert not (tmp_path / "b.json").exists()
 
 
@@ -313,7 +319,10 @@ def test_a_subset_is_stratified_and_says_what_it_can_find(runs: Path, tmp_path: 
     assert subset.detectable == pytest.approx(0.13836, abs=1e-4)
     file = tmp_path / "smoke.json"
     ended = harness("gate", runs / "good", "--baseline", file, "--write", "--smoke", 41)
-    assert "41 of 164 problems from 4 strata; minimum detectable difference at 80 % power: 13.8 points (n=41)" in ended.out
+    assert (
+        "41 of 164 problems from 4 strata; minimum detectable difference at 80 % power: 13.8 points (n=41)"
+        in ended.out
+    )
     assert harness("gate", runs / "good", "--baseline", file).code == 0
     chosen = gate.read_ids(file)
     part = make(

@@ -164,10 +164,7 @@ def test_an_unknown_paper_is_named_and_the_page_holds_the_tables(tmp_path: Path)
     complaint = harness("report", run, "--out", page, "--paper", "2308.1046").complaint
     assert "no paper '2308.1046'. Did you mean '2308.10462'?" in complaint
     assert "--paper is for the page" in harness("report", run, "--paper", "2308.10462").complaint
-    assert (
-        harness("report", run, "--out", page, "--paper", "2308.10462", "--paper", "2311.02303").code
-        == 0
-    )
+    assert harness("report", run, "--out", page, "--paper", "2308.10462", "--paper", "2311.02303").code == 0
     text = page.read_text()
     assert "Exploring Parameter-Efficient Fine-Tuning" in text
     assert "MFTCoder" in text
