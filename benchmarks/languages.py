@@ -101,7 +101,7 @@ def main() -> None:
         before = cpu()
         passed, rate = in_the_sandbox(found)
         spent = cpu() - before
-        # Without a seed at hand, Go's and Rust's stand-ins are missing outside.
+        # Without a seed at hand, Go's and Rust's shims are missing outside.
         beside = f"{plain(found[:4]):.2f}" if language not in ("go", "rust") else ""
         print(
             f"| {language} | {passed + 1} of {len(found)} | {rate:.2f} | {beside} | {spent / len(found) * 1000:.0f} |"

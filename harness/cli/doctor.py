@@ -1,4 +1,4 @@
-"""The command doctor: what this machine can do, and whether a task's checks can be trusted on it."""
+"""The command doctor: what this machine can do, and whether a task's checks are reliable on it."""
 
 import json
 import sys
@@ -50,7 +50,7 @@ def _prove_task(config: "RunConfig") -> None:
         wrong = judge.prove(plan.task, plan.problems, box)
     for line in wrong:
         click.echo(line)
-    click.echo(f"{len(plan.problems)} problems: {len(wrong)} checks that are not to be trusted")
+    click.echo(f"{len(plan.problems)} problems: {len(wrong)} unreliable checks")
     if wrong:
         raise UserError(f"task {plan.task.name!r}: {len(wrong)} of its checks are wrong on this data")
 
@@ -72,7 +72,7 @@ def _doctor_text(found: dict[str, Any]) -> str:
 
 
 def _attack_lines(attacks: list[dict[str, Any]]) -> list[str]:
-    """What held, by how it ended, and each attack that got through on a line of its own."""
+    """The attacks that were held, grouped by status, and each attack that got through on a line of its own."""
     if not attacks:
         return ["attacks    not tried: they do harm where the isolation is not known to hold"]
     held = [attack for attack in attacks if attack["held"]]

@@ -1,6 +1,4 @@
-"""One batch of programs on a pool's workers: what waits, what runs where, what is finished but not yet
-due.
-"""
+"""One batch of programs on a pool's workers: what waits, what runs where, what is finished and waits for its turn."""
 
 import selectors
 import signal
@@ -15,32 +13,32 @@ from harness.sandbox import framing, launch
 from harness.sandbox.values import codec
 from harness.schema import ExecResult, Program
 
-# Programs drawn and results that wait for an earlier one to come first: bounds memory, however many there are.
+# Programs drawn ahead of the result that is due next: bounds memory, however many programs there are.
 AHEAD = 256
-# Jobs a worker has at hand: one running, one it can begin without asking.
+# Jobs that a worker has: one running, and one that it can start without asking.
 _DEPTH = 2
 _TRIES = 2
-# Programs that are remembered because they may come again: samples of one problem often are the same.
-_KNOWN = 1024
+# Programs remembered because they may come again: samples of one problem are often identical.
+_MAX_KEYS = 1024
 
 
 @dataclass
 class ProgramJob:
-    """`payload`: the program as a frame for a tester. `patience`: seconds after which a silent tester is
-    given up. `result`: known already where the program cannot be run at all. `same`: equal for programs that
-    are one, so that they are run once a batch; empty to run each.
+    """`payload`: the program as a frame for its worker. `timeout_s`: after so long a silent worker is given up.
+    `rerun_alone`: it may have run out of wall time because of load. `result`: known already where the program cannot be
+    run at all. `dedup_key`: equal for identical programs, which then run once per batch; empty to run each.
     """
 
     payload: bytes
-    patience: float
+    timeout_s: float
     tries: int = 0
-    alone: bool = False
+    rerun_alone: bool = False
     result: ExecResult | SandboxFault | None = None
-    same: bytes = b""
+    dedup_key: bytes = b""
 
 
 class WorkerSource(Protocol):
-    """What a batch needs of its pool."""
+    """What a batch needs of a pool."""
 
     @property
     def size(self) -> int: ...
@@ -51,8 +49,8 @@ class WorkerSource(Protocol):
 
 
 class Batch:
-    """Drives the workers while somebody asks for results. No threads: between two results the workers work
-    on alone.
+    """Drives the workers while the caller asks for results. No threads: between two results the workers continue with
+    what they have.
     """
 
     def __init__(self, pool: WorkerSource, programs: Iterator[Program], ahead: int) -> None:
@@ -60,57 +58,57 @@ class Batch:
         self.programs = programs
         self.ahead = ahead
         self.jobs: dict[int, ProgramJob] = {}
-        self.known: dict[bytes, ProgramJob] = {}
+        self.by_key: dict[bytes, ProgramJob] = {}
         self.waiting: deque[int] = deque()
         self.suspects: deque[int] = deque()
         self.drawn = 0
-        self.given = 0
+        self.yielded = 0
         self.selector = selectors.DefaultSelector()
-        self.outgoing: dict[int, bytearray] = {}
+        self.send_buffers: dict[int, bytearray] = {}
 
     def results(self) -> Iterator[ExecResult | SandboxFault]:
         exhausted = False
         while True:
-            while not exhausted and self.drawn - self.given < self.ahead:
+            while not exhausted and self.drawn - self.yielded < self.ahead:
                 program = next(self.programs, None)
                 if program is None:
                     exhausted = True
                     break
                 drawn = self.pool.job(program)
-                self.jobs[self.drawn] = self.known.get(drawn.same, drawn)
+                self.jobs[self.drawn] = self.by_key.get(drawn.dedup_key, drawn)
                 if self.jobs[self.drawn] is drawn and drawn.result is None:
                     self.waiting.append(self.drawn)
-                if drawn.same:
+                if drawn.dedup_key:
                     self._remember(drawn)
                 self.drawn += 1
             if not self.jobs:
                 return
-            self._assign()
+            self._dispatch_waiting()
             self._wait()
-            while (job := self.jobs.get(self.given)) is not None and job.result is not None:
-                del self.jobs[self.given]
-                self.given += 1
+            while (job := self.jobs.get(self.yielded)) is not None and job.result is not None:
+                del self.jobs[self.yielded]
+                self.yielded += 1
                 yield job.result
 
     def _remember(self, job: ProgramJob) -> None:
-        self.known.setdefault(job.same, job)
-        if len(self.known) > _KNOWN:
-            del self.known[next(iter(self.known))]
+        self.by_key.setdefault(job.dedup_key, job)
+        if len(self.by_key) > _MAX_KEYS:
+            del self.by_key[next(iter(self.by_key))]
 
     def abandon(self) -> None:
-        """Leave no worker with work of this batch: a later batch would read its results."""
+        """End workers that still have jobs of this batch: a later batch would read their results."""
         for worker in self.pool.workers():
             if worker.jobs:
                 self.pool.drop(worker)
         self.selector.close()
 
-    # ------------------------------------------------------------ giving
+    # ------------------------------------------------------------ sending jobs
 
-    def _assign(self) -> None:
+    def _dispatch_waiting(self) -> None:
         if self.suspects:
-            # Out of wall time under load, perhaps: such a program runs again, alone, before it counts.
+            # Perhaps out of wall time because of load: such a program runs once more, alone, before the result counts.
             if not any(worker.jobs for worker in self.pool.workers()):
-                self._give(self._ready_worker(), self.suspects.popleft())
+                self._dispatch(self._ready_worker(), self.suspects.popleft())
             return
         while self.waiting:
             free = [worker for worker in self.pool.workers() if len(worker.jobs) < _DEPTH]
@@ -119,27 +117,27 @@ class Batch:
                 idle = [self.pool.new_worker()]
             if not (idle or free):
                 return
-            self._give((idle or free)[0], self.waiting.popleft())
+            self._dispatch((idle or free)[0], self.waiting.popleft())
 
     def _ready_worker(self) -> launch.SandboxWorker:
         workers = self.pool.workers()
         return workers[0] if workers else self.pool.new_worker()
 
-    def _give(self, worker: launch.SandboxWorker, number: int) -> None:
+    def _dispatch(self, worker: launch.SandboxWorker, number: int) -> None:
         job = self.jobs[number]
         if not worker.jobs:
-            worker.deadline = time.monotonic() + job.patience
+            worker.deadline = time.monotonic() + job.timeout_s
         worker.jobs.append(number)
         fd = worker.socket.fileno()
-        if fd not in self.outgoing:
-            self.outgoing[fd] = bytearray()
+        if fd not in self.send_buffers:
+            self.send_buffers[fd] = bytearray()
             self.selector.register(fd, selectors.EVENT_READ, worker)
-        self.outgoing[fd] += job.payload
-        self._write(worker)
+        self.send_buffers[fd] += job.payload
+        self._send(worker)
 
-    def _write(self, worker: launch.SandboxWorker) -> None:
+    def _send(self, worker: launch.SandboxWorker) -> None:
         fd = worker.socket.fileno()
-        pending = self.outgoing[fd]
+        pending = self.send_buffers[fd]
         try:
             while pending:
                 del pending[: worker.socket.send(pending)]
@@ -147,10 +145,10 @@ class Batch:
         except BlockingIOError:
             self.selector.modify(fd, selectors.EVENT_READ | selectors.EVENT_WRITE, worker)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # its end is read next, and told there
+            pass  # its end is read next, and handled there
         return
 
-    # ------------------------------------------------------------ taking
+    # ------------------------------------------------------------ receiving results
 
     def _wait(self) -> None:
         busy = [worker for worker in self.pool.workers() if worker.jobs]
@@ -160,14 +158,14 @@ class Batch:
         for key, what in self.selector.select(max(0.0, timeout)):
             worker = key.data
             if what & selectors.EVENT_WRITE:
-                self._write(worker)
+                self._send(worker)
             if what & selectors.EVENT_READ:
-                self._read(worker)
+                self._receive(worker)
         for worker in busy:
             if worker.jobs and time.monotonic() > worker.deadline:
-                self._lost(worker, "a tester stopped answering")
+                self._drop_worker(worker, "a tester stopped answering")
 
-    def _read(self, worker: launch.SandboxWorker) -> None:
+    def _receive(self, worker: launch.SandboxWorker) -> None:
         try:
             count = framing.read_available(worker.socket.fileno(), worker.frames.buffer)
         except BlockingIOError:
@@ -175,32 +173,32 @@ class Batch:
         except ConnectionResetError:
             count = 0
         if not count:
-            self._lost(worker, "a sandbox worker ended while it judged")
+            self._drop_worker(worker, "a sandbox worker ended while it judged")
             return
         while (payload := worker.frames.pop()) is not None:
-            self._take(worker, codec.decode(payload))
+            self._record(worker, codec.decode(payload))
 
-    def _take(self, worker: launch.SandboxWorker, fields: dict[str, Any]) -> None:
+    def _record(self, worker: launch.SandboxWorker, fields: dict[str, Any]) -> None:
         if "broken" in fields:
-            self._lost(worker, fields["broken"])
+            self._drop_worker(worker, fields["broken"])
             return
         number = worker.jobs.pop(0)
         job = self.jobs[number]
         if worker.jobs:
-            worker.deadline = time.monotonic() + self.jobs[worker.jobs[0]].patience
+            worker.deadline = time.monotonic() + self.jobs[worker.jobs[0]].timeout_s
         if "fault" in fields:
             job.result = SandboxFault(fields["fault"])
-        elif fields.pop("suspect") and not job.alone:
-            job.alone = True
+        elif fields.pop("suspect") and not job.rerun_alone:
+            job.rerun_alone = True
             self.suspects.append(number)
         else:
             job.result = ExecResult(**fields)
 
-    def _lost(self, worker: launch.SandboxWorker, reason: str) -> None:
-        """A worker is gone: its program is run again once, those behind it had not begun."""
+    def _drop_worker(self, worker: launch.SandboxWorker, reason: str) -> None:
+        """A worker has ended: its program is run once more; the jobs behind it had not started."""
         fd = worker.socket.fileno()
-        if fd in self.outgoing:
-            del self.outgoing[fd]
+        if fd in self.send_buffers:
+            del self.send_buffers[fd]
             self.selector.unregister(fd)
         numbers, worker.jobs = worker.jobs, []
         reason += launch.death_cause(worker)

@@ -1,7 +1,7 @@
 """Starts one worker: a zygote and a tester, two fresh interpreters that share nothing with the controller.
 
-Both get an empty environment, no site initialisation and only the descriptors they need. Neither imports the
-harness's own `__init__` files: they must stay small, for every fork copies the zygote's page tables.
+Both get a minimal environment, no site initialisation and only the descriptors they need. Neither loads the `__init__`
+files of the harness: they must stay small, because every fork copies the zygote's page tables.
 """
 
 import json
@@ -24,7 +24,7 @@ from harness.sandbox.isolation import confine, cpu_affinity
 from harness.sandbox.python import interpreter, tester
 from harness.sandbox.values import codec
 
-# Runs `harness.sandbox.<name>` without any `__init__.py` of the harness.
+# Runs `harness.sandbox.<name>` without loading any `__init__.py` of the harness.
 _BOOT = """
 import sys, types
 root, name = sys.argv[1:3]
@@ -36,8 +36,8 @@ for package in ("", ".sandbox", ".sandbox.python", ".sandbox.values", ".sandbox.
 module = __import__("harness.sandbox." + name, fromlist=["start"])
 module.start(sys.argv[3:])
 """
-# Hash order is fixed: a program that walks a set gives the same verdict in every run. One thread for native
-# libraries: they would count against the limits and slow each other down.
+# Hash order is fixed, so that a program that iterates over a set gets the same verdict in every run. One thread for
+# native libraries: more would count against the limits and slow each other down.
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "MALLOC_ARENA_MAX": "2",
@@ -46,7 +46,7 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "HOME": "/tmp",
     "TMPDIR": "/tmp",
-    "MPLCONFIGDIR": "/tmp",  # else matplotlib, which makes folders when it is imported, cannot be
+    "MPLCONFIGDIR": "/tmp",  # else matplotlib, which creates folders when it is imported, could not be
     "LANG": "C.UTF-8",
 }
 _START_S = 30.0
@@ -58,7 +58,7 @@ class IsolationUnavailable(SandboxFault):
 
 @dataclass(eq=False)
 class SandboxWorker:
-    """The controller's hold on a worker. `jobs`: numbers of those given; `core`: the one it is bound to."""
+    """The controller's handle on a worker. `jobs`: the numbers of those sent to it. `core`: the one it is pinned to."""
 
     socket: socket.socket
     processes: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]
@@ -70,16 +70,16 @@ class SandboxWorker:
 
 
 def package_folders() -> tuple[str, ...]:
-    """Where this interpreter finds installed packages; programs may import from there and write nowhere."""
+    """Where this interpreter finds installed packages; programs may import from there, read-only."""
     paths = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
     paths += [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
     return tuple(dict.fromkeys(os.path.realpath(path) for path in paths if path and os.path.isdir(path)))
 
 
 def throwaway_uid(number: int) -> int:
-    """An identity nobody has, for root's workers; 0 where this process cannot change identity.
+    """A user id that nobody has, for root's workers; 0 where this process cannot switch to one.
 
-    Root of a container may lack the capabilities (6 and 7) or have no such identity mapped.
+    A container's root may lack the capabilities (6 and 7), or have no such id mapped.
     """
     with open("/proc/self/status", encoding="ascii") as file:
         effective = int(next(line for line in file if line.startswith("CapEff")).split()[1], 16)
@@ -98,8 +98,9 @@ def start_worker(
     preload: tuple[str, ...] = (),
     core: cpu_affinity.Core | None = None,
 ) -> SandboxWorker:
-    """Start worker `number`, of this process's own interpreter unless told, and wait until it stands. Raises
-    Unavailable with the kernel's reason when it cannot. `core`: given back when the worker is stopped."""
+    """Start worker `number`, with this process's own interpreter unless `python` is given, and wait until it is ready.
+    Raises IsolationUnavailable with the kernel's reason. `core`: released when the worker is stopped.
+    """
     python = python or interpreter.current(package_folders())
     uid = throwaway_uid(number)
     scratch = None
@@ -107,35 +108,41 @@ def start_worker(
         scratch = tempfile.TemporaryDirectory(prefix="harness-")
         os.chown(scratch.name, uid or -1, uid or -1)
     plan = confine.ConfinementPlan(isolation, python.packages, scratch.name if scratch else "", uid, preload)
-    mine, testers = socket.socketpair()
-    control, zygotes = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ExitStack() as half_way, testers, control, zygotes, cpu_affinity.pinned(core):
-        half_way.push(mine)
+    ours, tester_end = socket.socketpair()
+    control, zygote_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ExitStack() as cleanup, tester_end, control, zygote_end, cpu_affinity.pinned(core):
+        cleanup.push(ours)
         zygote = spawn(
             python.path,
             "python.zygote",
-            (zygotes,),
+            (zygote_end,),
             [json.dumps(vars(plan))],
             dict.fromkeys(("TMPDIR", "MPLCONFIGDIR"), plan.scratch or "/tmp"),
         )
-        # Python looks once whether a stream can seek, and what programs write to is a pipe.
+        # A pipe, because Python checks once whether a stream is seekable, and programs write to pipes.
         assert zygote.stdout is not None
         zygote.stdout.close()
-        worker_process = spawn(
+        tester_process = spawn(
             python.path,
             "python.tester",
-            (testers, control),
+            (tester_end, control),
             [isolation, ",".join(preload), *plan.packages],
             {},
         )
-        half_way.pop_all()
-    worker = SandboxWorker(mine, (worker_process, zygote), scratch, core)
+        cleanup.pop_all()
+    worker = SandboxWorker(ours, (tester_process, zygote), scratch, core)
+    _wait_ready(worker)
+    return worker
+
+
+def _wait_ready(worker: SandboxWorker) -> None:
+    """Read the worker's first frame; a worker that is not ready is stopped. Raises SandboxFault."""
     try:
-        if not select.select([mine], [], [], _START_S)[0]:
+        if not select.select([worker.socket], [], [], _START_S)[0]:
             raise SandboxFault(f"a sandbox worker did not start within {_START_S:g} s")
-        word: Mapping[str, Any] = codec.decode(framing.read_frame(mine.fileno(), worker.frames))
-        if "broken" in word:
-            raise IsolationUnavailable(str(word["broken"]))
+        greeting: Mapping[str, Any] = codec.decode(framing.read_frame(worker.socket.fileno(), worker.frames))
+        if "broken" in greeting:
+            raise IsolationUnavailable(str(greeting["broken"]))
     except framing.ConnectionClosed:
         how = death_cause(worker)
         stop_worker(worker)
@@ -146,8 +153,7 @@ def start_worker(
     except SandboxFault:
         stop_worker(worker)
         raise
-    mine.setblocking(False)
-    return worker
+    worker.socket.setblocking(False)
 
 
 def spawn(
@@ -157,14 +163,13 @@ def spawn(
     arguments: list[str],
     more: dict[str, str],
 ) -> subprocess.Popen[bytes]:
-    """A fresh interpreter that runs `harness.sandbox.<name>` with these sockets, and nothing else of ours."""
+    """A fresh interpreter that runs `harness.sandbox.<name>` with these sockets and no other descriptor of ours."""
     fds = [sock.fileno() for sock in sockets]
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     environment = _ENVIRONMENT | more
     if "LD_LIBRARY_PATH" in os.environ:
-        environment["LD_LIBRARY_PATH"] = os.environ[
-            "LD_LIBRARY_PATH"
-        ]  # some interpreters find their own library by it
+        # Some interpreters need it to find their own library.
+        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
     return subprocess.Popen(
         [
             python,
@@ -192,10 +197,10 @@ def spawn(
 
 
 def death_cause(worker: SandboxWorker) -> str:
-    """Which of a worker's processes a signal has ended, in words to go on with; nothing where none has."""
+    """Which of a worker's processes a signal ended, as text to append to a message; "" where none did."""
     for name, process in zip(("tester", "zygote"), worker.processes, strict=True):
         with suppress(subprocess.TimeoutExpired):
-            code = process.wait(0.1)  # its end of the socket closes just before it can be waited for
+            code = process.wait(0.1)  # its socket closes just before it can be waited for
             if code == -signal.SIGKILL:
                 return f": its {name} was killed (SIGKILL), as the kernel does when memory runs out"
             if code < 0:
@@ -206,7 +211,7 @@ def death_cause(worker: SandboxWorker) -> str:
 def stop_worker(worker: SandboxWorker) -> None:
     """End a worker and everything below it, and wait until it is gone.
 
-    The tester dies first; its zygote then reads the end of their socket and ends its forks and itself.
+    The tester is killed; the zygote then reads the end of their socket, kills its forks and exits.
     """
     worker.socket.close()
     process, zygote = worker.processes

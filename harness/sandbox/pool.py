@@ -1,6 +1,4 @@
-"""The controller's side: gives programs to workers, takes results back in order, replaces workers that
-die.
-"""
+"""The controller's side: sends programs to workers, returns results in order, replaces workers that die."""
 
 import itertools
 import os
@@ -20,15 +18,15 @@ from harness.sandbox.sql import client
 from harness.sandbox.values import codec
 from harness.schema import ExecResult, Pair, PairResult, Program
 
-CODE_LIMIT = 10_000_000  # characters of a program: compiling more needs more memory than a program has
+CODE_LIMIT = 10_000_000  # characters of a program: compiling more takes more memory than a program has
 _LEVELS: tuple[confine.Isolation, ...] = ("namespaces", "landlock")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`time_limit` (CPU seconds; the wall limit is scaled alike) and `memory_mb` replace the programs' own
-    limits. `python`: another interpreter for programs and tests; `preload`: modules that it has imported
-    before each program starts. `crowded`: other sandboxes take this machine's other cores.
+    """`time_limit` (CPU seconds; the wall limit is scaled by the same factor) and `memory_mb` replace the programs' own
+    limits. `python`: another interpreter for programs and tests. `preload`: modules imported before each program
+    starts. `crowded`: other sandboxes use this machine's other cores.
     """
 
     isolation: Literal["auto", "namespaces", "landlock", "process"] = "auto"
@@ -41,8 +39,8 @@ class Settings:
 
 
 class Pool:
-    """A schema.Sandbox over warm workers. Nothing is started before the first program. Not for several
-    threads.
+    """A schema.Sandbox with workers that stay alive between programs. Nothing is started before the first program. Not
+    thread-safe.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -53,9 +51,9 @@ class Pool:
         self._python: interpreter.Interpreter | None = None
         self._workers: list[launch.SandboxWorker] = []
         self._started = 0
-        self._foreign: worker_pool.LanguagePool | None = None
+        self._languages: worker_pool.LanguagePool | None = None
         self._busy = False
-        self._engines: client.SqlPool | None = None
+        self._sql: client.SqlPool | None = None
 
     def __enter__(self) -> "Pool":
         return self
@@ -64,26 +62,26 @@ class Pool:
         self.close()
 
     def close(self) -> None:
-        """End every worker. The pool can be used again; it then starts new ones."""
+        """End all workers. The pool can be used again; it then starts new ones."""
         while self._workers:
             launch.stop_worker(self._workers.pop())
-        if self._engines is not None:
-            self._engines.close()
-        if self._foreign is not None:
-            self._foreign.close()
-            self._foreign = None
+        if self._sql is not None:
+            self._sql.close()
+        if self._languages is not None:
+            self._languages.close()
+            self._languages = None
 
     @property
     def isolation(self) -> str:
-        """The isolation in force; finding out starts the first worker."""
+        """The isolation level in force; with `auto`, finding out starts the first worker."""
         if self._isolation is None:
-            self._probe()
+            self._find_isolation()
         assert self._isolation is not None
         return self._isolation
 
     @property
     def python(self) -> interpreter.Interpreter:
-        """What runs programs and tests. Raises UserError for an interpreter that cannot."""
+        """The interpreter that runs programs and tests. Raises UserError for one that cannot."""
         if self._python is None:
             settings = self.settings
             if settings.python or settings.preload:
@@ -94,7 +92,7 @@ class Pool:
 
     @property
     def interpreter(self) -> str:
-        """Versions of Python and of the libraries that verdicts depend on; empty where that is only this one."""
+        """Versions of Python and libraries that verdicts depend on; empty if that is only this Python."""
         if not (self.settings.python or self.settings.preload):
             return ""
         return ", ".join(f"{name} {version}" for name, version in self.python.versions.items())
@@ -109,13 +107,13 @@ class Pool:
     def map(
         self, programs: Iterable[Program], ahead: int = batch.AHEAD
     ) -> Iterator[ExecResult | SandboxFault]:
-        """Run many on all workers; results in order. So many programs are drawn ahead, never all at once."""
+        """Run programs on all workers; results in order. At most `ahead` programs are drawn ahead of the results."""
         if self._busy:
             raise SandboxFault("this sandbox is already running a batch; finish or close that one first")
         self._busy = True
         try:
             for is_python, group in itertools.groupby(programs, lambda each: each.language == "python"):
-                work = batch.Batch(self if is_python else self._abroad(), group, ahead)
+                work = batch.Batch(self if is_python else self._language_pool(), group, ahead)
                 try:
                     yield from work.results()
                 finally:
@@ -123,28 +121,26 @@ class Pool:
         finally:
             self._busy = False
 
-    def _abroad(self) -> worker_pool.LanguagePool:
-        """The workers for other languages, made with the first program of one."""
-        if self._foreign is None:
+    def _language_pool(self) -> worker_pool.LanguagePool:
+        """The workers for other languages, created with the first such program."""
+        if self._languages is None:
             if self._isolation is None:
-                self._probe()
+                self._find_isolation()
             assert self._isolation is not None
-            self._foreign = worker_pool.LanguagePool(self._isolation, self.size, self._limits)
-        return self._foreign
+            self._languages = worker_pool.LanguagePool(self._isolation, self.size, self._limits)
+        return self._languages
 
     def judge_queries(
         self, pairs: Iterable[Pair], ahead: int = client.AHEAD
     ) -> Iterator[PairResult | SandboxFault]:
-        """Execute answers and gold queries on their databases and compare; results in order, drawn lazily."""
-        if self._engines is None:
+        """Run answers and gold queries on their databases and compare; results in order, pairs drawn lazily."""
+        if self._sql is None:
             if self._isolation is None:
-                self._probe()
+                self._find_isolation()
             assert self._isolation is not None
             settings = self.settings
-            self._engines = client.SqlPool(
-                self._isolation, self.size, settings.time_limit, settings.memory_mb
-            )
-        yield from self._engines.judge(pairs, ahead)
+            self._sql = client.SqlPool(self._isolation, self.size, settings.time_limit, settings.memory_mb)
+        yield from self._sql.judge(pairs, ahead)
 
     # ------------------------------------------------------------ workers
 
@@ -155,7 +151,7 @@ class Pool:
     def new_worker(self) -> launch.SandboxWorker:
         self._started += 1
         if self._isolation is None:
-            self._probe()
+            self._find_isolation()
             return self._workers[0]
         self._workers.append(self._launch(self._isolation))
         return self._workers[-1]
@@ -178,8 +174,8 @@ class Pool:
         self._workers.remove(worker)
         launch.stop_worker(worker)
 
-    def _probe(self) -> None:
-        """The strongest level whose whole set-up works here: a kernel may allow a namespace and then take
+    def _find_isolation(self) -> None:
+        """Start a worker at the strongest level whose whole set-up works: a kernel may allow a namespace and then deny
         its rights.
         """
         reasons = []
@@ -199,7 +195,7 @@ class Pool:
         )
 
     def job(self, program: Program) -> batch.ProgramJob:
-        """A program as the bytes a tester takes, with the settings' limits put in."""
+        """A program as the bytes that a tester takes, with its limits replaced by the settings'."""
         limits, tests = program.limits, program.tests
         if limits.processes:
             raise ConfigError("the sandbox gives programs no child processes: limits.processes has to be 0")
@@ -220,14 +216,14 @@ class Pool:
             "arrays": tests is not None and tests.arrays,
             "tests": (tests.setup, tests.code, tests.entry_point) if tests else None,
         }
-        # The tester keeps the limits; this is for when the tester itself no longer answers.
-        patience = 2 * (wall * WALL_SLACK + max(20.0, 5 * cpu)) + 30
-        return batch.ProgramJob(framing.frame(codec.encode(fields, limit=1 << 30)), patience)
+        # The tester enforces the limits; this is for a tester that no longer responds.
+        timeout_s = 2 * (wall * WALL_SLACK + max(20.0, 5 * cpu)) + 30
+        return batch.ProgramJob(framing.frame(codec.encode(fields, limit=1 << 30)), timeout_s)
 
     def _limits(self, program: Program) -> tuple[float, float, int]:
-        """CPU seconds, wall seconds and megabytes, with the settings' put in."""
+        """CPU seconds, wall seconds and megabytes, from the settings where they say so."""
         limits, settings = program.limits, self.settings
-        cpu, wall = limits.cpu_s, limits.wall_s
+        cpu_s, wall_s = limits.cpu_s, limits.wall_s
         if settings.time_limit is not None:
-            cpu, wall = settings.time_limit, wall * settings.time_limit / cpu
-        return cpu, wall, settings.memory_mb or limits.memory_mb
+            cpu_s, wall_s = settings.time_limit, wall_s * settings.time_limit / cpu_s
+        return cpu_s, wall_s, settings.memory_mb or limits.memory_mb

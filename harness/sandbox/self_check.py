@@ -1,7 +1,7 @@
-"""What this machine can do: the sandbox's isolation levels and whether the chosen one holds, devices, extras, versions.
+"""What `harness doctor` checks: isolation levels and whether the sandbox holds, languages, devices, extras, versions.
 
-The probes run at every level. The attacks (one file each in sandbox/attacks, the set of the tests) run only
-where the probes held: without isolation they would do to this machine what they say.
+The probes run at any level. The attacks (sandbox/attacks, one file each, the same as in the tests) run only where every
+probe was contained: without isolation they would do real damage to this machine.
 """
 
 import importlib.util
@@ -29,7 +29,7 @@ OPTIONAL = {"peft": "adapters", "codebleu": "the codebleu_package scorer", "bits
 
 @dataclass(frozen=True)
 class SandboxProbe:
-    """A program and the status an honest sandbox gives it."""
+    """A program and the statuses that a working sandbox may give it."""
 
     name: str
     code: str
@@ -37,16 +37,16 @@ class SandboxProbe:
 
 
 TESTS = UnitTests(code="assert f(20) == 21", entry_point="f")
-HELD = frozenset({"failed", "error", "timeout", "memory", "output", "signal"})
+CONTAINED = frozenset({"failed", "error", "timeout", "memory", "output", "signal"})
 
 PROBES = (
     SandboxProbe("a right program passes", "def f(x):\n    return x + 1\n", frozenset({"passed"})),
     SandboxProbe("a wrong program fails", "def f(x):\n    return x\n", frozenset({"failed"})),
-    SandboxProbe("exit status 0 is no pass", "import os\nos._exit(0)\n", HELD),
+    SandboxProbe("exit status 0 is no pass", "import os\nos._exit(0)\n", CONTAINED),
     SandboxProbe(
         "an object equal to everything fails",
         "class E:\n    def __eq__(self, other):\n        return True\ndef f(x):\n    return E()\n",
-        HELD,
+        CONTAINED,
     ),
     SandboxProbe(
         "an endless loop times out", "def f(x):\n    while True:\n        pass\n", frozenset({"timeout"})
@@ -54,45 +54,45 @@ PROBES = (
     SandboxProbe(
         "memory is limited",
         "def f(x):\n    return len(bytearray(64 << 30)) and 21\n",
-        HELD,
+        CONTAINED,
     ),
     SandboxProbe(
-        # It listens itself: a connection to a port where nobody listens would be refused without any sandbox.
+        # It listens itself: a port where nobody listens would refuse the connection without any sandbox.
         "no network",
         "import socket\ndef f(x):\n    door = socket.create_server(('127.0.0.1', 0))\n"
         "    socket.create_connection(door.getsockname(), 1)\n    return 21\n",
-        HELD,
+        CONTAINED,
     ),
     SandboxProbe(
         "no file outside",
         "def f(x):\n    open('/etc/passwd').read()\n    return 21\n",
-        HELD,
+        CONTAINED,
     ),
     SandboxProbe(
         "no child processes",
         "import subprocess\ndef f(x):\n    subprocess.run(['/bin/true'], check=True)\n    return 21\n",
-        HELD,
+        CONTAINED,
     ),
 )
 
 
-ATTACKED = UnitTests(
+ATTACK_TESTS = UnitTests(
     code="assert solve(2) == 5\nassert solve(10) == 101",
     entry_point="solve",
     setup='def solve(x):\n    """One more than the square of x."""\n',
 )
-WITNESS = "def solve(x):\n    return x * x + 1"
+CORRECT_PROGRAM = "def solve(x):\n    return x * x + 1"
 LIMITS = Limits(cpu_s=1.0, wall_s=1.5, memory_mb=512, output_kb=256)
-# These leave nothing behind that a second run could find, and end only by a limit of time.
-ONCE = frozenset({"burns_time_and_ignores_signals", "sleeps_forever", "patched_judge_code"})
+# These leave nothing behind that a second run could find, and end only at a time limit.
+RUN_ONCE = frozenset({"burns_time_and_ignores_signals", "sleeps_forever", "patched_judge_code"})
 LEVELS: tuple[Literal["namespaces", "landlock"], ...] = ("namespaces", "landlock")
 
 
 def check_machine(judge: JudgeConfig) -> dict[str, Any]:
-    """Everything `harness doctor` shows, as plain JSON. `held`: no probe and no attack got through."""
+    """Everything that `harness doctor` shows, as plain JSON. `held`: no probe and no attack got through."""
     return {
         "sandbox": check_sandbox(judge),
-        "languages": {name: _language(name) for name in toolchains.LANGUAGES},
+        "languages": {name: _language_version(name) for name in toolchains.LANGUAGES},
         "devices": _devices(),
         "extras": {name: _installed(name) for name in OPTIONAL},
         "versions": environment.versions(),
@@ -101,10 +101,10 @@ def check_machine(judge: JudgeConfig) -> dict[str, Any]:
 
 
 def check_sandbox(judge: JudgeConfig) -> Mapping[str, Any]:
-    """The level in force (None with an error where none works), and whether probes and attacks were held by it."""
+    """The isolation level in force (None and an error if none works), and how it held against probes and attacks."""
     settings = sandbox.Settings(isolation=judge.sandbox, workers=1, time_limit=judge.time_limit or 1.0)
-    levels = {isolation: _offered(isolation, number) for number, isolation in enumerate(LEVELS, 32)}
-    attacked: list[dict[str, Any]] = []
+    levels = {isolation: _try_level(isolation, number) for number, isolation in enumerate(LEVELS, 32)}
+    attacks: list[dict[str, Any]] = []
     try:
         with sandbox.start(settings) as box:
             programs = [Program(code=probe.code, tests=TESTS) for probe in PROBES]
@@ -116,7 +116,7 @@ def check_sandbox(judge: JudgeConfig) -> Mapping[str, Any]:
             probes.append({"name": probe.name, "status": status, "held": status in probe.expected})
         held = all(probe["held"] for probe in probes)
         if held and isolation != "process":
-            attacked = _attack(isolation)
+            attacks = _run_attacks(isolation)
     except HarnessError as error:
         return {
             "isolation": None,
@@ -126,12 +126,12 @@ def check_sandbox(judge: JudgeConfig) -> Mapping[str, Any]:
             "probes": [],
             "attacks": [],
         }
-    held = held and all(attack["held"] for attack in attacked)
-    return {"isolation": isolation, "levels": levels, "held": held, "probes": probes, "attacks": attacked}
+    held = held and all(attack["held"] for attack in attacks)
+    return {"isolation": isolation, "levels": levels, "held": held, "probes": probes, "attacks": attacks}
 
 
-def _offered(isolation: Literal["namespaces", "landlock"], number: int) -> str:
-    """ "works", or why this machine does not offer that level. `number`: of a worker that no pool has."""
+def _try_level(isolation: Literal["namespaces", "landlock"], number: int) -> str:
+    """ "works", or why this machine does not offer the level. `number`: one that no pool's worker has."""
     try:
         launch.stop_worker(launch.start_worker(isolation, number))
     except SandboxFault as fault:
@@ -142,37 +142,39 @@ def _offered(isolation: Literal["namespaces", "landlock"], number: int) -> str:
 # ---------------------------------------------------------------- the attacks
 
 
-def attack_set() -> dict[str, str]:
-    """Every built-in attack by name: a `solve` that answers rightly only where it gets through."""
+def load_attacks() -> dict[str, str]:
+    """Every built-in attack by name: a `solve` that returns the right value only if the attack gets through."""
     folder = files("harness.sandbox") / "attacks"
-    found = {file.name: file for file in folder.iterdir()} if folder.is_dir() else {}
-    names = sorted(name.removesuffix(".py") for name in found if name.endswith(".py"))
+    paths = {file.name: file for file in folder.iterdir()} if folder.is_dir() else {}
+    names = sorted(name.removesuffix(".py") for name in paths if name.endswith(".py"))
     if not names:
         raise UserError("the built-in attacks are missing from this installation: install the harness again")
-    return {name: found[f"{name}.py"].read_text(encoding="utf-8") for name in names}
+    return {name: paths[f"{name}.py"].read_text(encoding="utf-8") for name in names}
 
 
-def _attack(isolation: str) -> list[dict[str, Any]]:
-    attacked = []
+def _run_attacks(isolation: str) -> list[dict[str, Any]]:
+    attacks = []
     settings = sandbox.Settings(isolation=isolation, workers=1)  # type: ignore[arg-type] # a level that a pool has named
     with _targets() as targets, sandbox.start(settings) as box:
-        for name, code in attack_set().items():
+        for name, code in load_attacks().items():
             for mark, value in targets.items():
                 code = code.replace(f"@{mark}@", value)
-            attacked.append(_outcome(name, code, box, targets))
-    return attacked
+            attacks.append(_run_attack(name, code, box, targets))
+    return attacks
 
 
-def _outcome(name: str, code: str, box: sandbox.Pool, targets: Mapping[str, str]) -> dict[str, Any]:
-    """Run twice, for the second run finds what the first left; then a right program has to pass."""
-    attempts = [code] if name in ONCE else [code, code]
-    programs = [Program(code=each, tests=ATTACKED, limits=LIMITS) for each in [*attempts, WITNESS]]
+def _run_attack(name: str, code: str, box: sandbox.Pool, targets: Mapping[str, str]) -> dict[str, Any]:
+    """Run the attack twice, because the second run finds what the first left; then a correct program has to pass."""
+    attempts = [code] if name in RUN_ONCE else [code, code]
+    programs = [
+        Program(code=each, tests=ATTACK_TESTS, limits=LIMITS) for each in [*attempts, CORRECT_PROGRAM]
+    ]
     statuses = ["fault" if isinstance(r, SandboxFault) else r.status for r in box.map(programs)]
-    *tries, witness = statuses
+    *tries, correct = statuses
     status = next((each for each in tries if each in ("passed", "fault")), tries[0])
     harm = ""
-    if witness != "passed":
-        harm = f", and the next program was judged {witness}"
+    if correct != "passed":
+        harm = f", and the next program was judged {correct}"
     elif os.listdir(targets["DROP"]) or Path(targets["MINE"]).read_text(encoding="utf-8") != "canary":
         harm = ", and changed files outside"
     held = not harm and status not in ("passed", "fault")
@@ -181,7 +183,7 @@ def _outcome(name: str, code: str, box: sandbox.Pool, targets: Mapping[str, str]
 
 @contextmanager
 def _targets() -> Iterator[dict[str, str]]:
-    """What the attacks aim at: files that everybody may use, servers, a secret in the environment."""
+    """What the attacks aim at: files open to everybody, servers, a secret in the environment."""
     abstract = f"harness-{os.getpid()}"
     before = os.environ.get("HARNESS_CANARY")
     os.environ["HARNESS_CANARY"] = "canary"
@@ -236,8 +238,8 @@ def _devices() -> list[str]:
     return [*cuda, f"cpu, {torch.get_num_threads()} threads"]
 
 
-def _language(name: str) -> str:
-    """The toolchain's version, or the line that says what to install."""
+def _language_version(name: str) -> str:
+    """The toolchain's version, or a line that says what to install."""
     if name == "python":
         return f"Python {sys.version.split()[0]}"
     tools = toolchains.toolchain(name)

@@ -14,7 +14,7 @@ class Program(Value):
     """Code to run. With `tests` the verdict comes from the trusted side calling `tests.entry_point` in the program;
     without, from how the program ends. `files` are laid beside it, `stdin` is its standard input.
 
-    Other languages than Python (sandbox/languages.py) are compiled and run by command; `flags` are more words for
+    Other languages than Python (sandbox/languages/) are compiled and run by command; `flags` are more words for
     the compiler, `needs` headers without which nothing can be judged. Their tests are part of the code, so they
     say so with `proof`: that text is replaced by a word made for the run, and a program passes only if it prints
     the word and ends with 0; run once more with HARNESS_CONTROL=1 in its environment, which has to make a test

@@ -56,7 +56,7 @@ class Reaper:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, mark: bytes, times: int, which: int) -> None:
         self.left, self.killed = times, 0
-        give = batch.Batch._give
+        give = batch.Batch._dispatch
 
         def given(self_: batch.Batch, worker: launch.SandboxWorker, number: int) -> None:
             if self.left and mark in self_.jobs[number].payload:
@@ -66,7 +66,7 @@ class Reaper:
                 worker.processes[which].wait()
             give(self_, worker, number)
 
-        monkeypatch.setattr(batch.Batch, "_give", given)
+        monkeypatch.setattr(batch.Batch, "_dispatch", given)
         monkeypatch.setattr(batch, "_DEPTH", 1)  # what is given is what runs
 
 

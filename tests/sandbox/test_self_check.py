@@ -86,7 +86,7 @@ def test_an_attack_that_gets_through_is_named_and_is_exit_code_3(
     if found["sandbox"]["levels"][isolation] != "works":
         pytest.skip(f"this machine does not offer {isolation}: {found['sandbox']['levels'][isolation]}")
     monkeypatch.setenv("HARNESS_CANARY", "mine")
-    monkeypatch.setattr(self_check, "attack_set", lambda: {"gets_through": THROUGH, "reads_a_file": HELD})
+    monkeypatch.setattr(self_check, "load_attacks", lambda: {"gets_through": THROUGH, "reads_a_file": HELD})
     ended = harness("doctor", "--sandbox", isolation)
     assert ended.code == 3
     lines = ended.out.splitlines()
@@ -96,8 +96,8 @@ def test_an_attack_that_gets_through_is_named_and_is_exit_code_3(
 
 
 def test_harm_outside_is_a_breach_whatever_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(self_check, "attack_set", lambda: {"writes": "open('@DROP@/left', 'w').close()"})
-    (outcome,) = self_check._attack("process")
+    monkeypatch.setattr(self_check, "load_attacks", lambda: {"writes": "open('@DROP@/left', 'w').close()"})
+    (outcome,) = self_check._run_attacks("process")
     assert outcome == {"name": "writes", "status": "error, and changed files outside", "held": False}
 
 
@@ -119,7 +119,7 @@ def test_the_probes_of_isolation_get_through_where_there_is_none() -> None:
     assert ended.code == 3
 
 
-def test_where_nothing_isolates_the_attacks_are_not_let_loose(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_isolates_the_attacks_are_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(self_check, "PROBES", self_check.PROBES[:1])
     out = harness("doctor", "--sandbox", "process").out
     assert "attacks    not tried: they do harm where the isolation is not known to hold\n" in out
@@ -131,7 +131,7 @@ def test_one_probe_that_does_not_end_as_it_should_is_exit_code_3(
 ) -> None:
     right = self_check.SandboxProbe("planted", self_check.PROBES[0].code, frozenset({expected}))
     monkeypatch.setattr(self_check, "PROBES", (self_check.PROBES[1], right))
-    monkeypatch.setattr(self_check, "attack_set", lambda: {"reads_a_file": HELD})
+    monkeypatch.setattr(self_check, "load_attacks", lambda: {"reads_a_file": HELD})
     box = self_check.check_machine(JudgeConfig(workers=1))["sandbox"]
     assert [(probe["name"], probe["held"]) for probe in box["probes"]] == [
         ("a wrong program fails", True),
@@ -162,7 +162,7 @@ def test_the_text_names_the_level_devices_extras_versions_and_hardware(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(self_check, "PROBES", self_check.PROBES[:1])
-    monkeypatch.setattr(self_check, "attack_set", lambda: {"reads_a_file": HELD})
+    monkeypatch.setattr(self_check, "load_attacks", lambda: {"reads_a_file": HELD})
     lines = harness("doctor").out.splitlines()
     assert lines[0] in {"sandbox    namespaces", "sandbox    landlock"}
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == [
@@ -181,11 +181,11 @@ def test_every_language_has_its_version_or_the_package_that_brings_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert list(toolchains.LANGUAGES) == ["python", "java", "cpp", "javascript", "go", "rust", "bash"]
-    assert self_check._language("bash").startswith("GNU bash")
+    assert self_check._language_version("bash").startswith("GNU bash")
     monkeypatch.setenv("PATH", "/nonexistent")
     toolchains.toolchain.cache_clear()
     try:
-        assert self_check._language("rust").endswith("apt-get install rustc).")
+        assert self_check._language_version("rust").endswith("apt-get install rustc).")
     finally:
         toolchains.toolchain.cache_clear()
 
@@ -193,4 +193,4 @@ def test_every_language_has_its_version_or_the_package_that_brings_it(
 def test_the_proof_of_a_task_on_the_mini_rows_finds_nothing_wrong() -> None:
     ended = harness("doctor", "--task", "humaneval", "--data", "mini")
     assert ended.code == 0
-    assert ended.out == "66 problems: 0 checks that are not to be trusted\n"
+    assert ended.out == "66 problems: 0 unreliable checks\n"

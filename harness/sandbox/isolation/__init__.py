@@ -1,1 +1,1 @@
-"""What the kernel enforces: namespaces, Landlock, seccomp, limits, memory of process trees, processor affinity."""
+"""What the kernel enforces: namespaces, Landlock, seccomp, limits; also usage of process trees and CPU affinity."""

@@ -1,9 +1,7 @@
-"""Takes rights away from the process that calls it, by isolation level: namespaces, Landlock, seccomp, capabilities,
-limits.
+"""Confines the calling process, by isolation level: namespaces, Landlock, seccomp, capabilities, limits.
 
-Three moments: `enter` once in a zygote, `strip` in every fork of it before a line of a candidate is read,
-`limit` when the fork is told the program's limits. What each level covers is told in the package's
-docstring.
+Three steps: `enter` once in a zygote, `drop_privileges` in each of its forks before it reads any of the candidate,
+`set_limits` when the fork learns the program's limits. The docstring of harness.sandbox says what each level covers.
 """
 
 import contextlib
@@ -14,7 +12,7 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from harness.sandbox.isolation import namespaces, seccomp, syscalls
 
@@ -26,7 +24,7 @@ THREADS = 64
 DESCRIPTORS = 256
 STACK_MB = 256
 
-# Landlock's file rights by ABI version; of them, what reading and writing an existing file or folder takes.
+# Landlock's file rights by ABI version, and those needed to read and write existing files and folders.
 _ALL_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}
 _READ_FILE, _READ_FOLDER, _WRITE_FILE, _EXECUTE = 1 << 2, 1 << 3, 1 << 1, 1 << 0
 _NETWORK, _SCOPES = 0b11, 0b11
@@ -36,9 +34,9 @@ _NETWORK, _SCOPES = 0b11, 0b11
 class ConfinementPlan:
     """What the controller tells a zygote.
 
-    `packages`: folders of installed packages. `scratch`: the folder for programs' files where none can be
-    mounted. `uid`: a throw-away identity to change to, 0 to keep the own one (only root can change).
-    `preload`: modules of installed packages to hold ready for programs.
+    `packages`: folders of installed packages. `scratch`: the folder for programs' files where none can be mounted.
+    `uid`: an unused user id to switch to, 0 to keep the present one (only root can switch). `preload`: modules of
+    installed packages to import before programs start.
     """
 
     isolation: Isolation
@@ -50,46 +48,46 @@ class ConfinementPlan:
 
 @dataclass(frozen=True)
 class ConfinedState:
-    """What `enter` leaves for the forks, as far as possible ready made.
+    """What `enter` prepares for the forks.
 
-    `keep`: the capabilities they keep; `pid_namespace`: the zygote's own, or -1; `held_mb`: the zygote's
-    address space; `most`: hard limits that cannot be raised.
+    `keep`: the capabilities they keep. `pid_namespace`: the zygote's own, or -1. `baseline_mb`: the zygote's address
+    space. `hard_limits`: limits of this process that cannot be raised.
     """
 
     isolation: Isolation
     home: str
     keep: syscalls.Capabilities
     pid_namespace: int
-    held_mb: int
+    baseline_mb: int
     ruleset: "Ruleset | None"
-    most: dict[int, int]
+    hard_limits: dict[int, int]
 
 
 def raise_stack_limit() -> None:
-    """Before exec: room for deep recursion in C. The kernel lays the address space out by it."""
-    _, most = resource.getrlimit(resource.RLIMIT_STACK)
+    """Call before exec: allows deep recursion in C. The kernel lays out the address space by this limit."""
+    _, maximum = resource.getrlimit(resource.RLIMIT_STACK)
     want = STACK_MB << 20
     resource.setrlimit(
-        resource.RLIMIT_STACK, (want if most == resource.RLIM_INFINITY else min(want, most), most)
+        resource.RLIMIT_STACK, (want if maximum == resource.RLIM_INFINITY else min(want, maximum), maximum)
     )
 
 
-# ---------------------------------------------------------------- once a worker
+# ---------------------------------------------------------------- once per worker
 
 
 def enter(plan: ConfinementPlan) -> ConfinedState | None:
-    """Set the zygote up. At the namespaces level this forks: the parent gets None and has only to wait.
+    """Confine the zygote. At the `namespaces` level this forks: the parent gets None and only has to wait.
 
-    Raises OSError where the kernel refuses anything; there is no half way.
+    Raises OSError where the kernel refuses anything.
     """
-    own, home, others = -1, plan.scratch, 8
+    pid_namespace, home, other_threads = -1, plan.scratch, 8
     keep: tuple[int, ...] = ()
     readable: tuple[str, ...] = ("/",)
     if plan.isolation == "namespaces":
         entered = namespaces.enter(plan.packages, plan.uid)
         if entered is None:
             return None
-        (own, statm), home = entered, namespaces.HOME
+        (pid_namespace, statm), home = entered, namespaces.HOME
     else:
         statm = os.open("/proc/self/statm", os.O_RDONLY)
         if plan.isolation == "landlock" and not syscalls.landlock_abi():
@@ -98,34 +96,38 @@ def enter(plan: ConfinementPlan) -> ConfinedState | None:
         if plan.uid:
             keep = _switch_user(plan.uid, (*namespaces.library_folders(), *plan.packages))
         else:
-            others = count_threads(os.getuid()) + 1024
+            other_threads = count_threads(os.getuid()) + 1024
         sys.path[:] = [*filter(os.path.isdir, sys.path), *plan.packages]
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     if plan.isolation == "namespaces":
         _filter(1, plan.isolation)
-    _hard(resource.RLIMIT_FSIZE, SCRATCH_MB << 20)
-    _hard(resource.RLIMIT_NOFILE, DESCRIPTORS)
-    _hard(resource.RLIMIT_NPROC, THREADS + others)
-    _hard(resource.RLIMIT_CORE, 0)
-    _hard(resource.RLIMIT_MEMLOCK, 0)
-    most = {what: resource.getrlimit(what)[1] for what in (resource.RLIMIT_CPU, resource.RLIMIT_AS)}
-    most = {what: sys.maxsize if value == resource.RLIM_INFINITY else value for what, value in most.items()}
+    _lower_limit(resource.RLIMIT_FSIZE, SCRATCH_MB << 20)
+    _lower_limit(resource.RLIMIT_NOFILE, DESCRIPTORS)
+    _lower_limit(resource.RLIMIT_NPROC, THREADS + other_threads)
+    _lower_limit(resource.RLIMIT_CORE, 0)
+    _lower_limit(resource.RLIMIT_MEMLOCK, 0)
+    hard_limits = {what: _hard_limit(what) for what in (resource.RLIMIT_CPU, resource.RLIMIT_AS)}
     ruleset = None if plan.isolation == "process" else build_ruleset(readable)
     if plan.preload and plan.isolation == "namespaces":
-        namespaces.scratch(SCRATCH_MB, SCRATCH_FILES)  # some make a file while they are imported
+        namespaces.scratch(SCRATCH_MB, SCRATCH_FILES)  # some modules create a file when they are imported
     for name in plan.preload:
         __import__(name)
     with open(statm, "rb") as file:
-        held_mb = int(file.read().split()[0]) * resource.getpagesize() >> 20
-    return ConfinedState(plan.isolation, home, syscalls.capability_set(keep), own, held_mb, ruleset, most)
+        baseline_mb = int(file.read().split()[0]) * resource.getpagesize() >> 20
+    kept = syscalls.capability_set(keep)
+    return ConfinedState(plan.isolation, home, kept, pid_namespace, baseline_mb, ruleset, hard_limits)
+
+
+def _hard_limit(what: int) -> int:
+    _, maximum = resource.getrlimit(what)
+    return sys.maxsize if maximum == resource.RLIM_INFINITY else maximum
 
 
 def _switch_user(uid: int, needed: Sequence[str]) -> tuple[int, ...]:
-    """Change to a throw-away identity; returns the capabilities it has to keep in order to read the
-    interpreter.
+    """Switch to an unused user id; returns the capabilities to keep so that the interpreter can still be read.
 
-    An interpreter below a folder that only root may enter needs the right to read past permissions.
-    Landlock still names the folders that may be read at all.
+    An interpreter below a folder that only root may enter needs the right to read past permissions. Landlock still
+    limits which folders may be read at all.
     """
     keep = () if readable_by_all(needed) else (syscalls.CAP_DAC_READ_SEARCH,)
     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
@@ -147,9 +149,7 @@ def readable_by_all(folders: Sequence[str]) -> bool:
 
 
 def count_threads(uid: int) -> int:
-    """Threads of this identity on the machine: the kernel's thread limit counts them all outside a user
-    namespace.
-    """
+    """The machine's threads of this user id: outside a user namespace the kernel's thread limit counts them all."""
     count = 0
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -160,11 +160,11 @@ def count_threads(uid: int) -> int:
     return count
 
 
-# ---------------------------------------------------------------- in every fork
+# ---------------------------------------------------------------- in each fork
 
 
 def drop_privileges(state: ConfinedState) -> None:
-    """Give up everything a program must not have. Nothing of it can be got back."""
+    """Give up everything a program must not have. None of it can be regained."""
     if state.isolation == "namespaces":
         namespaces.scratch(SCRATCH_MB, SCRATCH_FILES)
     os.chdir(state.home)
@@ -182,9 +182,7 @@ _filters: dict[int, syscalls.Filter] = {}
 
 
 def _filter(pid: int, isolation: Isolation) -> syscalls.Filter:
-    """In a pid namespace every program has the number 1, so one filter, made in the zygote, serves them
-    all.
-    """
+    """In a pid namespace every program is process 1, so one filter, made in the zygote, serves them all."""
     if pid not in _filters:
         _filters[pid] = syscalls.seccomp_filter(
             seccomp.instructions(pid, shared_files=isolation == "landlock")
@@ -192,19 +190,14 @@ def _filter(pid: int, isolation: Isolation) -> syscalls.Filter:
     return _filters[pid]
 
 
-class Confined(Protocol):
-    @property
-    def isolation(self) -> Isolation: ...
-
-
-def find_escape(state: Confined, children: bool = False) -> str:
-    """For a fork that was stripped: the first thing it can do all the same, or nothing. Tried, not looked
-    up. `children`: it may start processes.
+def find_escape(isolation: Isolation, children: bool = False) -> str:
+    """For a fork that dropped its privileges: try what it must not be able to do. Returns the first attempt that
+    succeeds, or "". `children`: it may start processes.
     """
     attempts: dict[str, Callable[[], object]] = {
         "start a process": os.fork,
         "open a socket": socket.socket,
-        "write beside the interpreter": lambda: os.mkdir(os.path.join(os.path.dirname(os.__file__), "x")),
+        "write next to the interpreter": lambda: os.mkdir(os.path.join(os.path.dirname(os.__file__), "x")),
         "read the machine's files": lambda: os.close(os.open("/proc/self/environ", os.O_RDONLY)),
         "mount": lambda: syscalls.mount("tmpfs", "/", "tmpfs", 0),
         "make a namespace": lambda: syscalls.unshare(syscalls.CLONE_NEWUSER),
@@ -216,30 +209,27 @@ def find_escape(state: Confined, children: bool = False) -> str:
         with contextlib.suppress(OSError):
             attempt()
             return name
-    if state.isolation == "namespaces" and os.getpid() != 1:
+    if isolation == "namespaces" and os.getpid() != 1:
         return "see the machine's processes"
     return ""
 
 
 def restrict_tester(packages: Sequence[str]) -> None:
-    """For a tester: its code is a benchmark's, not a model's, but it needs nothing beyond reading and
-    computing.
-    """
+    """For a tester: its code comes with a benchmark, not from a model, and needs only to read and to compute."""
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     syscalls.set_capabilities(syscalls.capability_set())
     libraries = (*namespaces.library_folders(), *packages, *namespaces.SYSTEM, *namespaces.DEVICES)
     ruleset = build_ruleset((*libraries, "/proc"))
     if ruleset is not None:
         restrict_self(ruleset, "")
-    program = seccomp.instructions(os.getpid(), shared_files=True, spared="memfd_create")
+    program = seccomp.instructions(os.getpid(), shared_files=True, allowed_call="memfd_create")
     syscalls.seccomp_install(syscalls.seccomp_filter(program))
 
 
 @dataclass(frozen=True)
 class Ruleset:
-    """A Landlock rule set without the one rule that differs from program to program. `rights`: all there
-    are to the file system, the network and other processes, as this kernel knows them; none without
-    Landlock.
+    """A Landlock ruleset without the one rule that differs between programs. `rights`: all that this kernel knows for
+    the file system, the network and other processes.
     """
 
     rights: tuple[int, int, int]
@@ -247,8 +237,8 @@ class Ruleset:
 
 
 def build_ruleset(readable: Sequence[str], execute: bool = False) -> Ruleset | None:
-    """Only these folders and files may be opened (and executed), no TCP, no signal or abstract socket to
-    anyone outside.
+    """Only these folders and files may be opened (and executed); no TCP, no signals or abstract sockets to processes
+    outside. None where the kernel has no Landlock.
     """
     abi = syscalls.landlock_abi()
     if not abi:
@@ -265,7 +255,7 @@ def build_ruleset(readable: Sequence[str], execute: bool = False) -> Ruleset | N
 
 
 def restrict_self(ruleset: Ruleset, writable: str) -> None:
-    """Restrict this process, for good, to the ruleset and one folder it may write in ("" for none)."""
+    """Restrict this process for good to the ruleset and one folder that it may write to ("" for none)."""
     fd = syscalls.landlock_ruleset(*ruleset.rights)
     for rule in ruleset.rules:
         syscalls.landlock_add(fd, rule)
@@ -275,21 +265,21 @@ def restrict_self(ruleset: Ruleset, writable: str) -> None:
 
 
 def set_limits(state: ConfinedState, cpu_s: float, memory_mb: int) -> None:
-    """The kernel's own limits: a second line behind the tester's clock.
+    """The kernel's own limits, as a second line of defence behind the tester's clock.
 
-    Address space is what one process may hold, and a candidate can have no second one; the whole of
-    `memory_mb` is the program's, for what the interpreter held before is added.
+    The limit on address space is per process, and a candidate cannot start a second one. All of `memory_mb` is the
+    program's: what the interpreter had before is added.
     """
     for what, value in (
         (resource.RLIMIT_CPU, int(cpu_s) + 2),
-        (resource.RLIMIT_AS, (memory_mb + state.held_mb) << 20),
+        (resource.RLIMIT_AS, (memory_mb + state.baseline_mb) << 20),
     ):
-        value = min(value, state.most[what])
+        value = min(value, state.hard_limits[what])
         resource.setrlimit(what, (value, value))
 
 
-def _hard(what: int, value: int) -> None:
-    _, most = resource.getrlimit(what)
-    if most != resource.RLIM_INFINITY:
-        value = min(value, most)
+def _lower_limit(what: int, value: int) -> None:
+    _, maximum = resource.getrlimit(what)
+    if maximum != resource.RLIM_INFINITY:
+        value = min(value, maximum)
     resource.setrlimit(what, (value, value))

@@ -1,8 +1,8 @@
-"""A core for each worker, where sandboxes take all cores of a machine.
+"""Pins each worker to a core of its own, where sandboxes use all cores of the machine.
 
-A program runs for milliseconds as three processes that wake each other. Left alone, the kernel spreads them over the
-cores and back, and each move costs more than it gains once no core is free: on one core they share its caches.
-Whoever leaves cores free is not bound, for its processes can work at the same time on the others.
+A program runs for milliseconds as three processes that wake each other. Unpinned, the kernel moves them between cores,
+and once no core is free each move costs more than it gains: on one core they share its caches. A pool that leaves cores
+free is not pinned, because its processes can run in parallel on the other cores.
 """
 
 import os
@@ -16,7 +16,7 @@ _NAME = "\0codelm-harness/core/{}"
 
 @dataclass(frozen=True)
 class Core:
-    """Held until it is given back, or this process ends."""
+    """A claimed core. The claim ends with `release`, or with this process."""
 
     number: int
     claim: socket.socket
@@ -26,24 +26,24 @@ class Core:
 
 
 def claim() -> Core | None:
-    """A core that no other sandbox of this machine has claimed; None where all are taken.
+    """A core that no other sandbox on this machine has claimed; None where all are claimed.
 
-    The claim is a socket's name: it cannot be held twice, and ends with whoever holds it.
+    A claim is the name of an abstract socket: nobody else can bind it, and it ends with the process that holds it.
     """
     for number in sorted(os.sched_getaffinity(0)):
-        held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        claim_socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            held.bind(_NAME.format(number))
+            claim_socket.bind(_NAME.format(number))
         except OSError:
-            held.close()
+            claim_socket.close()
         else:
-            return Core(number, held)
+            return Core(number, claim_socket)
     return None
 
 
 @contextmanager
 def pinned(core: Core | None) -> Iterator[None]:
-    """What this thread starts meanwhile stays on that core. A kernel that refuses loses speed and nothing else."""
+    """What this thread starts inside runs on that core only. Where the kernel refuses, nothing is pinned."""
     with ExitStack() as back:
         if core is not None:
             before = os.sched_getaffinity(0)

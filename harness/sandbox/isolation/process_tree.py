@@ -1,8 +1,8 @@
-"""What a program and everything it started use: CPU, memory, and whether any of it runs.
+"""CPU time and memory of a program and all processes below it, and whether any of them runs.
 
-Read from the machine's /proc through a descriptor taken before the root was changed, so it works where the
-programs themselves see none. Every figure is a sum over the living tree; what has ended and was waited for is in its
-parent's sums.
+Read from the machine's /proc through a descriptor opened before the root was changed, so it works where the programs
+themselves have no /proc. Each figure is a sum over the live tree; a process that has ended and was waited for counts in
+its parent's figures.
 """
 
 import os
@@ -13,7 +13,7 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class TreeUsage:
-    """`cpu_s` of the living and of the dead they waited for; `memory_mb` resident, without pages of files."""
+    """`cpu_s` includes ended processes that were waited for; `memory_mb` is resident memory without file pages."""
 
     processes: tuple[int, ...]
     cpu_s: float
@@ -21,7 +21,7 @@ class TreeUsage:
 
 
 def lists_children(proc: int) -> bool:
-    """Whether this kernel tells a process's children (CONFIG_PROC_CHILDREN)."""
+    """Whether this kernel lists a process's children (CONFIG_PROC_CHILDREN)."""
     try:
         _children(proc, os.readlink("self", dir_fd=proc))
     except OSError:
@@ -30,28 +30,28 @@ def lists_children(proc: int) -> bool:
 
 
 def measure(proc: int) -> TreeUsage:
-    """At everything below the calling process. Processes that end meanwhile count for what was seen."""
-    todo = _children(proc, os.readlink("self", dir_fd=proc))
-    found: list[int] = []
+    """Usage of everything below the calling process. One that ends meanwhile counts as far as it was read."""
+    pending = _children(proc, os.readlink("self", dir_fd=proc))
+    pids: list[int] = []
     ticks = kib = 0
-    while todo:
-        pid = todo.pop()
+    while pending:
+        pid = pending.pop()
         try:
             fields = _read(proc, f"{pid}/stat").rpartition(b")")[2].split()
             ticks += sum(map(int, fields[11:15]))
-            kib += _anonymous(_read(proc, f"{pid}/status"))
-            todo += _children(proc, str(pid))
+            kib += _anonymous_kib(_read(proc, f"{pid}/status"))
+            pending += _children(proc, str(pid))
         except (FileNotFoundError, ProcessLookupError):
             continue
-        found.append(pid)
-    return TreeUsage(tuple(found), ticks / _TICK, kib / 1024)
+        pids.append(pid)
+    return TreeUsage(tuple(pids), ticks / _TICK, kib / 1024)
 
 
 def running(proc: int, processes: tuple[int, ...]) -> bool:
-    """Whether any thread of these runs, waits for a processor, or for a disk."""
+    """Whether any thread of these processes runs, or waits for a processor or a disk."""
     for pid in processes:
         try:
-            for thread in _names(proc, f"{pid}/task"):
+            for thread in _list(proc, f"{pid}/task"):
                 if _read(proc, f"{pid}/task/{thread}/stat").rpartition(b")")[2].split()[0] in (b"R", b"D"):
                     return True
         except (FileNotFoundError, ProcessLookupError):
@@ -60,14 +60,14 @@ def running(proc: int, processes: tuple[int, ...]) -> bool:
 
 
 def _children(proc: int, pid: str) -> list[int]:
-    found: list[int] = []
-    for thread in _names(proc, f"{pid}/task"):
-        found += map(int, _read(proc, f"{pid}/task/{thread}/children").split())
-    return found
+    pids: list[int] = []
+    for thread in _list(proc, f"{pid}/task"):
+        pids += map(int, _read(proc, f"{pid}/task/{thread}/children").split())
+    return pids
 
 
-def _anonymous(status: bytes) -> int:
-    """KiB of memory that no file stands behind, shared or not."""
+def _anonymous_kib(status: bytes) -> int:
+    """KiB of memory that is not backed by a file, shared or not."""
     kib = 0
     for line in status.splitlines():
         if line.startswith((b"RssAnon:", b"RssShmem:")):
@@ -75,7 +75,7 @@ def _anonymous(status: bytes) -> int:
     return kib
 
 
-def _names(proc: int, path: str) -> list[str]:
+def _list(proc: int, path: str) -> list[str]:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
     try:
         return os.listdir(fd)

@@ -1,8 +1,8 @@
-"""The system calls a candidate may not make, as a BPF program for x86-64 and arm64.
+"""The system calls that a candidate must not make, as a BPF program for x86-64 and arm64.
 
-A deny list: programs use hundreds of calls, attacks need the few that reach other processes, the network, the
-kernel's rarely used corners, or memory that no limit counts. Denied calls answer EPERM, so a program can go
-on. A call made through another architecture's table kills the process.
+It is a deny list: programs use hundreds of calls, attacks need the few that reach other processes, the network, rarely
+used parts of the kernel, or memory that no limit counts. Denied calls fail with EPERM, so a program can continue. A
+call through another architecture's table kills the process.
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ _DENIED = {
     "ioprio_set": (251, 30),
     "migrate_pages": (256, 238),
     "move_pages": (279, 239),
-    # new programs and processes (clone is looked at below)
+    # new programs and processes (clone is checked below)
     "fork": (57, -1),
     "vfork": (58, -1),
     "execve": (59, 221),
     "execveat": (322, 281),
-    # the network, and sockets as a way to neighbours (socketpair is looked at below)
+    # the network, and sockets to other processes (socketpair is checked below)
     "socket": (41, 198),
     "connect": (42, 203),
     "bind": (49, 200),
@@ -76,7 +76,7 @@ _DENIED = {
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
     "fanotify_init": (300, 262),
-    # the machine, and large or seldom used parts of the kernel
+    # the machine, and large or rarely used parts of the kernel
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
@@ -109,7 +109,7 @@ _DENIED = {
     "mbind": (237, 235),
     "set_mempolicy": (238, 237),
 }
-# Landlock does not see these: where programs share the machine's files they do nothing, and say they did.
+# Landlock does not control these: where programs share the machine's files they report success and do nothing.
 _ATTRIBUTES = {
     "chmod": (90, -1),
     "fchmod": (91, 52),
@@ -138,11 +138,11 @@ _SOCKETPAIR = (53, 199)
 _PRCTL = (157, 167)
 _PRLIMIT = (302, 261)
 _IOCTL = (16, 29)
-_SIGNALLING = ((62, 129), (200, 130), (234, 131))  # kill, tkill, tgkill
+_SIGNAL_CALLS = ((62, 129), (200, 130), (234, 131))  # kill, tkill, tgkill
 
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_STARTING = ("fork", "vfork", "execve", "execveat")
+_STARTING_CALLS = ("fork", "vfork", "execve", "execveat")
 _NAMESPACES = (
     syscalls.CLONE_NEWNS
     | syscalls.CLONE_NEWCGROUP
@@ -167,11 +167,11 @@ def _argument(index: int, high: bool = False) -> Instruction:
     return (_LOAD, 0, 0, 16 + 8 * index + (4 if high else 0))
 
 
-def _answer(code: int) -> Instruction:
+def _return_errno(code: int) -> Instruction:
     return (_RETURN, 0, 0, _ERRNO | code)
 
 
-def _when(number: int, body: Sequence[Instruction]) -> list[Instruction]:
+def _for_call(number: int, body: Sequence[Instruction]) -> list[Instruction]:
     """`body` (ending in a return on every path) for this call, nothing for the others."""
     return [] if number < 0 else [(_EQUAL, 0, len(body), number), *body]
 
@@ -179,30 +179,30 @@ def _when(number: int, body: Sequence[Instruction]) -> list[Instruction]:
 def _deny_values(number: int, index: int, values: Sequence[int]) -> list[Instruction]:
     checks = [_argument(index)]
     for value in values:
-        checks += [(_EQUAL, 0, 1, value & 0xFFFFFFFF), _answer(_EPERM)]
-    return _when(number, [*checks, (_RETURN, 0, 0, _ALLOW)])
+        checks += [(_EQUAL, 0, 1, value & 0xFFFFFFFF), _return_errno(_EPERM)]
+    return _for_call(number, [*checks, (_RETURN, 0, 0, _ALLOW)])
 
 
 def _allow_values(number: int, index: int, values: Sequence[int]) -> list[Instruction]:
     checks = [_argument(index)]
     for value in values:
         checks += [(_EQUAL, 0, 1, value & 0xFFFFFFFF), (_RETURN, 0, 0, _ALLOW)]
-    return _when(number, [*checks, _answer(_EPERM)])
+    return _for_call(number, [*checks, _return_errno(_EPERM)])
 
 
 def instructions(
     own_pid: int,
     shared_files: bool,
     machine: str = syscalls.MACHINE,
-    spared: str = "",
+    allowed_call: str = "",
     children: bool = False,
 ) -> list[Instruction]:
-    """The whole filter. `own_pid` is the only process it may signal or set limits of.
+    """The whole filter. `own_pid` is the only process that it may signal or set limits of.
 
-    `shared_files`: the program sees the machine's own file system, so it may not change what Landlock can't
-    guard. `spared`: a denied call that is let through. `children`: it may start programs and signal processes,
-    for a pid namespace or Landlock's scope keeps the others out of reach; limits it may set only of itself.
-    Raises OSError for a machine without a table.
+    `shared_files`: the program sees the machine's file system, so it must not change what Landlock does not control.
+    `allowed_call`: a call of the deny list to allow. `children`: it may start programs and signal processes, because a
+    pid namespace or Landlock's scope keeps others out of reach; limits it may still set only of itself. Raises OSError
+    for a machine without a table.
     """
     if machine not in _ARCH:
         raise OSError(f"no table of system calls for {machine!r}, only for {', '.join(_ARCH)}")
@@ -214,37 +214,41 @@ def instructions(
         (_LOAD, 0, 0, 0),
     ]
     if machine == "x86_64":
-        # The x32 table is a second way to every call.
+        # The x32 table is another way to make every call.
         program += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
-    # clone3 hides its flags in memory where a filter can't look; ENOSYS makes libc fall back to clone.
-    program += _when(_CLONE3, [_answer(_ENOSYS)])
-    thread = [_argument(0), (_ANY_BIT, 0, 1, syscalls.CLONE_THREAD), (_RETURN, 0, 0, _ALLOW), _answer(_EPERM)]
+    # clone3 has its flags in memory, which a filter cannot read; ENOSYS makes libc fall back to clone.
+    program += _for_call(_CLONE3, [_return_errno(_ENOSYS)])
+    thread = [
+        _argument(0),
+        (_ANY_BIT, 0, 1, syscalls.CLONE_THREAD),
+        (_RETURN, 0, 0, _ALLOW),
+        _return_errno(_EPERM),
+    ]
     if children:
-        thread = [_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), _answer(_EPERM), (_RETURN, 0, 0, _ALLOW)]
-    program += _when(_CLONE[column], thread)
+        thread = [_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), _return_errno(_EPERM), (_RETURN, 0, 0, _ALLOW)]
+    program += _for_call(_CLONE[column], thread)
     program += _allow_values(_SOCKETPAIR[column], 0, [_AF_UNIX])
     dangerous = [syscalls.PR_SET_PDEATHSIG, syscalls.PR_SET_MM, syscalls.PR_SET_PTRACER]
     program += _deny_values(_PRCTL[column], 0, dangerous)
     program += _allow_values(_PRLIMIT[column], 0, [0, own_pid])
     program += _deny_values(_IOCTL[column], 1, [_TIOCSTI, _TIOCLINUX])
-    for numbers in () if children else _SIGNALLING:
+    for numbers in () if children else _SIGNAL_CALLS:
         program += _allow_values(numbers[column], 0, _signal_targets(own_pid, numbers))
-    allowed = {spared, *(_STARTING if children else ())}
-    known = {name: numbers[column] for name, numbers in _DENIED.items() if name not in allowed}
-    denied = [number for number in known.values() if number >= 0]
+    allowed = {allowed_call, *(_STARTING_CALLS if children else ())}
+    numbers_by_name = {name: numbers[column] for name, numbers in _DENIED.items() if name not in allowed}
+    denied = [number for number in numbers_by_name.values() if number >= 0]
     if shared_files:
         for numbers in _ATTRIBUTES.values():
-            program += _when(numbers[column], [_answer(0)])
-    # One compare each and a shared answer behind them all: the kernel translates the filter anew for every
-    # program.
+            program += _for_call(numbers[column], [_return_errno(0)])
+    # One comparison each and one shared return: the kernel compiles the filter again for every program.
     program += [(_EQUAL, len(denied) - index, 0, number) for index, number in enumerate(denied)]
-    return [*program, (_RETURN, 0, 0, _ALLOW), _answer(_EPERM)]
+    return [*program, (_RETURN, 0, 0, _ALLOW), _return_errno(_EPERM)]
 
 
 def _signal_targets(own_pid: int, numbers: tuple[int, int]) -> list[int]:
-    """kill(0) and kill(own) reach the candidate's own process only: it leads its own session and can't fork.
+    """kill(0) and kill(own) reach only the candidate's own process: it leads its own session and cannot fork.
 
-    tkill names a thread: libc needs it for none but the calling one, whose number no filter knows; only the
+    tkill names a thread. libc needs it only for the calling thread, whose number a filter cannot know; so only the
     first thread (the process's number) may be named.
     """
-    return [0, own_pid] if numbers == _SIGNALLING[0] else [own_pid]
+    return [0, own_pid] if numbers == _SIGNAL_CALLS[0] else [own_pid]

@@ -1,6 +1,6 @@
-"""The system calls that Python has no name for, typed, for x86-64 and arm64. Each raises OSError on failure.
+"""Typed wrappers of system calls that Python lacks, for x86-64 and arm64. Each raises OSError on failure.
 
-What is *not* here: any decision. Which namespaces, rules and filters are used is `confine.py`'s business.
+No policy here: which namespaces, rules and filters are used is decided in `confine.py`.
 """
 
 import ctypes
@@ -12,11 +12,11 @@ from collections.abc import Sequence
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
-# Called without giving up the interpreter's lock: the child must own it.
+# Called without releasing the interpreter lock: the child must hold it.
 _fork = ctypes.PyDLL(None, use_errno=True).fork
 _prctl = _libc.prctl
 _prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
-# Made once: a fork that makes these types anew pays for it every time.
+# Created once: creating these types in each fork would take time there.
 _Words = ctypes.c_uint32 * 6
 _Longs = {count: ctypes.c_uint64 * count for count in (1, 2, 3, 4)}
 
@@ -72,8 +72,8 @@ def _check(result: int, what: str) -> int:
 
 
 def fork() -> int:
-    """fork(2) itself, without what Python runs after its own: half a millisecond of renewing the locks of
-    threads and the state of generators that a process with one thread does not have or sets anew.
+    """fork(2) without the hooks that os.fork runs in the child: half a millisecond for renewing locks and random state,
+    which a process with one thread does not need or sets itself.
     """
     return _check(_fork(), "fork")
 
@@ -156,14 +156,12 @@ def set_capabilities(wanted: Capabilities) -> None:
 
 
 def raise_ambient(capability: int) -> None:
-    """What is executed from here on keeps the capability. It must be permitted and inheritable."""
+    """Programs executed from now on keep the capability. It must be permitted and inheritable."""
     prctl(PR_CAP_AMBIENT, 2, capability)
 
 
 def drop_bounding(keep: Sequence[int] = ()) -> None:
-    """Nothing executed from here on can gain a capability outside `keep`. Kernels differ in how many there
-    are.
-    """
+    """Nothing executed from now on can gain a capability outside `keep`. Kernels differ in how many there are."""
     for number in range(CAP_LAST + 24):
         if number in keep:
             continue
@@ -184,15 +182,13 @@ class PathRule(ctypes.Structure):
 
 
 def landlock_abi() -> int:
-    """The version of Landlock this kernel offers; 0 without."""
+    """The Landlock ABI version of this kernel; 0 without Landlock."""
     version: int = _syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
     return max(0, version)
 
 
 def landlock_ruleset(filesystem: int, network: int, scoped: int) -> int:
-    """A rule set handling these access rights. Older kernels refuse the fields they do not know: give 0 for
-    those.
-    """
+    """A ruleset that handles these access rights. Older kernels refuse fields they do not know: pass 0 for those."""
     fields = [filesystem, network, scoped]
     while len(fields) > 1 and fields[-1] == 0:
         fields.pop()
@@ -202,9 +198,9 @@ def landlock_ruleset(filesystem: int, network: int, scoped: int) -> int:
 
 
 def landlock_rule(path: str, access: int) -> PathRule:
-    """What may be done below `path`. Holds a descriptor of it, for as many rule sets as it is added to."""
+    """What may be done below `path`. Holds a descriptor of it, so the rule can be added to several rulesets."""
     fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    # Out of the way of the numbers that a fork's own streams and channel take.
+    # A number above those that a fork's own streams and channel take.
     rule = PathRule(access, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16))
     os.close(fd)
     return rule
@@ -235,11 +231,11 @@ class Filter(ctypes.Structure):
 
 
 def seccomp_filter(instructions: Sequence[tuple[int, int, int, int]]) -> Filter:
-    """A BPF program ready to install; made once, so that a forked child only installs it."""
+    """A BPF program ready to install; built once, so that a fork only has to install it."""
     block = (_Instruction * len(instructions))(*[_Instruction(*item) for item in instructions])
     return Filter(len(instructions), ctypes.cast(block, ctypes.POINTER(_Instruction)))
 
 
 def seccomp_install(program: Filter) -> None:
-    """Needs no_new_privs. Holds for this process and everything it starts, for good."""
+    """Needs no_new_privs. Applies to this process and everything it starts, for good."""
     _check(_prctl(PR_SET_SECCOMP, 2, ctypes.addressof(program), 0, 0), "prctl seccomp")

@@ -1,1 +1,1 @@
-"""Other languages: each compiler and program is a confined step of a worker."""
+"""Programs in other languages: a worker runs each compiler and program as a confined step."""

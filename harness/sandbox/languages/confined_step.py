@@ -1,9 +1,9 @@
-"""The confined process of one step of a program in another language: a compiler's, or the program's own.
+"""Confines one step of a program in another language than Python: a compiler, or the program itself.
 
-`enter` once a worker, `start` a fork for each step, which gives up its rights and only then becomes the command.
-A step's first process is an init that reaps orphans. At the namespaces level it is process 1 of a pid namespace,
-so all below it dies with it. At the landlock level its parent is the subreaper and has to kill until nothing is left
-(watch.py).
+`enter` runs once per worker. Each step is a fork (`fork_confined`, `run_init`) that drops its privileges and only then
+executes the command. The first process of a step is an init that reaps orphans. At the `namespaces` level it is process
+1 of a pid namespace, so everything below it dies with it. At the `landlock` level its parent is the subreaper and kills
+until nothing is left (monitor.py).
 """
 
 import contextlib
@@ -19,27 +19,28 @@ from typing import NoReturn
 
 from harness.sandbox.isolation import confine, namespaces, process_tree, seccomp, syscalls
 
-# A step's own: processes and threads, size of a file, of all, and number of files.
-TASKS = 256
+# Limits of a step: processes and threads; size of one file, of all files, and their number.
+MAX_PROCESSES = 256
 FILE_MB, SCRATCH_MB, SCRATCH_FILES = 128, 512, 20_000
 STATUS = struct.Struct("<i")
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """What the controller tells this process. `folders`: what toolchains read; `seeds`: the folder of what they
-    prepared; else as confine.Plan."""
+    """What the controller tells this process. `folders`: what toolchains read. `seed_root`: the folder of prepared
+    seeds. The rest as in confine.ConfinementPlan.
+    """
 
     isolation: confine.Isolation
     folders: tuple[str, ...]
-    seeds: str
+    seed_root: str
     scratch: str = ""
     uid: int = 0
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command with its limits. `lay`: files to write before it, `remove`: files that it may not see."""
+    """One command with its limits. `files`: written before it runs. `remove`: files it must not see."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
@@ -48,14 +49,15 @@ class Step:
     memory_mb: int
     output_kb: int
     stdin: bytes = b""
-    lay: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class StepSandbox:
-    """What every step of this worker needs. `proc`: the machine's /proc; `pid_namespace`: this process's own
-    or -1; `others`: processes of the same identity that count against its limit."""
+    """What each step of this worker needs. `proc`: the machine's /proc. `pid_namespace`: this process's own, or -1.
+    `other_threads`: those of the same user id, which count against its limit.
+    """
 
     plan: StepPlan
     home: str
@@ -64,43 +66,44 @@ class StepSandbox:
     keep: tuple[int, ...]
     ruleset: confine.Ruleset | None
     filter: syscalls.Filter
-    others: int
+    other_threads: int
 
 
 def enter(plan: StepPlan) -> StepSandbox | None:
-    """Set the worker up. None in the process that only waits for the one that went on. Raises OSError."""
+    """Set up the worker. Returns None in the parent, which only waits for the worker. Raises OSError."""
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     if not process_tree.lists_children(proc):
         raise OSError("the kernel does not tell a process's children (CONFIG_PROC_CHILDREN)")
-    own, home, others = -1, plan.scratch, 0
+    pid_namespace, home, other_threads = -1, plan.scratch, 0
     keep: tuple[int, ...] = ()
     readable: tuple[str, ...] = ("/",)
-    allowed = (*plan.folders, plan.seeds, *namespaces.SYSTEM, *namespaces.DEVICES)
     if plan.isolation == "namespaces":
-        entered = namespaces.enter((), plan.uid, (*plan.folders, plan.seeds))
+        entered = namespaces.enter((), plan.uid, (*plan.folders, plan.seed_root))
         if entered is None:
             return None
-        (own, statm), home = entered, namespaces.HOME
+        (pid_namespace, statm), home = entered, namespaces.HOME
         os.close(statm)
-        syscalls.unshare(syscalls.CLONE_NEWNS)  # one that belongs to the user namespace, to mount in
+        syscalls.unshare(syscalls.CLONE_NEWNS)  # owned by the user namespace, so that it may mount there
     else:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         if plan.isolation == "landlock" and not syscalls.landlock_abi():
             raise OSError("the kernel offers no Landlock")
         if plan.isolation == "landlock" and not plan.uid and syscalls.landlock_abi() < 6:
             raise OSError("programs with child processes need Landlock of Linux 6.12, or root")
-        readable = allowed
+        readable = (*plan.folders, plan.seed_root, *namespaces.SYSTEM, *namespaces.DEVICES)
         if plan.uid and plan.isolation == "landlock":
             keep = () if confine.readable_by_all(plan.folders) else (syscalls.CAP_DAC_READ_SEARCH,)
         else:
-            others = confine.count_threads(os.getuid()) + 1024
+            other_threads = confine.count_threads(os.getuid()) + 1024
     ruleset = None if plan.isolation == "process" else confine.build_ruleset(readable, execute=True)
     rules = seccomp.instructions(0, shared_files=plan.isolation == "landlock", children=True)
-    return StepSandbox(plan, home, proc, own, keep, ruleset, syscalls.seccomp_filter(rules), others)
+    return StepSandbox(
+        plan, home, proc, pid_namespace, keep, ruleset, syscalls.seccomp_filter(rules), other_threads
+    )
 
 
 def verify(sandbox: StepSandbox) -> str:
-    """Let a fork try what programs must not do; what it could do all the same."""
+    """Let a fork try what programs must not do. Returns what it could do, or ""."""
     if sandbox.plan.isolation == "process":
         return ""
     read, write = os.pipe()
@@ -108,11 +111,11 @@ def verify(sandbox: StepSandbox) -> str:
         if fork_confined(sandbox) == 0:
             try:
                 _drop_privileges(sandbox)
-                could = confine.find_escape(sandbox.plan, children=True)
-                word = f"a confined program can still {could}" if could else ""
+                escape = confine.find_escape(sandbox.plan.isolation, children=True)
+                problem = f"a confined program can still {escape}" if escape else ""
             except OSError as error:
-                word = str(error)
-            os.write(write, word.encode())
+                problem = str(error)
+            os.write(write, problem.encode())
             os._exit(0)
         os.wait()
     os.close(write)
@@ -121,7 +124,7 @@ def verify(sandbox: StepSandbox) -> str:
 
 
 def fork_confined(sandbox: StepSandbox) -> int:
-    """Fork, at the strongest level as process 1 of a new pid namespace."""
+    """Fork; at the `namespaces` level as process 1 of a new pid namespace."""
     if sandbox.pid_namespace < 0:
         return os.fork()
     syscalls.unshare(syscalls.CLONE_NEWPID)
@@ -136,7 +139,7 @@ def fork_confined(sandbox: StepSandbox) -> int:
 
 @contextlib.contextmanager
 def scratch_folder(sandbox: StepSandbox) -> Iterator[None]:
-    """An empty folder for one program at `yard.home`, gone with all that was left in it afterwards."""
+    """An empty folder for one program at `sandbox.home`, emptied again afterwards."""
     if sandbox.plan.isolation == "namespaces":
         options = f"size={SCRATCH_MB}m,nr_inodes={SCRATCH_FILES},mode=0700"
         syscalls.mount("tmpfs", sandbox.home, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
@@ -152,7 +155,7 @@ def scratch_folder(sandbox: StepSandbox) -> Iterator[None]:
 
 
 def _empty(folder: str) -> None:
-    """Everything in it, whatever rights a program left; nothing runs there any more."""
+    """Remove everything in it, whatever permissions a program set; no process uses it any more."""
     for parent, names, _ in os.walk(folder):
         for name in names:
             path = os.path.join(parent, name)
@@ -181,7 +184,7 @@ def scratch_overrun(folder: str) -> bool:
 
 
 def _drop_privileges(sandbox: StepSandbox) -> None:
-    """Everything that a program must not have; what is executed later can't get it back either."""
+    """Give up everything a program must not have; what is executed later cannot regain it either."""
     plan = sandbox.plan
     os.chdir(sandbox.home)
     if plan.isolation != "process":
@@ -203,7 +206,7 @@ def _drop_privileges(sandbox: StepSandbox) -> None:
 
 
 def run_init(sandbox: StepSandbox, step: Step, streams: tuple[int, int, int], status: int) -> NoReturn:
-    """The first process of a step: starts the command, reaps, tells the command's end, and ends."""
+    """The first process of a step: starts the command, reaps orphans, reports how the command ended, and exits."""
     try:
         os.setsid()
         for number, fd in enumerate(streams):
@@ -213,7 +216,7 @@ def run_init(sandbox: StepSandbox, step: Step, streams: tuple[int, int, int], st
         _drop_privileges(sandbox)
         os.closerange(4, 1 << 12)
         for what, value in _limits(sandbox, step):
-            _lower(what, value)
+            _lower_limit(what, value)
         command = os.fork()
         if command == 0:
             _exec_step(step)
@@ -229,34 +232,34 @@ def run_init(sandbox: StepSandbox, step: Step, streams: tuple[int, int, int], st
 
 
 def _limits(sandbox: StepSandbox, step: Step) -> list[tuple[int, int]]:
-    """The kernel's own, for each process: a second line behind the clock and the sums over the tree."""
+    """The kernel's limits for each process, behind the monitor's clock and its sums over the process tree."""
     return [
         (resource.RLIMIT_CPU, int(step.cpu_s) + 2),
-        # Not address space: the JVM, Go and node reserve far more of that than they ever use.
+        # Not address space: the JVM, Go and node reserve far more of it than they use.
         (resource.RLIMIT_DATA, 2 * step.memory_mb + 256 << 20),
         (resource.RLIMIT_FSIZE, FILE_MB << 20),
         (resource.RLIMIT_NOFILE, 1024),
-        (resource.RLIMIT_NPROC, TASKS + sandbox.others),
+        (resource.RLIMIT_NPROC, MAX_PROCESSES + sandbox.other_threads),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_CORE, 0),
     ]
 
 
-def _lower(what: int, value: int) -> None:
-    _, most = resource.getrlimit(what)
-    value = value if most == resource.RLIM_INFINITY else min(value, most)
+def _lower_limit(what: int, value: int) -> None:
+    _, maximum = resource.getrlimit(what)
+    value = value if maximum == resource.RLIM_INFINITY else min(value, maximum)
     resource.setrlimit(what, (value, value))
 
 
 def _exec_step(step: Step) -> NoReturn:
     try:
-        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
             signal.signal(ignored, signal.SIG_DFL)
-        os.makedirs(".tmp", exist_ok=True)  # beside the files: Go takes no module from the folder itself
+        os.makedirs(".tmp", exist_ok=True)  # not the folder itself, because Go refuses a module there
         for name in step.remove:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
-        for name, text in step.lay.items():
+        for name, text in step.files.items():
             if os.path.dirname(name):
                 os.makedirs(os.path.dirname(name), exist_ok=True)
             with open(name, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:

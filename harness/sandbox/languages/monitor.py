@@ -1,6 +1,6 @@
-"""One step of a program in another language, seen from outside: its clock, its memory, its output, its end.
+"""Watches one step of a program in another language: enforces its limits, collects its output, tells how it ended.
 
-What is summed up is everything the step started (tree.py), not only its first process.
+Time and memory are sums over everything the step started (process_tree.py), not only its first process.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ from harness.sandbox.isolation import process_tree
 from harness.sandbox.languages import confined_step
 
 WALL_SLACK = 10
-_LOOK_S = 0.02
+_CHECK_S = 0.02
 
 
 class ConfinementError(Exception):
-    """The sandbox failed, not the program."""
+    """The step could not be confined: a fault of the sandbox, not of the program."""
 
 
 class ControllerGone(Exception):
@@ -29,7 +29,7 @@ class ControllerGone(Exception):
 
 @dataclass
 class StepResult:
-    """How a step ended: `status` is "" when it ended by itself, and then `code` says how."""
+    """How a step ended. `status` is "" when it ended by itself; then `code` is its exit code."""
 
     code: int = 0
     status: str = ""
@@ -43,134 +43,136 @@ class StepResult:
 
 
 class StepMonitor:
-    """One step being watched until it and all it started is gone."""
+    """Watches one step until it and everything it started is gone."""
 
     def __init__(self, sandbox: confined_step.StepSandbox, step: confined_step.Step, controller: int) -> None:
         self.sandbox = sandbox
         self.step = step
         self.controller = controller
-        self.outcome = StepResult()
-        self.texts: dict[int, bytearray] = {}
-        self.word = b""
+        self.result = StepResult()
+        self.output: dict[int, bytearray] = {}
+        self.report = b""
         self.idle = 0.0
-        self.last: tuple[float, float] = (0.0, 0.0)
+        self.last_check: tuple[float, float] = (0.0, 0.0)
 
     def run(self) -> StepResult:
-        """Raises Broken when the step could not be confined, Abandoned when nobody is left to tell."""
-        begun = time.monotonic()
+        """Raises ConfinementError when the step could not be confined, ControllerGone when the controller has ended."""
+        started_at = time.monotonic()
         stdin = _sealed(self.step.stdin)
-        out, out_far = os.pipe()
-        err, err_far = os.pipe()
-        status, status_far = os.pipe()
+        out, out_write = os.pipe()
+        err, err_write = os.pipe()
+        status, status_write = os.pipe()
         init = confined_step.fork_confined(self.sandbox)
         if init == 0:
-            confined_step.run_init(self.sandbox, self.step, (stdin, out_far, err_far), status_far)
-        for fd in (stdin, out_far, err_far, status_far):
+            confined_step.run_init(self.sandbox, self.step, (stdin, out_write, err_write), status_write)
+        for fd in (stdin, out_write, err_write, status_write):
             os.close(fd)
-        self.texts = {out: bytearray(), err: bytearray()}
-        self.last = (begun, 0.0)
+        self.output = {out: bytearray(), err: bytearray()}
+        self.last_check = (started_at, 0.0)
         try:
             try:
-                self._watch(begun, status)
+                self._poll(started_at, status)
             finally:
-                usage = self._end(init)
+                rusage = self._kill_all(init)
             for fd in (out, err):
                 self._drain(fd)
         finally:
             for fd in (out, err, status):
                 os.close(fd)
-        outcome = self.outcome
-        outcome.cpu_s = max(outcome.cpu_s, usage.ru_utime + usage.ru_stime)
-        outcome.wall_s = time.monotonic() - begun
-        outcome.peak_mb = max(outcome.peak_mb, usage.ru_maxrss / 1024)
-        outcome.stdout, outcome.stderr = bytes(self.texts[out]), bytes(self.texts[err])
-        if self.word[:1] == b"!":
-            raise ConfinementError(f"a step could not be confined: {self.word[1:].decode(errors='replace')}")
-        if self.word:
-            outcome.code = os.waitstatus_to_exitcode(confined_step.STATUS.unpack(self.word[1:])[0])
-        elif not outcome.status:
-            outcome.status, outcome.detail = "signal", "killed by SIGKILL"
-        if outcome.code in (-signal.SIGXCPU, -signal.SIGKILL) and outcome.cpu_s >= self.step.cpu_s:
-            outcome.status, outcome.detail = "timeout", f"more than {self.step.cpu_s:g} s of CPU time"
-        return outcome
+        result = self.result
+        result.cpu_s = max(result.cpu_s, rusage.ru_utime + rusage.ru_stime)
+        result.wall_s = time.monotonic() - started_at
+        result.peak_mb = max(result.peak_mb, rusage.ru_maxrss / 1024)
+        result.stdout, result.stderr = bytes(self.output[out]), bytes(self.output[err])
+        if self.report[:1] == b"!":
+            raise ConfinementError(
+                f"a step could not be confined: {self.report[1:].decode(errors='replace')}"
+            )
+        if self.report:
+            result.code = os.waitstatus_to_exitcode(confined_step.STATUS.unpack(self.report[1:])[0])
+        elif not result.status:
+            result.status, result.detail = "signal", "killed by SIGKILL"
+        if result.code in (-signal.SIGXCPU, -signal.SIGKILL) and result.cpu_s >= self.step.cpu_s:
+            result.status, result.detail = "timeout", f"more than {self.step.cpu_s:g} s of CPU time"
+        return result
 
-    def _watch(self, begun: float, status: int) -> None:
+    def _poll(self, started_at: float, status: int) -> None:
         poller = select.poll()
-        for fd in (*self.texts, status):
+        for fd in (*self.output, status):
             poller.register(fd, select.POLLIN)
         poller.register(self.controller, 0)
-        due = begun + _LOOK_S / 4
-        while not self.outcome.status:
-            for fd, _ in poller.poll(max(0.0, due - time.monotonic()) * 1000):
+        next_check = started_at + _CHECK_S / 4
+        while not self.result.status:
+            for fd, _ in poller.poll(max(0.0, next_check - time.monotonic()) * 1000):
                 if fd == self.controller:
                     raise ControllerGone
                 if fd == status:
-                    self.word = os.read(status, 4096)
+                    self.report = os.read(status, 4096)
                     return
-                if not self._take(fd):
+                if not self._read(fd):
                     poller.unregister(fd)
-            if time.monotonic() >= due:
-                self._look(begun)
-                due = time.monotonic() + _LOOK_S
+            if time.monotonic() >= next_check:
+                self._check(started_at)
+                next_check = time.monotonic() + _CHECK_S
 
-    def _take(self, fd: int) -> bool:
+    def _read(self, fd: int) -> bool:
         data = os.read(fd, 1 << 16)
-        text = self.texts[fd]
+        text = self.output[fd]
         text += data
         if len(text) > self.step.output_kb << 10:
             del text[self.step.output_kb << 10 :]
-            self._over("output", f"more than {self.step.output_kb} KB of output")
+            self._stop("output", f"more than {self.step.output_kb} KB of output")
         return bool(data)
 
-    def _over(self, status: str, detail: str, suspect: bool = False) -> None:
-        if not self.outcome.status:
-            self.outcome.status, self.outcome.detail, self.outcome.suspect = status, detail, suspect
+    def _stop(self, status: str, detail: str, suspect: bool = False) -> None:
+        if not self.result.status:
+            self.result.status, self.result.detail, self.result.suspect = status, detail, suspect
 
-    def _look(self, begun: float) -> None:
-        step, seen, now = self.step, process_tree.measure(self.sandbox.proc), time.monotonic()
-        before, cpu = self.last
-        if seen.cpu_s <= cpu and not process_tree.running(self.sandbox.proc, seen.processes):
-            self.idle += now - before
-        self.last = (now, max(cpu, seen.cpu_s))
-        self.outcome.cpu_s = max(self.outcome.cpu_s, seen.cpu_s)
-        self.outcome.peak_mb = max(self.outcome.peak_mb, seen.memory_mb)
-        if seen.memory_mb > step.memory_mb:
-            self._over("memory", f"more than {step.memory_mb} MB of memory")
-        elif seen.cpu_s >= step.cpu_s:
-            self._over("timeout", f"more than {step.cpu_s:g} s of CPU time")
+    def _check(self, started_at: float) -> None:
+        step, usage, now = self.step, process_tree.measure(self.sandbox.proc), time.monotonic()
+        last_time, cpu = self.last_check
+        if usage.cpu_s <= cpu and not process_tree.running(self.sandbox.proc, usage.processes):
+            self.idle += now - last_time
+        self.last_check = (now, max(cpu, usage.cpu_s))
+        self.result.cpu_s = max(self.result.cpu_s, usage.cpu_s)
+        self.result.peak_mb = max(self.result.peak_mb, usage.memory_mb)
+        if usage.memory_mb > step.memory_mb:
+            self._stop("memory", f"more than {step.memory_mb} MB of memory")
+        elif usage.cpu_s >= step.cpu_s:
+            self._stop("timeout", f"more than {step.cpu_s:g} s of CPU time")
         elif self.idle >= step.wall_s:
-            self._over("timeout", f"no end within {step.wall_s:g} s")
-        elif now - begun >= step.wall_s * WALL_SLACK:
-            self._over("timeout", f"no end within {step.wall_s:g} s", suspect=True)
+            self._stop("timeout", f"no end within {step.wall_s:g} s")
+        elif now - started_at >= step.wall_s * WALL_SLACK:
+            self._stop("timeout", f"no end within {step.wall_s:g} s", suspect=True)
         elif self.sandbox.plan.isolation != "namespaces" and confined_step.scratch_overrun(self.sandbox.home):
-            self._over("output", "more files than the scratch space holds")
+            self._stop("output", "more files than the scratch space holds")
 
-    def _end(self, init: int) -> resource.struct_rusage:
-        """Kill whatever is left and wait for all of it."""
+    def _kill_all(self, init: int) -> resource.struct_rusage:
+        """Kill what is left and wait for all of it."""
         if self.sandbox.pid_namespace < 0:
             with contextlib.suppress(ChildProcessError):
                 while True:
-                    self._kill_seen()
+                    self._kill_processes()
                     pid = -1
                     while pid:
-                        pid, _, usage = os.wait4(-1, os.WNOHANG)
+                        pid, _, rusage = os.wait4(-1, os.WNOHANG)
                         if pid == init:
-                            own = usage
+                            own = rusage
                     time.sleep(0.001)
             return own
         os.kill(init, signal.SIGKILL)
         return os.wait4(init, 0)[2]
 
-    def _kill_seen(self) -> None:
-        """No new processes, then none: what forks faster than it is killed runs out of forks."""
-        for act in (lambda pid: resource.prlimit(pid, resource.RLIMIT_NPROC, (0, 0)), _kill):
+    def _kill_processes(self) -> None:
+        """Forbid new processes, then kill: a program that forks faster than it is killed can no longer fork."""
+        for action in (lambda pid: resource.prlimit(pid, resource.RLIMIT_NPROC, (0, 0)), _kill):
             for pid in process_tree.measure(self.sandbox.proc).processes:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    act(pid)
+                    action(pid)
 
     def _drain(self, fd: int) -> None:
-        """What is left in the pipe; its writers are gone, so this ends."""
-        while len(self.texts[fd]) <= self.step.output_kb << 10 and self._take(fd):
+        """Read what is left in the pipe; its writers are gone, so this ends."""
+        while len(self.output[fd]) <= self.step.output_kb << 10 and self._read(fd):
             pass
 
 
@@ -179,7 +181,7 @@ def _kill(pid: int) -> None:
 
 
 def _sealed(data: bytes) -> int:
-    """Standard input as a file nobody can change."""
+    """Standard input as a sealed memfd, which nobody can change."""
     if not data:
         return os.open("/dev/null", os.O_RDONLY)
     fd = os.memfd_create("stdin", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)

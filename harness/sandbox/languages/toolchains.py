@@ -1,10 +1,10 @@
-"""The languages the sandbox runs, one row each: its files, compile and run steps, tools and Debian package.
+"""The languages that the sandbox runs, one row each: files, compile and run commands, tools and Debian package.
 
-Python programs run in forks of a warm interpreter (program.py); `python` is here for completeness. A program
-of any other language is compiled and run by command, in a process of its own (steps.py).
+Python programs run in forks of a prewarmed interpreter (python/child.py); `python` is here for completeness. Programs
+in other languages are compiled and run by command (languages/worker.py).
 
-In commands these are replaced: {source}; {memory} (MB); {home}, the program's folder, where it runs; {seed}, a
-folder that `seed` filled; {flags}, any number of words, the task's own. The first word of a command is a tool,
+Placeholders in commands: {source}; {memory} (MB); {home}, the program's folder, in which it runs; {seed}, the folder
+that the commands in `seed` filled; {flags}, the task's own words, any number. The first word of a command is a tool,
 looked up once in the controller's PATH.
 """
 
@@ -22,13 +22,12 @@ Command = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Language:
-    """`tests`: compile steps of a program that holds its own tests, with `test_source` and `test_run` where
-    they differ. `tools`: the first is asked for its version by `version`. `overhead_mb`: what the runtime
-    needs beside the program's own memory. `files`: laid beside every program that brings none of the name.
-    `seed`: run once, outside, in {seed}, a copy of the language's folder of stand_ins/: what is there afterwards all
-    programs may read.
-    `failed` and `memory`: what a runtime writes when an assertion fails or memory is used up; only for naming
-    the status of a program that has already not passed.
+    """`tests`: compile commands of a program that contains its own tests; `test_source` and `test_run`: its source file
+    and run command where they differ. `tools`: `version` makes the first one print its version. `overhead_mb`: what the
+    runtime needs in addition to the program's memory. `files`: written next to each program that has no file of that
+    name. `seed`: commands run once, unconfined, in {seed}, a copy of the language's folder in shims/; all programs may
+    read what they leave there. `failed` and `memory`: what a runtime prints when an assertion fails or memory runs out;
+    used only to name the status of a program that has not passed.
     """
 
     source: str
@@ -48,13 +47,13 @@ class Language:
     memory: str = ""
 
 
-# Packages that benchmarks' tests import, in the project's own words, so that nothing has to be fetched.
+# Replacements, written for this project, of packages that benchmarks' tests import, so that nothing is downloaded.
 _SHIMS = Path(__file__).parent / "shims"
 
 _JVM = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
 
-# What `go test` itself asks of vet before it builds a test; without it a test may build that upstream's does
-# not. (https://pkg.go.dev/cmd/go, "Test packages")
+# The checks that `go test` runs before it builds a test; without them a test may build here that does not build
+# upstream (https://pkg.go.dev/cmd/go, "Test packages").
 _VET = (
     "-atomic",
     "-bool",
@@ -66,7 +65,7 @@ _VET = (
     "-stringintconv",
 )
 
-# The linker that newer versions bring looks for its own parts in /proc.
+# The linker that newer versions ship looks for its own parts in /proc.
 _RUSTC = ("rustc", "--edition", "2021", "-A", "warnings", "-C", "link-arg=-fuse-ld=bfd")
 
 LANGUAGES: Mapping[str, Language] = {
@@ -124,7 +123,7 @@ LANGUAGES: Mapping[str, Language] = {
         environment={
             "GOCACHE": "{seed}/cache",
             "GOPATH": "{home}/.gopath",
-            "GODEBUG": "goindex=0",  # the index of packages cannot do without writing to the cache
+            "GODEBUG": "goindex=0",  # the package index needs to write to the cache
             "GOPROXY": "off",
             "GOTOOLCHAIN": "local",
             "GOFLAGS": "-mod=mod",
@@ -155,7 +154,7 @@ LANGUAGES: Mapping[str, Language] = {
             )
             for crate in ("rand", "regex", "md5")
         ),
-        # One thread: then the order of the tests is the same in every run.
+        # One thread: the order of the tests is then the same in every run.
         test_run=("./program", "--test-threads=1"),
         tools=("rustc", "cc"),
         package="rustc",
@@ -165,7 +164,7 @@ LANGUAGES: Mapping[str, Language] = {
     "bash": Language(source="main.sh", run=("bash", "{source}"), tools=("bash",), package="bash"),
 }
 
-# Where toolchains keep what is neither beside their tools nor among the system's libraries.
+# Where toolchains keep files that are neither next to their tools nor among the system's libraries.
 _SHARED = (
     "/bin",
     "/usr/bin",
@@ -175,12 +174,12 @@ _SHARED = (
     "/usr/share/go-*",
     "/etc/alternatives",
     "/etc/java-*",
-    "/etc/ssl/openssl.cnf",  # node ends when it is there and cannot be read
+    "/etc/ssl/openssl.cnf",  # node exits when it exists but cannot be read
 )
 
 
 def shims(language: str) -> dict[str, str]:
-    """The text of each file that `seed` starts from."""
+    """The files that the `seed` commands start from: relative path -> text."""
     folder = _SHIMS / language
     found = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in found}
@@ -188,7 +187,7 @@ def shims(language: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Toolchain:
-    """A language as this machine has it: `tools` by name with their real paths, or the one that is missing."""
+    """A language on this machine: the real paths of its `tools` by name, or the name of the one that is missing."""
 
     language: str
     tools: Mapping[str, str]
@@ -196,7 +195,7 @@ class Toolchain:
 
     @property
     def hint(self) -> str:
-        """One line for a machine without it."""
+        """The error message for a machine without it."""
         package = LANGUAGES[self.language].package
         return (
             f"{self.language} programs cannot run here: {self.missing!r} is not in PATH. "
@@ -206,27 +205,27 @@ class Toolchain:
 
 @cache
 def toolchain(language: str) -> Toolchain:
-    """Look the language's tools up in PATH, once a process."""
+    """Look up the language's tools in PATH, once per process."""
     found: dict[str, str] = {}
     for tool in LANGUAGES[language].tools:
         path = shutil.which(tool)
         if path is None:
             return Toolchain(language, found, tool)
-        # A driver may look at the name it was called by, so the last name stays: g++ is a link to g++-12.
+        # A driver may depend on the name it was called by, so the last component stays: g++ is a link to g++-12.
         folder = os.path.realpath(os.path.dirname(path))
         found[tool] = os.path.join(folder, os.path.basename(path))
         if tool == "java" or tool == "javac" or tool == "go":
-            found[tool] = os.path.realpath(path)  # they find their home beside themselves
+            found[tool] = os.path.realpath(path)  # they find their home from their real path
         if tool == "rustc":
             found[tool] = _real_rustc(found[tool])
     return Toolchain(language, found)
 
 
 def _real_rustc(path: str) -> str:
-    """rustup's rustc only finds out which toolchain is meant, and needs files of the user's for that."""
-    asked = subprocess.run([path, "--print", "sysroot"], capture_output=True, text=True, check=False)
-    real = os.path.join(asked.stdout.strip(), "bin", "rustc")
-    return real if asked.returncode == 0 and os.path.isfile(real) else path
+    """rustup's rustc only selects a toolchain, and needs files in the user's home for that."""
+    output = subprocess.run([path, "--print", "sysroot"], capture_output=True, text=True, check=False)
+    real = os.path.join(output.stdout.strip(), "bin", "rustc")
+    return real if output.returncode == 0 and os.path.isfile(real) else path
 
 
 # Headers that a task's tests may need, and the Debian package of each.
@@ -235,7 +234,7 @@ _HEADERS = {"boost/": "libboost-dev", "openssl/": "libssl-dev"}
 
 @cache
 def missing_header(header: str) -> str:
-    """One line for a header that this machine lacks; empty where it is there."""
+    """The error message for a header that this machine lacks; empty where it exists."""
     for folder in ("/usr/include", "/usr/local/include", *glob.glob("/usr/include/*-linux-gnu")):
         if os.path.isfile(os.path.join(folder, header)):
             return ""
@@ -245,15 +244,15 @@ def missing_header(header: str) -> str:
 
 
 def version(language: str) -> str:
-    """The first line that the toolchain's version probe prints. Raises OSError, subprocess.SubprocessError."""
+    """The first line that the toolchain's version command prints. Raises OSError, subprocess.SubprocessError."""
     row, tools = LANGUAGES[language], toolchain(language).tools
-    asked = subprocess.run([tools[row.tools[0]], *row.version], capture_output=True, text=True, timeout=60)
-    return (asked.stdout or asked.stderr).strip().split("\n")[0]
+    output = subprocess.run([tools[row.tools[0]], *row.version], capture_output=True, text=True, timeout=60)
+    return (output.stdout or output.stderr).strip().split("\n")[0]
 
 
 @cache
 def folders() -> tuple[str, ...]:
-    """Every folder (and file) the toolchains of this machine read: mounted or allowed read-only for programs."""
+    """Every folder and file that this machine's toolchains read; programs get them read-only."""
     found = [path for pattern in _SHARED for path in glob.glob(pattern)]
     for language in LANGUAGES:
         if language != "python":
@@ -264,8 +263,8 @@ def folders() -> tuple[str, ...]:
 
 
 def environment(language: str) -> dict[str, str]:
-    """What finds the toolchain. Its own libraries have to be named: programs see no /proc, by which the loader
-    would find what lies beside a program.
+    """Environment variables with which programs find the toolchain. Its libraries have to be named: programs have no
+    /proc, with which the loader finds libraries relative to an executable.
     """
     tools = toolchain(language).tools.values()
     own = dict.fromkeys(os.path.dirname(path) for path in tools)
@@ -277,7 +276,7 @@ def environment(language: str) -> dict[str, str]:
 
 
 def _home_of(tool: str) -> str:
-    """The folder above `bin`, unless that is the whole system or a person's home."""
+    """The folder above `bin`, unless that is the system root, /usr or the user's home."""
     folder = os.path.dirname(tool)
     above = os.path.dirname(folder)
     return folder if above in ("/", "/usr", os.path.expanduser("~")) else above

@@ -1,7 +1,7 @@
-"""The controller's side of programs in other languages than Python: their workers, and their jobs.
+"""The controller's side of programs in other languages than Python: their workers and their jobs.
 
-A Source of batch.py like the pool itself. Its workers are steps.py processes; each takes programs of every
-language, one at a time.
+A WorkerSource of batch.py, as the pool itself is. Its workers are processes of languages/worker.py, each of which takes
+programs in all languages, one at a time.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,14 @@ from harness.sandbox.languages import confined_step, monitor, toolchains
 from harness.sandbox.values import codec
 from harness.schema import Limits, Program
 
-# A compiler's own limits; CPU time decides here too.
+# Limits of compilers; CPU time decides here too.
 BUILDING = Limits(cpu_s=60.0, wall_s=60.0, memory_mb=3072, output_kb=256)
 _ENVIRONMENT = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 _START_S = 30.0
 
 
 class LanguagePool:
-    """Workers for programs that are compiled and run by command. `limits` are the pool's: (CPU, wall, memory)
-    of a program.
-    """
+    """Workers for programs that are compiled and run by command. `limits` gives a program's (CPU s, wall s, MB)."""
 
     def __init__(
         self, isolation: confine.Isolation, size: int, limits: Callable[[Program], tuple[float, float, int]]
@@ -42,9 +40,9 @@ class LanguagePool:
         self.limits = limits
         self._workers: list[launch.SandboxWorker] = []
         self._started = 0
-        # Not in /tmp, which is each program's own: compilers put the names of folders into what they cache.
-        self._seeds = tempfile.TemporaryDirectory(prefix="harness-", dir="/var/tmp")
-        os.chmod(self._seeds.name, 0o755)
+        # Not in /tmp, which each program has for itself: compilers put folder names into what they cache.
+        self._seed_root = tempfile.TemporaryDirectory(prefix="harness-", dir="/var/tmp")
+        os.chmod(self._seed_root.name, 0o755)
         self._seeded: set[str] = set()
 
     def workers(self) -> list[launch.SandboxWorker]:
@@ -52,24 +50,24 @@ class LanguagePool:
 
     def new_worker(self) -> launch.SandboxWorker:
         self._started += 1
-        worker = start(self.isolation, self._started, self._seeds.name)
+        worker = start_worker(self.isolation, self._started, self._seed_root.name)
         self._workers.append(worker)
         return worker
 
     def drop(self, worker: launch.SandboxWorker) -> None:
         self._workers.remove(worker)
-        stop(worker)
+        stop_worker(worker)
 
     def close(self) -> None:
         while self._workers:
-            stop(self._workers.pop())
-        self._seeds.cleanup()
+            stop_worker(self._workers.pop())
+        self._seed_root.cleanup()
 
-    def _prepare(self, language: str) -> None:
-        """Fill the language's seed, with its first program. Trusted: the text is the project's own, and programs
-        can't write there. Raises SandboxFault.
+    def _prepare_seed(self, language: str) -> None:
+        """Fill the language's seed folder, when its first program comes. Runs unconfined: the sources are the
+        project's own, and programs cannot write there. Raises SandboxFault.
         """
-        row, folder = toolchains.LANGUAGES[language], os.path.join(self._seeds.name, language)
+        row, folder = toolchains.LANGUAGES[language], os.path.join(self._seed_root.name, language)
         if language in self._seeded or not row.seed:
             return
         for name, text in toolchains.shims(language).items():
@@ -83,13 +81,13 @@ class LanguagePool:
             tools = toolchains.toolchain(language).tools
             for command in row.seed:
                 words = [word.replace("{seed}", folder) for word in (tools[command[0]], *command[1:])]
-                done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
-                if done.returncode:
-                    raise SandboxFault(f"{language} cannot be prepared: {done.stderr.strip()[:500]}")
+                finished = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True)
+                if finished.returncode:
+                    raise SandboxFault(f"{language} cannot be prepared: {finished.stderr.strip()[:500]}")
         self._seeded.add(language)
 
     def job(self, program: Program) -> batch.ProgramJob:
-        """A program as the bytes a worker takes. Raises UserError when the machine lacks the language."""
+        """A program as the bytes that a worker takes. Raises UserError when the machine lacks the language."""
         if program.language not in toolchains.LANGUAGES:
             known = ", ".join(toolchains.LANGUAGES)
             raise UserError(f"the sandbox cannot run language {program.language!r}. Known: {known}.")
@@ -98,25 +96,21 @@ class LanguagePool:
             raise UserError(tools.hint)
         if missing := next(filter(None, map(toolchains.missing_header, program.needs)), ""):
             return batch.ProgramJob(b"", 0.0, result=SandboxFault(missing))
-        self._prepare(program.language)
-        seed = os.path.join(self._seeds.name, program.language)
+        self._prepare_seed(program.language)
+        seed = os.path.join(self._seed_root.name, program.language)
         cpu, wall, memory = self.limits(program)
-        tested = bool(program.proof)
-        source = row.test_source if tested and row.test_source else row.source
+        has_tests = bool(program.proof)
+        source = row.test_source if has_tests and row.test_source else row.source
 
         def command(words: toolchains.Command) -> list[str]:
-            filled: list[str] = []
-            for word in words:
-                if word == "{flags}":
-                    filled += [flag.replace("{seed}", seed) for flag in program.flags]
-                else:
-                    filled.append(word.replace("{source}", source).replace("{memory}", str(memory)))
+            flags = [flag.replace("{seed}", seed) for flag in program.flags]
+            filled = _fill(words, {"{source}": source, "{memory}": str(memory)}, flags)
             return [tools.tools.get(filled[0], filled[0]), *filled[1:]]
 
-        compile_steps = row.tests if tested and row.tests else row.compile
-        run = row.test_run if tested and row.test_run else row.run
-        own = {name: text.replace("{seed}", seed) for name, text in row.files.items()}
-        files = {**own, **program.files, source: program.code}
+        compile_steps = row.tests if has_tests and row.tests else row.compile
+        run = row.test_run if has_tests and row.test_run else row.run
+        row_files = {name: text.replace("{seed}", seed) for name, text in row.files.items()}
+        files = {**row_files, **program.files, source: program.code}
         fields: dict[str, Any] = {
             "files": files,
             "remove": list(files),
@@ -133,11 +127,24 @@ class LanguagePool:
             "memory_words": row.memory,
             "failed_words": row.failed,
         }
-        patience = (wall + BUILDING.wall_s) * 2 * monitor.WALL_SLACK + 30
+        timeout_s = (wall + BUILDING.wall_s) * 2 * monitor.WALL_SLACK + 30
         payload = framing.frame(codec.encode(fields, limit=1 << 30))
-        # Tests that decide by themselves give equal programs one verdict; what is only run may be watched.
-        same = hashlib.sha256(payload).digest() if tested else b""
-        return batch.ProgramJob(payload, patience, same=same)
+        # Identical programs that contain their tests get one verdict; of others, each run's own output counts.
+        dedup_key = hashlib.sha256(payload).digest() if has_tests else b""
+        return batch.ProgramJob(payload, timeout_s, dedup_key=dedup_key)
+
+
+def _fill(words: toolchains.Command, values: Mapping[str, str], flags: Sequence[str]) -> list[str]:
+    """A command with its placeholders replaced; {flags} stands for any number of words."""
+    filled: list[str] = []
+    for word in words:
+        if word == "{flags}":
+            filled += flags
+            continue
+        for placeholder, value in values.items():
+            word = word.replace(placeholder, value)
+        filled.append(word)
+    return filled
 
 
 def _environment(language: str, seed: str) -> dict[str, str]:
@@ -145,38 +152,38 @@ def _environment(language: str, seed: str) -> dict[str, str]:
     return {name: value.replace("{seed}", seed) for name, value in found.items()}
 
 
-def start(isolation: confine.Isolation, number: int, seeds: str) -> launch.SandboxWorker:
-    """Start worker `number` and wait until it stands. Raises launch.Unavailable with the kernel's reason."""
+def start_worker(isolation: confine.Isolation, number: int, seed_root: str) -> launch.SandboxWorker:
+    """Start worker `number` and wait until it is ready. Raises launch.IsolationUnavailable with the kernel's reason."""
     uid = launch.throwaway_uid(number + 32)
     scratch = None
     if isolation != "namespaces":
         scratch = tempfile.TemporaryDirectory(prefix="harness-")
         os.chown(scratch.name, uid or -1, uid or -1)
     plan = confined_step.StepPlan(
-        isolation, toolchains.folders(), seeds, scratch.name if scratch else "", uid
+        isolation, toolchains.folders(), seed_root, scratch.name if scratch else "", uid
     )
-    mine, theirs = socket.socketpair()
+    ours, theirs = socket.socketpair()
     with theirs:
         process = launch.spawn(sys.executable, "languages.worker", (theirs,), [json.dumps(vars(plan))], {})
-    worker = launch.SandboxWorker(mine, (process, process), scratch)
+    worker = launch.SandboxWorker(ours, (process, process), scratch)
     try:
-        if not select.select([mine], [], [], _START_S)[0]:
+        if not select.select([ours], [], [], _START_S)[0]:
             raise SandboxFault(f"a sandbox worker did not start within {_START_S:g} s")
-        word = codec.decode(framing.read_frame(mine.fileno(), worker.frames))
-        if "broken" in word:
-            raise launch.IsolationUnavailable(str(word["broken"]))
+        greeting = codec.decode(framing.read_frame(ours.fileno(), worker.frames))
+        if "broken" in greeting:
+            raise launch.IsolationUnavailable(str(greeting["broken"]))
     except framing.ConnectionClosed:
-        stop(worker)
+        stop_worker(worker)
         raise SandboxFault("a sandbox worker ended while it was started") from None
     except SandboxFault:
-        stop(worker)
+        stop_worker(worker)
         raise
-    mine.setblocking(False)
+    ours.setblocking(False)
     return worker
 
 
-def stop(worker: launch.SandboxWorker) -> None:
-    """End a worker and everything below it: it reads the end of its socket, kills what runs and ends."""
+def stop_worker(worker: launch.SandboxWorker) -> None:
+    """End a worker: when its socket closes it kills everything it started and exits."""
     worker.socket.close()
     process = worker.processes[0]
     try:

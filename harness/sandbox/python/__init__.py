@@ -1,1 +1,1 @@
-"""Python programs: a prewarmed zygote forks one candidate each; tests run in a process of their own."""
+"""Python programs: a prewarmed zygote forks a candidate for each program; tests run in a separate process."""

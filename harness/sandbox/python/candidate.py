@@ -359,7 +359,7 @@ class Candidate:
 
 
 def _sealed(data: bytes) -> int:
-    """Standard input as a file nobody can change."""
+    """Standard input as a sealed memfd, which nobody can change."""
     fd = os.memfd_create("stdin", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
     view = memoryview(data)
     while view:

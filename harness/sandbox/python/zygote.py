@@ -75,7 +75,7 @@ def _verify(state: confine.ConfinedState) -> str:
     if _fork_inside(state) == 0:
         try:
             confine.drop_privileges(state)
-            escape = confine.find_escape(state)
+            escape = confine.find_escape(state.isolation)
             problem = f"a confined program can still {escape}" if escape else ""
         except OSError as error:
             problem = str(error)

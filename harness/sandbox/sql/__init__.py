@@ -1,1 +1,1 @@
-"""Queries: `worker` runs them in a confined SQLite process, `client` asks it."""
+"""SQL queries: `worker` runs them in a confined SQLite process, `client` sends them to it."""

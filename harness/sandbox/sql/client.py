@@ -1,9 +1,9 @@
-"""The controller's side of executing queries: gives pairs to engines, takes verdicts back in order.
+"""The controller's side of executing queries: sends pairs to SQL workers, returns verdicts in order.
 
-An engine (engine.py) is one confined process a worker; it lives as long as its pool and judges one pair after
-another. The folders with databases are bound into it when it starts, so a pair from another folder starts
-new ones. A pair during which an engine ends is judged once more; if it ends again and the gold query alone
-does not end it, the answer did it and gets the verdict `signal`.
+An SQL worker (worker.py) is a confined process that lives as long as its pool and judges one pair after another. The
+folders with databases are mounted when it starts, so a pair from another folder starts new workers. A pair during which
+a worker ends is judged once more. If the worker ends again, and the gold query alone does not end it, the answer is to
+blame and gets the verdict `signal`.
 """
 
 import contextlib
@@ -27,22 +27,22 @@ from harness.sandbox.isolation import confine
 from harness.sandbox.sql import worker
 from harness.schema import Pair, PairResult
 
-_DEPTH = 32  # pairs an engine has at hand, so that it never waits for the controller
+_DEPTH = 32  # pairs sent to one worker, so that it never waits for the controller
 AHEAD = 512
 _START_S = 30.0
-ROWS = 1_000_000
-CELLS_A_MB = 1 << 13  # a cell is 64 bytes or a shorter value: half of the memory may be rows
+MAX_ROWS = 1_000_000
+CELLS_PER_MB = 1 << 13  # a cell is 64 bytes or a shorter value: half of the memory may be rows
 
 
 @dataclass(eq=False)
 class SqlClient:
-    """The controller's hold on one engine. `given`: numbers of the pairs it has, the one it judges first."""
+    """The controller's handle on one SQL worker. `sent`: the numbers of its pairs, the one it is judging first."""
 
     socket: socket.socket
     process: subprocess.Popen[bytes]
     scratch: tempfile.TemporaryDirectory[str] | None
     frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(worker.JOB_LIMIT))
-    given: deque[int] = field(default_factory=deque)
+    sent: deque[int] = field(default_factory=deque)
     deadline: float = 0.0
 
 
@@ -54,7 +54,7 @@ class QueryJob:
 
 
 class SqlPool:
-    """Warm engines for one pool. Nothing is started before the first pair."""
+    """The SQL workers of one pool. Nothing is started before the first pair."""
 
     def __init__(
         self, isolation: confine.Isolation, size: int, time_limit: float | None, memory_mb: int | None
@@ -64,97 +64,101 @@ class SqlPool:
         self.time_limit = time_limit
         self.memory_mb = memory_mb or 1024
         self.folders: list[str] = []
-        self.engines: list[SqlClient] = []
+        self.clients: list[SqlClient] = []
         self.started = 0
 
     def close(self) -> None:
-        while self.engines:
-            self._stop(self.engines[-1])
+        while self.clients:
+            self._stop(self.clients[-1])
 
     def judge(self, pairs: Iterable[Pair], ahead: int) -> Iterator[PairResult | SandboxFault]:
-        """One result a pair, in order. So many pairs are drawn ahead, never all at once."""
+        """One result per pair, in order. At most `ahead` pairs are drawn ahead of the results."""
         source, jobs, waiting = iter(pairs), dict[int, QueryJob](), deque[int]()
-        drawn = given = 0
+        drawn = yielded = 0
         with selectors.DefaultSelector() as selector:
             try:
                 while True:
-                    while drawn - given < ahead and (pair := next(source, None)) is not None:
+                    while drawn - yielded < ahead and (pair := next(source, None)) is not None:
                         jobs[drawn] = QueryJob(pair)
                         waiting.append(drawn)
                         drawn += 1
                     if not jobs:
                         return
-                    self._give(jobs, waiting, selector)
-                    self._take(jobs, waiting, selector)
-                    while given in jobs and (result := jobs[given].result) is not None:
-                        del jobs[given]
-                        given += 1
+                    self._dispatch(jobs, waiting, selector)
+                    self._receive(jobs, waiting, selector)
+                    while yielded in jobs and (result := jobs[yielded].result) is not None:
+                        del jobs[yielded]
+                        yielded += 1
                         yield result
             finally:
-                for each in [each for each in self.engines if each.given]:
+                for each in [each for each in self.clients if each.sent]:
                     self._stop(each)  # a later batch would read its results
 
-    # ------------------------------------------------------------ giving and taking
+    # ------------------------------------------------------------ pairs and verdicts
 
-    def _give(self, jobs: dict[int, QueryJob], waiting: deque[int], selector: selectors.BaseSelector) -> None:
+    def _dispatch(
+        self, jobs: dict[int, QueryJob], waiting: deque[int], selector: selectors.BaseSelector
+    ) -> None:
         while waiting:
             pair = jobs[waiting[0]].pair
             if unseen := [folder for folder in pair.folders if folder not in self.folders]:
-                if any(each.given for each in self.engines):
-                    return  # they are asked to end first, and they have work
-                for each in list(self.engines):
+                if any(each.sent for each in self.clients):
+                    return  # they have to end first, and they have work
+                for each in list(self.clients):
                     self._stop(each)
                 self.folders += unseen
-            free = [each for each in self.engines if len(each.given) < _DEPTH]
-            idle = [each for each in free if not each.given]
-            if not idle and len(self.engines) < self.size:
+            free = [each for each in self.clients if len(each.sent) < _DEPTH]
+            idle = [each for each in free if not each.sent]
+            if not idle and len(self.clients) < self.size:
                 idle = [self._start()]
             if not (idle or free):
                 return
-            to = (idle or free)[0]
+            client = (idle or free)[0]
             number = waiting.popleft()
-            if not to.given:
-                self._expect(to, jobs[number])
-                selector.register(to.socket, selectors.EVENT_READ, to)
-            to.given.append(number)
-            with contextlib.suppress(framing.ConnectionClosed):  # its end is read next, and told there
-                framing.write_all(to.socket.fileno(), framing.frame(self._fields(jobs[number])))
+            if not client.sent:
+                self._set_deadline(client, jobs[number])
+                selector.register(client.socket, selectors.EVENT_READ, client)
+            client.sent.append(number)
+            with contextlib.suppress(framing.ConnectionClosed):  # its end is read next, and handled there
+                framing.write_all(client.socket.fileno(), framing.frame(self._fields(jobs[number])))
 
-    def _take(self, jobs: dict[int, QueryJob], waiting: deque[int], selector: selectors.BaseSelector) -> None:
-        busy = [each for each in self.engines if each.given]
+    def _receive(
+        self, jobs: dict[int, QueryJob], waiting: deque[int], selector: selectors.BaseSelector
+    ) -> None:
+        busy = [each for each in self.clients if each.sent]
         if not busy:
             return
         patience = min(each.deadline for each in busy) - time.monotonic()
         for key, _ in selector.select(max(0.0, patience)):
-            here: SqlClient = key.data
-            died = "" if _receive(here) else "the SQL engine ended"
-            while not died and (payload := here.frames.pop()) is not None:
+            client: SqlClient = key.data
+            died = "" if _read_available(client) else "the SQL engine ended"
+            while not died and (payload := client.frames.pop()) is not None:
                 fields = json.loads(payload)
-                job = jobs[here.given[0]]
+                job = jobs[client.sent[0]]
                 if "died" in fields:
                     job.result = _died(fields)
-                    here.given.popleft()
+                    client.sent.popleft()
                     died = fields["died"]
                 else:
-                    here.given.popleft()
+                    client.sent.popleft()
                     job.result = _result(job, fields)
-                    if here.given:
-                        self._expect(here, jobs[here.given[0]])
-            if died or not here.given:
-                selector.unregister(here.socket)
+                    if client.sent:
+                        self._set_deadline(client, jobs[client.sent[0]])
+            if died or not client.sent:
+                selector.unregister(client.socket)
             if died:
-                self._lost(here, jobs, waiting)
+                self._requeue(client, jobs, waiting)
         for each in busy:
-            if each.given and time.monotonic() > each.deadline:
+            if each.sent and time.monotonic() > each.deadline:
                 selector.unregister(each.socket)
-                job = jobs[each.given.popleft()]
+                job = jobs[each.sent.popleft()]
                 job.result = PairResult(status="timeout", detail="the SQL engine stopped answering")
-                self._lost(each, jobs, waiting)
+                self._requeue(each, jobs, waiting)
 
-    def _lost(self, gone: SqlClient, jobs: dict[int, QueryJob], waiting: deque[int]) -> None:
-        """Its first pair is judged again, up to a verdict; those behind it had not begun."""
-        numbers = list(gone.given)
-        self._stop(gone)
+    def _requeue(self, client: SqlClient, jobs: dict[int, QueryJob], waiting: deque[int]) -> None:
+        """A worker has ended: its first pair is judged again until there is a verdict; the others had not started."""
+        numbers = list(client.sent)
+        self._stop(client)
         if numbers:
             first = jobs[numbers[0]]
             first.tries += 1
@@ -165,40 +169,40 @@ class SqlPool:
 
     def _fields(self, job: QueryJob) -> bytes:
         pair = job.pair
-        # The third try is without the answer: does the gold query alone bring the engine down?
+        # The third try is without the answer: does the gold query alone end the worker?
         fields = {
             "sql": pair.sql if job.tries < 2 else pair.gold,
             "gold": pair.gold,
-            "files": [[self._inside(file.path), file.sha256] for file in pair.files],
+            "files": [[self._inside_path(file.path), file.sha256] for file in pair.files],
             "compare": pair.compare,
             "ordered": pair.ordered,
             "soft": pair.soft,
             "repeats": pair.repeats if job.tries < 2 else 0,
             "cpu_s": self.time_limit or pair.cpu_s,
-            "rows": ROWS,
-            "cells": self.memory_mb * CELLS_A_MB,
+            "rows": MAX_ROWS,
+            "cells": self.memory_mb * CELLS_PER_MB,
         }
         return json.dumps(fields).encode()
 
-    def _inside(self, path: str) -> str:
-        """A database's path as the engine sees it."""
+    def _inside_path(self, path: str) -> str:
+        """A database's path as the worker sees it."""
         if self.isolation != "namespaces":
             return path
-        for place, folder in enumerate(self.folders):
+        for index, folder in enumerate(self.folders):
             if path.startswith(folder + os.sep):
-                return f"/packages/{place}{path[len(folder) :]}"
+                return f"/packages/{index}{path[len(folder) :]}"
         raise SandboxFault(f"{path} is in none of the folders that were named for it")
 
-    def _expect(self, to: SqlClient, job: QueryJob) -> None:
+    def _set_deadline(self, client: SqlClient, job: QueryJob) -> None:
         runs = 2 * len(job.pair.files) + 2 * job.pair.repeats
-        to.deadline = time.monotonic() + 30 + 4 * runs * (self.time_limit or job.pair.cpu_s)
+        client.deadline = time.monotonic() + 30 + 4 * runs * (self.time_limit or job.pair.cpu_s)
 
     # ------------------------------------------------------------ processes
 
     def _start(self) -> SqlClient:
         self.started += 1
         uid = launch.throwaway_uid(40 + self.started % 20)
-        if not all(map(_open_to_all, self.folders)):
+        if not all(map(_world_readable, self.folders)):
             uid = 0
         scratch = None
         if self.isolation != "namespaces":
@@ -207,40 +211,40 @@ class SqlPool:
         plan = confine.ConfinementPlan(
             self.isolation, tuple(self.folders), scratch.name if scratch else "", uid
         )
-        mine, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
         with theirs:
             process = launch.spawn(
                 sys.executable, "sql.worker", (theirs,), [json.dumps(vars(plan)), str(self.memory_mb)], {}
             )
-        started = SqlClient(mine, process, scratch)
-        self.engines.append(started)
-        said = {"broken": f"it said nothing for {_START_S:g} s"}
-        if select.select([mine], [], [], _START_S)[0]:
+        started = SqlClient(ours, process, scratch)
+        self.clients.append(started)
+        greeting = {"broken": f"it said nothing for {_START_S:g} s"}
+        if select.select([ours], [], [], _START_S)[0]:
             try:
-                said = json.loads(framing.read_frame(mine.fileno(), started.frames))
+                greeting = json.loads(framing.read_frame(ours.fileno(), started.frames))
             except framing.ConnectionClosed:
-                said = {"broken": "it ended at once"}
-        if "ready" not in said:
+                greeting = {"broken": "it ended at once"}
+        if "ready" not in greeting:
             self._stop(started)
-            raise SandboxFault(f"an SQL engine could not be started: {said['broken']}")
+            raise SandboxFault(f"an SQL engine could not be started: {greeting['broken']}")
         return started
 
-    def _stop(self, gone: SqlClient) -> None:
-        self.engines.remove(gone)
-        gone.socket.close()
-        if not gone.given:
+    def _stop(self, client: SqlClient) -> None:
+        self.clients.remove(client)
+        client.socket.close()
+        if not client.sent:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                gone.process.wait(timeout=2)  # it reads the end of its socket
-        gone.process.kill()
-        gone.process.wait()
-        if gone.scratch is not None:
-            gone.scratch.cleanup()
+                client.process.wait(timeout=2)  # it exits when its socket closes
+        client.process.kill()
+        client.process.wait()
+        if client.scratch is not None:
+            client.scratch.cleanup()
 
 
-def _receive(here: SqlClient) -> bool:
-    """Take in what an engine says. False at its end."""
+def _read_available(client: SqlClient) -> bool:
+    """Read what a worker sends. False once it has ended."""
     try:
-        return framing.read_available(here.socket.fileno(), here.frames.buffer) > 0
+        return framing.read_available(client.socket.fileno(), client.frames.buffer) > 0
     except ConnectionResetError:
         return False
 
@@ -259,8 +263,8 @@ def _result(job: QueryJob, fields: dict[str, Any]) -> PairResult | SandboxFault:
     return PairResult(**fields)
 
 
-def _open_to_all(folder: str) -> bool:
-    """Whether an identity without rights may read every database of the folder, as it is bound into an engine."""
+def _world_readable(folder: str) -> bool:
+    """Whether a user without rights may read every database in the folder, as it is mounted for a worker."""
     if os.stat(folder).st_mode & 0o005 != 0o005:
         return False
     for path, folders, files in os.walk(folder):

@@ -1,14 +1,13 @@
-"""Executes queries: one confined process a worker, with SQLite in it, fed with pairs of queries over a socket.
+"""Executes queries: a confined process with SQLite in it, which gets pairs of queries over a socket.
 
-The process sees the benchmark's databases (read-only) and Python's library, and nothing else of the machine.
-A query is no program: it runs inside this process, and what it may do is SQLite's affair. So three things
-stand between a hostile query and the machine: SQLite is told to allow reading and nothing else (authoriser,
-read-only and immutable files, no extensions, memory and length limits, a clock), a watchdog ends the process
-where SQLite does not look at its clock, and the process itself is confined as a program is (confine.py). A
-query that brings it down is told from one that does not by the controller (queries.py).
+The process sees the benchmark's databases (read-only), Python's standard library, and nothing else of the machine. A
+query runs inside this process, so three things stand between a hostile query and the machine. SQLite allows nothing but
+reading (authorizer, read-only and immutable files, no extensions, limits on memory, lengths and time). A watchdog ends
+the process where SQLite does not check its clock. And the process itself is confined as a program is (confine.py). The
+controller (client.py) finds out which query ended a worker.
 
-Gold queries run here too; their rows are kept by (digest of the database, query). Results are compared here
-and only the verdict crosses. Frames are JSON.
+Gold queries run here too; their rows are cached by (digest of the database, query). Results are compared here, and only
+the verdict is sent. Frames are JSON.
 """
 
 import contextlib
@@ -32,17 +31,17 @@ from harness.sandbox.isolation import confine, syscalls
 from harness.text.sql import result_match
 
 JOB_LIMIT = 64 << 20
-KEPT_CELLS = 2_000_000  # of gold results, in one worker
+MAX_GOLD_CELLS = 2_000_000  # of cached gold results, in one worker
 CONNECTIONS = 48
-STEPS = 2000  # of SQLite's machine between two looks at the clock
+STEPS_PER_CHECK = 2000  # of SQLite's virtual machine between two checks of the clock
 CHUNK = 256
 GRACE_S = 0.5  # CPU time past the limit after which the watchdog ends the process
 REPEATS_SIGMA = 3.0
 
 Rows = list[tuple[Any, ...]]
 
-# What SQLite asks the authoriser about and a reading query needs. Everything else is denied: writing,
-# schemas, transactions, ATTACH, PRAGMA, temporary tables.
+# The actions that a reading query needs. The authorizer denies everything else: writing, schema changes, transactions,
+# ATTACH, PRAGMA, temporary tables.
 _READING = {
     sqlite3.SQLITE_SELECT,
     sqlite3.SQLITE_READ,
@@ -59,7 +58,7 @@ _LENGTHS = {
 
 
 class QueryStopped(Exception):
-    """A query did not give its rows; `status` as in schema.ExecStatus."""
+    """A query gave no rows; `status` as in schema.ExecStatus."""
 
     def __init__(self, status: str, detail: str) -> None:
         super().__init__(detail)
@@ -69,14 +68,15 @@ class QueryStopped(Exception):
 
 @dataclass
 class QueryClock:
-    """CPU seconds of the process at which the query now running is over; infinite between queries. `gold`: it is the
-    gold query."""
+    """`deadline`: the CPU time of the process at which the running query is stopped; infinite between queries.
+    `gold`: the running query is the gold query.
+    """
 
-    ends: float = float("inf")
+    deadline: float = float("inf")
     gold: bool = False
 
     def expired(self) -> bool:
-        return time.process_time() > self.ends
+        return time.process_time() > self.deadline
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class QueryLimits:
 
 
 class SqlWorker:
-    """Open databases and gold results, as many as fit, least recently used first out."""
+    """Judges pairs. Keeps databases open and gold results cached, in caches that drop the least recently used."""
 
     def __init__(self, memory_mb: int, clock: QueryClock) -> None:
         self.memory_mb = memory_mb
@@ -99,48 +99,48 @@ class SqlWorker:
     # ------------------------------------------------------------ one pair
 
     def judge(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """The verdict on one pair of queries. `files`: [path, digest] each, the benchmark's own first."""
+        """The verdict on one pair of queries. `files` of the job: [path, digest] each, the benchmark's own first."""
         bounds = QueryLimits(job["cpu_s"], job["rows"], job["cells"])
-        began = time.process_time()
+        started_at = time.process_time()
         try:
-            said = self._judge(job, bounds)
+            fields = self._judge(job, bounds)
         except QueryStopped as stopped:
-            said = {"status": stopped.status, "detail": stopped.detail}
+            fields = {"status": stopped.status, "detail": stopped.detail}
         return (
             {"valid": False, "main": False, "f1": 0.0, "ratio": 0.0}
-            | said
-            | {"cpu_s": time.process_time() - began}
+            | fields
+            | {"cpu_s": time.process_time() - started_at}
         )
 
     def _judge(self, job: Mapping[str, Any], bounds: QueryLimits) -> dict[str, Any]:
-        same = result_match.RULES[job["compare"]]
-        said: dict[str, Any] = {}
+        same_result = result_match.RULES[job["compare"]]
+        fields: dict[str, Any] = {}
         for path, digest in job["files"]:
             self.clock.gold = False
             try:
-                gold = self._gold(path, digest, job["gold"], bounds)
+                gold = self._gold_rows(path, digest, job["gold"], bounds)
             except QueryStopped as stopped:
                 name = os.path.basename(path)
                 return {"fault": f"its gold query fails on {name}: {stopped.status}: {stopped.detail}"}
             try:
                 rows = self._run(path, job["sql"], bounds)
             except QueryStopped as stopped:
-                return said | {"status": stopped.status, "detail": stopped.detail}
-            self.clock.ends = time.process_time() + bounds.cpu_s  # some results are long to compare
-            equal = same(gold, rows, job["ordered"])
-            first = not said
+                return fields | {"status": stopped.status, "detail": stopped.detail}
+            self.clock.deadline = time.process_time() + bounds.cpu_s  # comparing may take long
+            equal = same_result(gold, rows, job["ordered"])
+            first = not fields
             if first:
-                said = {"valid": True, "main": equal}
-                said |= {"f1": result_match.soft_f1(gold, rows)} if job["soft"] else {}
-            self.clock.ends = float("inf")
+                fields = {"valid": True, "main": equal}
+                fields |= {"f1": result_match.soft_f1(gold, rows)} if job["soft"] else {}
+            self.clock.deadline = float("inf")
             if not equal:
                 name = "" if first else f" on {os.path.basename(path)}"
-                return said | {"status": "failed", "detail": f"other rows than the gold query's{name}"}
+                return fields | {"status": "failed", "detail": f"other rows than the gold query's{name}"}
             if first and job["repeats"]:
-                said["ratio"] = self._ratio(path, job, bounds)
-        return said | {"status": "passed", "detail": ""}
+                fields["ratio"] = self._ratio(path, job, bounds)
+        return fields | {"status": "passed", "detail": ""}
 
-    def _gold(self, path: str, digest: str, sql: str, bounds: QueryLimits) -> Rows:
+    def _gold_rows(self, path: str, digest: str, sql: str, bounds: QueryLimits) -> Rows:
         key = (digest, sql)
         if key in self.gold:
             self.gold.move_to_end(key)
@@ -150,20 +150,20 @@ class SqlWorker:
         self.clock.gold = False
         self.cells += _cells(rows)
         self.gold[key] = rows
-        while self.cells > KEPT_CELLS and len(self.gold) > 1:
+        while self.cells > MAX_GOLD_CELLS and len(self.gold) > 1:
             self.cells -= _cells(self.gold.popitem(last=False)[1])
         return rows
 
     def _ratio(self, path: str, job: Mapping[str, Any], bounds: QueryLimits) -> float:
-        """Mean of gold's time over the answer's, outliers of more than three standard deviations left out."""
+        """Mean ratio of the gold query's time to the answer's, without outliers beyond three standard deviations."""
         ratios = []
         for _ in range(job["repeats"]):
-            taken = []
+            seconds = []
             for sql in (job["sql"], job["gold"]):
-                began = time.process_time()
+                started_at = time.process_time()
                 self._run(path, sql, bounds)
-                taken.append(max(1e-9, time.process_time() - began))
-            ratios.append(taken[1] / taken[0])
+                seconds.append(max(1e-9, time.process_time() - started_at))
+            ratios.append(seconds[1] / seconds[0])
         mean = sum(ratios) / len(ratios)
         sigma = (sum((x - mean) ** 2 for x in ratios) / len(ratios)) ** 0.5
         kept = [x for x in ratios if abs(x - mean) < REPEATS_SIGMA * sigma] or ratios
@@ -173,7 +173,7 @@ class SqlWorker:
 
     def _run(self, path: str, sql: str, bounds: QueryLimits) -> Rows:
         connection = self._connection(path)
-        self.clock.ends = time.process_time() + bounds.cpu_s
+        self.clock.deadline = time.process_time() + bounds.cpu_s
         try:
             try:
                 return _fetch(connection, sql, bounds)
@@ -191,7 +191,7 @@ class SqlWorker:
         except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError, RecursionError) as error:
             raise QueryStopped("error", f"{type(error).__name__}: {error}"[:500]) from None
         finally:
-            self.clock.ends = float("inf")
+            self.clock.deadline = float("inf")
             connection.text_factory = str
 
     def _connection(self, path: str) -> sqlite3.Connection:
@@ -209,10 +209,10 @@ class SqlWorker:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         except sqlite3.Error as error:
             raise QueryStopped("error", f"the database cannot be opened: {error}") from None
-        for what, most in _LENGTHS.items():
-            connection.setlimit(what, most)
+        for what, limit in _LENGTHS.items():
+            connection.setlimit(what, limit)
         connection.set_authorizer(_authorise)
-        connection.set_progress_handler(self.clock.expired, STEPS)
+        connection.set_progress_handler(self.clock.expired, STEPS_PER_CHECK)
         self.connections[path] = connection
         return connection
 
@@ -246,7 +246,7 @@ def _fetch(connection: sqlite3.Connection, sql: str, bounds: QueryLimits) -> Row
 
 
 def _cells(rows: Sequence[tuple[Any, ...]]) -> int:
-    """The size of rows in cells, a long text counting as several."""
+    """The size of rows in cells; a long text counts as several."""
     if not rows:
         return 1
     total = len(rows) * len(rows[0])
@@ -260,12 +260,12 @@ def _cells(rows: Sequence[tuple[Any, ...]]) -> int:
 # ---------------------------------------------------------------- the process
 
 
-def _watch(clock: QueryClock, say: Callable[[dict[str, Any]], None]) -> None:
-    """End the process when one step of SQLite's machine (a LIKE, a printf) outlasts the query's time."""
+def _watchdog(clock: QueryClock, send: Callable[[dict[str, Any]], None]) -> None:
+    """End the process when a single step of SQLite's machine (a LIKE, a printf) exceeds the query's time."""
     while True:
         time.sleep(0.2)
-        if time.process_time() > clock.ends + GRACE_S:
-            say({"died": "timeout", "gold": clock.gold, "detail": "out of CPU time inside one step"})
+        if time.process_time() > clock.deadline + GRACE_S:
+            send({"died": "timeout", "gold": clock.gold, "detail": "out of CPU time inside one step"})
             os._exit(1)
 
 
@@ -273,7 +273,7 @@ def main(fd: int, plan: confine.ConfinementPlan, memory_mb: int) -> None:
     """Serve pairs until the controller closes its end."""
     channel = socket.socket(fileno=fd)
 
-    def say(fields: dict[str, Any]) -> None:
+    def send(fields: dict[str, Any]) -> None:
         framing.write_all(fd, framing.frame(json.dumps(fields).encode()))
 
     try:
@@ -285,23 +285,23 @@ def main(fd: int, plan: confine.ConfinementPlan, memory_mb: int) -> None:
         sys.path[:] = [path for path in sys.path if path not in plan.packages and "/packages/" not in path]
         confine.drop_privileges(state)
     except OSError as error:
-        say({"broken": str(error)})
+        send({"broken": str(error)})
         return
-    most = memory_mb + state.held_mb + 512 << 20
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    limit = memory_mb + state.baseline_mb + 512 << 20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     clock = QueryClock()
-    engine = SqlWorker(memory_mb, clock)
-    threading.Thread(target=_watch, args=(clock, say), daemon=True).start()
-    say({"ready": True})
+    sql_worker = SqlWorker(memory_mb, clock)
+    threading.Thread(target=_watchdog, args=(clock, send), daemon=True).start()
+    send({"ready": True})
     frames = framing.FrameBuffer(JOB_LIMIT)
     with contextlib.suppress(framing.ConnectionClosed):
         while True:
             job = json.loads(framing.read_frame(fd, frames))
-            say(engine.judge(job))
+            send(sql_worker.judge(job))
 
 
 def start(arguments: list[str]) -> None:
-    """Entry of the process: a descriptor's number, the plan as JSON, megabytes."""
+    """Entry point of the process. `arguments`: the descriptor's number, the plan as JSON, megabytes."""
     fields = json.loads(arguments[1])
     fields |= {name: tuple(fields[name]) for name in ("packages", "preload")}
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,1 +1,1 @@
-"""Plain values between tests and candidate: an encoding that runs no code of the sender."""
+"""Values exchanged by tests and candidate, in an encoding that runs no code of the sender."""

@@ -1,11 +1,10 @@
-"""Plain data as bytes, and nothing else: what may cross between the tester and the candidate.
+"""Serialises plain data, and nothing else, between the tester and the candidate.
 
-Only exact built-in types and a few harmless ones of the standard library have a form here; decoding builds
-them with this side's own classes and runs no code that the bytes name. So a subclass with a lying `__eq__`,
-a pickle or a function cannot cross. Anything else is handed to `other`, which may give it a number (an
-opaque handle) or refuse. `describe` and `build` add kinds of values for those who ask for them (arrays.py):
-they are written as a name and plain parts. Sizes, nesting and element counts are bounded on both sides. This is *not* a
-format for disk.
+Only exact built-in types and a few harmless types of the standard library have a form here. Decoding builds them with
+this side's own classes and runs no code that the bytes name, so a subclass with a lying `__eq__`, a pickle or a
+function cannot be sent. Any other value is passed to `other`, which gives it a number (an opaque handle) or refuses.
+`describe` and `build` add kinds of values where they are wanted (arrays.py): these are written as a name and plain
+parts. Sizes, nesting and element counts are bounded on both sides. This is *not* a format for disk.
 """
 
 import struct
@@ -31,20 +30,23 @@ Build = Callable[[str, Any], object]
 
 
 class Uncrossable(Exception):
-    """The value has no plain form (a function, an instance, too deep, too large)."""
+    """The value cannot be serialised (a function, an instance, too deep, too large).
+
+    Where a program raises it, its name and text are part of recorded verdicts.
+    """
 
 
 class Malformed(Exception):
-    """The bytes are not what `encode` makes; only a hostile writer produces such."""
+    """The bytes are not what `encode` makes; only a hostile writer produces such bytes."""
 
 
 def refuse(value: object) -> Handle:
-    """The default for `other`: nothing but plain data crosses."""
+    """The default for `other`: nothing but plain data is serialised."""
     raise Uncrossable(f"a value of type {type(value).__name__} cannot cross")
 
 
 def describe_nothing(value: object) -> None:
-    """The default for `describe`: no kinds beside the plain ones."""
+    """The default for `describe`: no kinds besides the plain ones."""
 
 
 def encode(
@@ -98,7 +100,7 @@ def _put(value: Any, out: bytearray, depth: int, other: Other, limit: int, descr
 
 
 def _put_packed(items: list[Any], out: bytearray) -> bool:
-    """Long lists of machine integers or floats go as one block: fifty times faster than item by item."""
+    """Write a long list of machine integers or floats as one block: fifty times faster than item by item."""
     kinds = set(map(type, items))
     if len(kinds) != 1:
         return False
@@ -179,11 +181,9 @@ _GROUPS: dict[type, bytes] = {
 
 
 def _base_value(value: Any) -> Any:
-    """The built-in value inside an instance of a subclass (namedtuple, IntEnum, defaultdict, numpy's
-    scalars).
+    """The built-in value inside an instance of a subclass (namedtuple, IntEnum, defaultdict, numpy's scalars).
 
-    Plain Python compares these by that value, so a verdict does not change. Returns `value` itself if there
-    is none.
+    Python compares these by that value, so no verdict changes. Returns `value` itself if there is none.
     """
     match value:
         case int():
@@ -228,9 +228,7 @@ PLAIN: Kinds = (describe_nothing, build_nothing)
 def decode(
     data: bytes, handle: Callable[[int, str, str], object] = no_handles, build: Build = build_nothing
 ) -> Any:
-    """The inverse of `encode`. Raises Malformed for any other bytes; `handle` makes the stand-in of an
-    opaque value.
-    """
+    """The inverse of `encode`. Raises Malformed for other bytes. `handle` builds the stand-in of an opaque value."""
     try:
         value, end = _get(data, 0, 0, handle, build)
     except (struct.error, IndexError, ValueError, TypeError, ArithmeticError, UnicodeError) as error:

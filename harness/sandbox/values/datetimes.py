@@ -1,6 +1,6 @@
 """Dates, durations and time zones of the standard library as plain parts, and back; see arrays.py.
 
-What a hostile writer may have made is checked with `check` and `of`, here and in the files beside this one.
+`require` and `require_type` check what a hostile writer may have made, here and in the other files of this package.
 """
 
 import datetime
@@ -13,16 +13,16 @@ from harness.sandbox.values.codec import Malformed, Uncrossable
 Parts = tuple[Any, ...]
 
 
-def check(holds: bool, what: str) -> None:
-    if not holds:
+def require(condition: bool, what: str) -> None:
+    if not condition:
         raise Malformed(what)
 
 
-def of(kind: type, *values: Any) -> None:
-    check(all(type(value) is kind for value in values), f"not of type {kind.__name__}")
+def require_type(kind: type, *values: Any) -> None:
+    require(all(type(value) is kind for value in values), f"not of type {kind.__name__}")
 
 
-def take_zone(zone: Any) -> Any:
+def describe_zone(zone: Any) -> Any:
     """A time zone as (library, name or seconds east), None for none. Raises Uncrossable."""
     if zone is None:
         return None
@@ -40,10 +40,10 @@ def take_zone(zone: Any) -> Any:
     raise Uncrossable(f"a time zone of type {kind.__name__} cannot cross")
 
 
-def make_zone(parts: Any) -> Any:
+def build_zone(parts: Any) -> Any:
     if parts is None:
         return None
-    of(tuple, parts)
+    require_type(tuple, parts)
     library, name = parts
     match library, name:
         case "fixed", int():
@@ -57,48 +57,48 @@ def make_zone(parts: Any) -> Any:
     raise Malformed("no time zone")
 
 
-def _take_datetime(value: datetime.datetime) -> tuple[str, Parts]:
+def _describe_datetime(value: datetime.datetime) -> tuple[str, Parts]:
     at = (value.year, value.month, value.day, value.hour, value.minute, value.second, value.microsecond)
-    return "datetime", (at, value.fold, take_zone(value.tzinfo))
+    return "datetime", (at, value.fold, describe_zone(value.tzinfo))
 
 
-def _make_datetime(at: Any, fold: Any, zone: Any) -> datetime.datetime:
-    of(int, fold, *at)
-    return datetime.datetime(*at).replace(tzinfo=make_zone(zone), fold=fold)
+def _build_datetime(at: Any, fold: Any, zone: Any) -> datetime.datetime:
+    require_type(int, fold, *at)
+    return datetime.datetime(*at).replace(tzinfo=build_zone(zone), fold=fold)
 
 
-def _take_time(value: datetime.time) -> tuple[str, Parts]:
+def _describe_time(value: datetime.time) -> tuple[str, Parts]:
     at = (value.hour, value.minute, value.second, value.microsecond)
-    return "time", (at, value.fold, take_zone(value.tzinfo))
+    return "time", (at, value.fold, describe_zone(value.tzinfo))
 
 
-def _make_time(at: Any, fold: Any, zone: Any) -> datetime.time:
-    of(int, fold, *at)
-    return datetime.time(*at).replace(tzinfo=make_zone(zone), fold=fold)
+def _build_time(at: Any, fold: Any, zone: Any) -> datetime.time:
+    require_type(int, fold, *at)
+    return datetime.time(*at).replace(tzinfo=build_zone(zone), fold=fold)
 
 
-def _make_date(*at: Any) -> datetime.date:
-    of(int, *at)
+def _build_date(*at: Any) -> datetime.date:
+    require_type(int, *at)
     return datetime.date(*at)
 
 
-def _make_timedelta(*parts: Any) -> datetime.timedelta:
-    of(int, *parts)
+def _build_timedelta(*parts: Any) -> datetime.timedelta:
+    require_type(int, *parts)
     return datetime.timedelta(*parts)
 
 
-TAKERS: dict[type, Callable[[Any], tuple[str, Parts]]] = {
-    datetime.datetime: _take_datetime,
-    datetime.time: _take_time,
+DESCRIBERS: dict[type, Callable[[Any], tuple[str, Parts]]] = {
+    datetime.datetime: _describe_datetime,
+    datetime.time: _describe_time,
     datetime.date: lambda value: ("date", (value.year, value.month, value.day)),
     datetime.timedelta: lambda value: ("timedelta", (value.days, value.seconds, value.microseconds)),
     slice: lambda value: ("slice", (value.start, value.stop, value.step)),
 }
 
-MAKERS: dict[str, Callable[..., Any]] = {
-    "date": _make_date,
-    "datetime": _make_datetime,
+BUILDERS: dict[str, Callable[..., Any]] = {
+    "date": _build_date,
+    "datetime": _build_datetime,
     "slice": slice,
-    "time": _make_time,
-    "timedelta": _make_timedelta,
+    "time": _build_time,
+    "timedelta": _build_timedelta,
 }

@@ -1,6 +1,6 @@
-"""What the tester has in place of a candidate's values and exceptions that are not plain data.
+"""The tester's stand-ins for a candidate's values and exceptions that are not plain data.
 
-An opaque value equals nothing but itself: whatever it says of itself on the other side, here it has no say.
+An opaque value equals nothing but itself: the candidate's own `__eq__` never runs here.
 """
 
 import builtins
@@ -11,8 +11,8 @@ from harness.sandbox.values import codec
 
 
 class Opaque:
-    """Stands for a value that cannot cross. Equal to nothing but itself; given back to the candidate it is
-    itself.
+    """Stands for a value that cannot be serialised. Equal to nothing but itself; passed back to the candidate it is the
+    original value again.
     """
 
     def __init__(self, number: int, name: str) -> None:
@@ -24,7 +24,7 @@ class Opaque:
 
 
 class OpaqueIterable(Opaque):
-    """An opaque value that can be gone through once more, each item fetched when it is asked for."""
+    """An opaque value that can be iterated over; each item is fetched when it is needed."""
 
     def __init__(self, number: int, name: str, fetch: Callable[[int], Any]) -> None:
         super().__init__(number, name)
@@ -57,9 +57,7 @@ _EXCEPTIONS: dict[str, type[Exception]] = {
 
 
 def rebuild_exception(bases: tuple[Any, ...], arguments: bytes, text: str) -> Exception | None:
-    """The built-in exception nearest to the candidate's; None for one that ends programs
-    (KeyboardInterrupt).
-    """
+    """The built-in exception nearest to the candidate's; None for one that is no Exception (KeyboardInterrupt)."""
     kinds = [_EXCEPTIONS[name] for name in bases if type(name) is str and name in _EXCEPTIONS]
     if not kinds:
         return None

@@ -1,4 +1,4 @@
-"""Workers have a core of their own where sandboxes take all cores, and are left alone where they do not."""
+"""Workers are pinned to a core each where sandboxes use all cores, and are not pinned where they do not."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def where(pool: sandbox.Pool) -> list[set[int]]:
     return used
 
 
-def test_a_pool_that_takes_all_cores_has_a_worker_on_each_and_the_next_pool_is_left_alone() -> None:
+def test_a_pool_that_takes_all_cores_has_a_worker_on_each_and_the_next_pool_is_not_pinned() -> None:
     with sandbox.start(sandbox.Settings(workers=len(ALL))) as pool:
         assert sorted(map(sorted, where(pool))) == [[number] for number in sorted(ALL)]
         with sandbox.start(sandbox.Settings(workers=len(ALL))) as second:
@@ -54,7 +54,7 @@ def test_a_pool_that_takes_all_cores_has_a_worker_on_each_and_the_next_pool_is_l
 
 
 @pytest.mark.skipif(len(ALL) < 2, reason="this machine has one core")
-def test_a_pool_that_leaves_cores_free_is_not_bound_unless_others_take_them() -> None:
+def test_a_pool_that_leaves_cores_free_is_not_pinned_unless_others_take_them() -> None:
     with sandbox.start(sandbox.Settings(workers=1)) as pool:
         assert where(pool) == [ALL]
     crowded = sandbox.Settings(workers=1, crowded=True)
@@ -101,7 +101,7 @@ def test_a_claim_ends_with_whoever_holds_it(claims_of_our_own: str) -> None:
             core.release()
 
 
-def test_a_kernel_that_binds_nothing_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_refuses_to_pin_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(pid: int, mask: set[int]) -> None:
         raise OSError(38, "Function not implemented")
 

@@ -96,7 +96,7 @@ def test_llama3_is_judged_as_by_evalplus(pool: sandbox.Pool, problems: dict[str,
     assert sum(got) == 72
 
 
-def test_verdicts_do_not_change_beside_busy_loops(pool: sandbox.Pool, problems: dict[str, Row]) -> None:
+def test_verdicts_do_not_change_under_load(pool: sandbox.Pool, problems: dict[str, Row]) -> None:
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(8)]
     try:
         rows = list(problems.values()) * 3

@@ -224,26 +224,26 @@ def test_a_traceback_shows_the_program_and_nothing_of_the_sandbox(pool: sandbox.
     )
 
 
-def test_files_lie_beside_the_program(pool: sandbox.Pool) -> None:
+def test_files_are_next_to_the_program(pool: sandbox.Pool) -> None:
     code = "import helper\nprint(helper.x, open('data/a.txt').read())"
     result = pool.run(Program(code=code, files={"helper.py": "x = 1", "data/a.txt": "text"}))
     assert (result.status, result.stdout) == ("passed", "1 text\n")
 
 
-# ---------------------------------------------------------------- tests beside the candidate
+# ---------------------------------------------------------------- tests in the candidate's process
 
 
 HIGHER = "assert f(lambda x: x + 1, 2) == 3\nassert f(abs, -1) == 1"
 APPLY = "def f(g, x):\n    return g(x)"
 
 
-def test_tests_that_pass_functions_run_beside_the_candidate(pool: sandbox.Pool) -> None:
+def test_tests_that_pass_functions_run_in_process(pool: sandbox.Pool) -> None:
     right, wrong = judge(pool, APPLY, HIGHER), judge(pool, "def f(g, x):\n    return x", HIGHER)
     assert (right.status, right.judge) == ("passed", "in_process")
     assert (wrong.status, wrong.judge) == ("failed", "in_process")
 
 
-def test_tests_that_use_more_names_run_beside_the_candidate(pool: sandbox.Pool) -> None:
+def test_tests_that_use_more_names_run_in_process(pool: sandbox.Pool) -> None:
     code = "class Node:\n    def __init__(self, v): self.v = v\ndef f(n):\n    return n.v"
     result = judge(pool, code, "assert f(Node(3)) == 3")
     assert (result.status, result.judge) == ("passed", "in_process")
@@ -259,11 +259,11 @@ def test_tests_that_use_more_names_run_beside_the_candidate(pool: sandbox.Pool) 
         "def f(g, x):\n    raise SystemExit",
     ],
 )
-def test_beside_the_candidate_the_plain_forgeries_fail(pool: sandbox.Pool, code: str) -> None:
+def test_in_process_the_plain_forgeries_fail(pool: sandbox.Pool, code: str) -> None:
     assert judge(pool, code, HIGHER).status in ("failed", "error")
 
 
-def test_what_a_candidate_returns_never_brings_the_tests_beside_it(pool: sandbox.Pool) -> None:
+def test_what_a_candidate_returns_never_moves_the_tests_into_its_process(pool: sandbox.Pool) -> None:
     assert judge(pool, "def f(x):\n    return lambda: 1").judge == "outside"
 
 
@@ -415,7 +415,7 @@ def _alive(pid: str) -> bool:
         return False
 
 
-def test_an_exception_is_told_every_time_however_its_end_and_its_last_words_meet() -> None:
+def test_an_exception_is_reported_whichever_of_exit_and_last_frame_is_seen_first() -> None:
     # They came in one turn of the poll once in about 200 programs, and the words were left unread.
     failing = [Program(code="raise ValueError('x')")] * 600
     with sandbox.start(sandbox.Settings(workers=2)) as box:

@@ -1,4 +1,4 @@
-"""The SQL engine: hostile queries change no file, outlast no limit, and always end in a verdict.
+"""The SQL worker: hostile queries change no file, exceed no limit, and always end in a verdict.
 
 Each attack runs between two honest pairs whose verdicts must not change, at both isolation levels.
 """
@@ -263,7 +263,7 @@ def test_timing_gives_a_ratio_for_equal_results_alone(box: sandbox.Pool, folder:
 ONE_LONG_STEP = "SELECT instr(hex(zeroblob(8000000)), hex(zeroblob(4000000)) || 'x')"
 
 
-def test_one_endless_step_ends_the_engine_and_the_verdict_says_whose_it_was(
+def test_one_endless_step_ends_the_worker_and_the_verdict_says_whose_it_was(
     box: sandbox.Pool, folder: Path
 ) -> None:
     asked = [pair(folder, ONE_LONG_STEP), pair(folder, GOLD), pair(folder, GOLD, gold=ONE_LONG_STEP)]
@@ -276,8 +276,8 @@ def test_one_endless_step_ends_the_engine_and_the_verdict_says_whose_it_was(
     assert "its gold query fails: timeout" in str(gold)
 
 
-def test_a_query_that_brings_the_engine_down_twice_is_a_signal(box: sandbox.Pool, folder: Path) -> None:
-    """No query is known that does, so the engine is killed from outside while it runs one."""
+def test_a_query_that_brings_the_worker_down_twice_is_a_signal(box: sandbox.Pool, folder: Path) -> None:
+    """No query is known that does, so the worker is killed from outside while it runs one."""
     endless = pair(folder, STOPPED["endless_recursion"])
     killed = 0
 
@@ -285,10 +285,10 @@ def test_a_query_that_brings_the_engine_down_twice_is_a_signal(box: sandbox.Pool
         nonlocal killed
         while killed < 2:
             time.sleep(0.02)
-            engines = box._engines.engines if box._engines else []
-            for engine in [engine for engine in engines if engine.given]:
-                engine.process.kill()
-                engine.process.wait()
+            clients = box._sql.clients if box._sql else []
+            for client in [client for client in clients if client.sent]:
+                client.process.kill()
+                client.process.wait()
                 killed += 1
                 time.sleep(0.1)
 
@@ -303,8 +303,8 @@ def test_a_query_that_brings_the_engine_down_twice_is_a_signal(box: sandbox.Pool
     assert honest.main
 
 
-def test_an_engine_that_is_killed_under_a_query_is_replaced(box: sandbox.Pool, folder: Path) -> None:
+def test_a_worker_that_is_killed_during_a_query_is_replaced(box: sandbox.Pool, folder: Path) -> None:
     judged(box, folder, GOLD)
-    assert box._engines is not None
-    box._engines.engines[0].process.kill()
+    assert box._sql is not None
+    box._sql.clients[0].process.kill()
     assert [result.status for result in judged(box, folder, GOLD, GOLD)] == ["passed", "passed"]

@@ -1,4 +1,4 @@
-"""Arrays, frames and dates cross between tester and candidate as what they are, and as nothing else.
+"""Arrays, frames and dates come back from the codec as what they were, and as nothing else.
 
 The pure part runs on the installed numpy and pandas; the last part through the sandbox. HARNESS_DS1000_PYTHON
 names an interpreter with pandas before 2, for the tests that need one.
@@ -56,7 +56,7 @@ ARRAYS = ELEMENTS.flatmap(
 
 @settings(deadline=None)
 @given(ARRAYS)
-def test_arrays_of_every_element_type_cross_bit_by_bit(array: Any) -> None:
+def test_arrays_of_every_element_type_come_back_bit_by_bit(array: Any) -> None:
     got = cross(np.array(array, order="F"))
     assert type(got) is np.ndarray
     assert (got.dtype, got.shape, got.tobytes()) == (array.dtype, array.shape, array.tobytes())
@@ -73,7 +73,7 @@ def test_scalars_keep_their_numpy_type(array: Any) -> None:
         assert got.tobytes() == scalar.tobytes()
 
 
-def test_views_objects_matrices_and_types_cross() -> None:
+def test_views_objects_matrices_and_types_come_back() -> None:
     grid = np.arange(12).reshape(3, 4)
     np.testing.assert_array_equal(cross(grid[::-1, ::2]), [[8, 10], [4, 6], [0, 2]])
     objects = np.array([1, "a", None, [1, 2], {"k": np.arange(2)}], dtype=object)
@@ -106,7 +106,7 @@ INDEXES = [
 
 
 @pytest.mark.parametrize("index", INDEXES, ids=lambda index: str(index.dtype))
-def test_indexes_cross_with_class_type_names_and_frequency(index: Any) -> None:
+def test_indexes_come_back_with_class_type_names_and_frequency(index: Any) -> None:
     got = cross(index)
     assert type(got) is type(index)
     pd.testing.assert_index_equal(got, index, exact=True)
@@ -134,7 +134,7 @@ COLUMNS = [
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: str(column.dtype))
-def test_series_cross_with_values_type_index_and_name(column: Any) -> None:
+def test_series_come_back_with_values_type_index_and_name(column: Any) -> None:
     pd.testing.assert_series_equal(cross(column), column, check_index_type=True, check_freq=True)
 
 
@@ -151,7 +151,7 @@ def test_series_cross_with_values_type_index_and_name(column: Any) -> None:
     ],
     ids=range(7),
 )
-def test_frames_cross_with_both_their_indexes(frame: Any) -> None:
+def test_frames_come_back_with_both_indexes(frame: Any) -> None:
     got = cross(frame)
     pd.testing.assert_frame_equal(got, frame, check_index_type=True, check_column_type=True, check_freq=True)
 
@@ -172,7 +172,7 @@ def test_frames_cross_with_both_their_indexes(frame: Any) -> None:
     ],
     ids=repr,
 )
-def test_moments_and_spans_cross(value: Any) -> None:
+def test_times_and_durations_come_back(value: Any) -> None:
     got = cross(value)
     assert type(got) is type(value)
     assert got == value
@@ -186,14 +186,14 @@ def test_what_is_missing_stays_the_one_missing_value() -> None:
 
 @pytest.mark.parametrize("last", ["matrix", "array"])
 @pytest.mark.parametrize("form", ["bsr", "coo", "csc", "csr", "dia", "dok", "lil"])
-def test_sparse_matrices_cross_in_their_form(form: str, last: str) -> None:
+def test_sparse_matrices_come_back_in_their_form(form: str, last: str) -> None:
     value = getattr(scipy.sparse, f"{form}_{last}")(np.array([[0, 1.5], [2, 0]]))
     got = cross(value)
     assert type(got) is type(value)
     np.testing.assert_array_equal(got.toarray(), value.toarray())
 
 
-# ---------------------------------------------------------------- nothing crosses as something else
+# ---------------------------------------------------------------- nothing comes back as something else
 
 
 class Liar(np.ndarray):  # type: ignore[type-arg]
@@ -239,17 +239,17 @@ class Stamp(pd.Timestamp):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_subclasses_and_other_objects_do_not_cross(value: Any) -> None:
+def test_subclasses_and_other_objects_are_refused(value: Any) -> None:
     with pytest.raises(codec.Uncrossable):
         cross(value)
 
 
-def test_the_metadata_of_an_element_type_stays_behind() -> None:
+def test_the_metadata_of_an_element_type_is_dropped() -> None:
     marked = np.zeros(2, dtype=np.dtype("f8", metadata={"evil": object()}))
     assert cross(marked).dtype.metadata is None
 
 
-def test_arrays_do_not_cross_unless_asked_for() -> None:
+def test_arrays_are_refused_unless_asked_for() -> None:
     with pytest.raises(codec.Uncrossable):
         codec.encode(np.arange(3))
     with pytest.raises(codec.Malformed):
@@ -331,7 +331,7 @@ def test_arrays_beyond_the_limit_are_not_even_copied() -> None:
 
 
 VALUES = st.sampled_from([*INDEXES, *COLUMNS, np.arange(6).reshape(2, 3), np.array(["a", "bc"]), pd.NaT])
-KINDS = st.sampled_from(sorted(arrays._MAKERS))
+KINDS = st.sampled_from(sorted(arrays._BUILDERS))
 PARTS = st.recursive(
     st.one_of(
         st.none(),
@@ -364,7 +364,9 @@ def test_no_parts_do_more_than_be_built_or_refused(kind: str, parts: list[Any]) 
 @pytest.mark.filterwarnings("ignore")
 @settings(deadline=None, max_examples=300)
 @given(VALUES, st.integers(0, 600), st.binary(min_size=1, max_size=4))
-def test_damaged_bytes_are_refused_or_say_what_crosses_by_itself(value: Any, at: int, damage: bytes) -> None:
+def test_damaged_bytes_are_refused_or_decode_to_what_can_be_encoded_again(
+    value: Any, at: int, damage: bytes
+) -> None:
     data = bytearray(codec.encode(value, describe=arrays.describe))
     at %= len(data)
     data[at : at + len(damage)] = damage
@@ -452,7 +454,7 @@ def test_a_program_leaves_nothing_in_a_preloaded_module(box: sandbox.Pool) -> No
     assert box.run(Program(code="import numpy\nassert numpy.pi > 3.1")).status == "passed"
 
 
-def test_an_interpreter_that_is_none_or_lacks_a_module_is_the_users_mistake() -> None:
+def test_an_interpreter_that_is_not_python_or_lacks_a_module_is_a_user_error() -> None:
     for chosen, complaint in [
         (sandbox.Settings(python="no/such/python"), "no such program; expected a path like ENV/bin/python"),
         (sandbox.Settings(python="/bin/sh"), "does not run as Python"),

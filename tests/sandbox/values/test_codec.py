@@ -1,6 +1,4 @@
-"""What crosses between tester and candidate: plain data unchanged, everything else refused, no bytes that
-crash.
-"""
+"""The codec between tester and candidate: plain data comes back unchanged, all else is refused, no bytes crash it."""
 
 import collections
 import struct
@@ -47,7 +45,7 @@ def shape(value: object) -> object:
 
 
 def assert_plain(data: bytes) -> None:
-    """The bytes are refused as Malformed, or give a value that crosses by itself: of built-in parts only."""
+    """The bytes are refused as Malformed, or decode to a value that can be encoded again: of built-in parts only."""
     try:
         value = codec.decode(data, lambda number, kind, name: None)
     except codec.Malformed:
@@ -57,19 +55,19 @@ def assert_plain(data: bytes) -> None:
 
 @settings(deadline=None)
 @given(VALUES)
-def test_plain_data_crosses_unchanged(value: object) -> None:
+def test_plain_data_comes_back_unchanged(value: object) -> None:
     assert shape(codec.decode(codec.encode(value))) == shape(value)
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
-def test_bytes_are_refused_or_say_plain_data(data: bytes) -> None:
+def test_bytes_are_refused_or_decode_to_plain_data(data: bytes) -> None:
     assert_plain(data)
 
 
 @settings(deadline=None)
 @given(VALUES, st.integers(0, 400), st.binary(min_size=1, max_size=3))
-def test_damaged_bytes_are_refused_or_say_plain_data(value: object, at: int, damage: bytes) -> None:
+def test_damaged_bytes_are_refused_or_decode_to_plain_data(value: object, at: int, damage: bytes) -> None:
     data = bytearray(codec.encode(value))
     at %= len(data)
     data[at : at + len(damage)] = damage
@@ -105,12 +103,12 @@ class Liar(int):
         return 7
 
 
-def test_a_subclass_crosses_as_its_base_value_whatever_it_says() -> None:
+def test_a_subclass_is_serialised_as_its_base_value_whatever_it_says() -> None:
     assert shape(codec.decode(codec.encode([Liar(3)]))) == shape([3])
 
 
 @pytest.mark.parametrize("value", [len, object(), iter([1]), type, NotImplemented, map(abs, [])])
-def test_functions_instances_and_iterators_do_not_cross(value: object) -> None:
+def test_functions_instances_and_iterators_are_refused(value: object) -> None:
     with pytest.raises(codec.Uncrossable):
         codec.encode([value])
 

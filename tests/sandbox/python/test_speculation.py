@@ -1,7 +1,7 @@
-"""Questions sent ahead: once a program has passed, the next is asked everything at once, and no verdict changes.
+"""Requests sent ahead: once a program has passed, the next gets all requests at once, and no verdict changes.
 
-Each case is judged twice on one worker: before anything has passed these tests, so question by question, and
-after a right program has, so with its questions sent ahead.
+Each case is judged twice on one worker: before any program has passed these tests, so request by request, and after a
+correct program has passed, so with all requests sent ahead.
 """
 
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def test_what_comes_after_the_first_wrong_answer_does_not_count(
         ("sys.exit()", "error"),
     ],
 )
-def test_what_happens_at_a_question_whose_turn_has_come_counts(
+def test_what_happens_at_a_request_that_the_tests_reach_counts(
     pool: sandbox.Pool, second_call: str, status: str
 ) -> None:
     code = f"import os, sys\ndef f(x):\n    if x > 1:\n        {second_call}\n    return x * x"
@@ -91,7 +91,7 @@ def test_too_much_output_counts_where_it_comes_before_a_wrong_answer(
     assert first.status == ("output" if much else "failed")
 
 
-def test_a_partial_answer_and_a_flood_do_not_hold_the_judge_up(pool: sandbox.Pool) -> None:
+def test_a_partial_reply_and_a_flood_do_not_block_the_tester(pool: sandbox.Pool) -> None:
     code = (
         "import os\ndef f(x):\n    if x > 1:\n        os.write(3, b'\\xff\\x00\\x00\\x00R')\n"
         "        while True: os.write(1, b'x' * 1000)\n    return x * x"
@@ -109,9 +109,7 @@ def test_a_partial_answer_and_a_flood_do_not_hold_the_judge_up(pool: sandbox.Poo
         "import time\nassert f(time.perf_counter_ns()) > 0",
     ],
 )
-def test_questions_that_depend_on_answers_or_on_chance_are_asked_again(
-    pool: sandbox.Pool, tests: str
-) -> None:
+def test_requests_that_depend_on_replies_or_on_chance_are_sent_again(pool: sandbox.Pool, tests: str) -> None:
     also_right = "def f(x):\n    return x * x + (x == 2) * 7"
     assert [result.status for result in twice(pool, RIGHT, tests)] == ["passed", "passed"]
     wrong = "def f(x):\n    return 'x'"
@@ -119,13 +117,13 @@ def test_questions_that_depend_on_answers_or_on_chance_are_asked_again(
     assert len({result.status for result in twice(pool, also_right, tests)}) == 1
 
 
-def test_answers_without_a_plain_form_are_gone_through(pool: sandbox.Pool) -> None:
+def test_replies_without_a_plain_form_are_iterated_over(pool: sandbox.Pool) -> None:
     tests = "a, b = f(3), f(2)\nassert list(b) == [0, 1]\nassert list(a) == [0, 1, 2]"
     right = "def f(n):\n    yield from range(n)"
     assert [result.status for result in twice(pool, right, tests, right)] == ["passed", "passed"]
 
 
-def test_tests_that_catch_everything_still_ask_anew(pool: sandbox.Pool) -> None:
+def test_tests_that_catch_everything_still_start_over(pool: sandbox.Pool) -> None:
     tests = (
         "import os\ntry:\n    got = f(os.urandom(1)[0] + 2)\nexcept BaseException:\n    got = 0\n"
         "assert got > 3, 'caught'"
@@ -143,7 +141,7 @@ def test_the_first_wrong_answer_is_found_wherever_it_is(pool: sandbox.Pool, wron
     assert (first.status == "passed") == (wrong_at == 6)
 
 
-def test_a_program_with_standard_input_gets_it_and_its_questions(pool: sandbox.Pool) -> None:
+def test_a_program_with_standard_input_gets_it_and_its_requests(pool: sandbox.Pool) -> None:
     check = UnitTests(code="assert f(1) == 'first'\nassert f(2) == 'second'", entry_point="f")
     code = "lines = {}\ndef f(x):\n    return input()"
     program = Program(code=code, stdin="first\nsecond\n", tests=check, limits=LIMITS)
