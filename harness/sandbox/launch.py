@@ -147,7 +147,7 @@ def _wait_ready(worker: SandboxWorker) -> None:
         how = death_cause(worker)
         stop_worker(worker)
         raise SandboxFault(
-            f"a sandbox worker ended while it was started{how}; run the same command again to go on, with fewer"
+            f"a sandbox worker ended while it was started{how}; rerun the same command to resume, with fewer"
             " --workers where memory is short"
         ) from None
     except SandboxFault:

@@ -127,7 +127,7 @@ def test_a_machine_on_which_no_worker_starts_any_more_ends_the_run_and_the_same_
     assert ended.code == 3
     assert ended.err.count("\n") == 1
     assert "ended while it was started: its tester was killed (SIGKILL)" in ended.err
-    assert "run the same command again to go on" in ended.err
+    assert "rerun the same command to resume" in ended.err
     assert started[0] < 20
     assert not (tmp_path / "run" / "summary.json").exists()
     assert len(rows(tmp_path / "run" / "judgements.jsonl")) < COUNT

@@ -73,7 +73,7 @@ def enter(plan: StepPlan) -> StepSandbox | None:
     """Set up the worker. Returns None in the parent, which only waits for the worker. Raises OSError."""
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     if not process_tree.lists_children(proc):
-        raise OSError("the kernel does not tell a process's children (CONFIG_PROC_CHILDREN)")
+        raise OSError("the kernel does not list a process's children (CONFIG_PROC_CHILDREN)")
     pid_namespace, home, other_threads = -1, plan.scratch, 0
     keep: tuple[int, ...] = ()
     readable: tuple[str, ...] = ("/",)
