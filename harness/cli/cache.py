@@ -27,7 +27,7 @@ def cache_command(clear: bool) -> None:
             f"{count:>9,} completions  {size / 1e6:>9,.1f} MB  {', '.join(part for part in parts if part)}"
         )
     click.echo(
-        f"{_size(file) / 1e6:,.1f} MB in {file}; limit {completion_cache.LARGEST / 1e6:,.0f} MB, oldest deleted first"
+        f"{_size(file) / 1e6:,.1f} MB in {file}; limit {completion_cache.MAX_BYTES / 1e6:,.0f} MB, oldest deleted first"
     )
 
 

@@ -174,9 +174,9 @@ def with_cache_dir(plain: dict[str, Any]) -> dict[str, Any]:
 def set_completion_cache(plain: dict[str, Any], no_cache: bool) -> None:
     """Use this machine's completion cache, unless the config names one or --no-cache is given."""
     if no_cache:
-        plain["answers"] = ""
-    elif "answers" not in plain:
-        plain["answers"] = str(completion_cache_file())
+        plain["cache"] = ""
+    elif "cache" not in plain:
+        plain["cache"] = str(completion_cache_file())
 
 
 def completion_cache_file() -> Path:

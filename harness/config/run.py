@@ -64,7 +64,7 @@ class RetrievalConfig(Value):
 
 
 class RunConfig(Value):
-    """One run: a task, a backend, and how to ask and judge. `answers` is the answer store's file; empty is none."""
+    """One run: a task, a backend, and how to ask and judge. `cache` is the completion cache's file; empty is none."""
 
     task: str
     options: Mapping[str, Scalar] = {}
@@ -77,7 +77,7 @@ class RunConfig(Value):
     k: tuple[int, ...] = ()
     scorers: tuple[str, ...] = ()  # beside the task's own
     data: str | None = None
-    answers: str = ""
+    cache: str = ""
     backend: BackendConfig = BackendConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -86,6 +86,6 @@ class RunConfig(Value):
     @property
     def hash(self) -> str:
         """First 16 hex digits of the SHA-256 of everything that can change a number."""
-        without: dict[str, Any] = {"data": True, "answers": True, "retrieval": {"cache"}}
+        without: dict[str, Any] = {"data": True, "cache": True, "retrieval": {"cache"}}
         plain = self.model_dump(mode="json", exclude=without | {"judge": {"workers", "python"}})
         return digest(plain | {"backend": self.backend.identity_fields()})

@@ -97,7 +97,7 @@ def group_seeds(runs: Sequence[Result]) -> tuple[ComparisonRow, ...]:
     found: dict[str, list[Result]] = {}
     for run in runs:
         backend = {k: v for k, v in run.record["backend"].items() if k not in {"engine", "device"}}
-        plain = run.config.model_dump(mode="json", exclude={"seed", "data", "judge", "answers"})
+        plain = run.config.model_dump(mode="json", exclude={"seed", "data", "judge", "cache"})
         plain["backend"] = run.config.backend.identity_fields()
         found.setdefault(json.dumps([plain, backend], sort_keys=True, default=str), []).append(run)
     groups = [sorted(same, key=lambda run: run.config.seed) for same in found.values()]

@@ -25,16 +25,16 @@ def generate(run: ResolvedRun, backend: Backend, files: folder.Run, progress: Pr
     """All samples of the run, and the likelihoods of its references where a scorer needs them. Raises Fault."""
     with open_cache(run.plan, backend) as cache:
         reuse(run, cache, files, progress)
-        _complete(run, backend, files, progress, cache.keep)
+        _complete(run, backend, files, progress, cache.add)
     if scorers_needing(run.plan, "likelihoods"):
         _score_references(run.plan, backend, files, progress)
 
 
-def open_cache(plan: Plan, backend: Backend) -> completion_cache.Answers:
+def open_cache(plan: Plan, backend: Backend) -> completion_cache.CompletionCache:
     """The completion cache; one that holds nothing where none is wanted, or none can be told apart from others."""
-    model = completion_cache.identity(backend.identity, plan.config.backend) if plan.config.answers else None
-    file = Path(plan.config.answers).expanduser() if model else None
-    return completion_cache.Answers(file, model or {}, plan.sampling)
+    model = completion_cache.identity(backend.identity, plan.config.backend) if plan.config.cache else None
+    file = Path(plan.config.cache).expanduser() if model else None
+    return completion_cache.CompletionCache(file, model or {}, plan.sampling)
 
 
 def missing(run: ResolvedRun, files: folder.Run) -> list[Request]:
@@ -47,9 +47,9 @@ def missing(run: ResolvedRun, files: folder.Run) -> list[Request]:
     return requests
 
 
-def reuse(run: ResolvedRun, cache: completion_cache.Answers, files: folder.Run, progress: Progress) -> None:
+def reuse(run: ResolvedRun, cache: completion_cache.CompletionCache, files: folder.Run, progress: Progress) -> None:
     """Take every sample from the completion cache that it has and that is not on disk yet."""
-    if not cache.open:
+    if not cache.usable:
         return
     done = files.generations.keys
     total, before, tokens = sum(run.counts.values()), len(done), 0

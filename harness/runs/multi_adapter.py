@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic
 
 from harness import backends
-from harness.backends.completion_cache import Answers
+from harness.backends.completion_cache import CompletionCache
 from harness.config.backend import BackendConfig
 from harness.config.grid import Cell
 from harness.errors import HarnessError
@@ -67,7 +67,7 @@ class CellWork:
     """What of one cell is to be generated, and where to."""
 
     files: folder.Run
-    cache: Answers
+    cache: CompletionCache
     sampling: Sampling
     requests: Sequence[Request]
     prompts: Mapping[str, Prompt]
@@ -174,7 +174,7 @@ def _generate(batch: Mapping[int, CellWork], backend: Backend, progress: Progres
         for adapter, made in backends.together(backend, wanted, next(iter(batch.values())).sampling):
             work = batch[adapter]
             work.files.generations.append(made.model_copy(update={"shots": work.shots[made.problem_id]}))
-            work.cache.keep(work.prompts[made.problem_id], made)
+            work.cache.add(work.prompts[made.problem_id], made)
             work.made += 1
             work.tokens += made.completion.completion_tokens
             done += 1

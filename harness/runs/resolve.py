@@ -98,7 +98,7 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
     executes = any(scorer.executes for scorer in plan.task.scorers)
     described: dict[str, Any] = {
         "config": config.model_dump(
-            mode="json", exclude={"data": True, "answers": True, "judge": True, "retrieval": {"cache"}}
+            mode="json", exclude={"data": True, "cache": True, "judge": True, "retrieval": {"cache"}}
         ),
         "config_hash": config.hash,
         "task": {"name": plan.task.name, "version": plan.task.version},

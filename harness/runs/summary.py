@@ -159,4 +159,4 @@ def _cost_notes(run: Judged, cost: pricing.Cost, reused: int) -> Iterator[str]:
     if cost.uncounted and run.config.backend.kind != "replay":
         yield f"the server counted no tokens for {cost.uncounted} of {total} samples: the cost is not known"
     if reused:
-        yield f"{reused} of {total} samples were reused from the answer store (--no-cache makes all anew)"
+        yield f"{reused} of {total} samples were reused from the completion cache (--no-cache regenerates)"

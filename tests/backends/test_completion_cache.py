@@ -1,4 +1,4 @@
-"""The answer store: the same bytes as without it, nothing of another model's, no harm whatever befalls its file."""
+"""The completion cache: the same bytes as without it, nothing of another model's, no harm whatever befalls its file."""
 
 import json
 import multiprocessing
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from harness.backends import completion_cache
-from harness.backends.completion_cache import Answers
+from harness.backends.completion_cache import CompletionCache
 from harness.backends.hf import checkpoint
 from harness.config import grid
 from harness.config.backend import BackendConfig, ServerConfig
@@ -45,16 +45,16 @@ def found(
 ) -> list[str]:
     """The texts found for one sample of one problem."""
     request = Request(more.pop("name", "p/0"), prompt, (more.pop("index", 0),))
-    with Answers(file, model, sampling, **more) as known:
+    with CompletionCache(file, model, sampling, **more) as known:
         return [each.completion.text for each in known.find([request])]
 
 
 def put(
     file: Path, *samples: Generation, model: Any = MODEL, sampling: Sampling = DRAWN, **more: Any
 ) -> None:
-    with Answers(file, model, sampling, **more) as known:
+    with CompletionCache(file, model, sampling, **more) as known:
         for sample in samples:
-            known.keep(ASKED, sample)
+            known.add(ASKED, sample)
 
 
 # ---------------------------------------------------------------- what is found
@@ -63,7 +63,7 @@ def put(
 def test_what_was_kept_is_found_as_it_was(tmp_path: Path) -> None:
     sample = made(text='é\n"\\ \ud7ff \x00')
     put(tmp_path / "a", sample)
-    with Answers(tmp_path / "a", MODEL, DRAWN) as known:
+    with CompletionCache(tmp_path / "a", MODEL, DRAWN) as known:
         assert list(known.find([Request("p/0", ASKED, (0, 1))])) == [sample]
 
 
@@ -222,7 +222,7 @@ def test_runs_end_with_the_same_bytes_with_and_without_a_store(
         for name in ("generations.jsonl", "judgements.jsonl", "run.json"):
             assert (out / one / name).read_bytes() == (out / other / name).read_bytes(), (one, name)
     assert "reused" not in small.out + plain.out
-    assert "6 of 6 samples were reused from the answer store (--no-cache makes all anew)" in again.out
+    assert "6 of 6 samples were reused from the completion cache (--no-cache regenerates)" in again.out
     assert "6 of 12 samples were reused" in larger.out
     (note,) = [n for n in json.loads((out / "larger/summary.json").read_text())["notes"] if "reused" in n]
     assert note.startswith("6 of 12")
@@ -238,7 +238,7 @@ def test_runs_end_with_the_same_bytes_with_and_without_a_store(
 def test_no_cache_neither_reads_nor_writes(models: dict[str, Path], tmp_path: Path, store: Path) -> None:
     evaluate(models["one"], tmp_path / "a", "--no-cache")
     assert not store.exists()
-    evaluate(models["one"], tmp_path / "b", "--set", "answers=")
+    evaluate(models["one"], tmp_path / "b", "--set", "cache=")
     assert not store.exists()
     evaluate(models["one"], tmp_path / "c")
     evaluate(models["one"], tmp_path / "d", "--no-cache")
@@ -246,10 +246,10 @@ def test_no_cache_neither_reads_nor_writes(models: dict[str, Path], tmp_path: Pa
 
 
 def test_from_python_no_store_is_used_unless_one_is_named(models: dict[str, Path], tmp_path: Path) -> None:
-    assert parse({"task": "conala"}).answers == ""
+    assert parse({"task": "conala"}).cache == ""
 
 
-def test_two_models_under_one_name_never_share_answers(
+def test_two_models_under_one_name_never_share_completions(
     models: dict[str, Path], tmp_path: Path, store: Path
 ) -> None:
     link = tmp_path / "model"
@@ -262,7 +262,7 @@ def test_two_models_under_one_name_never_share_answers(
     assert stages(tmp_path / "out" / "two") == {"generate": 6}
 
 
-def test_two_adapters_on_one_base_never_share_answers(
+def test_two_adapters_on_one_base_never_share_completions(
     models: dict[str, Path], tmp_path: Path, store: Path
 ) -> None:
     import peft
@@ -278,7 +278,7 @@ def test_two_adapters_on_one_base_never_share_answers(
         "task": "conala",
         "data": "mini",
         "limit": 2,
-        "answers": str(store),
+        "cache": str(store),
         "backend": {"model": str(models["one"]), "device": "cpu"},
         "sampling": {"max_tokens": 12},
         "matrix": {"adapter": ["", *(str(tmp_path / "adapters" / seed) for seed in "12")]},
@@ -300,9 +300,9 @@ def test_a_run_that_a_fault_ended_leaves_what_it_made_to_others(
     with serving(World()) as world:
         world.plan = lambda number, body: "status 500" if number == 4 else ""
         server = {"url": world.url, "weights": "w1", "concurrency": 1, "retries": 0}
-        plain = {"task": "conala", "data": "mini", "limit": 8, "answers": str(store)}
+        plain = {"task": "conala", "data": "mini", "limit": 8, "cache": str(store)}
         plain["backend"] = {"kind": "openai", "model": "m", "server": server}
-        with pytest.raises(BackendFault, match="4 of 8 samples are kept; the same command makes the rest"):
+        with pytest.raises(BackendFault, match="4 of 8 samples are kept; rerun the same command to resume"):
             run.run(parse(plain), tmp_path / "first")
         world.plan = lambda number, body: ""
         _, summary = run.run(parse(plain), tmp_path / "other")
@@ -310,7 +310,7 @@ def test_a_run_that_a_fault_ended_leaves_what_it_made_to_others(
         assert stages(tmp_path / "other") == {"reuse": 4, "generate": 4}
         assert any(note.startswith("4 of 8 samples were reused") for note in summary.notes)
         assert len({asked(body) for body in world.bodies}) == 8
-        run.run(parse(plain | {"answers": ""}), tmp_path / "plain")
+        run.run(parse(plain | {"cache": ""}), tmp_path / "plain")
     for name in ("other", "plain"):
         kept = (tmp_path / name / "generations.jsonl").read_bytes()
         assert kept == (tmp_path / "plain" / "generations.jsonl").read_bytes()
@@ -320,9 +320,9 @@ def test_a_run_that_a_fault_ended_leaves_what_it_made_to_others(
 
 
 def fill(file: Path, worker: int, count: int) -> None:
-    with Answers(file, {"backend": f"worker {worker % 2}"}, DRAWN, warn=fail) as known:
+    with CompletionCache(file, {"backend": f"worker {worker % 2}"}, DRAWN, warn=fail) as known:
         for i in range(count):
-            known.keep(ASKED, made(f"p/{i}", text=f"{worker % 2} {i}"))
+            known.add(ASKED, made(f"p/{i}", text=f"{worker % 2} {i}"))
             if i % 7 == 0:
                 known.flush()
 
@@ -340,7 +340,7 @@ def test_many_processes_write_and_read_one_file(tmp_path: Path) -> None:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0] * 4
     for n in range(2):
-        with Answers(tmp_path / "a", {"backend": f"worker {n}"}, DRAWN, warn=fail) as known:
+        with CompletionCache(tmp_path / "a", {"backend": f"worker {n}"}, DRAWN, warn=fail) as known:
             wanted = [Request(f"p/{i}", ASKED, (0,)) for i in range(60)]
             assert [each.completion.text for each in known.find(wanted)] == [f"{n} {i}" for i in range(60)]
 
@@ -363,7 +363,7 @@ def test_a_writer_that_is_killed_leaves_a_file_that_works(tmp_path: Path) -> Non
             except subprocess.TimeoutExpired:
                 writer.send_signal(signal.SIGKILL)
         fill(tmp_path / "a", 1, 8)
-        with Answers(tmp_path / "a", {"backend": "worker 0"}, DRAWN, warn=fail) as known:
+        with CompletionCache(tmp_path / "a", {"backend": "worker 0"}, DRAWN, warn=fail) as known:
             wanted = [Request(f"p/{i}", ASKED, (0,)) for i in range(500)]
             texts = [each.completion.text for each in known.find(wanted)]
         assert texts == [f"0 {i}" for i in range(len(texts))]
@@ -382,11 +382,11 @@ def test_a_damaged_file_is_left_out_and_never_gives_another_answer(tmp_path: Pat
             spoilt[rng.randrange(len(spoilt))] = rng.randrange(256)
         file.write_bytes(spoilt[: rng.choice((len(spoilt), len(spoilt) // 2))])
         warnings: list[str] = []
-        with Answers(file, MODEL, DRAWN, warn=warnings.append) as known:
+        with CompletionCache(file, MODEL, DRAWN, warn=warnings.append) as known:
             for i in range(40):
                 for each in known.find([Request(f"p/{i}", ASKED, (0,))]):
                     assert each.completion == made(f"p/{i}", text=f"answer {i} " * 40).completion
-                known.keep(ASKED, made(f"n/{i}"))
+                known.add(ASKED, made(f"n/{i}"))
         assert len(warnings) <= 1
         warned += len(warnings)
     assert warned > 20
@@ -394,8 +394,8 @@ def test_a_damaged_file_is_left_out_and_never_gives_another_answer(tmp_path: Pat
     shown: list[str] = []
     assert found(file, warn=shown.append) == []
     assert shown == [
-        f"the answer store {file} cannot be used (file is not a database): nothing is reused or kept from here on."
-        " If it is damaged, delete it; --no-cache does without"
+        f"the completion cache {file} cannot be used (file is not a database): nothing is reused or kept from here on."
+        " If it is damaged, delete it; --no-cache turns it off"
     ]
 
 
@@ -430,7 +430,7 @@ def test_a_store_of_another_layout_is_left_alone(tmp_path: Path) -> None:
 def test_a_store_that_another_holds_is_not_waited_for_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion_cache, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(completion_cache, "BUSY_TIMEOUT_S", 0.05)
     put(tmp_path / "a", made())
     holder = sqlite3.connect(tmp_path / "a", isolation_level=None)
     holder.execute("begin exclusive")
@@ -443,7 +443,7 @@ def test_a_store_that_another_holds_is_not_waited_for_without_end(
 
 def test_a_full_store_lets_the_oldest_go_and_stays_of_its_size(tmp_path: Path) -> None:
     for i in range(40):
-        put(tmp_path / "a", *(made(f"p/{i}.{j}", text="x" * 1000) for j in range(10)), largest=200_000)
+        put(tmp_path / "a", *(made(f"p/{i}.{j}", text="x" * 1000) for j in range(10)), max_bytes=200_000)
     assert (tmp_path / "a").stat().st_size < 300_000
     assert found(tmp_path / "a", name="p/39.9") == ["x" * 1000]
     assert found(tmp_path / "a", name="p/0.0") == []

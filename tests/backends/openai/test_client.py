@@ -532,7 +532,7 @@ def test_nothing_is_lost_when_a_server_dies_stays_away_and_returns(world: World,
         died = harness(*arguments)
     assert died.code == 3, died
     assert "no answer after 2 tries" in died.err
-    assert "6 of 16 samples are kept; the same command makes the rest" in died.err
+    assert "6 of 16 samples are kept; rerun the same command to resume" in died.err
     away = harness(*arguments)
     assert away.code == 3, away
     assert f"no server at http://127.0.0.1:{port}/v1/: tried 3 times in" in away.err
@@ -638,7 +638,7 @@ def test_the_context_is_the_servers(world: World) -> None:
         ),
         (
             {"kind": "openai", "model": "m", "server": {"url": "http://x/v1"}, "quantize": "4bit"},
-            "quantize has no effect with kind = 'openai': tell the server itself",
+            "quantize has no effect with kind = 'openai': set it where the server is started",
         ),
         (
             {"kind": "server", "model": "m", "server": {"command": "vllm serve"}},
