@@ -47,7 +47,9 @@ def missing(run: ResolvedRun, files: folder.Run) -> list[Request]:
     return requests
 
 
-def reuse(run: ResolvedRun, cache: completion_cache.CompletionCache, files: folder.Run, progress: Progress) -> None:
+def reuse(
+    run: ResolvedRun, cache: completion_cache.CompletionCache, files: folder.Run, progress: Progress
+) -> None:
     """Take every sample from the completion cache that it has and that is not on disk yet."""
     if not cache.usable:
         return
