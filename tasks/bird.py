@@ -12,7 +12,7 @@ from harness import scorers
 from harness.errors import ConfigError
 from harness.schema import Card, DataFile, Problem, Query, Sampling, Scorer, Source, Split, Task
 from harness.tasks.families import text_to_sql
-from harness.text.sql.databases import Content, Databases
+from harness.text.sql.databases import DatabaseOptions, Databases
 
 Corpus = Literal["dev", "mini_dev"]
 CPU_S = 30.0  # of the official evaluator
@@ -46,7 +46,7 @@ def task(
         return _problems(split, source) if split in TABLES else ()
 
     def _problems(split: Split, source: Source) -> Iterator[Problem]:
-        databases = Databases(source, ("bird",), TABLES[split], FOLDERS[split], Content(execute))
+        databases = Databases(source, ("bird",), TABLES[split], FOLDERS[split], DatabaseOptions(execute))
         file = TRAIN if split == "train" else FILES[corpus]
         rows = list(source.rows(file, ("db_id", "question", "evidence", "SQL")))
         for place, row in text_to_sql.sampled(rows, sample, sample_seed):

@@ -67,7 +67,7 @@ def task(
                 types=tuple(table.get("types", ())),
             )
             check = Query(
-                sql=wikisql_form.executable(form),
+                sql=wikisql_form.sql_over_database(form),
                 database=row["table_id"],
                 folders=tuple(str(Path(file.path).parent) for file in files),
                 files=files,
@@ -77,9 +77,9 @@ def task(
             yield Problem(
                 id=f"wikisql/{NAMES[split]}/{place}",
                 question=row["question"],
-                solution=wikisql_form.shown(form),
+                solution=wikisql_form.sql_over_header(form),
                 check=check,
-                parts=tables.parts_of_header(wikisql_form.TABLE, form.header, form.types),
+                parts=tables.prompt_parts_of_header(wikisql_form.TABLE, form.header, form.types),
             )
 
     return Task(

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import cpu_count, sandbox
-from harness.scorers import parallel
-from harness.scorers.similarity import exact
+from harness.scorers import exact, parallel
 
 ALL = len(os.sched_getaffinity(0))
 

@@ -28,7 +28,7 @@ from harness.schema import (
     Verdict,
 )
 from harness.scorers import parallel
-from harness.text.ngrams import READABLE
+from harness.text.ngrams import MAX_PARSED_CHARS
 
 
 def open_sandbox(judge: JudgeConfig, preload: tuple[str, ...] = ()) -> sandboxes.Pool:
@@ -172,8 +172,8 @@ def judgements(
                 index=index,
                 scorer=scorer.name,
                 answer=answer
-                if len(answer) <= READABLE
-                else f"{answer[:READABLE]}\n... ({len(answer)} characters)",
+                if len(answer) <= MAX_PARSED_CHARS
+                else f"{answer[:MAX_PARSED_CHARS]}\n... ({len(answer)} characters)",
                 status=verdict.status,
                 score=verdict.score,
                 error=verdict.error,

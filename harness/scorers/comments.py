@@ -16,7 +16,7 @@ from functools import lru_cache
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.per_answer import each, reference_texts
 from harness.scorers.similarity.ast_similarity import over_readable, running_python, tree
-from harness.text.ngrams import unindent
+from harness.text.ngrams import dedent
 
 
 def bare(text: str) -> str | None:
@@ -67,7 +67,7 @@ def _comments(text: str) -> list[tuple[int, str]]:
     """(line, comment) of each; those before the first thing the tokeniser cannot read, where there is one."""
     found = []
     try:
-        for token in tokenize.generate_tokens(io.StringIO(unindent(text)).readline):
+        for token in tokenize.generate_tokens(io.StringIO(dedent(text)).readline):
             if token.type == tokenize.COMMENT:
                 found.append((token.start[0], token.string))
     except (tokenize.TokenError, SyntaxError):
@@ -83,7 +83,7 @@ def density(text: str) -> float:
     for node in ast.walk(parsed):
         if isinstance(node, ast.Expr) and _is_text(node):
             lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    filled = [number for number, line in enumerate(unindent(text).split("\n"), 1) if line.strip()]
+    filled = [number for number, line in enumerate(dedent(text).split("\n"), 1) if line.strip()]
     return sum(number in lines for number in filled) / len(filled)
 
 

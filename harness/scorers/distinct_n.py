@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.schema import Answer, Reduce, Sandbox, Score, Scorer, Verdict
 from harness.scorers.similarity.conala_bleu import challenge_words
-from harness.text.ngrams import LONGEST
+from harness.text.ngrams import MAX_CHARS
 
 LENGTHS = (1, 2, 3)
 
@@ -22,7 +22,7 @@ def score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdic
     for problem, answer in answers:
         if problem.id != problem_id:
             problem_id, seen = problem.id, set()
-        words = challenge_words(answer[:LONGEST])
+        words = challenge_words(answer[:MAX_CHARS])
         stats = list[float]()
         for n in LENGTHS:
             before, grams = len(seen), [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]

@@ -12,7 +12,7 @@ from itertools import islice
 from harness.errors import ConfigError, UserError
 from harness.schema import Answer, Reduce, Sandbox, Score, Scorer, Supplies, Verdict
 from harness.scorers.similarity.conala_bleu import challenge_words
-from harness.text.ngrams import LONGEST
+from harness.text.ngrams import MAX_CHARS
 from harness.text.train_overlap import overlap
 
 BATCH = 2000  # answers that are looked for in one pass over the training texts
@@ -35,10 +35,10 @@ def prepare(supplies: Supplies) -> Scorer:
     def score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
         del sandbox
         coming = iter(answers)
-        while batch := [challenge_words(answer[:LONGEST]) for _, answer in islice(coming, BATCH)]:
+        while batch := [challenge_words(answer[:MAX_CHARS]) for _, answer in islice(coming, BATCH)]:
             for found in overlap(batch, texts):
-                share = found.shared / max(1, found.grams)
-                counts = (found.shared, found.grams, found.shared > 0, found.copy, found.longest)
+                share = found.shared / max(1, found.ngrams)
+                counts = (found.shared, found.ngrams, found.shared > 0, found.copy, found.longest)
                 yield Verdict("scored", Score(value=share, stats=tuple(map(float, counts))))
 
     return replace(train_overlap, score=score)

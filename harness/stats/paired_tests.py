@@ -2,7 +2,7 @@
 
 Everything works on one vector per problem and run (`stats.per_problem_vectors`), so it holds for pass@k and for BLEU
 alike. Problems are the units; with clusters, whole clusters are. Pure numpy. What may be compared is decided
-elsewhere (`compare.py`).
+in harness/results/compare.py.
 """
 
 import math

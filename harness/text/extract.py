@@ -10,7 +10,7 @@ import re
 import warnings
 
 from harness.schema import Completion, Problem, UnitTests
-from harness.text.ngrams import READABLE
+from harness.text.ngrams import MAX_PARSED_CHARS
 
 # Possessive quantifiers (*+) keep both linear on any text. Backticks after a fence make it code in a line.
 _FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([\w+#.-]*+)[^\n`]*+$", re.MULTILINE)
@@ -50,8 +50,8 @@ def first_code_block(problem: Problem, completion: Completion) -> str:
 
 
 def defines(code: str, name: str) -> bool:
-    """Whether `code` is a complete module, of READABLE characters at most, that defines `name` at top level."""
-    if len(code) > READABLE:
+    """Whether `code` is a complete module, of MAX_PARSED_CHARS at most, that defines `name` at top level."""
+    if len(code) > MAX_PARSED_CHARS:
         return False
     try:
         with warnings.catch_warnings():

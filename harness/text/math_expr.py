@@ -14,7 +14,7 @@ MAX_TEXT = 10_000
 MAX_NODES = 2_000
 MAX_BITS = 20_000
 POINTS = 12
-ENOUGH = 6
+MIN_POINTS = 6
 TOLERANCE = 1e-6
 
 FUNCTIONS = [
@@ -48,24 +48,27 @@ FUNCTIONS = [
 CONSTANTS = {"pi": "pi", "E": "E", "I": "I", "oo": "oo", "inf": "oo", "nan": "nan", "zoo": "zoo"}
 
 
-class Unreadable(Exception):
+class UnparsableExpression(Exception):
     """The text is no expression that is allowed here."""
 
 
 def parse(text: str) -> Any:
-    """A SymPy expression, or a tuple or frozen set of such (lists and matrices are tuples). Raises Unreadable."""
+    """A SymPy expression, or a tuple or frozen set of such (lists and matrices are tuples).
+
+    Raises UnparsableExpression.
+    """
     if len(text) > MAX_TEXT:
-        raise Unreadable(f"longer than {MAX_TEXT} characters")
+        raise UnparsableExpression(f"longer than {MAX_TEXT} characters")
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise Unreadable("no expression") from None
+        raise UnparsableExpression("no expression") from None
     if sum(1 for _ in ast.walk(tree)) > MAX_NODES:
-        raise Unreadable(f"more than {MAX_NODES} parts")
+        raise UnparsableExpression(f"more than {MAX_NODES} parts")
     try:
         return _read(tree.body)
     except RecursionError:
-        raise Unreadable("nested too deeply") from None
+        raise UnparsableExpression("nested too deeply") from None
 
 
 def _read(node: ast.expr) -> Any:
@@ -73,10 +76,10 @@ def _read(node: ast.expr) -> Any:
 
     match node:
         case ast.Constant(value=bool()):
-            raise Unreadable("a truth value")
+            raise UnparsableExpression("a truth value")
         case ast.Constant(value=int(value)):
             if value.bit_length() > MAX_BITS:
-                raise Unreadable("a number too large")
+                raise UnparsableExpression("a number too large")
             return sympy.Integer(value)
         case ast.Constant(value=float(value)):
             return sympy.Float(value)
@@ -100,13 +103,13 @@ def _read(node: ast.expr) -> Any:
             name in FUNCTIONS and 1 <= len(args) <= 2
         ):
             return getattr(sympy, name)(*map(_scalar, args))
-    raise Unreadable(f"{type(node).__name__} is not allowed")
+    raise UnparsableExpression(f"{type(node).__name__} is not allowed")
 
 
 def _scalar(node: ast.expr) -> Any:
     value = _read(node)
     if isinstance(value, tuple | frozenset):
-        raise Unreadable("arithmetic with a sequence")
+        raise UnparsableExpression("arithmetic with a sequence")
     return value
 
 
@@ -126,19 +129,19 @@ def _combine(op: ast.operator, left: Any, right: Any) -> Any:
             if left.is_Rational and right.is_Integer:
                 size = max(int(left.p).bit_length(), int(left.q).bit_length()) * abs(int(right))
                 if size > MAX_BITS and left not in (0, 1, -1):
-                    raise Unreadable("a power too large")
+                    raise UnparsableExpression("a power too large")
             elif right.is_Integer and abs(int(right)) > MAX_BITS:
-                raise Unreadable("a power too large")
+                raise UnparsableExpression("a power too large")
             return sympy.Pow(left, right)
-    raise Unreadable(f"{type(op).__name__} is not allowed")
+    raise UnparsableExpression(f"{type(op).__name__} is not allowed")
 
 
 def compare(got: str, wanted: str) -> str:
-    """ "equal", "different: why" or "unreadable: why" (of `got`). Raises Unreadable for `wanted`."""
+    """ "equal", "different: why" or "unreadable: why" (of `got`). Raises UnparsableExpression for `wanted`."""
     right = parse(wanted)
     try:
         left = parse(got)
-    except Unreadable as error:
+    except UnparsableExpression as error:
         return f"unreadable: {error}"
     return "equal" if equal(left, right) else f"different: {got.strip()[:200]} is not {wanted.strip()[:200]}"
 
@@ -184,7 +187,7 @@ def _same(left: Any, right: Any) -> bool:
         if abs(one - other) > TOLERANCE * max(1.0, abs(one), abs(other)):
             return False
         agreed += 1
-    if agreed >= (ENOUGH if symbols else 1):
+    if agreed >= (MIN_POINTS if symbols else 1):
         return True
     return bool(sympy.simplify(left - right) == 0)
 

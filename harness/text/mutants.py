@@ -1,9 +1,9 @@
-"""Versions of a Python program that a test suite is tried on: broken ones, hollow ones, the same written otherwise.
+"""Versions of a Python program that a test suite is tried on: mutants, stubs, equivalent rewrites.
 
-    mutants    one small fault each (another operator, constant, bound ...), drawn with a seed
-    hollow     the function under test does nothing and returns None, or something that equals nothing
-    rewritten  the same behaviour in other bytecode: a suite that fails on it looks at code, not at behaviour
-    probes     the program ends with `REACHED` as soon as one line, or one arm of a branch, is reached
+    make_mutants          one small fault each (another operator, constant, bound ...), drawn with a seed
+    stubbed_versions      the function under test does nothing and returns None, or something that equals nothing
+    rewrite_equivalently  the same behaviour in other bytecode: a suite that fails on it looks at code
+    coverage_probes       the program ends with PROBE_EXIT_STATUS as soon as one line, or one branch, is reached
 
 Pure functions of source text on `ast`; nothing here runs anything. Faults are put into functions only: not
 into docstrings, annotations, decorators, f-strings or what a module does when it is imported.
@@ -14,9 +14,11 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-REACHED = 97  # exit status of a program that got to its probe; nothing in Python ends with it by itself
+PROBE_EXIT_STATUS = (
+    97  # exit status of a program that got to its probe; nothing in Python ends with it by itself
+)
 
-_SWAPPED: dict[type[ast.operator], type[ast.operator]] = {
+_OPERATOR_SWAPS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
     ast.Mult: ast.Add,
@@ -30,7 +32,7 @@ _SWAPPED: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitOr: ast.BitAnd,
     ast.BitXor: ast.BitOr,
 }
-_COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+_COMPARISON_SWAPS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
     ast.LtE: (ast.Lt, ast.Gt),
     ast.Gt: (ast.GtE, ast.LtE),
@@ -42,21 +44,21 @@ _COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Is: (ast.IsNot,),
     ast.IsNot: (ast.Is,),
 }
-_LEFT_ALONE = {"annotation", "returns", "decorator_list", "type_comment", "type_params"}
+_SKIPPED_FIELDS = {"annotation", "returns", "decorator_list", "type_comment", "type_params"}
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
-class Probe:
-    """A program that ends with `REACHED` where a point is reached; the point may be a line, an arm or both."""
+class CoverageProbe:
+    """A program that ends with PROBE_EXIT_STATUS where a point is reached: a line, a branch or both."""
 
     code: str
     line: bool
-    arm: bool
+    branch: bool
 
 
 @dataclass(frozen=True)
-class _Place:
+class _NodeSlot:
     """Where a node hangs: `holder.field`, or `holder.field[index]`."""
 
     holder: ast.AST
@@ -70,10 +72,10 @@ class _Place:
             getattr(self.holder, self.field)[self.index] = node
 
 
-# ---------------------------------------------------------------- faults
+# ---------------------------------------------------------------- mutants
 
 
-def mutants(code: str, count: int, seed: int = 0) -> list[str]:
+def make_mutants(code: str, count: int, seed: int = 0) -> list[str]:
     """At most `count` different programs with one fault each, drawn from all there are. Raises SyntaxError."""
     tree = ast.parse(code)
     same = ast.unparse(tree)
@@ -93,18 +95,18 @@ def mutants(code: str, count: int, seed: int = 0) -> list[str]:
     return list(found)
 
 
-def _sites(node: ast.AST, within: bool) -> Iterator[tuple[_Place, ast.AST]]:
+def _sites(node: ast.AST, within: bool) -> Iterator[tuple[_NodeSlot, ast.AST]]:
     """Every node inside a function that may be replaced, parents first."""
     within = within or isinstance(node, _Function)
     if isinstance(node, ast.JoinedStr):
         return
     for field, value in ast.iter_fields(node):
-        if field in _LEFT_ALONE:
+        if field in _SKIPPED_FIELDS:
             continue
         for index, child in enumerate(value if isinstance(value, list) else [value]):
             if isinstance(child, ast.AST) and not _is_text(child):
                 if within:
-                    yield _Place(node, field, index if isinstance(value, list) else None), child
+                    yield _NodeSlot(node, field, index if isinstance(value, list) else None), child
                 yield from _sites(child, within)
 
 
@@ -119,15 +121,15 @@ def _is_text(node: ast.AST) -> bool:
 
 def _alternatives(node: ast.AST) -> list[ast.AST]:
     match node:
-        case ast.BinOp(left, op, right) if type(op) in _SWAPPED:
-            return [ast.BinOp(left, _SWAPPED[type(op)](), right)]
-        case ast.AugAssign(target, op, value) if type(op) in _SWAPPED:
-            return [ast.AugAssign(target, _SWAPPED[type(op)](), value), ast.Pass()]
+        case ast.BinOp(left, op, right) if type(op) in _OPERATOR_SWAPS:
+            return [ast.BinOp(left, _OPERATOR_SWAPS[type(op)](), right)]
+        case ast.AugAssign(target, op, value) if type(op) in _OPERATOR_SWAPS:
+            return [ast.AugAssign(target, _OPERATOR_SWAPS[type(op)](), value), ast.Pass()]
         case ast.Compare(left, ops, comparators):
             return [
                 ast.Compare(left, [*ops[:i], other(), *ops[i + 1 :]], comparators)
                 for i, op in enumerate(ops)
-                for other in _COMPARED[type(op)]
+                for other in _COMPARISON_SWAPS[type(op)]
             ]
         case ast.BoolOp(op, values):
             return [ast.BoolOp(ast.Or() if isinstance(op, ast.And) else ast.And(), values)]
@@ -164,10 +166,10 @@ def _other_values(value: object) -> Sequence[bool | int | float | str]:
     return []
 
 
-# ---------------------------------------------------------------- hollow, and the same
+# ---------------------------------------------------------------- stubs and rewrites
 
 
-def hollow(code: str, entry: str) -> tuple[str, ...]:
+def stubbed_versions(code: str, entry: str) -> tuple[str, ...]:
     """Two programs whose `entry` ignores its arguments: it returns None, or a new object every time.
 
     Everything else (name, parameters, docstring, other functions) stays. Empty where `entry` is no function.
@@ -187,7 +189,7 @@ def hollow(code: str, entry: str) -> tuple[str, ...]:
     return tuple(versions)
 
 
-def rewritten(code: str) -> str:
+def rewrite_equivalently(code: str) -> str:
     """The same program with an unused local variable in every function: other bytecode, other variables."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
@@ -204,40 +206,40 @@ def _has_docstring(node: _Function) -> int:
 # ---------------------------------------------------------------- coverage
 
 
-def probes(code: str) -> list[Probe]:
-    """A probe for every line that begins a statement in a function, and for every arm of a branch.
+def coverage_probes(code: str) -> list[CoverageProbe]:
+    """A probe for every line that begins a statement in a function, and for every branch.
 
-    Arms: both sides of `if` (an absent `else` is one), the body of a loop and its end without `break`, each
-    `case`. A loop on a constant has no end. The first statement of an arm is one point for both.
+    Branches: both sides of `if` (an absent `else` is one), the body of a loop and its end without `break`, each
+    `case`. A loop on a constant has no end. The first statement of a branch is one point for both.
     """
     tree = ast.parse(code)
-    end = ast.parse(f"__import__('os')._exit({REACHED})").body[0]
+    end = ast.parse(f"__import__('os')._exit({PROBE_EXIT_STATUS})").body[0]
     points: dict[str, tuple[bool, bool]] = {}
     seen: set[int] = set()
-    for body, index, line, arm in _points(tree, within=False):
+    for body, index, line, branch in _points(tree, within=False):
         if line:
             number = body[index].lineno
             line = number not in seen
             seen.add(number)
-        if line or arm:
+        if line or branch:
             body.insert(index, end)
             text = ast.unparse(tree)
             del body[index]
-            lines, arms = points.get(text, (False, False))
-            points[text] = lines or line, arms or arm
-    return [Probe(text, line, arm) for text, (line, arm) in points.items()]
+            lines, branches = points.get(text, (False, False))
+            points[text] = lines or line, branches or branch
+    return [CoverageProbe(text, line, branch) for text, (line, branch) in points.items()]
 
 
 def _points(node: ast.AST, within: bool) -> Iterator[tuple[list[ast.stmt], int, bool, bool]]:
-    """(statements, where in them, whether a line begins there, whether an arm does)."""
+    """(statements, where in them, whether a line begins there, whether a branch does)."""
     inside = within or isinstance(node, _Function)
     if inside:
-        arms = _arms(node)
+        branches = _branches(node)
         for field in ("body", "orelse", "finalbody"):
             body = getattr(node, field, None)
             if not isinstance(body, list):
                 continue
-            if field in arms:
+            if field in branches:
                 yield body, 0, False, True
             for index, statement in enumerate(list(body)):
                 if not _is_text(statement) and not isinstance(statement, ast.Global | ast.Nonlocal):
@@ -246,7 +248,7 @@ def _points(node: ast.AST, within: bool) -> Iterator[tuple[list[ast.stmt], int, 
         yield from _points(child, inside)
 
 
-def _arms(node: ast.AST) -> set[str]:
+def _branches(node: ast.AST) -> set[str]:
     match node:
         case ast.While(test=ast.Constant()):
             return {"body"}

@@ -17,10 +17,9 @@ from typing import TypeVar
 
 ORDER = 4  # BLEU-4: n-grams of one to four words
 SMOOTHING = 0.1  # stands for a count of zero: method 1 of Chen and Cherry (2014), as CodeBLEU uses it
-LONGEST = 100_000  # characters of an answer whose n-grams are looked at: the n-grams of 100 MB need 100 GB
-READABLE = (
-    1_000_000  # characters of a text whose syntax tree is looked at: a tree takes a hundred times its text
-)
+MAX_CHARS = 100_000  # characters of an answer whose n-grams are looked at: the n-grams of 100 MB need 100 GB
+# Characters of a text whose syntax tree is looked at: a tree takes a hundred times its text.
+MAX_PARSED_CHARS = 1_000_000
 
 
 def words(text: str) -> list[str]:
@@ -28,12 +27,12 @@ def words(text: str) -> list[str]:
     return text.split()
 
 
-def fold(text: str) -> str:
+def collapse_whitespace(text: str) -> str:
     """The text with every run of whitespace made one space, and none at the ends."""
     return " ".join(text.split())
 
 
-def unindent(text: str) -> str:
+def dedent(text: str) -> str:
     """The text without blank ends and without the indentation that all its lines share.
 
     Unlike `strip`, this keeps the lines of an indented block in line with each other.
@@ -47,22 +46,22 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReferenceNgrams:
     """The n-grams of references for each n from 1 to ORDER, and how often those that are there more than once.
 
-    Words are numbered from 1 on, and an n-gram is one number, whose digits are its words': looking numbers up
-    costs half of what looking tuples up does. Of several references the one counts that has an n-gram most
-    often ("clipped" counts).
+    `vocabulary` numbers the words from 1 on, and an n-gram is one number, whose digits are its words': looking
+    numbers up costs half of what looking tuples up does. Of several references the one counts that has an n-gram
+    most often ("clipped" counts).
     """
 
-    numbers: Mapping[str, int]
-    all: Sequence[frozenset[int]]
+    vocabulary: Mapping[str, int]
+    distinct: Sequence[frozenset[int]]
     repeated: Sequence[Mapping[int, int]]
 
 
-def grams(tokens: Sequence[str], numbers: Mapping[str, int]) -> list[list[int]]:
+def ngrams(tokens: Sequence[str], vocabulary: Mapping[str, int]) -> list[list[int]]:
     """The text's n-grams, in its order, for each n from 1 to ORDER; words without a number are 0."""
-    base, number = len(numbers) + 1, numbers.get
+    base, number = len(vocabulary) + 1, vocabulary.get
     digits = [number(word, 0) for word in tokens]
     found = [digits]
     for n in range(1, ORDER):
@@ -70,25 +69,27 @@ def grams(tokens: Sequence[str], numbers: Mapping[str, int]) -> list[list[int]]:
     return found
 
 
-def wanted(references: Sequence[Sequence[str]], numbers: Mapping[str, int] | None = None) -> Wanted:
-    """What the references of one problem have; `numbers` must have all their words."""
-    if numbers is None:
+def reference_ngrams(
+    references: Sequence[Sequence[str]], vocabulary: Mapping[str, int] | None = None
+) -> ReferenceNgrams:
+    """What the references of one problem have; `vocabulary` must have all their words."""
+    if vocabulary is None:
         different = dict.fromkeys(chain.from_iterable(references))
-        numbers = {word: number for number, word in enumerate(different, start=1)}
-    found = zip(*(grams(reference, numbers) for reference in references), strict=True)
+        vocabulary = {word: number for number, word in enumerate(different, start=1)}
+    found = zip(*(ngrams(reference, vocabulary) for reference in references), strict=True)
     most: list[Counter[int]] = [reduce(or_, map(Counter, of_one_length)) for of_one_length in found]
     repeated = [{gram: count for gram, count in n.items() if count > 1} for n in most]
-    return Wanted(numbers, [frozenset(n) for n in most], repeated)
+    return ReferenceNgrams(vocabulary, [frozenset(n) for n in most], repeated)
 
 
-def matched(found: Sequence[Sequence[int]], wanted: Wanted) -> list[int]:
+def clipped_matches(text: Sequence[Sequence[int]], references: ReferenceNgrams) -> list[int]:
     """How many of a text's n-grams the references have, for each n; none counted more often than they have it.
 
     Most n-grams occur once, where sets do: scoring is largely this.
     """
     sizes = []
-    for of_one, there, most in zip(found, wanted.all, wanted.repeated, strict=True):
-        size = len(there.intersection(of_one))
+    for of_one, distinct, most in zip(text, references.distinct, references.repeated, strict=True):
+        size = len(distinct.intersection(of_one))
         if most:
             again = Counter([gram for gram in of_one if gram in most])
             size += sum([min(count, most[gram]) - 1 for gram, count in again.items()])
@@ -101,7 +102,7 @@ def closest_length(length: int, references: Sequence[int]) -> int:
     return min(references, key=lambda r: (abs(r - length), r)) if len(references) > 1 else references[0]
 
 
-def clipped(got: Mapping[T, int], wanted: Mapping[T, int]) -> int:
+def multiset_overlap(got: Mapping[T, int], wanted: Mapping[T, int]) -> int:
     """The size of the intersection of two multisets."""
     size, most = 0, wanted.get
     for element, count in got.items():

@@ -25,18 +25,18 @@ def show(value: object) -> str:
 # ---------------------------------------------------------------- values of calls
 
 
-def without_tuples(value: Any) -> Any:
+def tuples_to_lists(value: Any) -> Any:
     """The value with lists for tuples: the expected values come from JSON, which has no tuples."""
     if isinstance(value, list | tuple):
-        return [without_tuples(item) for item in value]
+        return [tuples_to_lists(item) for item in value]
     if isinstance(value, dict):
-        return {key: without_tuples(item) for key, item in value.items()}
+        return {key: tuples_to_lists(item) for key, item in value.items()}
     return value
 
 
 def same_value(got: Any, expected: Any) -> bool:
     """Equal; or alone in the expected list, because the data sets wrap most return values into one."""
-    plain = without_tuples(got)
+    plain = tuples_to_lists(got)
     return bool(plain == expected or [plain] == expected)
 
 
@@ -44,7 +44,7 @@ def similar_value(got: Any, expected: Any) -> bool:
     """As the published scorer: also equal to the first item of an expected list, however long."""
     if same_value(got, expected):
         return True
-    return isinstance(expected, list) and bool(expected) and bool(without_tuples(got) == expected[0])
+    return isinstance(expected, list) and bool(expected) and bool(tuples_to_lists(got) == expected[0])
 
 
 # ---------------------------------------------------------------- printed text

@@ -28,7 +28,7 @@ BINDING = frozenset(
         "while_statement",
     }
 )
-# What `read` does with a kind of node: nothing special; it is a word, and has no children; and so on.
+# What `parse_source` does with a kind of node: nothing special; it is a word, and has no children; and so on.
 PLAIN, WORD, STRING, BINDS, STATEMENT, SKIPPED = range(6)
 ROLES = {
     **dict.fromkeys(("identifier", "integer", "float", "true", "false", "none"), WORD),
@@ -46,7 +46,7 @@ Word = bytes | None
 
 
 @dataclass(slots=True, eq=False)
-class Reading:
+class ParsedSource:
     """What one pass finds in a text.
 
     A *word* is what may carry a value: an identifier or a literal, a whole string being one word. `starts`
@@ -63,7 +63,7 @@ class Reading:
     bind_starts: list[int] = field(default_factory=list)
     shapes: list[int] = field(default_factory=list)
 
-    def places(self, start: int, end: int) -> tuple[int, int]:
+    def word_range(self, start: int, end: int) -> tuple[int, int]:
         """The first place of the words between two offsets in bytes, and the first after them."""
         first = bisect_left(self.starts, start)
         return first, bisect_left(self.starts, end, first)
@@ -78,7 +78,7 @@ def parser() -> "Parser":
 
 
 @cache
-def kinds() -> dict[int, tuple[str, int]]:
+def node_kinds() -> dict[int, tuple[str, int]]:
     """The kinds of nodes but punctuation and keywords, by tree-sitter's numbers: names and roles."""
     language = parser().language
     assert language is not None
@@ -89,24 +89,24 @@ def kinds() -> dict[int, tuple[str, int]]:
     return found
 
 
-def read(text: str, number_of: Callable[[Shape], int | None]) -> Reading:
+def parse_source(text: str, shape_id: Callable[[Shape], int | None]) -> ParsedSource:
     """Parse a text as Python and read its tree. Never fails; what is no Python becomes ERROR nodes.
 
     A shape is a node's kind and its named children's fields and shapes: what tree-sitter prints as
-    s-expression. `number_of` gives each its number, or None to leave it out with every shape that holds it.
+    s-expression. `shape_id` gives each its number, or None to leave it out with every shape that holds it.
     """
     source = text.encode("utf-8", "surrogatepass")
-    parsed = parser().parse(source)
-    root = parsed.root_node
+    tree = parser().parse(source)
+    root = tree.root_node
     broken = root.has_error
-    reading = Reading(root)
+    parsed = ParsedSource(root)
     if root.child_count == 0:
-        number = number_of((root.type,))
-        reading.shapes.extend([] if number is None else [number])
-        return reading
-    words, names, starts, shapes = reading.words, reading.names, reading.starts, reading.shapes
-    kind_of = kinds().get
-    cursor = parsed.walk()
+        number = shape_id((root.type,))
+        parsed.shapes.extend([] if number is None else [number])
+        return parsed
+    words, names, starts, shapes = parsed.words, parsed.names, parsed.starts, parsed.shapes
+    kind_of = node_kinds().get
+    cursor = tree.walk()
     down, right, up = cursor.goto_first_child, cursor.goto_next_sibling, cursor.goto_parent
     above: list[list[object]] = []  # the ancestors' shapes so far
     shape: list[object] = []  # the parent's
@@ -134,24 +134,24 @@ def read(text: str, number_of: Callable[[Shape], int | None]) -> Reading:
                 if string < 0:
                     if role == STRING:
                         string = len(above)
-                        add_word(reading, node, kind)
+                        add_word(parsed, node, kind)
                     elif role == BINDS:
-                        add_bind(reading, node, kind)
+                        add_bind(parsed, node, kind)
                 if down():
                     above.append(shape)
                     shape = [kind]
                     continue
                 if string < 0:
-                    add_word(reading, node, kind)
-                shape.append(label(node) if broken else kind)
+                    add_word(parsed, node, kind)
+                shape.append(token_label(node) if broken else kind)
         while not right():
             if not up():
                 if broken:
-                    drop_prose(reading, source)
-                return reading
+                    drop_prose(parsed, source)
+                return parsed
             done = shape
             shape = above.pop()
-            number = number_of(tuple(done))
+            number = shape_id(tuple(done))
             if number is not None:
                 shapes.append(number)
             shape.append(number if len(done) > 1 else done[0])
@@ -159,34 +159,34 @@ def read(text: str, number_of: Callable[[Shape], int | None]) -> Reading:
                 string = -1
 
 
-def add_word(reading: Reading, node: "Node", kind: str) -> None:
+def add_word(parsed: ParsedSource, node: "Node", kind: str) -> None:
     word = node.text
     if word and word != kind.encode():
-        reading.words.append(word)
-        reading.names.append(kind == "identifier")
-        reading.starts.append(node.start_byte)
+        parsed.words.append(word)
+        parsed.names.append(kind == "identifier")
+        parsed.starts.append(node.start_byte)
 
 
-def drop_prose(reading: Reading, source: bytes) -> None:
+def drop_prose(parsed: ParsedSource, source: bytes) -> None:
     """Leave out names with nothing but blanks between them: no Python, but words of a sentence.
 
     Repeated words would pass for data flow, and a sentence for a tenth of a program.
     """
     prose = set()
-    for place, (start, after) in enumerate(pairwise(reading.starts)):
-        if reading.names[place] and reading.names[place + 1]:
-            end = start + len(reading.words[place] or b"")
+    for place, (start, after) in enumerate(pairwise(parsed.starts)):
+        if parsed.names[place] and parsed.names[place + 1]:
+            end = start + len(parsed.words[place] or b"")
             if not source[end:after].strip(b" \t"):
                 prose |= {place, place + 1}
-    keep = [place not in prose for place in range(len(reading.words))]
-    reading.words[:] = compress(reading.words, keep)
-    reading.names[:] = compress(reading.names, keep)
-    reading.starts[:] = compress(reading.starts, keep)
+    keep = [place not in prose for place in range(len(parsed.words))]
+    parsed.words[:] = compress(parsed.words, keep)
+    parsed.names[:] = compress(parsed.names, keep)
+    parsed.starts[:] = compress(parsed.starts, keep)
 
 
-def add_bind(reading: Reading, node: "Node", kind: str) -> None:
+def add_bind(parsed: ParsedSource, node: "Node", kind: str) -> None:
     """Add a BINDING node, and before a comprehension's clause the node that the clause is in."""
-    binds, starts = reading.binds, reading.bind_starts
+    binds, starts = parsed.binds, parsed.bind_starts
     if kind == "for_in_clause" and (parent := node.parent):
         at = bisect_left(starts, parent.start_byte)
         while at < len(binds) and binds[at][0].end_byte > parent.end_byte:
@@ -198,12 +198,12 @@ def add_bind(reading: Reading, node: "Node", kind: str) -> None:
     starts.append(node.start_byte)
 
 
-def label(node: "Node") -> str:
+def token_label(node: "Node") -> str:
     """A token's kind in a tree with errors: a missing token is not the token, nor one bad letter another."""
     return str(node) if node.is_missing or node.is_error else node.type
 
 
-def children(node: "Node") -> list["Node"]:
+def significant_children(node: "Node") -> list["Node"]:
     """A node's children without what is left out everywhere; a string has none."""
     return [] if node.type == "string" else [child for child in node.children if child.type not in IGNORED]
 

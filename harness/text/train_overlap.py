@@ -9,7 +9,9 @@ be anything hashable: words, a tokeniser's ids, characters. Not here: whether a 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
-GRAM = 13  # tokens, the length at which GPT-3's authors called a text contaminated (arXiv 2005.14165, app. C)
+NGRAM_LENGTH = (
+    13  # tokens, the length at which GPT-3's authors called a text contaminated (arXiv 2005.14165, app. C)
+)
 
 Tokens = Sequence[Hashable]
 
@@ -18,18 +20,18 @@ Tokens = Sequence[Hashable]
 class Overlap:
     """One answer against a whole training set. Lengths in tokens.
 
-    `shared` of its `grams` n-grams (by position, so a repeated one counts each time) are in a training text;
+    `shared` of its `ngrams` n-grams (by position, so a repeated one counts each time) are in a training text;
     `longest` is its longest run that is; `copy` says that the whole answer is a whole training text.
     """
 
-    grams: int
+    ngrams: int
     shared: int
     longest: int
     copy: bool
 
 
 @dataclass(frozen=True)
-class _Automaton:
+class _SuffixAutomaton:
     """All runs of the answers. State 0 is the empty run; `length` is a state's longest run, `link` the state
     of its longest end that occurs elsewhere too."""
 
@@ -100,11 +102,11 @@ class _Automaton:
         return best
 
 
-def overlap(answers: Sequence[Tokens], training: Iterable[Tokens], n: int = GRAM) -> list[Overlap]:
+def overlap(answers: Sequence[Tokens], training: Iterable[Tokens], n: int = NGRAM_LENGTH) -> list[Overlap]:
     """Each answer against the training texts, which are read once. Raises ValueError for n below 1."""
     if n < 1:
         raise ValueError(f"n-grams need n >= 1, got {n}")
-    automaton = _Automaton([{}], [-1], [0])
+    automaton = _SuffixAutomaton([{}], [-1], [0])
     for answer in answers:
         automaton.add(answer)
     whole = {tuple(answer) for answer in answers if answer}

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import environment
 from harness.errors import StoreFault, UserError
-from harness.runs.store import folder as store
+from harness.runs.store.folder import write_atomic
 from harness.train.config import TrainConfig
 
 FILE = "train.json"
@@ -73,7 +73,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def write(folder: Path, record: Mapping[str, Any]) -> None:
-    store.write_atomic(folder / FILE, json.dumps(record, indent=2) + "\n")
+    write_atomic(folder / FILE, json.dumps(record, indent=2) + "\n")
 
 
 def losses(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from harness.errors import ConfigError
 from harness.schema import Completion, DataFile, Problem, Query, Source, Split, Template
 from harness.text.sql import exact_set_match, query_text, spider_grammar
-from harness.text.sql.databases import Content, Database, Databases
+from harness.text.sql.databases import Database, DatabaseOptions, Databases
 
 Reading = Literal["sql", "raw"]
 Row = TypeVar("Row")
@@ -67,18 +67,18 @@ def sampled(rows: Sequence[Row], count: int, seed: int) -> list[tuple[int, Row]]
     return [(place, rows[place]) for place in places]
 
 
-def content(execute: bool, variants: int, seed: int) -> Content:
+def content(execute: bool, variants: int, seed: int) -> DatabaseOptions:
     """The options about databases. Raises ConfigError."""
     if variants < 0 or (variants and not execute):
         raise ConfigError(f"option variants={variants}: expected a number of databases, with execute=true")
-    return Content(execute, variants, seed)
+    return DatabaseOptions(execute, variants, seed)
 
 
 def hardness(sql: str, database: Database) -> str:
     """Spider's level of a gold query; `unreadable` where its grammar does not reach."""
     try:
         return exact_set_match.hardness(spider_grammar.parse(sql, database.names))
-    except spider_grammar.Unreadable:
+    except spider_grammar.UnparsableQuery:
         return "unreadable"
 
 
@@ -101,7 +101,7 @@ def questions(
     benchmarks: tuple[str, ...],
     files: Mapping[str, DataFile],
     tables: DataFile,
-    content: Content,
+    content: DatabaseOptions,
     sample: int,
     seed: int,
 ) -> Load:
@@ -162,7 +162,7 @@ def conversations(
     benchmarks: tuple[str, ...],
     files: Mapping[str, DataFile],
     tables: DataFile,
-    content: Content,
+    content: DatabaseOptions,
     sample: int,
     seed: int,
     group: Grouping,

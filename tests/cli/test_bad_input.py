@@ -19,7 +19,7 @@ from harness import sandbox, scorers
 from harness.sandbox import pool
 from harness.schema import Problem, Program, Reference, Scorer, UnitTests
 from harness.tasks.loading import data_files, registry
-from harness.text.ngrams import READABLE
+from harness.text.ngrams import MAX_PARSED_CHARS
 from tests.support.command import Ended, harness, mini_humaneval, rows, write_rows
 
 ROWS = mini_humaneval()[:3]
@@ -288,7 +288,7 @@ def test_a_completion_of_100_mb_is_scored_within_a_gigabyte(tmp_path: Path) -> N
     assert (tmp_path / "run" / "judgements.jsonl").stat().st_size < 5_000_000
 
 
-LONG = 3 * READABLE
+LONG = 3 * MAX_PARSED_CHARS
 TEXTS = [
     "x = f(1) + 2\n" * (LONG // 13),
     "(" * LONG,

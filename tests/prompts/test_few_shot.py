@@ -16,13 +16,12 @@ from harness.config.load import parse, read_toml
 from harness.config.run import RetrievalConfig, RunConfig
 from harness.errors import ConfigError
 from harness.files import packaged
-from harness.prompts import few_shot
-from harness.prompts import templates as prompts
+from harness.prompts import few_shot, templates
 from harness.results import compare
-from harness.runs import plan as planning
 from harness.runs import run
-from harness.runs.store import folder as store
+from harness.runs.plan import make_plan
 from harness.runs.store import reader
+from harness.runs.store.folder import read_run
 from harness.schema import Card, Problem, Prompt, Reference, Sampling, Shot, Split, Task, Template
 from harness.tasks.loading import data_files, registry
 from tests.support.command import harness, rows, write_rows
@@ -210,7 +209,7 @@ def test_no_problem_is_among_its_own_shots(
     own = loaded(name, split)
     if kind == "random_like_rag":
         template = registry.task(name).templates[0]
-        selection = few_shot.settle(selection, own, partial(prompts.render, template), 1, Model())
+        selection = few_shot.settle(selection, own, partial(templates.render, template), 1, Model())
     for asked in own:
         shown = ids(selection, asked)
         assert asked.id not in shown
@@ -323,7 +322,7 @@ class Model:
         pass
 
 
-render = partial(prompts.render, task_of(TRAIN).templates[0])
+render = partial(templates.render, task_of(TRAIN).templates[0])
 
 
 @pytest.mark.parametrize("order", ["nearest_first", "nearest_last"])
@@ -390,7 +389,7 @@ def test_the_control_is_as_long_and_shows_nothing_retrieved(
 def test_the_control_has_the_same_number_of_tokens_where_the_rows_allow_it() -> None:
     own = loaded("conala", "test")
     like = chosen("conala", "test", shots="random_like_rag:4", retrieval=SMALL)
-    asks = partial(prompts.render, registry.task("conala").templates[0])
+    asks = partial(templates.render, registry.task("conala").templates[0])
     control = few_shot.settle(like, own, asks, 1, Model())
     lengths = [[len(asks(one, each.solved(one.id)).text) for each in (control, like)] for one in own]
     off = [abs(drawn - retrieved) for drawn, retrieved in lengths]
@@ -436,7 +435,7 @@ def test_a_run_keeps_the_shots_of_every_generation(tmp_path: Path) -> None:
         shown = [Shot.model_validate(shot) for shot in row["shots"]]
         assert tuple(shown) == expected.arranged(row["problem_id"])
         assert all(set(shot) == {"id", "similarity"} for shot in row["shots"])
-    record, summary = store.read_run(tmp_path / "rag")
+    record, summary = read_run(tmp_path / "rag")
     assert record["shots"]["rows"] == 300
     assert set(record["shots"]["train"]) == {"conala/conala-train.json"}
     assert "cache" not in record["config"]["retrieval"]
@@ -492,7 +491,7 @@ def test_a_recipe_asks_for_the_papers_sweep(recipe: str, cells: int, kinds: list
     }
     assert {config.seed for config in found} == ({42, 777, 5432, 55555, 97} if recipe == "rq1_icl" else {0})
     for config in found[:: len(found) // 9]:
-        plan = planning.make_plan(config)
+        plan = make_plan(config)
         count = few_shot.parse(config.shots)[1]
         assert all(len(plan.selection.arranged(one.id)) == count for one in plan.problems)
         assert all(prompt.text.count("### Instruction:") == count + 1 for prompt in plan.prompts.values())

@@ -121,7 +121,7 @@ def separate(samples: dict[str, list[str]], training: list[str]) -> Any:
 
 def shared_share(samples: dict[str, list[str]], training: list[str]) -> float:
     found = separate(samples, training)
-    return sum(one.shared for one in found) / sum(one.grams for one in found)
+    return sum(one.shared for one in found) / sum(one.ngrams for one in found)
 
 
 def test_a_task_without_a_train_split_says_so_before_any_work(tmp_path: Path) -> None:

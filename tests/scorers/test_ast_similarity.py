@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness import scorers
 from harness.schema import Problem, Reference, Score, Scorer
-from harness.scorers.similarity.ast_similarity import READABLE, elements, tree
+from harness.scorers.similarity.ast_similarity import MAX_PARSED_CHARS, elements, tree
 from harness.stats.estimates import estimate
 
 few = settings(max_examples=80, deadline=None)
@@ -127,7 +127,7 @@ HOSTILE = [
     "if x:\n" + "\n".join(" " * i + "if x:" for i in range(1, 120)),
     "\x0c\ufeff\u202e",
     "y" * 20_000_000,
-    "x = 1\n" * (READABLE // 6 + 1),
+    "x = 1\n" * (MAX_PARSED_CHARS // 6 + 1),
     "f" + "(1)" * 5000,
 ]
 

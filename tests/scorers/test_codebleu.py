@@ -90,7 +90,7 @@ def test_recall_weighs_words_and_sums_over_references():
     ],
 )
 def test_the_data_flow_of_each_construct_is_that_of_the_second_reading(code):
-    triples = python_dataflow.data_flow(python_tree.read(code, lambda shape: None))
+    triples = python_dataflow.data_flow(python_tree.parse_source(code, lambda shape: None))
     same = {"comes from": "uses", "computed from": "made of"}
     assert {(v, same[relation], by): n for (v, relation, by), n in triples.items()} == reading.triples(code)
 
@@ -98,12 +98,12 @@ def test_the_data_flow_of_each_construct_is_that_of_the_second_reading(code):
 def test_thousands_of_branches_cost_what_they_change(monkeypatch):
     """Each `if` used to copy and merge every name seen before it: four times the work for twice the branches."""
     defined = []
-    define = python_dataflow.Flow.define
+    define = python_dataflow.DataFlowWalk.define
     monkeypatch.setattr(
-        python_dataflow.Flow, "define", lambda flow, *to: (defined.append(to), define(flow, *to))
+        python_dataflow.DataFlowWalk, "define", lambda flow, *to: (defined.append(to), define(flow, *to))
     )
     code = "".join(f"if c{i}:\n    v{i} = w{i}\n" for i in range(2000))
-    triples = python_dataflow.data_flow(python_tree.read(code, lambda shape: None))
+    triples = python_dataflow.data_flow(python_tree.parse_source(code, lambda shape: None))
     assert triples.total() == 2 * 2000
     assert len(defined) == 6 * 2000  # c, v, w: once where they stand, once where the branches meet
 

@@ -8,10 +8,10 @@ import pytest
 
 from harness import sandbox
 from harness.errors import UserError
-from harness.prompts import templates as prompts
+from harness.prompts.templates import render
 from harness.runs import judge
 from harness.schema import Limits, Problem, Reference, UnderTest, UnitTests, Verdict
-from harness.scorers.execution import generated_tests
+from harness.scorers import generated_tests
 from harness.scorers.execution.generated_tests import suite
 from harness.stats import estimates
 from harness.tasks.loading import data_files, registry
@@ -232,7 +232,7 @@ def test_a_wrong_option_is_one_line(sets: str, complaint: str) -> None:
 
 def test_prompts_to_the_letter() -> None:
     templates = {template.name: template for template in registry.task("unit_test_gen").templates}
-    asked = {name: prompts.render(template, GRADE, [GRADE]) for name, template in templates.items()}
+    asked = {name: render(template, GRADE, [GRADE]) for name, template in templates.items()}
     assert asked["plain"].text == (
         f"{CODE}\n\n# Tests of the function above.\n{OWN}\n\n{CODE}\n\n# Tests of the function above.\n"
     )

@@ -11,8 +11,8 @@ from harness import scorers
 from harness.config.load import apply_sets, parse
 from harness.config.run import RunConfig
 from harness.errors import ConfigError, DataError
-from harness.runs import plan as planning
 from harness.runs import run
+from harness.runs.plan import make_plan
 from harness.schema import Scorer
 from harness.tasks.loading import registry
 from tests.support.paths import ROOT
@@ -23,7 +23,7 @@ TEXT = ("bleu", "chrf", "conala_bleu", "ast_similarity", "parse_rate")
 def mini(tmp_path: Path, **more: Any) -> RunConfig:
     """CoNaLa's mini rows, each answered with its own reference."""
     task = registry.task("conala")
-    plan = planning.make_plan(parse({"task": "conala", "data": "mini"}))
+    plan = make_plan(parse({"task": "conala", "data": "mini"}))
     path = tmp_path / "answers.jsonl"
     rows = [json.dumps({"task_id": p.id, "solution": p.solution}) for p in plan.problems]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -94,8 +94,8 @@ def test_two_scorers_of_one_metric_are_refused() -> None:
 
 def test_a_scorer_that_cannot_judge_the_task_is_refused_before_any_work() -> None:
     with pytest.raises(DataError, match="problem Mini/0 has no reference text"):
-        planning.make_plan(parse({"task": "humaneval", "data": "mini", "scorers": ["bleu"]}))
-    planning.make_plan(parse({"task": "humaneval", "data": "mini", "scorers": ["parse_rate", "valid_rate"]}))
+        make_plan(parse({"task": "humaneval", "data": "mini", "scorers": ["bleu"]}))
+    make_plan(parse({"task": "humaneval", "data": "mini", "scorers": ["parse_rate", "valid_rate"]}))
 
 
 def test_every_metric_is_documented() -> None:

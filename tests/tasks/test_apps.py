@@ -13,7 +13,7 @@ from harness.errors import ConfigError, DataError
 from harness.files import packaged
 from harness.prompts import templates
 from harness.runs import judge
-from harness.runs import plan as planning
+from harness.runs.plan import make_plan
 from harness.schema import Completion, Form, IOCase, IOCases, Message, Problem, Prompt, Split
 from harness.scorers.execution.io_cases import io_cases_with
 from harness.tasks.apps import TEMPLATES, apps_program
@@ -119,7 +119,7 @@ def test_rows_without_tests_are_left_out_and_the_others_keep_their_numbers(
 
 def test_a_row_without_tests_is_counted_in_the_plan(tmp_path: Path) -> None:
     hub(tmp_path, "test", [row(0), row(1, input_output="")])
-    plan = planning.make_plan(RunConfig(task="apps", data=str(tmp_path)))
+    plan = make_plan(RunConfig(task="apps", data=str(tmp_path)))
     assert plan.left_out == {"apps/test/1": "no tests"}
 
 

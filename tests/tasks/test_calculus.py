@@ -11,7 +11,7 @@ from harness import sandbox, scorers
 from harness.schema import Expression, Problem
 from harness.tasks.loading import data_files, registry
 from harness.text import math_expr
-from harness.text.math_expr import Unreadable, compare, parse
+from harness.text.math_expr import UnparsableExpression, compare, parse
 
 TASK = registry.task("calculus")
 
@@ -127,7 +127,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:30])
 def test_text_that_is_no_plain_expression_is_refused(text: str) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnparsableExpression):
         parse(text)
     assert compare(text, "1").startswith("unreadable: ")
 
@@ -139,7 +139,7 @@ def test_a_text_is_refused_or_equals_itself(text: str) -> None:
     if not said.startswith("unreadable: "):
         assert compare(text, text) == "equal"
         return
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnparsableExpression):
         parse(text)
 
 

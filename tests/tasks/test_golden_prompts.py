@@ -16,7 +16,7 @@ import pytest
 
 from harness.config.load import parse
 from harness.prompts import templates
-from harness.runs import plan as planning
+from harness.runs.plan import make_plan
 from harness.schema import Prompt, Task
 from harness.tasks.loading import registry
 from tests.support.command import harness
@@ -32,7 +32,7 @@ def shown(prompt: Prompt) -> str:
 
 def sections(name: str) -> Iterator[str]:
     """What the golden file of a task holds: for each template the prompt without and with a shot."""
-    plan = planning.make_plan(parse({"task": name, "data": "mini"}))
+    plan = make_plan(parse({"task": name, "data": "mini"}))
     question, shot = plan.problems[0], plan.problems[1]
     yield f"{name}, version {plan.task.version}\n"
     for template in plan.task.templates:

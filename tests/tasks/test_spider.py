@@ -12,7 +12,7 @@ from harness.errors import ConfigError, DataError
 from harness.prompts import templates
 from harness.schema import Completion, Problem, Query
 from harness.tasks.loading import data_files, registry
-from harness.text.sql import query_text as text
+from harness.text.sql import query_text
 from tests.support.command import harness, rows
 
 
@@ -257,13 +257,13 @@ def test_richer_prompts_show_keys_and_rows() -> None:
 )
 def test_the_first_statement_of_an_answer_is_found(said: str, expected: str) -> None:
     problem = load("mini")[0]
-    assert text.find_sql(problem, Completion(text=said)) == expected
+    assert query_text.find_sql(problem, Completion(text=said)) == expected
 
 
 def test_a_recorded_prediction_stays_as_it_is_and_raw_answers_can_be_scored() -> None:
     problem = load("mini")[0]
     assert (
-        text.find_sql(problem, Completion(text=" SELECT 1; SELECT 2 ", form="program"))
+        query_text.find_sql(problem, Completion(text=" SELECT 1; SELECT 2 ", form="program"))
         == "SELECT 1; SELECT 2"
     )
     raw = registry.task("spider", {"extract": "raw"})
@@ -285,4 +285,4 @@ def test_a_recorded_prediction_stays_as_it_is_and_raw_answers_can_be_scored() ->
     ],
 )
 def test_queries_are_rewritten_as_the_official_evaluator_does(sql: str, expected: str) -> None:
-    assert text.as_spider_runs_it(sql) == expected
+    assert query_text.normalize_for_spider(sql) == expected

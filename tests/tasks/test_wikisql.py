@@ -24,7 +24,7 @@ TABLE = LogicalForm(
 
 
 def form(answer: str) -> tuple[object, object, list[object]] | None:
-    found = wikisql_form.read(answer, TABLE)
+    found = wikisql_form.parse_answer(answer, TABLE)
     return None if found is None else (found["sel"], found["agg"], list(map(tuple, found["conds"])))
 
 
@@ -63,7 +63,7 @@ def test_forms_are_compared_as_officially() -> None:
     gold = TABLE.model_copy(update={"sel": 2, "agg": 3, "conds": ((0, 0, "A b"), (1, 1, 5))})
 
     def same(**change: object) -> bool:
-        return wikisql_form.same({"sel": 2, "agg": 3, "conds": [[0, 0, "A b"], [1, 1, 5]]} | change, gold)
+        return wikisql_form.equal({"sel": 2, "agg": 3, "conds": [[0, 0, "A b"], [1, 1, 5]]} | change, gold)
 
     assert same()
     assert same(conds=[[1, 1, "5"], [0, 0, "a B"], [0, 0, "A B"]])  # a set, lower case, numbers as text
@@ -73,7 +73,7 @@ def test_forms_are_compared_as_officially() -> None:
     assert not same(conds=[[0, 0, "A b"]])
     assert not same(conds=[[0, [0], "A b"]])
     assert not same(conds=5)
-    assert not wikisql_form.same(None, gold)
+    assert not wikisql_form.equal(None, gold)
 
 
 VALUES = st.one_of(
@@ -90,7 +90,7 @@ FORMS = st.builds(
 @settings(max_examples=200, deadline=None)
 @given(FORMS)
 def test_what_a_shot_shows_is_read_back(gold: LogicalForm) -> None:
-    assert wikisql_form.same(wikisql_form.read(wikisql_form.shown(gold), gold), gold)
+    assert wikisql_form.equal(wikisql_form.parse_answer(wikisql_form.sql_over_header(gold), gold), gold)
 
 
 def problems(split: str = "test", data: str = "mini", **options: object) -> list[Problem]:
@@ -134,11 +134,14 @@ def test_answers_in_sql_are_executed_on_the_benchmarks_columns() -> None:
 
 def test_texts_compared_with_numbers_become_numbers() -> None:
     gold = TABLE.model_copy(update={"conds": ((1, 1, "1,234.5 points"), (0, 0, "It's")), "sel": 3})
-    assert wikisql_form.executable(gold) == "SELECT col3 FROM table_1_2_3 WHERE col1 > 1.0 AND col0 = 'it''s'"
+    assert (
+        wikisql_form.sql_over_database(gold)
+        == "SELECT col3 FROM table_1_2_3 WHERE col1 > 1.0 AND col0 = 'it''s'"
+    )
     plain = gold.model_copy(update={"conds": ((1, 1, "1,234.5"),)})
-    assert wikisql_form.executable(plain) == "SELECT col3 FROM table_1_2_3 WHERE col1 > 1234.5"
+    assert wikisql_form.sql_over_database(plain) == "SELECT col3 FROM table_1_2_3 WHERE col1 > 1234.5"
     none = gold.model_copy(update={"conds": ((1, 1, "none"),)})
-    assert wikisql_form.executable(none) == ""
+    assert wikisql_form.sql_over_database(none) == ""
 
 
 def test_the_official_prediction_format_is_scored_in_its_order(tmp_path: Path) -> None:

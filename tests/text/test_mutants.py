@@ -1,4 +1,4 @@
-"""Broken, hollow and rewritten versions of programs: each is a program, differs where it should, and only there."""
+"""Mutants, stubs and rewritten versions of programs: each is a program, differs where it should, and only there."""
 
 import ast
 
@@ -25,7 +25,7 @@ def clamp(x: int, low=0):
 def test_every_mutant_of_a_function_is_known() -> None:
     body = [
         set(mutant.splitlines()) - set(ast.unparse(ast.parse(CLAMP)).splitlines())
-        for mutant in mutants.mutants(CLAMP, 100)
+        for mutant in mutants.make_mutants(CLAMP, 100)
     ]
     changed = sorted(line.strip() for lines in body for line in lines)
     assert changed == sorted(
@@ -47,11 +47,11 @@ def test_every_mutant_of_a_function_is_known() -> None:
 
 
 def test_mutants_are_drawn_with_a_seed_and_do_not_repeat() -> None:
-    three = mutants.mutants(CLAMP, 3)
-    assert three == mutants.mutants(CLAMP, 3) == mutants.mutants(CLAMP, 100)[:3]
-    assert three != mutants.mutants(CLAMP, 3, seed=1)
-    assert len(set(mutants.mutants(CLAMP, 100))) == 12
-    assert mutants.mutants(CLAMP, 0) == mutants.mutants("x = 1 + 1", 5) == []
+    three = mutants.make_mutants(CLAMP, 3)
+    assert three == mutants.make_mutants(CLAMP, 3) == mutants.make_mutants(CLAMP, 100)[:3]
+    assert three != mutants.make_mutants(CLAMP, 3, seed=1)
+    assert len(set(mutants.make_mutants(CLAMP, 100))) == 12
+    assert mutants.make_mutants(CLAMP, 0) == mutants.make_mutants("x = 1 + 1", 5) == []
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_mutants_are_drawn_with_a_seed_and_do_not_repeat() -> None:
     ],
 )
 def test_what_each_operator_does_to_a_line(line: str, alternatives: set[str]) -> None:
-    found = mutants.mutants(f"def f(a, b, c):\n    {line}", 100)
+    found = mutants.make_mutants(f"def f(a, b, c):\n    {line}", 100)
     assert {mutant.splitlines()[-1].strip() for mutant in found} == alternatives
 
 
@@ -100,26 +100,26 @@ EXPRESSION = st.recursive(
 def test_every_mutant_is_a_program_with_one_line_changed(expression: str) -> None:
     code = f"def f(a, b):\n    x = {expression}\n    if x:\n        return a\n    return [b]"
     original = ast.unparse(ast.parse(code)).splitlines()
-    for mutant in mutants.mutants(code, 50):
+    for mutant in mutants.make_mutants(code, 50):
         ast.parse(mutant)
         lines = mutant.splitlines()
         assert len(lines) == len(original)
         assert sum(one != other for one, other in zip(lines, original, strict=True)) == 1
-    assert ast.unparse(ast.parse(mutants.rewritten(code))) == mutants.rewritten(code)
+    assert ast.unparse(ast.parse(mutants.rewrite_equivalently(code))) == mutants.rewrite_equivalently(code)
 
 
 def test_a_hollow_function_keeps_all_but_what_it_does() -> None:
-    nothing, stranger = mutants.hollow(CLAMP, "clamp")
+    nothing, stranger = mutants.stubbed_versions(CLAMP, "clamp")
     assert nothing == (
         'LIMIT = 10\n\ndef clamp(x: int, low=0):\n    """Between low and LIMIT."""\n    return None'
     )
     assert stranger == nothing.replace("None", "object()")
-    assert mutants.hollow(CLAMP, "other") == ()
+    assert mutants.stubbed_versions(CLAMP, "other") == ()
 
 
 def test_a_rewritten_function_has_other_bytecode_and_the_same_results() -> None:
     spaces: list[dict[str, object]] = [{}, {}]
-    for space, code in zip(spaces, (CLAMP, mutants.rewritten(CLAMP)), strict=True):
+    for space, code in zip(spaces, (CLAMP, mutants.rewrite_equivalently(CLAMP)), strict=True):
         exec(code, space)
     one, other = (space["clamp"] for space in spaces)
     assert callable(one)
@@ -130,10 +130,10 @@ def test_a_rewritten_function_has_other_bytecode_and_the_same_results() -> None:
 
 
 def test_probes_are_the_lines_and_arms_of_a_function() -> None:
-    probes = mutants.probes(CLAMP)
+    probes = mutants.coverage_probes(CLAMP)
     # if, return low, while, x -= 1, return x: five lines. then, absent else, body of the loop, its end: four arms.
     assert sum(probe.line for probe in probes) == 5
-    assert sum(probe.arm for probe in probes) == 4
+    assert sum(probe.branch for probe in probes) == 4
     # What the first statement of an arm shows is shown once.
     assert len(probes) == 7
     assert all(probe.code.count("__import__('os')._exit(97)") == 1 for probe in probes)
@@ -164,7 +164,7 @@ def test_probes_are_the_lines_and_arms_of_a_function() -> None:
     ],
 )
 def test_lines_and_arms_are_counted(code: str, lines: int, arms: int) -> None:
-    probes = mutants.probes(code)
-    assert (sum(probe.line for probe in probes), sum(probe.arm for probe in probes)) == (lines, arms)
+    probes = mutants.coverage_probes(code)
+    assert (sum(probe.line for probe in probes), sum(probe.branch for probe in probes)) == (lines, arms)
     for probe in probes:
         compile(probe.code, "probe", "exec")

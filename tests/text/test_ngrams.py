@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from harness.text.ngrams import (
     bleu,
-    clipped,
+    clipped_matches,
     closest_length,
-    fold,
-    grams,
-    matched,
-    unindent,
-    wanted,
+    collapse_whitespace,
+    dedent,
+    multiset_overlap,
+    ngrams,
+    reference_ngrams,
     words,
 )
 
@@ -37,9 +37,9 @@ READ_TURNED = words("he was interested in world history because he read the book
 
 
 def counts(hypothesis, references):
-    there = wanted(references)
-    found = grams(hypothesis, there.numbers)
-    matches = matched(found, there)
+    there = reference_ngrams(references)
+    found = ngrams(hypothesis, there.vocabulary)
+    matches = clipped_matches(found, there)
     totals = [max(1, len(of_one)) for of_one in found]
     closest = closest_length(len(hypothesis), [len(reference) for reference in references])
     return matches, totals, len(hypothesis), closest
@@ -95,7 +95,7 @@ def test_matches_are_those_of_crossing_out_grams_one_by_one(hypothesis, referenc
 @given(texts, texts)
 def test_an_intersection_is_symmetric_and_no_larger_than_either_side(left, right):
     a, b = Counter(left), Counter(right)
-    assert clipped(a, b) == clipped(b, a) == (a & b).total()
+    assert multiset_overlap(a, b) == multiset_overlap(b, a) == (a & b).total()
 
 
 @few
@@ -107,10 +107,10 @@ def test_bleu_lies_between_zero_and_one_and_is_one_for_a_long_enough_copy(hypoth
 
 
 def test_folding_leaves_single_spaces():
-    assert fold("  a\n\t b  c ") == "a b c"
+    assert collapse_whitespace("  a\n\t b  c ") == "a b c"
     assert words(" a\tb\n") == ["a", "b"]
 
 
 def test_a_block_keeps_its_lines_in_line_when_its_indentation_goes():
-    assert unindent("\n    if x:\n        y\n    z\n") == "if x:\n    y\nz"
-    assert unindent("if x:\n    y\n") == "if x:\n    y"
+    assert dedent("\n    if x:\n        y\n    z\n") == "if x:\n    y\nz"
+    assert dedent("if x:\n    y\n") == "if x:\n    y"

@@ -7,8 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.train.losses import balancers as balance
-from harness.train.losses import objectives
+from harness.train.losses import balancers, objectives
 from harness.train.losses.balancers import Coba, Famo, famo_gradient, famo_weights, slope
 from harness.train.losses.objectives import Balance, Tokens
 
@@ -122,7 +121,7 @@ def test_a_task_that_is_absent_does_not_shrink_the_loss() -> None:
 def test_famo_gives_the_coefficients_and_the_gradient_worked_out_by_hand(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(balance, "EPSILON", 0.0)  # the figures leave it out
+    monkeypatch.setattr(balancers, "EPSILON", 0.0)  # the figures leave it out
     assert famo_weights([0, 0], [1, 2]) == pytest.approx([2 / 3, 1 / 3], abs=1e-9)
     gradient = famo_gradient([0, 0], [1, 2], [0.5, 1.8])
     assert gradient == pytest.approx([0.1469466662, -0.1469466662], abs=1e-9)

@@ -268,11 +268,11 @@ def test_what_cannot_work_is_one_line_before_any_step(
 
 def test_a_folder_is_trained_in_by_one_process_at_a_time(llama: Path, file: Path, tmp_path: Path) -> None:
     from harness.errors import StoreFault
-    from harness.train import run_record as record
+    from harness.train import run_record
 
     (tmp_path / "out").mkdir()
     with (
-        record.held(tmp_path / "out"),
+        run_record.held(tmp_path / "out"),
         pytest.raises(StoreFault, match="is being trained in by another process"),
     ):
         run.train(config(llama, file), tmp_path / "out")

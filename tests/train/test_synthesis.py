@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError
-from harness.train.data import examples as training_rows
 from harness.train.data import synthesis
+from harness.train.data.examples import TEMPLATES, read
 from tests.support.command import harness, rows, write_rows
 
 GOOD = "Exercise: Reverse the words of a sentence.\n```python\nprint(' '.join('a b c'.split()[::-1]))\n```\nDone."
@@ -70,7 +70,7 @@ def test_a_recording_becomes_training_rows(tmp_path: Path) -> None:
     ):
         assert line in ended.out
     assert f"kept 2 rows: {out}" in ended.out
-    examples = list(training_rows.read(out, training_rows.TEMPLATES["alpaca"], None))
+    examples = list(read(out, TEMPLATES["alpaca"], None))
     assert examples[1][0].answer == "print(sum(i * i for i in range(11)))\n"
 
 

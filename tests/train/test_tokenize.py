@@ -40,8 +40,8 @@ def test_the_training_prompt_is_the_evaluation_prompt_token_for_token(
     for template in made.templates:
         chat = template.style == "chat"
         coder = codec(architecture, tokens=tokens, chat=chat)
-        examples = [rows.of_problem(template, problem) for problem in problems]
-        for problem, row in zip(problems, tokenize.encode(examples, coder), strict=True):
+        asked_rows = [rows.of_problem(template, problem) for problem in problems]
+        for problem, row in zip(problems, tokenize.encode(asked_rows, coder), strict=True):
             asked = coder.encode(templates.render(template, problem))
             if coder.encoder:
                 assert row.source is not None

@@ -1,13 +1,13 @@
 """Test suites that a model wrote for a given function: do they pass on it, what do they reach, which faults do
 they notice.
 
-Each question is a run of its own in the sandbox, of one version of the function (mutation.py) with the suite below
+Each question is a run of its own in the sandbox, of one version of the function (text/mutants.py) with the suite below
 it, and is answered by how the program ends. Nothing that a suite says about itself is used:
 
     counts      it passes on the function, passes on the same function written otherwise, and fails on the function
-                hollowed out. So a suite that always fails, asserts nothing, leaves before its assertions, catches
+                stubbed. So a suite that always fails, asserts nothing, leaves before its assertions, catches
                 them, or redefines or patches the function is worth 0
-    reaches     a line or arm counts if the run ends at a probe put there
+    reaches     a line or branch counts if the run ends at a probe put there
     notices     a mutant counts if the run does not end well
 
 A suite that is worth 0 reaches and notices nothing. Mutants that the benchmark's own tests accept, and those
@@ -40,7 +40,14 @@ from harness.schema import (
     Verdict,
 )
 from harness.scorers.similarity.ast_similarity import over_readable, running_python, tree
-from harness.text import mutants as mutation
+from harness.text.mutants import (
+    PROBE_EXIT_STATUS,
+    CoverageProbe,
+    coverage_probes,
+    make_mutants,
+    rewrite_equivalently,
+    stubbed_versions,
+)
 
 if TYPE_CHECKING:
     from harness.schema import Floats
@@ -93,7 +100,7 @@ def _without(node: ast.stmt, entry: str) -> ast.stmt | None:
     """The statement as far as it does not bring its own version of the function; None if nothing is left.
 
     Models repeat what they are shown. Only the plain forms are taken out, to be fair to them: whoever replaces
-    the function in another way fails no test on its hollow versions, and is worth 0.
+    the function in another way fails no test on its stubbed versions, and is worth 0.
     """
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() if node.name == entry:
@@ -121,15 +128,15 @@ class _Target:
     code: str
     entry: str
     limits: Limits
-    basic: tuple[str, ...] = ()  # the function, the same written otherwise, the hollow ones
-    probes: tuple[mutation.Probe, ...] = ()
+    basic: tuple[str, ...] = ()  # the function, the same written otherwise, the stubbed ones
+    probes: tuple[CoverageProbe, ...] = ()
     mutants: tuple[str, ...] = ()
     made: int = 0
     fault: str = ""
 
-    def stats(self, lines: int = 0, arms: int = 0, killed: int = 0) -> tuple[float, ...]:
-        points = (sum(p.line for p in self.probes), sum(p.arm for p in self.probes))
-        whole = (lines, points[0], arms, points[1], killed, len(self.mutants), self.made)
+    def stats(self, lines: int = 0, branches: int = 0, killed: int = 0) -> tuple[float, ...]:
+        points = (sum(p.line for p in self.probes), sum(p.branch for p in self.probes))
+        whole = (lines, points[0], branches, points[1], killed, len(self.mutants), self.made)
         return tuple(map(float, whole))
 
 
@@ -142,7 +149,7 @@ def _check(problem: Problem) -> UnderTest:
 def _targets(problems: Sequence[Problem], sandbox: Sandbox) -> Iterator[_Target]:
     """The versions of each problem's function; its mutants are those that its own tests notice."""
     checks = [_check(problem) for problem in problems]
-    made = [mutation.mutants(check.code, check.mutants) for check in checks]
+    made = [make_mutants(check.code, check.mutants) for check in checks]
 
     def programs() -> Iterator[Program]:
         for check, broken in zip(checks, made, strict=True):
@@ -167,8 +174,8 @@ def _target(
     faults = [str(result) for result in (own, *results) if isinstance(result, SandboxFault)]
     if isinstance(own, ExecResult) and own.status != "passed":
         faults.append(f"the row's own tests do not pass on its code ({own.status}: {own.detail})")
-    hollow = mutation.hollow(check.code, entry)
-    if not hollow:
+    stubbed = stubbed_versions(check.code, entry)
+    if not stubbed:
         faults.append(f"the row's code defines no function {entry!r}")
     if faults:
         return _Target(check.code, entry, limits, fault=faults[0])
@@ -181,8 +188,8 @@ def _target(
         check.code,
         entry,
         limits,
-        basic=(check.code, mutation.rewritten(check.code), *hollow),
-        probes=tuple(mutation.probes(check.code)),
+        basic=(check.code, rewrite_equivalently(check.code), *stubbed),
+        probes=tuple(coverage_probes(check.code)),
         mutants=tuple(noticed),
         made=len(broken),
     )
@@ -218,12 +225,12 @@ class _Sample:
                 if blank
                 else ("compile_error", "Python cannot read the tests")
             )
-        own, same, *hollow = self.basic
+        own, same, *stubbed = self.basic
         if own.status != "passed":
             return own.status, f"on the function itself: {own.detail}"
         if same.status != "passed":
             return "failed", f"on the same function written otherwise: {same.detail}"
-        if all(result.status == "passed" for result in hollow):
+        if all(result.status == "passed" for result in stubbed):
             return "failed", "the tests pass whatever the function returns"
         return None
 
@@ -238,10 +245,10 @@ class _Sample:
             score = Score(value=0.0, stats=self.target.stats())
             return Verdict(status, score, " ".join(error.split()), cpu_s, wall_s, peak_mb)
         probes, mutants = self.target.probes, self.further[len(self.target.probes) :]
-        there = f"exit status {mutation.REACHED}"
+        there = f"exit status {PROBE_EXIT_STATUS}"
         hit = [p for p, run in zip(probes, self.further, strict=False) if run.detail == there]
         killed = sum(run.status != "passed" for run in mutants)
-        stats = self.target.stats(sum(p.line for p in hit), sum(p.arm for p in hit), killed)
+        stats = self.target.stats(sum(p.line for p in hit), sum(p.branch for p in hit), killed)
         return Verdict("passed", Score(value=1.0, stats=stats), "", cpu_s, wall_s, peak_mb)
 
 

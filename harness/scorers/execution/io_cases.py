@@ -1,7 +1,7 @@
 """Programs judged case by case: what they print for a standard input, or what a call returns (APPS).
 
 Each case is a run of its own with its own CPU time. What was printed is compared here, what was returned in
-the sandbox's tester, both on the trusted side and by the same functions (io_compare.py). A sample passes
+the sandbox's tester, both on the trusted side and by the same functions (text/output_match.py). A sample passes
 when every case does, and `avg_tests_passed` is the mean over problems of the mean over samples of the share
 of cases passed. A fault in one case leaves the whole sample without a score.
 
@@ -240,7 +240,7 @@ def _metrics(ks: Sequence[int], stop_early: bool) -> Mapping[str, Reduce]:
 
 
 def io_cases_with(compare: Compare = "apps", stop_early: bool = False) -> Scorer:
-    """`compare` chooses the rules of io_compare.py. `stop_early` runs no case after the first that does not
+    """`compare` chooses the rules of text/output_match.py. `stop_early` runs no case after the first that does not
     pass, and gives up `avg_tests_passed` for it. Raises ConfigError for other rules."""
     if compare not in TEXTS:
         raise ConfigError(f"io_cases: compare {compare!r}: expected {' or '.join(map(repr, TEXTS))}")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.per_answer import each, reference_texts
-from harness.text.ngrams import READABLE, clipped, unindent
+from harness.text.ngrams import MAX_PARSED_CHARS, dedent, multiset_overlap
 
 if TYPE_CHECKING:
     from harness.schema import Floats
@@ -32,17 +32,17 @@ Names = Literal["ignore", "keep"]
 
 
 def tree(text: str) -> ast.Module | None:
-    """The text's syntax tree; None if Python refuses it, if it is blank or longer than `READABLE`.
+    """The text's syntax tree; None if Python refuses it, if it is blank or longer than MAX_PARSED_CHARS.
 
     Python refuses more than wrong syntax: texts nested too deeply (RecursionError, MemoryError), a NUL, half
     a surrogate pair, integers of thousands of digits (ValueError).
     """
-    if len(text) > READABLE or not text.strip():
+    if len(text) > MAX_PARSED_CHARS or not text.strip():
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" and `x is 1` are the model's affair, not ours
-            return ast.parse(unindent(text))
+            return ast.parse(dedent(text))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
@@ -110,7 +110,7 @@ def _wanted(references: tuple[str, ...], level: Level, names: Names) -> list[Cou
 
 def shares(got: Counter[Hashable], wanted: Counter[Hashable]) -> tuple[float, float, float]:
     """(recall, precision, F1) of two multisets, the wanted one not empty."""
-    same = clipped(got, wanted)
+    same = multiset_overlap(got, wanted)
     recall, precision = same / wanted.total(), same / got.total() if got else 0.0
     return recall, precision, 2 * same / (wanted.total() + got.total())
 

@@ -14,7 +14,7 @@ from harness.errors import MissingExtra
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.per_answer import each, reference_texts
 from harness.scorers.similarity.codebleu import over_corpus
-from harness.text.ngrams import LONGEST, ORDER
+from harness.text.ngrams import MAX_CHARS, ORDER
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
@@ -39,7 +39,7 @@ def _counting() -> "BLEU":
 
 def counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
     """Matches and totals for n of 1 to 4, the answer's length and the nearest reference's, in words."""
-    scored = _counting().corpus_score([answer[:LONGEST]], [[reference] for reference in references])
+    scored = _counting().corpus_score([answer[:MAX_CHARS]], [[reference] for reference in references])
     return tuple(map(float, (*scored.counts, *scored.totals, scored.sys_len, scored.ref_len)))
 
 

@@ -14,7 +14,7 @@ from harness.errors import MissingExtra
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.per_answer import each, reference_texts
 from harness.scorers.similarity.codebleu import over_corpus
-from harness.text.ngrams import LONGEST
+from harness.text.ngrams import MAX_CHARS
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.chrf import CHRF
@@ -37,7 +37,7 @@ def counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
     """For n of 1 to 6: the answer's n-grams, the reference's, and the matches."""
     # The only way to the counts; sacrebleu's own paired tests go it too (its significance.py).
     (found,) = _counting()._extract_corpus_statistics(
-        [answer[:LONGEST]], [[reference] for reference in references]
+        [answer[:MAX_CHARS]], [[reference] for reference in references]
     )
     return tuple(map(float, found))
 

@@ -28,20 +28,20 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.per_answer import each, reference_texts
 from harness.text.ngrams import (
-    LONGEST,
+    MAX_CHARS,
     ORDER,
-    Wanted,
+    ReferenceNgrams,
     bleu,
-    clipped,
+    clipped_matches,
     closest_length,
-    grams,
-    matched,
-    unindent,
-    wanted,
+    dedent,
+    multiset_overlap,
+    ngrams,
+    reference_ngrams,
     words,
 )
 from harness.text.python_dataflow import Triple, data_flow
-from harness.text.python_tree import Shape, read
+from harness.text.python_tree import Shape, parse_source
 
 if TYPE_CHECKING:
     from harness.schema import Floats
@@ -68,8 +68,8 @@ class Target:
     the numbers of shapes, and how often each number occurs; triples."""
 
     lengths: list[int]
-    together: Wanted
-    each: list[Wanted]
+    together: ReferenceNgrams
+    each: list[ReferenceNgrams]
     weights: list[float]
     recallable: list[float]
     table: dict[Shape, int]
@@ -93,12 +93,12 @@ def weight(word: str) -> float:
 
 @lru_cache(maxsize=256)
 def target(references: tuple[str, ...]) -> Target:
-    texts = [unindent(reference) for reference in references]
+    texts = [dedent(reference) for reference in references]
     table: dict[Shape, int] = {}
-    readings = [read(text, lambda shape: table.setdefault(shape, len(table))) for text in texts]
+    readings = [parse_source(text, lambda shape: table.setdefault(shape, len(table))) for text in texts]
     split = [words(text) for text in texts]
-    together = wanted(split)
-    weights = [0.0, *map(weight, together.numbers)]
+    together = reference_ngrams(split)
+    weights = [0.0, *map(weight, together.vocabulary)]
     singles = sum(
         max(1.0, math.fsum([weight(w) * n for w, n in Counter(of_one).items()])) for of_one in split
     )
@@ -108,7 +108,9 @@ def target(references: tuple[str, ...]) -> Target:
     return Target(
         lengths=[len(of_one) for of_one in split],
         together=together,
-        each=[wanted([of_one], together.numbers) for of_one in split] if len(split) > 1 else [together],
+        each=[reference_ngrams([of_one], together.vocabulary) for of_one in split]
+        if len(split) > 1
+        else [together],
         weights=weights,
         recallable=[singles, *longer],
         table=table,
@@ -126,12 +128,12 @@ def recalled(found: Sequence[Sequence[int]], matches: Sequence[int], to: Target)
     """
     singles = 0.0
     for of_one in to.each:
-        most, there = of_one.repeated[0], of_one.all[0].intersection(found[0])
+        most, there = of_one.repeated[0], of_one.distinct[0].intersection(found[0])
         got = Counter(found[0]) if most else {}
         singles += math.fsum([to.weights[w] * (min(got[w], most[w]) if w in most else 1) for w in there])
     if len(to.each) == 1:
         return [singles, *matches[1:]]
-    longer = [matched(found, of_one)[1:] for of_one in to.each]
+    longer = [clipped_matches(found, of_one)[1:] for of_one in to.each]
     return [singles, *map(float, map(sum, zip(*longer, strict=True)))]
 
 
@@ -142,16 +144,16 @@ def counts(answer: str, references: tuple[str, ...]) -> tuple[float, ...]:
     Samples of one problem are often the same text, and come one after the other: they are counted once.
     """
     to = target(references)
-    text = unindent(answer)
+    text = dedent(answer)
     tokens = words(text)
-    found = grams(tokens, to.together.numbers)
-    reading = read(text, to.table.get)
-    matches = matched(found, to.together)
+    found = ngrams(tokens, to.together.vocabulary)
+    reading = parse_source(text, to.table.get)
+    matches = clipped_matches(found, to.together)
     totals = [max(1, len(of_one)) for of_one in found]
     recall = recalled(found, matches, to)
     triples = data_flow(reading)
     same_shapes = sum([to.shapes[number] for number in set(reading.shapes)])
-    same_triples = sum([clipped(triples, others) for others in to.triples]) if triples else 0
+    same_triples = sum([multiset_overlap(triples, others) for others in to.triples]) if triples else 0
     closest = closest_length(len(tokens), to.lengths)
     rest = (len(tokens), closest, same_shapes, sum(to.shapes), same_triples, to.all_triples)
     return tuple(map(float, (*matches, *totals, *recall, *to.recallable, *rest)))
@@ -193,7 +195,7 @@ def codebleu_with(data_flow_empty: Empty) -> Scorer:
     name = "codebleu" if data_flow_empty == "zero" else f"codebleu_{data_flow_empty}"
 
     def judge(problem: Problem, answer: str) -> Score:
-        stats = counts(answer[:LONGEST], reference_texts(problem))
+        stats = counts(answer[:MAX_CHARS], reference_texts(problem))
         return Score(value=combined(parts(stats), data_flow_empty), stats=stats)
 
     def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:

@@ -12,7 +12,7 @@ from harness.errors import MissingExtra
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.per_answer import each, reference_texts
 from harness.scorers.similarity.codebleu import REFERENCE_LENGTH, Parts, over_corpus, parts
-from harness.text.ngrams import LONGEST
+from harness.text.ngrams import MAX_CHARS
 from harness.text.python_tree import parser
 
 ORDERS = (1, 2, 3, 4)
@@ -48,7 +48,7 @@ def counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
 def readable(answer: str) -> str:
     """The answer as far as the package survives it: half a surrogate pair, which JSON can bring, becomes a
     question mark; of a text nested more than `DEEPEST` levels, which ends the process, nothing is left."""
-    source = answer[:LONGEST].encode("utf-8", "replace")
+    source = answer[:MAX_CHARS].encode("utf-8", "replace")
     cursor, depth, deepest = parser().parse(source).walk(), 0, 0
     while True:
         if cursor.goto_first_child():

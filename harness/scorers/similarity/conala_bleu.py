@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.per_answer import each, reference_texts
 from harness.scorers.similarity.codebleu import over_corpus
-from harness.text.ngrams import LONGEST, ORDER, grams, matched, wanted
+from harness.text.ngrams import MAX_CHARS, ORDER, clipped_matches, ngrams, reference_ngrams
 
 HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 WORD = re.compile(r"[A-Za-z0-9_]+|[^A-Za-z0-9_\s]")
@@ -31,13 +31,13 @@ def challenge_words(code: str) -> list[str]:
 
 def judge(problem: Problem, answer: str) -> Score:
     references = [challenge_words(reference) for reference in reference_texts(problem)]
-    answered = challenge_words(answer[:LONGEST])
-    there = wanted(references)
-    found = grams(answered, there.numbers)
-    matches = matched(found, there)
+    answered = challenge_words(answer[:MAX_CHARS])
+    there = reference_ngrams(references)
+    found = ngrams(answered, there.vocabulary)
+    matches = clipped_matches(found, there)
     totals = [len(of_one) for of_one in found]
     shortest = min(len(reference) for reference in references)
-    same = bool(answered) and len(answer) <= LONGEST and answered in references
+    same = bool(answered) and len(answer) <= MAX_CHARS and answered in references
     return Score(value=float(same), stats=tuple(map(float, (*matches, *totals, len(answered), shortest))))
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.per_answer import each, reference_texts
-from harness.text.ngrams import READABLE, fold, unindent
+from harness.text.ngrams import MAX_PARSED_CHARS, collapse_whitespace, dedent
 
 COLUMNS = {"em": 0, "em_ws": 1, "em_ast": 2}
 
@@ -20,16 +20,16 @@ COLUMNS = {"em": 0, "em_ws": 1, "em_ast": 2}
 def syntax(text: str) -> str | None:
     """The text's Python syntax tree, written out without positions; None if it has none or an empty one.
 
-    So has a text of more than `READABLE` characters. Besides SyntaxError, Python refuses texts that are nested
+    So has a text of more than MAX_PARSED_CHARS. Besides SyntaxError, Python refuses texts that are nested
     too deeply (RecursionError, MemoryError), that hold a NUL or half a surrogate pair, or integers of thousands
     of digits (ValueError).
     """
-    if len(text) > READABLE:
+    if len(text) > MAX_PARSED_CHARS:
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" and `x is 1` are the model's affair, not ours
-            tree = ast.parse(unindent(text))
+            tree = ast.parse(dedent(text))
         return ast.dump(tree) if tree.body else None
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -43,7 +43,9 @@ def same_syntax(answer: str, references: Sequence[str]) -> bool:
     trees = [_of_reference(reference) for reference in references]
     own = syntax(answer)
     return any(
-        fold(answer) == fold(reference) if own is None or other is None else own == other
+        collapse_whitespace(answer) == collapse_whitespace(reference)
+        if own is None or other is None
+        else own == other
         for reference, other in zip(references, trees, strict=True)
     )
 
@@ -54,8 +56,10 @@ def judge(problem: Problem, answer: str) -> Score:
     if not text:
         return Score(value=0.0, stats=(0.0, 0.0))
     strict = any(text == reference.strip() for reference in references)
-    short = len(text) <= READABLE  # a longer one has to match to the letter
-    folded = strict or (short and any(fold(text) == fold(reference) for reference in references))
+    short = len(text) <= MAX_PARSED_CHARS  # a longer one has to match to the letter
+    folded = strict or (
+        short and any(collapse_whitespace(text) == collapse_whitespace(reference) for reference in references)
+    )
     parsed = strict or (short and same_syntax(answer, references))
     return Score(value=float(strict), stats=(float(folded), float(parsed)))
 

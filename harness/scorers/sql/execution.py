@@ -67,11 +67,11 @@ def pair(answer: Answer, soft: bool = False, repeats: int = 0) -> Pair:
     match check.compare:
         case "bag":
             sql, gold = (
-                query_text.as_spider_runs_it(query_text.filled_in(sql)),
-                query_text.as_spider_runs_it(gold),
+                query_text.normalize_for_spider(query_text.fill_placeholders(sql)),
+                query_text.normalize_for_spider(gold),
             )
         case "list" if check.form is not None:
-            sql = wikisql_form.runnable(sql, check.form)
+            sql = wikisql_form.runnable_sql(sql, check.form)
     return Pair(
         sql=sql,
         gold=gold,

@@ -12,36 +12,38 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UserError
 from harness.schema import Answer, Problem, Query, Reduce, Sandbox, Score, Scorer, Verdict
-from harness.text.sql import exact_set_match as match
-from harness.text.sql import query_text, spider_grammar, wikisql_form
+from harness.text.sql import query_text, spider_grammar, spider_query, wikisql_form
+from harness.text.sql.exact_set_match import COMPARISONS, Clause, compare, matches, normalize
 
 if TYPE_CHECKING:
     from harness.schema import Floats
 
 
-def compared(check: Query, answer: str) -> tuple[dict[str, match.Clause], bool, bool]:
+def compared(check: Query, answer: str) -> tuple[dict[str, Clause], bool, bool]:
     """The ten comparisons, whether all of it matches, whether the answer can be read.
 
-    Raises grammar.Unreadable for a gold query that cannot.
+    Raises UnparsableQuery for a gold query that cannot.
     """
-    gold = match.comparable(spider_grammar.parse(check.sql, check.tables), check.tables)
+    gold = normalize(spider_grammar.parse(check.sql, check.tables), check.tables)
     readable = True
     try:
-        got = match.comparable(spider_grammar.parse(query_text.filled_in(answer), check.tables), check.tables)
-    except spider_grammar.Unreadable:
-        got, readable = spider_grammar.EMPTY, False
-    clauses = match.compare(got, gold)
-    return clauses, match.matches(clauses, got, gold), readable
+        got = normalize(
+            spider_grammar.parse(query_text.fill_placeholders(answer), check.tables), check.tables
+        )
+    except spider_grammar.UnparsableQuery:
+        got, readable = spider_query.EMPTY, False
+    clauses = compare(got, gold)
+    return clauses, matches(clauses, got, gold), readable
 
 
 def set_match(check: Query, answer: str) -> bool:
     """Whether the answer is an exact set match, or the same logical form where the benchmark has such; never
     where the gold query is beyond Spider's grammar."""
     if check.form is not None:
-        return wikisql_form.same(wikisql_form.read(answer, check.form), check.form)
+        return wikisql_form.equal(wikisql_form.parse_answer(answer, check.form), check.form)
     try:
         return compared(check, answer)[1]
-    except spider_grammar.Unreadable:
+    except spider_grammar.UnparsableQuery:
         return False
 
 
@@ -59,14 +61,14 @@ def _judge(problem: Problem, answer: str) -> Verdict:
         )
     try:
         clauses, matches, readable = compared(check, answer)
-    except spider_grammar.Unreadable as error:
+    except spider_grammar.UnparsableQuery as error:
         return Verdict(
             status="fault", score=None, error=f"its gold query is beyond Spider's grammar: {error}"
         )
     counts = (
         float(number)
         for clause in clauses.values()
-        for number in (clause.agrees and clause.wanted, clause.predicted, clause.wanted)
+        for number in (clause.agrees and clause.in_gold, clause.in_prediction, clause.in_gold)
     )
     return Verdict(
         status="scored",
@@ -99,7 +101,7 @@ def _whole(ks: Sequence[int]) -> Mapping[str, Reduce]:
 
 
 def _clauses(ks: Sequence[int]) -> Mapping[str, Reduce]:
-    return {f"exact_set_match.{name}": _f1_of(i) for i, name in enumerate(match.COMPARISONS)}
+    return {f"exact_set_match.{name}": _f1_of(i) for i, name in enumerate(COMPARISONS)}
 
 
 def _same_form(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
@@ -108,10 +110,10 @@ def _same_form(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[V
         check = problem.check
         if not isinstance(check, Query) or check.form is None:
             raise UserError(f"lf_accuracy cannot judge {problem.id}: it has no logical form")
-        form = wikisql_form.read(answer, check.form)
+        form = wikisql_form.parse_answer(answer, check.form)
         yield Verdict(
             status="scored",
-            score=Score(value=float(wikisql_form.same(form, check.form))),
+            score=Score(value=float(wikisql_form.equal(form, check.form))),
             error="" if form is not None else "no logical form",
         )
 

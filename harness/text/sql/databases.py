@@ -17,7 +17,13 @@ from pathlib import Path
 from harness.errors import DataError
 from harness.schema import DatabaseFile, DataFile, Source, TableNames
 from harness.text.sql import db_variants
-from harness.text.sql.tables import Table, from_tables_json, names_in, parts, tied_columns
+from harness.text.sql.tables import (
+    Table,
+    columns_by_table,
+    foreign_key_groups,
+    from_tables_json,
+    prompt_parts,
+)
 
 
 @dataclass(frozen=True)
@@ -35,15 +41,17 @@ class Database:
 # ---------------------------------------------------------------- finding
 
 
-def find(source: Source, benchmarks: Sequence[str], inside: str, name: str) -> tuple[DatabaseFile, ...]:
+def find_database(
+    source: Source, benchmarks: Sequence[str], subfolder: str, name: str
+) -> tuple[DatabaseFile, ...]:
     """The files of database `name`, its own first, from the first benchmark that has it. Raises DataError."""
     for benchmark in benchmarks:
         for ending in ("sqlite", "sql"):
-            path = source.find(DataFile(benchmark, f"{inside}{name}/{name}.{ending}"))
+            path = source.find(DataFile(benchmark, f"{subfolder}{name}/{name}.{ending}"))
             if path is not None:
-                return tuple(_noted(source, benchmark, each) for each in _with_suite(path))
+                return tuple(_recorded(source, benchmark, each) for each in _with_suite(path))
     try:
-        source.locate(DataFile(benchmarks[0], f"{inside}{name}/{name}.sqlite"))
+        source.locate(DataFile(benchmarks[0], f"{subfolder}{name}/{name}.sqlite"))
     except DataError as error:
         raise DataError(
             f"{error}; without databases, --set options.execute=false scores the queries' text alone"
@@ -56,7 +64,7 @@ def find_file(source: Source, benchmark: str, name: str) -> tuple[DatabaseFile, 
     for ending in ("db", "sql"):
         path = source.find(DataFile(benchmark, f"{name}.{ending}"))
         if path is not None:
-            return (_noted(source, benchmark, path),)
+            return (_recorded(source, benchmark, path),)
     try:
         source.locate(DataFile(benchmark, f"{name}.db"))
     except DataError as error:
@@ -69,7 +77,7 @@ def _with_suite(path: Path) -> list[Path]:
     return [path, *others]
 
 
-def _noted(source: Source, benchmark: str, path: Path) -> DatabaseFile:
+def _recorded(source: Source, benchmark: str, path: Path) -> DatabaseFile:
     sha = _digest(path, path.stat().st_mtime_ns)
     source.note(f"{benchmark}/{path.parent.name}/{path.name}", sha)
     return DatabaseFile(path=str(build(path) if path.suffix == ".sql" else path.resolve()), sha256=sha)
@@ -86,22 +94,22 @@ def _digest(path: Path, changed: int) -> str:
 
 
 @cache
-def _workshop() -> tempfile.TemporaryDirectory[str]:
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     """Where scripts are built; removed when the process ends."""
     folder = tempfile.TemporaryDirectory(prefix="harness-databases-")
-    Path(folder.name).chmod(0o755)  # the engine may run under another identity
+    Path(folder.name).chmod(0o755)  # the SQL worker may run under another identity
     return folder
 
 
 @cache
 def build(script: Path) -> Path:
     """The SQLite file that a script makes, built once a process. Raises DataError with the script's place."""
-    # All below one folder: an engine is shown folders when it starts.
-    folder = Path(_workshop().name) / "built" / hashlib.sha256(str(script).encode()).hexdigest()[:12]
+    # All below one folder: a SQL worker is shown folders when it starts.
+    folder = Path(_temporary_folder().name) / "built" / hashlib.sha256(str(script).encode()).hexdigest()[:12]
     folder.mkdir(parents=True)
     path = folder / f"{script.stem}.sqlite"
     with closing(sqlite3.connect(path)) as connection:
-        for setting in db_variants.QUICK:
+        for setting in db_variants.FAST_PRAGMAS:
             connection.execute(f"PRAGMA {setting}")
         try:
             connection.executescript(script.read_text(encoding="utf-8"))
@@ -115,20 +123,20 @@ def build(script: Path) -> Path:
     return path
 
 
-def folders_of(files: Sequence[DatabaseFile]) -> tuple[str, ...]:
-    """The folders that an engine has to see for these files: those that hold the databases' own folders."""
+def mounted_folders(files: Sequence[DatabaseFile]) -> tuple[str, ...]:
+    """The folders that a SQL worker has to see for these files: those that hold the databases' own folders."""
     return tuple(dict.fromkeys(str(Path(file.path).parent.parent) for file in files))
 
 
 @cache
-def variant(original: DatabaseFile, tables: tuple[Table, ...], number: int, seed: int) -> DatabaseFile:
-    """Variant `number` of a database, made once a process (augment.py). Raises DataError."""
+def make_variant(original: DatabaseFile, tables: tuple[Table, ...], number: int, seed: int) -> DatabaseFile:
+    """Variant `number` of a database, made once a process (db_variants.py). Raises DataError."""
     sha = hashlib.sha256(f"{original.sha256} variant {number} seed {seed}".encode()).hexdigest()
-    path = Path(_workshop().name) / "variants" / sha[:16] / f"variant_{number}.sqlite"
+    path = Path(_temporary_folder().name) / "variants" / sha[:16] / f"variant_{number}.sqlite"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            db_variants.variant(Path(original.path), path, tables, int(sha[:12], 16))
+            db_variants.write_variant(Path(original.path), path, tables, int(sha[:12], 16))
         except sqlite3.Error as error:
             path.unlink(missing_ok=True)
             raise DataError(f"{original.path}: no variant of it can be made: {error}") from None
@@ -139,7 +147,7 @@ def variant(original: DatabaseFile, tables: tuple[Table, ...], number: int, seed
 
 
 @dataclass(frozen=True)
-class Content:
+class DatabaseOptions:
     """What is asked of the databases' rows: whether they are needed at all, and how many variants of each."""
 
     execute: bool = True
@@ -160,8 +168,8 @@ FIELDS = (
 class Databases:
     """The databases that a tables.json names, each found and described when a problem first asks for it.
 
-    `benchmarks`: whose folders are looked into, in order (SParC's databases are Spider's). `inside`: the folder
-    of databases below a benchmark's, with a slash.
+    `benchmarks`: whose folders are looked into, in order (SParC's databases are Spider's). `subfolder`: the
+    folder of databases below a benchmark's, with a slash.
     """
 
     def __init__(
@@ -169,42 +177,44 @@ class Databases:
         source: Source,
         benchmarks: Sequence[str],
         tables: DataFile,
-        inside: str,
-        content: Content,
+        subfolder: str,
+        options: DatabaseOptions,
     ) -> None:
         self.source = source
         self.benchmarks = benchmarks
-        self.inside = inside
-        self.content = content
+        self.subfolder = subfolder
+        self.options = options
         others = [DataFile(each, tables.name) for each in benchmarks]
         place = next((each for each in [tables, *others] if source.find(each) is not None), tables)
         self.rows = {row["db_id"]: row for row in source.rows(place, FIELDS)}
         self.place = f"{place.benchmark}/{place.name}"
-        self.made: dict[str, Database] = {}
+        self.cache: dict[str, Database] = {}
 
     def __getitem__(self, name: str) -> Database:
-        if name not in self.made:
-            self.made[name] = self._make(name)
-        return self.made[name]
+        if name not in self.cache:
+            self.cache[name] = self._make(name)
+        return self.cache[name]
 
     def _make(self, name: str) -> Database:
         if name not in self.rows:
             raise DataError(f"{self.place}: no database {name!r}, which a question is about")
         row = self.rows[name]
         tables = from_tables_json(row)
-        content = self.content
-        files = find(self.source, self.benchmarks, self.inside, name) if content.execute else ()
+        options = self.options
+        files = find_database(self.source, self.benchmarks, self.subfolder, name) if options.execute else ()
         if files:
-            seed = content.variant_seed
-            files += tuple(variant(files[0], tables, number, seed) for number in range(content.variants))
-        columns = names_in(files[0].path) if files else {t.name.lower(): _lower(t.columns) for t in tables}
+            seed = options.variant_seed
+            files += tuple(make_variant(files[0], tables, number, seed) for number in range(options.variants))
+        columns = (
+            columns_by_table(files[0].path) if files else {t.name.lower(): _lower(t.columns) for t in tables}
+        )
         return Database(
             name=name,
             tables=tables,
-            names=TableNames(columns=columns, keys=tied_columns(row)),
-            folders=folders_of(files),
+            names=TableNames(columns=columns, keys=foreign_key_groups(row)),
+            folders=mounted_folders(files),
             files=files,
-            parts=parts(tables, files),
+            parts=prompt_parts(tables, files),
         )
 
 

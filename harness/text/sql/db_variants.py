@@ -20,26 +20,29 @@ from urllib.parse import quote
 from harness.text.sql.tables import Table
 
 _KEYS = 'SELECT "table", "from", "to" FROM pragma_foreign_key_list(?)'
-ROWS = 2000  # of a table that are looked at, and half as many again at most in a variant
-FEWEST, MOST = 0.5, 1.5  # rows of a variant's table, as a share of the database's
-CHANGED = 0.2  # share of values that are changed and not only drawn
-QUICK = ("journal_mode=OFF", "synchronous=OFF")  # a file that is made anew needs no protection from a crash
+MAX_ROWS = 2000  # of a table that are looked at, and half as many again at most in a variant
+MIN_ROW_SHARE, MAX_ROW_SHARE = 0.5, 1.5  # rows of a variant's table, as a share of the database's
+CHANGED_SHARE = 0.2  # share of values that are changed and not only drawn
+FAST_PRAGMAS = (
+    "journal_mode=OFF",
+    "synchronous=OFF",
+)  # a file that is made anew needs no protection from a crash
 Row = list[Any]
 
 
 @dataclass(frozen=True)
-class Content:
-    """One table as the database has it. `unique`: places of columns whose values are all different; `refers`: place
-    of a column -> the table and column it refers to, lower case."""
+class TableContent:
+    """One table as the database has it. `unique`: places of columns whose values are all different;
+    `foreign_keys`: place of a column -> the table and column it refers to, lower case."""
 
     name: str
     columns: tuple[str, ...]
     rows: list[Row]
     unique: frozenset[int]
-    refers: Mapping[int, tuple[str, str]]
+    foreign_keys: Mapping[int, tuple[str, str]]
 
 
-def variant(original: Path, target: Path, tables: Sequence[Table], seed: int) -> None:
+def write_variant(original: Path, target: Path, tables: Sequence[Table], seed: int) -> None:
     """Write one variant of the database to `target`, which must not exist. Raises sqlite3.Error."""
     rng = random.Random(seed)
     uri = f"file:{quote(str(original))}?mode=ro&immutable=1"
@@ -50,7 +53,7 @@ def variant(original: Path, target: Path, tables: Sequence[Table], seed: int) ->
             " AND type IN ('table', 'index', 'view') ORDER BY type = 'view', type = 'index', rowid"
         ).fetchall()
         contents = _contents(source, tables)
-        for setting in QUICK:
+        for setting in FAST_PRAGMAS:
             made.execute(f"PRAGMA {setting}")
         for _, sql in statements:
             made.execute(sql)
@@ -61,11 +64,11 @@ def variant(original: Path, target: Path, tables: Sequence[Table], seed: int) ->
         made.commit()
 
 
-def _contents(source: sqlite3.Connection, tables: Sequence[Table]) -> list[Content]:
+def _contents(source: sqlite3.Connection, tables: Sequence[Table]) -> list[TableContent]:
     given = {
         (table.name.lower(), column.lower()): (other.lower(), its.lower())
         for table in tables
-        for column, other, its in table.refers
+        for column, other, its in table.foreign_keys
     }
     names = [
         name
@@ -85,7 +88,7 @@ def _contents(source: sqlite3.Connection, tables: Sequence[Table]) -> list[Conte
             for place, column in enumerate(columns)
             if (target := (given | declared).get((name.lower(), column.lower()))) is not None
         }
-        rows = [list(row) for row in source.execute(f'SELECT * FROM "{name}" LIMIT {ROWS}')]
+        rows = [list(row) for row in source.execute(f'SELECT * FROM "{name}" LIMIT {MAX_ROWS}')]
         keys = [place for place, (_, pk) in enumerate(info) if pk]
         different = {
             place
@@ -93,7 +96,7 @@ def _contents(source: sqlite3.Connection, tables: Sequence[Table]) -> list[Conte
             if place not in refers and _all_different([row[place] for row in rows])
         }
         found.append(
-            Content(
+            TableContent(
                 name, columns, rows, frozenset(different | (set(keys) if len(keys) == 1 else set())), refers
             )
         )
@@ -104,14 +107,14 @@ def _all_different(values: Sequence[Any]) -> bool:
     return len(values) > 1 and None not in values and len(set(values)) == len(values)
 
 
-def _parents_first(contents: Sequence[Content]) -> list[Content]:
+def _parents_first(contents: Sequence[TableContent]) -> list[TableContent]:
     """In an order in which tables come after those they refer to, as far as there are no circles."""
-    waiting, done, order = list(contents), set[str](), list[Content]()
+    waiting, done, order = list(contents), set[str](), list[TableContent]()
     while waiting:
         ready = [
             content
             for content in waiting
-            if {table for table, _ in content.refers.values()} - {content.name.lower()} <= done
+            if {table for table, _ in content.foreign_keys.values()} - {content.name.lower()} <= done
         ] or waiting[:1]
         order += ready
         done |= {content.name.lower() for content in ready}
@@ -120,14 +123,17 @@ def _parents_first(contents: Sequence[Content]) -> list[Content]:
 
 
 def _fill(
-    made: sqlite3.Connection, content: Content, drawn: dict[tuple[str, str], list[Any]], rng: random.Random
+    made: sqlite3.Connection,
+    content: TableContent,
+    drawn: dict[tuple[str, str], list[Any]],
+    rng: random.Random,
 ) -> None:
     name = content.name.lower()
     count = len(content.rows)
     if count:
-        count = max(1, round(count * rng.uniform(FEWEST, MOST)))
+        count = max(1, round(count * rng.uniform(MIN_ROW_SHARE, MAX_ROW_SHARE)))
     columns = [
-        _column(content, place, count, drawn.get(content.refers.get(place, ("", "")), []), rng)
+        _column(content, place, count, drawn.get(content.foreign_keys.get(place, ("", "")), []), rng)
         for place in range(len(content.columns))
     ]
     places = ", ".join("?" * len(columns))
@@ -141,20 +147,22 @@ def _fill(
         drawn[(name, column.lower())] = [value for (value,) in values]
 
 
-def _column(content: Content, place: int, count: int, targets: list[Any], rng: random.Random) -> list[Any]:
+def _column(
+    content: TableContent, place: int, count: int, targets: list[Any], rng: random.Random
+) -> list[Any]:
     """`count` values for one column."""
     held = [row[place] for row in content.rows]
-    if place in content.refers:
+    if place in content.foreign_keys:
         if not targets:  # a circle, or a parent without rows: orphans are taken out at the end
             return [rng.choice(held) for _ in range(count)]
         return [None if rng.choice(held) is None else rng.choice(targets) for _ in range(count)]
     if place in content.unique:
         rng.shuffle(held)
-        return (held + _further(held, count - len(held)))[:count]
-    return [_changed(rng.choice(held), held, rng) for _ in range(count)]
+        return (held + _more_values(held, count - len(held)))[:count]
+    return [_perturbed(rng.choice(held), held, rng) for _ in range(count)]
 
 
-def _further(held: Sequence[Any], count: int) -> list[Any]:
+def _more_values(held: Sequence[Any], count: int) -> list[Any]:
     """More values unlike those there are: numbers go on, texts get a number behind."""
     if count <= 0:
         return []
@@ -165,9 +173,9 @@ def _further(held: Sequence[Any], count: int) -> list[Any]:
     return [f"{held[i % len(held)]} {i + 2}" for i in range(count)]
 
 
-def _changed(value: Any, held: Sequence[Any], rng: random.Random) -> Any:
+def _perturbed(value: Any, held: Sequence[Any], rng: random.Random) -> Any:
     """Mostly the value itself; a number may move by one, or half way to another that there is."""
-    if rng.random() > CHANGED or isinstance(value, bool | bytes) or value is None:
+    if rng.random() > CHANGED_SHARE or isinstance(value, bool | bytes) or value is None:
         return value
     if isinstance(value, int):
         return value + rng.choice((-1, 1)) if value > 1 else value
@@ -177,7 +185,7 @@ def _changed(value: Any, held: Sequence[Any], rng: random.Random) -> Any:
     return value
 
 
-def _without_orphans(made: sqlite3.Connection, contents: Sequence[Content]) -> None:
+def _without_orphans(made: sqlite3.Connection, contents: Sequence[TableContent]) -> None:
     """Delete rows that refer to nothing, until none do."""
     clauses = [
         (
@@ -186,7 +194,7 @@ def _without_orphans(made: sqlite3.Connection, contents: Sequence[Content]) -> N
             f' (SELECT "{column}" FROM "{table}" WHERE "{column}" IS NOT NULL)',
         )
         for content in contents
-        for place, (table, column) in content.refers.items()
+        for place, (table, column) in content.foreign_keys.items()
         if any(other.name.lower() == table and column in map(str.lower, other.columns) for other in contents)
     ]
     while True:

@@ -2,7 +2,7 @@
 
 A query matches when ten comparisons of its clauses with the gold's agree and it reads the same tables. Values
 and DISTINCT do not count, a column counts as the one its foreign key leads to; which of that holds inside
-nested queries is as in the official evaluator (grammar.py).
+nested queries is as in the official evaluator (spider_query.py).
 """
 
 from collections import Counter
@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.schema import TableNames
-from harness.text.sql.spider_grammar import (
+from harness.text.sql.spider_query import (
     OPERATORS,
     Condition,
     Select,
     Unit,
-    with_tied_columns,
-    without_values,
+    canonicalize_columns,
+    drop_values,
 )
 
 _LIKE, _IN = OPERATORS.index("like"), OPERATORS.index("in")
@@ -24,39 +24,39 @@ _LIKE, _IN = OPERATORS.index("like"), OPERATORS.index("in")
 
 @dataclass(frozen=True)
 class Clause:
-    """One comparison: whether it agrees, and whether prediction and gold have the clause at all."""
+    """One comparison: whether it agrees, and whether the prediction and the gold query have the clause at all."""
 
     agrees: bool
-    predicted: bool
-    wanted: bool
+    in_prediction: bool
+    in_gold: bool
 
 
-def comparable(query: Select, names: TableNames) -> Select:
+def normalize(query: Select, names: TableNames) -> Select:
     """What is left of a query when what does not count is taken out."""
-    return with_tied_columns(without_values(query), names)
+    return canonicalize_columns(drop_values(query), names)
 
 
 def matches(clauses: Mapping[str, Clause], got: Select, gold: Select) -> bool:
     return all(clause.agrees for clause in clauses.values()) and (
-        not gold.tables or _bag(got.tables) == _bag(gold.tables)
+        not gold.tables or _multiset(got.tables) == _multiset(gold.tables)
     )
 
 
 def compare(got: Select, gold: Select) -> dict[str, Clause]:
-    """The ten comparisons, of `comparable` queries. An unreadable prediction is compared as EMPTY."""
+    """The ten comparisons, of `normalize`d queries. A prediction that cannot be parsed is compared as EMPTY."""
     return {name: compare_one(got, gold) for name, compare_one in COMPARISONS.items()}
 
 
-def same(got: Select, gold: Select) -> bool:
+def equal(got: Select, gold: Select) -> bool:
     return matches(compare(got, gold), got, gold)
 
 
-def _bag(items: Iterable[object]) -> Counter[object]:
+def _multiset(items: Iterable[object]) -> Counter[object]:
     return Counter(items)
 
 
-def _bags(got: Sequence[object], gold: Sequence[object]) -> Clause:
-    return Clause(_bag(got) == _bag(gold), bool(got), bool(gold))
+def _compare_multisets(got: Sequence[object], gold: Sequence[object]) -> Clause:
+    return Clause(_multiset(got) == _multiset(gold), bool(got), bool(gold))
 
 
 def _units(items: Sequence[Condition | str]) -> list[Condition]:
@@ -64,25 +64,27 @@ def _units(items: Sequence[Condition | str]) -> list[Condition]:
 
 
 def _select(got: Select, gold: Select) -> Clause:
-    return _bags(got.columns, gold.columns)
+    return _compare_multisets(got.columns, gold.columns)
 
 
 def _select_without_aggregates(got: Select, gold: Select) -> Clause:
-    return _bags([unit for _, unit in got.columns], [unit for _, unit in gold.columns])
+    return _compare_multisets([unit for _, unit in got.columns], [unit for _, unit in gold.columns])
 
 
 def _where(got: Select, gold: Select) -> Clause:
-    return _bags(_units(got.where), _units(gold.where))
+    return _compare_multisets(_units(got.where), _units(gold.where))
 
 
 def _where_without_operators(got: Select, gold: Select) -> Clause:
-    return _bags([unit[2] for unit in _units(got.where)], [unit[2] for unit in _units(gold.where)])
+    return _compare_multisets(
+        [unit[2] for unit in _units(got.where)], [unit[2] for unit in _units(gold.where)]
+    )
 
 
 def _group(got: Select, gold: Select) -> Clause:
     """Names of columns only: the table they are of is left out."""
     left, right = ([name.partition(".")[2] or name for _, name, _ in query.group] for query in (got, gold))
-    return _bags(left, right)
+    return _compare_multisets(left, right)
 
 
 def _group_and_having(got: Select, gold: Select) -> Clause:
@@ -113,7 +115,7 @@ def _sets(got: Select, gold: Select) -> Clause:
     one, other = got.combined, gold.combined
     if one is None or other is None:
         return Clause(one is other, one is not None, other is not None)
-    return Clause(one[0] == other[0] and same(one[1], other[1]), True, True)
+    return Clause(one[0] == other[0] and equal(one[1], other[1]), True, True)
 
 
 def _keywords(got: Select, gold: Select) -> Clause:

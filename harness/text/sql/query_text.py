@@ -18,7 +18,7 @@ _PIECES = re.compile(
     r"'(?:''|[^'])*+'?|\"(?:\"\"|[^\"])*+\"?|`[^`]*+`?|--[^\n]*+|/\*.*?(?:\*/|\Z)|[^'\"`;/-]++|.", re.DOTALL
 )
 
-LONGEST = 20_000  # characters; a longer query is not looked through for DISTINCT
+MAX_CHARS = 20_000  # characters; a longer query is not looked through for DISTINCT
 
 
 def find_sql(problem: Problem, completion: Completion) -> str:
@@ -52,7 +52,7 @@ def first_statement(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)  # of several answers to one question the gold query is the same
-def as_spider_runs_it(sql: str) -> str:
+def normalize_for_spider(sql: str) -> str:
     """The query that the official test-suite evaluator executes for a prediction or a gold query.
 
     Operators that a tokeniser pulled apart are joined, DISTINCT is taken out (its default), what follows the
@@ -60,23 +60,23 @@ def as_spider_runs_it(sql: str) -> str:
     """
     for apart, joined in (("> =", ">="), ("< =", "<="), ("! =", "!=")):
         sql = sql.replace(apart, joined)
-    return as_any_runs_it(without_distinct(sql))
+    return replace_current_year(strip_distinct(sql))
 
 
-def as_any_runs_it(sql: str) -> str:
+def replace_current_year(sql: str) -> str:
     """MySQL's current year as the number 2020, which is all the test-suite evaluator changes by itself."""
     return _CURRENT_YEAR.sub("2020", sql)
 
 
-def filled_in(prediction: str) -> str:
+def fill_placeholders(prediction: str) -> str:
     """The official evaluators read the word `value`, a placeholder of systems that predict none, as 1."""
     return prediction.replace(" value ", " 1 ")
 
 
-def without_distinct(sql: str) -> str:
+def strip_distinct(sql: str) -> str:
     """The first statement without its DISTINCT tokens. Nothing is parsed where there is nothing to find."""
     body = sql.rstrip().removesuffix(";")
-    if len(sql) > LONGEST or (";" not in body and "distinct" not in body.lower()):
+    if len(sql) > MAX_CHARS or (";" not in body and "distinct" not in body.lower()):
         return sql
     return "".join(token for token in _first_statement_tokens(sql) if token.lower() != "distinct")
 

@@ -1,6 +1,6 @@
 """Whether two query results mean the same: as bags of rows, as sets or as lists; and how much they overlap.
 
-Rows are tuples of SQLite's values. The engine imports this file alone, so it needs nothing but the standard
+Rows are tuples of SQLite's values. The SQL worker imports this file alone, so it needs nothing but the standard
 library. Not here: getting the rows.
 """
 

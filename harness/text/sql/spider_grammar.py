@@ -4,7 +4,7 @@ The official evaluator reads a small part of SQL, in its own way, and a predicti
 as an empty query. A general parser would accept more and so give other verdicts: this one accepts what the
 official one accepts, with its oddities. The ones that matter:
 
-  words       as NLTK's tokeniser makes them: `a=1` and `1,2` are one word, quotes of both kinds are the same
+  tokens      as NLTK's tokeniser makes them: `a=1` and `1,2` are one token, quotes of both kinds are the same
   joins       `FROM a, b`, `FROM a b` (an alias without AS) and `a LEFT JOIN b` are not read, but a second LEFT
               JOIN after an ON is, the word being swallowed by the value before it
   OR          after a condition that compares with a column, an OR and what follows up to the next AND is lost
@@ -15,54 +15,31 @@ official one accepts, with its oddities. The ones that matter:
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
 
 from harness.schema import TableNames
+from harness.text.sql.spider_query import (
+    AGGREGATES,
+    ARITHMETIC,
+    OPERATORS,
+    Column,
+    Condition,
+    Select,
+    Unit,
+    Value,
+)
 
 CLAUSES = frozenset(("select", "from", "where", "group", "order", "limit", "intersect", "union", "except"))
 JOINS = frozenset(("join", "on", "as"))
-OPERATORS = ("not", "between", "=", ">", "<", ">=", "<=", "!=", "in", "like", "is", "exists")
-ARITHMETIC = ("none", "-", "+", "*", "/")
-AGGREGATES = ("none", "max", "min", "count", "sum", "avg")
 SETS = ("intersect", "union", "except")
 
-LONGEST = 20_000  # characters; a longer query counts as one that cannot be read
-
-Column = tuple[int, str, bool | None]  # aggregate, column, DISTINCT
-Unit = tuple[int, Column | None, Column | None]  # arithmetic operator, its sides
-Value = Any  # a Select, a text in quotes, a float, a Column, or None where values do not count
-Condition = tuple[bool, int, Unit, Value, Value]  # NOT, operator, left, right, right of BETWEEN
+MAX_CHARS = 20_000  # characters; a longer query counts as one that cannot be read
 
 
-class Unreadable(Exception):
+class UnparsableQuery(Exception):
     """The official evaluator cannot read this query."""
 
 
-@dataclass(frozen=True)
-class Select:
-    """One query. `where`, `having` and `on` are conditions and the words between them in turn, as written.
-
-    Where the word between two conditions is missing they still follow each other, and what stands at an odd place
-    is taken for the word, as in the official evaluator.
-    """
-
-    distinct: bool | None = False
-    columns: tuple[tuple[int, Unit], ...] = ()
-    tables: "tuple[str | Select, ...]" = ()
-    on: tuple[Condition | str, ...] = ()
-    where: tuple[Condition | str, ...] = ()
-    group: tuple[Column, ...] = ()
-    having: tuple[Condition | str, ...] = ()
-    order: tuple[str, tuple[Unit, ...]] | None = None
-    limit: bool = False
-    combined: "tuple[str, Select] | None" = None
-
-
-EMPTY = Select()
-
-
-# ---------------------------------------------------------------- words
+# ---------------------------------------------------------------- tokens
 
 _CHANGES = [
     (re.compile(pattern), by)
@@ -85,11 +62,11 @@ _CHANGES = [
 ]
 
 
-def words(sql: str) -> list[str]:
-    """The query's words in lower case, texts in quotes kept whole. Raises Unreadable for an odd quote."""
+def tokenize(sql: str) -> list[str]:
+    """The query's tokens in lower case, texts in quotes kept whole. Raises UnparsableQuery for an odd quote."""
     pieces = sql.replace("'", '"').split('"')
     if len(pieces) % 2 == 0:
-        raise Unreadable("an odd number of quotes")
+        raise UnparsableQuery("an odd number of quotes")
     texts = {}
     plain = [pieces[0]]
     at = len(pieces[0])
@@ -115,21 +92,21 @@ def words(sql: str) -> list[str]:
 
 
 def parse(sql: str, names: TableNames) -> Select:
-    """Raises Unreadable."""
-    if len(sql) > LONGEST:
-        raise Unreadable(f"more than {LONGEST} characters")
+    """The query. Raises UnparsableQuery."""
+    if len(sql) > MAX_CHARS:
+        raise UnparsableQuery(f"more than {MAX_CHARS} characters")
     try:
-        found = words(sql)
+        found = tokenize(sql)
         return _Parser(found, _aliases(found, names.columns), names.columns).query(0)[1]
     except (IndexError, KeyError, ValueError, RecursionError) as error:
-        raise Unreadable(f"{type(error).__name__}: {error}") from None
+        raise UnparsableQuery(f"{type(error).__name__}: {error}") from None
 
 
 def _aliases(found: Sequence[str], tables: Mapping[str, Sequence[str]]) -> dict[str, str]:
     aliases = {found[i + 1]: found[i - 1] for i, word in enumerate(found) if word == "as"}
     for table in tables:
         if table in aliases:
-            raise Unreadable(f"alias {table!r} is the name of a table")
+            raise UnparsableQuery(f"alias {table!r} is the name of a table")
         aliases[table] = table
     return aliases
 
@@ -149,7 +126,7 @@ class _Parser:
 
     def must(self, i: int, word: str) -> int:
         if self.words[i] != word:
-            raise Unreadable(f"expected {word!r}, got {self.words[i]!r}")
+            raise UnparsableQuery(f"expected {word!r}, got {self.words[i]!r}")
         return i + 1
 
     def ends(self, i: int) -> bool:
@@ -168,7 +145,7 @@ class _Parser:
         limit = self.at(i) == "limit"
         if limit:
             if i + 1 == len(self.words):
-                raise Unreadable("LIMIT without a number")
+                raise UnparsableQuery("LIMIT without a number")
             i += 2
         i = self.past_semicolons(i)
         if block:
@@ -202,7 +179,7 @@ class _Parser:
                 i += self.words[i] == "join"
                 table = self.aliases[self.words[i]]
                 if table not in self.tables:
-                    raise Unreadable(f"no table {table!r}")
+                    raise UnparsableQuery(f"no table {table!r}")
                 i += 3 if self.at(i + 1) == "as" else 1
                 tables.append(f"__{table}__")
                 defaults.append(table)
@@ -354,12 +331,12 @@ class _Parser:
             alias, column = word.split(".")
             table = self.aliases[alias]
             if column not in self.tables[table]:
-                raise Unreadable(f"no column {word!r}")
+                raise UnparsableQuery(f"no column {word!r}")
             return f"__{table}.{column}__"
         for table in defaults:
             if word in self.tables[table]:
                 return f"__{table}.{word}__"
-        raise Unreadable(f"no column {word!r}")
+        raise UnparsableQuery(f"no column {word!r}")
 
 
 def _number(word: str) -> float | None:
@@ -367,69 +344,3 @@ def _number(word: str) -> float | None:
         return float(word)
     except ValueError:
         return None
-
-
-# ---------------------------------------------------------------- what does not count
-
-
-def without_values(query: Select) -> Select:
-    """Compared values dropped, in conditions and the queries in them; not in a query that stands in FROM."""
-    return replace(
-        query,
-        on=_valueless(query.on),
-        where=_valueless(query.where),
-        having=_valueless(query.having),
-        combined=query.combined and (query.combined[0], without_values(query.combined[1])),
-    )
-
-
-def _valueless(items: Sequence[Condition | str]) -> tuple[Condition | str, ...]:
-    def kept(value: Value) -> Value:
-        return without_values(value) if isinstance(value, Select) else None
-
-    return tuple(
-        item
-        if isinstance(item, str) or place % 2
-        else (item[0], item[1], item[2], kept(item[3]), kept(item[4]))
-        for place, item in enumerate(items)
-    )
-
-
-def with_tied_columns(query: Select, names: TableNames) -> Select:
-    """DISTINCT dropped, and each column of the query's own tables replaced by the one its foreign key leads to.
-
-    Queries inside conditions or FROM are left as they are; queries after UNION and the like are changed with the
-    tables of the first.
-    """
-    own = tuple(f"{table.removesuffix('__')}." for table in query.tables if isinstance(table, str))
-    ties = {f"__{one}__": f"__{other}__" for one, other in names.keys.items()}
-    return _tied(query, {one: other for one, other in ties.items() if one.startswith(own)} if own else {})
-
-
-def _tied(query: Select, ties: Mapping[str, str]) -> Select:
-    def column(one: Column) -> Column:
-        return one[0], ties.get(one[1], one[1]), None
-
-    def unit(one: Unit) -> Unit:
-        return one[0], one[1] and column(one[1]), one[2] and column(one[2])
-
-    def conditions(items: Sequence[Condition | str]) -> tuple[Condition | str, ...]:
-        return tuple(
-            item
-            if isinstance(item, str) or place % 2
-            else (item[0], item[1], unit(item[2]), item[3], item[4])
-            for place, item in enumerate(items)
-        )
-
-    return Select(
-        distinct=None,
-        columns=tuple((aggregate, unit(one)) for aggregate, one in query.columns),
-        tables=query.tables,
-        on=conditions(query.on),
-        where=conditions(query.where),
-        group=tuple(map(column, query.group)),
-        having=conditions(query.having),
-        order=query.order and (query.order[0], tuple(map(unit, query.order[1]))),
-        limit=query.limit,
-        combined=query.combined and (query.combined[0], _tied(query.combined[1], ties)),
-    )

@@ -11,18 +11,18 @@ from harness.errors import DataError
 from harness.schema import DatabaseFile
 
 SAMPLE_ROWS = 3
-WIDEST = 60  # characters of a sample value
+MAX_CELL_CHARS = 60  # characters of a sample value
 
 
 @dataclass(frozen=True)
 class Table:
-    """Names as upstream spells them; `keys`: the primary key; `refers`: (column, other table, its column)."""
+    """Names as upstream spells them; `foreign_keys`: (column, other table, its column)."""
 
     name: str
     columns: tuple[str, ...]
     types: tuple[str, ...]
-    keys: tuple[str, ...] = ()
-    refers: tuple[tuple[str, str, str], ...] = ()
+    primary_key: tuple[str, ...] = ()
+    foreign_keys: tuple[tuple[str, str, str], ...] = ()
 
 
 def from_tables_json(row: Mapping[str, Any]) -> tuple[Table, ...]:
@@ -38,8 +38,8 @@ def from_tables_json(row: Mapping[str, Any]) -> tuple[Table, ...]:
                 name=name,
                 columns=tuple(columns[i][1] for i in own),
                 types=tuple(row["column_types"][i] for i in own),
-                keys=tuple(columns[i][1] for i in own if i in keys),
-                refers=tuple(
+                primary_key=tuple(columns[i][1] for i in own if i in keys),
+                foreign_keys=tuple(
                     (columns[i][1], tables[columns[j][0]], columns[j][1])
                     for i, j in row["foreign_keys"]
                     if i in own
@@ -49,7 +49,7 @@ def from_tables_json(row: Mapping[str, Any]) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def tied_columns(row: Mapping[str, Any]) -> dict[str, str]:
+def foreign_key_groups(row: Mapping[str, Any]) -> dict[str, str]:
     """Column -> the first of the columns that foreign keys tie it to ("table.column", lower case).
 
     Groups are made as the official evaluator makes them: a key joins the first group that knows one of its two
@@ -70,7 +70,7 @@ def tied_columns(row: Mapping[str, Any]) -> dict[str, str]:
     return {name(i): name(min(group)) for group in groups for i in sorted(group)}
 
 
-def names_in(path: str) -> dict[str, tuple[str, ...]]:
+def columns_by_table(path: str) -> dict[str, tuple[str, ...]]:
     """Table -> columns, lower case, as the file itself has them: what the official evaluator reads."""
     with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro&immutable=1", uri=True)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -83,17 +83,17 @@ def names_in(path: str) -> dict[str, tuple[str, ...]]:
         }
 
 
-def line(tables: Iterable[Table]) -> str:
+def schema_line(tables: Iterable[Table]) -> str:
     """The schema line of 2311.02303, Table 7: table(col|col|...), tables parted by commas."""
     return ",".join(f"{table.name}({'|'.join(table.columns)})" for table in tables)
 
 
-def create(table: Table) -> str:
+def create_statement(table: Table) -> str:
     """A CREATE TABLE statement with primary and foreign keys."""
     parts = [f"  {_quoted(c)} {t}" for c, t in zip(table.columns, table.types, strict=True)]
-    if table.keys:
-        parts.append(f"  PRIMARY KEY ({', '.join(map(_quoted, table.keys))})")
-    for column, other, its in table.refers:
+    if table.primary_key:
+        parts.append(f"  PRIMARY KEY ({', '.join(map(_quoted, table.primary_key))})")
+    for column, other, its in table.foreign_keys:
         parts.append(f"  FOREIGN KEY ({_quoted(column)}) REFERENCES {_quoted(other)}({_quoted(its)})")
     return f"CREATE TABLE {_quoted(table.name)} (\n" + ",\n".join(parts) + "\n);"
 
@@ -105,21 +105,21 @@ def _quoted(name: str) -> str:
 def _sample(connection: sqlite3.Connection, table: Table) -> str:
     rows = connection.execute(f'SELECT * FROM "{table.name}" LIMIT {SAMPLE_ROWS}')
     lines = ["\t".join(each[0] for each in rows.description)]
-    lines += ["\t".join(str(value)[:WIDEST] for value in row) for row in rows]
+    lines += ["\t".join(str(value)[:MAX_CELL_CHARS] for value in row) for row in rows]
     return f"/*\n{len(lines) - 1} rows of {table.name}:\n" + "\n".join(lines) + "\n*/"
 
 
-def parts_of_header(name: str, header: Sequence[str], types: Sequence[str]) -> dict[str, str]:
+def prompt_parts_of_header(name: str, header: Sequence[str], types: Sequence[str]) -> dict[str, str]:
     """The parts for a single table of which only the header is known."""
-    return parts((Table(name, tuple(header), tuple(types)),), ())
+    return prompt_parts((Table(name, tuple(header), tuple(types)),), ())
 
 
-def parts(tables: Sequence[Table], files: Sequence[DatabaseFile]) -> dict[str, str]:
+def prompt_parts(tables: Sequence[Table], files: Sequence[DatabaseFile]) -> dict[str, str]:
     """What a prompt may show: {tables} one line, {create} statements, {rows} statements and sample rows.
 
     Without the file there are no rows, and {rows} is {create}.
     """
-    statements = [create(table) for table in tables]
+    statements = [create_statement(table) for table in tables]
     with_rows = statements
     if files:
         with closing(
@@ -133,4 +133,4 @@ def parts(tables: Sequence[Table], files: Sequence[DatabaseFile]) -> dict[str, s
                 ]
             except sqlite3.Error as error:
                 raise DataError(f"{files[0].path}: {error}, but tables.json says so") from None
-    return {"tables": line(tables), "create": "\n".join(statements), "rows": "\n".join(with_rows)}
+    return {"tables": schema_line(tables), "create": "\n".join(statements), "rows": "\n".join(with_rows)}

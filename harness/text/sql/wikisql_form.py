@@ -17,7 +17,7 @@ AGGREGATES = ("", "MAX", "MIN", "COUNT", "SUM", "AVG")
 OPERATORS = ("=", ">", "<")
 TABLE = "table"  # what prompts and answers call it
 
-LONGEST = 20_000
+MAX_CHARS = 20_000
 _SKETCH = re.compile(
     r"\s*select\s+(?P<column>.+?)\s+from\s+\S+?(?:\s+where\s+(?P<where>.+?))?\s*;?\s*",
     re.IGNORECASE | re.DOTALL,
@@ -31,15 +31,15 @@ _NUMBER = re.compile(r"[-+]?\d*\.\d+|\d+")
 Raw = Mapping[str, Any]  # sel, agg and conds as an answer gave them, of whatever types
 
 
-def read(answer: str, table: LogicalForm) -> Raw | None:
+def parse_answer(answer: str, table: LogicalForm) -> Raw | None:
     """The form of an answer, over this table; None where it is no such form."""
     text = answer.strip()
     if text.startswith("{"):
         return _from_json(text)
-    return _from_sql(text, table) if len(text) <= LONGEST else None
+    return _from_sql(text, table) if len(text) <= MAX_CHARS else None
 
 
-def same(answer: Raw | None, gold: LogicalForm) -> bool:
+def equal(answer: Raw | None, gold: LogicalForm) -> bool:
     """Same column, same aggregation, same set of conditions, values compared as lower-case text."""
     if answer is None:
         return False
@@ -107,13 +107,13 @@ def _plain(value: str) -> str:
 # ---------------------------------------------------------------- as SQL
 
 
-def shown(form: LogicalForm) -> str:
+def sql_over_header(form: LogicalForm) -> str:
     """The form as SQL over the table's header, as a shot shows it; over col0, col1, ... without one."""
     conditions = [(column, operator, _literal(value)) for column, operator, value in form.conds]
     return _select(form.sel, form.agg, conditions, TABLE, form.header or _numbered(form))
 
 
-def executable(form: LogicalForm) -> str:
+def sql_over_database(form: LogicalForm) -> str:
     """The form as SQL over the benchmark's database; none for a number column compared with a text without one,
     which the official evaluator cannot run either."""
     try:
@@ -122,9 +122,9 @@ def executable(form: LogicalForm) -> str:
         return ""
 
 
-def runnable(answer: str, table: LogicalForm) -> str:
+def runnable_sql(answer: str, table: LogicalForm) -> str:
     """The query to run for an answer: its form's where it has one, else its SQL with the table put before it."""
-    raw = read(answer, table)
+    raw = parse_answer(answer, table)
     if raw is not None:
         try:
             return _executable(raw, table)

@@ -31,7 +31,9 @@ INSERT INTO plays VALUES (1,'x',90),(1,'y',90),(2,'x',45),(3,'y',10);
 """
 # What tables.json says and the database does not declare.
 TABLES = (
-    Table("plays", ("player", "game", "minutes"), ("number",) * 3, refers=(("player", "player", "id"),)),
+    Table(
+        "plays", ("player", "game", "minutes"), ("number",) * 3, foreign_keys=(("player", "player", "id"),)
+    ),
 )
 
 
@@ -51,7 +53,7 @@ def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("seed", range(25))
 def test_a_variant_keeps_the_schema_and_every_constraint(original: Path, tmp_path: Path, seed: int) -> None:
     made = tmp_path / "v.sqlite"
-    db_variants.variant(original, made, TABLES, seed)
+    db_variants.write_variant(original, made, TABLES, seed)
     schema = "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
     assert rows(made, schema) == rows(original, schema)
     assert rows(made, "PRAGMA foreign_key_check") == []
@@ -70,7 +72,7 @@ def test_seeds_decide_and_the_original_is_left_alone(original: Path, tmp_path: P
     digests = []
     for number, seed in enumerate((1, 1, 2)):
         path = tmp_path / f"{number}.sqlite"
-        db_variants.variant(original, path, TABLES, seed)
+        db_variants.write_variant(original, path, TABLES, seed)
         digests.append("\n".join(map(str, rows(path, "SELECT * FROM player ORDER BY id"))))
     assert digests[0] == digests[1] != digests[2]
     assert hashlib.sha256(original.read_bytes()).hexdigest() == before
@@ -80,7 +82,7 @@ def test_seeds_decide_and_the_original_is_left_alone(original: Path, tmp_path: P
 def test_columns_whose_values_are_all_different_stay_so(original: Path, tmp_path: Path) -> None:
     for seed in range(10):
         path = tmp_path / f"{seed}.sqlite"
-        db_variants.variant(original, path, TABLES, seed)
+        db_variants.write_variant(original, path, TABLES, seed)
         assert rows(path, "SELECT name FROM player GROUP BY name HAVING count(*) > 1") == []
 
 

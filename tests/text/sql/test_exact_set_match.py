@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from harness.schema import TableNames
-from harness.text.sql import exact_set_match, query_text, spider_grammar
-from harness.text.sql.tables import from_tables_json, tied_columns
+from harness.text.sql import exact_set_match, query_text, spider_grammar, spider_query
+from harness.text.sql.tables import foreign_key_groups, from_tables_json
 
 SHOP = TableNames(
     columns={
@@ -20,13 +20,13 @@ SHOP = TableNames(
 )
 
 
-def parsed(sql: str) -> spider_grammar.Select:
+def parsed(sql: str) -> spider_query.Select:
     return spider_grammar.parse(sql, SHOP)
 
 
 def same(one: str, other: str) -> bool:
-    left, right = (exact_set_match.comparable(parsed(sql), SHOP) for sql in (one, other))
-    return exact_set_match.same(left, right)
+    left, right = (exact_set_match.normalize(parsed(sql), SHOP) for sql in (one, other))
+    return exact_set_match.equal(left, right)
 
 
 # Words as NLTK 3.10.4's word tokeniser gives them for the text without its quoted parts.
@@ -50,10 +50,10 @@ def same(one: str, other: str) -> bool:
 )
 def test_words_are_the_official_ones(sql: str, expected: list[str] | None) -> None:
     if expected is None:
-        with pytest.raises(spider_grammar.Unreadable):
-            spider_grammar.words(sql)
+        with pytest.raises(spider_grammar.UnparsableQuery):
+            spider_grammar.tokenize(sql)
     else:
-        assert spider_grammar.words(sql) == expected
+        assert spider_grammar.tokenize(sql) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_words_are_the_official_ones(sql: str, expected: list[str] | None) -> No
 )
 def test_queries_of_the_grammar_are_read(sql: str) -> None:
     if "(SELECT name FROM shop)" in sql:  # bare columns over a query in FROM have no table
-        with pytest.raises(spider_grammar.Unreadable):
+        with pytest.raises(spider_grammar.UnparsableQuery):
             parsed(sql)
     else:
-        assert parsed(sql) != spider_grammar.EMPTY
+        assert parsed(sql) != spider_query.EMPTY
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_queries_of_the_grammar_are_read(sql: str) -> None:
     ids=lambda sql: sql[:60],
 )
 def test_queries_beyond_the_grammar_are_unreadable(sql: str) -> None:
-    with pytest.raises(spider_grammar.Unreadable):
+    with pytest.raises(spider_grammar.UnparsableQuery):
         parsed(sql)
 
 
@@ -169,7 +169,7 @@ def test_a_condition_without_a_word_before_it_keeps_its_value_as_officially() ->
 def test_group_by_compares_names_and_having_whole_columns() -> None:
     joined = "SELECT count(*) FROM shop AS T1 JOIN sale AS T2 ON T1.id = T2.shop_id GROUP BY "
     clauses = exact_set_match.compare(
-        *(exact_set_match.comparable(parsed(joined + key), SHOP) for key in ("T1.id", "T2.id"))
+        *(exact_set_match.normalize(parsed(joined + key), SHOP) for key in ("T1.id", "T2.id"))
     )
     assert clauses["group"].agrees
     assert not clauses["group_and_having"].agrees
@@ -200,7 +200,7 @@ def test_foreign_keys_tie_columns_in_the_order_they_are_given() -> None:
         "foreign_keys": [[4, 2], [5, 3], [3, 1]],
     }
     # [3, 1] joins the group of 3 and 5; 4 and 2 stay apart.
-    assert tied_columns(row) == {
+    assert foreign_key_groups(row) == {
         "b.id": "b.id",
         "c.b_id": "b.id",
         "a.id": "a.id",
@@ -208,8 +208,8 @@ def test_foreign_keys_tie_columns_in_the_order_they_are_given() -> None:
         "c.a_id": "a.id",
     }
     tables = from_tables_json(row)
-    assert [table.keys for table in tables] == [("Id",), ("Id", "A_id"), ()]
-    assert tables[2].refers == (("B_id", "B", "Id"), ("A_id", "B", "A_id"))
+    assert [table.primary_key for table in tables] == [("Id",), ("Id", "A_id"), ()]
+    assert tables[2].foreign_keys == (("B_id", "B", "Id"), ("A_id", "B", "A_id"))
 
 
 # ---------------------------------------------------------------- the official verdicts
@@ -223,7 +223,7 @@ def spider_names(real_data: Path) -> dict[str, TableNames]:
                 table.name.lower(): tuple(column.lower() for column in table.columns)
                 for table in from_tables_json(row)
             },
-            keys=tied_columns(row),
+            keys=foreign_key_groups(row),
         )
         for row in rows
     }
@@ -237,14 +237,14 @@ def test_507_predictions_have_the_official_verdict_and_hardness(real_data: Path)
     differ = []
     for row in rows:
         tables = names[row["db_id"]]
-        gold, got, readable = spider_grammar.parse(row["gold"], tables), spider_grammar.EMPTY, True
+        gold, got, readable = spider_grammar.parse(row["gold"], tables), spider_query.EMPTY, True
         try:
-            got = spider_grammar.parse(query_text.filled_in(row["pred"]), tables)
-        except spider_grammar.Unreadable:
+            got = spider_grammar.parse(query_text.fill_placeholders(row["pred"]), tables)
+        except spider_grammar.UnparsableQuery:
             readable = False
         said = (
-            exact_set_match.same(
-                exact_set_match.comparable(got, tables), exact_set_match.comparable(gold, tables)
+            exact_set_match.equal(
+                exact_set_match.normalize(got, tables), exact_set_match.normalize(gold, tables)
             ),
             exact_set_match.hardness(gold),
         )
@@ -253,11 +253,11 @@ def test_507_predictions_have_the_official_verdict_and_hardness(real_data: Path)
     assert differ == []
 
 
-def as_upstream(query: spider_grammar.Select) -> dict[str, Any]:
+def as_upstream(query: spider_query.Select) -> dict[str, Any]:
     """A parsed query in the form of the `sql` field of Spider's rows, tables and columns as names."""
 
     def value(one: Any) -> Any:
-        return as_upstream(one) if isinstance(one, spider_grammar.Select) else one
+        return as_upstream(one) if isinstance(one, spider_query.Select) else one
 
     def conditions(items: Any) -> list[Any]:
         return [
