@@ -5,16 +5,17 @@ Unknown keys are errors that name the nearest known key.
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from harness.config.run import RunConfig
+from harness.config.run import AS_TABLE, BY_NAME, RunConfig
 from harness.errors import ConfigError, unknown
 from harness.schema import Value
 
+COMPLETIONS = "answers.sqlite"  # below HARNESS_CACHE: the completion cache
 Config = TypeVar("Config", bound=Value)
 
 
@@ -53,6 +54,24 @@ def _toml_value(text: str) -> Any:
     return value["x"] if len(value) == 1 else text  # a text of several lines may be several assignments
 
 
+def with_defaults(
+    plain: dict[str, Any], environment: Mapping[str, str], completion_cache: bool = True
+) -> dict[str, Any]:
+    """This machine's folders where the config names none: HARNESS_DATA, and HARNESS_CACHE for what runs reuse.
+
+    `completion_cache=False` is no cache, whatever the config says.
+    """
+    folder = Path(environment.get("HARNESS_CACHE") or "~/.cache/codelm-harness").expanduser()
+    if "HARNESS_CACHE" in environment:
+        retrieval = plain.setdefault("retrieval", {})
+        if isinstance(retrieval, dict):
+            retrieval.setdefault("cache", str(folder))
+    if data := environment.get("HARNESS_DATA"):
+        plain.setdefault("data", data)
+    plain["answers"] = plain.get("answers", str(folder / COMPLETIONS)) if completion_cache else ""
+    return plain
+
+
 def parse(plain: Mapping[str, Any], where: str = "config") -> RunConfig:
     """A checked RunConfig; every complaint is one line that names the key and what would be right."""
     return checked(RunConfig, plain, where)
@@ -71,7 +90,7 @@ def checked(model: type[Config], plain: Mapping[str, Any], where: str) -> Config
 def complaint(error: ValidationError, model: type[Value]) -> str:
     """The first complaint as one line: the key, what was got, what would be right."""
     first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
+    path = [str(part) for part in first["loc"] if part not in (BY_NAME, AS_TABLE)]
     if first["type"] == "extra_forbidden":
         known = _fields_at(model, path[:-1])
         return unknown("key", ".".join(path), [".".join([*path[:-1], name]) for name in known])
@@ -89,8 +108,15 @@ def _fields_at(model: type[Value], path: Sequence[str]) -> list[str]:
     for part in path:
         if part.isdigit():  # an item of a list, whose type was found with the list
             continue
-        annotation = model.model_fields[part].annotation
-        for inner in (annotation, *get_args(annotation)):
-            if isinstance(inner, type) and issubclass(inner, Value):
+        for inner in _types(model.model_fields[part].annotation):
+            if issubclass(inner, Value):
                 model = inner
     return list(model.model_fields)
+
+
+def _types(annotation: Any) -> Iterator[type]:
+    """The classes in an annotation, however they are nested in unions and Annotated."""
+    if isinstance(annotation, type):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _types(inner)

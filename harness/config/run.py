@@ -6,16 +6,17 @@ and are resolved by runs/plan.py.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from harness.config.backend import BackendConfig
 from harness.config.identity import digest
 from harness.config.sampling import SamplingConfig
-from harness.schema import Split, Value
+from harness.schema import Split, Template, Value
 
 Scalar = str | int | float | bool
+BY_NAME, AS_TABLE = "a name", "a table"  # the two ways to say which prompt; no part of a key
 
 
 class JudgeConfig(Value):
@@ -71,7 +72,10 @@ class RunConfig(Value):
     split: Split = "test"
     limit: int | None = Field(default=None, ge=1)
     only: tuple[str, ...] = ()  # ids; empty is all
-    prompt: str = ""
+    prompt: Annotated[
+        Annotated[str, Tag(BY_NAME)] | Annotated[Template, Tag(AS_TABLE)],
+        Discriminator(lambda value: BY_NAME if isinstance(value, str) else AS_TABLE),
+    ] = ""
     shots: str = "none"
     seed: int = 0
     k: tuple[int, ...] = ()

@@ -7,6 +7,7 @@ alone knows the model's chat template, turns it into tokens.
 import re
 from collections.abc import Sequence
 
+from harness.config import plugins
 from harness.errors import ConfigError, unknown
 from harness.schema import Message, Problem, Prompt, Task, Template
 
@@ -35,14 +36,23 @@ LEGACY_2023 = Template(
 )
 
 
-def choose(task: Task, name: str) -> Template:
-    """The task's template called `name`; the first one for the empty name."""
-    if not name:
+def choose(task: Task, prompt: str | Template) -> Template:
+    """The template that a config asks for: one of the task's own by its name, the first of them for the empty name, a
+    third party's by file or entry point (config/plugins.py), or the one that the config spells out. Raises ConfigError.
+    """
+    if isinstance(prompt, Template):
+        return prompt
+    own = {template.name: template for template in task.templates}
+    if not prompt:
         return task.templates[0]
-    for template in task.templates:
-        if template.name == name:
-            return template
-    raise ConfigError(unknown("prompt", name, [t.name for t in task.templates]))
+    if prompt in own:
+        return own[prompt]
+    found = plugins.load("template", prompt)
+    if found is None:
+        raise ConfigError(unknown("prompt", prompt, [*own, *plugins.names("template")]))
+    if not isinstance(found, Template):
+        raise ConfigError(f"prompt {prompt!r}: expected a harness.Template, got {type(found).__name__}")
+    return found
 
 
 def _fill(pattern: str, problem: Problem) -> str:

@@ -34,10 +34,11 @@ class Template(Value):
     `style` chat makes turns of user and assistant; the other two make one text, shots joined by `between`. A shot
     is question and answer, or `shot` if the template words shots differently.
     `stop` are the strings at which a completion ends (and is cut); the task's sampling may not override them silently.
+    One that a config's [prompt] spells out has the name "config".
     """
 
-    name: str
-    style: Style
+    name: str = "config"
+    style: Style = "plain"
     question: str = "{question}"
     answer: str = "{solution}"
     shot: str = ""

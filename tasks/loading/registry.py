@@ -1,33 +1,28 @@
 """Find a task by name: a file of tasks/, a path to a file, or the entry-point group `harness.tasks`.
 
-A task file exports `task(...) -> Task`; its keyword arguments are the run's `options`. There is no registry.
+A task file exports `task(...) -> Task`; its keyword arguments are the run's `options`. Nothing is registered.
 """
 
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import entry_points
-from pathlib import Path
-from types import ModuleType
 from typing import Literal, get_args, get_origin
 
 from harness import scorers
+from harness.config import plugins
 from harness.errors import ConfigError, unknown
+from harness.files import packaged
 from harness.schema import Task
-
-GROUP = "harness.tasks"
 
 
 def names() -> list[str]:
     """Every built-in and installed task, sorted."""
-    from harness.files import packaged
+    return sorted(_own_names() | set(plugins.names("task")))
 
-    folder = packaged("tasks")
-    own = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
-    return sorted(own | {entry.name for entry in entry_points(group=GROUP)})
+
+def _own_names() -> set[str]:
+    return {path.stem for path in packaged("tasks").glob("*.py") if not path.stem.startswith("_")}
 
 
 def task(name: str, options: Mapping[str, object] | None = None) -> Task:
@@ -75,35 +70,11 @@ def with_scorers(made: Task, names: Sequence[str]) -> Task:
 
 
 def _maker(name: str) -> Callable[..., object]:
-    if name.endswith(".py"):
-        module = _load_file(Path(name))
-    elif name in (known := names()):
-        for entry in entry_points(group=GROUP):
-            if entry.name == name:
-                return _task_function(entry.load(), name)
-        module = importlib.import_module(f"harness.tasks.{name}")
-    else:
-        raise ConfigError(unknown("task", name, known))
-    return _task_function(module, name)
-
-
-def _task_function(found: object, name: str) -> Callable[..., object]:
-    make = getattr(found, "task", found) if isinstance(found, ModuleType) else found
-    if isinstance(make, ModuleType) or not callable(make):
+    own = name in _own_names()
+    made = importlib.import_module(f"harness.tasks.{name}").task if own else plugins.load("task", name)
+    if made is None:
+        raise ConfigError(unknown("task", name, names()))
+    if not callable(made):
         raise ConfigError(f"task {name!r}: expected a function task() -> Task in its file")
-    return make
-
-
-def _load_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ConfigError(f"no task file {str(path)!r}")
-    spec = importlib.util.spec_from_file_location(f"task_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} cannot be loaded as a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pydantic look their module up there
-    try:
-        spec.loader.exec_module(module)
-    except (ImportError, SyntaxError) as error:
-        raise ConfigError(f"{path}: {error}") from None
-    return module
+    maker: Callable[..., object] = made
+    return maker

@@ -29,6 +29,7 @@ LAYERS = (
     ("tasks",),
     ("runs",),
     ("results", "train"),
+    ("api",),
     ("cli",),
     ("__main__",),
 )
@@ -87,6 +88,7 @@ TENSOR_CODE = {
 
 # What may touch the process's surroundings besides cli/, and why.
 SPEAKERS = {
+    "harness.api": {"environment"},  # HARNESS_DATA and HARNESS_CACHE, as the command line reads them
     "harness.cli": {"print", "environment", "exit"},
     "harness.cli.cache": {"print"},
     "harness.cli.doctor": {"print", "exit"},

@@ -1,0 +1,446 @@
+"""The Python interface: run, score, train, and finished runs as data frames. `import harness` offers it.
+
+    run = harness.run("humaneval", model="MODEL", samples=10, temperature=0.8)
+    run.metrics                      # metric | value low high n k
+    run.samples                      # a row a sample: prompt, completion, answer, verdicts
+    run.compare(other)               # paired differences with intervals and p-values
+
+Every function takes the keys of a run's config by name, and whole tables as mappings: `judge={"workers": 4}`. What is
+the user's mistake is a HarnessError with one line. Nothing prints but the progress bar.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from harness.errors import ConfigError, DataError, HarnessError, missing_extra, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.config.run import RunConfig
+    from harness.results.compare import Comparison
+    from harness.runs.plan import Progress
+    from harness.runs.store.reader import Result
+
+Settings = Mapping[str, Any]
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """A missing optional package is a HarnessError too, which says what to install."""
+    try:
+        yield
+    except ImportError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        raise missing from None
+
+
+# ---------------------------------------------------------------- doing
+
+
+def run(
+    task: str | Path,
+    *,
+    model: str | Path = "",
+    out: str | Path | None = None,
+    progress: bool | None = None,
+    cache: bool = True,
+    **settings: Any,
+) -> "Run":
+    """Generate, judge and summarise; the finished run. The same call again resumes what was interrupted.
+
+    `task` is a benchmark's name, a task file (`mine.py`), or a config file (`run.toml`), whose keys `settings`
+    override. `settings` are keys of the config: `samples`, `temperature`, `shots`, `adapter`, `data`, `limit`, ...
+    `out` is the run's own folder, by default one below results/runs. `progress`: a bar where somebody can see one,
+    unless told. `cache=False` reuses no completion of earlier runs. Raises HarnessError.
+    """
+    from harness.runs import run as runs
+
+    with _one_line_errors():
+        config = _config(task, model, settings, cache)
+        with _progress(progress) as step:
+            folder, _ = runs.run(config, _folder(out), step)
+    return Run(folder)
+
+
+def run_study(
+    config: str | Path | Settings,
+    *,
+    out: str | Path | None = None,
+    progress: bool | None = None,
+    cache: bool = True,
+    **settings: Any,
+) -> "Runs":
+    """Run every cell of a config with a [matrix] below `out`; the finished runs in the order of the cells.
+
+    Raises HarnessError, also where cells failed: the others are on disk, and the same call does what is missing.
+    """
+    from harness.config import grid
+    from harness.runs import run as runs
+    from harness.runs import study
+
+    with _one_line_errors():
+        plain = _plain(config, settings, cache)
+        cells = grid.expand(plain, str(config) if isinstance(config, str | Path) else "harness.run_study")
+        with _progress(progress) as step:
+            study.check(cells, step)
+            outcome = study.run(cells, _folder(out) or runs.RUNS, step)
+    if outcome.failed:
+        why = "; ".join(f"{cell.label}: {error}" for cell, error in outcome.failed)
+        raise HarnessError(f"{len(outcome.failed)} of {len(cells)} cells failed: {why}")
+    return Runs(Run(folder) for _, folder, _ in outcome.done)
+
+
+def score(
+    task: str | Path,
+    completions: str | Path | Iterable[Mapping[str, Any]],
+    *,
+    out: str | Path | None = None,
+    progress: bool | None = None,
+    partial: bool = False,
+    **settings: Any,
+) -> "Run":
+    """Judge recorded completions without a model.
+
+    `completions` is a file in one of the formats that `harness score` reads, or its rows: {"task_id", and one of
+    "completion", "solution", "text"}. `partial` allows problems without a completion. Raises HarnessError.
+    """
+    with _one_line_errors(), _recording(completions) as path:
+        backend = {"kind": "replay", "path": str(path), "partial": partial}
+        return run(task, out=out, progress=progress, cache=False, backend=backend, **settings)
+
+
+def train(
+    task: str | Path = "",
+    *,
+    model: str | Path = "",
+    out: str | Path | None = None,
+    progress: bool | None = None,
+    **settings: Any,
+) -> "Training":
+    """Train one adapter (or the whole model) and return where it lies. The same call again resumes.
+
+    `task` is a benchmark whose train split is learnt, a file of rows (`rows.jsonl`) or a config file (`train.toml`).
+    `settings` are keys of a training's config: `method`, `seed`, `peft={"r": 32}`, `optim={"epochs": 2}`; `data` is
+    the folder of benchmark files. Raises HarnessError.
+    """
+    from harness.config import load
+    from harness.train import grid
+    from harness.train import run as training
+
+    with _one_line_errors():
+        name = str(task)
+        plain: dict[str, Any] = load.read_toml(Path(name)) if name.endswith(".toml") else {}
+        if name and not plain:
+            plain["data"] = [{"file" if name.endswith((".json", ".jsonl")) else "task": name}]
+        if folder := settings.pop("data", None) or os.environ.get("HARNESS_DATA"):
+            plain.setdefault("data_folder", str(folder))
+        plain |= {**settings, **({"model": str(model)} if model else {})}
+        for key in ("model", "data"):
+            if key not in plain:
+                raise ConfigError(f"harness.train: no {key}: name a task and a model, or a config file")
+        cells = grid.expand(plain, "harness.train")
+        if len(cells) != 1:
+            raise ConfigError(
+                f"harness.train trains one adapter and the config has {len(cells)}: use harness train"
+            )
+        with _progress(progress) as step:
+            path, record = training.train(cells[0], _folder(out), step)
+    return Training(path, record)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training: the adapter's folder, to be given as `adapter`, and the content of its train.json."""
+
+    path: Path
+    record: Mapping[str, Any]
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def load_run(path: str | Path) -> "Run":
+    """A finished run's folder. Raises ConfigError when it is none, StoreFault when it is damaged."""
+    found = Run(Path(path))
+    found.result  # noqa: B018 - read now, so that a bad folder is told here
+    return found
+
+
+def load_runs(folder: str | Path) -> "Runs":
+    """Every finished run below a folder, sorted by path. Raises ConfigError when there is none."""
+    from harness.runs.store import reader
+
+    return Runs(Run(path) for path in reader.find([Path(folder)]))
+
+
+def compare(reference: "Run", *others: "Run", metrics: Sequence[str] = ()) -> "pd.DataFrame":
+    """Differences to the reference on the same problems: a row a metric and run.
+
+    Columns: value and its 95 % interval (low, high); difference and its interval; p, corrected by Holm over the runs
+    of a metric. Runs that differ in the seed alone are one row. Raises NotComparable naming the fields that differ.
+    """
+    from harness.results import compare as comparing
+
+    found: Comparison = comparing.compare([one.result for one in (reference, *others)], metrics)
+    plain = comparing.as_json(found, ())
+    rows = [
+        {
+            "metric": metric,
+            "run": row["name"],
+            **{name: cell[name] for name in ("value", "low", "high", "n")},
+            "difference": (cell["difference"] or {}).get("value"),
+            "difference_low": (cell["difference"] or {}).get("low"),
+            "difference_high": (cell["difference"] or {}).get("high"),
+            "p": cell["p_holm"],
+        }
+        for row in plain["rows"]
+        for metric, cell in row["metrics"].items()
+    ]
+    return _frame(rows).sort_values(["metric"], kind="stable", ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its numbers and its samples as data frames. `path` is its folder.
+
+    Everything is read from the folder when it is first asked for; nothing is written.
+    """
+
+    path: Path
+
+    @cached_property
+    def result(self) -> "Result":
+        """All that the folder holds, as values (harness.runs.store.reader.Result)."""
+        from harness.runs.store import reader
+
+        return reader.read(self.path)
+
+    @property
+    def id(self) -> str:
+        return self.result.run_id
+
+    @property
+    def task(self) -> str:
+        return self.result.summary.task
+
+    @property
+    def signature(self) -> str:
+        """One line that says what the numbers mean: equal signatures may be compared."""
+        return self.result.summary.signature
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.result.config.model_dump(mode="json")
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Tokens, seconds and, where prices are known, money."""
+        return dict(self.result.summary.cost)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the numbers has to know: limits, partial recordings, faults."""
+        return self.result.summary.notes
+
+    @property
+    def errors(self) -> int:
+        """Samples that could not be judged: a fault of the machine, in no metric. The same call retries them."""
+        return self.result.summary.errors
+
+    @property
+    def metrics(self) -> "pd.DataFrame":
+        """Indexed by metric: value and its 95 % interval (low, high), 0..1; n problems; k their sum."""
+        rows = [{"metric": name, **one.model_dump()} for name, one in self.result.summary.metrics.items()]
+        return _frame(rows).set_index("metric")
+
+    @property
+    def samples(self) -> "pd.DataFrame":
+        """A row a sample in the run's order: problem_id, index, group, prompt, completion, answer, tokens, and for each
+        scorer SCORER.status, SCORER.value and SCORER.error."""
+        from harness.results.interop import export
+
+        return _frame([export.flat(row) for row in export.samples(self.result)])
+
+    @property
+    def problems(self) -> "pd.DataFrame":
+        """A row a problem: problem_id, group, question, references, prompt."""
+        from harness.runs.store import reader
+
+        return _frame([dict(row) for row in reader.problems(self.path)])
+
+    def compare(self, *others: "Run", metrics: Sequence[str] = ()) -> "pd.DataFrame":
+        """Differences of the others to this run (harness.compare)."""
+        return compare(self, *others, metrics=metrics)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name} {one.value:.4f}" for name, one in self.result.summary.metrics.items())
+        return f"<harness.Run {self.id}: {shown}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table of metrics, the notes and the signature."""
+        from harness.results.report import notebook
+
+        return notebook.run_table(self.result.summary.model_dump(mode="json"))
+
+
+class Runs(Sequence[Run]):
+    """Several finished runs, in order."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._runs = tuple(runs)
+
+    @overload
+    def __getitem__(self, at: int) -> Run: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Runs": ...
+    def __getitem__(self, at: int | slice) -> "Run | Runs":
+        return Runs(self._runs[at]) if isinstance(at, slice) else self._runs[at]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @property
+    def metrics(self) -> "pd.DataFrame":
+        """A row a run and metric: run, task, model, method, metric, value, low, high, n, k."""
+        from harness.runs.store import reader
+
+        return _frame(
+            [
+                {
+                    "run": one.id,
+                    "task": one.task,
+                    "model": reader.model(one.result.config),
+                    "method": reader.method(one.result.config),
+                    "metric": name,
+                    **estimate.model_dump(),
+                }
+                for one in self._runs
+                for name, estimate in one.result.summary.metrics.items()
+            ]
+        )
+
+    def compare(self, metrics: Sequence[str] = ()) -> "pd.DataFrame":
+        """Differences of all to the first (harness.compare)."""
+        if not self._runs:
+            raise ConfigError("nothing to compare: no runs")
+        return compare(*self._runs, metrics=metrics)
+
+    def __repr__(self) -> str:
+        return f"<harness.Runs: {len(self)} runs>"
+
+    def _repr_html_(self) -> str:
+        return str(self.metrics.to_html(index=False))
+
+
+# ---------------------------------------------------------------- from arguments to a config
+
+
+def _config(task: str | Path, model: str | Path, settings: Settings, cache: bool) -> "RunConfig":
+    from harness.config import load
+
+    name = str(task)
+    if name.endswith(".toml"):
+        plain = _plain(name, settings, cache)
+    else:
+        plain = _plain({"task": name}, settings, cache)
+    if model:
+        plain.setdefault("backend", {})["model"] = str(model)
+    if "matrix" in plain:
+        raise ConfigError(f"{name} has a [matrix]: use harness.run_study")
+    return load.parse(plain, "harness.run")
+
+
+def _plain(config: str | Path | Settings, settings: Settings, cache: bool) -> dict[str, Any]:
+    """The config as a plain table: the file's or mapping's keys, the settings over them, this machine's defaults."""
+    from harness.config import load
+
+    plain = (
+        load.read_toml(Path(config))
+        if isinstance(config, str | Path)
+        else json.loads(json.dumps(dict(config)))
+    )
+    for name, value in settings.items():
+        _set(plain, name, value)
+    return load.with_defaults(plain, os.environ, cache)
+
+
+def _set(plain: dict[str, Any], name: str, value: Any) -> None:
+    """Put a keyword into the table that has a key of its name: the run's own, [sampling], [backend] or [judge]."""
+    from harness.config.backend import BackendConfig
+    from harness.config.run import JudgeConfig, RunConfig
+    from harness.config.sampling import SamplingConfig
+    from harness.schema import Value
+
+    tables: dict[str, type[Value]] = {
+        "": RunConfig,
+        "sampling": SamplingConfig,
+        "backend": BackendConfig,
+        "judge": JudgeConfig,
+    }
+    for table, model in tables.items():
+        if name in model.model_fields or (name == "matrix" and not table):
+            at = plain if not table else plain.setdefault(table, {})
+            if isinstance(value, Mapping) and isinstance(at.get(name), dict):
+                at[name] = {**at[name], **value}
+            else:
+                at[name] = str(value) if isinstance(value, Path) else value
+            return
+    known = [key for model in tables.values() for key in model.model_fields]
+    raise ConfigError(unknown("setting", name, known))
+
+
+def _folder(out: str | Path | None) -> Path | None:
+    return None if out is None else Path(out)
+
+
+@contextmanager
+def _recording(completions: str | Path | Iterable[Mapping[str, Any]]) -> Iterator[Path]:
+    """The file of recorded completions; rows are written to one that is gone afterwards."""
+    if isinstance(completions, str | Path):
+        yield Path(completions)
+        return
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        path = Path(folder) / "rows.jsonl"
+        try:
+            path.write_text("".join(json.dumps(dict(row)) + "\n" for row in completions), encoding="utf-8")
+        except (TypeError, ValueError) as error:
+            raise DataError(f"harness.score: a row cannot be written as JSON: {error}") from None
+        try:
+            yield path
+        except HarnessError as error:
+            raise type(error)(str(error).replace(str(path), "completions")) from None
+
+
+def _progress(wanted: bool | None) -> "AbstractContextManager[Progress]":
+    from harness.runs import notebook, plan, progress
+
+    if wanted is None:
+        wanted = notebook.running() or sys.stderr.isatty()
+    if not wanted:
+        return nullcontext(plan.no_progress)
+    return notebook.shown() if notebook.running() else progress.shown(sys.stderr)
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
+    with _one_line_errors():
+        import pandas as pd
+    return pd.DataFrame(list(rows))

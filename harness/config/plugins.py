@@ -1,0 +1,78 @@
+"""Third parties' tasks, scorers, backends and prompt templates: from a Python file, or from an installed package.
+
+    mine.py             the object in the file that has the kind's own name: task, scorer, backend, template
+    mine.py:line_count  another object of the file
+    theirs              an entry point of the group harness.tasks, harness.scorers, harness.backends, harness.templates
+
+Nothing is registered by decorators or on import. What the object must be, the caller checks.
+"""
+
+import importlib.util
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from harness.errors import ConfigError, unknown
+
+Kind = Literal["task", "scorer", "backend", "template"]
+
+
+def group(kind: Kind) -> str:
+    return f"harness.{kind}s"
+
+
+def names(kind: Kind) -> list[str]:
+    """The names that installed packages offer, sorted."""
+    return sorted(entry.name for entry in entry_points(group=group(kind)))
+
+
+def is_file(name: str) -> bool:
+    """Whether the name is that of a file, with or without an object in it."""
+    return split(name)[0].endswith(".py")
+
+
+def split(name: str) -> tuple[str, str]:
+    """("mine.py", "line_count") of "mine.py:line_count"; the second is empty where no object is named."""
+    path, colon, attribute = name.rpartition(":")
+    return (path, attribute) if colon and path.endswith(".py") else (name, "")
+
+
+def load(kind: Kind, name: str) -> Any:
+    """The object that a file or an entry point has under `name`; None where there is no such name.
+
+    Raises ConfigError in one line for a file that is missing, cannot be imported or has no such object.
+    """
+    if is_file(name):
+        path, attribute = split(name)
+        module = load_file(Path(path))
+        found = getattr(module, attribute or kind, None)
+        if found is None:
+            objects = [each for each in vars(module) if not each.startswith("_")]
+            raise ConfigError(f"{path}: {unknown(kind, attribute or kind, objects)}")
+        return found
+    for entry in entry_points(group=group(kind)):
+        if entry.name == name:
+            try:
+                found = entry.load()
+            except (ImportError, AttributeError) as error:
+                raise ConfigError(f"{kind} {name!r} ({entry.value}): {error}") from None
+            return getattr(found, kind, None) if isinstance(found, ModuleType) else found
+    return None
+
+
+def load_file(path: Path) -> ModuleType:
+    """The module in a Python file, each time anew. Raises ConfigError."""
+    if not path.is_file():
+        raise ConfigError(f"no Python file {str(path)!r}")
+    spec = importlib.util.spec_from_file_location(f"harness_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} cannot be loaded as a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pydantic look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, NameError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return module
