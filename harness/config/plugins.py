@@ -17,6 +17,12 @@ from typing import Any, Literal
 from harness.errors import ConfigError, unknown
 
 Kind = Literal["task", "scorer", "backend", "template"]
+EXPECTED = {
+    "task": "a function task() -> Task",
+    "scorer": "a Scorer called scorer",
+    "backend": "a function backend(config, problem_ids) -> Backend",
+    "template": "a Template called template",
+}
 
 
 def group(kind: Kind) -> str:
@@ -46,11 +52,13 @@ def load(kind: Kind, name: str) -> Any:
     """
     if is_file(name):
         path, attribute = split(name)
-        module = load_file(Path(path))
+        module = load_file(kind, Path(path))
         found = getattr(module, attribute or kind, None)
+        if found is None and not attribute:
+            raise ConfigError(f"{kind} {name!r}: expected {EXPECTED[kind]} in its file")
         if found is None:
             objects = [each for each in vars(module) if not each.startswith("_")]
-            raise ConfigError(f"{path}: {unknown(kind, attribute or kind, objects)}")
+            raise ConfigError(f"{path}: {unknown(kind, attribute, objects)}")
         return found
     for entry in entry_points(group=group(kind)):
         if entry.name == name:
@@ -62,10 +70,10 @@ def load(kind: Kind, name: str) -> Any:
     return None
 
 
-def load_file(path: Path) -> ModuleType:
+def load_file(kind: Kind, path: Path) -> ModuleType:
     """The module in a Python file, each time anew. Raises ConfigError."""
     if not path.is_file():
-        raise ConfigError(f"no Python file {str(path)!r}")
+        raise ConfigError(f"no {kind} file {str(path)!r}")
     spec = importlib.util.spec_from_file_location(f"harness_plugin_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be loaded as a Python file")

@@ -170,7 +170,7 @@ def test_a_cell_that_fails_is_passed_over_and_ends_in_3(
     assert ended.out.count("run: ") == 2
     assert "error: cell backend.path=" in ended.err
     assert "right2.jsonl: " in ended.err
-    assert "1 of 3 cells failed; the same command tries them again" in ended.err
+    assert "1 of 3 cells failed; rerun the same command to retry them" in ended.err
     recording(tmp_path, 2)
     monkeypatch.setattr(study, "check", checked)
     assert harness("run", tmp_path / "s.toml", "--out", tmp_path / "out", "--workers", 1).code == 0

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness import sandbox, scorers, tasks
+from harness.config import plugins
 from harness.errors import ConfigError, DataError
 from harness.files import packaged
 from harness.runs import judge
@@ -399,9 +400,8 @@ class Entry:
 def test_an_installed_task_is_found_by_its_entry_point(
     whole_module: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
     found: object = tasks.humaneval if whole_module else tasks.humaneval.task
-    monkeypatch.setattr(registry, "entry_points", lambda group: [Entry("theirs", found)])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry("theirs", found)])
     assert "theirs" in registry.names()
     assert registry.task("theirs").name == "humaneval"
 
