@@ -275,7 +275,7 @@ class Run:
         scorer SCORER.status, SCORER.value and SCORER.error."""
         from harness.results.interop import export
 
-        return _frame([export.flat(row) for row in export.samples(self.result)])
+        return _frame([export.flatten(row) for row in export.samples(self.result)])
 
     @property
     def problems(self) -> "pd.DataFrame":
