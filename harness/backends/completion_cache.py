@@ -30,7 +30,6 @@ from harness.errors import StoreFault
 from harness.schema import Completion, Generation, Prompt, Request, Sampling
 
 LOG = logging.getLogger(__name__)
-FILE = "completions.sqlite"
 LAYOUT = 1  # goes up when the tables, or what a key is made of, change; an older file is not used
 MAX_BYTES = 4 << 30
 FLUSH_ROWS = 64

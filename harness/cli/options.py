@@ -180,9 +180,9 @@ def set_completion_cache(plain: dict[str, Any], no_cache: bool) -> None:
 
 
 def completion_cache_file() -> Path:
-    from harness.backends.completion_cache import FILE
+    from harness.config.load import COMPLETIONS
 
-    return Path(os.environ.get("HARNESS_CACHE") or "~/.cache/codelm-harness").expanduser() / FILE
+    return Path(os.environ.get("HARNESS_CACHE") or "~/.cache/codelm-harness").expanduser() / COMPLETIONS
 
 
 def run_config(

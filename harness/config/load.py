@@ -15,7 +15,7 @@ from harness.config.run import AS_TABLE, BY_NAME, RunConfig
 from harness.errors import ConfigError, unknown
 from harness.schema import Value
 
-COMPLETIONS = "answers.sqlite"  # below HARNESS_CACHE: the completion cache
+COMPLETIONS = "completions.sqlite"  # below HARNESS_CACHE: the completion cache
 Config = TypeVar("Config", bound=Value)
 
 
@@ -68,7 +68,7 @@ def with_defaults(
             retrieval.setdefault("cache", str(folder))
     if data := environment.get("HARNESS_DATA"):
         plain.setdefault("data", data)
-    plain["answers"] = plain.get("answers", str(folder / COMPLETIONS)) if completion_cache else ""
+    plain["cache"] = plain.get("cache", str(folder / COMPLETIONS)) if completion_cache else ""
     return plain
 
 

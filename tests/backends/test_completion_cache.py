@@ -19,7 +19,7 @@ from harness.backends.completion_cache import CompletionCache
 from harness.backends.hf import checkpoint
 from harness.config import grid
 from harness.config.backend import BackendConfig, ServerConfig
-from harness.config.load import parse
+from harness.config.load import COMPLETIONS, parse
 from harness.errors import BackendFault
 from harness.runs import run, study
 from harness.runs.store import reader
@@ -191,7 +191,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store of this test's own, as the command line finds it."""
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("HARNESS_NO_CACHE")
-    return tmp_path / "cache" / completion_cache.FILE
+    return tmp_path / "cache" / COMPLETIONS
 
 
 def evaluate(model: Path, out: Path, *more: object, samples: int = 2, limit: int = 3) -> Ended:
@@ -470,7 +470,7 @@ def test_the_command_shows_and_empties_the_store(
 @pytest.fixture(autouse=True)
 def _own_file_only(tmp_path: Path) -> Iterator[None]:
     """No test writes to the folder that all tests share."""
-    shared = Path(os.environ["HARNESS_CACHE"]) / completion_cache.FILE
+    shared = Path(os.environ["HARNESS_CACHE"]) / COMPLETIONS
     yield
     assert not shared.is_relative_to(tmp_path)
     assert not shared.exists()
