@@ -186,7 +186,7 @@ def load_runs(folder: str | Path) -> "Runs":
     """Every finished run below a folder, sorted by path. Raises ConfigError when there is none."""
     from harness.runs.store import reader
 
-    return Runs(Run(path) for path in reader.find([Path(folder)]))
+    return Runs(Run(path) for path in reader.find_runs([Path(folder)]))
 
 
 def compare(reference: "Run", *others: "Run", metrics: Sequence[str] = ()) -> "pd.DataFrame":
@@ -437,7 +437,7 @@ def _progress(wanted: bool | None) -> "AbstractContextManager[Progress]":
         wanted = notebook.running() or sys.stderr.isatty()
     if not wanted:
         return nullcontext(plan.no_progress)
-    return notebook.shown() if notebook.running() else progress.shown(sys.stderr)
+    return notebook.shown() if notebook.running() else progress.show(sys.stderr)
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":

@@ -157,7 +157,7 @@ def prefer_command(
     """Have a rater (a model, or a person) choose, problem by problem, which of several runs has the best answer."""
     from harness.results import preference
     from harness.runs import progress
-    from harness.runs.store import folder as store
+    from harness.runs.store.atomic import write_atomic
 
     plain: dict[str, Any] = {"task": "judge"}
     set_dotted(plain, {"backend.model": model, "backend.path": completions})
@@ -166,12 +166,12 @@ def prefer_command(
     if ask is not None:
         _, prompts = preference.prepare(runs, criteria, config.seed)
         rows = ({"task_id": one.problem.id, "prompt": one.problem.question, "text": ""} for one in prompts)
-        store.write_atomic(ask, "".join(json.dumps(row) + "\n" for row in rows))
+        write_atomic(ask, "".join(json.dumps(row) + "\n" for row in rows))
         click.echo(
             f"wrote {len(prompts)} prompts to {ask}: fill in 'text', then rerun with --completions {ask}"
         )
         return
-    with progress.shown(sys.stderr) as step:
+    with progress.show(sys.stderr) as step:
         folder, summary = preference.prefer(runs, config, criteria, out, step)
     finish_run(folder, summary)
 
@@ -195,7 +195,7 @@ def _run_study(
     if allow_download:
         for cell in cells:
             _download(cell.config)
-    with progress.shown(sys.stderr) as step:
+    with progress.show(sys.stderr) as step:
         study.check(cells, step, part)
         outcome = study.run(cells, out or RUNS, step, executor, part)
     show_runs([folder for _, folder, _ in outcome.done])

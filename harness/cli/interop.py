@@ -41,7 +41,7 @@ def import_command(files: Sequence[Path], out: Path) -> None:
     tool, to show them on a leaderboard of DIR, and to judge their completions with 'harness score'."""
     from harness.results import external
     from harness.results.interop import readers
-    from harness.runs.store import folder as store
+    from harness.runs.store.atomic import write_atomic
 
     read = [found for file in files for found in readers.read(file)]
     out.mkdir(parents=True, exist_ok=True)
@@ -49,14 +49,12 @@ def import_command(files: Sequence[Path], out: Path) -> None:
     for one, completions in read:
         taken.append(readers.file_stem(one, taken))
         path = out / (taken[-1] + external.SUFFIX)
-        store.write_atomic(path, one.model_dump_json(indent=1) + "\n")
+        write_atomic(path, one.model_dump_json(indent=1) + "\n")
         items = f"{len(one.items)} items" if one.items else f"totals only: {one.no_items}"
         click.echo(f"wrote {path}: {one.label}, {one.task}, {one.model}, {len(one.metrics)} metrics, {items}")
         if completions:
             beside = out / f"{taken[-1]}.completions.jsonl"
-            store.write_atomic(
-                beside, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in completions)
-            )
+            write_atomic(beside, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in completions))
             click.echo(f"wrote {beside}: {len(completions)} completions")
 
 
@@ -75,6 +73,6 @@ def track_command(runs: Sequence[Path], tracker: str, project: str, samples: boo
     from harness.results.interop import trackers
     from harness.runs.store import reader
 
-    for folder in reader.find(runs):
+    for folder in reader.find_runs(runs):
         one = trackers.tracked_run(reader.read(folder))
         click.echo(trackers.send(tracker, one, project, samples))  # type: ignore[arg-type]

@@ -196,7 +196,7 @@ def run_config(
     from harness.runs import progress, run, shards
 
     config, part = parse_config(plain, sets, where), shards.parse(shard)
-    with progress.shown(sys.stderr) as step:
+    with progress.show(sys.stderr) as step:
         return run.run(config, out, step, executor=executor or run.LOCAL, shard=part)
 
 
@@ -209,9 +209,9 @@ def unjudged_message(samples: int) -> str:
 
 def show_runs(folders: Sequence[Path]) -> None:
     from harness.results.report import terminal
-    from harness.runs.store import folder as store
+    from harness.runs.store.run_folder import read_run
 
-    click.echo(terminal.render([store.read_run(folder)[1] for folder in folders]), nl=False)
+    click.echo(terminal.render([read_run(folder)[1] for folder in folders]), nl=False)
     for folder in folders:
         echo(f"run: {folder}")
 

@@ -58,7 +58,7 @@ def train_adapter(root: Path, model: Path, out: Path | None) -> str:
 
     plain = {**read_toml(root / "recipes" / "quickstart.toml"), "model": str(model), "data_folder": "mini"}
     (config,) = grid.expand(apply_sets(plain, TRAINING_OVERRIDES), "quickstart.toml")
-    with progress.shown(sys.stderr) as step:
+    with progress.show(sys.stderr) as step:
         folder, result = run.train(config, out / "lora" if out else None, step)
     show_training(folder, result)
     return str(folder)

@@ -42,10 +42,11 @@ def report(
 ) -> None:
     """Show finished runs (or folders of them) as an HTML page, a table, Markdown, CSV or JSON."""
     from harness.results.report import FORMATS, terminal
-    from harness.runs.store import folder as store
     from harness.runs.store import reader
+    from harness.runs.store.atomic import write_atomic
+    from harness.runs.store.run_folder import read_run
 
-    folders = reader.find(runs)
+    folders = reader.find_runs(runs)
     by_name = {".html": "html", ".md": "md", ".csv": "csv", ".json": "json"}
     form = form or (by_name.get(out.suffix, "terminal") if out else "terminal")
     if papers and form != "html":
@@ -55,12 +56,12 @@ def report(
         _page(folders, out_page, metric, plot_dir, papers)
         if form == "html" or out is None:
             return
-    summaries = [store.read_run(folder)[1] for folder in folders]
+    summaries = [read_run(folder)[1] for folder in folders]
     text = terminal.render(summaries) if form == "terminal" else FORMATS[form](summaries)
     if out is None:
         click.echo(text, nl=False)
     else:
-        store.write_atomic(check_writable(out, "--out"), text)
+        write_atomic(check_writable(out, "--out"), text)
         echo(f"wrote {out}")
 
 
@@ -81,7 +82,7 @@ def _page(
     folders: Sequence[Path], out: Path | None, metric: str, plot_dir: Path | None, papers: Sequence[str]
 ) -> None:
     from harness.results.report import page, plots, published
-    from harness.runs.store import folder as store
+    from harness.runs.store.atomic import write_atomic
 
     sections, skipped = _sections(folders, metric)
     if plot_dir:
@@ -91,7 +92,7 @@ def _page(
                 echo(f"wrote {path}")
     if out:
         extra = [published.html(paper, sections) for paper in papers]
-        store.write_atomic(check_writable(out, "--out"), page.render(sections, skipped, extra))
+        write_atomic(check_writable(out, "--out"), page.render(sections, skipped, extra))
         echo(f"wrote {out}")
 
 
@@ -104,10 +105,10 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, with_papers
     """Rank every run below a folder: a static site, leaderboard.csv and leaderboard.md."""
     from harness.results import external
     from harness.results.report import leaderboard, published
-    from harness.runs.store import folder as store
     from harness.runs.store import reader
+    from harness.runs.store.atomic import write_atomic
 
-    sections, skipped = _sections(reader.find([folder]), metric)
+    sections, skipped = _sections(reader.find_runs([folder]), metric)
     papers = sorted(path.stem for path in published.FOLDER.glob("*.json")) if with_papers else []
     read = [external.read_result(path) for path in sorted(folder.rglob(f"*{external.SUFFIX}"))]
     for one in read:
@@ -127,7 +128,7 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, with_papers
         "leaderboard.md": leaderboard.markdown(found),
     }
     for name, text in files.items():
-        store.write_atomic(out / name, text)
+        write_atomic(out / name, text)
     echo(f"wrote {out / 'index.html'} and {len(files) - 1} more files")
 
 
@@ -151,7 +152,7 @@ def compare_command(
     if external.all_external(runs):
         found, flipped = external.compare_results([external.read_result(path) for path in runs], metrics), []
     else:
-        folders = reader.find(runs)
+        folders = reader.find_runs(runs)
         read = [reader.read(folder) for folder in folders]
         if len(folders) > len(runs):  # folders of runs: in no particular order
             read = compare.reference_first(read)
@@ -188,8 +189,8 @@ def gate_command(
     """Compare a run with a baseline. Exit code: 0 passed, 1 regression, 3 could not be judged, 4 not comparable."""
     from harness.results import gate
     from harness.results.report import ci
-    from harness.runs.store import folder as store
     from harness.runs.store import reader
+    from harness.runs.store.atomic import write_atomic
 
     rules = gate.Rules(
         **{
@@ -203,7 +204,7 @@ def gate_command(
         read = reader.read(run)
         chosen = gate.subset(read, smoke) if smoke is not None else None
         text = gate.dump_baseline(gate.make_baseline(read, rules, chosen.problems if chosen else ()))
-        store.write_atomic(check_writable(baseline, "--baseline"), text)
+        write_atomic(check_writable(baseline, "--baseline"), text)
         echo(f"wrote {baseline}")
         if chosen:
             click.echo(
@@ -213,9 +214,9 @@ def gate_command(
         return
     found = gate.gate(run, gate.read_baseline(baseline), rules)
     if junit:
-        store.write_atomic(check_writable(junit, "--junit"), ci.junit(found))
+        write_atomic(check_writable(junit, "--junit"), ci.junit(found))
     if summary:
-        store.write_atomic(check_writable(summary, "--summary"), ci.markdown(found))
+        write_atomic(check_writable(summary, "--summary"), ci.markdown(found))
     if step := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(step).open("a", encoding="utf-8") as file:
             file.write(ci.markdown(found))

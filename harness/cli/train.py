@@ -51,7 +51,7 @@ def train(config: Path | None, out: Path | None, data: str | None, sets: Sequenc
             raise UserError(f"no {key} given: pass {fix}, or {key!r} in a config file")
     cells = grid.expand(apply_sets(plain, sets), str(config or "flags"))
     first = os.environ.get("RANK", "0") == "0"  # set by torchrun and other launchers
-    with progress.shown(sys.stderr if first else io.StringIO()) as step:
+    with progress.show(sys.stderr if first else io.StringIO()) as step:
         for cell in cells:
             target = out if len(cells) == 1 else run.folder_of(cell, out)
             folder, result = run.train(cell, target, step)

@@ -86,7 +86,7 @@ def tabulate(
 def check_comparable(runs: Sequence[Result]) -> None:
     """Raise NotComparable, listing what differs between the first run and the others."""
     for run in runs[1:]:
-        if lines := reader.differing(runs[0], run):
+        if lines := reader.condition_differences(runs[0], run):
             raise NotComparable(
                 f"{runs[0].run_id} and {run.run_id} cannot be compared: {'; '.join(dict.fromkeys(lines))}"
             )

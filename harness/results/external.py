@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from harness.errors import ConfigError, NotComparable, unknown
 from harness.results import compare
 from harness.results.compare import Comparison, ComparisonRow
-from harness.runs.store.reader import shown
+from harness.runs.store.reader import format_value
 from harness.schema import Value
 from harness.stats import estimates
 from harness.stats.estimates import Floats
@@ -105,7 +105,7 @@ def differing(a: ExternalResult, b: ExternalResult) -> list[str]:
             return [f"{one.source} has totals but no items, and a paired test needs items: {one.no_items}"]
     first, second = ({"tool": r.tool, "task": r.task, **r.conditions} for r in (a, b))
     lines = [
-        f"{name}: {shown(first.get(name))} and {shown(second.get(name))}"
+        f"{name}: {format_value(first.get(name))} and {format_value(second.get(name))}"
         for name in dict.fromkeys([*first, *second])
         if first.get(name) != second.get(name)
     ]

@@ -261,7 +261,7 @@ def _faults(run: Result, baseline: Baseline) -> list[str]:
 def _condition_differences(run: Result, baseline: Baseline) -> list[str]:
     now, before = _conditions(run), baseline.conditions
     lines = [
-        f"{name}: {reader.shown(before.get(name))} in the baseline, {reader.shown(now.get(name))} now"
+        f"{name}: {reader.format_value(before.get(name))} in the baseline, {reader.format_value(now.get(name))} now"
         for name in dict.fromkeys([*before, *now])
         if before.get(name) != now.get(name)
     ]

@@ -34,7 +34,7 @@ from harness.runs.generate import generate
 from harness.runs.plan import Plan, Progress, no_progress, problem_rows
 from harness.runs.resolve import resolve
 from harness.runs.run import RUNS
-from harness.runs.store import folder as store
+from harness.runs.store.run_folder import open_run, read_run
 from harness.runs.summary import summarise
 from harness.schema import (
     Card,
@@ -103,7 +103,7 @@ class PreferencePrompt:
 
 def read_candidate(folder: Path) -> CandidateRun:
     """Read a finished run. Raises ConfigError, UserError for one with unjudged samples."""
-    record, summary = store.read_run(folder)
+    record, summary = read_run(folder)
     if summary["errors"]:
         raise UserError(f"{folder} has {summary['errors']} samples that were not judged: rerun it first")
     answers: dict[str, str | None] = {}
@@ -346,8 +346,8 @@ def prefer(
     ):
         resolved = resolve(plan, backend, sandbox)
         folder = out or RUNS / resolved.run_id
-        with store.open_run(folder, resolved.record) as files:
-            files.keep_problems(problem_rows(resolved.plan))
+        with open_run(folder, resolved.record) as files:
+            files.write_problems(problem_rows(resolved.plan))
             generate(resolved, backend, files, progress)
             judge.judge(resolved.plan, files, sandbox, progress)
             summary = summarise(resolved, files)
@@ -356,7 +356,7 @@ def prefer(
             metrics = preference_metrics(candidates, list(outcomes.values()), config.seed)
             notes = (*_notes(candidates, outcomes), *summary.notes)
             summary = summary.model_copy(update={"metrics": {**metrics, **summary.metrics}, "notes": notes})
-            files.summarise(summary)
+            files.write_summary(summary)
     return folder, summary
 
 

@@ -16,12 +16,12 @@ from harness.errors import Fault
 from harness.prompts import templates
 from harness.runs.plan import Plan, Progress, scorers_needing
 from harness.runs.resolve import ResolvedRun
-from harness.runs.store import folder
+from harness.runs.store.run_folder import RunFolder
 from harness.schema import Backend, Generation, LikelihoodRequest, Prompt, Request
-from harness.schema.sample_index import Keys
+from harness.schema.sample_index import SampleIndex
 
 
-def generate(run: ResolvedRun, backend: Backend, files: folder.Run, progress: Progress) -> None:
+def generate(run: ResolvedRun, backend: Backend, files: RunFolder, progress: Progress) -> None:
     """All samples of the run, and the likelihoods of its references where a scorer needs them. Raises Fault."""
     with open_cache(run.plan, backend) as cache:
         reuse(run, cache, files, progress)
@@ -37,7 +37,7 @@ def open_cache(plan: Plan, backend: Backend) -> completion_cache.CompletionCache
     return completion_cache.CompletionCache(file, model or {}, plan.sampling)
 
 
-def missing(run: ResolvedRun, files: folder.Run) -> list[Request]:
+def missing(run: ResolvedRun, files: RunFolder) -> list[Request]:
     """The samples that are not on disk yet."""
     done, requests = files.generations.keys, []
     for problem in run.problems:
@@ -48,7 +48,7 @@ def missing(run: ResolvedRun, files: folder.Run) -> list[Request]:
 
 
 def reuse(
-    run: ResolvedRun, cache: completion_cache.CompletionCache, files: folder.Run, progress: Progress
+    run: ResolvedRun, cache: completion_cache.CompletionCache, files: RunFolder, progress: Progress
 ) -> None:
     """Take every sample from the completion cache that it has and that is not on disk yet."""
     if not cache.usable:
@@ -62,13 +62,13 @@ def reuse(
             progress("reuse", len(done), total)
     finally:
         if len(done) > before:
-            files.time("reuse", samples=len(done) - before, tokens=tokens)
+            files.add_timing("reuse", samples=len(done) - before, tokens=tokens)
 
 
 def _complete(
     run: ResolvedRun,
     backend: Backend,
-    files: folder.Run,
+    files: RunFolder,
     progress: Progress,
     keep: Callable[[Prompt, Generation], None],
 ) -> None:
@@ -88,13 +88,13 @@ def _complete(
     finally:
         if len(done) > before:
             seconds = monotonic() - began
-            files.time("generate", seconds=seconds, samples=len(done) - before, tokens=tokens)
+            files.add_timing("generate", seconds=seconds, samples=len(done) - before, tokens=tokens)
     if len(done) != total:
         raise Fault(f"the backend made {len(done)} of {total} samples; rerun the same command to resume")
     files.generations.sort(plan.names)
 
 
-def _score_references(plan: Plan, backend: Backend, files: folder.Run, progress: Progress) -> None:
+def _score_references(plan: Plan, backend: Backend, files: RunFolder, progress: Progress) -> None:
     """Have the backend say how likely each problem's solution is after its prompt, where that is not on disk yet."""
     done, total = files.likelihoods.keys, len(plan.problems)
     requests = _references(plan, done)
@@ -109,13 +109,13 @@ def _score_references(plan: Plan, backend: Backend, files: folder.Run, progress:
     finally:
         if len(done) > before:
             seconds = monotonic() - began
-            files.time("likelihood", seconds=seconds, samples=len(done) - before, tokens=tokens)
+            files.add_timing("likelihood", seconds=seconds, samples=len(done) - before, tokens=tokens)
     if len(done) != total:
         raise Fault(f"the backend scored {len(done)} of {total} references; rerun the same command to resume")
     files.likelihoods.sort(plan.names)
 
 
-def _references(plan: Plan, done: Keys) -> Sequence[LikelihoodRequest]:
+def _references(plan: Plan, done: SampleIndex) -> Sequence[LikelihoodRequest]:
     return [
         LikelihoodRequest(problem.id, plan.prompts[problem.id], templates.gold(plan.template, problem))
         for problem in plan.problems

@@ -14,7 +14,7 @@ from harness import sandbox as sandboxes
 from harness.config.run import JudgeConfig
 from harness.errors import Fault
 from harness.runs.plan import Plan, Progress
-from harness.runs.store import folder
+from harness.runs.store.run_folder import RunFolder
 from harness.schema import (
     Completion,
     IOCases,
@@ -47,7 +47,7 @@ def settings(judge: JudgeConfig, preload: tuple[str, ...]) -> sandboxes.Settings
     )
 
 
-def judge(plan: Plan, files: folder.Run, sandbox: Sandbox, progress: Progress) -> None:
+def judge(plan: Plan, files: RunFolder, sandbox: Sandbox, progress: Progress) -> None:
     """Extract every answer and score it with every scorer; verdicts on disk are kept, faults tried again."""
     anew = _half_judged(plan, files)
     files.judgements.drop(lambda row: row.status == "fault" or (row.scorer, row.problem_id) in anew)
@@ -67,11 +67,13 @@ def judge(plan: Plan, files: folder.Run, sandbox: Sandbox, progress: Progress) -
         if len(files.judgements.keys) > before:
             judged = len(files.judgements.keys) - before
             seconds = monotonic() - began
-            files.time(f"judge {scorer.name}", seconds=seconds, judgements=judged, cpu_s=cpu, peak_mb=peak)
+            files.add_timing(
+                f"judge {scorer.name}", seconds=seconds, judgements=judged, cpu_s=cpu, peak_mb=peak
+            )
     files.judgements.sort(plan.names, [scorer.name for scorer in plan.task.scorers])
 
 
-def pace(plan: Plan, scorer: Scorer, files: folder.Run, sandbox: Sandbox) -> Plan:
+def pace(plan: Plan, scorer: Scorer, files: RunFolder, sandbox: Sandbox) -> Plan:
     """The plan with the time limits that the references' own time here asks for, where the config wants that.
 
     Measured for the problems that still have something to judge, with ten times the time that the task gives, for
@@ -107,7 +109,7 @@ def pace(plan: Plan, scorer: Scorer, files: folder.Run, sandbox: Sandbox) -> Pla
         problem.model_copy(update={"check": slower.get(problem.id, problem.check)})
         for problem in plan.problems
     ]
-    files.time(
+    files.add_timing(
         f"references {scorer.name}",
         seconds=monotonic() - began,
         problems=len(checks),
@@ -123,7 +125,7 @@ def _with_time(check: UnitTests | IOCases, factor: float) -> UnitTests | IOCases
     return check.model_copy(update={"limits": limits.model_copy(update=times)})
 
 
-def _half_judged(plan: Plan, files: folder.Run) -> set[tuple[str, str]]:
+def _half_judged(plan: Plan, files: RunFolder) -> set[tuple[str, str]]:
     """(scorer, problem) where a scorer that judges a problem's samples together has not judged all of them."""
     made, judged = files.generations.keys, files.judgements.keys
     return {
@@ -135,7 +137,7 @@ def _half_judged(plan: Plan, files: folder.Run) -> set[tuple[str, str]]:
     }
 
 
-def _supplies(plan: Plan, files: folder.Run) -> Supplies:
+def _supplies(plan: Plan, files: RunFolder) -> Supplies:
     def likelihoods() -> dict[str, Completion]:
         return {row.problem_id: row.completion for row in files.likelihoods.values()}
 
@@ -148,7 +150,7 @@ def answer_of(task: Task, scorer: Scorer, problem: Problem, completion: Completi
 
 
 def judgements(
-    plan: Plan, scorer: Scorer, files: folder.Run, sandbox: Sandbox
+    plan: Plan, scorer: Scorer, files: RunFolder, sandbox: Sandbox
 ) -> Iterator[tuple[Judgement, Verdict]]:
     """Score what `scorer` has not scored yet, lazily and in canonical order."""
     by_id = {problem.id: problem for problem in plan.problems}

@@ -24,7 +24,7 @@ from harness.runs.plan import Progress, make_plan
 from harness.runs.resolve import resolve
 from harness.runs.run import OpenSandbox
 from harness.runs.shards import Shard
-from harness.runs.store import folder
+from harness.runs.store.run_folder import RunFolder, open_run
 from harness.schema import Backend, Generation, LikelihoodRequest, Prompt, Request, Sampling, Shot
 
 
@@ -66,7 +66,7 @@ class SharedBackend:
 class CellWork:
     """What of one cell is to be generated, and where to."""
 
-    files: folder.Run
+    files: RunFolder
     cache: CompletionCache
     sampling: Sampling
     requests: Sequence[Request]
@@ -141,7 +141,7 @@ def _cell_work(
     plan = make_plan(cell.config)
     with open_sandbox(cell.config.judge, plan.task.preload) as sandbox:
         run = resolve(plan, shared, sandbox, shard)
-    files = stack.enter_context(folder.open_run(root / run.run_id, run.record))
+    files = stack.enter_context(open_run(root / run.run_id, run.record))
     cache = stack.enter_context(open_cache(run.plan, shared))
     reuse(run, cache, files, progress)
     requests = missing(run, files)
@@ -184,4 +184,4 @@ def _generate(batch: Mapping[int, CellWork], backend: Backend, progress: Progres
         for work in batch.values():  # a cell's share of the time is its share of the tokens
             if work.made:
                 share = seconds * work.tokens / max(tokens, 1)
-                work.files.time("generate", seconds=share, samples=work.made, tokens=work.tokens)
+                work.files.add_timing("generate", seconds=share, samples=work.made, tokens=work.tokens)

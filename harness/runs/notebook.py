@@ -7,7 +7,7 @@ from html import escape
 from time import monotonic
 
 from harness.runs.plan import Progress
-from harness.runs.progress import Paces
+from harness.runs.progress import StageRates
 
 EVERY = 0.2  # seconds between updates of a stage
 
@@ -24,13 +24,13 @@ def shown() -> Iterator[Progress]:
     """A Progress callback that draws into the cell's output."""
     from IPython.display import HTML, display
 
-    paces = Paces()
+    rates = StageRates()
     rows: dict[str, str] = {}
     handle = display(HTML(""), display_id=True)
     last = [0.0]
 
     def step(stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0) -> None:
-        told = paces.step(stage, done, total).told(tokens, price)
+        told = rates.update(stage, done, total).describe(tokens, price)
         rows[stage] = (
             f"<tr><td>{escape(stage)}</td><td><progress value='{done}' max='{max(total, 1)}'></progress></td>"
             f"<td>{done}/{total}</td><td>{escape(told)}</td></tr>"

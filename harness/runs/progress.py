@@ -1,4 +1,4 @@
-"""Show how far a run is: a live line on a terminal, else a line now and then; with rate, time left and cost so far."""
+"""Show the progress of a run: a live line on a terminal, else a line now and then; rate, time left, cost so far."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,25 +9,25 @@ from typing import TextIO
 
 from harness.runs.plan import Progress
 
-EVERY = 10.0  # seconds between plain lines
+LINE_INTERVAL_S = 10.0  # between plain lines
 
 
 @dataclass
-class Pace:
-    """One stage of one run: when it began, with how much already done, and how much is done now."""
+class StageRate:
+    """One stage of one run: when it began, how much was done before that, and how much is done now."""
 
     began: float
     before: int
     done: int
     total: int
 
-    def step(self, done: int, total: int) -> bool:
-        """Whether this is still the same run; the next cell of a study has another total or begins with less."""
+    def update(self, done: int, total: int) -> bool:
+        """False where this is another run: the next cell of a study has another total, or begins with less."""
         same = done >= self.done and total == self.total
         self.done = done
         return same
 
-    def told(self, tokens: int, price: float) -> str:
+    def describe(self, tokens: int, price: float) -> str:
         """ "3.4/s, 512 tokens/s, 0:01:25 left, cost 0.1234", as far as it is known."""
         seconds = max(monotonic() - self.began, 1e-9)
         rate = (self.done - self.before) / seconds
@@ -41,22 +41,22 @@ class Pace:
         return ", ".join(parts)
 
 
-class Paces:
-    """The pace of each stage."""
+class StageRates:
+    """The rate of each stage."""
 
     def __init__(self) -> None:
-        self._of: dict[str, Pace] = {}
+        self._by_stage: dict[str, StageRate] = {}
 
-    def step(self, stage: str, done: int, total: int) -> Pace:
-        pace = self._of.get(stage)
-        if pace is None or not pace.step(done, total):
-            pace = self._of[stage] = Pace(monotonic(), done, done, total)
-        return pace
+    def update(self, stage: str, done: int, total: int) -> StageRate:
+        rate = self._by_stage.get(stage)
+        if rate is None or not rate.update(done, total):
+            rate = self._by_stage[stage] = StageRate(monotonic(), done, done, total)
+        return rate
 
 
 @contextmanager
-def shown(stream: TextIO) -> Iterator[Progress]:
-    """A Progress callback that writes to `stream`; the live line is gone when the block ends."""
+def show(stream: TextIO) -> Iterator[Progress]:
+    """A Progress callback that writes to `stream`; the live line is removed when the block ends."""
     if not stream.isatty():
         yield _plain(stream)
         return
@@ -68,30 +68,30 @@ def shown(stream: TextIO) -> Iterator[Progress]:
         TextColumn("{task.description:9}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[told]}"),
+        TextColumn("{task.fields[rate]}"),
     )
     with Bar(*columns, console=Console(file=stream), transient=True) as bar:
         rows: dict[str, TaskID] = {}
-        paces = Paces()
+        rates = StageRates()
 
         def step(stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0) -> None:
             if stage not in rows:
-                rows[stage] = bar.add_task(stage, total=total, told="")
-            told = paces.step(stage, done, total).told(tokens, price)
-            bar.update(rows[stage], completed=done, total=total, told=told)
+                rows[stage] = bar.add_task(stage, total=total, rate="")
+            rate = rates.update(stage, done, total).describe(tokens, price)
+            bar.update(rows[stage], completed=done, total=total, rate=rate)
 
         yield step
 
 
 def _plain(stream: TextIO) -> Progress:
-    paces = Paces()
+    rates = StageRates()
     last = [monotonic()]
 
     def step(stage: str, done: int, total: int, tokens: int = 0, price: float = 0.0) -> None:
-        pace = paces.step(stage, done, total)
-        if monotonic() - last[0] >= EVERY and done > pace.before:
+        rate = rates.update(stage, done, total)
+        if monotonic() - last[0] >= LINE_INTERVAL_S and done > rate.before:
             last[0] = monotonic()
-            stream.write(f"{stage} {done}/{total}, {pace.told(tokens, price)}\n")
+            stream.write(f"{stage} {done}/{total}, {rate.describe(tokens, price)}\n")
             stream.flush()
 
     return step

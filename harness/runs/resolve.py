@@ -87,7 +87,7 @@ def select_shard(whole: ResolvedRun, shard: Shard) -> ResolvedRun:
     return ResolvedRun(
         plan=replace(whole.plan, problems=kept),
         counts={problem.id: whole.counts[problem.id] for problem in kept},
-        record={**whole.record, "run_id": shards.name(whole.run_id, shard), "shard": about},
+        record={**whole.record, "run_id": shards.run_id(whole.run_id, shard), "shard": about},
         header=Header(f"{header.signature} | shard {shard}", (note, *header.notes)),
     )
 

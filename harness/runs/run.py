@@ -23,7 +23,7 @@ from harness.runs.judge import judge, open_sandbox
 from harness.runs.plan import Progress, make_plan, no_progress, problem_rows
 from harness.runs.resolve import resolve
 from harness.runs.shards import Shard
-from harness.runs.store import folder as store
+from harness.runs.store.run_folder import open_run
 from harness.runs.summary import summarise
 from harness.schema import Backend, Sandbox, Summary
 
@@ -63,10 +63,10 @@ def run(
         executor.open_sandbox(config.judge, plan.task.preload) as sandbox,
     ):
         resolved = resolve(plan, backend, sandbox, shard)
-        with store.open_run(out or root / resolved.run_id, resolved.record) as files:
-            files.keep_problems(problem_rows(resolved.plan))
+        with open_run(out or root / resolved.run_id, resolved.record) as files:
+            files.write_problems(problem_rows(resolved.plan))
             generate(resolved, backend, files, progress)
             judge(resolved.plan, files, sandbox, progress)
             summary = summarise(resolved, files)
-            files.summarise(summary)
+            files.write_summary(summary)
             return files.folder, summary

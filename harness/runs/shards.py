@@ -1,9 +1,8 @@
-"""One of N parts of a run, for machines that share nothing but a folder: every N-th problem, with the whole's record.
+"""One of N shards of a run, for machines that share nothing but a folder: every N-th problem, with the whole's record.
 
-A part is planned as the whole is, with every problem: the shots that are retrieved, the prompts and what
-identifies the run must not depend on N. Only then is every N-th problem kept, from problem I on: neighbours in
-a benchmark are often alike, so that parts made this way take about as long as each other. resolve.py selects a
-part, merge.py puts parts together.
+A shard is planned like the whole run, with every problem: the shots that are retrieved, the prompts and what
+identifies the run must not depend on N. Only then is every N-th problem kept, starting with problem I: neighbours in
+a benchmark are often alike, so that shards take about the same time. resolve.py selects a shard, merge.py joins them.
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from harness.errors import ConfigError
 
 @dataclass(frozen=True)
 class Shard:
-    """Part `index`, counted from 0, of `of`."""
+    """Number `index`, counted from 0, of `of`."""
 
     index: int
     of: int
@@ -28,22 +27,22 @@ def parse(text: str | None) -> Shard | None:
         return None
     index, slash, of = text.partition("/")
     if not slash or not all(part.isascii() and part.isdigit() for part in (index, of)):
-        raise ConfigError(f"--shard {text!r}: expected I/N, 0/3 say for the first of three parts")
+        raise ConfigError(f"--shard {text!r}: expected I/N, such as 0/3 for the first of three shards")
     shard = Shard(int(index), int(of))
     if shard.index >= shard.of:
         raise ConfigError(
-            f"--shard {text}: parts are counted from 0, the last of {of} is {shard.of - 1}/{of}"
+            f"--shard {text}: shards are counted from 0, the last of {of} is {shard.of - 1}/{of}"
         )
     return shard
 
 
 def check(shard: Shard, problems: int) -> None:
-    """Raises ConfigError where a part would be empty."""
+    """Raises ConfigError where a shard would be empty."""
     if shard.of > problems:
         raise ConfigError(
-            f"--shard {shard}: the run has {problems} problems: at most {problems} parts make sense"
+            f"--shard {shard}: the run has {problems} problems: at most {problems} shards make sense"
         )
 
 
-def name(whole: str, shard: Shard) -> str:
+def run_id(whole: str, shard: Shard) -> str:
     return f"{whole}-shard-{shard.index}-of-{shard.of}"

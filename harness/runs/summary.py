@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from harness.backends import pricing
 from harness.config.run import RunConfig
 from harness.runs.resolve import Header
-from harness.runs.store import folder
+from harness.runs.store.run_folder import RunFolder, read_timings
 from harness.schema import Estimate, Judgement, Reduce, Summary, Task
 from harness.stats import estimates
 
@@ -39,7 +39,7 @@ class Judged(Protocol):
     def header(self) -> Header: ...
 
 
-def summarise(run: Judged, files: folder.Run) -> Summary:
+def summarise(run: Judged, files: RunFolder) -> Summary:
     """Metrics with intervals, a pure function of the records. A problem with a fault is in no metric of its scorer.
 
     The file is in canonical order: of each problem only what its metrics add up stays in memory.
@@ -54,7 +54,7 @@ def summarise(run: Judged, files: folder.Run) -> Summary:
     for one in sums.values():
         metrics.update(one.metrics(run.problems, run.config.seed))
     cost = pricing.cost((row.completion for row in files.generations.values()), run.config.backend)
-    reused = sum(row.get("samples", 0) for row in folder.timings(files.folder) if row["stage"] == "reuse")
+    reused = sum(row.get("samples", 0) for row in read_timings(files.folder) if row["stage"] == "reuse")
     return Summary(
         run_id=files.record["run_id"],
         task=run.task.name,

@@ -199,7 +199,7 @@ def test_no_import_runs_uphill() -> None:
         ("harness.stats.estimates", "import harness.runs.run", "stats imports runs"),
         ("harness.sandbox.pool", "from harness.backends import hub", "sandbox imports backends"),
         ("harness.errors", "from harness.schema import Value", "errors imports schema"),
-        ("harness.runs.store.folder", "def f():\n    from harness import cli", "folder:2: runs imports cli"),
+        ("harness.runs.store.reader", "def f():\n    from harness import cli", "reader:2: runs imports cli"),
         ("harness.prompts", "if TYPE_CHECKING:\n    import harness.cli", "prompts:2: prompts imports cli"),
         ("harness.config", "class A:\n    from harness.tasks.conala import task", "config imports tasks"),
         ("harness.tasks.conala", "from harness.runs import run", "tasks.conala:1: tasks imports runs"),

@@ -212,8 +212,8 @@ def test_one_model_is_loaded_once_and_no_two_stand_side_by_side(
 def test_the_display_starts_each_cell_anew(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as stream:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(progress, "EVERY", 0.0)
-            with progress.shown(stream) as step:
+            patch.setattr(progress, "LINE_INTERVAL_S", 0.0)
+            with progress.show(stream) as step:
                 for done, total in [(0, 10), (10, 10), (0, 20), (5, 20)]:
                     step("generate", done, total)
     shown = (tmp_path / "log").read_text().splitlines()

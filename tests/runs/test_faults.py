@@ -2,7 +2,7 @@
 
 Kills of the run itself are tests/runs/test_resume.py's and tests/train/test_resume.py's, of a sandbox's processes at
 any moment tests/sandbox/python/test_killed.py's, of workers and nodes tests/runs/workers/test_pool.py's and
-tests/runs/workers/test_ray.py's, a full disk tests/runs/store/test_folder.py's.
+tests/runs/workers/test_ray.py's, a full disk tests/runs/store/test_run_folder.py's.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""Parts of a run put together are the run, byte for byte; anything that is no whole set of parts is refused by name."""
+"""Merged shards are the run, byte for byte; anything that is not a complete set of shards is refused by name."""
 
 import itertools
 import json
@@ -126,7 +126,7 @@ def test_a_study_is_cut_cell_by_cell_and_put_together_from_one_folder(tmp_path: 
 @given(problems=st.integers(1, 60), of=st.integers(1, 60))
 def test_every_problem_is_in_one_part_and_parts_are_of_like_size(problems: int, of: int) -> None:
     if of > problems:
-        with pytest.raises(ConfigError, match=f"at most {problems} parts"):
+        with pytest.raises(ConfigError, match=f"at most {problems} shards"):
             shards.check(shards.Shard(0, of), problems)
         return
     kept = [list(range(problems))[index::of] for index in range(of)]
@@ -147,7 +147,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def made(three: Path, tmp_path: Path) -> list[Path]:
-    """Copies of three finished parts, to be spoilt."""
+    """Copies of three finished parts, to be damaged."""
     for index in range(3):
         shutil.copytree(three / f"part{index}", tmp_path / f"part{index}")
     return [tmp_path / f"part{index}" for index in range(3)]
@@ -167,7 +167,7 @@ def test_a_part_says_that_it_is_one_and_is_compared_with_nothing(made: list[Path
     assert "partial" in harness("gate", made[0], "--write", "--baseline", tmp_path / "b.json").complaint
     ended = harness("report", *made, "--out", tmp_path / "r.html")
     assert ended.code == 2
-    assert ended.err.count("it is a part of a run; 'harness merge' makes the whole") == 3
+    assert ended.err.count("a single shard; 'harness merge' joins the shards of a run") == 3
 
 
 def test_one_part_does_not_go_on_in_the_folder_of_another(made: list[Path], three: Path) -> None:
@@ -184,7 +184,7 @@ def test_one_part_does_not_go_on_in_the_folder_of_another(made: list[Path], thre
         ("1", "expected I/N"),
         ("a/3", "expected I/N"),
         ("-1/3", "expected I/N"),
-        ("0/101", "at most 100 parts make sense"),
+        ("0/101", "at most 100 shards make sense"),
     ],
 )
 def test_a_shard_that_cannot_be_is_one_line(given_text: str, says: str, three: Path, tmp_path: Path) -> None:
@@ -204,14 +204,14 @@ def refused(*folders: Path, out: Path) -> str:
 
 
 def test_a_missing_part_is_named(made: list[Path], tmp_path: Path) -> None:
-    assert "shard 1/3 of it is missing" in refused(made[0], made[2], out=tmp_path / "all")
-    assert "shard 0/3, 2/3 of it is missing" in refused(made[1], out=tmp_path / "all")
+    assert ": missing shard 1/3: " in refused(made[0], made[2], out=tmp_path / "all")
+    assert ": missing shards 0/3, 2/3: " in refused(made[1], out=tmp_path / "all")
 
 
 def test_a_part_that_is_there_twice_is_named(made: list[Path], tmp_path: Path) -> None:
     again = shutil.copytree(made[1], tmp_path / "again")
     said = refused(*made, again, out=tmp_path / "all")
-    assert "shard 1/3 is there twice: " in said
+    assert "shard 1/3 occurs twice: " in said
     assert str(made[1]) in said
     assert str(again) in said
     assert f"{made[1]} is given twice" in refused(*made, made[1], out=tmp_path / "all")
@@ -224,11 +224,11 @@ def test_a_part_of_another_run_is_named_with_what_differs(
     other = tmp_path / "other"
     assert harness(*asked, "--set", "seed=3", "--shard", "1/3", "--out", other).code == 0
     said = refused(made[0], other, made[2], out=tmp_path / "all")
-    assert said.startswith(f"{other} is a part of another run than {made[0]}: config.seed: 3, not 0")
+    assert said.startswith(f"{other} is a shard of another run than {made[0]}: config.seed: 3, not 0")
     assert harness(*asked, "--shard", "1/4", "--out", tmp_path / "fourth").code == 0
     assert "shard.of: 4, not 3" in refused(made[0], tmp_path / "fourth", made[2], out=tmp_path / "all")
     assert harness(*asked, "--out", tmp_path / "whole").code == 0
-    assert f"{tmp_path / 'whole'} is a whole run, no part of one" in refused(
+    assert f"{tmp_path / 'whole'} is a whole run, not a shard" in refused(
         *made, tmp_path / "whole", out=tmp_path / "all"
     )
 
@@ -260,12 +260,12 @@ def test_a_damaged_or_moved_row_is_a_fault_and_nothing_is_left(made: list[Path],
     path = made[0] / "generations.jsonl"
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
-    for spoilt in (
+    for damaged in (
         [b'{"problem_id": \n', *lines[1:]],
         [*lines[1:], lines[0]],
         [lines[0].replace(b"conala/test/0", b"conala/test/1"), *lines[1:]],
     ):
-        path.write_bytes(b"".join(spoilt))
+        path.write_bytes(b"".join(damaged))
         ended = harness("merge", *made, "--out", tmp_path / "all")
         assert ended.code == 3
         assert ended.err.count("\n") == 1
@@ -332,7 +332,7 @@ def test_faults_of_parts_are_the_runs_and_end_in_3(tmp_path: Path, monkeypatch: 
     summary = json.loads((tmp_path / "all" / "summary.json").read_text())
     assert summary["errors"] == len(faults) > 0
     assert f"error: {len(faults)} samples could not be judged" in ended.err
-    assert "run the commands of their shards again" in ended.err
+    assert "rerun the commands of their shards" in ended.err
 
 
 def test_a_part_is_a_plan_of_the_whole() -> None:

@@ -35,7 +35,7 @@ class Terminal(io.StringIO):
 
 def test_a_line_has_rate_tokens_time_left_and_cost(clock: Clock) -> None:
     stream = io.StringIO()
-    with progress.shown(stream) as step:
+    with progress.show(stream) as step:
         step("generate", 20, 100)
         clock.now = 20.0
         step("generate", 60, 100, 12_000, 0.0625)
@@ -44,20 +44,20 @@ def test_a_line_has_rate_tokens_time_left_and_cost(clock: Clock) -> None:
 
 def test_what_is_not_known_is_not_shown(clock: Clock) -> None:
     stream = io.StringIO()
-    with progress.shown(stream) as step:
+    with progress.show(stream) as step:
         step("judge", 0, 10)
         clock.now = 10.0
         step("judge", 5, 10)
     assert stream.getvalue() == "judge 5/10, 0.5/s, 0:00:10 left\n"
 
 
-def test_lines_come_now_and_then_and_each_cell_has_its_own_pace(clock: Clock) -> None:
+def test_lines_come_now_and_then_and_each_cell_has_its_own_rate(clock: Clock) -> None:
     stream = io.StringIO()
-    with progress.shown(stream) as step:
+    with progress.show(stream) as step:
         for done in range(101):
             clock.now += 1.0
             step("generate", done, 100)
-        clock.now += 1000.0  # loading another model is no part of its pace
+        clock.now += 1000.0  # loading another model is not part of its rate
         for done in range(101):
             clock.now += 0.5
             step("generate", done, 100)
@@ -69,7 +69,7 @@ def test_lines_come_now_and_then_and_each_cell_has_its_own_pace(clock: Clock) ->
 
 def test_a_terminal_has_one_live_line_that_is_gone_at_the_end(clock: Clock) -> None:
     stream = Terminal()
-    with progress.shown(stream) as step:
+    with progress.show(stream) as step:
         step("generate", 0, 4)
         clock.now = 2.0
         step("generate", 2, 4, 100, 0.5)
@@ -80,7 +80,7 @@ def test_a_terminal_has_one_live_line_that_is_gone_at_the_end(clock: Clock) -> N
 def test_a_run_behind_a_priced_server_shows_what_it_spends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "EVERY", 0.0)
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
     with serving(World()) as world:
         ended = harness(
             *(

@@ -27,8 +27,8 @@ from typing import Any, TextIO
 
 from harness import cli, environment
 from harness.runs import plan, progress
-from harness.runs.store import folder
-from harness.runs.store import jsonl as logs
+from harness.runs.store import jsonl
+from harness.runs.store.run_folder import RunFolder
 
 
 def warm() -> None:
@@ -84,8 +84,8 @@ def child(request: dict[str, Any]) -> None:
         for stream in (0, 1, 2):
             os.dup2(log, stream)
         note(os.open(request["stage"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), request.get("at_step", 0))
-        logs.FLUSH_ROWS = request["flush_rows"]
-        logs.SYNC_SHARE = 1e9  # each batch is synced, however long that takes
+        jsonl.FLUSH_ROWS = request["flush_rows"]
+        jsonl.SYNC_SHARE = 1e9  # each batch is synced, however long that takes
         # The commit of a checkout in which people work changes; it is recorded, not compared.
         environment.commit = lambda: "0" * 40
         if "at_sync" in request:
@@ -113,20 +113,20 @@ def note(handle: int, last: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     @contextlib.contextmanager
-    def shown(stream: TextIO) -> Iterator[plan.Progress]:
+    def show(stream: TextIO) -> Iterator[plan.Progress]:
         del stream
         yield step
 
-    original = folder.Run.summarise
+    original = RunFolder.write_summary
 
-    def summarise(self: folder.Run, summary: Any) -> None:
+    def write_summary(self: RunFolder, summary: Any) -> None:
         write("finish")
         original(self, summary)
         write("done")
 
     write("start")
-    progress.shown = shown
-    folder.Run.summarise = summarise  # type: ignore[method-assign]
+    progress.show = show
+    RunFolder.write_summary = write_summary  # type: ignore[method-assign]
 
 
 def kill_at(count: int) -> None:

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 from harness.errors import DataError, unknown
 from harness.files import decode, lines, parse_json
 from harness.schema import Completion, Form
-from harness.schema.sample_index import MOST
+from harness.schema.sample_index import MAX_SAMPLES
 
 FORMS: Mapping[str, Form] = {
     "completion": "continuation",
@@ -155,7 +155,11 @@ def _index(recording: Recording, problem_ids: Sequence[str], strict: bool) -> No
             continue
         of_one = recording.samples.setdefault(name, array("q"))
         index = row.get("index", len(of_one)) if "prompt_sha" in row else len(of_one)
-        if type(index) is not int or not 0 <= index < MOST or (index < len(of_one) and of_one[index] >= 0):
+        if (
+            type(index) is not int
+            or not 0 <= index < MAX_SAMPLES
+            or (index < len(of_one) and of_one[index] >= 0)
+        ):
             raise DataError(f"{place}: {name} has sample index {index!r} twice or not as a number from 0 on")
         _completion(row, place)
         of_one.extend([-1] * (index + 1 - len(of_one)))

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.errors import ConfigError
 from harness.runs.store import reader
-from harness.runs.store.folder import write_atomic
+from harness.runs.store.atomic import write_atomic
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Judgement
 from harness.stats.estimates import LESS_IS_BETTER, Z95, base_name

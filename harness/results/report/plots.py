@@ -343,7 +343,7 @@ def _svg(figure: "Figure") -> str:
 
 def write(figures: Mapping[str, "Figure"], folder: Path) -> list[Path]:
     """Each figure as NAME.svg and NAME.png (200 dots an inch, on white)."""
-    from harness.runs.store.folder import write_atomic
+    from harness.runs.store.atomic import write_atomic
 
     folder.mkdir(parents=True, exist_ok=True)
     written = []

@@ -55,7 +55,7 @@ def make_sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
     sets: list[list[Result]] = []
     for run in runs:
         for same in sets:
-            if not reader.differing(same[0], run):
+            if not reader.condition_differences(same[0], run):
                 same.append(run)
                 break
         else:

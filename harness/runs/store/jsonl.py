@@ -1,10 +1,9 @@
-"""One append-only file of JSON rows: written through in batches, torn tail repaired, put in order without being held.
+"""One append-only file of JSON rows: written in batches, a torn last line removed, sorted without loading it.
 
-A row is a `schema.Generation` or `Judgement`. Its key is known by a bit (harness/schema/sample_index.py), so memory
-does not grow with the rows. A disk that is full or read-only ends in one line that says what is safe.
+A row is a `schema.Generation` or `Judgement`. A bit records its key (schema/sample_index.py), so memory does not grow
+with the size of rows. A full or read-only disk ends in a one-line error that says how many rows are safe.
 """
 
-import errno
 import heapq
 import json
 import os
@@ -12,7 +11,7 @@ import re
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -22,38 +21,38 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from harness.errors import StoreFault
+from harness.runs.store.atomic import DISK_FULL, disk_errors_as_faults, replace_file
 from harness.schema import Generation, Judgement
-from harness.schema.sample_index import MOST, Key, Keys
+from harness.schema.sample_index import MAX_SAMPLES, Key, SampleIndex
 
 Row = TypeVar("Row", Generation, Judgement)
 
 FLUSH_ROWS = 64
 FLUSH_BYTES = 1 << 20
 FLUSH_SECONDS = 2.0
-SYNC_SHARE = 0.05  # of the time may go into waiting for the disk, unless FLUSH_SECONDS are over
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-RUNS = 64  # ascending stretches of a file that are merged without holding anything
+SYNC_SHARE = 0.05  # of the time may be spent on fsync, unless FLUSH_SECONDS have passed
+MAX_SORTED_PIECES = 64  # of a file, which are merged without loading anything
 
-# How every row begins that was written here; any other order of fields is read as JSON, and slower.
+# How every row begins that was written here; any other order of fields is parsed as JSON, which is slower.
 HEAD = re.compile(rb'\{"problem_id":"([^"\\]*)","index":(\d{1,9}),(?:"scorer":"([^"\\]*)")?')
 
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 @dataclass
-class Log(Generic[Row]):
+class JsonlFile(Generic[Row]):
     """The file at `path`, whose rows are `model`s; a key is written once.
 
-    Opening it cuts off a torn last line; any other damaged or doubled line is a StoreFault, not passed over.
+    Opening it removes a torn last line; any other damaged or repeated line is a StoreFault.
     """
 
     path: Path
     model: type[Row]
-    keys: Keys = field(default_factory=Keys)
+    keys: SampleIndex = field(default_factory=SampleIndex)
     _file: FileIO | None = None
     _size: int = 0
-    _waiting: list[bytes] = field(default_factory=list)
-    _waiting_bytes: int = 0
+    _buffer: list[bytes] = field(default_factory=list)
+    _buffered_bytes: int = 0
     _written: float = 0.0
     _synced: float = 0.0
     _sync_cost: float = 0.0
@@ -61,17 +60,17 @@ class Log(Generic[Row]):
 
     def __post_init__(self) -> None:
         if self.path.exists():
-            with writing(self.path):
-                _cut_torn_tail(self.path)
+            with disk_errors_as_faults(self.path):
+                _remove_torn_line(self.path)
             self._check()
 
     def _check(self) -> None:
-        """Read every row once, so that whatever is wrong with one is found before any work."""
+        """Read every row once, so that a bad one is found before any work is done."""
         for number, line in self._lines():
-            self._value(number, line)
+            self._parse(number, line)
             key = self._key(number, line)
             if not self.keys.add(*key):
-                raise self._damaged(number, f"{_shown(key)} is there twice")
+                raise self._damaged(number, f"{_format_key(key)} is there twice")
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         """(number from 1, line) of what is in the file."""
@@ -89,13 +88,13 @@ class Log(Generic[Row]):
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Every row as plain JSON, in file order."""
-        return (self._row(number, line) for number, line in self._lines())
+        return (self._parse_plain(number, line) for number, line in self._lines())
 
     def values(self) -> Iterator[Row]:
         """Every row, in file order."""
-        return (self._value(number, line) for number, line in self._lines())
+        return (self._parse(number, line) for number, line in self._lines())
 
-    def _row(self, number: int, line: bytes) -> dict[str, Any]:
+    def _parse_plain(self, number: int, line: bytes) -> dict[str, Any]:
         try:
             row = json.loads(line)
             row["problem_id"], row["index"]
@@ -104,13 +103,13 @@ class Log(Generic[Row]):
         assert isinstance(row, dict)
         return row
 
-    def _value(self, number: int, line: bytes) -> Row:
+    def _parse(self, number: int, line: bytes) -> Row:
         try:
             return self.model.model_validate_json(line, strict=False)
         except ValidationError:
             pass
-        try:  # half a surrogate pair, which only Python's reader takes; or a row with a complaint to tell
-            return self.model.model_validate(self._row(number, line), strict=False)
+        try:  # half a surrogate pair, which only Python's json accepts; or a row whose error is to be reported
+            return self.model.model_validate(self._parse_plain(number, line), strict=False)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
@@ -120,10 +119,10 @@ class Log(Generic[Row]):
         if (head := HEAD.match(line)) is not None:
             name, index, scorer = head[1].decode(), int(head[2]), (head[3] or b"").decode()
         else:
-            row = self._row(number, line)
+            row = self._parse_plain(number, line)
             name, index, scorer = row["problem_id"], row["index"], row.get("scorer", "")
-        if type(index) is not int or not 0 <= index < MOST:
-            raise self._damaged(number, f"index {index!r}: expected 0 to {MOST - 1}")
+        if type(index) is not int or not 0 <= index < MAX_SAMPLES:
+            raise self._damaged(number, f"index {index!r}: expected 0 to {MAX_SAMPLES - 1}")
         return sys.intern(name), index, sys.intern(scorer)
 
     # ------------------------------------------------------------ writing
@@ -131,13 +130,13 @@ class Log(Generic[Row]):
     def append(self, value: Row) -> None:
         key = value.problem_id, value.index, value.scorer if isinstance(value, Judgement) else ""
         if not self.keys.add(*key):
-            raise StoreFault(f"{self.path}: {_shown(key)} was about to be written twice")
+            raise StoreFault(f"{self.path}: {_format_key(key)} was about to be written twice")
         line = _encode(value.model_dump(mode="json")).encode() + b"\n"
-        self._waiting.append(line)
-        self._waiting_bytes += len(line)
+        self._buffer.append(line)
+        self._buffered_bytes += len(line)
         if (
-            len(self._waiting) >= FLUSH_ROWS
-            or self._waiting_bytes >= FLUSH_BYTES
+            len(self._buffer) >= FLUSH_ROWS
+            or self._buffered_bytes >= FLUSH_BYTES
             or monotonic() - self._written > FLUSH_SECONDS
         ):
             self._write()
@@ -146,46 +145,46 @@ class Log(Generic[Row]):
                 self._sync()
 
     def _write(self) -> None:
-        """Hand the waiting rows to the system: from there on only the machine can lose them, not this process."""
-        if not self._waiting:
+        """Write the buffered rows: from then on only a crash of the machine can lose them, not one of this process."""
+        if not self._buffer:
             return
         try:
             if self._file is None:
                 self._file = self.path.open("ab", buffering=0)
                 self._size = self.path.stat().st_size
-            left = memoryview(b"".join(self._waiting))
+            left = memoryview(b"".join(self._buffer))
             while left:
                 left = left[self._file.write(left) :]
         except OSError as error:
-            raise self._lost(error) from None
-        self._size += self._waiting_bytes
-        self._waiting, self._waiting_bytes = [], 0
+            raise self._drop_buffer(error) from None
+        self._size += self._buffered_bytes
+        self._buffer, self._buffered_bytes = [], 0
         self._written = monotonic()
         self._unsynced = True
 
-    def _lost(self, error: OSError) -> StoreFault:
-        """Give up the rows that could not be written, so that the file ends with a whole line."""
-        lost, self._waiting, self._waiting_bytes = len(self._waiting), [], 0
+    def _drop_buffer(self, error: OSError) -> StoreFault:
+        """Drop the rows that could not be written, so that the file ends with a whole line."""
+        lost, self._buffer, self._buffered_bytes = len(self._buffer), [], 0
         if self._file is not None:
-            with suppress(OSError):  # else the torn line is cut off when the file is opened again
+            with suppress(OSError):  # else the torn line is removed when the file is opened again
                 os.ftruncate(self._file.fileno(), self._size)
-        what = "make space" if error.errno in FULL else "see to that"
+        what = "make space" if error.errno in DISK_FULL else "fix it"
         return StoreFault(
             f"{self.path}: cannot be written: {error.strerror}. {len(self.keys) - lost} rows are safe in it:"
-            f" {what}, and the same command goes on from there"
+            f" {what}, then rerun to resume"
         )
 
     def _sync(self) -> None:
         assert self._file is not None
         began = monotonic()
-        with writing(self.path):
+        with disk_errors_as_faults(self.path):
             os.fsync(self._file.fileno())
         self._synced = monotonic()
         self._sync_cost = self._synced - began
         self._unsynced = False
 
     def flush(self) -> None:
-        """Write through to the disk."""
+        """Write and fsync."""
         self._write()
         if self._unsynced:
             self._sync()
@@ -202,26 +201,26 @@ class Log(Generic[Row]):
 
     def drop(self, unwanted: Callable[[Row], bool]) -> None:
         """Remove rows, atomically."""
-        gone = [self._key(0, line) for number, line in self._lines() if unwanted(self._value(number, line))]
+        gone = [self._key(0, line) for number, line in self._lines() if unwanted(self._parse(number, line))]
         for key in gone:
             self.keys.remove(*key)
         if gone:
             self._rewrite(line for number, line in self._lines() if self.keys.has(*self._key(number, line)))
 
     def sort(self, problems: Sequence[str], scorers: Sequence[str] = ("",)) -> None:
-        """Put the file in canonical order, atomically: by problem, sample, scorer. In order, it is left alone.
+        """Sort the file, atomically, by problem, sample and scorer. A sorted file is left alone.
 
-        A file of few ascending stretches, which is what a scorer after the other leaves, is merged with nothing
-        held; of any other 24 bytes a row are.
+        A file of a few sorted pieces, as one scorer after the other leaves it, is merged without loading it; for any
+        other 24 bytes a row are held in memory.
         """
         ranks = {name: i for i, name in enumerate(problems)}
-        places = {name: i for i, name in enumerate(scorers)}
+        scorer_ranks = {name: i for i, name in enumerate(scorers)}
 
         def rank(number: int, line: bytes) -> int:
             name, index, scorer = self._key(number, line)
-            if name not in ranks or scorer not in places:
-                raise self._damaged(number, f"{_shown((name, index, scorer))} is no part of this run")
-            return (ranks[name] * MOST + index) * len(places) + places[scorer]
+            if name not in ranks or scorer not in scorer_ranks:
+                raise self._damaged(number, f"{_format_key((name, index, scorer))} is not part of this run")
+            return (ranks[name] * MAX_SAMPLES + index) * len(scorer_ranks) + scorer_ranks[scorer]
 
         starts, at, before = array("q"), 0, sys.maxsize
         for number, line in self._lines():
@@ -229,10 +228,16 @@ class Log(Generic[Row]):
                 starts.append(at)
             at, before = at + len(line), now
         if len(starts) > 1:
-            self._rewrite(self._merged(starts, at, rank) if len(starts) <= RUNS else self._arranged(at, rank))
+            self._rewrite(
+                self._merge_pieces(starts, at, rank)
+                if len(starts) <= MAX_SORTED_PIECES
+                else self._sort_rows(at, rank)
+            )
 
-    def _merged(self, starts: Sequence[int], end: int, rank: Callable[[int, bytes], int]) -> Iterator[bytes]:
-        def stretch(start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+    def _merge_pieces(
+        self, starts: Sequence[int], end: int, rank: Callable[[int, bytes], int]
+    ) -> Iterator[bytes]:
+        def piece(start: int, stop: int) -> Iterator[tuple[int, bytes]]:
             with self.path.open("rb") as file:
                 file.seek(start)
                 while start < stop:
@@ -240,10 +245,10 @@ class Log(Generic[Row]):
                     start += len(line)
                     yield rank(0, line), line
 
-        stretches = [stretch(*ends) for ends in zip(starts, [*starts[1:], end], strict=True)]
-        return (line for _, line in heapq.merge(*stretches))
+        pieces = [piece(*ends) for ends in zip(starts, [*starts[1:], end], strict=True)]
+        return (line for _, line in heapq.merge(*pieces))
 
-    def _arranged(self, end: int, rank: Callable[[int, bytes], int]) -> Iterator[bytes]:
+    def _sort_rows(self, end: int, rank: Callable[[int, bytes], int]) -> Iterator[bytes]:
         import numpy as np
 
         ranks, offsets, at = array("q"), array("q"), 0
@@ -259,50 +264,16 @@ class Log(Generic[Row]):
 
     def _rewrite(self, lines: Iterable[bytes]) -> None:
         self.close()
-        replace(self.path, lines)
+        replace_file(self.path, lines)
 
 
-def _shown(key: Key) -> str:
+def _format_key(key: Key) -> str:
     name, index, scorer = key
     return f"{name}/{index}/{scorer}" if scorer else f"{name}/{index}"
 
 
-def replace(path: Path, parts: Iterable[bytes]) -> None:
-    """Write all of `parts` or nothing: a temporary file in the same folder, fsync, rename."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with writing(path):
-        try:
-            with temporary.open("wb") as file:
-                file.writelines(parts)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)  # on a full disk it stands in the way of what is worth more
-            raise
-        _sync_folder(path.parent)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """A full or read-only disk is a fault with the file's name, not a stack trace."""
-    try:
-        yield
-    except OSError as error:
-        full = ": make space, and the same command goes on" if error.errno in FULL else ""
-        raise StoreFault(f"{path}: cannot be written: {error.strerror}{full}") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _cut_torn_tail(path: Path) -> None:
-    """Drop what stands behind the last newline: a line whose writing was interrupted."""
+def _remove_torn_line(path: Path) -> None:
+    """Remove what follows the last newline: a line whose writing was interrupted."""
     with path.open("r+b") as file:
         size = end = file.seek(0, os.SEEK_END)
         while end:

@@ -1,11 +1,11 @@
-"""A finished run read back: what it was asked, its scores by problem, its samples; and which runs may be compared.
+"""A finished run read back: its config, its scores by problem, its samples; and which runs may be compared.
 
-Reads files and never writes. A row that is damaged or missing is named and raised, never passed over.
+Reads files and never writes. A damaged or missing row is an error that names it, never ignored.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,15 @@ from pydantic import ValidationError
 from harness.config.run import RunConfig
 from harness.environment import model_name
 from harness.errors import ConfigError, HarnessError, StoreFault
-from harness.runs.store import folder as store
+from harness.runs.store.run_folder import read_run, read_timings
 from harness.schema import Generation, Judgement, Reduce, Sampling, Summary
-from harness.schema.sample_index import Keys
+from harness.schema.sample_index import SampleIndex
 from harness.stats import estimates
 from harness.stats.estimates import Floats
 from harness.tasks.loading import registry
 
-ISOLATING = {
-    "namespaces",
-    "landlock",
-}  # their verdicts are the same (tests/sandbox/python/test_isolation_parity.py)
+# Isolation levels whose verdicts are the same (tests/sandbox/python/test_isolation_parity.py).
+EQUIVALENT_ISOLATION = {"namespaces", "landlock"}
 
 
 @dataclass(frozen=True)
@@ -66,14 +64,14 @@ class Result:
 
 def read(folder: Path) -> Result:
     """Read a finished run. Raises ConfigError when it is none, StoreFault naming the row when it is damaged."""
-    record, plain = store.read_run(folder)
+    record, plain = read_run(folder)
     try:
         summary = Summary.model_validate_json(json.dumps(plain))
         config = read_config(record)
         task, data, prompt = record["task"], record["data"], record["prompt"]
         del task, data, prompt
     except (ValidationError, KeyError, TypeError) as error:
-        raise StoreFault(f"{folder}: run.json or summary.json is damaged: {_line(error)}") from None
+        raise StoreFault(f"{folder}: run.json or summary.json is damaged: {_first_line(error)}") from None
     samples: dict[str, int] = {}
     for row in rows(folder / "generations.jsonl", Generation):
         samples[row["problem_id"]] = samples.get(row["problem_id"], 0) + 1
@@ -87,7 +85,7 @@ def read(folder: Path) -> Result:
         for name, reduce in scorer.metrics(ks).items()
         if name in summary.metrics
     }
-    _complete(folder, summary, samples, {scorer.name for scorer in task_made.scorers} - set(scores))
+    _check_complete(folder, summary, samples, {scorer.name for scorer in task_made.scorers} - set(scores))
     groups = {row["problem_id"]: row["group"] for row in problems(folder)}
     return Result(folder, record, config, summary, samples, scores, reduces, faults, groups)
 
@@ -98,19 +96,19 @@ def read_config(record: Mapping[str, Any]) -> RunConfig:
     return RunConfig.model_validate_json(json.dumps(plain))
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _complete(folder: Path, summary: Summary, samples: Mapping[str, int], unjudged: set[str]) -> None:
+def _check_complete(folder: Path, summary: Summary, samples: Mapping[str, int], unjudged: set[str]) -> None:
     there = sum(samples.values())
     if there != summary.samples or len(samples) != summary.problems:
         raise StoreFault(
             f"{folder}: {there} samples of {len(samples)} problems on disk, but its summary counts"
-            f" {summary.samples} of {summary.problems}: samples were lost; run its command again"
+            f" {summary.samples} of {summary.problems}: samples were lost; rerun its command"
         )
     if unjudged:
-        raise StoreFault(f"{folder}: no judgements of {', '.join(sorted(unjudged))}: run its command again")
+        raise StoreFault(f"{folder}: no judgements of {', '.join(sorted(unjudged))}: rerun its command")
 
 
 def _scores(folder: Path, samples: Mapping[str, int]) -> tuple[dict[str, dict[str, Floats]], int]:
@@ -118,40 +116,54 @@ def _scores(folder: Path, samples: Mapping[str, int]) -> tuple[dict[str, dict[st
 
     Eight bytes a value are held, whatever order the rows have.
     """
-    there, spoilt, faults = Keys(), set[tuple[str, str]](), 0
-    made: dict[str, dict[str, Floats]] = {}
+    judged, faulted, faults = SampleIndex(), set[tuple[str, str]](), 0
+    scores: dict[str, dict[str, Floats]] = {}
     for row in rows(folder / "judgements.jsonl", Judgement):
-        scorer, name, index, score = row["scorer"], row["problem_id"], row["index"], row["score"]
-        count, of_scorer = samples.get(name), made.setdefault(scorer, {})
-        if count is None:  # its samples were lost, and the summary tells that they were there
+        scorer, problem_id, index = row["scorer"], row["problem_id"], row["index"]
+        of_scorer = scores.setdefault(scorer, {})
+        if (count := samples.get(problem_id)) is None:  # its samples were lost: `_check_complete` reports it
             continue
         if type(index) is not int or not 0 <= index < count:
             raise StoreFault(
-                f"{folder}: {name} has {count} samples, and a judgement of sample {index!r}: run its command again"
+                f"{folder}: {problem_id} has {count} samples, and a judgement of sample {index!r}: rerun its command"
             )
-        there.add(name, index, scorer)
-        if score is None:
+        judged.add(problem_id, index, scorer)
+        if row["score"] is None:
             faults += 1
-            spoilt.add((scorer, name))
-            continue
-        values = [score["value"], *score["stats"]]
-        if name not in of_scorer:
-            of_scorer[name] = np.empty((count, len(values)))
-        if len(values) != of_scorer[name].shape[1]:
-            raise StoreFault(f"{folder}: {name} has judgements of {scorer} with more and with fewer values")
-        of_scorer[name][index] = values
-    for scorer in made:
-        for name, count in samples.items():
-            if (judged := there.count(name, scorer)) != count:
+            faulted.add((scorer, problem_id))
+        else:
+            values = [row["score"]["value"], *row["score"]["stats"]]
+            if problem_id not in of_scorer:
+                of_scorer[problem_id] = np.empty((count, len(values)))
+            if len(values) != of_scorer[problem_id].shape[1]:
                 raise StoreFault(
-                    f"{folder}: {name} has {count} samples and {judged} judgements of {scorer}: some were"
-                    " lost; run its command again"
+                    f"{folder}: {problem_id} has judgements of {scorer} with different numbers of values"
                 )
-    kept = {
-        scorer: {name: of_one[name] for name in samples if name in of_one and (scorer, name) not in spoilt}
-        for scorer, of_one in made.items()
-    }
-    return kept, faults
+            of_scorer[problem_id][index] = values
+    _check_all_judged(folder, judged, scores, samples)
+    return {scorer: _without(faulted, scorer, scores[scorer], samples) for scorer in scores}, faults
+
+
+def _check_all_judged(
+    folder: Path, judged: SampleIndex, scorers: Iterable[str], samples: Mapping[str, int]
+) -> None:
+    for scorer in scorers:
+        for problem_id, count in samples.items():
+            if (found := judged.count(problem_id, scorer)) != count:
+                raise StoreFault(
+                    f"{folder}: {problem_id} has {count} samples and {found} judgements of {scorer}: some were"
+                    " lost; rerun its command"
+                )
+
+
+def _without(
+    faulted: Collection[tuple[str, str]],
+    scorer: str,
+    vectors: Mapping[str, Floats],
+    samples: Mapping[str, int],
+) -> dict[str, Floats]:
+    """A scorer's vectors, in the order of the samples, of problems without a fault."""
+    return {name: vectors[name] for name in samples if name in vectors and (scorer, name) not in faulted}
 
 
 def rows(path: Path, model: type[Generation] | type[Judgement]) -> Iterator[dict[str, Any]]:
@@ -168,7 +180,7 @@ def rows(path: Path, model: type[Generation] | type[Judgement]) -> Iterator[dict
             except ValueError:
                 row = None
             if not isinstance(row, dict) or not wanted <= set(row):
-                raise StoreFault(f"{path}:{number}: damaged row; run its command again") from None
+                raise StoreFault(f"{path}:{number}: damaged row; rerun its command") from None
             yield row
 
 
@@ -182,14 +194,14 @@ def problems(folder: Path) -> Iterator[dict[str, Any]]:
                     row = json.loads(line)
                     row["problem_id"], row["group"]
                 except (ValueError, KeyError, TypeError):
-                    raise StoreFault(f"{path}:{number}: damaged row; run its command again") from None
+                    raise StoreFault(f"{path}:{number}: damaged row; rerun its command") from None
                 yield row
 
 
 # ---------------------------------------------------------------- finding runs
 
 
-def find(paths: Sequence[Path]) -> list[Path]:
+def find_runs(paths: Sequence[Path]) -> list[Path]:
     """The run folders among and below `paths`, in order. Raises ConfigError when a path holds none."""
     found: list[Path] = []
     for path in paths:
@@ -224,9 +236,9 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Result], list[str]]:
 
 
 def method(config: RunConfig, *, full: bool = False) -> str:
-    """ "zero-shot", "icl:4", "conala-lora", "conala-lora + rag:4": how the model was helped.
+    """ "zero-shot", "icl:4", "conala-lora", "conala-lora + rag:4": adapter and shots.
 
-    An adapter goes by its folder's name, without the digest that a training puts at its end unless `full`.
+    An adapter is named by its folder, without the digest that training appends unless `full`.
     """
     shots = "" if config.shots == "none" else config.shots
     adapter = Path(config.backend.adapter).name if config.backend.adapter else ""
@@ -239,18 +251,20 @@ def model(config: RunConfig) -> str:
 
 
 def cost(result: Result) -> dict[str, float]:
-    """What the run took: tokens a sample, seconds of generation, and whatever else its summary counts."""
-    took = {f"{name} a sample": value / result.summary.samples for name, value in result.summary.cost.items()}
-    took |= _training(result.config.backend.adapter)
-    rows = list(store.timings(result.folder))
+    """What the run cost: tokens a sample, seconds of generation, and whatever else its summary counts."""
+    costs = {
+        f"{name} a sample": value / result.summary.samples for name, value in result.summary.cost.items()
+    }
+    costs |= _training_cost(result.config.backend.adapter)
+    rows = list(read_timings(result.folder))
     seconds = sum(row.get("seconds", 0.0) for row in rows if row["stage"] == "generate")
     if any(row["stage"] == "reuse" for row in rows):
-        seconds = 0.0  # what it would have taken is not known
-    return {**took, "generation seconds": seconds} if seconds else took
+        seconds = 0.0  # what generating would have taken is unknown
+    return {**costs, "generation seconds": seconds} if seconds else costs
 
 
-def _training(adapter: str) -> dict[str, float]:
-    """What making the adapter took, where its train.json is still at hand."""
+def _training_cost(adapter: str) -> dict[str, float]:
+    """What training the adapter cost, where its train.json is still available."""
     if not adapter:
         return {}
     try:
@@ -261,14 +275,8 @@ def _training(adapter: str) -> dict[str, float]:
             "training seconds": plain["seconds"],
             "training peak MB": max(peak.values(), default=0.0) if isinstance(peak, dict) else peak,
         }
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ):  # not trained here: its cost is not known
-        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # not trained here: its cost is unknown
     return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
 
 
@@ -279,15 +287,14 @@ def conditions(result: Result) -> dict[str, Any]:
     """What two runs must share for their numbers to be about the same thing: dotted name -> value."""
     record, config = result.record, result.config
     judge = record.get("judge")
-    if judge is not None and judge["sandbox"] in ISOLATING:
+    if judge is not None and judge["sandbox"] in EQUIVALENT_ISOLATION:
         judge = {**judge, "sandbox": "isolated"}
-    usual = Sampling().model_dump(
-        mode="json"
-    )  # left out, so that a field which a newer version adds is no difference
+    # Defaults are skipped, so that a field that a newer version adds is no difference.
+    defaults = Sampling().model_dump(mode="json")
     sampling = {
         key: value
         for key, value in record["sampling"].items()
-        if key not in {"seed", "stop"} and value != usual.get(key)
+        if key not in {"seed", "stop"} and value != defaults.get(key)
     }
     partial = [note for note in result.summary.notes if note.startswith("partial")]
     return {
@@ -304,25 +311,21 @@ def conditions(result: Result) -> dict[str, Any]:
     }
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, sort_keys=True)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def differing(a: Result, b: Result, *, same_prompts: bool = False) -> list[str]:
-    """A line for each condition on which the runs differ; none when they may be compared.
+def condition_differences(a: Result, b: Result, *, same_prompts: bool = False) -> list[str]:
+    """A line for each condition in which the runs differ; none when they may be compared.
 
-    With the same shots the prompts must be equal to the letter; with `same_prompts`, always.
+    With the same shots, or with `same_prompts`, the prompts must be identical.
     """
     one, other = conditions(a), conditions(b)
     fields = one["prompt"].keys() & other["prompt"].keys()  # a newer version may know more of them
     for each in (one, other):
         each["prompt"] = {name: each["prompt"][name] for name in sorted(fields)}
-    lines = [
-        f"{name}: {shown(one.get(name))} and {shown(other.get(name))}"
-        for name in dict.fromkeys([*one, *other])
-        if one.get(name) != other.get(name)
-    ]
+    lines = _value_differences(one, other)
     lines += [f"{r.run_id} is {p}" for r in (a, b) if (p := conditions(r)["partial"])]
     hashes = (a.record["prompt"]["hash"], b.record["prompt"]["hash"])
     if hashes[0] != hashes[1] and not lines and (same_prompts or _shots(a) == _shots(b)):
@@ -332,8 +335,16 @@ def differing(a: Result, b: Result, *, same_prompts: bool = False) -> list[str]:
     return lines
 
 
+def _value_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name}: {format_value(one.get(name))} and {format_value(other.get(name))}"
+        for name in dict.fromkeys([*one, *other])
+        if one.get(name) != other.get(name)
+    ]
+
+
 def _shots(result: Result) -> Any:
-    """All of a config that chooses shots: the seed too, where any are shown."""
+    """The part of the config that chooses shots; with the seed, if there are any."""
     if result.config.shots == "none":
         return "none"
     return result.config.model_dump(

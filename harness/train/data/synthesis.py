@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.errors import DataError
 from harness.prompts import templates
-from harness.runs.store import folder
+from harness.runs.store.atomic import write_atomic
 from harness.schema import (
     Backend,
     ExecResult,
@@ -161,4 +161,4 @@ def write(path: Path, rows: Sequence[Row]) -> None:
     lines: list[dict[str, Any]] = [
         {"instruction": row.instruction, "output": row.output, "source": row.source} for row in rows
     ]
-    folder.write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))

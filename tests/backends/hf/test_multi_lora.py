@@ -13,7 +13,7 @@ from harness import backends
 from harness.backends.hf import multi_lora
 from harness.config.backend import BackendConfig
 from harness.errors import UserError
-from harness.runs.store.jsonl import Log
+from harness.runs.store.jsonl import JsonlFile
 from harness.schema import Prompt, Request, Sampling
 from tests.backends.hf.test_adapter import engine, save
 from tests.backends.hf.test_engine import GREEDY, lines, requests
@@ -186,7 +186,7 @@ def test_a_study_generates_its_adapters_together_and_goes_on_where_it_was_cut_of
     calls = []
     monkeypatch.setattr(multi_lora, "attach_adapters", lambda *given: calls.append(given) or real(*given))
 
-    append = Log.append
+    append = JsonlFile.append
 
     def stop(self: Any, value: Any) -> None:
         nonlocal made
@@ -196,7 +196,7 @@ def test_a_study_generates_its_adapters_together_and_goes_on_where_it_was_cut_of
         append(self, value)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Log, "append", stop)
+        patched.setattr(JsonlFile, "append", stop)
         assert harness(*common, *flags, "--out", str(tmp_path / "grid")).code != 0
     rows = sum(p.read_text().count("\n") for p in (tmp_path / "grid").glob("*/generations.jsonl"))
     assert rows == 5

@@ -23,12 +23,12 @@ from harness.backends import replay
 from harness.backends.replay import completions_file
 from harness.config.backend import BackendConfig
 from harness.config.run import JudgeConfig, RunConfig
+from harness.errors import StoreFault
 from harness.runs import run as runner
-from harness.runs.store import jsonl as logs
-from harness.runs.store import reader
-from harness.runs.store.jsonl import Log
+from harness.runs.store import jsonl, reader
+from harness.runs.store.jsonl import JsonlFile
 from harness.schema import Completion, Generation, Judgement, Prompt, Request, Sampling, Score
-from harness.schema.sample_index import Keys
+from harness.schema.sample_index import SampleIndex
 
 PROMPT = Prompt(text="def f():\n")
 TEXT = "    return sorted(value for value in values if value > 3)\n" * 4
@@ -61,8 +61,8 @@ def generations(problems: int, samples: int) -> Iterator[Generation]:
             yield Generation(problem_id=f"t/{problem}", index=index, prompt_sha=PROMPT.sha, completion=made)
 
 
-def write(path: Path, rows: Iterator[Generation]) -> Log[Generation]:
-    file = Log(path, Generation)
+def write(path: Path, rows: Iterator[Generation]) -> JsonlFile[Generation]:
+    file = JsonlFile(path, Generation)
     for row in rows:
         file.append(row)
     file.close()
@@ -77,7 +77,7 @@ def write(path: Path, rows: Iterator[Generation]) -> Log[Generation]:
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 70), st.sampled_from(("", "s"))), max_size=60)
 )
 def test_keys_are_the_set_of_what_was_added(added: list[tuple[str, int, str]]) -> None:
-    keys, there = Keys(), set[tuple[str, int, str]]()
+    keys, there = SampleIndex(), set[tuple[str, int, str]]()
     for number, key in enumerate(added):
         assert keys.has(*key) == (key in there)
         if number % 3 == 2 and key in there:
@@ -93,8 +93,8 @@ def test_keys_are_the_set_of_what_was_added(added: list[tuple[str, int, str]]) -
 
 
 def test_a_million_keys_take_less_than_a_megabyte() -> None:
-    def fill() -> Keys:
-        keys = Keys()
+    def fill() -> SampleIndex:
+        keys = SampleIndex()
         for problem in range(1000):
             name = f"p/{problem}"
             for index in range(100):
@@ -116,7 +116,7 @@ def shuffled(path: Path, seed: int, *, scorers: tuple[str, ...] = ("exact", "ble
     ]
     right = [json.dumps(row.model_dump(mode="json"), separators=(",", ":")).encode() + b"\n" for row in rows]
     random.Random(seed).shuffle(rows)
-    log = Log(path, Judgement)
+    log = JsonlFile(path, Judgement)
     for row in rows:
         log.append(row)
     log.close()
@@ -128,34 +128,32 @@ def shuffled(path: Path, seed: int, *, scorers: tuple[str, ...] = ("exact", "ble
 def test_any_order_is_put_right_whether_stretches_are_merged_or_places_kept(
     tmp_path: Path, merged: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "RUNS", 10_000 if merged else 0)
+    monkeypatch.setattr(jsonl, "MAX_SORTED_PIECES", 10_000 if merged else 0)
     for seed in range(5):
         path = tmp_path / f"{seed}.jsonl"
         right = shuffled(path, seed)
-        Log(path, Judgement).sort([f"t/{p}" for p in range(12)], ["exact", "bleu"])
+        JsonlFile(path, Judgement).sort([f"t/{p}" for p in range(12)], ["exact", "bleu"])
         assert path.read_bytes() == b"".join(right)
 
 
 def test_a_row_of_another_run_is_named_when_the_file_is_put_in_order(tmp_path: Path) -> None:
     write(tmp_path / "g.jsonl", generations(2, 1))
-    with pytest.raises(logs.StoreFault, match=r"g\.jsonl:2: damaged row \(t/1/0 is no part of this run\)"):
-        Log(tmp_path / "g.jsonl", Generation).sort(["t/0"])
+    with pytest.raises(StoreFault, match=r"g\.jsonl:2: damaged row \(t/1/0 is not part of this run\)"):
+        JsonlFile(tmp_path / "g.jsonl", Generation).sort(["t/0"])
 
 
 def test_an_index_beyond_reason_is_a_damaged_row_not_a_gigabyte(tmp_path: Path) -> None:
     row = next(generations(1, 1)).model_dump(mode="json") | {"index": 10**12}
     (tmp_path / "g.jsonl").write_text(json.dumps(row, separators=(",", ":")) + "\n")
-    with pytest.raises(
-        logs.StoreFault, match=r"g\.jsonl:1: damaged row \(index 1000000000000: expected 0 to"
-    ):
-        Log(tmp_path / "g.jsonl", Generation)
+    with pytest.raises(StoreFault, match=r"g\.jsonl:1: damaged row \(index 1000000000000: expected 0 to"):
+        JsonlFile(tmp_path / "g.jsonl", Generation)
 
 
 @no_sync
 def test_opening_reading_and_ordering_a_file_ten_times_as_long_takes_no_more_memory(tmp_path: Path) -> None:
     def whole(path: Path) -> Callable[[], object]:
         def do() -> object:
-            log = Log(path, Generation)
+            log = JsonlFile(path, Generation)
             assert sum(1 for _ in log.values()) == len(log.keys)
             log.sort([f"t/{p}" for p in range(10)])
             return log

@@ -78,7 +78,7 @@ def test_a_disk_that_is_full_at_any_point_ends_with_three_and_the_same_command_g
             assert found.err.startswith(f"error: {out}/"), found.err
             assert found.err.count("\n") == 1
             assert "cannot be written: File too large" in found.err
-            assert "make space, and the same command goes on" in found.err
+            assert "make space, then rerun to resume" in found.err
             if "rows are safe" in found.err:
                 name, rows = found.err.split(":")[1].strip(), int(found.err.split(". ")[1].split(" ")[0])
                 assert Path(name).read_bytes().count(b"\n") == rows
@@ -125,7 +125,7 @@ def test_a_real_disk_that_is_full_and_then_gets_larger(
     assert done.stdout.startswith("ended with 3\n")
     assert f"error: {disk}/run/" in done.stderr
     assert "No space left on device" in done.stderr
-    assert "the same command goes on" in done.stderr
+    assert "rerun to resume" in done.stderr
     assert bytes_of(tmp_path / "saved") == expected
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import ConfigError, StoreFault
-from harness.runs.store import folder as store
-from harness.runs.store import jsonl as logs
-from harness.runs.store.jsonl import Log
+from harness.runs.store import jsonl
+from harness.runs.store.jsonl import JsonlFile
+from harness.runs.store.run_folder import differences, open_run, read_run
 from harness.schema import Completion, Generation, Judgement, Score
 
 # Waiting for the disk hundreds of times tells nothing: a cut here is made by hand.
@@ -27,8 +27,8 @@ def row(name: str, index: int = 0, text: str = "x = 1\n") -> Generation:
     return Generation(problem_id=name, index=index, prompt_sha="0" * 16, completion=Completion(text=text))
 
 
-def log(path: Path) -> Log[Generation]:
-    return Log(path, Generation)
+def log(path: Path) -> JsonlFile[Generation]:
+    return JsonlFile(path, Generation)
 
 
 def filled(path: Path, *rows: Generation) -> bytes:
@@ -178,7 +178,7 @@ def test_a_file_that_holds_a_key_twice_is_refused_with_the_line(tmp_path: Path) 
 
 
 def test_judgements_of_two_scorers_are_two_keys(tmp_path: Path) -> None:
-    file = Log(tmp_path / "j.jsonl", Judgement)
+    file = JsonlFile(tmp_path / "j.jsonl", Judgement)
     for scorer in ("exact", "codebleu"):
         file.append(
             Judgement(
@@ -271,8 +271,8 @@ def test_rows_are_on_disk_after_a_batch_without_closing(
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
     file = log(tmp_path / "g.jsonl")
-    monkeypatch.setattr(logs, "monotonic", lambda: 0.0)  # the clock asks for nothing
-    for i in range(logs.FLUSH_ROWS):
+    monkeypatch.setattr(jsonl, "monotonic", lambda: 0.0)  # the clock asks for nothing
+    for i in range(jsonl.FLUSH_ROWS):
         assert synced == []
         file.append(row(f"t/{i}"))
     assert len(synced) == 1
@@ -284,13 +284,13 @@ def test_a_full_disk_is_a_fault_that_names_the_file() -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("no /dev/full here")
-    file = Log(Path("/nowhere/g.jsonl"), Generation)
+    file = JsonlFile(Path("/nowhere/g.jsonl"), Generation)
     file.path = full
     with pytest.raises(StoreFault) as raised:
         file.append(row("t/0"))  # the first row is written through: nothing ever was
     assert str(raised.value) == (
-        "/dev/full: cannot be written: No space left on device. 0 rows are safe in it: make space, and the same"
-        " command goes on from there"
+        "/dev/full: cannot be written: No space left on device. 0 rows are safe in it: make space, then"
+        " rerun to resume"
     )
     file.close()
 
@@ -299,19 +299,19 @@ def test_a_full_disk_is_a_fault_that_names_the_file() -> None:
 
 
 def test_one_writer_at_a_time_in_this_process(tmp_path: Path) -> None:
-    with store.open_run(tmp_path / "r", RECORD):
+    with open_run(tmp_path / "r", RECORD):
         with pytest.raises(
             StoreFault, match="is being written by another process: wait for it, or choose another"
         ):
-            store.open_run(tmp_path / "r", RECORD)
-    with store.open_run(tmp_path / "r", RECORD) as again:
+            open_run(tmp_path / "r", RECORD)
+    with open_run(tmp_path / "r", RECORD) as again:
         assert again.folder == tmp_path / "r"
 
 
 def test_one_writer_at_a_time_over_processes_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom harness.runs.store import folder as store\n"
-        f"opened = store.open_run(Path({str(tmp_path)!r}), {RECORD!r})\n"
+        "import sys\nfrom pathlib import Path\nfrom harness.runs.store.run_folder import open_run\n"
+        f"opened = open_run(Path({str(tmp_path)!r}), {RECORD!r})\n"
         "print('open', flush=True)\nsys.stdin.read()"
     )
     other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -320,24 +320,24 @@ def test_one_writer_at_a_time_over_processes_and_a_killed_one_leaves_no_lock(tmp
     with other.stdin, other.stdout:
         assert other.stdout.readline() == b"open\n"
         with pytest.raises(StoreFault, match="another process"):
-            store.open_run(tmp_path, RECORD)
+            open_run(tmp_path, RECORD)
         other.kill()
         assert other.wait() == -9
-    store.open_run(tmp_path, RECORD).__exit__(None, None, None)
+    open_run(tmp_path, RECORD).__exit__(None, None, None)
 
 
 def test_a_refused_folder_is_not_left_locked(tmp_path: Path) -> None:
-    store.open_run(tmp_path, RECORD).__exit__(None, None, None)
+    open_run(tmp_path, RECORD).__exit__(None, None, None)
     with pytest.raises(ConfigError):
-        store.open_run(tmp_path, {**RECORD, "problems": 3})
-    store.open_run(tmp_path, RECORD).__exit__(None, None, None)
+        open_run(tmp_path, {**RECORD, "problems": 3})
+    open_run(tmp_path, RECORD).__exit__(None, None, None)
 
 
 def test_a_folder_of_another_config_is_refused_naming_the_fields(tmp_path: Path) -> None:
-    store.open_run(tmp_path, RECORD).__exit__(None, None, None)
+    open_run(tmp_path, RECORD).__exit__(None, None, None)
     before = (tmp_path / "run.json").read_bytes()
     with pytest.raises(ConfigError) as raised:
-        store.open_run(tmp_path, {**RECORD, "config": {"task": "t", "seed": 1, "limit": 3}})
+        open_run(tmp_path, {**RECORD, "config": {"task": "t", "seed": 1, "limit": 3}})
     assert str(raised.value) == (
         f"{tmp_path} holds another run: config.limit: None there, 3 now; config.seed: 0 there, 1 now."
         " Choose another --out"
@@ -346,42 +346,42 @@ def test_a_folder_of_another_config_is_refused_naming_the_fields(tmp_path: Path)
 
 
 def test_versions_hardware_and_commit_may_differ_on_resume_and_stay_as_they_were(tmp_path: Path) -> None:
-    store.open_run(tmp_path, RECORD).__exit__(None, None, None)
+    open_run(tmp_path, RECORD).__exit__(None, None, None)
     before = (tmp_path / "run.json").read_bytes()
     moved = {**RECORD, "versions": {"python": "3.12"}, "commit": "b", "hardware": {"cores": 1}}
-    store.open_run(tmp_path, moved).__exit__(None, None, None)
+    open_run(tmp_path, moved).__exit__(None, None, None)
     assert (tmp_path / "run.json").read_bytes() == before
 
 
 def test_the_same_names_deeper_down_are_no_incidental_fields() -> None:
     old, new = {"backend": {"commit": "a"}}, {"backend": {"commit": "b"}}
-    assert list(store.differences(old, new)) == [("backend.commit", "a", "b")]
+    assert list(differences(old, new)) == [("backend.commit", "a", "b")]
 
 
 def test_generations_without_a_run_json_are_not_taken_over(tmp_path: Path) -> None:
     filled(tmp_path / "generations.jsonl", row("t/0"))
     with pytest.raises(ConfigError, match=r"holds generations but no run\.json: choose another --out"):
-        store.open_run(tmp_path, RECORD)
+        open_run(tmp_path, RECORD)
 
 
 def test_an_unreadable_run_json_is_a_fault_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(StoreFault, match=r"run\.json: cannot be read as JSON"):
-        store.open_run(tmp_path, RECORD)
+        open_run(tmp_path, RECORD)
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(StoreFault, match=r"run\.json: expected an object, got list"):
-        store.open_run(tmp_path, RECORD)
+        open_run(tmp_path, RECORD)
 
 
 def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     with pytest.raises(ConfigError, match="is a file; a run needs a folder"):
-        store.open_run(tmp_path / "f", RECORD)
+        open_run(tmp_path / "f", RECORD)
     with pytest.raises(StoreFault, match="cannot be written: Not a directory"):
-        store.open_run(tmp_path / "f" / "below", RECORD)
+        open_run(tmp_path / "f" / "below", RECORD)
 
 
 def test_only_a_finished_run_is_reported(tmp_path: Path) -> None:
-    store.open_run(tmp_path, RECORD).__exit__(None, None, None)
+    open_run(tmp_path, RECORD).__exit__(None, None, None)
     with pytest.raises(ConfigError, match=r"is not a finished run: it has no summary\.json"):
-        store.read_run(tmp_path)
+        read_run(tmp_path)

@@ -1,7 +1,7 @@
 """A run's folder: rows that are appended, an atomic summary, one writer at a time.
 
-What is on disk is the state: a run killed at any instant is continued by the same command and ends with the
-same bytes, wherever the folder lies by then. `jsonl` writes the rows. Clock values go to timings.jsonl alone.
+What is on disk is the state: a run killed at any instant is resumed by the same command and ends with the same
+bytes, wherever the folder is by then. jsonl.py writes the rows. Times go to timings.jsonl alone.
 """
 
 import json
@@ -14,48 +14,40 @@ from typing import Any
 
 from harness.config.identity import placeless
 from harness.errors import ConfigError, StoreFault
-from harness.runs.store.jsonl import Log, replace, writing
+from harness.runs.store.atomic import disk_errors_as_faults, replace_file, to_json, write_atomic
+from harness.runs.store.jsonl import JsonlFile
 from harness.schema import Generation, Judgement, Value
 
-# What may differ between the run that made a folder and the one that continues it.
-INCIDENTAL = frozenset({"versions", "hardware", "commit", "prices"})
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Write all of `text` or nothing: a temporary file in the same folder, fsync, rename."""
-    replace(path, [text.encode()])
-
-
-def pretty(plain: Any) -> str:
-    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+# What may differ between the run that made a folder and the one that resumes it.
+NOT_COMPARED = frozenset({"versions", "hardware", "commit", "prices"})
 
 
 @dataclass
-class Run:
+class RunFolder:
     """An open, locked run folder. Use as a context manager."""
 
     folder: Path
     record: Mapping[str, Any]
-    generations: Log[Generation]
-    likelihoods: Log[Generation]
-    judgements: Log[Judgement]
+    generations: JsonlFile[Generation]
+    likelihoods: JsonlFile[Generation]
+    judgements: JsonlFile[Judgement]
     _lock: Any
 
-    def time(self, stage: str, **values: float) -> None:
-        """Note clock values; timings.jsonl is the only file that has any."""
+    def add_timing(self, stage: str, **values: float) -> None:
+        """timings.jsonl is the only file with clock values."""
         path = self.folder / "timings.jsonl"
-        with writing(path), path.open("a", encoding="utf-8") as file:
+        with disk_errors_as_faults(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"stage": stage, **values}) + "\n")
 
-    def keep_problems(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write problems.jsonl, which is for readers alone: no stage reads it, and each start writes it anew."""
+    def write_problems(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """problems.jsonl is only for readers of the run: no stage reads it, and each start rewrites it."""
         lines = (json.dumps(row, ensure_ascii=True, separators=(",", ":")) + "\n" for row in rows)
-        replace(self.folder / "problems.jsonl", (line.encode() for line in lines))
+        replace_file(self.folder / "problems.jsonl", (line.encode() for line in lines))
 
-    def summarise(self, summary: Value) -> None:
-        write_atomic(self.folder / "summary.json", pretty(summary.model_dump(mode="json")))
+    def write_summary(self, summary: Value) -> None:
+        write_atomic(self.folder / "summary.json", to_json(summary.model_dump(mode="json")))
 
-    def __enter__(self) -> "Run":
+    def __enter__(self) -> "RunFolder":
         return self
 
     def __exit__(
@@ -63,14 +55,14 @@ class Run:
     ) -> None:
         with ExitStack() as stack:
             stack.callback(self._lock.release)
-            for log in (self.judgements, self.likelihoods, self.generations):
-                stack.callback(log.close)
+            for file in (self.judgements, self.likelihoods, self.generations):
+                stack.callback(file.close)
 
 
-def open_run(folder: Path, record: Mapping[str, Any]) -> Run:
-    """Make or continue the run in `folder`; a continued one keeps its record, on whatever machine it was begun.
+def open_run(folder: Path, record: Mapping[str, Any]) -> RunFolder:
+    """Start or resume the run in `folder`; a resumed one keeps its record, whatever machine it was started on.
 
-    Raises ConfigError when the folder holds a run that is not this one.
+    Raises ConfigError when the folder holds another run, StoreFault when it cannot be written.
     """
     import filelock
 
@@ -94,13 +86,13 @@ def open_run(folder: Path, record: Mapping[str, Any]) -> Run:
         else:
             if (folder / "generations.jsonl").exists():
                 raise ConfigError(f"{folder} holds generations but no run.json: choose another --out")
-            write_atomic(path, pretty(record))
-        return Run(
+            write_atomic(path, to_json(record))
+        return RunFolder(
             folder=folder,
             record=record,
-            generations=Log(folder / "generations.jsonl", Generation),
-            likelihoods=Log(folder / "likelihoods.jsonl", Generation),
-            judgements=Log(folder / "judgements.jsonl", Judgement),
+            generations=JsonlFile(folder / "generations.jsonl", Generation),
+            likelihoods=JsonlFile(folder / "likelihoods.jsonl", Generation),
+            judgements=JsonlFile(folder / "judgements.jsonl", Judgement),
             _lock=lock,
         )
     except BaseException:
@@ -129,9 +121,9 @@ def _same_run(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> N
 def differences(
     old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-    """(dotted name, old value, new value) of each field that differs, incidental ones left out."""
+    """(dotted name, old value, new value) of each field that differs, without those that are NOT_COMPARED."""
     for name in sorted({*old, *new}):
-        if not prefix and name in INCIDENTAL:
+        if not prefix and name in NOT_COMPARED:
             continue
         was, now = old.get(name), new.get(name)
         if isinstance(was, dict) and isinstance(now, dict):
@@ -148,8 +140,8 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return read_json(folder / "run.json"), read_json(folder / "summary.json")
 
 
-def timings(folder: Path) -> Iterator[dict[str, Any]]:
-    """The rows of timings.jsonl that can be read: it is the one file that may be torn, being written without sync."""
+def read_timings(folder: Path) -> Iterator[dict[str, Any]]:
+    """The readable rows of timings.jsonl: the one file that may have a torn line, since it is written without fsync."""
     path = folder / "timings.jsonl"
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
