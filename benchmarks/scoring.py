@@ -113,7 +113,7 @@ def ours(given: list[Pair]) -> list[tuple[float, ...]]:
         for n, reference in enumerate(dict.fromkeys(reference for reference, _ in given))
     }
     answers = ((problems[reference], answer) for reference, answer in given)
-    score = parallel.over(scorers.codebleu, None)
+    score = parallel.parallelize(scorers.codebleu, None)
     return [verdict.score.stats for verdict in score(answers, None)]
 
 
@@ -145,9 +145,9 @@ def timed(score: Callable[[list[Pair]], list[Any]], given: list[Pair]) -> tuple[
 
 
 def equal_parts(own: list[tuple[float, ...]], package: list[dict[str, float]]) -> str:
-    from harness.scorers.similarity.codebleu import parts
+    from harness.scorers.similarity.codebleu import components
 
-    values = [parts(stats) for stats in own]
+    values = [components(stats) for stats in own]
     shares = []
     for name, key in PARTS.items():
         same = [abs((getattr(p, name) or 0.0) - q[key]) < 1e-9 for p, q in zip(values, package, strict=True)]

@@ -72,5 +72,5 @@ def test_a_sandbox_and_scorers_of_texts_take_as_many_workers(monkeypatch: pytest
     assert sandbox.start().size == 3
     assert sandbox.start(sandbox.Settings(workers=5)).size == 5
     monkeypatch.setattr(cpu_count, "available", lambda: 1)
-    assert parallel.over(exact, None) == exact.score
-    assert parallel.over(exact, 2) != exact.score
+    assert parallel.parallelize(exact, None) == exact.score
+    assert parallel.parallelize(exact, 2) != exact.score

@@ -50,8 +50,8 @@ from harness.schema import (
     Task,
     Template,
 )
-from harness.scorers.per_answer import each, reference_texts
-from harness.scorers.similarity.ast_similarity import over_readable
+from harness.scorers.per_answer import PerAnswer, reference_texts
+from harness.scorers.similarity.ast_similarity import over_parsable
 from harness.stats import estimates
 from harness.text.extract import first_fenced
 
@@ -214,7 +214,7 @@ def _reply_metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     return {"replies_read": estimates.mean_of()}
 
 
-replies = Scorer(name="votes", score=each(_score_reply), metrics=_reply_metrics)
+replies = Scorer(name="votes", score=PerAnswer(_score_reply), metrics=_reply_metrics)
 
 
 def winner(choices: Sequence[int | None]) -> int | None:
@@ -277,7 +277,7 @@ def preference_metrics(
     for i, one in enumerate(candidates):
         reduces[f"win_share[{one.name}]"] = estimates.mean_of(i)
     for i, one in enumerate(candidates):
-        reduces[f"win_share_decided[{one.name}]"] = over_readable(i)
+        reduces[f"win_share_decided[{one.name}]"] = over_parsable(i)
     reduces["unknown"] = estimates.mean_of(count)
     reduces["consistent"] = _ratio(count + 1, slice(count + 2, count + 3))
     for i in range(count):
@@ -293,7 +293,7 @@ def _ratio(column: int, of: slice) -> Reduce:
 
         return np.array([scores[:, column].sum(), scores[:, of].sum()])
 
-    return Reduce(per_problem, over_readable(0).of_sum)
+    return Reduce(per_problem, over_parsable(0).of_sum)
 
 
 # ---------------------------------------------------------------- the run

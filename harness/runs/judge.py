@@ -57,7 +57,7 @@ def judge(plan: Plan, files: RunFolder, sandbox: Sandbox, progress: Progress) ->
     for scorer in plan.task.scorers:
         began, before, cpu, peak = monotonic(), len(files.judgements.keys), 0.0, 0.0
         prepared = scorer.prepare(supplies) if scorer.prepare else scorer
-        prepared = replace(prepared, score=parallel.over(prepared, plan.config.judge.workers))
+        prepared = replace(prepared, score=parallel.parallelize(prepared, plan.config.judge.workers))
         paced = pace(plan, prepared, files, sandbox)
         for judgement, verdict in judgements(paced, prepared, files, sandbox):
             files.judgements.append(judgement)

@@ -3,7 +3,7 @@
 A scorer is a `Scorer` value (harness/schema/): a name, a function over (problem, answer) pairs, and its
 metrics. To add one, write a file with a function `judge(problem, answer) -> Score` and
 
-    mine = Scorer(name="mine", score=each(judge), metrics=lambda ks: {"mine": mean_of()})
+    mine = Scorer(name="mine", score=PerAnswer(judge), metrics=lambda ks: {"mine": mean_of()})
 
 then name it in a task's `scorers`; nothing has to be registered. A corpus metric that is no mean of the
 values puts counts into `Score.stats` and works from their sums (see codebleu.py). Importing a scorer costs
@@ -15,30 +15,31 @@ from dataclasses import replace
 
 from harness.errors import ConfigError, unknown
 from harness.schema import Scorer
-from harness.scorers.comments import comments
-from harness.scorers.distinct_n import distinct_n
 from harness.scorers.execution.generated_tests import generated_tests
 from harness.scorers.execution.io_cases import io_cases, io_cases_with
 from harness.scorers.execution.snippets import snippets
 from harness.scorers.execution.symbolic import symbolic
 from harness.scorers.execution.unit_tests import unit_tests
-from harness.scorers.parse_rate import parse_rate
-from harness.scorers.per_answer import each, reference_texts
-from harness.scorers.perplexity import perplexity
+from harness.scorers.execution.valid_rate import valid_rate
+from harness.scorers.likelihood import perplexity
+from harness.scorers.per_answer import PerAnswer, reference_texts
+from harness.scorers.reference_free.distinct_n import distinct_n
+from harness.scorers.reference_free.parse_rate import parse_rate
+from harness.scorers.reference_free.train_overlap import train_overlap
 from harness.scorers.similarity.ast_similarity import ast_similarity, ast_similarity_with
 from harness.scorers.similarity.bleu import bleu
 from harness.scorers.similarity.chrf import chrf
 from harness.scorers.similarity.codebleu import codebleu, codebleu_with
 from harness.scorers.similarity.codebleu_package import codebleu_package
+from harness.scorers.similarity.comments import comments
 from harness.scorers.similarity.conala_bleu import conala_bleu
 from harness.scorers.similarity.exact import exact
 from harness.scorers.sql.execution import sql_execution, sql_execution_with, ves
 from harness.scorers.sql.match import exact_set_match, lf_accuracy, set_match_clauses
 from harness.scorers.sql.turns import with_interactions
-from harness.scorers.train_overlap import train_overlap
-from harness.scorers.valid_rate import valid_rate
 
 __all__ = [
+    "PerAnswer",
     "ast_similarity",
     "ast_similarity_with",
     "bleu",
@@ -49,7 +50,6 @@ __all__ = [
     "comments",
     "conala_bleu",
     "distinct_n",
-    "each",
     "exact",
     "exact_set_match",
     "for_queries",

@@ -1,5 +1,4 @@
-"""What scorers that look at one answer at a time share: the batch form, and the reference texts of a
-problem."""
+"""What scorers that look at one answer at a time share: the batch form, and the reference texts of a problem."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,24 +8,18 @@ from harness.schema import Answer, Expression, Problem, Query, Reference, Sandbo
 
 
 @dataclass(frozen=True)
-class Each:
+class PerAnswer:
     """The `score` of a Scorer that judges one answer at a time, by text alone.
 
-    `anywhere` says that another process would come to the same verdict (spread.py).
+    `parallelizable` says that another process would come to the same verdict (parallel.py).
     """
 
     judge: Callable[[Problem, str], Score]
-    anywhere: bool = True
+    parallelizable: bool = True
 
     def __call__(self, answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
         for problem, answer in answers:
             yield Verdict("scored", self.judge(problem, answer))
-
-
-def each(judge: Callable[[Problem, str], Score], anywhere: bool = True) -> Each:
-    """The `score` of a Scorer that needs no sandbox, from a function that scores one answer to one
-    problem."""
-    return Each(judge, anywhere)
 
 
 def reference_texts(problem: Problem) -> tuple[str, ...]:

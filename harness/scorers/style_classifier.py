@@ -28,12 +28,12 @@ Labels = NDArray[np.int64]
 Classifier = Callable[[Sequence[str]], Floats]
 
 BUCKETS = 1 << 14
-READ = 20_000  # characters of a text that are looked at
-GRAMS = (2, 3, 4)  # characters
+MAX_CHARS = 20_000  # characters of a text that are looked at
+NGRAM_LENGTHS = (2, 3, 4)  # characters
 
 
 @dataclass(frozen=True)
-class Report:
+class ClassifierReport:
     """Of n texts. `loss` is the mean of -ln of the right class' probability; `auc` only for two classes."""
 
     accuracy: float
@@ -46,7 +46,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearClassifier:
     """Logistic regression: `weights` [buckets, classes], `bias` [classes]. Called with texts."""
 
     weights: Floats
@@ -59,11 +59,11 @@ class Linear:
         np.savez_compressed(path, weights=self.weights, bias=self.bias)
 
 
-def load(path: Path) -> Linear:
+def load(path: Path) -> LinearClassifier:
     """What `Linear.save` wrote. Raises DataError. No pickle is read."""
     try:
         with np.load(path, allow_pickle=False) as found:
-            return Linear(found["weights"], found["bias"])
+            return LinearClassifier(found["weights"], found["bias"])
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path} holds no classifier: {error}") from None
 
@@ -72,8 +72,8 @@ def features(texts: Sequence[str]) -> Floats:
     """[texts, BUCKETS]: square roots of the counts of character n-grams, hashed, each row of length 1."""
     found = np.zeros((len(texts), BUCKETS))
     for row, text in enumerate(texts):
-        blob = text[:READ].encode("utf-8", "replace")
-        for n in GRAMS:
+        blob = text[:MAX_CHARS].encode("utf-8", "replace")
+        for n in NGRAM_LENGTHS:
             for at in range(len(blob) - n + 1):
                 found[row, zlib.crc32(blob[at : at + n]) % BUCKETS] += 1
     np.sqrt(found, out=found)
@@ -88,7 +88,7 @@ def softmax(scores: Floats) -> Floats:
     return shares
 
 
-def balanced(labels: Labels, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def balanced_batches(labels: Labels, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Places of texts in batches that hold every class equally often; an epoch shows the largest class once.
 
     Smaller classes come round again. Raises ConfigError unless `size` is a multiple of the number of classes.
@@ -108,7 +108,7 @@ def balanced(labels: Labels, size: int, rng: np.random.Generator) -> Iterator[ND
 
 def train(
     texts: Sequence[str], labels: Sequence[int], epochs: int = 30, size: int = 64, seed: int = 0
-) -> Linear:
+) -> LinearClassifier:
     """Fit to texts of classes 0, 1, ...: plain gradient steps on balanced batches. Raises ConfigError."""
     known = _labels(labels, texts)
     classes = int(known.max()) + 1
@@ -118,11 +118,11 @@ def train(
     weights, bias = np.zeros((BUCKETS, classes)), np.zeros(classes)
     for epoch in range(epochs):
         rate = 10.0 * (1 - epoch / epochs)
-        for batch in balanced(known, size, rng):
+        for batch in balanced_batches(known, size, rng):
             error = softmax(given[batch] @ weights + bias) - np.eye(classes)[known[batch]]
             weights -= rate / len(batch) * (given[batch].T @ error)
             bias -= rate / len(batch) * error.sum(axis=0)
-    return Linear(weights, bias)
+    return LinearClassifier(weights, bias)
 
 
 def _labels(labels: Sequence[int], texts: Sequence[str]) -> Labels:
@@ -132,7 +132,7 @@ def _labels(labels: Sequence[int], texts: Sequence[str]) -> Labels:
     return known
 
 
-def pretrained(folder: Path, size: int = 64, tokens: int = 128) -> Classifier:
+def load_pretrained(folder: Path, size: int = 64, tokens: int = 128) -> Classifier:
     """A sequence classifier of transformers as a function; texts are cut at so many tokens. Never downloads."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -165,14 +165,14 @@ def pretrained(folder: Path, size: int = 64, tokens: int = 128) -> Classifier:
 # ---------------------------------------------------------------- figures
 
 
-def evaluate(classifier: Classifier, texts: Sequence[str], labels: Sequence[int]) -> Report:
+def evaluate(classifier: Classifier, texts: Sequence[str], labels: Sequence[int]) -> ClassifierReport:
     """How well the classes of texts are told. Best on a balanced set: then the majority is 1 / classes."""
     known, chances = _labels(labels, texts), classifier(texts)
     right, n = int((chances.argmax(axis=1) == known).sum()), len(known)
     low, high = wilson(right, n)
     own = chances[np.arange(n), known]
     two = chances.shape[1] == 2 and 0 < int(known.sum()) < n
-    return Report(
+    return ClassifierReport(
         accuracy=right / n,
         low=low,
         high=high,
@@ -191,7 +191,7 @@ def auc(scores: Floats, labels: Labels) -> float:
     return float(below.sum() / (2 * len(ordered) * len(ones)))
 
 
-def style(classifier: Classifier, texts: Sequence[str], label: int) -> float:
+def style_score(classifier: Classifier, texts: Sequence[str], label: int) -> float:
     """The mean probability of one class over texts: S(t) of a checkpoint t."""
     if not texts:
         raise ConfigError("a style score needs texts")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness import scorers
 from harness.schema import Problem, Reference, Score, Scorer
-from harness.scorers.similarity.ast_similarity import MAX_PARSED_CHARS, elements, tree
+from harness.scorers.similarity.ast_similarity import MAX_PARSED_CHARS, elements, parse_python
 from harness.stats.estimates import estimate
 
 few = settings(max_examples=80, deadline=None)
@@ -210,7 +210,7 @@ def test_recall_and_precision_change_places_with_the_texts(one: str, other: str)
 @few
 @given(programs)
 def test_elements_are_the_nodes_that_a_walk_meets(text: str) -> None:
-    root = tree(text)
+    root = parse_python(text)
     assert root is not None
     walked = Counter(
         (type(n).__name__,) for n in ast.walk(root) if not isinstance(n, ast.expr_context | ast.Module)

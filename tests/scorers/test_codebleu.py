@@ -1,6 +1,5 @@
 """CodeBLEU: beside a second reading of its definition, beside the package, and on what is no Python."""
 
-import importlib
 import json
 import os
 import subprocess
@@ -16,13 +15,12 @@ from hypothesis import strategies as st
 
 from harness import scorers
 from harness.schema import Problem, Reference, Scorer
+from harness.scorers.similarity import codebleu
 from harness.stats.estimates import estimate
 from harness.text import python_dataflow, python_tree
-from tests.support import codebleu_reference as reading
+from tests.support import codebleu_reference
 from tests.support.paths import ROOT
 
-# The module; the package exports the scorer under the same name.
-codebleu = importlib.import_module("harness.scorers.similarity.codebleu")
 PARTS = ("ngram", "weighted", "syntax", "dataflow")
 LOOP = "def f(xs):\n    total = 0\n    for x in xs:\n        total = total + x\n    return total"
 
@@ -51,15 +49,15 @@ def one(answer: str, *references: str, scorer: Scorer = scorers.codebleu) -> dic
 
 
 def test_every_part_is_that_of_a_second_reading_of_the_definition():
-    for reference, answer in reading.pairs(200, seed=1):
+    for reference, answer in codebleu_reference.pairs(200, seed=1):
         got = one(answer, reference)
-        assert got["ngram"] == pytest.approx(reading.bleu(reference, answer), abs=1e-9)
-        assert got["weighted"] == pytest.approx(reading.weighted(reference, answer), abs=1e-9)
-        assert got["syntax"] == pytest.approx(reading.syntax(reference, answer), abs=1e-9), (
+        assert got["ngram"] == pytest.approx(codebleu_reference.bleu(reference, answer), abs=1e-9)
+        assert got["weighted"] == pytest.approx(codebleu_reference.weighted(reference, answer), abs=1e-9)
+        assert got["syntax"] == pytest.approx(codebleu_reference.syntax(reference, answer), abs=1e-9), (
             reference,
             answer,
         )
-        assert got["dataflow"] == pytest.approx(reading.dataflow(reference, answer), abs=1e-9), (
+        assert got["dataflow"] == pytest.approx(codebleu_reference.dataflow(reference, answer), abs=1e-9), (
             reference,
             answer,
         )
@@ -92,7 +90,9 @@ def test_recall_weighs_words_and_sums_over_references():
 def test_the_data_flow_of_each_construct_is_that_of_the_second_reading(code):
     triples = python_dataflow.data_flow(python_tree.parse_source(code, lambda shape: None))
     same = {"comes from": "uses", "computed from": "made of"}
-    assert {(v, same[relation], by): n for (v, relation, by), n in triples.items()} == reading.triples(code)
+    assert {
+        (v, same[relation], by): n for (v, relation, by), n in triples.items()
+    } == codebleu_reference.triples(code)
 
 
 def test_thousands_of_branches_cost_what_they_change(monkeypatch):
@@ -135,26 +135,26 @@ def test_subtrees_of_broken_code_are_those_of_the_second_reading():
     ]
     for reference in texts:
         for answer in texts:
-            expected = reading.syntax(reference, answer)
+            expected = codebleu_reference.syntax(reference, answer)
             assert one(answer, reference)["syntax"] == pytest.approx(expected), (reference, answer)
 
 
 def test_the_second_reading_prints_shapes_as_tree_sitter_does():
-    for code in reading.SNIPPETS:
+    for code in codebleu_reference.SNIPPETS:
         if "#" not in code and '"""' not in code and "'''" not in code:
-            read = reading.Reading(code)
+            read = codebleu_reference.Reading(code)
             assert read.shape(read.root) == str(read.root)
 
 
 def test_identical_code_with_a_data_flow_scores_one():
-    for code in reading.SNIPPETS:
-        if len(code.split()) >= 4 and reading.triples(code):
+    for code in codebleu_reference.SNIPPETS:
+        if len(code.split()) >= 4 and codebleu_reference.triples(code):
             assert one(code, code)["codebleu"] == pytest.approx(1.0), code
 
 
 def test_a_data_flow_worked_out_by_hand():
     # x=1: x (var 1) is made of 1 (var 0), and 1 stands there; y=x+x: y (2) is made of x twice, each x uses x.
-    assert reading.triples("x = 1\ny = x + x") == {
+    assert codebleu_reference.triples("x = 1\ny = x + x") == {
         (1, "made of", (0,)): 1,
         (0, "uses", ()): 1,
         (2, "made of", (1, 1)): 1,
@@ -303,7 +303,7 @@ def test_ten_hash_seeds_give_the_same_scores():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.text(max_size=60), st.sampled_from(reading.SNIPPETS))
+@given(st.text(max_size=60), st.sampled_from(codebleu_reference.SNIPPETS))
 def test_any_text_has_parts_between_zero_and_one(answer, reference):
     assert all(0.0 <= value <= 1.0 for value in one(answer, reference).values())
 
@@ -351,7 +351,7 @@ def reasons(*codes: str) -> set[str]:
 
 
 def broken(code: str) -> bool:
-    return reading.PARSER.parse(code.encode("utf-8", "surrogatepass")).root_node.has_error
+    return codebleu_reference.PARSER.parse(code.encode("utf-8", "surrogatepass")).root_node.has_error
 
 
 def compare(judged: list[tuple[str, str]]) -> tuple[dict[str, int], list[tuple[str, str, str]]]:
@@ -363,8 +363,8 @@ def compare(judged: list[tuple[str, str]]) -> tuple[dict[str, int], list[tuple[s
     for reference, answer in judged:
         (verdict,) = scorers.codebleu.score([(problem(reference), answer)], None)
         stats = list(verdict.score.stats)
-        ours = codebleu.parts(stats)
-        two_words = codebleu.parts([*stats[: codebleu.REFERENCE_LENGTH], 2.0, *stats[codebleu.SHAPES :]])
+        ours = codebleu.components(stats)
+        two_words = codebleu.components([*stats[: codebleu.REFERENCE_LENGTH], 2.0, *stats[codebleu.SHAPES :]])
         package = calc_codebleu([reference], [answer], "python")
         values = {
             "ngram": (ours.ngram, package["ngram_match_score"]),
@@ -383,7 +383,7 @@ def compare(judged: list[tuple[str, str]]) -> tuple[dict[str, int], list[tuple[s
 
 @pytest.mark.usefixtures("orderly")
 def test_parts_equal_the_packages_wherever_no_known_fault_of_it_is_in_play():
-    judged = reading.pairs(200, seed=1)
+    judged = codebleu_reference.pairs(200, seed=1)
     differ, unexplained = compare(judged)
     assert unexplained == []
     assert differ == {"ngram": 0, "weighted": 50, "syntax": 6, "dataflow": 17}
@@ -392,7 +392,7 @@ def test_parts_equal_the_packages_wherever_no_known_fault_of_it_is_in_play():
 @pytest.mark.usefixtures("orderly")
 @pytest.mark.filterwarnings("ignore")
 def test_the_package_variant_is_the_package_to_the_last_digit():
-    judged = reading.pairs(40, seed=3)
+    judged = codebleu_reference.pairs(40, seed=3)
     ours = corpus(scorers.codebleu_package, judged)
     package = calc_codebleu([r for r, _ in judged], [a for _, a in judged], "python")
     assert ours == pytest.approx(

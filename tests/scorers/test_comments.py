@@ -4,7 +4,7 @@ import pytest
 
 from harness.schema import Problem, Reference
 from harness.scorers import comments
-from harness.scorers.comments import bare, density, remarks
+from harness.scorers.similarity.comments import comment_density, comment_texts, dump_without_docstrings
 
 CODE = 'def f(a):\n    """Old."""\n    b = a + 1\n    return b'
 PROBLEM = Problem(id="mbpp/11", question=CODE, solution=CODE, check=Reference(texts=(CODE,)))
@@ -50,14 +50,16 @@ def test_an_answer_counts_if_the_code_is_kept_and_something_is_said(
 
 
 def test_a_docstring_may_take_the_place_of_pass_and_strings_that_are_used_stay() -> None:
-    assert bare('def f():\n    """Nothing."""') == bare("def f():\n    pass")
-    assert bare("x = 'a'") != bare("x = 'b'")
-    assert bare("def f(:") is None
+    assert dump_without_docstrings('def f():\n    """Nothing."""') == dump_without_docstrings(
+        "def f():\n    pass"
+    )
+    assert dump_without_docstrings("x = 'a'") != dump_without_docstrings("x = 'b'")
+    assert dump_without_docstrings("def f(:") is None
 
 
 def test_remarks_are_read_by_the_tokeniser() -> None:
-    assert dict(remarks('x = "# no"  # yes\n"""a\n  b"""\n# yes')) == {"yes": 2, "a b": 1}
-    assert density("# one\n\nx = 1\n") == 0.5
+    assert dict(comment_texts('x = "# no"  # yes\n"""a\n  b"""\n# yes')) == {"yes": 2, "a b": 1}
+    assert comment_density("# one\n\nx = 1\n") == 0.5
 
 
 def test_the_density_is_the_mean_over_answers_that_kept_the_code() -> None:

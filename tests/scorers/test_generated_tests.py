@@ -12,7 +12,7 @@ from harness.prompts.templates import render
 from harness.runs import judge
 from harness.schema import Limits, Problem, Reference, UnderTest, UnitTests, Verdict
 from harness.scorers import generated_tests
-from harness.scorers.execution.generated_tests import suite
+from harness.scorers.execution.generated_tests import build_suite
 from harness.stats import estimates
 from harness.tasks.loading import data_files, registry
 from tests.support.command import harness
@@ -195,13 +195,13 @@ def test_another_kind_of_problem_is_a_mistake() -> None:
 
 def test_a_suite_is_put_together_without_what_it_may_not_bring() -> None:
     assert (
-        suite("from __future__ import annotations\nfrom m import f, g\nf(1)", "f")
+        build_suite("from __future__ import annotations\nfrom m import f, g\nf(1)", "f")
         == "from m import g\nf(1)\n"
     )
-    assert suite("def f():\n    return 1\ndef test_a():\n    assert f()", "f") == (
+    assert build_suite("def f():\n    return 1\ndef test_a():\n    assert f()", "f") == (
         "def test_a():\n    assert f()\ntest_a()\n"
     )
-    assert suite("def g(:", "f") is None
+    assert build_suite("def g(:", "f") is None
 
 
 # ---------------------------------------------------------------- the task

@@ -10,7 +10,7 @@ import pytest
 from harness import sandbox
 from harness.errors import ConfigError, SandboxFault, UserError
 from harness.schema import ExecResult, IOCase, IOCases, Problem, Program, Reference, Verdict
-from harness.scorers.execution.io_cases import io_cases, io_cases_with, literal, restore_keys
+from harness.scorers.execution.io_cases import io_cases, io_cases_with, python_literal, restore_integer_keys
 from harness.text.output_match import same_text, same_value, show, similar_text, similar_value
 
 
@@ -102,20 +102,20 @@ def test_values_are_shown_in_a_line() -> None:
 
 def test_json_values_become_python_literals_and_large_integers_hexadecimal() -> None:
     assert (
-        literal([1, True, None, "a'\n", 0.5, {"k": [False]}])
+        python_literal([1, True, None, "a'\n", 0.5, {"k": [False]}])
         == r"""[1, True, None, "a'\n", 0.5, {'k': [False]}]"""
     )
-    assert literal([math.nan, -math.inf]) == "[nan, -inf]"
-    assert literal({2: "\ud800"}) == r"{2: '\ud800'}"
+    assert python_literal([math.nan, -math.inf]) == "[nan, -inf]"
+    assert python_literal({2: "\ud800"}) == r"{2: '\ud800'}"
     big = -(7**9000)
     assert sys.get_int_max_str_digits() == 4300
-    assert eval(literal([big])) == [big]
+    assert eval(python_literal([big])) == [big]
 
 
 def test_integer_keys_that_json_made_strings_are_restored() -> None:
-    assert restore_keys({"1": "a", "-2": "b"}) == {1: "a", -2: "b"}
-    assert restore_keys({"1": "a", "x": "b"}) == {"1": "a", "x": "b"}
-    assert restore_keys([1]) == [1]
+    assert restore_integer_keys({"1": "a", "-2": "b"}) == {1: "a", -2: "b"}
+    assert restore_integer_keys({"1": "a", "x": "b"}) == {"1": "a", "x": "b"}
+    assert restore_integer_keys([1]) == [1]
 
 
 # ---------------------------------------------------------------- programs

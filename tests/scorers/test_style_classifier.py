@@ -11,15 +11,15 @@ import pytest
 from harness.errors import ConfigError, DataError
 from harness.schema import Problem, Reference
 from harness.scorers import style_classifier
-from harness.scorers.style import style_with
+from harness.scorers.reference_free.style import style_with
 from harness.scorers.style_classifier import (
-    Report,
+    ClassifierReport,
     auc,
-    balanced,
+    balanced_batches,
     evaluate,
     features,
     load,
-    style,
+    style_score,
     train,
     trend,
 )
@@ -43,11 +43,13 @@ def both(n: int, seed: int) -> tuple[list[str], list[int]]:
 
 
 @pytest.fixture(scope="module")
-def judge() -> style_classifier.Linear:
+def judge() -> style_classifier.LinearClassifier:
     return train(*both(60, seed=1), epochs=10, size=32)
 
 
-def test_styles_that_differ_are_told_apart_and_the_same_style_is_not(judge: style_classifier.Linear) -> None:
+def test_styles_that_differ_are_told_apart_and_the_same_style_is_not(
+    judge: style_classifier.LinearClassifier,
+) -> None:
     report = evaluate(judge, *both(50, seed=2))
     assert (report.accuracy, report.auc, report.majority, report.n) == (1.0, 1.0, 0.5, 100)
     assert report.low == pytest.approx(0.963, abs=1e-3)  # Wilson: 100 of 100
@@ -59,7 +61,7 @@ def test_styles_that_differ_are_told_apart_and_the_same_style_is_not(judge: styl
 
 
 def test_the_same_seed_gives_the_same_classifier_and_it_survives_a_file(
-    judge: style_classifier.Linear, tmp_path: Path
+    judge: style_classifier.LinearClassifier, tmp_path: Path
 ) -> None:
     again = train(*both(60, seed=1), epochs=10, size=32)
     assert np.array_equal(again.weights, judge.weights)
@@ -73,14 +75,14 @@ def test_the_same_seed_gives_the_same_classifier_and_it_survives_a_file(
 
 def test_batches_hold_every_class_equally_often_and_show_the_largest_once() -> None:
     labels = np.array([0] * 10 + [1] * 3)
-    batches = list(balanced(labels, 4, np.random.default_rng(0)))
+    batches = list(balanced_batches(labels, 4, np.random.default_rng(0)))
     for batch in batches:
         assert Counter(labels[batch].tolist()) == {0: len(batch) // 2, 1: len(batch) // 2}
     shown = np.concatenate(batches)
     assert sorted(shown[labels[shown] == 0]) == list(range(10))
     assert len(shown) == 20
     with pytest.raises(ConfigError, match="a batch of 5 cannot hold 2 classes"):
-        next(balanced(labels, 5, np.random.default_rng(0)))
+        next(balanced_batches(labels, 5, np.random.default_rng(0)))
 
 
 def test_figures_by_hand() -> None:
@@ -89,11 +91,11 @@ def test_figures_by_hand() -> None:
     # Right: the first and the third; the last is a draw, which goes to class 0. Of the four pairs of a 1 and a 0,
     # three are in order (.8 > .1, .8 > .6, .5 > .1) and one is not.
     loss = -(math.log(0.9) + math.log(0.4) + math.log(0.8) + math.log(0.5)) / 4
-    assert found == Report(
+    assert found == ClassifierReport(
         0.5, pytest.approx(0.15, abs=1e-2), pytest.approx(0.85, abs=1e-2), 0.5, pytest.approx(loss), 0.75, 4
     )  # type: ignore[arg-type]
     assert auc(np.array([0.5, 0.5]), np.array([0, 1])) == 0.5
-    assert style(lambda given: chances, ["a"] * 4, 1) == pytest.approx(0.5)
+    assert style_score(lambda given: chances, ["a"] * 4, 1) == pytest.approx(0.5)
     assert evaluate(lambda given: chances, ["a"] * 4, [1] * 4).auc is None
 
 
@@ -107,7 +109,9 @@ def test_a_trend_is_a_slope_and_an_order() -> None:
             trend(steps, scores)
 
 
-def test_odd_texts_have_features_and_wrong_labels_are_refused(judge: style_classifier.Linear) -> None:
+def test_odd_texts_have_features_and_wrong_labels_are_refused(
+    judge: style_classifier.LinearClassifier,
+) -> None:
     odd = features(["", "a", "\ud800\0", "x" * 1_000_000])
     assert np.linalg.norm(odd, axis=1).tolist() == pytest.approx([0.0, 0.0, 1.0, 1.0])
     assert judge([""]).sum() == pytest.approx(1.0)
@@ -115,10 +119,10 @@ def test_odd_texts_have_features_and_wrong_labels_are_refused(judge: style_class
         with pytest.raises(ConfigError):
             train(["a", "b"], labels)
     with pytest.raises(ConfigError, match="needs texts"):
-        style(judge, [], 0)
+        style_score(judge, [], 0)
 
 
-def test_the_scorer_gives_each_answer_its_probability(judge: style_classifier.Linear) -> None:
+def test_the_scorer_gives_each_answer_its_probability(judge: style_classifier.LinearClassifier) -> None:
     problem = Problem(id="x", question="q", solution="s", check=Reference(texts=("s",)))
     answers = ["read_file('7')", 'readFile("7")']
     scorer = style_with(judge, 1, "tiny")
@@ -144,9 +148,9 @@ def test_a_sequence_classifier_of_transformers_is_one_too_at_any_batch_size(tmp_
         LlamaForSequenceClassification(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     given = [*texts("snake", 3, 0), "x = 1"]
-    one, many = (style_classifier.pretrained(tmp_path, size=size)(given) for size in (1, 8))
+    one, many = (style_classifier.load_pretrained(tmp_path, size=size)(given) for size in (1, 8))
     assert one.shape == (4, 3)
     assert one.sum(axis=1) == pytest.approx(1.0)
     np.testing.assert_allclose(one, many, atol=1e-5)
     with pytest.raises(DataError, match="holds no sequence classifier"):
-        style_classifier.pretrained(tmp_path / "none")
+        style_classifier.load_pretrained(tmp_path / "none")

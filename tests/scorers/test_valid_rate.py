@@ -7,7 +7,7 @@ import pytest
 from harness import sandbox, scorers
 from harness.errors import SandboxFault, UserError
 from harness.schema import ExecResult, Problem, Program, Reference, Score
-from harness.scorers.valid_rate import valid_rate
+from harness.scorers.execution.valid_rate import valid_rate
 from harness.stats.estimates import error_class
 
 PROBLEM = Problem(id="t/0", question="", solution="x", check=Reference(texts=("x",)))

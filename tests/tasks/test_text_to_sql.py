@@ -13,7 +13,7 @@ from harness.errors import ConfigError, DataError
 from harness.files import packaged
 from harness.schema import Problem, Query
 from harness.scorers.sql.execution import reward
-from harness.scorers.sql.turns import first_turn
+from harness.scorers.sql.turns import first_turn_id
 from harness.stats import estimates
 from harness.tasks.loading import data_files, registry
 from tests.support.command import harness
@@ -40,7 +40,7 @@ def scored(name: str, lines: list[str], folder: Path, *more: str) -> dict[str, A
 def by_interaction(problems: list[Problem]) -> dict[str, list[Problem]]:
     found: dict[str, list[Problem]] = {}
     for problem in problems:
-        found.setdefault(first_turn(problem.id), []).append(problem)
+        found.setdefault(first_turn_id(problem.id), []).append(problem)
     return found
 
 

@@ -39,7 +39,7 @@ from harness.schema import (
     UnderTest,
     Verdict,
 )
-from harness.scorers.similarity.ast_similarity import over_readable, running_python, tree
+from harness.scorers.similarity.ast_similarity import over_parsable, parse_python, python_version
 from harness.text.mutants import (
     PROBE_EXIT_STATUS,
     CoverageProbe,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from harness.schema import Floats
 
 FILTER_CPU_S = 0.5  # a mutant that keeps the benchmark's own tests busy for longer most likely never ends
-_TOGETHER = 64  # answers whose runs are handed to the sandbox in one go
+_BATCH = 64  # answers whose runs are handed to the sandbox in one go
 _RUN_CLASS = """
 
 def _run_class(found):
@@ -75,10 +75,10 @@ def _run_class(found):
 # ---------------------------------------------------------------- suites
 
 
-def suite(answer: str, entry: str) -> str | None:
+def build_suite(answer: str, entry: str) -> str | None:
     """The answer as it is put below the function: without another definition or import of it, with its test
     functions and classes called. None where Python cannot read it."""
-    parsed = tree(answer)
+    parsed = parse_python(answer)
     if parsed is None:
         return None
     parsed.body = [kept for node in parsed.body if (kept := _without(node, entry)) is not None]
@@ -122,7 +122,7 @@ def _is_test_class(node: ast.ClassDef) -> bool:
 
 
 @dataclass(frozen=True)
-class _Target:
+class _FunctionUnderTest:
     """One problem's function: its versions, or why it cannot be used (`fault`)."""
 
     code: str
@@ -146,7 +146,7 @@ def _check(problem: Problem) -> UnderTest:
     return problem.check
 
 
-def _targets(problems: Sequence[Problem], sandbox: Sandbox) -> Iterator[_Target]:
+def _targets(problems: Sequence[Problem], sandbox: Sandbox) -> Iterator[_FunctionUnderTest]:
     """The versions of each problem's function; its mutants are those that its own tests notice."""
     checks = [_check(problem) for problem in problems]
     made = [make_mutants(check.code, check.mutants) for check in checks]
@@ -169,7 +169,7 @@ def _target(
     broken: Sequence[str],
     own: ExecResult | SandboxFault,
     results: Sequence[ExecResult | SandboxFault],
-) -> _Target:
+) -> _FunctionUnderTest:
     entry, limits = check.tests.entry_point, check.tests.limits
     faults = [str(result) for result in (own, *results) if isinstance(result, SandboxFault)]
     if isinstance(own, ExecResult) and own.status != "passed":
@@ -178,13 +178,13 @@ def _target(
     if not stubbed:
         faults.append(f"the row's code defines no function {entry!r}")
     if faults:
-        return _Target(check.code, entry, limits, fault=faults[0])
+        return _FunctionUnderTest(check.code, entry, limits, fault=faults[0])
     noticed = [
         code
         for code, result in zip(broken, results, strict=True)
         if isinstance(result, ExecResult) and result.status in {"failed", "error"}
     ]
-    return _Target(
+    return _FunctionUnderTest(
         check.code,
         entry,
         limits,
@@ -202,7 +202,7 @@ def _target(
 class _Sample:
     """One suite, and how its runs ended."""
 
-    target: _Target
+    target: _FunctionUnderTest
     suite: str | None
     answer: str
     basic: list[ExecResult] = field(default_factory=list)
@@ -216,7 +216,7 @@ class _Sample:
     def versions(self) -> list[str]:
         return [*(probe.code for probe in self.target.probes), *self.target.mutants]
 
-    def objection(self) -> tuple[Status, str] | None:
+    def rejection(self) -> tuple[Status, str] | None:
         """Why the suite is worth nothing; None for one that counts."""
         if self.suite is None:
             blank = not self.answer.strip()
@@ -240,7 +240,7 @@ class _Sample:
         peak_mb = max((r.peak_mb for r in runs), default=0.0)
         if fault := self.fault or self.target.fault:
             return Verdict("fault", None, fault, cpu_s, wall_s, peak_mb)
-        status, error = self.objection() or ("passed", "")
+        status, error = self.rejection() or ("passed", "")
         if status != "passed":
             score = Score(value=0.0, stats=self.target.stats())
             return Verdict(status, score, " ".join(error.split()), cpu_s, wall_s, peak_mb)
@@ -273,20 +273,20 @@ def _run(
 def _score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
     if sandbox is None:
         raise UserError("generated_tests runs code and needs a sandbox")
-    rest, targets = iter(answers), dict[str, _Target]()
-    while group := list(islice(rest, _TOGETHER)):
+    rest, targets = iter(answers), dict[str, _FunctionUnderTest]()
+    while group := list(islice(rest, _BATCH)):
         asked = {problem.id: problem for problem, _ in group}
         new = [problem for name, problem in asked.items() if name not in targets]
         found = dict(zip([problem.id for problem in new], _targets(new, sandbox), strict=True))
         targets = {name: found.get(name) or targets[name] for name in asked}
         samples = [
-            _Sample(targets[problem.id], suite(answer, targets[problem.id].entry), answer)
+            _Sample(targets[problem.id], build_suite(answer, targets[problem.id].entry), answer)
             for problem, answer in group
         ]
         begun = [sample for sample in samples if sample.suite is not None and not sample.target.fault]
         for sample, ended in zip(begun, _run(begun, [s.target.basic for s in begun], sandbox), strict=True):
             sample.basic = ended
-        counting = [sample for sample in begun if not sample.fault and sample.objection() is None]
+        counting = [sample for sample in begun if not sample.fault and sample.rejection() is None]
         for sample, ended in zip(
             counting, _run(counting, [s.versions for s in counting], sandbox), strict=True
         ):
@@ -301,7 +301,7 @@ def _share(hit: int, of: int) -> Reduce:
     """The mean over the problems that have such points of the mean over their samples of the share hit."""
     import numpy as np
 
-    counted = over_readable(-1)
+    counted = over_parsable(-1)
 
     def per_problem(scores: "Floats") -> "Floats":
         total = scores[:, of]
@@ -325,13 +325,13 @@ def _metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
         "line_coverage": _share(1, 2),
         "branch_coverage": _share(3, 4),
         "mutation_score": _share(5, 6),
-        "mutants_dropped": Reduce(dropped, over_readable(-1).of_sum),
+        "mutants_dropped": Reduce(dropped, over_parsable(-1).of_sum),
     }
 
 
 def _signature(problems: Sequence[Problem]) -> str:
     most = max((_check(problem).mutants for problem in problems), default=0)
-    return f"generated_tests mutants:{most} {running_python()}"
+    return f"generated_tests mutants:{most} {python_version()}"
 
 
 generated_tests = Scorer(

@@ -59,7 +59,7 @@ PRELUDE = "; ".join(
 )
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
 _ENTRY = "call_under_test"
-_TOGETHER = 64  # samples whose cases take turns where judging stops early
+_BATCH = 64  # samples whose cases take turns where judging stops early
 _CALL = """
 
 def {entry}(*arguments):
@@ -84,12 +84,12 @@ def program(code: str, check: IOCases, case: IOCase, compare: Compare) -> Progra
         return Program(code=_prepared(code), stdin=case.given, limits=limits)
     given, expected = case.given, case.expected
     if given:
-        given = [restore_keys(given[0]), *given[1:]]
+        given = [restore_integer_keys(given[0]), *given[1:]]
     if isinstance(expected, list) and len(expected) == 1:
-        expected = [restore_keys(expected[0])]
+        expected = [restore_integer_keys(expected[0])]
     test = (
-        f"got = {_ENTRY}(*{literal(given)})\n"
-        f"expected = {literal(restore_keys(expected))}\n"
+        f"got = {_ENTRY}(*{python_literal(given)})\n"
+        f"expected = {python_literal(restore_integer_keys(expected))}\n"
         f"assert {VALUES[compare].__name__}(got, expected), "
         "'got ' + show(got) + ', expected ' + show(expected)\n"
     )
@@ -112,7 +112,7 @@ def _comparison() -> str:
     return inspect.getsource(output_match)
 
 
-def restore_keys(value: Any) -> Any:
+def restore_integer_keys(value: Any) -> Any:
     """A dict with the integer keys that JSON turned into strings, as the published scorer does."""
     if not isinstance(value, dict):
         return value
@@ -122,14 +122,18 @@ def restore_keys(value: Any) -> Any:
         return value
 
 
-def literal(value: Any) -> str:
+def python_literal(value: Any) -> str:
     """A JSON value as Python source. Integers in hexadecimal once Python would refuse so many decimals."""
     if isinstance(value, int) and not isinstance(value, bool):
         return hex(value) if value.bit_length() > 10_000 else repr(value)
     if isinstance(value, list):
-        return "[" + ", ".join(map(literal, value)) + "]"
+        return "[" + ", ".join(map(python_literal, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{python_literal(key)}: {python_literal(item)}" for key, item in value.items())
+            + "}"
+        )
     return repr(value)
 
 
@@ -144,19 +148,19 @@ class _Sample:
     code: str
     done: int = 0
     passed: int = 0
-    bad: tuple[ExecStatus, str] | None = None
+    first_failure: tuple[ExecStatus, str] | None = None
     fault: str = ""
     in_process: bool = False
     cpu_s: float = 0.0
     wall_s: float = 0.0
     peak_mb: float = 0.0
 
-    def take(self, result: ExecResult | SandboxFault, compare: Compare) -> None:
+    def record(self, result: ExecResult | SandboxFault, compare: Compare) -> None:
         """Count the result of the next case."""
         case = self.check.cases[self.done]
         self.done += 1
         if isinstance(result, SandboxFault):
-            self.fault = self.fault or f"{self._place()}: {result}"
+            self.fault = self.fault or f"{self._case_label()}: {result}"
             return
         self.cpu_s += result.cpu_s
         self.wall_s += result.wall_s
@@ -169,16 +173,16 @@ class _Sample:
             status, error = "failed", f"got {got}, expected {expected}"
         if status == "passed":
             self.passed += 1
-        elif self.bad is None:
-            self.bad = status, f"{self._place()}: {' '.join(error.split())}"
+        elif self.first_failure is None:
+            self.first_failure = status, f"{self._case_label()}: {' '.join(error.split())}"
 
-    def _place(self) -> str:
+    def _case_label(self) -> str:
         return f"case {self.done} of {len(self.check.cases)}"
 
     @property
-    def is_open(self) -> bool:
+    def is_undecided(self) -> bool:
         """Whether another case could still change whether the sample passes."""
-        return self.done < len(self.check.cases) and not self.bad and not self.fault
+        return self.done < len(self.check.cases) and not self.first_failure and not self.fault
 
     def verdict(self) -> Verdict:
         cost = {"cpu_s": self.cpu_s, "wall_s": self.wall_s, "peak_mb": self.peak_mb}
@@ -190,7 +194,7 @@ class _Sample:
             stats=(self.passed / total,),
             note="in_process" if self.in_process else "",
         )
-        status, error = self.bad or ("passed", "")
+        status, error = self.first_failure or ("passed", "")
         return Verdict(status=status, score=score, error=error, **cost)
 
 
@@ -213,22 +217,22 @@ def _all_cases(answers: Iterable[Answer], sandbox: Sandbox, compare: Compare) ->
 
     for result in sandbox.map(programs()):
         sample = running.popleft()
-        sample.take(result, compare)
+        sample.record(result, compare)
         if sample.done == len(sample.check.cases):
             yield sample.verdict()
 
 
-def _until_bad(answers: Iterable[Answer], sandbox: Sandbox, compare: Compare) -> Iterator[Verdict]:
+def _until_first_failure(answers: Iterable[Answer], sandbox: Sandbox, compare: Compare) -> Iterator[Verdict]:
     """The next case of each of some samples that still need one, again and again.
 
     A sandbox draws programs ahead: with a sample's cases in a row it would run what need not be run.
     """
     rest = map(_sample, answers)
-    while samples := list(islice(rest, _TOGETHER)):
-        while open_ones := [sample for sample in samples if sample.is_open]:
+    while samples := list(islice(rest, _BATCH)):
+        while open_ones := [sample for sample in samples if sample.is_undecided]:
             programs = (program(s.code, s.check, s.check.cases[s.done], compare) for s in list(open_ones))
             for sample, result in zip(open_ones, sandbox.map(programs), strict=True):
-                sample.take(result, compare)
+                sample.record(result, compare)
         yield from (sample.verdict() for sample in samples)
 
 
@@ -248,7 +252,7 @@ def io_cases_with(compare: Compare = "apps", stop_early: bool = False) -> Scorer
     def score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
         if sandbox is None:
             raise UserError("io_cases runs code and needs a sandbox")
-        yield from (_until_bad if stop_early else _all_cases)(answers, sandbox, compare)
+        yield from (_until_first_failure if stop_early else _all_cases)(answers, sandbox, compare)
 
     return Scorer(
         name="io_cases",

@@ -39,7 +39,7 @@ from harness.scorers.execution.unit_tests import metrics, verdict
 
 # Answers taken in together: their pickles and references go through the sandbox before they do.
 _CHUNK = 128
-_OPENING = Limits(cpu_s=30.0, wall_s=120.0, memory_mb=4096, output_kb=64 << 10)
+_UNPICKLING_LIMITS = Limits(cpu_s=30.0, wall_s=120.0, memory_mb=4096, output_kb=64 << 10)
 
 # The confined program: it runs the text it is handed and gives back some of the names that are left.
 _RUNNER = """
@@ -88,7 +88,7 @@ def test_execution(solution):
         left = _run_answer(code, {{}}, [{name!r}], files, ["--test_case", str(number)])
         assert test(left[{name!r}], codec.decode(base64.b64decode(answer), build=arrays.build))
 """
-_OPENER = """
+_UNPICKLER = """
 import base64, json, pickle, sys
 from harness.sandbox.values import arrays, codec
 opened = []
@@ -105,7 +105,7 @@ def _check(problem: Problem) -> Snippet:
     return problem.check
 
 
-def _opening(check: Snippet) -> Program:
+def _unpickling_program(check: Snippet) -> Program:
     """Opens the recorded answers, with the codec's own sources laid beside it."""
     values = files("harness.sandbox.values")
     sources = {
@@ -118,11 +118,14 @@ def _opening(check: Snippet) -> Program:
         "harness/sandbox/values/__init__.py": "",
     }
     return Program(
-        code=_OPENER, files=packages | sources, stdin=json.dumps(list(check.answers)), limits=_OPENING
+        code=_UNPICKLER,
+        files=packages | sources,
+        stdin=json.dumps(list(check.answers)),
+        limits=_UNPICKLING_LIMITS,
     )
 
 
-def _opened(result: ExecResult | SandboxFault, check: Snippet) -> "_Ready":
+def _unpickled(result: ExecResult | SandboxFault, check: Snippet) -> "_Ready":
     if isinstance(result, SandboxFault):
         return _Ready(fault=str(result))
     if result.status != "passed":
@@ -198,9 +201,9 @@ def _prepare(problems: Sequence[Problem], sandbox: Sandbox) -> Mapping[str, _Rea
     """Open what is recorded and run the references: outside first, beside the program where that fails."""
     ready = {problem.id: _Ready(beside=_check(problem).beside) for problem in problems}
     recorded = [problem for problem in problems if _check(problem).answers]
-    opened = list(sandbox.map(_opening(_check(problem)) for problem in recorded))
+    opened = list(sandbox.map(_unpickling_program(_check(problem)) for problem in recorded))
     for problem, result in zip(recorded, opened, strict=True):
-        ready[problem.id] = _opened(result, _check(problem))
+        ready[problem.id] = _unpickled(result, _check(problem))
     left = [problem for problem in problems if not ready[problem.id].fault]
     for attempt in ("outside", "beside"):
         proofs = [program(_check(problem), problem.solution, ready[problem.id]) for problem in left]

@@ -59,7 +59,7 @@ def _expected(problem: Problem) -> Expression:
     return problem.check
 
 
-def _told(result: ExecResult) -> str | None:
+def _printed_result(result: ExecResult) -> str | None:
     """The text of the result that the answer's program printed last."""
     last = result.stdout.rstrip("\n").rpartition("\n")[2]
     if result.status != "passed" or not last.startswith(_MARK):
@@ -108,7 +108,7 @@ def _score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdi
         wanted = [_expected(problem).value for problem, _ in chunk]
         programs = (Program(code=_RUN.format(answer=text, mark=_MARK), limits=_LIMITS) for _, text in chunk)
         ran = list(sandbox.map(programs))
-        told = [None if isinstance(result, SandboxFault) else _told(result) for result in ran]
+        told = [None if isinstance(result, SandboxFault) else _printed_result(result) for result in ran]
         pairs = [(got, value) for got, value in zip(told, wanted, strict=True) if got is not None]
         compared = iter(list(sandbox.map(_comparison(got, value) for got, value in pairs)))
         for result, got, value in zip(ran, told, wanted, strict=True):

@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from harness.schema import Problem, Reduce, Score, Scorer
-from harness.scorers.per_answer import each, reference_texts
+from harness.scorers.per_answer import PerAnswer, reference_texts
 from harness.text.ngrams import MAX_PARSED_CHARS, dedent, multiset_overlap
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Level = Literal["node", "subtree"]
 Names = Literal["ignore", "keep"]
 
 
-def tree(text: str) -> ast.Module | None:
+def parse_python(text: str) -> ast.Module | None:
     """The text's syntax tree; None if Python refuses it, if it is blank or longer than MAX_PARSED_CHARS.
 
     Python refuses more than wrong syntax: texts nested too deeply (RecursionError, MemoryError), a NUL, half
@@ -47,7 +47,7 @@ def tree(text: str) -> ast.Module | None:
         return None
 
 
-def _label(node: ast.AST, names: Names) -> tuple[Hashable, ...]:
+def _node_label(node: ast.AST, names: Names) -> tuple[Hashable, ...]:
     """The node's type, and with `keep` what is written in it: identifiers, constants, an import's level."""
     kind = type(node).__name__
     if names == "ignore":
@@ -80,43 +80,43 @@ def elements(root: ast.Module, level: Level = "node", names: Names = "ignore") -
             order.append(node)
             waiting.extend(ast.iter_child_nodes(node))
     if level == "node":
-        return Counter(_label(node, names) for node in order)
+        return Counter(_node_label(node, names) for node in order)
     named: dict[int, Hashable] = {}
     for node in reversed(order):  # children before their parents
         below = [named[id(child)] for child in ast.iter_child_nodes(node) if _counted(child)]
-        named[id(node)] = _name((_label(node, names), tuple(below)))
+        named[id(node)] = _subtree_digest((_node_label(node, names), tuple(below)))
     return Counter(named[id(node)] for node in order)  # the parser uses one `Add` for all additions
 
 
-def _name(shape: tuple[Hashable, ...]) -> bytes:
-    return hashlib.blake2b(_spelled(shape), digest_size=16).digest()
+def _subtree_digest(shape: tuple[Hashable, ...]) -> bytes:
+    return hashlib.blake2b(_serialized(shape), digest_size=16).digest()
 
 
-def _spelled(value: object) -> bytes:
+def _serialized(value: object) -> bytes:
     """A text that differs where values differ; `repr` of an int with thousands of digits is an error."""
     if isinstance(value, tuple):
-        return b"(" + b",".join(_spelled(item) for item in value) + b")"
+        return b"(" + b",".join(_serialized(item) for item in value) + b")"
     if isinstance(value, int):
         return hex(value).encode()
     return repr(value).encode("utf-8", "backslashreplace")
 
 
 @lru_cache(maxsize=256)
-def _wanted(references: tuple[str, ...], level: Level, names: Names) -> list[Counter[Hashable]]:
-    trees = [tree(reference) for reference in references]
+def _reference_elements(references: tuple[str, ...], level: Level, names: Names) -> list[Counter[Hashable]]:
+    trees = [parse_python(reference) for reference in references]
     found = [elements(each_tree, level, names) for each_tree in trees if each_tree is not None]
     return [counter for counter in found if counter]
 
 
-def shares(got: Counter[Hashable], wanted: Counter[Hashable]) -> tuple[float, float, float]:
+def recall_precision_f1(got: Counter[Hashable], wanted: Counter[Hashable]) -> tuple[float, float, float]:
     """(recall, precision, F1) of two multisets, the wanted one not empty."""
     same = multiset_overlap(got, wanted)
     recall, precision = same / wanted.total(), same / got.total() if got else 0.0
     return recall, precision, 2 * same / (wanted.total() + got.total())
 
 
-def over_readable(column: int) -> Reduce:
-    """The mean over the problems that count of the mean over their samples; the last column: who counts."""
+def over_parsable(column: int) -> Reduce:
+    """The mean over parsable problems of the mean over their samples; the last column says which are."""
 
     def per_problem(scores: "Floats") -> "Floats":
         import numpy as np
@@ -132,8 +132,8 @@ def over_readable(column: int) -> Reduce:
     return Reduce(per_problem, of_sum)
 
 
-def excluded() -> Reduce:
-    """The share of problems that do not count."""
+def excluded_share() -> Reduce:
+    """The share of problems that are not parsable."""
 
     def per_problem(scores: "Floats") -> "Floats":
         import numpy as np
@@ -148,29 +148,29 @@ def ast_similarity_with(level: Level = "node", names: Names = "ignore") -> Score
     name = "_".join(["ast_similarity", *["subtree"] * (level == "subtree"), *["names"] * (names == "keep")])
 
     def judge(problem: Problem, answer: str) -> Score:
-        references = _wanted(reference_texts(problem), level, names)
+        references = _reference_elements(reference_texts(problem), level, names)
         if not references:
             return Score(value=0.0, stats=(0.0, 0.0, 0.0), note="no reference is Python")
-        parsed = tree(answer)
+        parsed = parse_python(answer)
         got = elements(parsed, level, names) if parsed is not None else Counter[Hashable]()
-        best = max((shares(got, wanted) for wanted in references), key=lambda three: three[2])
+        best = max((recall_precision_f1(got, wanted) for wanted in references), key=lambda three: three[2])
         return Score(value=best[0], stats=(best[1], best[2], 1.0))
 
     def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
         return {
-            name: over_readable(0),
-            f"{name}.precision": over_readable(1),
-            f"{name}.f1": over_readable(2),
-            f"{name}.excluded": excluded(),
+            name: over_parsable(0),
+            f"{name}.precision": over_parsable(1),
+            f"{name}.f1": over_parsable(2),
+            f"{name}.excluded": excluded_share(),
         }
 
     def signature(problems: Sequence[Problem]) -> str:
-        return f"{name} {level} names:{names} {running_python()}"
+        return f"{name} {level} names:{names} {python_version()}"
 
-    return Scorer(name=name, score=each(judge), metrics=metrics, signature=signature)
+    return Scorer(name=name, score=PerAnswer(judge), metrics=metrics, signature=signature)
 
 
-def running_python() -> str:
+def python_version() -> str:
     """What decides which texts have a tree, and of which nodes."""
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 

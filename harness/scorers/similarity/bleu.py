@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import MissingExtra
 from harness.schema import Problem, Reduce, Score, Scorer
-from harness.scorers.per_answer import each, reference_texts
+from harness.scorers.per_answer import PerAnswer, reference_texts
 from harness.scorers.similarity.codebleu import over_corpus
 from harness.text.ngrams import MAX_CHARS, ORDER
 
@@ -33,20 +33,20 @@ def metric() -> "BLEU":
 
 
 @cache
-def _counting() -> "BLEU":
+def _shared_metric() -> "BLEU":
     return metric()
 
 
-def counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
+def ngram_counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
     """Matches and totals for n of 1 to 4, the answer's length and the nearest reference's, in words."""
-    scored = _counting().corpus_score([answer[:MAX_CHARS]], [[reference] for reference in references])
+    scored = _shared_metric().corpus_score([answer[:MAX_CHARS]], [[reference] for reference in references])
     return tuple(map(float, (*scored.counts, *scored.totals, scored.sys_len, scored.ref_len)))
 
 
 def value(sums: Sequence[float], effective_order: bool = False) -> float:
     """BLEU, 0..1, of counts that may be summed over a corpus."""
     whole = [round(number) for number in sums]
-    scored = _counting().compute_bleu(
+    scored = _shared_metric().compute_bleu(
         whole[MATCHES],
         whole[TOTALS],
         whole[LENGTH],
@@ -58,7 +58,7 @@ def value(sums: Sequence[float], effective_order: bool = False) -> float:
 
 
 def judge(problem: Problem, answer: str) -> Score:
-    stats = counts(answer, reference_texts(problem))
+    stats = ngram_counts(answer, reference_texts(problem))
     return Score(value=value(stats, effective_order=True), stats=stats)
 
 
@@ -75,4 +75,4 @@ def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     return {"bleu": over_corpus(value)}
 
 
-bleu = Scorer(name="bleu", score=each(judge), metrics=metrics, signature=signature)
+bleu = Scorer(name="bleu", score=PerAnswer(judge), metrics=metrics, signature=signature)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import MissingExtra
 from harness.schema import Problem, Reduce, Score, Scorer
-from harness.scorers.per_answer import each, reference_texts
+from harness.scorers.per_answer import PerAnswer, reference_texts
 from harness.scorers.similarity.codebleu import over_corpus
 from harness.text.ngrams import MAX_CHARS
 
@@ -29,14 +29,14 @@ def metric() -> "CHRF":
 
 
 @cache
-def _counting() -> "CHRF":
+def _shared_metric() -> "CHRF":
     return metric()
 
 
-def counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
+def ngram_counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
     """For n of 1 to 6: the answer's n-grams, the reference's, and the matches."""
     # The only way to the counts; sacrebleu's own paired tests go it too (its significance.py).
-    (found,) = _counting()._extract_corpus_statistics(
+    (found,) = _shared_metric()._extract_corpus_statistics(
         [answer[:MAX_CHARS]], [[reference] for reference in references]
     )
     return tuple(map(float, found))
@@ -44,11 +44,11 @@ def counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
 
 def value(sums: Sequence[float]) -> float:
     """chrF, 0..1, of counts that may be summed over a corpus."""
-    return min(1.0, _counting()._compute_f_score([round(number) for number in sums]) / 100)
+    return min(1.0, _shared_metric()._compute_f_score([round(number) for number in sums]) / 100)
 
 
 def judge(problem: Problem, answer: str) -> Score:
-    stats = counts(answer, reference_texts(problem))
+    stats = ngram_counts(answer, reference_texts(problem))
     return Score(value=value(stats), stats=stats)
 
 
@@ -65,4 +65,4 @@ def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     return {"chrf": over_corpus(value)}
 
 
-chrf = Scorer(name="chrf", score=each(judge), metrics=metrics, signature=signature)
+chrf = Scorer(name="chrf", score=PerAnswer(judge), metrics=metrics, signature=signature)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from harness.errors import MissingExtra
 from harness.schema import Problem, Reduce, Score, Scorer
-from harness.scorers.per_answer import each, reference_texts
-from harness.scorers.similarity.codebleu import REFERENCE_LENGTH, Parts, over_corpus, parts
+from harness.scorers.per_answer import PerAnswer, reference_texts
+from harness.scorers.similarity.codebleu import REFERENCE_LENGTH, Components, components, over_corpus
 from harness.text.ngrams import MAX_CHARS
 from harness.text.python_tree import parser
 
 ORDERS = (1, 2, 3, 4)
-DEEPEST = 500  # levels of a syntax tree; no program that a person wrote comes near
+MAX_DEPTH = 500  # levels of a syntax tree; no program that a person wrote comes near
 
 
 def counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
@@ -33,10 +33,10 @@ def counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
     weighted = [[tokens, {t: 1 if t in keywords else 0.2 for t in tokens}] for tokens in wanted]
     precision = [bleu.modified_precision(wanted, got, n) for n in ORDERS]
     recall = [weighted_ngram_match.modified_recall(weighted, got, n) for n in ORDERS]
-    shapes = recovered(
+    shapes = recover_counts(
         lambda r, a: syntax_match.corpus_syntax_match(r, a, "python"), texts, text, ("", "x", 1)
     )
-    triples = recovered(
+    triples = recover_counts(
         lambda r, a: dataflow_match.corpus_dataflow_match(r, a, "python"), texts, text, ("x = 1", "", 2)
     )
     lengths = (len(got), bleu.closest_ref_length(wanted, len(got)))
@@ -45,7 +45,7 @@ def counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
     return (*flat, float(weighted_ngram_match.closest_ref_length(weighted, len(got))))
 
 
-def readable(answer: str) -> str:
+def sanitized(answer: str) -> str:
     """The answer as far as the package survives it: half a surrogate pair, which JSON can bring, becomes a
     question mark; of a text nested more than `DEEPEST` levels, which ends the process, nothing is left."""
     source = answer[:MAX_CHARS].encode("utf-8", "replace")
@@ -57,11 +57,11 @@ def readable(answer: str) -> str:
             continue
         while not cursor.goto_next_sibling():
             if not cursor.goto_parent():
-                return source.decode() if deepest <= DEEPEST else ""
+                return source.decode() if deepest <= MAX_DEPTH else ""
             depth -= 1
 
 
-def recovered(
+def recover_counts(
     share: Callable[[list[list[str]], list[str]], float],
     references: list[str],
     answer: str,
@@ -79,32 +79,34 @@ def recovered(
     return round(low * everything), round(everything) - total
 
 
-def package_parts(sums: Sequence[float]) -> Parts:
+def package_components(sums: Sequence[float]) -> Components:
     """The four parts; for the weighted one the package takes each reference to be two words long."""
     plain = sums[:-1]
     two_words = [*plain]
     two_words[REFERENCE_LENGTH] = sums[-1]
-    return parts(plain)._replace(weighted=parts(two_words).weighted)
+    return components(plain)._replace(weighted=components(two_words).weighted)
 
 
-def combined(p: Parts) -> float:
+def combine(p: Components) -> float:
     return (p.ngram + p.weighted + p.syntax + (p.dataflow or 1.0)) / 4
 
 
 def judge(problem: Problem, answer: str) -> Score:
-    stats = counts(readable(answer), reference_texts(problem))
-    return Score(value=combined(package_parts(stats)), stats=stats)
+    stats = counts(sanitized(answer), reference_texts(problem))
+    return Score(value=combine(package_components(stats)), stats=stats)
 
 
 def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     name = "codebleu_package"
     return {
-        name: over_corpus(lambda sums: combined(package_parts(sums))),
-        f"{name}.ngram": over_corpus(lambda sums: package_parts(sums).ngram),
-        f"{name}.weighted": over_corpus(lambda sums: package_parts(sums).weighted),
-        f"{name}.syntax": over_corpus(lambda sums: package_parts(sums).syntax),
-        f"{name}.dataflow": over_corpus(lambda sums: package_parts(sums).dataflow or 0.0),
+        name: over_corpus(lambda sums: combine(package_components(sums))),
+        f"{name}.ngram": over_corpus(lambda sums: package_components(sums).ngram),
+        f"{name}.weighted": over_corpus(lambda sums: package_components(sums).weighted),
+        f"{name}.syntax": over_corpus(lambda sums: package_components(sums).syntax),
+        f"{name}.dataflow": over_corpus(lambda sums: package_components(sums).dataflow or 0.0),
     }
 
 
-codebleu_package = Scorer(name="codebleu_package", score=each(judge, anywhere=False), metrics=metrics)
+codebleu_package = Scorer(
+    name="codebleu_package", score=PerAnswer(judge, parallelizable=False), metrics=metrics
+)

@@ -13,11 +13,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from harness.schema import Problem, Reduce, Score, Scorer
-from harness.scorers.per_answer import each, reference_texts
+from harness.scorers.per_answer import PerAnswer, reference_texts
 from harness.scorers.similarity.codebleu import over_corpus
 from harness.text.ngrams import MAX_CHARS, ORDER, clipped_matches, ngrams, reference_ngrams
 
-HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z])(?=[A-Z])")
 WORD = re.compile(r"[A-Za-z0-9_]+|[^A-Za-z0-9_\s]")
 QUOTES = str.maketrans("\"'", "``")
 
@@ -26,7 +26,7 @@ MATCHES, TOTALS, LENGTH, REFERENCE_LENGTH = slice(0, ORDER), slice(ORDER, 2 * OR
 
 
 def challenge_words(code: str) -> list[str]:
-    return WORD.findall(HUMP.sub(" ", code).translate(QUOTES))
+    return WORD.findall(CAMEL_CASE_BOUNDARY.sub(" ", code).translate(QUOTES))
 
 
 def judge(problem: Problem, answer: str) -> Score:
@@ -56,4 +56,4 @@ def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     return {"conala_bleu": over_corpus(bleu), "em_tokenized": any_of_first(1)}
 
 
-conala_bleu = Scorer(name="conala_bleu", score=each(judge), metrics=metrics)
+conala_bleu = Scorer(name="conala_bleu", score=PerAnswer(judge), metrics=metrics)

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from harness.schema import Problem, Reduce, Score, Scorer
-from harness.scorers.per_answer import each, reference_texts
+from harness.scorers.per_answer import PerAnswer, reference_texts
 from harness.text.ngrams import MAX_PARSED_CHARS, collapse_whitespace, dedent
 
 COLUMNS = {"em": 0, "em_ws": 1, "em_ast": 2}
 
 
-def syntax(text: str) -> str | None:
+def dump_syntax(text: str) -> str | None:
     """The text's Python syntax tree, written out without positions; None if it has none or an empty one.
 
     So has a text of more than MAX_PARSED_CHARS. Besides SyntaxError, Python refuses texts that are nested
@@ -35,13 +35,13 @@ def syntax(text: str) -> str | None:
         return None
 
 
-_of_reference = lru_cache(maxsize=1024)(syntax)  # not of answers: they differ, and may be long
+_of_reference = lru_cache(maxsize=1024)(dump_syntax)  # not of answers: they differ, and may be long
 
 
 def same_syntax(answer: str, references: Sequence[str]) -> bool:
     """Whether any reference has the answer's syntax tree, or its words where either has no tree."""
     trees = [_of_reference(reference) for reference in references]
-    own = syntax(answer)
+    own = dump_syntax(answer)
     return any(
         collapse_whitespace(answer) == collapse_whitespace(reference)
         if own is None or other is None
@@ -70,4 +70,4 @@ def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     return {f"{name}@{k}": any_of_first(k, column) for name, column in COLUMNS.items() for k in ks}
 
 
-exact = Scorer(name="exact", score=each(judge), metrics=metrics)
+exact = Scorer(name="exact", score=PerAnswer(judge), metrics=metrics)

@@ -31,11 +31,17 @@ from harness.schema import (
     Scorer,
     Verdict,
 )
-from harness.scorers.sql.match import set_match
+from harness.scorers.sql.match import is_set_match
 from harness.text.sql import query_text, wikisql_form
 
 REPEATS = 10  # timings of each query for VES; the lowest number that leaves outliers to drop
-STEPS = ((2.0, 1.25), (1.0, 1.0), (0.5, 0.75), (0.25, 0.5), (0.0, 0.25))  # R-VES: ratio at least, reward
+R_VES_STEPS = (
+    (2.0, 1.25),
+    (1.0, 1.0),
+    (0.5, 0.75),
+    (0.25, 0.5),
+    (0.0, 0.25),
+)  # R-VES: ratio at least, reward
 
 # Where things lie in `Score.value` (0) and `Score.stats`.
 COLUMNS = {
@@ -57,7 +63,7 @@ def query_of(problem: Problem, scorer: str) -> Query:
     return problem.check
 
 
-def pair(answer: Answer, soft: bool = False, repeats: int = 0) -> Pair:
+def query_pair(answer: Answer, soft: bool = False, repeats: int = 0) -> Pair:
     """The two queries as they are run. Raises DataError for a problem without databases."""
     problem, sql = answer
     check = query_of(problem, "sql_execution")
@@ -95,7 +101,7 @@ def _results(
     def pairs() -> Iterator[Pair]:
         for answer in answers:
             waiting.append(answer)
-            yield pair(answer, soft, repeats)
+            yield query_pair(answer, soft, repeats)
 
     for result in sandbox.judge_queries(pairs()):
         yield waiting.popleft(), result
@@ -117,7 +123,7 @@ def _executed(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Ve
 
         def score(result: PairResult, problem: Problem = problem, sql: str = sql) -> Score:
             suite = result.status == "passed"
-            logic = result.valid and (suite or set_match(query_of(problem, "sql_execution"), sql))
+            logic = result.valid and (suite or is_set_match(query_of(problem, "sql_execution"), sql))
             return Score(
                 value=float(result.main),
                 stats=(float(suite), float(result.valid), float(logic), result.f1),
@@ -137,7 +143,7 @@ def _timed(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdi
 
 def reward(ratio: float) -> float:
     """R-VES' step of a time ratio (gold over answer); 0 for a wrong answer, whose ratio is 0."""
-    return next(worth for least, worth in STEPS if ratio >= least) if ratio else 0.0
+    return next(worth for least, worth in R_VES_STEPS if ratio >= least) if ratio else 0.0
 
 
 def _metrics(names: Sequence[str]) -> Callable[[Sequence[int]], Mapping[str, Reduce]]:

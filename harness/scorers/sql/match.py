@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.schema import Floats
 
 
-def compared(check: Query, answer: str) -> tuple[dict[str, Clause], bool, bool]:
+def compare_clauses(check: Query, answer: str) -> tuple[dict[str, Clause], bool, bool]:
     """The ten comparisons, whether all of it matches, whether the answer can be read.
 
     Raises UnparsableQuery for a gold query that cannot.
@@ -36,13 +36,13 @@ def compared(check: Query, answer: str) -> tuple[dict[str, Clause], bool, bool]:
     return clauses, matches(clauses, got, gold), readable
 
 
-def set_match(check: Query, answer: str) -> bool:
+def is_set_match(check: Query, answer: str) -> bool:
     """Whether the answer is an exact set match, or the same logical form where the benchmark has such; never
     where the gold query is beyond Spider's grammar."""
     if check.form is not None:
         return wikisql_form.equal(wikisql_form.parse_answer(answer, check.form), check.form)
     try:
-        return compared(check, answer)[1]
+        return compare_clauses(check, answer)[1]
     except spider_grammar.UnparsableQuery:
         return False
 
@@ -60,7 +60,7 @@ def _judge(problem: Problem, answer: str) -> Verdict:
             f"exact_set_match cannot judge {problem.id}: its check is {check.kind!r}, not a query"
         )
     try:
-        clauses, matches, readable = compared(check, answer)
+        clauses, matches, readable = compare_clauses(check, answer)
     except spider_grammar.UnparsableQuery as error:
         return Verdict(
             status="fault", score=None, error=f"its gold query is beyond Spider's grammar: {error}"

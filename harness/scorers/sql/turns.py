@@ -10,7 +10,7 @@ from dataclasses import replace
 from harness.schema import Reduce, Scorer
 
 
-def first_turn(problem_id: str) -> str:
+def first_turn_id(problem_id: str) -> str:
     return f"{problem_id.rpartition('/')[0]}/0"
 
 
@@ -19,6 +19,9 @@ def with_interactions(scorer: Scorer, *names: str) -> Scorer:
 
     def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
         found = scorer.metrics(ks)
-        return {**found, **{f"{name}.interaction": replace(found[name], over=first_turn) for name in names}}
+        return {
+            **found,
+            **{f"{name}.interaction": replace(found[name], over=first_turn_id) for name in names},
+        }
 
     return replace(scorer, metrics=metrics)

@@ -7,12 +7,12 @@ first. Python 2 is not Python here. A corpus value is the mean over problems of 
 from collections.abc import Mapping, Sequence
 
 from harness.schema import Problem, Reduce, Score, Scorer
-from harness.scorers.per_answer import each
-from harness.scorers.similarity.ast_similarity import running_python, tree
+from harness.scorers.per_answer import PerAnswer
+from harness.scorers.similarity.ast_similarity import parse_python, python_version
 
 
 def judge(problem: Problem, answer: str) -> Score:
-    return Score(value=float(tree(answer) is not None))
+    return Score(value=float(parse_python(answer) is not None))
 
 
 def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
@@ -22,7 +22,7 @@ def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
 
 
 def signature(problems: Sequence[Problem]) -> str:
-    return f"parse_rate {running_python()}"
+    return f"parse_rate {python_version()}"
 
 
-parse_rate = Scorer(name="parse_rate", score=each(judge), metrics=metrics, signature=signature)
+parse_rate = Scorer(name="parse_rate", score=PerAnswer(judge), metrics=metrics, signature=signature)

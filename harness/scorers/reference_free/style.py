@@ -13,7 +13,7 @@ from harness.schema import Answer, Reduce, Sandbox, Score, Scorer, Verdict
 if TYPE_CHECKING:
     from harness.schema import Floats
 
-TOGETHER = 256  # answers that are classified at once
+BATCH = 256  # answers that are classified at once
 
 
 def style_with(classifier: "Callable[[Sequence[str]], Floats]", label: int, digest: str) -> Scorer:
@@ -21,7 +21,7 @@ def style_with(classifier: "Callable[[Sequence[str]], Floats]", label: int, dige
 
     def score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
         rest = iter(answers)
-        while texts := [answer for _, answer in islice(rest, TOGETHER)]:
+        while texts := [answer for _, answer in islice(rest, BATCH)]:
             for chance in classifier(texts)[:, label].tolist():
                 yield Verdict("scored", Score(value=chance))
 
