@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         UnitTests,
         Verdict,
     )
-    from harness.scorers.per_answer import each
+    from harness.scorers.per_answer import PerAnswer
     from harness.stats.estimates import mean_of
 
 # Where the names above are looked for, cheapest first.
@@ -64,6 +64,7 @@ __all__ = [
     "IOCase",
     "IOCases",
     "Limits",
+    "PerAnswer",
     "Problem",
     "Prompt",
     "Query",
@@ -83,7 +84,6 @@ __all__ = [
     "UnitTests",
     "Verdict",
     "compare",
-    "each",
     "load_run",
     "load_runs",
     "mean_of",
