@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from harness.api import Run, Runs, compare, load_run, load_runs, run, run_study, score, train
+    from harness.api import load_run, load_runs, run, run_study, score, train
     from harness.errors import HarnessError
+    from harness.results.frames import Run, Runs, compare
     from harness.schema import (
         Backend,
         Card,
@@ -49,6 +50,7 @@ _MODULES = (
     "harness.errors",
     "harness.schema",
     "harness.api",
+    "harness.results.frames",
     "harness.scorers.per_answer",
     "harness.stats.estimates",
 )

@@ -13,35 +13,20 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
-from harness.errors import ConfigError, DataError, HarnessError, missing_extra, unknown
+from harness.errors import ConfigError, DataError, HarnessError, one_line_errors, unknown
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from harness.config.run import RunConfig
-    from harness.results.compare import Comparison
+    from harness.results.frames import Run, Runs
     from harness.runs.plan import Progress
-    from harness.runs.store.reader import Result
 
 Settings = Mapping[str, Any]
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """A missing optional package is a HarnessError too, which says what to install."""
-    try:
-        yield
-    except ImportError as error:
-        if (missing := missing_extra(error)) is None:
-            raise
-        raise missing from None
 
 
 # ---------------------------------------------------------------- doing
@@ -63,9 +48,10 @@ def run(
     `out` is the run's own folder, by default one below results/runs. `progress`: a bar where somebody can see one,
     unless told. `cache=False` reuses no completion of earlier runs. Raises HarnessError.
     """
+    from harness.results.frames import Run
     from harness.runs import run as runs
 
-    with _one_line_errors():
+    with one_line_errors():
         config = _config(task, model, settings, cache)
         with _progress(progress) as step:
             folder, _ = runs.run(config, _folder(out), step)
@@ -85,10 +71,11 @@ def run_study(
     Raises HarnessError, also where cells failed: the others are on disk, and the same call does what is missing.
     """
     from harness.config import grid
+    from harness.results.frames import Run, Runs
     from harness.runs import run as runs
     from harness.runs import study
 
-    with _one_line_errors():
+    with one_line_errors():
         plain = _plain(config, settings, cache)
         cells = grid.expand(plain, str(config) if isinstance(config, str | Path) else "harness.run_study")
         with _progress(progress) as step:
@@ -114,7 +101,7 @@ def score(
     `completions` is a file in one of the formats that `harness score` reads, or its rows: {"task_id", and one of
     "completion", "solution", "text"}. `partial` allows problems without a completion. Raises HarnessError.
     """
-    with _one_line_errors(), _recording(completions) as path:
+    with one_line_errors(), _recording(completions) as path:
         backend = {"kind": "replay", "path": str(path), "partial": partial}
         return run(task, out=out, progress=progress, cache=False, backend=backend, **settings)
 
@@ -137,7 +124,7 @@ def train(
     from harness.train import grid
     from harness.train import run as training
 
-    with _one_line_errors():
+    with one_line_errors():
         name = str(task)
         plain: dict[str, Any] = load.read_toml(Path(name)) if name.endswith(".toml") else {}
         if name and not plain:
@@ -177,6 +164,8 @@ class Training:
 
 def load_run(path: str | Path) -> "Run":
     """A finished run's folder. Raises ConfigError when it is none, StoreFault when it is damaged."""
+    from harness.results.frames import Run
+
     found = Run(Path(path))
     found.result  # noqa: B018 - read now, so that a bad folder is told here
     return found
@@ -184,171 +173,10 @@ def load_run(path: str | Path) -> "Run":
 
 def load_runs(folder: str | Path) -> "Runs":
     """Every finished run below a folder, sorted by path. Raises ConfigError when there is none."""
+    from harness.results.frames import Run, Runs
     from harness.runs.store import reader
 
     return Runs(Run(path) for path in reader.find_runs([Path(folder)]))
-
-
-def compare(reference: "Run", *others: "Run", metrics: Sequence[str] = ()) -> "pd.DataFrame":
-    """Differences to the reference on the same problems: a row a metric and run.
-
-    Columns: value and its 95 % interval (low, high); difference and its interval; p, corrected by Holm over the runs
-    of a metric. Runs that differ in the seed alone are one row. Raises NotComparable naming the fields that differ.
-    """
-    from harness.results import compare as comparing
-
-    found: Comparison = comparing.compare([one.result for one in (reference, *others)], metrics)
-    plain = comparing.as_json(found, ())
-    rows = [
-        {
-            "metric": metric,
-            "run": row["name"],
-            **{name: cell[name] for name in ("value", "low", "high", "n")},
-            "difference": (cell["difference"] or {}).get("value"),
-            "difference_low": (cell["difference"] or {}).get("low"),
-            "difference_high": (cell["difference"] or {}).get("high"),
-            "p": cell["p_holm"],
-        }
-        for row in plain["rows"]
-        for metric, cell in row["metrics"].items()
-    ]
-    return _frame(rows).sort_values(["metric"], kind="stable", ignore_index=True)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its numbers and its samples as data frames. `path` is its folder.
-
-    Everything is read from the folder when it is first asked for; nothing is written.
-    """
-
-    path: Path
-
-    @cached_property
-    def result(self) -> "Result":
-        """All that the folder holds, as values (harness.runs.store.reader.Result)."""
-        from harness.runs.store import reader
-
-        return reader.read(self.path)
-
-    @property
-    def id(self) -> str:
-        return self.result.run_id
-
-    @property
-    def task(self) -> str:
-        return self.result.summary.task
-
-    @property
-    def signature(self) -> str:
-        """One line that says what the numbers mean: equal signatures may be compared."""
-        return self.result.summary.signature
-
-    @property
-    def config(self) -> dict[str, Any]:
-        return self.result.config.model_dump(mode="json")
-
-    @property
-    def cost(self) -> dict[str, float]:
-        """Tokens, seconds and, where prices are known, money."""
-        return dict(self.result.summary.cost)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of the numbers has to know: limits, partial recordings, faults."""
-        return self.result.summary.notes
-
-    @property
-    def errors(self) -> int:
-        """Samples that could not be judged: a fault of the machine, in no metric. The same call retries them."""
-        return self.result.summary.errors
-
-    @property
-    def metrics(self) -> "pd.DataFrame":
-        """Indexed by metric: value and its 95 % interval (low, high), 0..1; n problems; k their sum."""
-        rows = [{"metric": name, **one.model_dump()} for name, one in self.result.summary.metrics.items()]
-        return _frame(rows).set_index("metric")
-
-    @property
-    def samples(self) -> "pd.DataFrame":
-        """A row a sample in the run's order: problem_id, index, group, prompt, completion, answer, tokens, and for each
-        scorer SCORER.status, SCORER.value and SCORER.error."""
-        from harness.results.interop import export
-
-        return _frame([export.flatten(row) for row in export.samples(self.result)])
-
-    @property
-    def problems(self) -> "pd.DataFrame":
-        """A row a problem: problem_id, group, question, references, prompt."""
-        from harness.runs.store import reader
-
-        return _frame([dict(row) for row in reader.problems(self.path)])
-
-    def compare(self, *others: "Run", metrics: Sequence[str] = ()) -> "pd.DataFrame":
-        """Differences of the others to this run (harness.compare)."""
-        return compare(self, *others, metrics=metrics)
-
-    def __fspath__(self) -> str:
-        return str(self.path)
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name} {one.value:.4f}" for name, one in self.result.summary.metrics.items())
-        return f"<harness.Run {self.id}: {shown}>"
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: the table of metrics, the notes and the signature."""
-        from harness.results.report import notebook
-
-        return notebook.run_table(self.result.summary.model_dump(mode="json"))
-
-
-class Runs(Sequence[Run]):
-    """Several finished runs, in order."""
-
-    def __init__(self, runs: Iterable[Run]) -> None:
-        self._runs = tuple(runs)
-
-    @overload
-    def __getitem__(self, at: int) -> Run: ...
-    @overload
-    def __getitem__(self, at: slice) -> "Runs": ...
-    def __getitem__(self, at: int | slice) -> "Run | Runs":
-        return Runs(self._runs[at]) if isinstance(at, slice) else self._runs[at]
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    @property
-    def metrics(self) -> "pd.DataFrame":
-        """A row a run and metric: run, task, model, method, metric, value, low, high, n, k."""
-        from harness.runs.store import reader
-
-        return _frame(
-            [
-                {
-                    "run": one.id,
-                    "task": one.task,
-                    "model": reader.model(one.result.config),
-                    "method": reader.method(one.result.config),
-                    "metric": name,
-                    **estimate.model_dump(),
-                }
-                for one in self._runs
-                for name, estimate in one.result.summary.metrics.items()
-            ]
-        )
-
-    def compare(self, metrics: Sequence[str] = ()) -> "pd.DataFrame":
-        """Differences of all to the first (harness.compare)."""
-        if not self._runs:
-            raise ConfigError("nothing to compare: no runs")
-        return compare(*self._runs, metrics=metrics)
-
-    def __repr__(self) -> str:
-        return f"<harness.Runs: {len(self)} runs>"
-
-    def _repr_html_(self) -> str:
-        return str(self.metrics.to_html(index=False))
 
 
 # ---------------------------------------------------------------- from arguments to a config
@@ -437,10 +265,4 @@ def _progress(wanted: bool | None) -> "AbstractContextManager[Progress]":
         wanted = notebook.running() or sys.stderr.isatty()
     if not wanted:
         return nullcontext(plan.no_progress)
-    return notebook.shown() if notebook.running() else progress.show(sys.stderr)
-
-
-def _frame(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":
-    with _one_line_errors():
-        import pandas as pd
-    return pd.DataFrame(list(rows))
+    return notebook.show() if notebook.running() else progress.show(sys.stderr)

@@ -14,7 +14,8 @@
 A fault of the model's program is not here: it is data (`schema.ExecResult`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 SHOWN = 12  # names listed in one message
@@ -98,6 +99,17 @@ def missing_extra(error: ImportError) -> MissingExtra | None:
         return None
     why = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be imported ({error})"
     return MissingExtra(f"this needs the package {module}, which {why}: {install(EXTRAS[module])}")
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn the ImportError of an optional package into a MissingExtra: what the Python interface wraps its calls in."""
+    try:
+        yield
+    except ImportError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        raise missing from None
 
 
 def install(extra: str) -> str:

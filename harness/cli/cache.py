@@ -1,10 +1,9 @@
 """The command cache: what the completion cache holds, and emptying it."""
 
+import os
 from pathlib import Path
 
 import click
-
-from harness.cli.options import completion_cache_file
 
 
 @click.command("cache")
@@ -12,8 +11,9 @@ from harness.cli.options import completion_cache_file
 def cache_command(clear: bool) -> None:
     """Show the completion cache: completions of earlier runs, reused by runs that make exactly the same request."""
     from harness.backends import completion_cache
+    from harness.config import load
 
-    file = completion_cache_file()
+    file = load.cache_folder(os.environ) / load.COMPLETIONS
     if clear:
         completion_cache.clear(file)
     held = completion_cache.contents(file)

@@ -1,6 +1,7 @@
 """The commands that make runs: run (one, or a study), score (recordings), merge (shards), prefer (a rater chooses)."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +18,10 @@ from harness.cli.options import (
     out_option,
     parse_config,
     run_config,
-    set_completion_cache,
     set_dotted,
     sets_option,
     show_runs,
     unjudged_message,
-    with_cache_dir,
 )
 from harness.errors import UserError
 
@@ -71,7 +70,8 @@ def run(
 
     plain = read_toml(config) if config else {}
     set_dotted(plain, flags_to_keys(flags))
-    set_completion_cache(plain, no_cache)
+    if no_cache:
+        plain["cache"] = ""
     if len(adapters) > 1:
         set_dotted(plain, {"matrix.adapter": list(adapters)})
     elif adapters:
@@ -186,12 +186,12 @@ def _run_study(
     shard: str | None,
 ) -> None:
     from harness.config import grid
-    from harness.config.load import apply_sets
+    from harness.config.load import apply_sets, with_defaults
     from harness.runs import progress, shards, study
     from harness.runs.run import RUNS
 
     part = shards.parse(shard)
-    cells = grid.expand(with_cache_dir(apply_sets(plain, sets)), where)
+    cells = grid.expand(with_defaults(apply_sets(plain, sets), os.environ), where)
     if allow_download:
         for cell in cells:
             _download(cell.config)

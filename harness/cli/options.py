@@ -157,32 +157,9 @@ def set_dotted(plain: dict[str, Any], values: dict[str, Any]) -> None:
 
 
 def parse_config(plain: dict[str, Any], sets: Sequence[str], where: str) -> "RunConfig":
-    from harness.config.load import apply_sets, parse
+    from harness.config.load import apply_sets, parse, with_defaults
 
-    return parse(with_cache_dir(apply_sets(plain, sets)), where)
-
-
-def with_cache_dir(plain: dict[str, Any]) -> dict[str, Any]:
-    """Keep index files in HARNESS_CACHE unless the config says where."""
-    if folder := os.environ.get("HARNESS_CACHE"):
-        retrieval = plain.setdefault("retrieval", {})
-        if isinstance(retrieval, dict):
-            retrieval.setdefault("cache", folder)
-    return plain
-
-
-def set_completion_cache(plain: dict[str, Any], no_cache: bool) -> None:
-    """Use this machine's completion cache, unless the config names one or --no-cache is given."""
-    if no_cache:
-        plain["cache"] = ""
-    elif "cache" not in plain:
-        plain["cache"] = str(completion_cache_file())
-
-
-def completion_cache_file() -> Path:
-    from harness.config.load import COMPLETIONS
-
-    return Path(os.environ.get("HARNESS_CACHE") or "~/.cache/codelm-harness").expanduser() / COMPLETIONS
+    return parse(with_defaults(apply_sets(plain, sets), os.environ), where)
 
 
 def run_config(

@@ -15,7 +15,7 @@ from harness.config.run import AS_TABLE, BY_NAME, RunConfig
 from harness.errors import ConfigError, unknown
 from harness.schema import Value
 
-COMPLETIONS = "completions.sqlite"  # below HARNESS_CACHE: the completion cache
+COMPLETIONS = "completions.sqlite"  # the completion cache, in HARNESS_CACHE
 Config = TypeVar("Config", bound=Value)
 
 
@@ -54,15 +54,21 @@ def _toml_value(text: str) -> Any:
     return value["x"] if len(value) == 1 else text  # a text of several lines may be several assignments
 
 
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """Where what runs reuse is kept on this machine: completions, and index files of retrieval."""
+    return Path(environment.get("HARNESS_CACHE") or "~/.cache/codelm-harness").expanduser()
+
+
 def with_defaults(
     plain: dict[str, Any], environment: Mapping[str, str], completion_cache: bool = True
 ) -> dict[str, Any]:
     """This machine's folders where the config names none: HARNESS_DATA, and HARNESS_CACHE for what runs reuse.
 
-    `completion_cache=False` is no cache, whatever the config says.
+    `completion_cache=False`, or HARNESS_NO_CACHE=1, is no completion cache, whatever the config says.
     """
-    folder = Path(environment.get("HARNESS_CACHE") or "~/.cache/codelm-harness").expanduser()
-    if "HARNESS_CACHE" in environment:
+    completion_cache = completion_cache and environment.get("HARNESS_NO_CACHE", "") in ("", "0")
+    folder = cache_folder(environment)
+    if environment.get("HARNESS_CACHE"):
         retrieval = plain.setdefault("retrieval", {})
         if isinstance(retrieval, dict):
             retrieval.setdefault("cache", str(folder))

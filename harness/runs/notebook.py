@@ -20,7 +20,7 @@ def running() -> bool:
 
 
 @contextmanager
-def shown() -> Iterator[Progress]:
+def show() -> Iterator[Progress]:
     """A Progress callback that draws into the cell's output."""
     from IPython.display import HTML, display
 

@@ -86,19 +86,9 @@ TENSOR_CODE = {
     "harness.train.muon",
 }
 
-# What may touch the process's surroundings besides cli/, and why.
+# What may touch the process's surroundings besides cli/, which may do all of it, and why.
 SPEAKERS = {
     "harness.api": {"environment"},  # HARNESS_DATA and HARNESS_CACHE, as the command line reads them
-    "harness.cli": {"print", "environment", "exit"},
-    "harness.cli.cache": {"print"},
-    "harness.cli.doctor": {"print", "exit"},
-    "harness.cli.evaluate": {"print", "exit"},
-    "harness.cli.interop": {"print"},
-    "harness.cli.quickstart": {"print"},
-    "harness.cli.results": {"print", "environment", "exit"},
-    "harness.cli.data": {"print"},
-    "harness.cli.options": {"print", "environment", "exit"},
-    "harness.cli.train": {"print", "environment"},
     "harness.sandbox.self_check": {"environment"},  # plants a secret for the attacks to look for
     "harness.runs.progress": {"print"},  # writes to the stream it is given
     "harness.scorers.parallel": {"print"},  # its processes answer on their standard output
@@ -311,7 +301,7 @@ def deeds(tree: ast.AST) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", HARNESS)
+@pytest.mark.parametrize("name", [name for name in HARNESS if part(name) != "cli"])
 def test_only_the_command_line_prints_reads_the_environment_or_exits(name: str) -> None:
     assert deeds(TREES[name]) <= SPEAKERS.get(name, set())
 
