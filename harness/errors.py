@@ -97,8 +97,13 @@ def missing_extra(error: ImportError) -> MissingExtra | None:
     module = (error.name or "").partition(".")[0]
     if module not in EXTRAS:
         return None
-    why = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be imported ({error})"
-    return MissingExtra(f"this needs the package {module}, which {why}: {install(EXTRAS[module])}")
+    if isinstance(error, ModuleNotFoundError):
+        return not_installed(module)
+    return MissingExtra(f"the package {module} cannot be imported ({error}): {install(EXTRAS[module])}")
+
+
+def not_installed(module: str) -> MissingExtra:
+    return MissingExtra(f"this needs the package {module}, which is not installed: {install(EXTRAS[module])}")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from typing import Any
 
 from harness.config.backend import BackendConfig
 from harness.config.run import JudgeConfig
-from harness.errors import ConfigError, MissingExtra, SandboxFault, UserError
+from harness.errors import ConfigError, SandboxFault, UserError
 from harness.runs import workers
 from harness.runs.judge import settings
 from harness.runs.run import Executor
@@ -45,10 +45,8 @@ def connect(address: str = "") -> "Cluster":
     """The cluster at `address` (HOST:PORT of its head); without one, a Ray that is started on this machine.
 
     The connection is made with the first work, after the config has been checked. Raises UserError."""
-    try:
-        import ray  # noqa: F401
-    except ImportError:
-        raise MissingExtra("engine ray needs Ray: pip install 'codelm-harness[ray]'") from None
+    import ray  # noqa: F401
+
     if address.startswith("ray://"):
         raise UserError(
             f"--ray-address {address!r}: Ray's client cannot stream results; start the run on a node of the"

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.backends import hub
 from harness.backends.hf import checkpoint
-from harness.errors import ConfigError, MissingExtra, unknown
+from harness.errors import ConfigError, unknown
 from harness.train.config import TrainConfig, options
 
 # The attention's layers under the names that architectures give them; the first set that a model has is taken.
@@ -183,10 +183,8 @@ def prepare(config: TrainConfig, base: Base) -> Any:
         if checkpointing:
             model.config.use_cache = False
         return model
-    try:
-        import peft
-    except ImportError as error:
-        raise MissingExtra(f"adapters need peft ({error}): pip install peft") from None
+    import peft
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if config.method.startswith("qlora"):

@@ -45,7 +45,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness.config.backend import BackendConfig
-from harness.errors import MissingExtra, UserError
+from harness.errors import UserError
 from harness.schema import Prompt
 
 if TYPE_CHECKING:
@@ -64,13 +64,9 @@ def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> "E
     A hub id must be in the hub cache; without a revision the cached `main` is taken. Either way the commit
     is recorded.
     """
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise MissingExtra(
-            f"the hf backend needs torch and transformers ({error}): pip install torch transformers"
-        ) from None
+    import torch
+    import transformers
+
     from harness.backends import hub
     from harness.backends.hf import checkpoint, onednn_linear
     from harness.backends.hf.model_runner import ModelRunner

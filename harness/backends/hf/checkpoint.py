@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.backends.hub import digest
 from harness.config.backend import BackendConfig
-from harness.errors import MissingExtra, UserError
+from harness.errors import UserError, not_installed
 
 TOKENIZERS = (
     "tokenizer.json",
@@ -144,14 +144,14 @@ def tokenizer_digest(folder: Path) -> str:
 
 
 def quantisation(bits: str, dtype: Any) -> Any:
-    """bitsandbytes' settings: `4bit` is NF4 with double quantisation, `8bit` LLM.int8. Raises MissingExtra."""
+    """bitsandbytes' settings: `4bit` is NF4 with double quantisation, `8bit` LLM.int8. Raises MissingExtra without the package."""
     import importlib.util
 
     import torch
     from transformers import BitsAndBytesConfig
 
     if importlib.util.find_spec("bitsandbytes") is None:
-        raise MissingExtra("quantised models need bitsandbytes: pip install bitsandbytes")
+        raise not_installed("bitsandbytes")
     compute = torch.bfloat16 if dtype == "auto" else dtype
     if bits == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)

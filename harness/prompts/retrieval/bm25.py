@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 
-from harness.errors import MissingExtra
 from harness.prompts.retrieval import Hit, Retriever
 
 SIGNATURE = "lucene k1 1.5 b 0.75 words"
@@ -17,12 +16,9 @@ def words(text: str) -> list[str]:
 
 def bm25(texts: Sequence[str]) -> Retriever:
     """A retriever over `texts`; a text without a common word has score 0."""
+    import bm25s
     import numpy as np
 
-    try:
-        import bm25s
-    except ImportError as error:
-        raise MissingExtra(f"retrieval.method bm25 needs bm25s ({error}): pip install bm25s") from None
     corpus = [words(text) for text in texts]
     known = {word for each in corpus for word in each}
     ranker = bm25s.BM25(method="lucene", k1=1.5, b=0.75)

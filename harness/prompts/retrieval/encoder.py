@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.backends import hub
-from harness.errors import MissingExtra, UserError
+from harness.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ def mini_folder() -> Path:
 
 @functools.lru_cache(maxsize=1)
 def load(name: str, revision: str | None, device: str) -> Encoder:
-    """The encoder `name`: a folder, a hub id in the hub cache, or `mini`. Raises UserError, MissingExtra.
+    """The encoder `name`: a folder, a hub id in the hub cache, or `mini`. Raises UserError.
 
     The last one is kept: the runs of a grid use the same.
     """
@@ -99,13 +99,8 @@ def load(name: str, revision: str | None, device: str) -> Encoder:
 
 def open_model(kind: str, folder: Path, device: str, what: str) -> Any:
     """A SentenceTransformer or a CrossEncoder from a folder. Raises UserError in one line."""
-    try:
-        with quiet():
-            import sentence_transformers
-    except ImportError as error:
-        raise MissingExtra(
-            f"retrieval needs sentence-transformers ({error}): pip install sentence-transformers"
-        ) from None
+    with quiet():
+        import sentence_transformers
     from safetensors import SafetensorError
 
     try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.backends import hub
 from harness.config.identity import digest
-from harness.errors import ConfigError, MissingExtra, StoreFault, UserError
+from harness.errors import ConfigError, StoreFault, UserError
 from harness.prompts.retrieval import Hit
 
 if TYPE_CHECKING:
@@ -223,8 +223,6 @@ def _ranked(index: Index, query: "Vectors", candidates: Any) -> list[Hit]:
 
 
 def import_faiss() -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise MissingExtra(f"retrieval needs faiss ({error}): pip install faiss-cpu") from None
+    import faiss
+
     return faiss

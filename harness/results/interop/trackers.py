@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import ConfigError, Fault, MissingExtra
+from harness.errors import ConfigError, Fault
 from harness.results.interop import export
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
@@ -113,17 +113,15 @@ def send(tracker: Tracker, one: TrackedRun, project: str = "", samples: bool = F
     """Log a run and return a line saying what was done. `project` is MLflow's experiment or W&B's project, by default
     the one that their own settings name; `samples` also logs every prompt, completion and verdict.
 
-    Raises MissingExtra, ConfigError for what the tracker refuses, Fault if it cannot be reached.
+    Raises ConfigError for what the tracker refuses, Fault if it cannot be reached.
     """
     return (_mlflow if tracker == "mlflow" else _wandb)(one, project, samples)
 
 
 def _mlflow(one: TrackedRun, project: str, samples: bool) -> str:
-    try:
-        import mlflow
-        from mlflow.exceptions import MlflowException
-    except ImportError:
-        raise MissingExtra("MLflow is not installed: pip install 'codelm-harness[mlflow]'") from None
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
     try:
         if project:
             mlflow.set_experiment(project)
@@ -149,10 +147,8 @@ def _mlflow(one: TrackedRun, project: str, samples: bool) -> str:
 
 
 def _wandb(one: TrackedRun, project: str, samples: bool) -> str:
-    try:
-        import wandb
-    except ImportError:
-        raise MissingExtra("Weights & Biases is not installed: pip install 'codelm-harness[wandb]'") from None
+    import wandb
+
     try:
         with wandb.init(
             project=project or None,

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from harness.errors import MissingExtra
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.per_answer import PerAnswer, reference_texts
 from harness.scorers.similarity.codebleu import over_corpus
@@ -25,10 +24,8 @@ MATCHES, TOTALS, LENGTH, REFERENCE_LENGTH = slice(0, ORDER), slice(ORDER, 2 * OR
 
 def metric() -> "BLEU":
     """A fresh sacrebleu metric; `force` only silences its advice about tokenised text."""
-    try:
-        from sacrebleu.metrics.bleu import BLEU
-    except ImportError as error:
-        raise MissingExtra("bleu needs the package: pip install 'sacrebleu>=2.4'") from error
+    from sacrebleu.metrics.bleu import BLEU
+
     return BLEU(force=True)
 
 

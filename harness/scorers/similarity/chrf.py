@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from harness.errors import MissingExtra
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.per_answer import PerAnswer, reference_texts
 from harness.scorers.similarity.codebleu import over_corpus
@@ -21,10 +20,8 @@ if TYPE_CHECKING:
 
 
 def metric() -> "CHRF":
-    try:
-        from sacrebleu.metrics.chrf import CHRF
-    except ImportError as error:
-        raise MissingExtra("chrf needs the package: pip install 'sacrebleu>=2.4'") from error
+    from sacrebleu.metrics.chrf import CHRF
+
     return CHRF()
 
 

@@ -8,7 +8,6 @@ says what differs.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from harness.errors import MissingExtra
 from harness.schema import Problem, Reduce, Score, Scorer
 from harness.scorers.per_answer import PerAnswer, reference_texts
 from harness.scorers.similarity.codebleu import REFERENCE_LENGTH, Components, components, over_corpus
@@ -21,10 +20,7 @@ MAX_DEPTH = 500  # levels of a syntax tree; no program that a person wrote comes
 
 def counts(answer: str, references: Sequence[str]) -> tuple[float, ...]:
     """The package's counts in the order of `codebleu.counts`, then the weighted part's reference length."""
-    try:
-        from codebleu import bleu, dataflow_match, syntax_match, weighted_ngram_match
-    except ImportError as error:
-        raise MissingExtra("codebleu_package needs the package: pip install codebleu==0.7.0") from error
+    from codebleu import bleu, dataflow_match, syntax_match, weighted_ngram_match
     from codebleu.codebleu import PACKAGE_DIR
 
     keywords = (PACKAGE_DIR / "keywords" / "python.txt").read_text(encoding="utf-8").split()
