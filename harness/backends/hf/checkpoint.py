@@ -144,7 +144,7 @@ def tokenizer_digest(folder: Path) -> str:
 
 
 def quantisation(bits: str, dtype: Any) -> Any:
-    """bitsandbytes' settings: `4bit` is NF4 with double quantisation, `8bit` LLM.int8. Raises MissingExtra without the package."""
+    """bitsandbytes' settings: `4bit` is NF4 with double quantisation, `8bit` LLM.int8. Raises MissingExtra."""
     import importlib.util
 
     import torch
