@@ -70,7 +70,7 @@ class JsonlFile(Generic[Row]):
             self._parse(number, line)
             key = self._key(number, line)
             if not self.keys.add(*key):
-                raise self._damaged(number, f"{_format_key(key)} is there twice")
+                raise self._damaged(number, f"{_format_key(key)} occurs twice")
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         """(number from 1, line) of what is in the file."""

@@ -173,7 +173,7 @@ def test_a_file_that_holds_a_key_twice_is_refused_with_the_line(tmp_path: Path) 
     path = tmp_path / "g.jsonl"
     line = filled(path, row("t/0"))
     path.write_bytes(line + filled(tmp_path / "h.jsonl", row("t/1")) + line)
-    with pytest.raises(StoreFault, match=r"g\.jsonl:3: damaged row \(t/0/0 is there twice\)"):
+    with pytest.raises(StoreFault, match=r"g\.jsonl:3: damaged row \(t/0/0 occurs twice\)"):
         log(path)
 
 
