@@ -40,8 +40,8 @@ def main(rows: int, kind: str) -> None:
 
         def opened() -> tuple[index.Index, float]:
             began = time.perf_counter()
-            size = index.Size(rows, DIMENSION)
-            found = index.open_index(Path(folder), key, size, lambda: blocks(rows), print)
+            size = index.IndexShape(rows, DIMENSION)
+            found = index.load_or_build(Path(folder), key, size, lambda: blocks(rows), print)
             return found, time.perf_counter() - began
 
         _, built = opened()

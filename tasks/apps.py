@@ -235,7 +235,7 @@ def task(
             if problem is not None:
                 yield problem
             else:
-                source.leave_out(f"apps/{split}/{row['problem_id']}", "no tests")
+                source.skip(f"apps/{split}/{row['problem_id']}", "no tests")
 
     return Task(
         name="apps",

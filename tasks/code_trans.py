@@ -118,7 +118,7 @@ def _load(direction: str, file: DataFile) -> Callable[[Split, Source], Iterable[
             try:
                 check = check_of(target, row)
             except ValueError as error:
-                source.leave_out(row["task_id"], str(error))
+                source.skip(row["task_id"], str(error))
                 continue
             text, title = (str(row[name]).replace("\r\n", "\n").rstrip() for name in ("prompt", "func_title"))
             yield Problem(

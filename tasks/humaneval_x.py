@@ -193,7 +193,7 @@ def _load(
             try:
                 check = check_of(language, row, silent)
             except ValueError as error:
-                source.leave_out(row["task_id"], str(error))
+                source.skip(row["task_id"], str(error))
                 continue
             yield Problem(
                 id=row["task_id"], question=row["prompt"], solution=row["canonical_solution"], check=check

@@ -50,7 +50,7 @@ def tasks_command(
                 f"shots = {config.shots!r} depends on the model's tokens: give the shots it is like"
             )
         plan = planning.make_plan(config)
-        template = templates.choose(plan.task, config.prompt)
+        template = templates.select_template(plan.task, config.prompt)
         prompt = next(iter(plan.prompts.values()))
         click.echo(
             f"# {plan.problems[0].id}, prompt {template.name!r} ({template.style}), stop {list(plan.sampling.stop)}"

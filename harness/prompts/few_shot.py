@@ -2,13 +2,13 @@
 
   none               zero-shot
   icl:N              N training problems drawn once a run from its seed, the same ones for every problem
-  rag:N              the N training problems whose questions are nearest to the one asked (harness/retrieval)
+  rag:N              the N training problems whose questions are nearest to the one asked (harness/prompts/retrieval)
   random_like_rag:N  the control for rag:N: drawn for each problem, each shot as long as the one it replaces, so
                      that "retrieved" and "longer prompt" can be told apart
 
 No problem is ever shown to itself. A training question that asks the same (equal but for case, blanks and a closing
-mark, or as similar as `retrieval.near_duplicate` says) is not shown, or marked, and counted. It does not build
-prompts (`prompts.py`); of the model it only asks how long a prompt is.
+mark, or as similar as `retrieval.near_duplicate` says) is excluded, or marked, and counted. It does not build
+prompts (templates.py); of the model it only asks how long a prompt is.
 """
 
 import random
@@ -20,19 +20,19 @@ from typing import Any
 
 from harness.config.run import RetrievalConfig, RunConfig
 from harness.errors import ConfigError, unknown
-from harness.prompts.retrieval import Hit, Opened, open_retriever
+from harness.prompts.retrieval import Hit, LoadedRetriever, load_retriever
 from harness.schema import Backend, Problem, Prompt, Shot, Task
 
 KINDS = ("icl", "rag", "random_like_rag")
-SPARE = 8  # hits asked for beyond N, for those that may not be shown
-DIGITS = 4  # of a recorded similarity
+EXTRA_HITS = 8  # hits asked for beyond N, to replace excluded ones
+SIMILARITY_DIGITS = 4
 
 Render = Callable[[Problem, Sequence[Problem]], Prompt]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The shots of each problem, by its id, best first; `arranged` has them in the order of the prompt.
+    """The shots of each problem, by its id, best first; `in_prompt_order` has them as the prompt does.
 
     `identity` goes into run.json and `label` into the signature. `seed` is set where the shots still have to be
     exchanged for random ones of the same length.
@@ -45,15 +45,15 @@ class Selection:
     identity: Mapping[str, Any] | None = None
     label: str = "none"
     notes: tuple[str, ...] = ()
-    barred: Mapping[str, frozenset[str]] | None = None
+    excluded: Mapping[str, frozenset[str]] | None = None
     seed: int | None = None
 
-    def arranged(self, problem_id: str) -> tuple[Shot, ...]:
+    def in_prompt_order(self, problem_id: str) -> tuple[Shot, ...]:
         ranked = (self.ranked or {}).get(problem_id, ())
         return ranked[::-1] if self.nearest_last else ranked
 
-    def solved(self, problem_id: str) -> list[Problem]:
-        return [(self.pool or {})[shot.id] for shot in self.arranged(problem_id)]
+    def solved_problems(self, problem_id: str) -> list[Problem]:
+        return [(self.pool or {})[shot.id] for shot in self.in_prompt_order(problem_id)]
 
 
 def parse(spec: str) -> tuple[str, int]:
@@ -97,15 +97,15 @@ def choose(
             f"shots = {config.shots!r}: task {task.name!r} has {room} training problems to show:"
             f" set shots to {kind}:{room} at most"
         )
-    same = Same(rows)
+    duplicate_index = DuplicateIndex(rows)
     if kind == "icl":
-        opened = Opened(_drawn(rows, count, config.seed), {"method": "drawn"}, "")
+        retriever = LoadedRetriever(_random_retriever(rows, count, config.seed), {"method": "drawn"}, "")
     else:
         questions = [row.question for row in rows]
-        opened = open_retriever(config.retrieval, questions, config.backend.device, step, warn)
-    chosen = _shown(problems, rows, count, opened, same, config.retrieval)
+        retriever = load_retriever(config.retrieval, questions, config.backend.device, step, warn)
+    chosen = _choose_shots(problems, rows, count, retriever, duplicate_index, config.retrieval)
     fewer = sum(len(own) < count for own in chosen.shots.values())
-    notes = [*opened.notes, *_duplicate_notes(chosen, config.retrieval)]
+    notes = [*retriever.notes, *_duplicate_notes(chosen, config.retrieval)]
     if fewer:
         notes.append(
             f"{fewer} problems show fewer than {count} shots: no more of the training rows may be shown"
@@ -116,10 +116,12 @@ def choose(
         ranked=chosen.shots,
         pool={row.id: row for row in rows},
         nearest_last=retrieved and config.retrieval.order == "nearest_last",
-        identity={"train": dict(digests), "rows": len(rows), **opened.identity},
-        label=" ".join([config.shots, opened.label, config.retrieval.order] if retrieved else [config.shots]),
+        identity={"train": dict(digests), "rows": len(rows), **retriever.identity},
+        label=" ".join(
+            [config.shots, retriever.label, config.retrieval.order] if retrieved else [config.shots]
+        ),
         notes=tuple(notes),
-        barred=chosen.barred,
+        excluded=chosen.excluded,
         seed=config.seed if kind == "random_like_rag" else None,
     )
 
@@ -127,93 +129,101 @@ def choose(
 # ---------------------------------------------------------------- what may not be shown
 
 
-def plain(question: str) -> str:
+def normalize_question(question: str) -> str:
     """A question as it is compared: without case, blanks and a closing mark."""
     text = unicodedata.normalize("NFKC", question).casefold()
     return re.sub(r"[.?!:;]+$", "", "".join(text.split()))
 
 
-class Same:
+class DuplicateIndex:
     """Finds the training rows that ask what a problem asks."""
 
     def __init__(self, rows: Sequence[Problem]) -> None:
         self.rows: dict[str, list[int]] = {}
         for at, row in enumerate(rows):
-            self.rows.setdefault(plain(row.question), []).append(at)
+            self.rows.setdefault(normalize_question(row.question), []).append(at)
 
-    def as_asked(self, problem: Problem) -> set[int]:
-        return set(self.rows.get(plain(problem.question), ()))
+    def rows_like(self, problem: Problem) -> set[int]:
+        return set(self.rows.get(normalize_question(problem.question), ()))
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenShots:
     """By problem id: the shots, best first, and the ids of rows that ask the same or are the problem itself."""
 
     shots: Mapping[str, tuple[Shot, ...]]
-    barred: Mapping[str, frozenset[str]]
+    excluded: Mapping[str, frozenset[str]]
     duplicates: Mapping[str, int]
 
 
-def _shown(
+def _choose_shots(
     problems: Sequence[Problem],
     rows: Sequence[Problem],
     count: int,
-    opened: Opened,
-    same: Same,
+    retriever: LoadedRetriever,
+    duplicate_index: DuplicateIndex,
     config: RetrievalConfig,
-) -> Chosen:
+) -> ChosenShots:
     """Take the best hits that may be shown, looking further down for the problems that need it."""
     shots: dict[str, tuple[Shot, ...]] = {}
-    barred: dict[str, frozenset[str]] = {}
+    excluded: dict[str, frozenset[str]] = {}
     duplicates: dict[str, int] = {}
-    waiting, depth = list(problems), min(len(rows), count + SPARE)
+    waiting, depth = list(problems), min(len(rows), count + EXTRA_HITS)
     while waiting:
-        lists = opened.retrieve([problem.question for problem in waiting], depth)
+        lists = retriever.retrieve([problem.question for problem in waiting], depth)
         short = []
         for problem, hits in zip(waiting, lists, strict=True):
-            alike = _alike(problem, rows, hits, same, config)
-            own = _first(problem, rows, hits, alike, config)[:count]
+            same_question = _duplicates_of(problem, rows, hits, duplicate_index, config)
+            own = _allowed_shots(problem, rows, hits, same_question, config)[:count]
             if len(own) < count and depth < len(rows):
                 short.append(problem)
                 continue
             shots[problem.id] = tuple(own)
-            duplicates[problem.id] = len(alike)
-            barred[problem.id] = frozenset({problem.id, *(rows[at].id for at in alike)})
+            duplicates[problem.id] = len(same_question)
+            excluded[problem.id] = frozenset({problem.id, *(rows[at].id for at in same_question)})
         waiting, depth = short, min(len(rows), 2 * depth)
-    return Chosen(shots, barred, duplicates)
+    return ChosenShots(shots, excluded, duplicates)
 
 
-def _alike(
-    problem: Problem, rows: Sequence[Problem], hits: Sequence[Hit], same: Same, config: RetrievalConfig
+def _duplicates_of(
+    problem: Problem,
+    rows: Sequence[Problem],
+    hits: Sequence[Hit],
+    duplicate_index: DuplicateIndex,
+    config: RetrievalConfig,
 ) -> set[int]:
     """The rows that ask the same as the problem, itself not counted."""
-    alike = same.as_asked(problem)
+    same_question = duplicate_index.rows_like(problem)
     if config.near_duplicate is not None:
-        alike |= {row for row, score in hits if score >= config.near_duplicate}
-    return {row for row in alike if rows[row].id != problem.id}
+        same_question |= {row for row, score in hits if score >= config.near_duplicate}
+    return {row for row in same_question if rows[row].id != problem.id}
 
 
-def _first(
-    problem: Problem, rows: Sequence[Problem], hits: Iterable[Hit], alike: set[int], config: RetrievalConfig
+def _allowed_shots(
+    problem: Problem,
+    rows: Sequence[Problem],
+    hits: Iterable[Hit],
+    same_question: set[int],
+    config: RetrievalConfig,
 ) -> list[Shot]:
     marked = config.duplicates == "flag"
     return [
         Shot(
             id=rows[row].id,
-            similarity=None if score != score else round(score, DIGITS),  # NaN: drawn, not found
-            duplicate=row in alike,
+            similarity=None if score != score else round(score, SIMILARITY_DIGITS),  # NaN: drawn, not found
+            duplicate=row in same_question,
         )
         for row, score in hits
-        if rows[row].id != problem.id and (marked or row not in alike)
+        if rows[row].id != problem.id and (marked or row not in same_question)
     ]
 
 
-def _duplicate_notes(chosen: Chosen, config: RetrievalConfig) -> list[str]:
+def _duplicate_notes(chosen: ChosenShots, config: RetrievalConfig) -> list[str]:
     having = [count for count in chosen.duplicates.values() if count]
     if not having:
         return []
     what = (
-        "left out as shots" if config.duplicates == "exclude" else "shown and marked where they were chosen"
+        "excluded as shots" if config.duplicates == "exclude" else "shown and marked where they were chosen"
     )
     return [f"{len(having)} problems are asked in the training rows too ({sum(having)} rows): {what}"]
 
@@ -221,7 +231,9 @@ def _duplicate_notes(chosen: Chosen, config: RetrievalConfig) -> list[str]:
 # ---------------------------------------------------------------- drawing
 
 
-def _drawn(rows: Sequence[Problem], count: int, seed: int) -> Callable[[Sequence[str], int], list[list[Hit]]]:
+def _random_retriever(
+    rows: Sequence[Problem], count: int, seed: int
+) -> Callable[[Sequence[str], int], list[list[Hit]]]:
     """A retriever that gives every question the same rows: `random.sample` of N, then the others shuffled."""
     rng = random.Random(seed)
     first = rng.sample(range(len(rows)), count)
@@ -231,10 +243,10 @@ def _drawn(rows: Sequence[Problem], count: int, seed: int) -> Callable[[Sequence
     return lambda questions, depth: [order[:depth] for _ in questions]
 
 
-def _exchanged(
+def _length_matched_random(
     selection: Selection, problems: Sequence[Problem], render: Render, backend: Backend
 ) -> Selection:
-    """Random shots in place of the retrieved ones, each as long in tokens as can be had, what is missing carried on."""
+    """Random shots in place of the retrieved ones, each of the nearest length in tokens; the rest is carried over."""
     pool = selection.pool or {}
     probe = problems[0]
     empty = backend.tokens(render(probe, ()))
@@ -243,8 +255,8 @@ def _exchanged(
     off = []
     for problem in problems:
         retrieved = (selection.ranked or {})[problem.id]
-        closed = {shot.id for shot in retrieved} | (selection.barred or {})[problem.id]
-        free = [name for name in pool if name not in closed]
+        excluded = {shot.id for shot in retrieved} | (selection.excluded or {})[problem.id]
+        free = [name for name in pool if name not in excluded]
         if len(free) < len(retrieved):
             raise ConfigError(
                 f"shots = {selection.spec!r}: beside the {len(retrieved)} retrieved for {problem.id} only {len(free)}"
@@ -268,10 +280,10 @@ def _exchanged(
 # ---------------------------------------------------------------- what the model has room for
 
 
-def settle(
+def finalize_shots(
     selection: Selection, problems: Sequence[Problem], render: Render, max_tokens: int, backend: Backend
 ) -> Selection:
-    """The shots that are shown by this model: the control's drawn, and those left out that do not fit.
+    """The shots that this model is shown: the control's drawn, and those dropped that do not fit its context.
 
     The least similar (of drawn ones the last) goes first, until prompt and answer fit the model's context.
     """
@@ -282,18 +294,20 @@ def settle(
             raise ConfigError(
                 f"shots = {selection.spec!r} counts the model's tokens, and recorded completions have no model"
             )
-        selection = _exchanged(selection, problems, render, backend)
+        selection = _length_matched_random(selection, problems, render, backend)
     ranked = dict(selection.ranked or {})
     dropped = dict[str, int]()
     for problem in problems:
         trial = replace(selection, ranked=ranked)
-        while ranked[problem.id] and not backend.fits(render(problem, trial.solved(problem.id)), max_tokens):
+        while ranked[problem.id] and not backend.fits(
+            render(problem, trial.solved_problems(problem.id)), max_tokens
+        ):
             ranked[problem.id] = ranked[problem.id][:-1]
             dropped[problem.id] = dropped.get(problem.id, 0) + 1
     notes = selection.notes
     if dropped:
         notes += (
-            f"{sum(dropped.values())} shots of {len(dropped)} problems left out: with them and {max_tokens} tokens"
+            f"{sum(dropped.values())} shots of {len(dropped)} problems dropped: with them and {max_tokens} tokens"
             " for the answer the prompt would not fit the model's context",
         )
     return replace(selection, ranked=ranked, notes=notes)

@@ -15,7 +15,7 @@ INSTRUCTION = Template(
     name="instruction", style="instruction", question="### Instruction:\n{question}\n### Response:\n"
 )
 
-_PLACE = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 # Of the PEFT study (2308.10462), whose in-context results came from these. The first is its code of October
 # 2024, the second that of November 2023: a header, and in each shot a run of 32 blanks, a slip in the source.
@@ -36,7 +36,7 @@ LEGACY_2023 = Template(
 )
 
 
-def choose(task: Task, prompt: str | Template) -> Template:
+def select_template(task: Task, prompt: str | Template) -> Template:
     """The template that a config asks for: one of the task's own by its name, the first of them for the empty name, a
     third party's by file or entry point (config/plugins.py), or the one that the config spells out. Raises ConfigError.
     """
@@ -58,23 +58,18 @@ def choose(task: Task, prompt: str | Template) -> Template:
 def _fill(pattern: str, problem: Problem) -> str:
     """Replace the placeholders in one pass, so that a question holding '{solution}' stays as it is."""
     texts = {**problem.parts, "question": problem.question, "solution": problem.solution}
-    return _PLACE.sub(lambda place: texts.get(place.group(1), place.group()), pattern)
+    return _PLACEHOLDER.sub(lambda place: texts.get(place.group(1), place.group()), pattern)
 
 
-def gold(template: Template, problem: Problem) -> str:
-    """The text a perfect model would answer with: the solution, written as a shot shows it."""
-    return _fill(template.answer, problem)
-
-
-def _turns(template: Template, shot: Problem) -> tuple[Message, Message]:
+def _shot_messages(template: Template, shot: Problem) -> tuple[Message, Message]:
     return (
         Message(role="user", content=_fill(template.question, shot)),
         Message(role="assistant", content=_fill(template.answer, shot)),
     )
 
 
-def answer(template: Template, problem: Problem) -> str:
-    """What a model would say to the problem's prompt if it answered with the solution: what is trained on."""
+def render_answer(template: Template, problem: Problem) -> str:
+    """The solution, written as a shot shows it: what a perfect model would say, and what is trained on."""
     return _fill(template.answer, problem)
 
 
@@ -82,7 +77,7 @@ def render(template: Template, problem: Problem, shots: Sequence[Problem] = ()) 
     """The prompt for one problem, shots first, in the order given."""
     if template.style == "chat":
         system = [Message(role="system", content=template.system)] if template.system else []
-        turns = [turn for shot in shots for turn in _turns(template, shot)]
+        turns = [turn for shot in shots for turn in _shot_messages(template, shot)]
         question = Message(role="user", content=_fill(template.question, problem))
         return Prompt(messages=(*system, *turns, question))
     pattern = template.shot or template.question + template.answer

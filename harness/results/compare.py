@@ -35,7 +35,7 @@ class ComparisonCell:
     difference: paired_tests.Difference | None = None
     p_holm: float | None = None
     detectable: float | None = None
-    seeds: paired_tests.Seeds | None = None
+    seeds: paired_tests.SeedVariance | None = None
 
 
 @dataclass(frozen=True)
@@ -152,12 +152,12 @@ def compare_vectors(
     *,
     single: bool,
     clusters: Sequence[str] | None = None,
-    over_seeds: Sequence[paired_tests.Seeds | None] = (),
+    over_seeds: Sequence[paired_tests.SeedVariance | None] = (),
     seed: int = 0,
 ) -> tuple[ComparisonCell, ...]:
     """One cell per row, from each row's vectors [problems, m] over the same problems; the first is the reference."""
     differences = [
-        paired_tests.compare(reduce, vectors[0], each, clusters=clusters, single=single, seed=seed)
+        paired_tests.paired_difference(reduce, vectors[0], each, clusters=clusters, single=single, seed=seed)
         for each in vectors[1:]
     ]
     corrected = paired_tests.holm([difference.p for difference in differences])
@@ -170,7 +170,11 @@ def compare_vectors(
             found.append(ComparisonCell(estimate, seeds=seeds))
             continue
         difference = differences[i - 1]
-        detectable = None if difference.sd is None else paired_tests.minimum_detectable(difference.sd, units)
+        detectable = (
+            None
+            if difference.sd is None
+            else paired_tests.minimum_detectable_difference(difference.sd, units)
+        )
         found.append(ComparisonCell(estimate, difference, corrected[i - 1], detectable, seeds))
     return tuple(found)
 
@@ -180,11 +184,11 @@ def _mean_vectors(row: ComparisonRow, metric: str, problems: Sequence[str]) -> F
     return mean
 
 
-def _over_seeds(row: ComparisonRow, metric: str, problems: Sequence[str]) -> paired_tests.Seeds | None:
+def _over_seeds(row: ComparisonRow, metric: str, problems: Sequence[str]) -> paired_tests.SeedVariance | None:
     """Only for means over problems: a corpus metric has no value for a single problem."""
     if len(row.runs) < 2 or len(problems) < 2 or row.runs[0].reduces[metric][1].of_sum is not None:
         return None
-    return paired_tests.over_seeds(np.stack([run.vectors(metric, problems)[:, 0] for run in row.runs]))
+    return paired_tests.seed_variance(np.stack([run.vectors(metric, problems)[:, 0] for run in row.runs]))
 
 
 # ---------------------------------------------------------------- flipped problems

@@ -22,7 +22,7 @@ from harness.runs.store import reader
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Reduce, Value
 from harness.stats import estimates, paired_tests
-from harness.stats.estimates import LESS_IS_BETTER, PLAIN, Floats, base_name
+from harness.stats.estimates import LOWER_IS_BETTER, NOT_SHARES, Floats, base_name
 
 FORMAT = 1
 ALPHA = 0.05
@@ -193,7 +193,7 @@ def check_rules(rules: Rules, run: Result) -> None:
         for name, value in table.items():
             if name not in run.reduces:
                 raise ConfigError(f"--{kind} {name}: {unknown('metric', name, run.reduces)}")
-            if value > 1 and base_name(name) not in PLAIN:
+            if value > 1 and base_name(name) not in NOT_SHARES:
                 raise ConfigError(f"--{kind} {name}={value:g}: a share is 0 to 1; two points are 0.02")
     for name in rules.ceilings:
         if name not in run.summary.cost:
@@ -234,7 +234,7 @@ def compare_with_baseline(run: Result, baseline: Baseline, rules: Rules) -> Gate
     checks += _metric_checks(run, baseline, rules, problems)
     for name, floor in rules.floors.items():
         value = estimates.estimate_rows(run.reduces[name][1], run.vectors(name, problems)).value
-        ok = value <= floor if base_name(name) in LESS_IS_BETTER else value >= floor
+        ok = value <= floor if base_name(name) in LOWER_IS_BETTER else value >= floor
         checks.append(Check(f"{name} floor", ok, f"{value:.4f}, floor {floor:g}"))
     for name, most in rules.ceilings.items():
         cost = run.summary.cost[name] / run.summary.samples
@@ -312,9 +312,9 @@ def _oriented_difference(
     name: str, reduce: Reduce, before: Floats, after: Floats, single: bool
 ) -> paired_tests.Difference:
     """The difference, oriented so that negative is worse for every metric."""
-    if base_name(name) in LESS_IS_BETTER:
+    if base_name(name) in LOWER_IS_BETTER:
         before, after = after, before
-    return paired_tests.compare(reduce, before, after, single=single)
+    return paired_tests.paired_difference(reduce, before, after, single=single)
 
 
 def _margin_check(name: str, margin: float, difference: paired_tests.Difference) -> Check:
@@ -323,7 +323,7 @@ def _margin_check(name: str, margin: float, difference: paired_tests.Difference)
     status = "within" if good else "not shown to be within"
     detail = f"{_describe(difference)}: {status} the margin of {margin:g}"
     if not good and difference.sd is not None and difference.high >= -margin:
-        least = paired_tests.minimum_detectable(difference.sd, difference.n)
+        least = paired_tests.minimum_detectable_difference(difference.sd, difference.n)
         detail += f" (minimum detectable difference at 80 % power: {least:.4f}, n={difference.n})"
     return Check(name, good, detail)
 
@@ -348,7 +348,7 @@ def _worse_problems(run: Result, baseline: Baseline, problems: Sequence[str]) ->
     if not name or run.reduces[name][1].of_sum is not None:
         return []
     gaps = (run.vectors(name, problems) - _baseline_vectors(baseline, run, name, problems))[:, 0]
-    gaps = -gaps if base_name(name) in LESS_IS_BETTER else gaps
+    gaps = -gaps if base_name(name) in LOWER_IS_BETTER else gaps
     return [problems[i] for i in np.argsort(gaps, kind="stable") if gaps[i] < -paired_tests.TOLERANCE]
 
 
@@ -386,7 +386,9 @@ def subset(run: Result, size: int, seed: int = 0) -> Subset:
     else:
         scores = run.scores[run.reduces[metric][0]]
         variance = 2 * float(np.mean([scores[n][:, 0].var() / len(scores[n]) for n in names])) or FLIP_RATE
-    return Subset(tuple(sorted(chosen)), len(strata), paired_tests.minimum_detectable(variance**0.5, size))
+    return Subset(
+        tuple(sorted(chosen)), len(strata), paired_tests.minimum_detectable_difference(variance**0.5, size)
+    )
 
 
 def _proportional(strata: Sequence[Sequence[str]], size: int, chance: random.Random) -> list[str]:

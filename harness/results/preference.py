@@ -362,7 +362,7 @@ def prefer(
 
 def _plan(config: RunConfig, candidates: Sequence[CandidateRun], prompts: Sequence[PreferencePrompt]) -> Plan:
     task = preference_task(prompts, len(candidates[0].questions))
-    template = templates.choose(task, config.prompt)
+    template = templates.select_template(task, config.prompt)
     problems = [prompt.problem for prompt in prompts]
     return Plan(
         config=config,

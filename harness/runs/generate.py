@@ -117,7 +117,9 @@ def _score_references(plan: Plan, backend: Backend, files: RunFolder, progress: 
 
 def _references(plan: Plan, done: SampleIndex) -> Sequence[LikelihoodRequest]:
     return [
-        LikelihoodRequest(problem.id, plan.prompts[problem.id], templates.gold(plan.template, problem))
+        LikelihoodRequest(
+            problem.id, plan.prompts[problem.id], templates.render_answer(plan.template, problem)
+        )
         for problem in plan.problems
         if not done.has(problem.id, 0)
     ]

@@ -146,7 +146,7 @@ def _cell_work(
     reuse(run, cache, files, progress)
     requests = missing(run, files)
     prompts = {request.problem_id: request.prompt for request in requests}
-    shots = {name: run.plan.selection.arranged(name) for name in prompts}
+    shots = {name: run.plan.selection.in_prompt_order(name) for name in prompts}
     return CellWork(files, cache, run.plan.sampling, requests, prompts, shots, sum(run.counts.values()))
 
 

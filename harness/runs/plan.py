@@ -71,13 +71,13 @@ class Plan:
 
     def with_shots(self, made: Generation) -> Generation:
         """The sample with the shots that were in its prompt, as it is written down."""
-        return made.model_copy(update={"shots": self.selection.arranged(made.problem_id)})
+        return made.model_copy(update={"shots": self.selection.in_prompt_order(made.problem_id)})
 
 
 def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
     """Load the task and its rows and build every prompt. Raises UserError before any work is done."""
     task = registry.with_scorers(registry.task(config.task, config.options), config.scorers)
-    template = prompts.choose(task, config.prompt)
+    template = prompts.select_template(task, config.prompt)
     sampling = resolve_sampling(
         config.sampling, task.sampling, template.stop, config.seed, config.backend.kind
     )
@@ -106,17 +106,19 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
         problems=problems,
         training=training,
         selection=selection,
-        prompts={p.id: prompts.render(template, p, selection.solved(p.id)) for p in problems},
+        prompts={p.id: prompts.render(template, p, selection.solved_problems(p.id)) for p in problems},
         data=dict(source.digests),
-        left_out=source.left_out,
+        left_out=source.skipped,
     )
 
 
 def finalize_prompts(plan: Plan, backend: Backend) -> Plan:
     """Make the prompts again where the model has a say in them: those too long for it, and the random control."""
     render = partial(prompts.render, plan.template)
-    selection = few_shot.settle(plan.selection, plan.problems, render, plan.sampling.max_tokens, backend)
-    built = {p.id: render(p, selection.solved(p.id)) for p in plan.problems}
+    selection = few_shot.finalize_shots(
+        plan.selection, plan.problems, render, plan.sampling.max_tokens, backend
+    )
+    built = {p.id: render(p, selection.solved_problems(p.id)) for p in plan.problems}
     return replace(plan, selection=selection, prompts={**plan.prompts, **built})
 
 
@@ -154,7 +156,7 @@ def check_unasked(plan: Plan, unasked: Mapping[str, tuple[str, int]]) -> None:
         return
     source = data_files.open_source(plan.config.data)
     known = {problem.id for problem in data_files.load(plan.task, plan.config.split, source)} | set(
-        source.left_out
+        source.skipped
     )
     for name, (place, _) in unasked.items():
         if name not in known:

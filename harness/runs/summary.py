@@ -44,7 +44,7 @@ def summarise(run: Judged, files: RunFolder) -> Summary:
 
     The file is in canonical order: of each problem only what its metrics add up stays in memory.
     """
-    ks = estimates.ks(min(run.counts.values()), run.config.k)
+    ks = estimates.k_values(min(run.counts.values()), run.config.k)
     sums = {scorer.name: Sums(scorer.metrics(ks)) for scorer in run.task.scorers}
     seen = Seen()
     for problem_id, rows in groupby(files.judgements.values(), key=lambda row: row.problem_id):
@@ -148,7 +148,7 @@ class Sums:
                     found[name + suffix] = estimates.estimate_rows(reduce, vectors, seed=seed)
                 elif not suffix:  # what is taken together may lie in several groups
                     everyone = (problem.id for problem in problems)
-                    if counted := estimates.units(reduce, self.whole, everyone):
+                    if counted := estimates.scores_by_unit(reduce, self.whole, everyone):
                         found[name] = estimates.estimate(reduce, list(counted.values()), seed=seed)
         return found
 

@@ -56,7 +56,7 @@ class Source(Protocol):
         """The bytes of a file that holds no rows."""
         ...
 
-    def leave_out(self, problem_id: str, why: str) -> None:
+    def skip(self, problem_id: str, why: str) -> None:
         """Note a row that nothing can judge; the run's summary counts them."""
         ...
 

@@ -21,16 +21,19 @@ Floats = NDArray[np.float64]
 
 STANDARD_KS = (1, 2, 5, 10, 100)
 Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
-CELLS = 2_000_000  # most resampling weights held at a time: 16 MB
+MAX_CELLS = 2_000_000  # most resampling weights held at a time: 16 MB
 
-CLASS_NAME, CLASSES = 80, 100  # programs name their exceptions as they like: longest name, most kinds kept
+MAX_CLASS_NAME, MAX_CLASSES = (
+    80,
+    100,
+)  # programs choose the names of their exceptions: longest name, most kinds kept
 
-# Metrics that are no share and are shown as they are (tokens, bits, nats, words), not as percent.
-PLAIN = frozenset(
+# Metrics that are not shares and are shown as they are (tokens, bits, nats, words), not as percent.
+NOT_SHARES = frozenset(
     {"perplexity", "bits_per_byte", "reference_logprob", "train_overlap.longest", "ves", "r_ves"}
 )
-# Metrics of which less is better; of all others more is.
-LESS_IS_BETTER = frozenset(
+# Metrics of which a lower value is better; of all others a higher one is.
+LOWER_IS_BETTER = frozenset(
     {
         "perplexity",
         "bits_per_byte",
@@ -95,7 +98,7 @@ def mean_of(column: int = 0) -> Reduce:
     return Reduce(lambda scores: np.array([scores[:, column].mean()]))
 
 
-def share_of(part: int, whole: int) -> Reduce:
+def ratio_of_sums(part: int, whole: int) -> Reduce:
     """One column's sum over another's, each over all samples of all problems; 0 where there is nothing."""
 
     def of_sum(sums: Floats) -> Floats:
@@ -105,7 +108,7 @@ def share_of(part: int, whole: int) -> Reduce:
     return Reduce(lambda scores: scores[:, (part, whole)].sum(axis=0), of_sum)
 
 
-def ks(least: int, asked: Sequence[int]) -> list[int]:
+def k_values(least: int, asked: Sequence[int]) -> list[int]:
     """The k's of a run's metrics: the standard ones up to its smallest number of samples, and those asked for."""
     return sorted({k for k in STANDARD_KS if k <= least} | set(asked))
 
@@ -130,11 +133,13 @@ def per_problem_vectors(reduce: Reduce, scores: Sequence[Floats]) -> Floats:
     return np.stack([reduce.per_problem(np.asarray(s, dtype=np.float64)) for s in scores])
 
 
-def units(reduce: Reduce, scores: Mapping[str, Floats], everyone: Iterable[str]) -> dict[str, Floats]:
+def scores_by_unit(
+    reduce: Reduce, scores: Mapping[str, Floats], everyone: Iterable[str]
+) -> dict[str, Floats]:
     """What the metric counts: the problems, or those that `reduce.over` takes together, by problem id.
 
     `scores`: problem id -> [samples, 1 + stats]; a problem that is in `everyone` but not there could not be
-    judged, and spoils those it is taken together with.
+    judged, and makes faults of those it is taken together with.
     """
     if reduce.over is None:
         return dict(scores)
@@ -155,14 +160,14 @@ def error_class(status: str, error: str) -> str:
     """The class of the exception that ended a program (`NameError`), from its verdict; empty where there was none."""
     name = error.partition(":")[0]
     raised = status in {"error", "compile_error"} and name.isidentifier()
-    return name[:CLASS_NAME] if raised else ""
+    return name[:MAX_CLASS_NAME] if raised else ""
 
 
 def most_common(counts: Counter[str]) -> dict[str, int]:
-    """The counts, largest first, equal ones by name; of many kinds the first CLASSES and how many others."""
+    """The counts, largest first, equal ones by name; of many kinds the first MAX_CLASSES and how many others."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    others = sum(n for _, n in ranked[CLASSES:])
-    return dict(ranked[:CLASSES]) | ({"others": others} if others else {})
+    others = sum(n for _, n in ranked[MAX_CLASSES:])
+    return dict(ranked[:MAX_CLASSES]) | ({"others": others} if others else {})
 
 
 # ---------------------------------------------------------------- intervals
@@ -185,7 +190,7 @@ def wilson(k: float, n: int, z: float = Z95) -> tuple[float, float]:
     return min(low, p), max(high, p)
 
 
-def resampled_means(rows: Floats, *, seed: int, rounds: int) -> Iterator[Floats]:
+def bootstrap_means(rows: Floats, *, seed: int, rounds: int) -> Iterator[Floats]:
     """Yield the means of `rounds` bootstrap resamples of the rows in blocks [b, m] of bounded memory.
 
     The draws depend on the seed, the number of rows and the rounds alone, so that metrics over the same
@@ -193,7 +198,7 @@ def resampled_means(rows: Floats, *, seed: int, rounds: int) -> Iterator[Floats]
     """
     n = len(rows)
     rng = np.random.default_rng(seed)
-    block = max(1, CELLS // n)
+    block = max(1, MAX_CELLS // n)
     for start in range(0, rounds, block):
         size = min(block, rounds - start)
         drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
@@ -227,7 +232,7 @@ def estimate_rows(reduce: Reduce, rows: Floats, *, seed: int = 0, rounds: int = 
     elif alike:
         low = high = value
     else:
-        means = resampled_means(rows, seed=seed, rounds=rounds)
+        means = bootstrap_means(rows, seed=seed, rounds=rounds)
         values = np.concatenate([corpus_value(reduce, block, n) for block in means])
         low, high = (float(q) for q in np.quantile(values, (0.025, 0.975)))
     return Estimate(

@@ -1,8 +1,8 @@
 """Two runs over the same problems: how far apart they are, and whether chance would do as much.
 
-Everything works on one vector per problem and run (`stats.per_problem_vectors`), so it holds for pass@k and for BLEU
-alike. Problems are the units; with clusters, whole clusters are. Pure numpy. What may be compared is decided
-in harness/results/compare.py.
+Everything works on one vector per problem and run (`estimates.per_problem_vectors`), so it holds for pass@k and
+for BLEU alike. Problems are the units; with clusters, whole clusters are. Pure numpy. What may be compared is
+decided in harness/results/compare.py.
 """
 
 import math
@@ -13,10 +13,10 @@ from statistics import NormalDist
 import numpy as np
 
 from harness.schema import Reduce
-from harness.stats.estimates import CELLS, Floats, resampled_means, wilson
+from harness.stats.estimates import MAX_CELLS, Floats, bootstrap_means, wilson
 
 ROUNDS = 10_000  # permutations and resamples: p to 0.002 at 0.05
-EXACT = 12  # with at most so many units that differ, all 2^12 sign patterns are looked at
+MAX_EXACT_UNITS = 12  # with at most so many units that differ, all 2^12 sign patterns are enumerated
 TOLERANCE = 1e-12
 
 
@@ -42,7 +42,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Units:
+class ResamplingUnits:
     """Sums of both runs over each unit of resampling, [units, m], and how many problems each unit holds."""
 
     a: Floats
@@ -50,7 +50,7 @@ class Units:
     sizes: Floats
 
 
-def compare(
+def paired_difference(
     reduce: Reduce,
     a: Floats,
     b: Floats,
@@ -65,17 +65,17 @@ def compare(
     p beside it), all others the permutation test. With `clusters` (one label a problem) whole clusters are
     resampled and exchanged. Raises ValueError for shapes that do not fit.
     """
-    units = gather(a, b, clusters)
-    value, low, high = interval(reduce, units, seed=seed)
+    units = sum_over_clusters(a, b, clusters)
+    value, low, high = bootstrap_interval(reduce, units, seed=seed)
     plain = reduce.of_sum is None
     gap = b[:, 0] - a[:, 0]
     better, worse = int((gap > TOLERANCE).sum()), int((gap < -TOLERANCE).sum())
     zero_one = plain and bool(np.isin(a[:, 0], (0.0, 1.0)).all() and np.isin(b[:, 0], (0.0, 1.0)).all())
     exact = None
     if zero_one and single and clusters is None:
-        p, exact, test = mcnemar_mid(better, worse), mcnemar_exact(better, worse), "McNemar mid-p"
+        p, exact, test = mcnemar_mid_p(better, worse), mcnemar_exact(better, worse), "McNemar mid-p"
     else:
-        p, test = permutation(reduce, units, seed=seed)
+        p, test = permutation_test(reduce, units, seed=seed)
     sd = None
     if plain and len(units.sizes) > 1:
         each = (units.b - units.a)[:, 0] - value * units.sizes
@@ -83,23 +83,23 @@ def compare(
     return Difference(value, low, high, p, test, len(a), better, worse, sd, exact)
 
 
-def gather(a: Floats, b: Floats, clusters: Sequence[Hashable] | None = None) -> Units:
+def sum_over_clusters(a: Floats, b: Floats, clusters: Sequence[Hashable] | None = None) -> ResamplingUnits:
     """Sum the problems' vectors over clusters; without clusters each problem is a unit."""
     if a.shape != b.shape or a.ndim != 2 or len(a) == 0:
         raise ValueError(
             f"runs of shapes {a.shape} and {b.shape} are no pair: wanted two of [problems >= 1, m]"
         )
     if clusters is None:
-        return Units(a, b, np.ones(len(a)))
+        return ResamplingUnits(a, b, np.ones(len(a)))
     if len(clusters) != len(a):
         raise ValueError(f"{len(clusters)} cluster labels for {len(a)} problems")
     place = {label: i for i, label in enumerate(dict.fromkeys(clusters))}
     into = np.zeros((len(place), len(a)))
     into[[place[label] for label in clusters], np.arange(len(a))] = 1.0
-    return Units(into @ a, into @ b, into.sum(axis=1))
+    return ResamplingUnits(into @ a, into @ b, into.sum(axis=1))
 
 
-def value_of(reduce: Reduce, sums: Floats, n: Floats) -> Floats:
+def metric_value(reduce: Reduce, sums: Floats, n: Floats) -> Floats:
     """The metric for sums [..., m] over n [...] problems."""
     return sums[..., 0] / n if reduce.of_sum is None else reduce.of_sum(sums)
 
@@ -107,8 +107,8 @@ def value_of(reduce: Reduce, sums: Floats, n: Floats) -> Floats:
 # ---------------------------------------------------------------- interval
 
 
-def interval(
-    reduce: Reduce, units: Units, *, seed: int = 0, rounds: int = ROUNDS
+def bootstrap_interval(
+    reduce: Reduce, units: ResamplingUnits, *, seed: int = 0, rounds: int = ROUNDS
 ) -> tuple[float, float, float]:
     """(b - a, low, high): the paired percentile bootstrap over units (Efron & Tibshirani 1993, ch. 13).
 
@@ -118,17 +118,17 @@ def interval(
     a, b, sizes = units.a, units.b, units.sizes
     m, n = a.shape[1], len(a)
     total = sizes.sum()
-    value = float(value_of(reduce, b.sum(axis=0), total) - value_of(reduce, a.sum(axis=0), total))
+    value = float(metric_value(reduce, b.sum(axis=0), total) - metric_value(reduce, a.sum(axis=0), total))
     if np.allclose(a, b, rtol=0, atol=TOLERANCE):
         unit_range = reduce.of_sum is None and a[:, 0].min() >= 0 and bool((a[:, 0] <= sizes).all())
         width = wilson(0, n)[1] if unit_range else 0.0
         return value, value - width, value + width
     rows = np.concatenate([a, b, sizes[:, None]], axis=1)
     drawn = []
-    for means in resampled_means(rows, seed=seed, rounds=rounds):
+    for means in bootstrap_means(rows, seed=seed, rounds=rounds):
         sums = means * n
         count = sums[:, -1]
-        drawn.append(value_of(reduce, sums[:, m:-1], count) - value_of(reduce, sums[:, :m], count))
+        drawn.append(metric_value(reduce, sums[:, m:-1], count) - metric_value(reduce, sums[:, :m], count))
     low, high = (float(q) for q in np.quantile(np.concatenate(drawn), (0.025, 0.975)))
     return value, min(low, value), max(high, value)
 
@@ -149,7 +149,7 @@ def mcnemar_exact(better: int, worse: int) -> float:
     return min(1.0, 2 * tail / (1 << n))  # whole numbers: Python divides them without overflow
 
 
-def mcnemar_mid(better: int, worse: int) -> float:
+def mcnemar_mid_p(better: int, worse: int) -> float:
     """Two-sided mid-p McNemar test (Fagerland, Lydersen & Laake 2013): the exact p less the chance of what was seen.
 
     Twice the one-sided mid-p, so 1 where as many got better as worse. Unlike the exact test it keeps near its level
@@ -161,7 +161,9 @@ def mcnemar_mid(better: int, worse: int) -> float:
     return mcnemar_exact(better, worse) - math.comb(n, better) / (1 << n)
 
 
-def permutation(reduce: Reduce, units: Units, *, seed: int = 0, rounds: int = ROUNDS) -> tuple[float, str]:
+def permutation_test(
+    reduce: Reduce, units: ResamplingUnits, *, seed: int = 0, rounds: int = ROUNDS
+) -> tuple[float, str]:
     """Two-sided p of the paired permutation test: under no difference the two runs of a unit can be exchanged.
 
     Exact (all exchanges) where at most 12 units differ, else `rounds` random ones, the observed one counted among
@@ -174,11 +176,13 @@ def permutation(reduce: Reduce, units: Units, *, seed: int = 0, rounds: int = RO
     total = units.sizes.sum()
 
     def gap(shift: Floats) -> Floats:
-        return np.abs(value_of(reduce, middle + shift, total) - value_of(reduce, middle - shift, total))
+        return np.abs(
+            metric_value(reduce, middle + shift, total) - metric_value(reduce, middle - shift, total)
+        )
 
     observed = float(gap(half.sum(axis=0)))
     count = int(differing.sum())
-    exact = count <= EXACT
+    exact = count <= MAX_EXACT_UNITS
     seen = total_seen = 0
     for signs in _all_signs(count) if exact else _random_signs(count, seed, rounds):
         seen += int((gap(signs @ half) >= observed - TOLERANCE).sum())
@@ -195,7 +199,7 @@ def _all_signs(count: int) -> Iterator[Floats]:
 
 def _random_signs(count: int, seed: int, rounds: int) -> Iterator[Floats]:
     rng = np.random.default_rng(seed)
-    block = max(1, CELLS // count)
+    block = max(1, MAX_CELLS // count)
     for start in range(0, rounds, block):
         drawn = rng.integers(2, size=(min(block, rounds - start), count), dtype=np.int8)
         yield 1.0 - 2.0 * drawn.astype(np.float64)
@@ -211,10 +215,10 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-# ---------------------------------------------------------------- what could be seen at all
+# ---------------------------------------------------------------- power
 
 
-def minimum_detectable(sd: float, n: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
+def minimum_detectable_difference(sd: float, n: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """The smallest true difference that a two-sided paired test of n units finds with the given power.
 
     (z_{1-alpha/2} + z_power) sd / sqrt(n), the usual normal approximation; `sd` is of one unit's difference.
@@ -227,7 +231,7 @@ def minimum_detectable(sd: float, n: int, *, alpha: float = 0.05, power: float =
 
 
 @dataclass(frozen=True)
-class Seeds:
+class SeedVariance:
     """How much a mean moves with the seed, beside how much it moves with the problems.
 
     `sd_seeds` is the standard deviation of one seed's mean about the true one, `se_problems` the standard error
@@ -242,7 +246,7 @@ class Seeds:
     n: int
 
 
-def over_seeds(values: Floats) -> Seeds:
+def seed_variance(values: Floats) -> SeedVariance:
     """Variance components of values [seeds >= 2, problems >= 2]: two-way random effects without replication.
 
     Mean squares as in any analysis of variance; a component that comes out negative is 0. Raises ValueError for less.
@@ -258,7 +262,7 @@ def over_seeds(values: Floats) -> Seeds:
     of_rest = float((rest**2).sum()) / ((seeds - 1) * (n - 1))
     # E[of_seeds] = rest + n * seed variance; E[of_problems] = rest + seeds * problem variance.
     problem_variance = max(0.0, (of_problems - of_rest) / seeds)
-    return Seeds(
+    return SeedVariance(
         mean=mean,
         sd_seeds=math.sqrt(of_seeds / n),
         se_problems=math.sqrt(problem_variance / n),

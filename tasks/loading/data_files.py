@@ -2,7 +2,7 @@
 
 Nothing here touches the network except `fetch`, which only `harness data fetch` and `--allow-download` call. Every
 file that was read is remembered with its SHA-256, so that a run can say what data it saw. A row that cannot be read
-is an error with file and line; no row is ever passed over.
+is an error with file and line; no row is ever ignored.
 """
 
 import hashlib
@@ -38,10 +38,10 @@ class Folders:
     use_hub_cache: bool = True
     digests: dict[str, str] = field(default_factory=dict)
     place: str = ""
-    left_out: dict[str, str] = field(default_factory=dict)  # problem id -> why
+    skipped: dict[str, str] = field(default_factory=dict)  # problem id -> why
 
-    def leave_out(self, problem_id: str, why: str) -> None:
-        self.left_out[problem_id] = why
+    def skip(self, problem_id: str, why: str) -> None:
+        self.skipped[problem_id] = why
 
     def note(self, name: str, sha256: str) -> None:
         self.digests[name] = sha256

@@ -156,7 +156,7 @@ def test_completions_beyond_the_limit_are_passed_over_and_counted(data: Path) ->
 def test_completions_of_rows_that_were_left_out_are_passed_over_and_counted(tmp_path: Path) -> None:
     source = data_files.open_source("mini")
     problems = data_files.load(registry.task("apps"), "test", source)
-    (left_out,) = source.left_out
+    (left_out,) = source.skipped
     said = [{"task_id": problem.id, "solution": problem.solution} for problem in problems]
     said.append({"task_id": left_out, "solution": "print(1)"})
     path, out = write_rows(tmp_path / "said.jsonl", said), tmp_path / "run"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.runs.store.folder import read_run
+from harness.runs.store.run_folder import read_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,7 +69,7 @@ def choose(
 
 
 def ids(selection: few_shot.Selection, asked: Problem) -> list[str]:
-    return [shot.id for shot in selection.arranged(asked.id)]
+    return [shot.id for shot in selection.in_prompt_order(asked.id)]
 
 
 TRAIN = [
@@ -150,7 +150,7 @@ def test_icl_shows_every_problem_the_rows_that_random_sample_draws() -> None:
 
 
 def test_an_icl_shot_has_no_similarity() -> None:
-    assert {shot.similarity for shot in choose("icl:3", [ASKED], TRAIN).arranged("q/0")} == {None}
+    assert {shot.similarity for shot in choose("icl:3", [ASKED], TRAIN).in_prompt_order("q/0")} == {None}
 
 
 def test_who_is_among_the_drawn_gets_the_next_one_in_its_place() -> None:
@@ -209,14 +209,14 @@ def test_no_problem_is_among_its_own_shots(
     own = loaded(name, split)
     if kind == "random_like_rag":
         template = registry.task(name).templates[0]
-        selection = few_shot.settle(selection, own, partial(templates.render, template), 1, Model())
+        selection = few_shot.finalize_shots(selection, own, partial(templates.render, template), 1, Model())
     for asked in own:
         shown = ids(selection, asked)
         assert asked.id not in shown
         assert len(set(shown)) == len(shown) <= count
         if duplicates == "exclude":
-            assert few_shot.plain(asked.question) not in {
-                few_shot.plain(p.question) for p in selection.solved(asked.id)
+            assert few_shot.normalize_question(asked.question) not in {
+                few_shot.normalize_question(p.question) for p in selection.solved_problems(asked.id)
             }
 
 
@@ -229,15 +229,15 @@ def test_a_planted_duplicate_is_not_shown_and_is_counted(same: str, spec: str) -
     planted = [*TRAIN, problem("t/9", same, "prices.sort()")]
     selection = choose(spec, [ASKED, problem("q/1", "something else")], planted, **SMALL)
     if spec.startswith("random"):
-        selection = few_shot.settle(selection, [ASKED], render, 1, Model())
+        selection = few_shot.finalize_shots(selection, [ASKED], render, 1, Model())
     assert "t/9" not in ids(selection, ASKED)
-    assert selection.notes[0] == "1 problems are asked in the training rows too (1 rows): left out as shots"
+    assert selection.notes[0] == "1 problems are asked in the training rows too (1 rows): excluded as shots"
 
 
 def test_a_duplicate_is_shown_and_marked_where_that_is_asked_for() -> None:
     planted = [*TRAIN, problem("t/9", "Sort list `prices`", "prices.sort()")]
     selection = choose("rag:2", [ASKED], planted, **SMALL, duplicates="flag")
-    first, second = selection.arranged("q/0")
+    first, second = selection.in_prompt_order("q/0")
     assert (first.id, first.duplicate, second.duplicate) == ("t/9", True, False)
     assert selection.notes == (
         "1 problems are asked in the training rows too (1 rows): shown and marked where they were chosen",
@@ -245,7 +245,7 @@ def test_a_duplicate_is_shown_and_marked_where_that_is_asked_for() -> None:
 
 
 def test_a_similarity_limit_makes_near_duplicates_too() -> None:
-    found = choose("rag:5", [ASKED], TRAIN, **SMALL).arranged("q/0")
+    found = choose("rag:5", [ASKED], TRAIN, **SMALL).in_prompt_order("q/0")
     nearest = found[0]
     assert nearest.id == "t/0"
     assert nearest.similarity is not None
@@ -253,7 +253,7 @@ def test_a_similarity_limit_makes_near_duplicates_too() -> None:
     limit = (nearest.similarity + found[1].similarity) / 2
     limited = choose("rag:4", [ASKED], TRAIN, **SMALL, near_duplicate=limit)
     assert ids(limited, ASKED) == [shot.id for shot in found[1:]]
-    assert limited.notes == ("1 problems are asked in the training rows too (1 rows): left out as shots",)
+    assert limited.notes == ("1 problems are asked in the training rows too (1 rows): excluded as shots",)
 
 
 def test_fewer_shots_than_asked_for_are_counted() -> None:
@@ -277,7 +277,7 @@ def test_training_rows_without_a_solution_are_no_shots() -> None:
 def test_the_most_similar_is_shown_first_or_by_name_last() -> None:
     first = choose("rag:3", [ASKED], TRAIN, **SMALL)
     last = choose("rag:3", [ASKED], TRAIN, **SMALL, order="nearest_last")
-    similarities = [shot.similarity or 0.0 for shot in first.arranged("q/0")]
+    similarities = [shot.similarity or 0.0 for shot in first.in_prompt_order("q/0")]
     assert ids(first, ASKED)[0] == "t/0"
     assert similarities == sorted(similarities, reverse=True)
     assert ids(last, ASKED) == ids(first, ASKED)[::-1]
@@ -288,7 +288,8 @@ def test_the_most_similar_is_shown_first_or_by_name_last() -> None:
 def test_retrieval_finds_another_wording_of_nearly_every_operation() -> None:
     own, selection = loaded("conala", "test"), chosen("conala", "test", shots="rag:4", retrieval=SMALL)
     found = [
-        shape(asked.solution) in {shape(row.solution) for row in selection.solved(asked.id)} for asked in own
+        shape(asked.solution) in {shape(row.solution) for row in selection.solved_problems(asked.id)}
+        for asked in own
     ]
     there = {shape(row.solution) for row in loaded("conala", "train")}
     assert sum(shape(asked.solution) in there for asked in own) == 100
@@ -333,19 +334,19 @@ def test_the_least_similar_shots_go_first_when_the_context_is_short(order: str) 
     for kept in range(5):
         shown = [by_id[name] for name in best[:kept]]
         context = len(render(ASKED, shown).text) + 10
-        settled = few_shot.settle(whole, [ASKED], render, 10, Model(context))
+        settled = few_shot.finalize_shots(whole, [ASKED], render, 10, Model(context))
         assert sorted(ids(settled, ASKED)) == sorted(best[:kept])
-        prompt = render(ASKED, settled.solved("q/0")).text
+        prompt = render(ASKED, settled.solved_problems("q/0")).text
         assert len(prompt) + 10 <= context
         assert prompt.endswith(ASKED.question + "\n")
-        left_out = f"{4 - kept} shots of 1 problems left out: with them and 10 tokens for the answer"
+        left_out = f"{4 - kept} shots of 1 problems dropped: with them and 10 tokens for the answer"
         assert [note.startswith(left_out) for note in settled.notes] == [True] * (kept < 4)
 
 
 def test_a_question_that_does_not_fit_alone_is_left_whole() -> None:
-    settled = few_shot.settle(choose("icl:2", [ASKED], TRAIN), [ASKED], render, 10, Model(5))
+    settled = few_shot.finalize_shots(choose("icl:2", [ASKED], TRAIN), [ASKED], render, 10, Model(5))
     assert ids(settled, ASKED) == []
-    assert render(ASKED, settled.solved("q/0")).text == ASKED.question + "\n"
+    assert render(ASKED, settled.solved_problems("q/0")).text == ASKED.question + "\n"
 
 
 def test_a_model_with_a_short_context_gets_the_shots_it_has_room_for(tmp_path: Path) -> None:
@@ -359,7 +360,7 @@ def test_a_model_with_a_short_context_gets_the_shots_it_has_room_for(tmp_path: P
     assert sum(shown) > 0
     assert all(row["completion"]["prompt_tokens"] + 40 <= POSITIONS for row in made)
     dropped = (
-        f"{sum(6 - n for n in shown)} shots of 6 problems left out: with them and 40 tokens for the answer"
+        f"{sum(6 - n for n in shown)} shots of 6 problems dropped: with them and 40 tokens for the answer"
     )
     assert sum(note.startswith(dropped) for note in summary.notes) == 1
 
@@ -375,14 +376,14 @@ def test_the_control_is_as_long_and_shows_nothing_retrieved(
     train = [problem(f"t/{i}", f"q{i}", "y" * length) for i, length in enumerate(lengths)]
     asked = [problem("q/0", "q0 q1"), train[3]]
     like = choose(f"random_like_rag:{count}", asked, train, seed=seed, method="bm25")
-    control = few_shot.settle(like, asked, render, 1, Model())
-    again = few_shot.settle(like, asked[:1], render, 1, Model())
+    control = few_shot.finalize_shots(like, asked, render, 1, Model())
+    again = few_shot.finalize_shots(like, asked[:1], render, 1, Model())
     for one in asked:
-        retrieved, drawn = {shot.id for shot in like.arranged(one.id)}, ids(control, one)
+        retrieved, drawn = {shot.id for shot in like.in_prompt_order(one.id)}, ids(control, one)
         assert not retrieved & set(drawn)
         assert one.id not in drawn
         assert len(set(drawn)) == len(drawn) == count
-        assert {shot.similarity for shot in control.arranged(one.id)} == {None}
+        assert {shot.similarity for shot in control.in_prompt_order(one.id)} == {None}
     assert ids(again, asked[0]) == ids(control, asked[0])
 
 
@@ -390,8 +391,8 @@ def test_the_control_has_the_same_number_of_tokens_where_the_rows_allow_it() -> 
     own = loaded("conala", "test")
     like = chosen("conala", "test", shots="random_like_rag:4", retrieval=SMALL)
     asks = partial(templates.render, registry.task("conala").templates[0])
-    control = few_shot.settle(like, own, asks, 1, Model())
-    lengths = [[len(asks(one, each.solved(one.id)).text) for each in (control, like)] for one in own]
+    control = few_shot.finalize_shots(like, own, asks, 1, Model())
+    lengths = [[len(asks(one, each.solved_problems(one.id)).text) for each in (control, like)] for one in own]
     off = [abs(drawn - retrieved) for drawn, retrieved in lengths]
     assert off.count(0) >= 90
     (note,) = control.notes
@@ -404,7 +405,7 @@ def test_the_control_has_the_same_number_of_tokens_where_the_rows_allow_it() -> 
 def test_a_control_without_rows_to_draw_from_is_one_line() -> None:
     like = choose("random_like_rag:3", [ASKED], TRAIN, **SMALL)
     with pytest.raises(ConfigError) as caught:
-        few_shot.settle(like, [ASKED], render, 1, Model())
+        few_shot.finalize_shots(like, [ASKED], render, 1, Model())
     assert str(caught.value) == (
         "shots = 'random_like_rag:3': beside the 3 retrieved for q/0 only 2 training problems are left to draw from:"
         " ask for fewer"
@@ -414,7 +415,7 @@ def test_a_control_without_rows_to_draw_from_is_one_line() -> None:
 def test_the_control_needs_the_models_tokens() -> None:
     like = choose("random_like_rag:2", [ASKED], TRAIN, **SMALL)
     with pytest.raises(ConfigError, match="recorded completions have no model"):
-        few_shot.settle(like, [ASKED], render, 1, Model(counts={"q/0": 1}))
+        few_shot.finalize_shots(like, [ASKED], render, 1, Model(counts={"q/0": 1}))
     ended = harness("tasks", "conala", "--prompt", "--data", "mini", "--set", "shots=random_like_rag:2")
     assert ended.complaint.startswith("shots = 'random_like_rag:2' depends on the model's tokens")
 
@@ -433,7 +434,7 @@ def test_a_run_keeps_the_shots_of_every_generation(tmp_path: Path) -> None:
     expected = chosen("conala", "test", shots="rag:2", retrieval=SMALL)
     for row in rows(tmp_path / "rag" / "generations.jsonl"):
         shown = [Shot.model_validate(shot) for shot in row["shots"]]
-        assert tuple(shown) == expected.arranged(row["problem_id"])
+        assert tuple(shown) == expected.in_prompt_order(row["problem_id"])
         assert all(set(shot) == {"id", "similarity"} for shot in row["shots"])
     record, summary = read_run(tmp_path / "rag")
     assert record["shots"]["rows"] == 300
@@ -493,7 +494,7 @@ def test_a_recipe_asks_for_the_papers_sweep(recipe: str, cells: int, kinds: list
     for config in found[:: len(found) // 9]:
         plan = make_plan(config)
         count = few_shot.parse(config.shots)[1]
-        assert all(len(plan.selection.arranged(one.id)) == count for one in plan.problems)
+        assert all(len(plan.selection.in_prompt_order(one.id)) == count for one in plan.problems)
         assert all(prompt.text.count("### Instruction:") == count + 1 for prompt in plan.prompts.values())
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from harness.config.run import RetrievalConfig
 from harness.errors import ConfigError, UserError
-from harness.prompts.retrieval import Hit, bm25, encoder, fusion, index, open_retriever
+from harness.prompts.retrieval import Hit, bm25, encoder, fusion, index, load_retriever
 from harness.tasks.loading import data_files, registry
 from tests.support.command import harness
 
@@ -55,7 +55,7 @@ def test_exact_search_is_brute_force_with_equal_ones_by_row(
 
 
 def test_rows_that_float32_cannot_tell_apart_are_ranked_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "EXTRA", 0)  # so that the first look has no candidates to spare
+    monkeypatch.setattr(index, "EXTRA_CANDIDATES", 0)  # so that the first look has no candidates to spare
     rng = np.random.default_rng(0)
     vectors = (unit(1, 64) + 1e-8 * rng.standard_normal((3000, 64))).astype(np.float32)
     asked = unit(1, 64, seed=1)
@@ -74,8 +74,8 @@ def test_the_16_nearest_of_every_real_dev_row_are_those_of_brute_force(
         for split in ("train", "validation")
     )
     assert (len(train), len(dev)) == (1936, 159)
-    opened = open_retriever(RetrievalConfig(encoder="mini", cache=str(tmp_path)), train, "cpu", quiet, forbid)
-    mini = encoder.load("mini", None, "cpu")
+    opened = load_retriever(RetrievalConfig(encoder="mini", cache=str(tmp_path)), train, "cpu", quiet, forbid)
+    mini = encoder.load_encoder("mini", None, "cpu")
     vectors, queries = (np.concatenate(list(mini.encode(texts))) for texts in (train, dev))
     assert rows(opened.retrieve(dev, 16)) == brute_force(vectors, queries, 16)
 
@@ -137,9 +137,9 @@ def opened_index(
     warn: Any = forbid,
     **key: str,
 ) -> index.Index:
-    size = index.Size(*vectors.shape)
+    size = index.IndexShape(*vectors.shape)
     whole = {"encoder": "e", "texts": "t", "template": "{question}", "index": kind, **key}
-    return index.open_index(folder, whole, size, built or Built(vectors), warn)
+    return index.load_or_build(folder, whole, size, built or Built(vectors), warn)
 
 
 def test_an_index_is_built_once_and_again_only_when_its_key_changes(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_build_that_was_stopped_leaves_nothing_that_is_taken_for_an_index(tmp_
 def test_bm25_is_lucenes_formula() -> None:
     """idf = ln(1 + (N - n + 0.5) / (n + 0.5)); tf / (tf + k1 (1 - b + b length / mean length))."""
     texts = ["a b", "b c c", "d"]
-    ((*hits,),) = bm25.bm25(texts)(["b c nowhere"], 3)
+    ((*hits,),) = bm25.bm25_retriever(texts)(["b c nowhere"], 3)
     mean = 2.0
 
     def weight(tf: int, length: int, having: int) -> float:
@@ -228,13 +228,13 @@ def test_bm25_is_lucenes_formula() -> None:
 
 
 def test_a_question_without_known_words_finds_the_rows_in_order() -> None:
-    retrieve = bm25.bm25(TEXTS)
+    retrieve = bm25.bm25_retriever(TEXTS)
     assert rows(retrieve(["", "?!", "zebra"], 3)) == [[0, 1, 2]] * 3
-    assert rows(bm25.bm25(["", "?"])(["x"], 2)) == [[0, 1]]
+    assert rows(bm25.bm25_retriever(["", "?"])(["x"], 2)) == [[0, 1]]
 
 
 def test_names_are_found_whole_and_in_parts() -> None:
-    assert bm25.words("df.to_csv('A b')") == ["df", "to_csv", "to", "csv", "a", "b"]
+    assert bm25.tokenize("df.to_csv('A b')") == ["df", "to_csv", "to", "csv", "a", "b"]
 
 
 # ---------------------------------------------------------------- fused and put in order
@@ -245,7 +245,7 @@ def given_lists(*lists: list[int]) -> Any:
 
 
 def test_reciprocal_ranks_are_summed_over_the_lists() -> None:
-    retrieve = fusion.reciprocal_ranks([given_lists([4, 2, 7]), given_lists([2, 9])])
+    retrieve = fusion.reciprocal_rank_fusion([given_lists([4, 2, 7]), given_lists([2, 9])])
     (hits,) = retrieve(["q"], 3)
     assert hits == [(2, 1 / 62 + 1 / 61), (4, 1 / 61), (9, 1 / 62)]
 
@@ -264,13 +264,13 @@ def test_a_reranker_sees_question_and_text_of_each_hit_and_orders_them() -> None
 
 def test_hybrid_fuses_both_lists_and_names_both(tmp_path: Path) -> None:
     lists = {
-        method: open_retriever(
+        method: load_retriever(
             RetrievalConfig(encoder="mini", method=method, cache=str(tmp_path)), TEXTS, "cpu", quiet, forbid
         )
         for method in ("dense", "bm25", "hybrid")
     }
     ask = ["reverse the list `words`"]
-    fused = fusion.reciprocal_ranks([lists["dense"].retrieve, lists["bm25"].retrieve])(ask, 4)
+    fused = fusion.reciprocal_rank_fusion([lists["dense"].retrieve, lists["bm25"].retrieve])(ask, 4)
     assert lists["hybrid"].retrieve(ask, 4) == fused
     assert fused[0][0][0] == 1
     assert lists["hybrid"].label == f"{lists['dense'].label} + bm25"
@@ -304,8 +304,8 @@ def build_cross_encoder(folder: Path) -> Path:
 def test_a_cross_encoder_from_a_folder_reorders_the_hits(tmp_path: Path) -> None:
     folder = build_cross_encoder(tmp_path / "cross")
     config = RetrievalConfig(method="bm25", rerank=str(folder), cache=str(tmp_path))
-    opened = open_retriever(config, TEXTS, "cpu", quiet, forbid)
-    score, name, sha = fusion.cross_encoder(str(folder), "cpu")
+    opened = load_retriever(config, TEXTS, "cpu", quiet, forbid)
+    score, name, sha = fusion.load_cross_encoder(str(folder), "cpu")
     (own,) = opened.retrieve(["sort `y`"], 4)
     wanted = score([("sort `y`", text) for text in TEXTS])
     assert dict(own) == pytest.approx(dict(enumerate(wanted)), abs=1e-5)
@@ -321,7 +321,7 @@ def test_a_cross_encoder_from_a_folder_reorders_the_hits(tmp_path: Path) -> None
 def test_the_small_encoder_is_small_and_finds_other_words_for_the_same() -> None:
     folder = encoder.mini_folder()
     assert sum(path.stat().st_size for path in folder.iterdir()) < 2_000_000
-    mini = encoder.load("mini", None, "cpu")
+    mini = encoder.load_encoder("mini", None, "cpu")
     (vectors,) = mini.encode(["reverse list `a`", "list `nums` in reverse order", "open url 'x.org'"])
     assert vectors.dtype == np.float32
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-6)
@@ -329,7 +329,7 @@ def test_the_small_encoder_is_small_and_finds_other_words_for_the_same() -> None
 
 
 def test_a_prefix_is_put_before_each_text() -> None:
-    mini = encoder.load("mini", None, "cpu")
+    mini = encoder.load_encoder("mini", None, "cpu")
     (prefixed,) = mini.encode(["sort `x`"], "query: ")
     (written,) = mini.encode(["query: sort `x`"])
     (bare,) = mini.encode(["sort `x`"])
@@ -338,15 +338,15 @@ def test_a_prefix_is_put_before_each_text() -> None:
 
 
 def test_a_folder_given_by_its_path_is_the_same_encoder(tmp_path: Path) -> None:
-    mini = encoder.load("mini", None, "cpu")
-    other = encoder.load(str(encoder.mini_folder()), None, "cpu")
+    mini = encoder.load_encoder("mini", None, "cpu")
+    other = encoder.load_encoder(str(encoder.mini_folder()), None, "cpu")
     assert (other.digest, other.dimension, other.name) == (mini.digest, mini.dimension, "encoder")
 
 
 def test_progress_is_told_and_long_lists_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoder, "BLOCK", 3)
     told: list[tuple[int, int]] = []
-    mini = encoder.load("mini", None, "cpu")
+    mini = encoder.load_encoder("mini", None, "cpu")
     blocks = list(mini.encode(TEXTS, step=lambda done, total: told.append((done, total))))
     assert [len(block) for block in blocks] == [3, 1]
     assert told == [(3, 4), (4, 4)]
@@ -388,7 +388,7 @@ def broken_encoder(folder: Path) -> str:
 )
 def test_what_is_no_encoder_is_one_line(make: Any, complaint: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        encoder.load(make(tmp_path), None, "cpu")
+        encoder.load_encoder(make(tmp_path), None, "cpu")
     assert str(caught.value).startswith(complaint.format(tmp_path))
     assert "\n" not in str(caught.value)
 
@@ -398,7 +398,7 @@ def test_a_similarity_limit_without_cosines_is_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"^retrieval\.near_duplicate is a cosine, and retrieval\.method = 'hybrid'"
     ):
-        open_retriever(config, TEXTS, "cpu", quiet, forbid)
+        load_retriever(config, TEXTS, "cpu", quiet, forbid)
 
 
 def test_the_command_line_says_what_is_wrong_with_an_encoder(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ STOPS = {
 
 
 def template(task: str, name: str) -> Template:
-    return templates.choose(registry.task(task), name)
+    return templates.select_template(registry.task(task), name)
 
 
 @pytest.mark.parametrize(("name", "shots"), HUMANEVAL)
@@ -322,10 +322,10 @@ def test_a_text_and_a_chat_of_the_same_words_have_different_hashes() -> None:
 
 def test_the_first_template_is_the_default_and_a_wrong_name_names_the_nearest() -> None:
     task = registry.task("conala")
-    assert templates.choose(task, "") is task.templates[0]
-    assert templates.choose(task, "chat").style == "chat"
+    assert templates.select_template(task, "") is task.templates[0]
+    assert templates.select_template(task, "chat").style == "chat"
     with pytest.raises(ConfigError) as caught:
-        templates.choose(task, "plian")
+        templates.select_template(task, "plian")
     assert (
         str(caught.value)
         == "no prompt 'plian'. Did you mean 'plain'? Known: chat, fenced, instruction, legacy_2023, plain."

@@ -100,13 +100,13 @@ MBPP_ALONE = {"paper", "codefuse"}
     [("mbpp", *of) for of in MBPP] + [("mbpp_plus", *of) for of in MBPP if of[0] not in MBPP_ALONE],
 )
 def test_mbpp_asks_to_the_letter(task: str, name: str, shots: int) -> None:
-    template = templates.choose(registry.task(task), name)
+    template = templates.select_template(registry.task(task), name)
     assert templates.render(template, ADD_UP, [NEGATE][:shots]) == Prompt(text=MBPP[name, shots])
 
 
 @pytest.mark.parametrize("task", ["mbpp", "mbpp_plus"])
 def test_mbpps_chat_shows_shots_as_turns(task: str) -> None:
-    chat = templates.choose(registry.task(task), "chat")
+    chat = templates.select_template(registry.task(task), "chat")
     assert [(each.role, each.content) for each in templates.render(chat, ADD_UP, [NEGATE]).messages] == [
         ("user", ASK + NEGATE.question),
         ("assistant", "```python\ndef neg(x):\n    return -x\n```"),
@@ -116,24 +116,24 @@ def test_mbpps_chat_shows_shots_as_turns(task: str) -> None:
 
 @pytest.mark.parametrize(("name", "shots"), HUMANEVAL)
 def test_humaneval_plus_asks_as_humaneval_does(name: str, shots: int) -> None:
-    template = templates.choose(registry.task("humaneval_plus"), name)
+    template = templates.select_template(registry.task("humaneval_plus"), name)
     assert templates.render(template, ADD, [NEG, ONE][:shots]) == Prompt(text=HUMANEVAL[name, shots])
 
 
 def test_humaneval_plus_chats_as_humaneval_does() -> None:
-    chat = templates.choose(registry.task("humaneval_plus"), "chat")
+    chat = templates.select_template(registry.task("humaneval_plus"), "chat")
     turns = [(each.role, each.content) for each in templates.render(chat, ADD, [NEG, ONE]).messages]
     assert turns == HUMANEVAL_CHAT
 
 
 @pytest.mark.parametrize(("name", "shots"), CODEALPACA)
 def test_codealpaca_asks_to_the_letter(name: str, shots: int) -> None:
-    template = templates.choose(registry.task("codealpaca_py"), name)
+    template = templates.select_template(registry.task("codealpaca_py"), name)
     assert templates.render(template, DOUBLE, [HALVE][:shots]) == Prompt(text=CODEALPACA[name, shots])
 
 
 def test_codealpacas_chat_shows_shots_as_turns() -> None:
-    chat = templates.choose(registry.task("codealpaca_py"), "chat")
+    chat = templates.select_template(registry.task("codealpaca_py"), "chat")
     assert [(each.role, each.content) for each in templates.render(chat, DOUBLE, [HALVE]).messages] == [
         ("user", "Solve this in Python. Reply with one code block.\nHalve x in Python."),
         ("assistant", "```python\nx / 2\n```"),

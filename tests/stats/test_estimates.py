@@ -139,7 +139,7 @@ def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
 def test_the_interval_does_not_depend_on_how_much_is_resampled_at_a_time(monkeypatch):
     scores = column(0.1, 0.5, 0.3, 0.9, 0.2)
     at_once = estimate(mean_of(), scores)
-    monkeypatch.setattr(estimates, "CELLS", 7)
+    monkeypatch.setattr(estimates, "MAX_CELLS", 7)
     in_pieces = estimate(mean_of(), scores)
     assert (in_pieces.low, in_pieces.high) == pytest.approx((at_once.low, at_once.high), abs=1e-12)
 

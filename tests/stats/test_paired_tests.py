@@ -13,13 +13,13 @@ from harness.schema import Reduce
 from harness.stats import estimates, paired_tests
 from harness.stats.estimates import Floats, mean_of
 from harness.stats.paired_tests import (
-    compare,
-    gather,
+    bootstrap_interval,
     holm,
-    interval,
     mcnemar_exact,
-    mcnemar_mid,
-    permutation,
+    mcnemar_mid_p,
+    paired_difference,
+    permutation_test,
+    sum_over_clusters,
 )
 
 MEAN = mean_of()
@@ -64,7 +64,7 @@ def test_mcnemar_is_scipys_binomial_test(better: int, worse: int) -> None:
 )
 def test_mcnemars_mid_p_is_that_of_the_paper(better: int, worse: int, exact: float, mid: float) -> None:
     assert mcnemar_exact(better, worse) == pytest.approx(exact, abs=5e-4)
-    assert mcnemar_mid(better, worse) == pytest.approx(mid, abs=5e-4)
+    assert mcnemar_mid_p(better, worse) == pytest.approx(mid, abs=5e-4)
 
 
 @given(st.integers(0, 3000), st.integers(0, 3000))
@@ -72,7 +72,7 @@ def test_mcnemars_mid_p_is_that_of_the_paper(better: int, worse: int, exact: flo
 def test_mcnemars_mid_p_is_twice_scipys_one_sided_one(better: int, worse: int) -> None:
     n, k = better + worse, min(better, worse)
     tail = scipy_stats.binom.cdf(k, n, 0.5) - 0.5 * scipy_stats.binom.pmf(k, n, 0.5)
-    assert mcnemar_mid(better, worse) == pytest.approx(min(1.0, 2 * tail), rel=1e-8, abs=1e-300)
+    assert mcnemar_mid_p(better, worse) == pytest.approx(min(1.0, 2 * tail), rel=1e-8, abs=1e-300)
 
 
 def test_holm_is_that_of_statsmodels() -> None:
@@ -88,7 +88,7 @@ B = column(0.4, 0.5, 0.7, 0.9, 0.8, 1, 0.5, 0.1)
 
 def test_the_exact_permutation_test_is_scipys() -> None:
     # scipy 1.17.1, permutation_test((a, b), mean of b - a, permutation_type="samples", n_resamples=inf)
-    found = compare(MEAN, A, B)
+    found = paired_difference(MEAN, A, B)
     assert (found.value, found.p, found.test) == (pytest.approx(0.2), 0.15625, "permutation exact")
     assert (found.n, found.better, found.worse) == (8, 4, 2)
 
@@ -105,16 +105,16 @@ def test_the_random_permutation_test_comes_near_the_exact_one() -> None:
         vectorized=True,
         rng=np.random.default_rng(1),
     ).pvalue
-    p, test = permutation(MEAN, gather(a, b))
+    p, test = permutation_test(MEAN, sum_over_clusters(a, b))
     assert test == "permutation 10000"
     assert p == pytest.approx(exact, abs=0.01)
-    assert permutation(MEAN, gather(a, b))[0] == p  # seeded
+    assert permutation_test(MEAN, sum_over_clusters(a, b))[0] == p  # seeded
 
 
 def test_a_ratio_of_sums_is_exchanged_problem_by_problem() -> None:
     a = np.array([[1.0, 2], [0, 5], [3, 4]])
     b = np.array([[2.0, 2], [4, 5], [3, 9]])
-    found = compare(RATIO, a, b)
+    found = paired_difference(RATIO, a, b)
     assert found.value == pytest.approx(9 / 16 - 4 / 11)
     gaps = []
     for signs in np.ndindex(2, 2, 2):
@@ -127,8 +127,8 @@ def test_a_ratio_of_sums_is_exchanged_problem_by_problem() -> None:
 
 def test_the_smallest_detectable_difference_is_the_textbooks() -> None:
     # scipy 1.17.1: norm.ppf(.975) + norm.ppf(.8) = 2.8015852181129683
-    assert paired_tests.minimum_detectable(1.0, 1) == pytest.approx(2.8015852181129683)
-    assert paired_tests.minimum_detectable(0.45, 164) == pytest.approx(
+    assert paired_tests.minimum_detectable_difference(1.0, 1) == pytest.approx(2.8015852181129683)
+    assert paired_tests.minimum_detectable_difference(0.45, 164) == pytest.approx(
         2.8015852181129683 * 0.45 / math.sqrt(164)
     )
 
@@ -142,12 +142,12 @@ def test_variance_over_seeds_is_that_of_an_analysis_of_variance() -> None:
         ]
     )
     # statsmodels 0.15.0, anova_lm(ols("v ~ C(s) + C(p)")): mean squares 0.222740, 2.842093, 2.084948
-    found = paired_tests.over_seeds(values)
+    found = paired_tests.seed_variance(values)
     assert found.sd_seeds == pytest.approx(math.sqrt(0.222740 / 5), rel=1e-5)
     assert found.se_problems == pytest.approx(math.sqrt((2.842093 - 2.084948) / 3 / 5), rel=1e-5)
     assert (found.seeds, found.n, found.mean) == (3, 5, pytest.approx(values.mean()))
     with pytest.raises(ValueError, match="at least two seeds"):
-        paired_tests.over_seeds(values[:1])
+        paired_tests.seed_variance(values[:1])
 
 
 # ---------------------------------------------------------------- properties
@@ -160,7 +160,7 @@ SCORES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_s
 @settings(max_examples=60, deadline=None)
 def test_exchanging_the_runs_turns_the_sign_and_keeps_p(pairs: list[tuple[float, float]]) -> None:
     a, b = (column(*values) for values in zip(*pairs, strict=True))
-    there, back = compare(MEAN, a, b), compare(MEAN, b, a)
+    there, back = paired_difference(MEAN, a, b), paired_difference(MEAN, b, a)
     assert back.value == pytest.approx(-there.value)
     assert (back.low, back.high) == (pytest.approx(-there.high), pytest.approx(-there.low))
     assert back.p == pytest.approx(there.p)
@@ -176,26 +176,28 @@ def test_the_order_of_problems_does_not_move_the_value(
 ) -> None:
     shuffled = list(pairs)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
-    one, other = (compare(MEAN, *(column(*v) for v in zip(*p, strict=True))) for p in (pairs, shuffled))
+    one, other = (
+        paired_difference(MEAN, *(column(*v) for v in zip(*p, strict=True))) for p in (pairs, shuffled)
+    )
     assert one.value == pytest.approx(other.value)
     assert one.sd == other.sd or one.sd == pytest.approx(other.sd)
 
 
 def test_runs_that_agree_everywhere_leave_open_what_so_few_problems_cannot_rule_out() -> None:
     same = column(*[1.0, 0.0] * 82)
-    found = compare(MEAN, same, same, single=True)
+    found = paired_difference(MEAN, same, same, single=True)
     assert (found.value, found.p, found.test) == (0.0, 1.0, "McNemar mid-p")
     # Wilson's upper bound of 0 in 164 is z^2 / (n + z^2).
     assert found.high == pytest.approx(3.841458820694124 / 167.841458820694124)
     assert found.low == -found.high
-    bleu = compare(RATIO, np.ones((4, 2)), np.ones((4, 2)))
+    bleu = paired_difference(RATIO, np.ones((4, 2)), np.ones((4, 2)))
     assert (bleu.low, bleu.high) == (0.0, 0.0)
 
 
 def test_clusters_are_exchanged_and_resampled_whole() -> None:
     a, b = column(*[0.0] * 12), column(*[1.0] * 6, *[0.0] * 6)
-    alone = compare(MEAN, a, b, single=True)
-    together = compare(MEAN, a, b, single=True, clusters=["x"] * 6 + ["y"] * 6)
+    alone = paired_difference(MEAN, a, b, single=True)
+    together = paired_difference(MEAN, a, b, single=True, clusters=["x"] * 6 + ["y"] * 6)
     assert alone.value == together.value == 0.5
     assert (alone.p, alone.exact) == (0.015625, 0.03125)
     assert together.exact is None
@@ -207,9 +209,9 @@ def test_clusters_are_exchanged_and_resampled_whole() -> None:
 def test_shapes_that_are_no_pair_are_refused() -> None:
     for a, b in [(A, A[:3]), (A[:0], A[:0]), (A[:, 0], A[:, 0])]:
         with pytest.raises(ValueError, match="no pair"):
-            compare(MEAN, a, b)
+            paired_difference(MEAN, a, b)
     with pytest.raises(ValueError, match="2 cluster labels for 8 problems"):
-        compare(MEAN, A, B, clusters=["x", "y"])
+        paired_difference(MEAN, A, B, clusters=["x", "y"])
 
 
 # ---------------------------------------------------------------- simulated truth
@@ -228,7 +230,9 @@ def passes(rng: np.random.Generator, problems: int, samples: int, gain: float) -
 def rejections(problems: int, samples: int, gain: float, seed: int) -> float:
     rng = np.random.default_rng(seed)
     ps = [
-        permutation(MEAN, gather(*passes(rng, problems, samples, gain)), seed=i, rounds=399)[0]
+        permutation_test(MEAN, sum_over_clusters(*passes(rng, problems, samples, gain)), seed=i, rounds=399)[
+            0
+        ]
         for i in range(PAIRS)
     ]
     return float(np.mean(np.array(ps) <= 0.05))
@@ -269,9 +273,9 @@ def rejection_rate(n: int, better: float, worse: float, test: Callable[[int, int
 def test_without_a_difference_mcnemars_mid_p_rejects_one_in_twenty(n: int, discordant: float) -> None:
     rng = np.random.default_rng(5)
     drawn = rng.multinomial(n, [discordant / 2, discordant / 2, 1 - discordant], size=PAIRS)
-    share = np.mean([mcnemar_mid(int(b), int(w)) <= 0.05 for b, w, _ in drawn])
+    share = np.mean([mcnemar_mid_p(int(b), int(w)) <= 0.05 for b, w, _ in drawn])
     assert 0.035 <= share <= 0.065
-    exact = rejection_rate(n, discordant / 2, discordant / 2, mcnemar_mid)  # without chance
+    exact = rejection_rate(n, discordant / 2, discordant / 2, mcnemar_mid_p)  # without chance
     assert 0.035 <= exact <= 0.065
 
 
@@ -286,7 +290,7 @@ def test_the_interval_holds_the_true_difference_95_times_in_100() -> None:
     held = 0
     for i in range(PAIRS):
         a, b = passes(rng, 100, 10, 0.05)
-        _, low, high = interval(MEAN, gather(a, b), seed=i, rounds=400)
+        _, low, high = bootstrap_interval(MEAN, sum_over_clusters(a, b), seed=i, rounds=400)
         held += low <= 0.05 <= high
     assert 0.935 <= held / PAIRS <= 0.965
 

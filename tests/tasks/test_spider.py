@@ -173,7 +173,7 @@ def test_the_studys_sample_is_drawn_by_its_seed_and_keeps_ids() -> None:
 def test_the_studys_prompt_is_the_question_and_the_schema_line() -> None:
     problem = load("mini")[0]
     task = registry.task("spider")
-    shown = templates.render(templates.choose(task, ""), problem)
+    shown = templates.render(templates.select_template(task, ""), problem)
     assert [message.role for message in shown.messages] == ["system", "user"]
     assert shown.messages[1].content == (
         "How many products does the bakery sell?\n"
@@ -215,7 +215,7 @@ def test_every_template_asks_to_the_letter(task: str) -> None:
 
 def test_a_shot_shows_its_own_schema() -> None:
     other = ASKED.model_copy(update={"question": "Who?", "parts": {**PARTS, "tables": "u(c)"}})
-    text = templates.render(templates.choose(registry.task("spider"), "line"), ASKED, [other]).text
+    text = templates.render(templates.select_template(registry.task("spider"), "line"), ASKED, [other]).text
     assert text.index("Who?\nschema:u(c)\n### Response:\nSELECT 1") < text.index("How many?\nschema:t(a|b)")
 
 
@@ -223,7 +223,7 @@ def test_richer_prompts_show_keys_and_rows() -> None:
     problem = load("mini")[0]
     task = registry.task("spider")
     create, with_rows = (
-        templates.render(templates.choose(task, name), problem).text for name in ("create", "rows")
+        templates.render(templates.select_template(task, name), problem).text for name in ("create", "rows")
     )
     assert "  FOREIGN KEY (customer_id) REFERENCES customer(customer_id)\n);" in create
     assert "PRIMARY KEY (purchase_id)" in create

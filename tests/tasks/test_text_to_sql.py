@@ -98,9 +98,9 @@ def test_an_interaction_with_a_turn_that_could_not_be_judged_is_in_no_metric() -
     row = np.array([[1.0, 1.0, 1.0, 1.0, 1.0]])
     scores = {"sparc/dev/0/0": row, "sparc/dev/1/0": row, "sparc/dev/1/1": row * 0}
     everyone = ["sparc/dev/0/0", "sparc/dev/0/1", "sparc/dev/1/0", "sparc/dev/1/1"]
-    assert {name: unit[0, 0] for name, unit in estimates.units(reduce, scores, everyone).items()} == {
-        "sparc/dev/1/0": 0.0
-    }
+    assert {
+        name: unit[0, 0] for name, unit in estimates.scores_by_unit(reduce, scores, everyone).items()
+    } == {"sparc/dev/1/0": 0.0}
 
 
 def test_runs_with_interactions_can_be_compared(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_training_prompt_is_the_evaluation_prompt_token_for_token(
                 assert not row.learnt[: len(asked)].any()
                 answered = row.ids[len(asked) :]
             text = coder.text([int(i) for i in answered if i != END])
-            answer = templates.answer(template, problem)
+            answer = templates.render_answer(template, problem)
             if tokens == "bytes" and not coder.encoder:  # the other tokenizers cannot write every text
                 assert text.startswith(answer) if chat else text == answer
             assert END in answered

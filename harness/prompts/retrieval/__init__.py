@@ -4,11 +4,11 @@ A retriever is a function of questions and a depth; for each question it gives h
 scores in the order of the rows. Four ways, one type:
 
   dense    cosine of an encoder's vectors, exact (index.py, encoder.py)
-  bm25     words in common, weighted by how rare they are (lexical.py)
-  hybrid   both lists fused by reciprocal ranks (fuse.py)
-  rerank   any of them, its best hits put in a cross-encoder's order (fuse.py)
+  bm25     words in common, weighted by how rare they are (bm25.py)
+  hybrid   both lists fused by reciprocal ranks (fusion.py)
+  rerank   any of them, its best hits put in a cross-encoder's order (fusion.py)
 
-Only what a user asks is embedded, never an answer. Which hits may be shown is decided in `shots.py`.
+Only what a user asks is embedded, never an answer. Which hits may be shown is decided in few_shot.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ Step = Callable[[int, int], None]  # (texts done, texts in all)
 
 
 @dataclass(frozen=True)
-class Opened:
+class LoadedRetriever:
     """A retriever over some texts; `identity` goes into run.json, `label` into the signature."""
 
     retrieve: Retriever
@@ -35,9 +35,9 @@ class Opened:
     notes: tuple[str, ...] = ()
 
 
-def open_retriever(
+def load_retriever(
     config: RetrievalConfig, texts: Sequence[str], device: str, step: Step, warn: Callable[[str], None]
-) -> Opened:
+) -> LoadedRetriever:
     """The configured retriever over `texts`. Raises UserError. `step` is told how far embedding them is."""
     from harness.prompts.retrieval import bm25, fusion
 
@@ -51,32 +51,32 @@ def open_retriever(
     names: list[str] = []
     notes: list[str] = []
     if config.method in ("dense", "hybrid"):
-        dense = open_dense(config, texts, device, step, warn)
+        dense = load_dense(config, texts, device, step, warn)
         lists.append(dense.retrieve)
         identity |= dense.identity
         names.append(dense.label)
         notes += dense.notes
     if config.method in ("bm25", "hybrid"):
-        lists.append(bm25.bm25(texts))
+        lists.append(bm25.bm25_retriever(texts))
         identity["bm25"] = bm25.SIGNATURE
         names.append("bm25")
-    retrieve = lists[0] if len(lists) == 1 else fusion.reciprocal_ranks(lists)
+    retrieve = lists[0] if len(lists) == 1 else fusion.reciprocal_rank_fusion(lists)
     if config.rerank:
-        rerank, name, sha = fusion.cross_encoder(config.rerank, device)
+        rerank, name, sha = fusion.load_cross_encoder(config.rerank, device)
         retrieve = fusion.reranked(retrieve, texts, rerank)
         identity["rerank"] = {"model": config.rerank, "digest": sha}
         names.append(f"rerank {name}:{sha[:8]}")
-    return Opened(retrieve, identity, " + ".join(names), tuple(notes))
+    return LoadedRetriever(retrieve, identity, " + ".join(names), tuple(notes))
 
 
-def open_dense(
+def load_dense(
     config: RetrievalConfig, texts: Sequence[str], device: str, step: Step, warn: Callable[[str], None]
-) -> Opened:
+) -> LoadedRetriever:
     """Nearest by cosine; the vectors of `texts` come from the cache where it has them."""
-    from harness.prompts.retrieval import encoder as encoders
-    from harness.prompts.retrieval import index as indexes
+    from harness.prompts.retrieval.encoder import load_encoder
+    from harness.prompts.retrieval.index import RECALL_AT, IndexShape, load_or_build, search
 
-    encoder = encoders.load(config.encoder, config.revision, device)
+    encoder = load_encoder(config.encoder, config.revision, device)
     key = {
         "encoder": encoder.digest,
         "texts": digest(list(texts)),
@@ -84,14 +84,14 @@ def open_dense(
         "index": config.index,
     }
     blocks = lambda: encoder.encode(texts, config.passage_prefix, step)  # noqa: E731
-    size = indexes.Size(len(texts), encoder.dimension)
-    index = indexes.open_index(Path(config.cache), key, size, blocks, warn)
+    size = IndexShape(len(texts), encoder.dimension)
+    index = load_or_build(Path(config.cache), key, size, blocks, warn)
 
     def retrieve(questions: Sequence[str], depth: int) -> list[list[Hit]]:
         return [
             hit
             for block in encoder.encode(questions, config.query_prefix)
-            for hit in indexes.search(index, block, depth)
+            for hit in search(index, block, depth)
         ]
 
     identity = {
@@ -102,6 +102,6 @@ def open_dense(
     if index.recall is not None:
         notes = (
             f"index {config.index} is approximate: it finds {100 * index.recall:.1f} % of the"
-            f" {indexes.RECALL_AT} nearest",
+            f" {RECALL_AT} nearest",
         )
-    return Opened(retrieve, identity, f"{encoder.name}:{encoder.digest[:8]}", notes)
+    return LoadedRetriever(retrieve, identity, f"{encoder.name}:{encoder.digest[:8]}", notes)

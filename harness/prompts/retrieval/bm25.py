@@ -8,25 +8,25 @@ from harness.prompts.retrieval import Hit, Retriever
 SIGNATURE = "lucene k1 1.5 b 0.75 words"
 
 
-def words(text: str) -> list[str]:
+def tokenize(text: str) -> list[str]:
     """Runs of letters, digits and underscores, without case; the parts of a name like `to_csv` beside it."""
     found = re.findall(r"\w+", text.casefold())
     return [part for word in found for part in dict.fromkeys([word, *word.split("_")]) if part]
 
 
-def bm25(texts: Sequence[str]) -> Retriever:
+def bm25_retriever(texts: Sequence[str]) -> Retriever:
     """A retriever over `texts`; a text without a common word has score 0."""
     import bm25s
     import numpy as np
 
-    corpus = [words(text) for text in texts]
+    corpus = [tokenize(text) for text in texts]
     known = {word for each in corpus for word in each}
     ranker = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
     if known:
         ranker.index(corpus, show_progress=False)
 
     def scores(question: str) -> "np.ndarray":
-        asked = [word for word in words(question) if word in known]
+        asked = [word for word in tokenize(question) if word in known]
         return ranker.get_scores(asked) if asked else np.zeros(len(texts), dtype=np.float32)
 
     def retrieve(questions: Sequence[str], depth: int) -> list[list[Hit]]:

@@ -45,7 +45,7 @@ class Encoder:
 
         for start in range(0, len(texts), BLOCK):
             block = list(texts[start : start + BLOCK])
-            with quiet():
+            with silenced():
                 vectors = self.model.encode(
                     block,
                     batch_size=BATCH,
@@ -68,7 +68,7 @@ def mini_folder() -> Path:
 
 
 @functools.lru_cache(maxsize=1)
-def load(name: str, revision: str | None, device: str) -> Encoder:
+def load_encoder(name: str, revision: str | None, device: str) -> Encoder:
     """The encoder `name`: a folder, a hub id in the hub cache, or `mini`. Raises UserError.
 
     The last one is kept: the runs of a grid use the same.
@@ -87,7 +87,7 @@ def load(name: str, revision: str | None, device: str) -> Encoder:
             f"encoder folder {folder} is no encoder: it has no modules.json;"
             " expected a model saved by sentence-transformers"
         )
-    model = open_model("SentenceTransformer", folder, device, "encoder")
+    model = load_model("SentenceTransformer", folder, device, "encoder")
     return Encoder(
         model=model,
         name=name if name == MINI else folder.name if not commit else name.split("/")[-1],
@@ -97,14 +97,14 @@ def load(name: str, revision: str | None, device: str) -> Encoder:
     )
 
 
-def open_model(kind: str, folder: Path, device: str, what: str) -> Any:
+def load_model(kind: str, folder: Path, device: str, what: str) -> Any:
     """A SentenceTransformer or a CrossEncoder from a folder. Raises UserError in one line."""
-    with quiet():
+    with silenced():
         import sentence_transformers
     from safetensors import SafetensorError
 
     try:
-        with quiet():
+        with silenced():
             return getattr(sentence_transformers, kind)(
                 str(folder), device=None if device == "auto" else device, local_files_only=True
             )
@@ -126,7 +126,7 @@ def files_digest(folder: Path) -> str:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """No advice from the libraries; errors still come as exceptions."""
     loggers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers", "bitsandbytes")]
     before = [logger.level for logger in loggers]

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 APPROXIMATE_FROM = 50_000  # vectors below which exact search takes milliseconds and nothing is to be gained
-EXTRA = 16  # candidates beyond the depth that float32 may have put in the wrong order
-DOUBT = 1e-4  # inner products of unit vectors in float32 are off by less
+EXTRA_CANDIDATES = 16  # candidates beyond the depth that float32 may have put in the wrong order
+FLOAT32_ERROR = 1e-4  # inner products of unit vectors in float32 are off by less
 RECALL_AT = 16
 RECALL_QUERIES = 200
 
 
 @dataclass(frozen=True)
-class Size:
+class IndexShape:
     rows: int
     dimension: int
 
@@ -53,10 +53,10 @@ class Index:
     recall: float | None = None
 
 
-def open_index(
+def load_or_build(
     cache: Path,
     key: Mapping[str, str],
-    size: Size,
+    size: IndexShape,
     blocks: "Callable[[], Iterable[Vectors]]",
     warn: Callable[[str], None],
 ) -> Index:
@@ -76,11 +76,11 @@ def open_index(
             if folder.exists():
                 damage = damage_of(folder, size)
                 if not damage:
-                    return read(folder, kind)
+                    return read_index(folder, kind)
                 warn(f"index {folder} is damaged ({damage}): building it again")
                 shutil.rmtree(folder)
-            build(folder, key, size, blocks())
-            return read(folder, kind)
+            build_index(folder, key, size, blocks())
+            return read_index(folder, kind)
     except RuntimeError as error:  # pathlib's, where nothing says what the home folder is
         raise UserError(f"retrieval.cache = {str(cache)!r}: {error}; name a folder") from None
     except OSError as error:
@@ -89,7 +89,7 @@ def open_index(
         ) from None
 
 
-def damage_of(folder: Path, size: Size) -> str:
+def damage_of(folder: Path, size: IndexShape) -> str:
     """What is wrong with the files of an index; empty when they are what index.json says."""
     try:
         said = json.loads((folder / "index.json").read_text(encoding="utf-8"))
@@ -107,7 +107,7 @@ def damage_of(folder: Path, size: Size) -> str:
     return ""
 
 
-def read(folder: Path, kind: str) -> Index:
+def read_index(folder: Path, kind: str) -> Index:
     import numpy as np
 
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
@@ -115,11 +115,11 @@ def read(folder: Path, kind: str) -> Index:
         return Index(vectors)
     faiss = import_faiss()
     graph = faiss.read_index(str(folder / "graph.faiss"), faiss.IO_FLAG_MMAP_IFC)
-    _set_effort(faiss, graph)
+    _set_search_effort(faiss, graph)
     return Index(vectors, graph, json.loads((folder / "index.json").read_text(encoding="utf-8"))["recall"])
 
 
-def build(folder: Path, key: Mapping[str, str], size: Size, blocks: "Iterable[Vectors]") -> None:
+def build_index(folder: Path, key: Mapping[str, str], size: IndexShape, blocks: "Iterable[Vectors]") -> None:
     """Write the index beside its place and move it there whole."""
     import numpy as np
 
@@ -171,7 +171,7 @@ def _build_graph(path: Path, kind: str, vectors: "Vectors") -> float:
         graph = faiss.IndexIVFFlat(coarse, dimension, cells, faiss.METRIC_INNER_PRODUCT)
         rng = np.random.default_rng(0)
         graph.train(vectors[np.sort(rng.choice(rows, size=min(rows, 40 * cells), replace=False))])
-    _set_effort(faiss, graph)
+    _set_search_effort(faiss, graph)
     graph.add(vectors)
     faiss.write_index(graph, str(path))
     asked = vectors[np.sort(np.random.default_rng(1).choice(rows, size=RECALL_QUERIES, replace=False))]
@@ -181,7 +181,7 @@ def _build_graph(path: Path, kind: str, vectors: "Vectors") -> float:
     return float(np.mean(shares))
 
 
-def _set_effort(faiss: Any, graph: Any) -> None:
+def _set_search_effort(faiss: Any, graph: Any) -> None:
     """How far an approximate search looks: not kept in the file by every version."""
     if isinstance(graph, faiss.IndexHNSWFlat):
         graph.hnsw.efSearch = 128
@@ -193,7 +193,7 @@ def search(index: Index, queries: "Vectors", depth: int) -> list[list[Hit]]:
     """For each query, unit vectors float32 [queries, dimension], the `depth` nearest rows, best first."""
     rows = len(index.vectors)
     depth = min(depth, rows)
-    width = min(rows, depth + EXTRA)
+    width = min(rows, depth + EXTRA_CANDIDATES)
     if index.graph is not None:
         _, candidates = index.graph.search(queries, width)
         return [
@@ -205,7 +205,7 @@ def search(index: Index, queries: "Vectors", depth: int) -> list[list[Hit]]:
     _, candidates = faiss.knn(queries, index.vectors, width, metric=faiss.METRIC_INNER_PRODUCT)
     for query, own in zip(queries, candidates, strict=True):
         hits = _ranked(index, query, own)
-        while len(hits) < rows and hits[depth - 1][1] - hits[-1][1] < DOUBT:
+        while len(hits) < rows and hits[depth - 1][1] - hits[-1][1] < FLOAT32_ERROR:
             wider = min(rows, 2 * len(hits))
             _, more = faiss.knn(query[None], index.vectors, wider, metric=faiss.METRIC_INNER_PRODUCT)
             hits = _ranked(index, query, more[0])

@@ -278,7 +278,7 @@ def _from_programs(
         if all(name in of_item for of_item in values.values())
     }
     counts = [len(next(iter(of_item.values()))) for of_item in values.values()]
-    for k in estimates.ks(min(counts, default=0), ()):
+    for k in estimates.k_values(min(counts, default=0), ()):
         for name in [name for name in metrics if k > 1 and name.endswith("pass@1")]:
             right = [int(sum(of_item[name])) for of_item in values.values()]
             mean = float(np.mean([estimates.pass_at_k(n, c, k) for n, c in zip(counts, right, strict=True)]))

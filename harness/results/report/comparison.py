@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from harness.results import compare
 from harness.results.compare import Comparison, ComparisonCell, Flip
 from harness.results.report.tables import amount, figure, printable
-from harness.stats.estimates import PLAIN, base_name
+from harness.stats.estimates import NOT_SHARES, base_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,13 +25,13 @@ MIN_WIDTH = (
 
 def signed(metric: str, value: float) -> str:
     """A difference with its sign, in percentage points for a share; zero has no sign."""
-    text = f"{value:+.4g}" if base_name(metric) in PLAIN else f"{100 * value:+.2f}"
+    text = f"{value:+.4g}" if base_name(metric) in NOT_SHARES else f"{100 * value:+.2f}"
     return text.lstrip("+-") if float(text) == 0 else text
 
 
 def minimum_detectable(metric: str, value: float, n: int) -> str:
     """ "minimum detectable difference at 80 % power: 16.56 points (n=100)"."""
-    unit = "" if base_name(metric) in PLAIN else " points"
+    unit = "" if base_name(metric) in NOT_SHARES else " points"
     return f"minimum detectable difference at 80 % power: {figure(metric, value)}{unit} (n={n})"
 
 

@@ -20,7 +20,7 @@ from harness.results.report.sections import Section
 from harness.results.report.tables import escape_markdown, figure
 from harness.runs.store import reader
 from harness.schema import Estimate
-from harness.stats.estimates import LESS_IS_BETTER, base_name
+from harness.stats.estimates import LOWER_IS_BETTER, base_name
 
 COLUMNS = (
     "task",
@@ -105,7 +105,7 @@ def external_rows(one: ExternalResult, section: Section) -> list[LeaderboardRow]
 
 def _run_rows(section: Section) -> Iterator[LeaderboardRow]:
     estimates = [cell.estimate for cell in section.cells]
-    ranks = rank(estimates, less=base_name(section.metric) in LESS_IS_BETTER)
+    ranks = rank(estimates, less=base_name(section.metric) in LOWER_IS_BETTER)
     shared = Counter(ranks)
     for row, e, place in zip(section.rows, estimates, ranks, strict=False):
         first = row.runs[0]

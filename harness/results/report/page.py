@@ -19,7 +19,7 @@ from harness.results.report.comparison import minimum_detectable, p_value, signe
 from harness.results.report.sections import Section, metric_names, row_estimate, sample_outcomes
 from harness.results.report.tables import amount, figure, printable
 from harness.schema import Estimate
-from harness.stats.estimates import LESS_IS_BETTER, PLAIN, base_name
+from harness.stats.estimates import LOWER_IS_BETTER, NOT_SHARES, base_name
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CAPTIONS = {
@@ -146,7 +146,7 @@ def _headline(section: Section) -> str:
     p = cell.p_holm if cell.p_holm is not None else cell.difference.p
     gap = signed(section.metric, cell.difference.value)
     significance = f"{'' if p <= 0.05 else 'not '}statistically significant (p {p_value(p)})"
-    unit = "" if base_name(section.metric) in PLAIN else " points"
+    unit = "" if base_name(section.metric) in NOT_SHARES else " points"
     return (
         f"Best on {text(section.metric)} is <b>{text(best.name)}</b> with <b>{value}</b>: {gap}{unit} compared with"
         f" {text(reference.name)}, {significance}."
@@ -154,7 +154,7 @@ def _headline(section: Section) -> str:
 
 
 def _with_unit(metric: str, value: float) -> str:
-    return figure(metric, value) + ("" if base_name(metric) in PLAIN else " %")
+    return figure(metric, value) + ("" if base_name(metric) in NOT_SHARES else " %")
 
 
 def _interval(metric: str, e: Estimate) -> str:
@@ -231,7 +231,7 @@ def _table_row(
     elif d is None:
         gap = '<td class="n quiet">reference</td><td></td><td></td>'
     else:
-        better = (d.value > 0) != (base_name(metric) in LESS_IS_BETTER)
+        better = (d.value > 0) != (base_name(metric) in LOWER_IS_BETTER)
         significant = cell.p_holm is not None and cell.p_holm <= 0.05
         tone = (" up" if better else " down") if significant else ""
         p = cell.p_holm if cell.p_holm is not None else d.p

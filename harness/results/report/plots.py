@@ -21,7 +21,7 @@ from harness.results.report.sections import Section
 from harness.results.report.tables import printable
 from harness.runs.store import reader
 from harness.schema import Estimate
-from harness.stats.estimates import PLAIN, base_name
+from harness.stats.estimates import NOT_SHARES, base_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -212,7 +212,7 @@ def at_k(section: Section) -> "Figure | None":
 
 def radar_of_metrics(section: Section) -> "Figure | None":
     """Every metric that is a share, for every row."""
-    names = [name for name in sections.metric_names(section) if base_name(name) not in PLAIN]
+    names = [name for name in sections.metric_names(section) if base_name(name) not in NOT_SHARES]
     values = {}
     for row in section.rows[: len(SERIES)]:
         found = [sections.row_estimate(row, name) for name in names]
@@ -302,11 +302,11 @@ def _colours() -> Iterator[str]:
 
 
 def _scaled(metric: str, value: float) -> float:
-    return value if base_name(metric) in PLAIN else 100 * value
+    return value if base_name(metric) in NOT_SHARES else 100 * value
 
 
 def _label(metric: str) -> str:
-    return printable(metric if base_name(metric) in PLAIN else f"{metric}, percent")
+    return printable(metric if base_name(metric) in NOT_SHARES else f"{metric}, percent")
 
 
 def _short(name: str) -> str:

@@ -13,7 +13,7 @@ from harness.results.compare import Comparison, ComparisonCell, ComparisonRow
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Judgement
-from harness.stats.estimates import LESS_IS_BETTER
+from harness.stats.estimates import LOWER_IS_BETTER
 
 MAX_OUTCOMES = 8  # outcomes shown per row
 
@@ -76,7 +76,7 @@ def _make_section(title: str, runs: Sequence[Result], metric: str) -> Section:
     deciding = metric if metric in shared else next(iter(shared), "")
     comparison = compare.tabulate(runs, [deciding] if deciding else [])
     cells = comparison.cells.get(deciding, ())
-    sign = -1 if deciding in LESS_IS_BETTER else 1
+    sign = -1 if deciding in LOWER_IS_BETTER else 1
     order = sorted(range(len(cells)), key=lambda i: -sign * cells[i].estimate.value)
     return Section(title, deciding, comparison, tuple(order or range(len(comparison.rows))))
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.stats.estimates import PLAIN, base_name
+from harness.stats.estimates import NOT_SHARES, base_name
 
 COLUMNS = ("run", "metric", "value", "95 % interval", "k / n", "faults")  # the last only if there are any
 MAX_EXCEPTIONS = 8  # exceptions listed under a table; summary.json has all
@@ -22,7 +22,7 @@ def printable(text: str) -> str:
 
 def figure(metric: str, value: float) -> str:
     """A share in percent with two decimals; any other number with four digits."""
-    if base_name(metric) not in PLAIN:
+    if base_name(metric) not in NOT_SHARES:
         return f"{100 * value:.2f}"
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
 

@@ -59,7 +59,7 @@ class Result:
 
     def _units(self, metric: str) -> dict[str, Floats]:
         scorer, reduce = self.reduces[metric]
-        return estimates.units(reduce, self.scores[scorer], self.samples)
+        return estimates.scores_by_unit(reduce, self.scores[scorer], self.samples)
 
 
 def read(folder: Path) -> Result:
@@ -77,7 +77,7 @@ def read(folder: Path) -> Result:
         samples[row["problem_id"]] = samples.get(row["problem_id"], 0) + 1
     scores, faults = _scores(folder, samples)
     task_made = registry.with_scorers(registry.task(config.task, config.options), config.scorers)
-    ks = estimates.ks(min(samples.values(), default=0), config.k)
+    ks = estimates.k_values(min(samples.values(), default=0), config.k)
     reduces = {
         name: (scorer.name, reduce)
         for scorer in task_made.scorers

@@ -32,9 +32,9 @@ def score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdic
 
 
 def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-    from harness.stats.estimates import share_of
+    from harness.stats.estimates import ratio_of_sums
 
-    return {f"distinct_{n}": share_of(1 + 2 * i, 2 + 2 * i) for i, n in enumerate(LENGTHS)}
+    return {f"distinct_{n}": ratio_of_sums(1 + 2 * i, 2 + 2 * i) for i, n in enumerate(LENGTHS)}
 
 
 distinct_n = Scorer(name="distinct_n", score=score, metrics=metrics, together=True)

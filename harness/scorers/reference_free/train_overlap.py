@@ -45,10 +45,10 @@ def prepare(supplies: Supplies) -> Scorer:
 
 
 def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-    from harness.stats.estimates import mean_of, share_of
+    from harness.stats.estimates import mean_of, ratio_of_sums
 
     return {
-        "train_overlap": share_of(SHARED, GRAMS),
+        "train_overlap": ratio_of_sums(SHARED, GRAMS),
         "train_overlap.answers": mean_of(TOUCHED),
         "train_overlap.copies": mean_of(COPY),
         "train_overlap.longest": mean_of(LONGEST_RUN),

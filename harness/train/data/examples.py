@@ -95,7 +95,7 @@ def load(config: DataConfig, folder: str | None, seed: int) -> Examples:
 
 def _of_task(config: DataConfig, folder: str | None, seed: int) -> Examples:
     task = registry.task(config.task, config.options)
-    template = templates.choose(task, config.prompt)
+    template = templates.select_template(task, config.prompt)
     source = data_files.open_source(folder)
     found = [of_problem(template, p) for p in data_files.load(task, config.split, source, config.limit)]
     if isinstance(config.validation, str) and config.validation not in ("auto", "none"):
@@ -132,7 +132,7 @@ def of_problem(template: Template, problem: Problem, system: str = "") -> Exampl
     asked = templates.render(template, problem)
     if system:
         asked = _with_system(template, asked, system)
-    return (Turn(asked, templates.answer(template, problem)),)
+    return (Turn(asked, templates.render_answer(template, problem)),)
 
 
 def _with_system(template: Template, asked: Prompt, system: str) -> Prompt:
