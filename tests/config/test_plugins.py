@@ -34,10 +34,10 @@ def test_a_template_of_a_file_is_used_by_its_own_name_or_the_kinds(tmp_path: Pat
         "terse = harness.Template(name='terse', question='B {question}', stop=('\\n',))\n",
         encoding="utf-8",
     )
-    assert templates.choose(CONALA, str(file)).name == "first"
-    assert templates.choose(CONALA, f"{file}:terse").stop == ("\n",)
+    assert templates.select_template(CONALA, str(file)).name == "first"
+    assert templates.select_template(CONALA, f"{file}:terse").stop == ("\n",)
     with pytest.raises(ConfigError, match=r"no template 'ters'\. Did you mean 'terse'"):
-        templates.choose(CONALA, f"{file}:ters")
+        templates.select_template(CONALA, f"{file}:ters")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_file_without_a_template_is_one_line(tmp_path: Path, code: str, compla
     file = tmp_path / "mine.py"
     file.write_text(code, encoding="utf-8")
     with pytest.raises(ConfigError) as raised:
-        templates.choose(CONALA, str(file))
+        templates.select_template(CONALA, str(file))
     assert complaint in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -64,9 +64,9 @@ def test_an_installed_template_is_found_by_its_entry_point(monkeypatch: pytest.M
     monkeypatch.setattr(
         plugins, "entry_points", lambda group: [Entry("x", theirs)] if group == "harness.templates" else []
     )
-    assert templates.choose(CONALA, "x") is theirs
+    assert templates.select_template(CONALA, "x") is theirs
     with pytest.raises(ConfigError, match=r"no prompt 'y'.*Known: .*instruction"):
-        templates.choose(CONALA, "y")
+        templates.select_template(CONALA, "y")
 
 
 def test_an_entry_point_that_cannot_be_imported_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_an_entry_point_that_cannot_be_imported_is_one_line(monkeypatch: pytest.
         plugins, "entry_points", lambda group: [Entry("x", ImportError("no module of that name"))]
     )
     with pytest.raises(ConfigError, match=r"template 'x' \(theirs:it\): no module of that name"):
-        templates.choose(CONALA, "x")
+        templates.select_template(CONALA, "x")
 
 
 def test_a_prompt_spelled_out_in_a_config_is_what_the_model_is_shown(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.runs.store.run_folder import read_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from harness.results import compare
 from harness.runs import run
 from harness.runs.plan import make_plan
 from harness.runs.store import reader
+from harness.runs.store.run_folder import read_run
 from harness.schema import Card, Problem, Prompt, Reference, Sampling, Shot, Split, Task, Template
 from harness.tasks.loading import data_files, registry
 from tests.support.command import harness, rows, write_rows
