@@ -3,13 +3,21 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: ds1000-env quickstart test lint check format gate grid baseline clean
+.PHONY: core ds1000-env quickstart test test-fast lint check format gate grid baseline clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/harness quickstart
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# What takes long is left out (tests/slow.txt): for everyday work.
+test-fast: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+
+# The core alone, as `pip install codelm-harness` gives it, and what it promises to do.
+core: .core-env/.installed
+	tools/check_core.sh .core-env/bin
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check harness tasks tests benchmarks tools
@@ -67,5 +75,11 @@ ds1000-env: .ds1000-env/.installed
 	.ds1000-env/bin/python -m pip install -q numpy==1.26.4 pandas==1.5.3 scipy==1.12.0 scikit-learn==1.4.0 matplotlib==3.8.4
 	touch $@
 
+.core-env/.installed: pyproject.toml
+	rm -rf .core-env && $(PYTHON) -m venv .core-env
+	grep -v '^tree-sitter' constraints.txt > .core-env/constraints.txt  # the newest grammar, not the package codebleu's
+	.core-env/bin/python -m pip install -q -c .core-env/constraints.txt .
+	touch $@
+
 clean:
-	rm -rf $(VENV) .ds1000-env build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .ds1000-env .core-env build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EXTRAS
+from tests.support import slow_tests
 from tests.support.paths import ROOT
 
 # A line that only the command's own `tasks` would print.
@@ -138,3 +139,9 @@ def test_every_extra_that_a_message_may_name_is_one_of_the_project() -> None:
     assert set(EXTRAS.values()) <= set(project["optional-dependencies"])
     core = {line.partition(">")[0].partition("=")[0] for line in project["dependencies"]}
     assert not core & {name.replace("_", "-") for name in EXTRAS}
+
+
+def test_the_list_of_slow_tests_names_tests_that_there_are() -> None:
+    for name in slow_tests.listed():
+        path, _, function = name.partition("::")
+        assert f"def {function.rpartition('::')[2]}(" in (ROOT / path).read_text(encoding="utf-8"), name
