@@ -47,7 +47,12 @@ class Nothing:
     """A backend that has its answers already."""
 
     identity: Mapping[str, str] = {"kind": "hf", "dtype": "none", "engine": "none"}
-    counts = None
+
+    @property
+    def capabilities(self) -> object:
+        from harness.schema import Capabilities
+
+        return Capabilities()
 
     def generate(self, requests: Sequence, sampling: object) -> Iterator:
         from harness.schema import Completion, Generation

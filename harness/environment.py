@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
+from harness.config import plugins
 from harness.config.backend import BackendConfig
 
 PACKAGES = (
@@ -37,7 +38,8 @@ def model_name(backend: BackendConfig) -> str:
         name = path.parent.name
     elif path.parent.name and re.fullmatch(r"final|last|best|checkpoint-\d+", name):
         name = f"{path.parent.name}-{name}"
-    return _plain(name) or backend.kind
+    file, attribute = plugins.split(backend.kind)
+    return _plain(name) or _plain(f"{Path(file).name.removesuffix('.py')} {attribute}")
 
 
 def run_name(backend: BackendConfig) -> str:

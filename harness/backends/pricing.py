@@ -22,14 +22,14 @@ def price(completion: Completion, config: BackendConfig) -> float:
 
 
 @dataclass(frozen=True)
-class Cost:
+class RunCost:
     """`figures` are the sums of tokens and, with prices, of the price; empty where samples are `uncounted`."""
 
     figures: Mapping[str, float]
     uncounted: int
 
 
-def cost(completions: Iterable[Completion], config: BackendConfig) -> Cost:
+def total_cost(completions: Iterable[Completion], config: BackendConfig) -> RunCost:
     uncounted, read, made, paid = 0, 0, 0, 0.0
     for completion in completions:
         uncounted += not completion.prompt_tokens
@@ -39,4 +39,4 @@ def cost(completions: Iterable[Completion], config: BackendConfig) -> Cost:
     figures: dict[str, float] = {"completion_tokens": made}
     if config.price_in is not None:
         figures["price"] = paid
-    return Cost({} if uncounted else {**figures, "prompt_tokens": read}, uncounted)
+    return RunCost({} if uncounted else {**figures, "prompt_tokens": read}, uncounted)

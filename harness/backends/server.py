@@ -1,9 +1,8 @@
 """A server started for the run and stopped after it: `vllm serve`, `transformers serve`, `llama-server`, any command.
 
-The command gets {model} and {port}, and where it has them {adapter}, a folder, and {adapter_name}; it is waited for
-until it says that it is well, and talked to as any server with OpenAI's protocol is. Its output goes to a file, whose
-end is shown when it does not come up. It runs in a session of its own, and all of that is ended with the run, also when
-the run is interrupted or killed.
+The command gets {model} and {port}, and where it has them {adapter}, a folder, and {adapter_name}. Once it reports that
+it is ready, it is used like any other server with OpenAI's protocol. Its output goes to a file, whose end is shown if
+it does not start. It runs in a session of its own, which is ended with the run, also if that is interrupted or killed.
 """
 
 import contextlib
@@ -24,32 +23,37 @@ from pathlib import Path
 from typing import IO
 
 from harness.backends import hub, openai
+from harness.backends.loader import BackendLoader, require_model
 from harness.config.backend import BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError
-from harness.schema import Generation, Prompt, Request, Sampling
+from harness.schema import Capabilities, Generation, Prompt, Request, Sampling
 
-SHOWN = 2000  # characters of its log in a message
-LOOK_EVERY_S = 0.25
-WELL = (200, 401, 403)  # a server that asks for a key is there
-GRACE_S = 10.0  # between being asked to end and being killed
-PLACE = re.compile(r"\{(model|port|adapter|adapter_name)\}")
+MAX_SHOWN = 2000  # characters of its log in a message
+POLL_S = 0.25
+READY = (200, 401, 403)  # a server that asks for a key is up
+GRACE_S = 10.0  # between SIGTERM and SIGKILL
+PLACEHOLDER = re.compile(r"\{(model|port|adapter|adapter_name)\}")
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass
-class Started:
-    """A schema.Backend: the client of a server, and the server."""
+class ServerBackend:
+    """A schema.Backend: a server, and its client."""
 
+    config: BackendConfig
     process: "subprocess.Popen[bytes]"
     guard: "subprocess.Popen[bytes]"
     log: IO[bytes]
-    client: openai.Client
-    loaded: "Loaded | None" = None
-    counts: Mapping[str, int] | None = None
+    client: openai.OpenAIClient
+    adapter: "ServedAdapter | None" = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return openai.CAPABILITIES
 
     @property
     def identity(self) -> Mapping[str, str]:
-        adapter = {"adapter": self.loaded.digest} if self.loaded else {}
+        adapter = {"adapter": self.adapter.digest} if self.adapter else {}
         return {**self.client.identity, "kind": "server", **adapter}
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
@@ -58,7 +62,7 @@ class Started:
         except BackendFault as error:
             if self.process.poll() is not None:
                 raise BackendFault(
-                    f"{error}. The server has ended ({_how(self.process)}): {_tail(self.log)}"
+                    f"{error}. The server has ended ({_exit_reason(self.process)}): {_log_tail(self.log)}"
                 ) from None
             raise
 
@@ -68,15 +72,15 @@ class Started:
     def fits(self, prompt: Prompt, max_tokens: int) -> bool:
         return self.client.fits(prompt, max_tokens)
 
-    def choose(self, config: BackendConfig) -> None:
-        """Serve another adapter on the same model: by its name, or by a new start where the command loads it."""
-        if not _loads(config):
-            self.client.choose(config)
+    def set_adapter(self, adapter: str) -> None:
+        """Ask for another adapter by its name, or restart the server if its command loads the adapter."""
+        if not _loads_adapter(self.config):
+            self.client.set_adapter(adapter)
             return
         self.close()
-        new = load(config)
+        new = load(self.config.model_copy(update={"adapter": adapter}))
         self.process, self.guard, self.log, self.client = new.process, new.guard, new.log, new.client
-        self.loaded = new.loaded
+        self.adapter = new.adapter
 
     def close(self) -> None:
         if self.log.closed:
@@ -87,48 +91,48 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """An adapter that the command loads: `name` is what it is asked for by, if the command gives it one."""
+class ServedAdapter:
+    """An adapter that the command loads: `name` is what requests ask for, if the command gives it one."""
 
     path: Path
     name: str
     digest: str
 
 
-def _loads(config: BackendConfig) -> bool:
+def _loads_adapter(config: BackendConfig) -> bool:
     return config.server is not None and "{adapter}" in config.server.command
 
 
-def loaded(config: BackendConfig) -> Loaded | None:
+def find_served_adapter(config: BackendConfig) -> ServedAdapter | None:
     """A PEFT adapter (folder or hub id), or a file in the server's own form. Raises UserError."""
-    if not config.adapter or not _loads(config):
+    if not config.adapter or not _loads_adapter(config):
         return None
     from harness.backends.hf.adapter import find_adapter
 
     file = Path(config.adapter).expanduser()
     if file.is_file():
-        return Loaded(file, file.stem, hub.sha256(file))
+        return ServedAdapter(file, file.stem, hub.sha256(file))
     found = find_adapter(config.adapter)
-    return Loaded(found.folder, Path(config.adapter.partition("@")[0]).name, found.digest)
+    return ServedAdapter(found.folder, Path(config.adapter.partition("@")[0]).name, found.digest)
 
 
-def words(config: BackendConfig, port: int, adapter: Loaded | None) -> list[str]:
-    """The command. What names an adapter is left out where there is none, with the option before it."""
+def command_line(config: BackendConfig, port: int, adapter: ServedAdapter | None) -> list[str]:
+    """The command with its values. Without an adapter, what names one is dropped, with the option before it."""
     values = {"model": config.model, "port": str(port)}
     if adapter is not None:
         values |= {"adapter": str(adapter.path), "adapter_name": adapter.name}
     made: list[str] = []
-    for word in check(config):
+    for word in command_words(config):
         if "{adapter" in word and adapter is None:
             if made and made[-1].startswith("-") and not word.startswith("-"):
                 made.pop()
             continue
-        made.append(PLACE.sub(lambda found: values[found[1]], word))
+        made.append(PLACEHOLDER.sub(lambda found: values[found[1]], word))
     return made
 
 
-def check(config: BackendConfig) -> list[str]:
-    """The command's words. Raises ConfigError where there is no such program."""
+def command_words(config: BackendConfig) -> list[str]:
+    """The command's words. Raises ConfigError if there is no such program."""
     assert config.server is not None
     try:
         words = shlex.split(config.server.command)
@@ -139,16 +143,18 @@ def check(config: BackendConfig) -> list[str]:
     return words
 
 
-def load(config: BackendConfig) -> Started:
+def load(config: BackendConfig, problem_ids: Sequence[str] = ()) -> ServerBackend:
     """Start it and wait until it serves the model. Raises ConfigError, BackendFault with the end of its log."""
+    del problem_ids
+    require_model(config)
     server = config.server or ServerConfig()
-    adapter = loaded(config)
+    adapter = find_served_adapter(config)
     asked = config
-    if _loads(config):
+    if _loads_adapter(config):
         named = adapter.name if adapter and "{adapter_name}" in server.command else ""
         asked = config.model_copy(update={"adapter": named})
     port = _free_port()
-    command = words(config, port, adapter)
+    command = command_line(config, port, adapter)
     log = tempfile.TemporaryFile(prefix="server-")  # noqa: SIM115 - closed with the server
     process = subprocess.Popen(
         command,
@@ -158,21 +164,21 @@ def load(config: BackendConfig) -> Started:
         start_new_session=True,
         preexec_fn=_end_with_the_parent,
     )
-    guard = _watch(process)
+    guard = _start_guard(process)
     url = f"http://127.0.0.1:{port}/v1"
     try:
-        _await(process, port, server.start_s, log)
+        _wait_until_ready(process, port, server.start_s, log)
         # Some servers answer before the model is there, and some never list models by the name they take.
-        client = openai.load(asked, url)
-        if adapter and asked.adapter and asked.adapter not in (client.listed or {}):
+        client = openai.connect(asked, url)
+        if adapter and asked.adapter and asked.adapter not in (client.served_models or {}):
             client.close()
-            served = ", ".join(client.listed or {}) or "nothing"
+            served = ", ".join(client.served_models or {}) or "nothing"
             raise ConfigError(f"the server has not loaded the adapter {asked.adapter!r}: it lists {served}")
     except BaseException:
         stop(process, guard)
         log.close()
         raise
-    return Started(process, guard, log, client, adapter)
+    return ServerBackend(config, process, guard, log, client, adapter)
 
 
 def _end_with_the_parent() -> None:
@@ -197,8 +203,8 @@ except ProcessLookupError:
 """
 
 
-def _watch(process: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
-    """A small process that ends the server and all it started when this one is killed and can no longer."""
+def _start_guard(process: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
+    """A small process that ends the server and all it started if this one is killed and cannot."""
     command = [sys.executable, "-I", "-S", "-c", GUARD, str(process.pid), str(GRACE_S)]
     return subprocess.Popen(
         command,
@@ -215,30 +221,32 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await(process: "subprocess.Popen[bytes]", port: int, patience: float, log: IO[bytes]) -> None:
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, patience: float, log: IO[bytes]) -> None:
     import httpx2
 
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise BackendFault(f"the server ended while it started ({_how(process)}): {_tail(log)}")
+            raise BackendFault(
+                f"the server ended while it started ({_exit_reason(process)}): {_log_tail(log)}"
+            )
         for path in ("health", "v1/models"):  # which one a server has, and which one works, differs
             with contextlib.suppress(httpx2.RequestError):
                 answer = httpx2.get(f"http://127.0.0.1:{port}/{path}", timeout=5.0, trust_env=False)
-                if answer.status_code in WELL:
+                if answer.status_code in READY:
                     return
-        time.sleep(LOOK_EVERY_S)
-    raise BackendFault(f"the server did not come up within {patience:g} s: {_tail(log)}")
+        time.sleep(POLL_S)
+    raise BackendFault(f"the server did not come up within {patience:g} s: {_log_tail(log)}")
 
 
-def _how(process: "subprocess.Popen[bytes]") -> str:
+def _exit_reason(process: "subprocess.Popen[bytes]") -> str:
     code = process.returncode
     return f"exit status {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
 
-def _tail(log: IO[bytes]) -> str:
+def _log_tail(log: IO[bytes]) -> str:
     path = Path(f"/proc/self/fd/{log.fileno()}")
-    text = path.read_bytes()[-4 * SHOWN :].decode("utf-8", "replace").strip()[-SHOWN:]
+    text = path.read_bytes()[-4 * MAX_SHOWN :].decode("utf-8", "replace").strip()[-MAX_SHOWN:]
     return f"its log ends with\n{text}" if text else "its log is empty"
 
 
@@ -258,3 +266,14 @@ def stop(process: "subprocess.Popen[bytes]", guard: "subprocess.Popen[bytes]") -
     assert guard.stdin is not None
     guard.stdin.close()
     guard.wait()
+
+
+def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
+    """That there are a model's name, the program and the adapter. Raises UserError."""
+    del problem_ids
+    require_model(config)
+    command_words(config)
+    find_served_adapter(config)
+
+
+backend = BackendLoader(load, check, openai.check_sampling, openai.CAPABILITIES)

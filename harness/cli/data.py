@@ -131,6 +131,7 @@ def data_command(
 
 
 def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, Any]) -> None:
+    from harness import backends
     from harness.runs import judge, workers
     from harness.schema import Sampling
     from harness.train.data import synthesis
@@ -148,11 +149,11 @@ def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, 
     settings = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 512, "seed": config.seed}
     sampling = Sampling(**{**settings, "samples": flags["samples"], **given})
     with closing(workers.load(config.backend, [request.problem_id for request in asked])) as backend:
-        if backend.counts is not None:  # a recording has as many as it has
+        if (recorded := backends.recorded_backend(backend)) is not None:
             asked = [
-                replace(each, indices=tuple(range(backend.counts[each.problem_id])))
+                replace(each, indices=tuple(range(recorded.counts[each.problem_id])))
                 for each in asked
-                if each.problem_id in backend.counts
+                if each.problem_id in recorded.counts
             ]
         with judge.open_sandbox(config.judge) as box:
             rows, dropped = synthesis.make(backend, asked, sampling, box)

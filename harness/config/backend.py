@@ -1,7 +1,7 @@
 """The [backend] of a run: where completions come from, and of what kind each setting is.
 
-Checked here: what excludes each other, and what has no effect with a kind of backend. Whether a model or a server
-exists is not looked up.
+Checked here: what excludes each other, and what has no effect with a built-in kind of backend. Whether a model, a
+server or a backend of somebody else's exists is not looked up.
 """
 
 from collections.abc import Mapping
@@ -37,6 +37,7 @@ NOT_IDENTITY = frozenset(
 # Keys of [backend.server] that change no completion.
 SERVER_NOT_IDENTITY = ("concurrency", "request_s", "retries", "key_env", "start_s")
 
+BUILT_IN = ("hf", "replay", "openai", "server")
 # What is set for a model in this process and has no effect on a server's.
 LOCAL_ONLY = ("quantize", "dtype", "device", "device_map", "gpus_per_model", "attention", "profile")
 
@@ -90,18 +91,21 @@ class ServerConfig(Value):
 
 
 class BackendConfig(Value):
-    """Where completions come from. `model` is a folder, a hub id or a server's name for it, `path` a file of recorded
-    completions. With a server, `adapter` is the name under which it serves the adapter, or where its command has
-    {adapter} the folder or file that it loads. `devices` are those of this machine that share the work, each with a
-    copy of the model: cuda:0, cuda:1, or "all". `price_in` and `price_out` are for a million tokens of prompts and of
-    completions, in whatever currency.
+    """Where completions come from. `kind` is a built-in backend, the name of an installed one (an entry point of the
+    group harness.backends) or the path of a .py file; the last two take their own settings from `options`, which are
+    part of the run's identity.
+
+    `model` is a folder, a hub id or a server's name for it, `path` a file of recorded completions. With a server,
+    `adapter` is the name under which it serves the adapter, or where its command has {adapter} the folder or file that
+    it loads. `devices` are those of this machine that share the work, each with a copy of the model: cuda:0, cuda:1, or
+    "all". `price_in` and `price_out` are for a million tokens of prompts and of completions, in whatever currency.
 
     For hf: `batch_size` is the most rows at once, 0 ("auto") as many as fit in memory. `profile` fast leaves out what
     makes outputs independent of the batch. `device_map` spreads the model over devices, as transformers has it;
     on a cluster each copy of the model has `gpus_per_model` of a node's GPUs.
     """
 
-    kind: Literal["hf", "replay", "openai", "server"] = "hf"
+    kind: str = "hf"
     model: str = ""
     revision: str | None = None
     adapter: str = ""
@@ -119,6 +123,7 @@ class BackendConfig(Value):
     path: str = ""
     partial: bool = False
     server: ServerConfig | None = None
+    options: Mapping[str, Any] = Field(default={}, exclude_if=lambda value: not value)
     price_in: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     price_out: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
@@ -146,7 +151,17 @@ class BackendConfig(Value):
         return self
 
     @model_validator(mode="after")
+    def _options_fit_kind(self) -> "BackendConfig":
+        if self.options and self.kind in BUILT_IN:
+            raise ValueError(
+                f"options has no effect with kind = {self.kind!r}: it is for backends that are not built in"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _server_fits_kind(self) -> "BackendConfig":
+        if self.kind not in BUILT_IN:
+            return self
         if self.server is not None and self.kind not in ("openai", "server"):
             raise ValueError(
                 f"backend.server has no effect with kind = {self.kind!r}: set kind = 'openai' or 'server'"
@@ -169,8 +184,9 @@ class BackendConfig(Value):
             raise ValueError(
                 f"{other} and device_map exclude each other: a model on one, or spread over several"
             )
-        if self.devices and (self.kind != "hf" or self.device != "auto"):
-            other = f"kind = {self.kind!r}" if self.kind != "hf" else f"device = {self.device!r}"
+        without = self.kind in BUILT_IN and self.kind != "hf"
+        if self.devices and (without or self.device != "auto"):
+            other = f"kind = {self.kind!r}" if without else f"device = {self.device!r}"
             raise ValueError(f"devices has no effect with {other}: leave one of the two out")
         return self
 

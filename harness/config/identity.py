@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.config import plugins
+
 # Where something lies, and the digest that says what it is: with the digest there, the place is of no account.
 PLACES = {
     "config.backend.path": "backend.completions",
@@ -23,6 +25,7 @@ WEIGHTS = (
     "backend.model",
     "backend.device",
 )  # of backend hf; a server's model is a name
+FILES = ("config.task", "config.backend.kind", "backend.kind")  # a name, or the path of a Python file
 DERIVED = ("run_id", "config_hash")  # they follow from the rest, with the places in it
 
 
@@ -34,7 +37,8 @@ def digest(plain: Any) -> str:
 
 def placeless(record: Mapping[str, Any]) -> dict[str, Any]:
     """The record as plain JSON without places, device and what follows from them. The two sandboxes that give the same
-    verdicts (tests/sandbox/python/test_isolation_parity.py) have one name, a task's file the last part of its path.
+    verdicts (tests/sandbox/python/test_isolation_parity.py) have one name; of the path of a task's
+    or backend's file only the name is kept.
     """
     plain: dict[str, Any] = json.loads(json.dumps(record))
     for place, digest in PLACES.items():
@@ -43,8 +47,10 @@ def placeless(record: Mapping[str, Any]) -> dict[str, Any]:
     if _at(plain, "backend.kind") == "hf" and _at(plain, "backend.weights"):
         for place in WEIGHTS:
             _take_out(plain, place)
-    if str(task := _at(plain, "config.task")).endswith(".py"):
-        plain["config"]["task"] = Path(task).name
+    for name in FILES:
+        if plugins.is_file(file := str(_at(plain, name))):
+            parent, _, last = name.rpartition(".")
+            _at(plain, parent)[last] = Path(file).name
     if _at(plain, "judge.sandbox") in ("namespaces", "landlock"):
         plain["judge"]["sandbox"] = "isolated"
     for name in DERIVED:

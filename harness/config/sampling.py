@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from harness.config.backend import BUILT_IN
 from harness.errors import ConfigError
 from harness.schema import Sampling, Value
 
@@ -44,7 +45,7 @@ def _check_backend(overrides: Mapping[str, Any], kind: str) -> None:
             f"sampling.{next(iter(overrides))} has no effect on recorded completions: leave it out"
         )
     for name in ("banned_tokens", "count_penalty", "repetition_penalty"):
-        if name in overrides and kind != "hf":
+        if name in overrides and kind in BUILT_IN and kind != "hf":
             raise ConfigError(f"sampling.{name}: backend {kind!r} cannot do that, only 'hf' can")
 
 

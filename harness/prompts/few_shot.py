@@ -290,7 +290,7 @@ def finalize_shots(
     if selection.spec == "none" or not problems:
         return selection
     if selection.seed is not None:
-        if backend.counts is not None:
+        if backend.capabilities.recorded:
             raise ConfigError(
                 f"shots = {selection.spec!r} counts the model's tokens, and recorded completions have no model"
             )

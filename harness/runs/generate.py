@@ -102,7 +102,7 @@ def _score_references(plan: Plan, backend: Backend, files: RunFolder, progress: 
     began, before, tokens = monotonic(), len(done), 0
     try:
         with _with_resume_hint(done, total, "references"):
-            for generation in backends.reader(backend).likelihoods(requests) if requests else ():
+            for generation in backends.likelihood_backend(backend).likelihoods(requests) if requests else ():
                 files.likelihoods.append(generation)
                 tokens += generation.completion.completion_tokens
                 progress("likelihood", len(done), total)

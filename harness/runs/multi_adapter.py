@@ -10,7 +10,7 @@ could not be done, the cell's own run does the rest, and names what is wrong.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -25,7 +25,17 @@ from harness.runs.resolve import resolve
 from harness.runs.run import OpenSandbox
 from harness.runs.shards import Shard
 from harness.runs.store.run_folder import RunFolder, open_run
-from harness.schema import Backend, Generation, LikelihoodRequest, Prompt, Request, Sampling, Shot
+from harness.schema import (
+    Backend,
+    Capabilities,
+    Generation,
+    LikelihoodRequest,
+    MultiAdapterBackend,
+    Prompt,
+    Request,
+    Sampling,
+    Shot,
+)
 
 
 @dataclass(frozen=True)
@@ -43,14 +53,14 @@ class SharedBackend:
         return self.backend.identity if self.adapter_identity is None else self.adapter_identity
 
     @property
-    def counts(self) -> Mapping[str, int] | None:
-        return self.backend.counts
+    def capabilities(self) -> Capabilities:
+        return replace(self.backend.capabilities, adapters=False, mixed_adapters=False)
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         return self.backend.generate(requests, sampling)
 
-    def likelihoods(self, given: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
-        return backends.reader(self.backend).likelihoods(given)
+    def likelihoods(self, requests: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
+        return backends.likelihood_backend(self.backend).likelihoods(requests)
 
     def tokens(self, prompt: Prompt) -> int:
         return self.backend.tokens(prompt)
@@ -78,11 +88,11 @@ class CellWork:
 
 
 def group_by_base(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """The cells with models of our own that share a base and differ in adapters, two of them at least."""
+    """The cells that share a base which can mix adapters, and that have two different ones at least."""
     by_base: dict[str, list[Cell]] = {}
     for cell in cells:
         config = cell.config.backend
-        if config.kind == "hf":
+        if backends.capabilities(config).mixed_adapters:
             by_base.setdefault(base_config(config).model_dump_json(), []).append(cell)
     return [group for group in by_base.values() if len(adapters(group)) > 1]
 
@@ -91,9 +101,9 @@ def base_config(config: BackendConfig) -> BackendConfig:
     return config.model_copy(update={"adapter": ""})
 
 
-def adapters(group: Sequence[Cell]) -> list[BackendConfig]:
-    """The backends of the cells, each once."""
-    return list({cell.config.backend.adapter: cell.config.backend for cell in group}.values())
+def adapters(group: Sequence[Cell]) -> list[str]:
+    """The adapters of the cells, each once."""
+    return list(dict.fromkeys(cell.config.backend.adapter for cell in group))
 
 
 def generate(
@@ -108,16 +118,16 @@ def generate(
 
     Leaves a cell alone that cannot be begun: its own run says why.
     """
-    configs = adapters(group)
-    identities = backends.with_adapters(backend, configs)
-    if identities is None:
+    base = backends.multi_adapter_backend(backend)
+    identities = base.attach_adapters(adapters(group)) if base else None
+    if base is None or identities is None:
         return
-    number = {config.adapter: at for at, config in enumerate(configs)}
+    number = {adapter: at for at, adapter in enumerate(adapters(group))}
     with ExitStack() as stack:
         by_sampling: dict[str, list[tuple[int, CellWork]]] = {}
         for cell in group:
             at = number[cell.config.backend.adapter]
-            shared = SharedBackend(backend, identities[at])
+            shared = SharedBackend(base, identities[at])
             try:
                 work = _cell_work(cell, shared, open_sandbox, root, stack, progress, shard)
             except HarnessError:
@@ -125,7 +135,7 @@ def generate(
             by_sampling.setdefault(work.sampling.model_dump_json(), []).append((at, work))
         for works in by_sampling.values():
             for batch in _rounds(works):
-                _generate(batch, backend, progress)
+                _generate(batch, base, progress)
 
 
 def _cell_work(
@@ -162,7 +172,7 @@ def _rounds(works: Sequence[tuple[int, CellWork]]) -> list[dict[int, CellWork]]:
     return rounds
 
 
-def _generate(batch: Mapping[int, CellWork], backend: Backend, progress: Progress) -> None:
+def _generate(batch: Mapping[int, CellWork], backend: MultiAdapterBackend, progress: Progress) -> None:
     wanted = {adapter: work.requests for adapter, work in batch.items() if work.requests}
     if len(wanted) < 2:
         return
@@ -171,7 +181,7 @@ def _generate(batch: Mapping[int, CellWork], backend: Backend, progress: Progres
     progress("generate", done, total)
     began = monotonic()
     try:
-        for adapter, made in backends.together(backend, wanted, next(iter(batch.values())).sampling):
+        for adapter, made in backend.generate_mixed(wanted, next(iter(batch.values())).sampling):
             work = batch[adapter]
             work.files.generations.append(made.model_copy(update={"shots": work.shots[made.problem_id]}))
             work.cache.add(work.prompts[made.problem_id], made)

@@ -81,8 +81,8 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
     sampling = resolve_sampling(
         config.sampling, task.sampling, template.stop, config.seed, config.backend.kind
     )
-    backends.refuse(config.backend, sampling)
-    if config.backend.kind != "replay":
+    backends.check_sampling(config.backend, sampling)
+    if not backends.capabilities(config.backend).recorded:
         check_ks(config.k, sampling.samples)
     source = data_files.open_source(config.data)
     problems = choose(data_files.load(task, config.split, source, config.limit), config.only)
@@ -140,25 +140,26 @@ def check_scorers(scorers: Sequence[Scorer], problems: Sequence[Problem]) -> Non
 
 def expected_counts(plan: Plan, backend: Backend) -> tuple[Plan, Mapping[str, int]]:
     """How many samples each problem will have; a partial recording narrows the plan to its problems."""
-    if backend.counts is None:
+    recorded = backends.recorded_backend(backend)
+    if recorded is None:
         return plan, {problem.id: plan.sampling.samples for problem in plan.problems}
-    check_unasked(plan, backends.unasked(backend))
-    ignored = sum(count for _, count in backends.unasked(backend).values())
-    kept = [problem for problem in plan.problems if problem.id in backend.counts]
-    samples = max(backend.counts.values())
+    check_unmatched(plan, recorded.unmatched)
+    ignored = sum(count for _, count in recorded.unmatched.values())
+    kept = [problem for problem in plan.problems if problem.id in recorded.counts]
+    samples = max(recorded.counts.values())
     sampling = plan.sampling.model_copy(update={"samples": samples})
-    return replace(plan, sampling=sampling, problems=kept, ignored=ignored), backend.counts
+    return replace(plan, sampling=sampling, problems=kept, ignored=ignored), recorded.counts
 
 
-def check_unasked(plan: Plan, unasked: Mapping[str, tuple[str, int]]) -> None:
+def check_unmatched(plan: Plan, unmatched: Mapping[str, tuple[str, int]]) -> None:
     """Raises DataError for a recorded id that no row of the split has; beyond the limit and left out are fine."""
-    if not unasked:
+    if not unmatched:
         return
     source = data_files.open_source(plan.config.data)
     known = {problem.id for problem in data_files.load(plan.task, plan.config.split, source)} | set(
         source.skipped
     )
-    for name, (place, _) in unasked.items():
+    for name, (place, _) in unmatched.items():
         if name not in known:
             raise DataError(f"{place}: {unknown('problem', name, known)}")
 
@@ -184,4 +185,4 @@ def scorers_needing(plan: Plan, what: Need) -> list[str]:
 def check_likelihoods(plan: Plan, backend: Backend) -> None:
     """Say before any work that a scorer asks for what the backend cannot do."""
     if scorers_needing(plan, "likelihoods"):
-        deque(backends.reader(backend).likelihoods([]), maxlen=0)
+        deque(backends.likelihood_backend(backend).likelihoods([]), maxlen=0)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
+from harness import backends
 from harness.config.backend import BackendConfig
 from harness.config.run import JudgeConfig
 from harness.errors import ConfigError, SandboxFault, UserError
@@ -102,12 +103,12 @@ class Cluster:
         return Executor(self.open_backend, self.open_sandbox)
 
     def open_backend(self, config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
-        """The model on every GPU or node. Recordings and servers are used by the driver itself."""
+        """The model on every GPU or node. A backend of which there is only one is used by the driver itself."""
         if config.devices:
             raise ConfigError(
                 "backend.devices are those of one machine: leave the key out with --executor ray"
             )
-        if config.kind != "hf":
+        if not backends.capabilities(config).replicas:
             return workers.load(config, problem_ids)
         self._connect()
         nodes = _nodes()

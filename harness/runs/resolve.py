@@ -66,7 +66,8 @@ def resolve(plan: Plan, backend: Backend, sandbox: Sandbox, shard: Shard | None 
     check_ks(plan.config.k, min(counts.values()))
     check_likelihoods(plan, backend)
     record = describe(plan, backend, sandbox)
-    whole = ResolvedRun(plan, counts, record, Header(signature(plan, record), notes(plan, counts)))
+    signed = signature(plan, record, recorded=backend.capabilities.recorded)
+    whole = ResolvedRun(plan, counts, record, Header(signed, notes(plan, counts)))
     return whole if shard is None else select_shard(whole, shard)
 
 
@@ -157,7 +158,7 @@ def notes(plan: Plan, counts: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(told)
 
 
-def signature(plan: Plan, record: Mapping[str, Any]) -> str:
+def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:
     """One line that says what a number means: two runs with equal signatures may be compared."""
     sampling, judge, backend = plan.sampling, record["judge"], record["backend"]
     how = f"beams {sampling.beams}" if sampling.beams > 1 else "greedy"
@@ -168,7 +169,7 @@ def signature(plan: Plan, record: Mapping[str, Any]) -> str:
             how += f" {word} {r:g}"
     if sampling.banned_tokens:
         how += f" banned {digest(list(sampling.banned_tokens))[:8]}"
-    if backend["kind"] == "replay":
+    if recorded:
         how = "recorded"
     parts = [
         f"{plan.task.name} v{plan.task.version}",

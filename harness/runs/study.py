@@ -123,15 +123,18 @@ class Models:
     kept: Backend | None = None
 
     def open(self, config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
-        if config.kind == "replay":  # a recording is read for one set of problems
+        if backends.capabilities(config).recorded:  # a recording is read for one set of problems
             return self.load(config, problem_ids)
-        if self.kept is None or self.config is None or base_config(config) != base_config(self.config):
+        same_base = self.config is not None and base_config(config) == base_config(self.config)
+        swapping = backends.adapter_backend(self.kept) if self.kept is not None and same_base else None
+        if swapping is not None and config != self.config:
+            self.config = base_config(config)  # what is left when the adapter is refused
+            swapping.set_adapter(config.adapter)
+            self.config = config
+        if self.kept is None or config != self.config:
             self.close()
             self.kept, self.config = self.load(config, problem_ids), config
             self.stack.callback(self.kept.close)
-        elif config != self.config:
-            self.config = base_config(config)  # what is left when the adapter is refused
-            self.kept, self.config = workers.with_adapter(self.kept, config), config
         return SharedBackend(self.kept)
 
     def bare(self, config: BackendConfig) -> Backend:

@@ -53,7 +53,7 @@ def summarise(run: Judged, files: RunFolder) -> Summary:
     metrics = {}
     for one in sums.values():
         metrics.update(one.metrics(run.problems, run.config.seed))
-    cost = pricing.cost((row.completion for row in files.generations.values()), run.config.backend)
+    cost = pricing.total_cost((row.completion for row in files.generations.values()), run.config.backend)
     reused = sum(row.get("samples", 0) for row in read_timings(files.folder) if row["stage"] == "reuse")
     return Summary(
         run_id=files.record["run_id"],
@@ -153,7 +153,7 @@ class Sums:
         return found
 
 
-def _cost_notes(run: Judged, cost: pricing.Cost, reused: int) -> Iterator[str]:
+def _cost_notes(run: Judged, cost: pricing.RunCost, reused: int) -> Iterator[str]:
     """What a reader of the cost has to know."""
     total = sum(run.counts.values())
     if cost.uncounted and run.config.backend.kind != "replay":

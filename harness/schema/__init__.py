@@ -35,14 +35,18 @@ from harness.schema.problems import (
     UnitTests,
 )
 from harness.schema.samples import (
+    AdapterBackend,
     Backend,
+    Capabilities,
     Completion,
     Form,
     Generation,
     LikelihoodBackend,
     LikelihoodRequest,
     Message,
+    MultiAdapterBackend,
     Prompt,
+    RecordedBackend,
     Request,
     Sampling,
     Shot,
@@ -66,8 +70,10 @@ if TYPE_CHECKING:
     from harness.schema.scores import Floats as Floats
 
 __all__ = [
+    "AdapterBackend",
     "Answer",
     "Backend",
+    "Capabilities",
     "Card",
     "Check",
     "Compare",
@@ -90,6 +96,7 @@ __all__ = [
     "Limits",
     "LogicalForm",
     "Message",
+    "MultiAdapterBackend",
     "Need",
     "Pair",
     "PairResult",
@@ -97,6 +104,7 @@ __all__ = [
     "Program",
     "Prompt",
     "Query",
+    "RecordedBackend",
     "Reduce",
     "Reference",
     "Request",

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 from pydantic import Field
 
@@ -120,22 +120,35 @@ class Generation(Value):
     shots: tuple[Shot, ...] = Field(default=(), exclude_if=lambda shots: not shots)
 
 
-class Backend(Protocol):
-    """A source of completions. One method does the work; `identity` goes into run.json.
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do besides generating. For each that it states it has the methods of the protocol named here.
 
-    `counts` is None, except for recordings, which fix how many samples each problem has. `tokens` is the length of
-    a prompt (an engine without the model's tokenizer estimates it), `fits` whether the model's context holds it
-    and an answer of `max_tokens`; an engine that cannot tell says yes.
+    `replicas`: several processes may load a copy each and share the work (backend.devices, a Ray cluster).
+    """
+
+    likelihoods: bool = False  # LikelihoodBackend
+    adapters: bool = False  # AdapterBackend
+    mixed_adapters: bool = False  # MultiAdapterBackend
+    recorded: bool = False  # RecordedBackend
+    replicas: bool = False
+
+
+class Backend(Protocol):
+    """A source of completions. `generate` does the work; `identity` goes into run.json and has a `kind`.
+
+    `tokens` is the length of a prompt (a backend without the model's tokenizer estimates it), `fits` whether the
+    model's context holds it and a completion of `max_tokens`; a backend that cannot tell says yes.
     """
 
     @property
     def identity(self) -> Mapping[str, str]: ...
 
     @property
-    def counts(self) -> Mapping[str, int] | None: ...
+    def capabilities(self) -> Capabilities: ...
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
-        """Yield every wanted sample of every request once, in any order. Raises BackendFault, UserError."""
+        """Yield every requested sample once, in any order. Raises BackendFault, UserError."""
         ...
 
     def tokens(self, prompt: Prompt) -> int: ...
@@ -154,12 +167,50 @@ class LikelihoodRequest:
     text: str
 
 
-@runtime_checkable
-class LikelihoodBackend(Protocol):
-    """What a Backend may be as well: able to say how likely a given text is. Not every engine is."""
+class LikelihoodBackend(Backend, Protocol):
+    """Computes the likelihood of given texts."""
 
-    def likelihoods(self, given: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
+    def likelihoods(self, requests: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
         """Yield one Generation a text, in any order: index 0, `text` as given, `logprob` the natural-log
         probability of its tokens, summed, `completion_tokens` their number. Tokens of the prompt and the
         end-of-text are not counted. Raises BackendFault, UserError."""
+        ...
+
+
+class AdapterBackend(Backend, Protocol):
+    """Changes its adapter while the base model stays loaded."""
+
+    def set_adapter(self, adapter: str) -> None:
+        """Use this adapter from now on, none if it is "". Raises UserError; then there is no adapter."""
+        ...
+
+
+class MultiAdapterBackend(Backend, Protocol):
+    """Generates with several adapters on one base model in the same batches."""
+
+    def attach_adapters(self, adapters: Sequence[str]) -> Sequence[Mapping[str, str]] | None:
+        """Attach these adapters, all different ("" is the base without one), in place of what was attached.
+
+        The backend's identity with each of them, in order; None if they cannot share a batch. Raises UserError.
+        """
+        ...
+
+    def generate_mixed(
+        self, requests: Mapping[int, Sequence[Request]], sampling: Sampling
+    ) -> Iterator[tuple[int, Generation]]:
+        """`generate` for several of the attached adapters, by their place: (adapter, sample) in any order."""
+        ...
+
+
+class RecordedBackend(Backend, Protocol):
+    """Returns completions that were recorded for a given set of problems, which fixes the number of samples."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Samples of each problem, by id; problems without any are left out."""
+        ...
+
+    @property
+    def unmatched(self) -> Mapping[str, tuple[str, int]]:
+        """Recorded rows of problems that are not in the run: their first place in the file and their number, by id."""
         ...

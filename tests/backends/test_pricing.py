@@ -49,7 +49,7 @@ def test_a_price_is_tokens_times_prices_for_a_million() -> None:
     shared = alone.model_copy(update={"prompt_share": 250_000})
     assert pricing.price(shared, PRICED) == 4.5
     assert pricing.price(alone, PRICED.model_copy(update={"price_in": None, "price_out": None})) == 0.0
-    assert pricing.cost([alone, shared], PRICED).figures == {
+    assert pricing.total_cost([alone, shared], PRICED).figures == {
         "completion_tokens": 1_000_000,
         "price": 10.5,
         "prompt_tokens": 2_000_000,
@@ -58,7 +58,7 @@ def test_a_price_is_tokens_times_prices_for_a_million() -> None:
 
 def test_a_sum_with_an_unknown_in_it_is_unknown() -> None:
     known = Completion(text="", prompt_tokens=7, completion_tokens=5)
-    assert pricing.cost([known, Completion(text="")], PRICED) == pricing.Cost({}, 1)
+    assert pricing.total_cost([known, Completion(text="")], PRICED) == pricing.RunCost({}, 1)
 
 
 def test_a_run_tells_what_it_cost(world: World, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def _runs(pid: int) -> bool:
 
 def test_a_server_serves_the_run_and_ends_with_it(tmp_path: Path) -> None:
     made = backends.load(config(tmp_path, "well"), [])
-    assert isinstance(made, server.Started)
+    assert isinstance(made, server.ServerBackend)
     pids = [made.process.pid, *below(made.process.pid)]
     assert len(pids) == 2
     (got,) = made.generate([Request("p", Prompt(text="q"), (0,))], GREEDY)
@@ -189,13 +189,13 @@ VLLM = "env vllm serve {model} --port {port} --enable-lora --lora-modules {adapt
 
 def test_the_servers_own_options_get_the_adapter_or_are_left_out(tmp_path: Path) -> None:
     config = BackendConfig(kind="server", model="base model", server=ServerConfig(command=VLLM))
-    assert shlex.join(server.words(config, 80, None)) == (
+    assert shlex.join(server.command_line(config, 80, None)) == (
         "env vllm serve 'base model' --port 80 --enable-lora --seed 1"
     )
     folder = adapter(tmp_path, "conala-lora")
     tuned = config.model_copy(update={"adapter": str(folder)})
-    found = server.loaded(tuned)
-    assert shlex.join(server.words(tuned, 80, found)).endswith(
+    found = server.find_served_adapter(tuned)
+    assert shlex.join(server.command_line(tuned, 80, found)).endswith(
         f" --enable-lora --lora-modules conala-lora={folder} --seed 1"
     )
     file = tmp_path / "tuned.gguf"
@@ -204,11 +204,11 @@ def test_the_servers_own_options_get_the_adapter_or_are_left_out(tmp_path: Path)
     llama = BackendConfig(
         kind="server", model="m.gguf", adapter=str(file), server=ServerConfig(command=command)
     )
-    assert server.words(llama, 80, server.loaded(llama))[-1] == f"--lora={file}"
+    assert server.command_line(llama, 80, server.find_served_adapter(llama))[-1] == f"--lora={file}"
     bare = llama.model_copy(update={"adapter": ""})
-    assert server.words(bare, 80, server.loaded(bare))[-1] == "80"
+    assert server.command_line(bare, 80, server.find_served_adapter(bare))[-1] == "80"
     with pytest.raises(UserError, match=r"no-such-adapter"):
-        server.loaded(llama.model_copy(update={"adapter": str(tmp_path / "no-such-adapter")}))
+        server.find_served_adapter(llama.model_copy(update={"adapter": str(tmp_path / "no-such-adapter")}))
 
 
 def test_an_adapter_is_loaded_by_a_new_start_and_known_by_its_digest(tmp_path: Path) -> None:
@@ -218,14 +218,12 @@ def test_an_adapter_is_loaded_by_a_new_start_and_known_by_its_digest(tmp_path: P
     base = plain.model_copy(update={"server": ServerConfig(command=command)})
     digests, models, pids = set(), [], []
     made = backends.load(base, [])
-    assert isinstance(made, server.Started)
+    assert isinstance(made, server.ServerBackend)
     try:
         assert "adapter" not in made.identity
         for name in ("one", "two"):
             pids.append(made.process.pid)
-            worn = base.model_copy(update={"adapter": str(adapter(tmp_path, name))})
-            made = backends.with_adapter(made, worn)
-            assert isinstance(made, server.Started)
+            made.set_adapter(str(adapter(tmp_path, name)))
             digests.add(made.identity["adapter"])
             models.append(made.client.model)
             assert next(iter(made.generate([Request("p", Prompt(text="q"), (0,))], GREEDY))).completion.text
@@ -242,9 +240,9 @@ def test_an_adapter_that_the_server_does_not_list_is_an_error(tmp_path: Path) ->
     plain = config(tmp_path, "well")
     assert plain.server is not None
     command = plain.server.command + " x{adapter_name}={adapter}"
-    worn = {"server": ServerConfig(command=command), "adapter": str(adapter(tmp_path, "one"))}
+    changes = {"server": ServerConfig(command=command), "adapter": str(adapter(tmp_path, "one"))}
     with pytest.raises(ConfigError, match=r"has not loaded the adapter 'one': it lists another name, xone"):
-        backends.load(plain.model_copy(update=worn), [])
+        backends.load(plain.model_copy(update=changes), [])
 
 
 def test_a_started_server_is_not_looked_for_behind_a_proxy(

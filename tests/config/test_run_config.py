@@ -68,8 +68,8 @@ def test_an_unknown_key_names_itself_and_the_nearest(plain: dict[str, Any], text
             "judge.time_limit = inf: input should be a finite number",
         ),
         (
-            {"task": "t", "backend": {"kind": "vllm"}},
-            "backend.kind = 'vllm': input should be 'hf', 'replay', 'openai' or 'server'",
+            {"task": "t", "backend": {"options": {"a": 1}}},
+            "backend: options has no effect with kind = 'hf': it is for backends that are not built in",
         ),
     ],
 )

@@ -22,7 +22,18 @@ from harness.runs import run
 from harness.runs.plan import make_plan
 from harness.runs.store import reader
 from harness.runs.store.run_folder import read_run
-from harness.schema import Card, Problem, Prompt, Reference, Sampling, Shot, Split, Task, Template
+from harness.schema import (
+    Capabilities,
+    Card,
+    Problem,
+    Prompt,
+    Reference,
+    Sampling,
+    Shot,
+    Split,
+    Task,
+    Template,
+)
 from harness.tasks.loading import data_files, registry
 from tests.support.command import harness, rows, write_rows
 from tests.support.tiny_models import POSITIONS, build
@@ -304,7 +315,7 @@ class Model:
     """A context of so many characters, a token each."""
 
     context: int = 10**9
-    counts: Mapping[str, int] | None = None
+    capabilities: Capabilities = Capabilities()  # noqa: RUF009 - frozen
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -415,7 +426,7 @@ def test_a_control_without_rows_to_draw_from_is_one_line() -> None:
 def test_the_control_needs_the_models_tokens() -> None:
     like = choose("random_like_rag:2", [ASKED], TRAIN, **SMALL)
     with pytest.raises(ConfigError, match="recorded completions have no model"):
-        few_shot.finalize_shots(like, [ASKED], render, 1, Model(counts={"q/0": 1}))
+        few_shot.finalize_shots(like, [ASKED], render, 1, Model(capabilities=Capabilities(recorded=True)))
     ended = harness("tasks", "conala", "--prompt", "--data", "mini", "--set", "shots=random_like_rag:2")
     assert ended.complaint.startswith("shots = 'random_like_rag:2' depends on the model's tokens")
 

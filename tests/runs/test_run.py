@@ -19,6 +19,7 @@ from harness.runs import plan
 from harness.runs import run as runner
 from harness.schema import (
     Answer,
+    Capabilities,
     Card,
     Completion,
     DataFile,
@@ -128,10 +129,15 @@ class FakeBackend:
 
     say: Callable[[int, int], str]
     counts: Mapping[str, int] | None = None
+    unmatched: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     most: int | None = None
     seed: int = 0
     asked: list[Request] = field(default_factory=list)
     closed: bool = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(recorded=self.counts is not None)
 
     @property
     def identity(self) -> Mapping[str, str]:

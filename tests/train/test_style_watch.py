@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness.errors import ConfigError
-from harness.schema import Completion, Generation, Prompt, Request, Sampling
+from harness.schema import Capabilities, Completion, Generation, Prompt, Request, Sampling
 from harness.scorers.style_classifier import Floats, train, trend
 from harness.train import style_watch
 from harness.train.style_watch import Point, Watch, written_by
@@ -56,7 +56,7 @@ class Learner:
     """A backend that is asked as the project's are, answers out of order, and writes Alice's way from step 3 on."""
 
     identity = {"name": "learner"}  # noqa: RUF012 - as a protocol has it, not changed
-    counts = None
+    capabilities = Capabilities()
     step = 0
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:

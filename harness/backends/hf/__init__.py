@@ -41,34 +41,40 @@ It does not give equal bytes across machines, thread counts or library versions,
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from harness.backends import hub
+from harness.backends.hf import checkpoint
+from harness.backends.hf.adapter import check_base, find_adapter
+from harness.backends.loader import BackendLoader, require_model
 from harness.config.backend import BackendConfig
-from harness.errors import UserError
-from harness.schema import Prompt
+from harness.schema import Capabilities, Sampling
 
 if TYPE_CHECKING:
     from harness.backends.hf.scheduler import Engine
 
 LOG = logging.getLogger(__name__)
 DECODING = 2  # goes up when the same inputs give other completions
-PROBE = Prompt(text="def add(a, b):\n    return a")  # logits after it show whether an adapter has an effect
 LLM_INT8 = 2.0**-4  # the tolerance of bfloat16
+CAPABILITIES = Capabilities(likelihoods=True, adapters=True, mixed_adapters=True, replicas=True)
 ONE_THREAD = 50_000_000  # parameters below which several threads of a CPU cost more than they save
 
 
-def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> "Engine":
+def load(
+    config: BackendConfig, problem_ids: Sequence[str] = (), warn: Callable[[str], None] = LOG.warning
+) -> "Engine":
     """Load `config.model` with its adapter. Raises UserError; never touches the network.
 
     A hub id must be in the hub cache; without a revision the cached `main` is taken. Either way the commit
     is recorded.
     """
+    del problem_ids
+    require_model(config)
     import torch
     import transformers
 
-    from harness.backends import hub
-    from harness.backends.hf import checkpoint, onednn_linear
+    from harness.backends.hf import onednn_linear
     from harness.backends.hf.model_runner import ModelRunner
     from harness.backends.hf.scheduler import Engine
     from harness.backends.hf.tokenizer import Codec
@@ -102,33 +108,24 @@ def load(config: BackendConfig, warn: Callable[[str], None] = LOG.warning) -> "E
         engine.tolerance = max(engine.tolerance, LLM_INT8)
     if config.profile == "fast":
         engine.tolerance = 0.0
-    return with_adapter(engine, config) if config.adapter else engine
-
-
-def with_adapter(engine: "Engine", config: BackendConfig) -> "Engine":
-    """The engine with `config.adapter` on its base in place of what was on it before; the base stays loaded.
-
-    Raises UserError when the adapter was trained on another base, does not fit, or changes nothing.
-    """
-    from harness.backends import hub
-    from harness.backends.hf.adapter import attach, check_base, check_effect, find_adapter
-
-    runner = engine.detach_adapter()
-    if not config.adapter:
-        return engine
-    folder, commit = hub.find(config.model, config.revision)
-    adapter = find_adapter(config.adapter)
-    check_base(adapter, config.model, folder, commit)
-    probe = engine.codec.encode(PROBE)
-    without = runner.single(probe, ()).logits
-    attached = attach(runner.model, adapter)
-    runner.set_virtual_tokens(attached.virtual_embeddings, attached.make_prefix, attached.virtual_tokens)
-    try:
-        check_effect(adapter.name, runner.single(probe, ()).logits, without)
-    except UserError:
-        runner.set_virtual_tokens(None, None, 0)
-        attached.detach()
-        raise
-    active = f"{adapter.digest} {adapter.kind} active"
-    engine.attach_adapter({**engine.identity, "adapter": active}, attached.detach)
+    if config.adapter:
+        engine.set_adapter(config.adapter)
     return engine
+
+
+def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
+    """That the model's folder is complete and the adapter was trained on it. Raises UserError."""
+    del problem_ids
+    require_model(config)
+    folder, commit = hub.find(config.model, config.revision)
+    checkpoint.check(folder)
+    if config.adapter:
+        check_base(find_adapter(config.adapter), config.model, folder, commit)
+
+
+def check_sampling(config: BackendConfig, sampling: Sampling) -> None:
+    """All of it can be done; what excludes each other is checked with the config."""
+    del config, sampling
+
+
+backend = BackendLoader(load, check, check_sampling, CAPABILITIES)

@@ -17,7 +17,11 @@ from typing import Any
 from harness.backends import hub
 from harness.backends.hf import checkpoint
 from harness.errors import UserError
+from harness.schema import Prompt
 
+PROBE = Prompt(
+    text="def add(a, b):\n    return a"
+)  # the logits after it show whether an adapter has an effect
 LAYERS = {"LORA", "IA3", "ADALORA", "LOHA", "LOKR", "OFT", "BOFT", "VERA", "HRA", "LN_TUNING", "RANDLORA"}
 PROMPTS = {"PROMPT_TUNING", "P_TUNING"}  # virtual tokens before the text, as embeddings
 PREFIX = "PREFIX_TUNING"  # virtual tokens before the text, as keys and values in every layer

@@ -1,6 +1,6 @@
 """Several LoRA adapters on one base at the same time: each row of a batch is adapted by its own (multi-LoRA).
 
-    identities = attach_adapters(engine, configs, probe)   None if they cannot share a batch
+    identities = attach_adapters(engine, adapters)         None if they cannot share a batch
     AdapterTagged(ids, 2)                                  a prompt that the third of them continues; BASE for none
 
 What a batch computes: LoRA adds B A x to a layer's output (Hu et al. 2021, arXiv 2106.09685). The adapters' A are
@@ -24,10 +24,8 @@ from torch import Tensor
 
 from harness.backends import hub
 from harness.backends.hf import checkpoint
-from harness.backends.hf.adapter import Adapter, check_base, check_effect, find_adapter
-from harness.config.backend import BackendConfig
+from harness.backends.hf.adapter import PROBE, Adapter, check_base, check_effect, find_adapter
 from harness.errors import BackendFault, UserError
-from harness.schema import Prompt
 
 BASE = -1
 MIXABLE: Mapping[str, tuple[Any, ...]] = {  # LoRA options and the values with which adapters can be mixed
@@ -142,24 +140,22 @@ def mixable(adapter: Adapter) -> bool:
     return adapter.kind == "LORA" and all(config.get(key) in values for key, values in MIXABLE.items())
 
 
-def attach_adapters(
-    engine: Any, configs: Sequence[BackendConfig], probe: Prompt
-) -> list[Mapping[str, str]] | None:
-    """Attach the adapters of `configs`, all different and of one base, to the engine's model; "" is the base itself.
+def attach_adapters(engine: Any, adapters: Sequence[str]) -> list[Mapping[str, str]] | None:
+    """Attach these adapters, all different, to the engine's model; "" is the base itself.
 
     Returns the engine's identity with each of them, in order; the adapters' numbers are their places. None, with no
-    adapter attached, if they cannot be mixed. Raises UserError as `hf.set_adapter` does.
+    adapter attached, if they cannot be mixed. Raises UserError as `Engine.set_adapter` does.
     """
     runner = engine.detach_adapter()
     bare = dict(engine.identity)
-    folder, commit = hub.find(configs[0].model, configs[0].revision)
-    found = [find_adapter(config.adapter) if config.adapter else None for config in configs]
+    folder, commit = hub.find(bare["model"], bare["revision"] or None)
+    found = [find_adapter(adapter) if adapter else None for adapter in adapters]
     if not all(adapter is None or mixable(adapter) for adapter in found):
         return None
     for adapter in found:
         if adapter is not None:
-            check_base(adapter, configs[0].model, folder, commit)
-    ids = engine.codec.encode(probe)
+            check_base(adapter, bare["model"], folder, commit)
+    ids = engine.codec.encode(PROBE)
     without = runner.single(ids, ()).logits
     wrapped, mixed = _load_adapters(runner.model, found)
     if mixed is None:
@@ -171,7 +167,7 @@ def attach_adapters(
         wrapped.unload()
 
     runner.mixed = mixed
-    engine.attach_adapter(bare, detach)
+    engine.set_attached(bare, detach)
     try:
         for number, adapter in enumerate(found):
             if adapter is not None:

@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 
-from harness.backends.hf import batch_size, likelihood
+from harness.backends import hub
+from harness.backends.hf import CAPABILITIES, batch_size, likelihood, multi_lora
+from harness.backends.hf.adapter import PROBE, attach, check_base, check_effect, find_adapter
 from harness.backends.hf.batch_size import MemoryCost
 from harness.backends.hf.decoding.beam_search import BeamSearchDecoder
 from harness.backends.hf.decoding.decode_loop import DecodeLoop
@@ -49,6 +51,8 @@ DecodingStrategy = SamplingDecoder | BeamSearchDecoder
 class Engine:
     """A loaded model as a `schema.Backend`. `stats` add up over all calls of `generate`."""
 
+    capabilities = CAPABILITIES
+
     def __init__(
         self,
         runner: ModelRunner,
@@ -63,22 +67,50 @@ class Engine:
         self.batch_size = batch_size
         self.warn = warn
         self.stats = DecodeStats()
-        self.counts: Mapping[str, int] | None = None  # any number of samples can be generated
         self.tolerance = TOLERANCE.get(runner.dtype, 2.0**-4)
         self._detach: Callable[[], Any] | None = None
         self._cost: MemoryCost | None = None
 
+    def set_adapter(self, adapter: str) -> None:
+        """Attach this adapter in place of what was attached; the base model stays loaded.
+
+        Raises UserError if the adapter was trained on another base, does not fit, or changes nothing.
+        """
+        runner = self.detach_adapter()
+        if not adapter:
+            return
+        model, revision = self.identity["model"], self.identity["revision"]
+        folder, commit = hub.find(model, revision or None)
+        found = find_adapter(adapter)
+        check_base(found, model, folder, commit)
+        probe = self.codec.encode(PROBE)
+        without = runner.single(probe, ()).logits
+        attached = attach(runner.model, found)
+        runner.set_virtual_tokens(attached.virtual_embeddings, attached.make_prefix, attached.virtual_tokens)
+        try:
+            check_effect(found.name, runner.single(probe, ()).logits, without)
+        except UserError:
+            runner.set_virtual_tokens(None, None, 0)
+            attached.detach()
+            raise
+        self.set_attached(
+            {**self.identity, "adapter": f"{found.digest} {found.kind} active"}, attached.detach
+        )
+
+    def attach_adapters(self, adapters: Sequence[str]) -> Sequence[Mapping[str, str]] | None:
+        return multi_lora.attach_adapters(self, adapters)
+
     def detach_adapter(self) -> ModelRunner:
-        """Detach the adapter, if one is attached, and return the model runner."""
+        """Detach what is attached, if anything is, and return the model runner."""
         runner = self._require_open()
         runner.set_virtual_tokens(None, None, 0)
         if self._detach is not None:
             self._detach()
-        self.attach_adapter({**self.identity, "adapter": ""}, None)
+        self.set_attached({**self.identity, "adapter": ""}, None)
         return runner
 
-    def attach_adapter(self, identity: Mapping[str, str], detach: Callable[[], Any] | None) -> None:
-        """Record the adapter that was attached to the model runner, or none; `detach` removes it again."""
+    def set_attached(self, identity: Mapping[str, str], detach: Callable[[], Any] | None) -> None:
+        """Record what was attached to the model runner, or nothing; `detach` removes it again."""
         self.identity, self._detach = identity, detach
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
@@ -87,15 +119,12 @@ class Engine:
             yield generation
 
     def generate_mixed(
-        self, wanted: Mapping[int, Sequence[Request]], sampling: Sampling
+        self, requests: Mapping[int, Sequence[Request]], sampling: Sampling
     ) -> Iterator[tuple[int, Generation]]:
         """The same for several adapters at once: (adapter, sample) as each is finished (multi_lora)."""
         by_adapter = [
-            [
-                replace(job, prompt=AdapterTagged(job.prompt, adapter))
-                for job in self._jobs(requests, sampling)
-            ]
-            for adapter, requests in wanted.items()
+            [replace(job, prompt=AdapterTagged(job.prompt, adapter)) for job in self._jobs(of_one, sampling)]
+            for adapter, of_one in requests.items()
         ]
         mixed = sorted((job for jobs in by_adapter for job in jobs), key=lambda job: -len(job.prompt))
         # A prefix that all prompts of an adapter share saves more than mixing does.
@@ -108,7 +137,7 @@ class Engine:
 
     def _decode(self, pending: list[DecodeJob], sampling: Sampling) -> Iterator[tuple[DecodeJob, Generation]]:
         runner = self._require_open()
-        check_sampling(sampling)
+        _check_sampling(sampling)
         rechecker = Rechecker(runner, self.tolerance, self.stats)
         strategy = (BeamSearchDecoder if sampling.beams > 1 else SamplingDecoder)(
             self.codec, sampling, rechecker, logits_processors(sampling, self.codec, runner)
@@ -257,7 +286,7 @@ class Engine:
         self.warn(f"out of memory with {jobs * width} sequences at once: going on with {self.batch_size}")
 
 
-def check_sampling(sampling: Sampling) -> None:
+def _check_sampling(sampling: Sampling) -> None:
     if sampling.beams > 1 and sampling.temperature > 0:
         raise ConfigError("sampling.beams and sampling.temperature exclude each other: drop one of them")
     if sampling.samples > sampling.beams and sampling.temperature == 0:

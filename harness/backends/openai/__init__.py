@@ -1,17 +1,17 @@
-"""Any server that speaks OpenAI's protocol: completions or chat, many requests at a time, faults told from answers.
+"""Any server with OpenAI's protocol: completions or chat, many requests at a time, faults told from completions.
 
 One request asks for all missing samples of a problem; a server that returns fewer is asked again for the rest, and from
-then on for no more at once than it gave. Greedy asks for temperature 0. Sampling passes a seed made of the run's seed,
-the problem and the first sample's index, so a run that is resumed does not get the same samples twice (whether a
-server honours it is the server's). Stop strings are applied here as well, for servers take four at most. What a server
-cannot do is refused by name.
+then on for no more at once than it gave. Greedy decoding asks for temperature 0. Sampling sends a seed made of the
+run's seed, the problem and the first sample's index, so that a resumed run does not get the same samples twice (whether
+a server honours it is up to the server). Stop strings are applied here as well, because servers take four at most. What
+a server cannot do is refused by name.
 
-An empty list of choices, another shape, HTML, a cut-off body: an infrastructure fault after some tries, never an
-empty completion. The key is read from the environment, sent, and written nowhere.
+An empty list of choices, another shape, HTML, a cut-off body: a fault after some tries, never an empty completion. The
+key is read from the environment, sent, and written nowhere.
 
-  openai_line    one request: tries, waits, time limit
-  openai_answer  what came back -> completions
-  parallel       many at a time
+  transport     one request: retries, back-off, time limit
+  response      a response -> completions
+  thread_pool   many requests at a time
 """
 
 import hashlib
@@ -25,39 +25,45 @@ from functools import partial
 from threading import Event
 from typing import Any
 
+from harness.backends.loader import BackendLoader, require_model
 from harness.backends.openai import response, thread_pool
 from harness.backends.openai.response import count
-from harness.backends.openai.transport import FIRST_WAIT_S, Line, Reply
+from harness.backends.openai.transport import FIRST_WAIT_S, Reply, Transport
 from harness.config.backend import BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError, HarnessError, UserError, unknown
-from harness.schema import Completion, Generation, Prompt, Request, Sampling
+from harness.schema import Capabilities, Completion, Generation, Prompt, Request, Sampling
 
-MOST_STOPS = 4  # that OpenAI's own API takes
-MOST_SAMPLES = 128  # in one request, likewise
+MAX_STOPS = 4  # that OpenAI's own API takes
+MAX_SAMPLES = 128  # in one request, likewise
 NAMED = 5  # problem ids that an error message lists
 CHARACTERS_A_TOKEN = 3.5  # of code, for estimates
+CAPABILITIES = Capabilities(adapters=True)
 TOO_LONG = re.compile(r"context|too long|maximum.*length|max_new_tokens", re.I)
 
 
-class TooLong(UserError):
+class PromptTooLong(UserError):
     """A prompt that the model's context has no room for."""
 
 
 @dataclass
-class Client:
-    """A schema.Backend."""
+class OpenAIClient:
+    """A schema.Backend. `base` is the model without an adapter, `model` the name that requests ask for."""
 
+    base: str
     model: str
     server: ServerConfig
-    line: Line
+    transport: Transport
     context: int | None = None
-    counts: Mapping[str, int] | None = None
-    listed: Mapping[str, int | None] | None = (
-        None  # the models served and their contexts, if the server tells
+    served_models: Mapping[str, int | None] | None = (
+        None  # the models served and their contexts, if the server lists them
     )
 
+    @property
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
+
     def __post_init__(self) -> None:
-        self._at_once = MOST_SAMPLES
+        self._max_n = MAX_SAMPLES
         self._length = "max_tokens"  # newer models of OpenAI's call it otherwise, and say so
 
     @property
@@ -75,23 +81,27 @@ class Client:
         return self.context is None or self.tokens(prompt) + max_tokens <= self.context
 
     def close(self) -> None:
-        self.line.close()
+        self.transport.close()
 
-    def choose(self, config: BackendConfig) -> None:
-        """Ask for the model or adapter of `config` from now on. Raises ConfigError when it is not served."""
-        wanted = config.adapter or config.model
-        if self.listed is not None and wanted not in self.listed and not self.line.own:
-            raise ConfigError(f"{self.line.url}: {unknown('model', wanted, self.listed)}")
-        self.model, self.context = wanted, (self.listed or {}).get(wanted)
+    def set_adapter(self, adapter: str) -> None:
+        """Ask for this adapter from now on, for the base model if it is "". Raises ConfigError if it is not served."""
+        wanted = adapter or self.base
+        if (
+            self.served_models is not None
+            and wanted not in self.served_models
+            and not self.transport.on_this_machine
+        ):
+            raise ConfigError(f"{self.transport.url}: {unknown('model', wanted, self.served_models)}")
+        self.model, self.context = wanted, (self.served_models or {}).get(wanted)
 
     # ------------------------------------------------------------ many at a time
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
-        """Samples in the order in which they come. What other requests brought is given out before an error is
-        raised, so that a run keeps it; prompts that are too long stop nothing and are named together."""
-        refuse(sampling)
+        """Samples in the order in which they come. What other requests returned is yielded before an error is raised,
+        so that a run keeps it; prompts that are too long stop nothing and are named together."""
+        _check_sampling(sampling)
         failure: HarnessError | None = None
-        too_long: list[TooLong] = []
+        too_long: list[PromptTooLong] = []
 
         def pieces() -> Iterator[Request]:
             for request in requests:
@@ -99,13 +109,13 @@ class Client:
                 while at < len(request.indices):
                     if failure is not None:
                         return
-                    size = self._at_once
+                    size = self._max_n
                     yield replace(request, indices=request.indices[at : at + size])
                     at += size
 
         work = partial(self._samples, sampling)
-        for result in thread_pool.results(work, pieces(), self.server.concurrency):
-            if isinstance(result, TooLong):
+        for result in thread_pool.imap_unordered(work, pieces(), self.server.concurrency):
+            if isinstance(result, PromptTooLong):
                 too_long.append(result)
             elif isinstance(result, HarnessError):
                 failure = failure or result
@@ -114,20 +124,20 @@ class Client:
         if failure is not None:
             raise failure
         if too_long:
-            raise _together(too_long)
+            raise _merged(too_long)
 
-    def _samples(self, sampling: Sampling, request: Request, left: Event) -> list[Generation]:
-        """All wanted samples of one problem; several requests where the server ignores `n`."""
+    def _samples(self, sampling: Sampling, request: Request, cancelled: Event) -> list[Generation]:
+        """All wanted samples of one problem; several requests if the server ignores `n`."""
         made: list[Completion] = []
         while len(made) < len(request.indices):
-            wanted = min(len(request.indices) - len(made), self._at_once)
+            wanted = min(len(request.indices) - len(made), self._max_n)
             body = self._body(request, sampling, wanted, request.indices[len(made)])
             try:
-                came = self._ask(body, sampling, wanted, left)
+                came = self._complete(body, sampling, wanted, cancelled)
             except HarnessError as error:
                 raise type(error)(f"{request.problem_id}: {error}") from None
             if len(came) < wanted:
-                self._at_once = min(self._at_once, len(came))
+                self._max_n = min(self._max_n, len(came))
             made += came
         return [
             Generation(
@@ -151,8 +161,8 @@ class Client:
             body["top_p"] = sampling.top_p
             body["seed"] = _seed(sampling.seed, request.problem_id, first)
         if sampling.stop:
-            body["stop"] = list(sampling.stop[:MOST_STOPS])
-        if self._chats(request.prompt):
+            body["stop"] = list(sampling.stop[:MAX_STOPS])
+        if self._is_chat(request.prompt):
             turns = [{"role": turn.role, "content": turn.content} for turn in request.prompt.messages]
             body["messages"] = turns or [{"role": "user", "content": request.prompt.text}]
             body |= {"logprobs": True} if self.server.logprobs else {}
@@ -163,7 +173,7 @@ class Client:
             self.server.extra
         )
 
-    def _chats(self, prompt: Prompt) -> bool:
+    def _is_chat(self, prompt: Prompt) -> bool:
         if self.server.api == "completions" and prompt.messages:
             raise ConfigError(
                 "the prompt is a chat and backend.server.api is completions: choose another prompt, or api = 'chat'"
@@ -172,51 +182,58 @@ class Client:
 
     # ------------------------------------------------------------ one request
 
-    def _ask(self, body: dict[str, Any], sampling: Sampling, wanted: int, left: Event) -> list[Completion]:
-        """Raises UserError for what another try cannot mend, BackendFault for what tries did not mend."""
+    def _complete(
+        self, body: dict[str, Any], sampling: Sampling, wanted: int, cancelled: Event
+    ) -> list[Completion]:
+        """Raises UserError for what a retry cannot help, BackendFault for what retries did not help."""
         path = "chat/completions" if "messages" in body else "completions"
         read = partial(response.completions, sampling=sampling, most=wanted)
-        answer = self.line.post(path, body, read, left)
+        answer = self.transport.post(path, body, read, cancelled)
         if (
             isinstance(answer, Reply)
             and "max_tokens" in body
-            and "max_completion_tokens" in self.line.said(answer)
+            and "max_completion_tokens" in self.transport.reason_given(answer)
         ):
             self._length = "max_completion_tokens"
-            answer = self.line.post(path, body | {self._length: body.pop("max_tokens")}, read, left)
+            answer = self.transport.post(path, body | {self._length: body.pop("max_tokens")}, read, cancelled)
         if isinstance(answer, Reply):
-            raise self._mistake(answer, path, body)
+            raise self._refusal(answer, path, body)
         return answer
 
-    def _mistake(self, answer: Reply, path: str, body: Mapping[str, Any]) -> HarnessError:
-        said = self.line.said(answer)
+    def _refusal(self, answer: Reply, path: str, body: Mapping[str, Any]) -> HarnessError:
+        reason = self.transport.reason_given(answer)
         if answer.status in (401, 403):
-            return ConfigError(_no_key(self.line, said))
+            return ConfigError(_no_key(self.transport, reason))
         if answer.status == 404:
-            return ConfigError(f"{self.line.url} has no model {self.model!r}, or no /{path}: {said}")
-        if answer.status in (400, 413, 422) and TOO_LONG.search(said):
-            return TooLong(
-                f"too long for the model's context: {said}. Fewer shots, or less sampling.max_tokens"
+            return ConfigError(f"{self.transport.url} has no model {self.model!r}, or no /{path}: {reason}")
+        if answer.status in (400, 413, 422) and TOO_LONG.search(reason):
+            return PromptTooLong(
+                f"too long for the model's context: {reason}. Fewer shots, or less sampling.max_tokens"
             )
         return ConfigError(
-            f"{self.line.url} refuses the request (status {answer.status}): {said}. It had"
+            f"{self.transport.url} refuses the request (status {answer.status}): {reason}. It had"
             f" {', '.join(sorted(body))}; backend.server.omit leaves fields out, backend.server.extra adds some"
         )
 
 
-def _together(errors: Sequence[TooLong]) -> TooLong:
+def _merged(errors: Sequence[PromptTooLong]) -> PromptTooLong:
     """The first error, and the ids of the others."""
     others = [str(error).partition(": ")[0] for error in errors[1:]]
     more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-    return TooLong(f"{errors[0]}" + (f". Likewise {', '.join(others[:NAMED])}{more}" if others else ""))
+    return PromptTooLong(f"{errors[0]}" + (f". Likewise {', '.join(others[:NAMED])}{more}" if others else ""))
 
 
 def _seed(seed: int, problem_id: str, first: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {problem_id} {first}".encode()).digest()[:4], "big") >> 1
 
 
-def refuse(sampling: Sampling) -> None:
+def check_sampling(config: BackendConfig, sampling: Sampling) -> None:
     """Raises ConfigError for what the protocol has no field for."""
+    del config
+    _check_sampling(sampling)
+
+
+def _check_sampling(sampling: Sampling) -> None:
     if sampling.beams > 1:
         raise ConfigError(
             "sampling.beams: OpenAI's protocol has no beam search; leave it out, or use backend.kind = 'hf'"
@@ -231,54 +248,67 @@ def refuse(sampling: Sampling) -> None:
 # ---------------------------------------------------------------- opening
 
 
-def _no_key(line: Line, said: str) -> str:
-    what = "the key in" if line.key else "no key in"
-    asks = f"{line.server.url or 'the server'} asks for a key"
-    return f"{asks}: {what} the environment variable {line.server.key_env}: {said}"
+def _no_key(transport: Transport, reason: str) -> str:
+    what = "the key in" if transport.key else "no key in"
+    asks = f"{transport.server.url or 'the server'} asks for a key"
+    return f"{asks}: {what} the environment variable {transport.server.key_env}: {reason}"
 
 
-def load(config: BackendConfig, url: str = "") -> Client:
-    """Connect and see that the model is there. Raises ConfigError, BackendFault.
+def load(config: BackendConfig, problem_ids: Sequence[str] = ()) -> OpenAIClient:
+    """Connect and see that the model is there. Raises ConfigError, BackendFault."""
+    del problem_ids
+    require_model(config)
+    return connect(config)
 
-    `url`: of a server that was started for this model. It may list it by another name, or not at all.
-    """
+
+def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
+    load(config, problem_ids).close()
+
+
+def connect(config: BackendConfig, url: str = "") -> OpenAIClient:
+    """`url`: of a server that was started for this model. It may list it by another name, or not at all."""
     server = config.server or ServerConfig()
     key = os.environ.get(server.key_env, "")
-    line = Line(url=(url or server.url).rstrip("/") + "/", server=server, key=key, own=bool(url))
-    client = Client(model=config.adapter or config.model, server=server, line=line)
+    transport = Transport(
+        url=(url or server.url).rstrip("/") + "/", server=server, key=key, on_this_machine=bool(url)
+    )
+    client = OpenAIClient(config.model, config.adapter or config.model, server, transport)
     try:
-        client.listed = _models(line)
-        client.choose(config)
+        client.served_models = _models(transport)
+        client.set_adapter(config.adapter)
     except HarnessError:
         client.close()
         raise
     return client
 
 
-def _models(line: Line) -> dict[str, int | None] | None:
-    """Names of the models served, with the context's length where the server tells; None if it does not list any."""
+def _models(transport: Transport) -> dict[str, int | None] | None:
+    """The models served, with the context's length if the server tells it; None if it does not list any."""
     import httpx2
 
     began = time.monotonic()
     for attempt in range(3):
         if attempt:
-            line.sleep(FIRST_WAIT_S * attempt, threading.Event())
+            transport.sleep(FIRST_WAIT_S * attempt, threading.Event())
         try:
-            answer = line.http.get("models", timeout=10.0)
+            answer = transport.http.get("models", timeout=10.0)
             break
         except httpx2.RequestError as error:
-            reason = line.clean(str(error)) or type(error).__name__
+            reason = transport.redact(str(error)) or type(error).__name__
     else:
         raise BackendFault(
-            f"no server at {line.url}: tried 3 times in {time.monotonic() - began:.1f} s: {reason}. Start it, or "
+            f"no server at {transport.url}: tried 3 times in {time.monotonic() - began:.1f} s: {reason}. Start it, or "
             "correct backend.server.url"
         )
     reply = Reply(answer.status_code, answer.headers, answer.content)
     if reply.status in (401, 403):
-        raise ConfigError(_no_key(line, line.said(reply)))
+        raise ConfigError(_no_key(transport, transport.reason_given(reply)))
     try:
         rows = reply.json()["data"] if reply.status == 200 else None
         found = {row["id"]: count(row.get("max_model_len")) or None for row in rows or ()}
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return found if found and all(isinstance(name, str) for name in found) else None
+
+
+backend = BackendLoader(load, check, check_sampling, CAPABILITIES)

@@ -1,4 +1,4 @@
-"""A server's answer -> completions, or the word that it is none. Pure.
+"""From a server's response to completions; InvalidResponse for anything else. Pure.
 
 Tokens are the server's own counts. One count stands for all samples of a request: each gets its share, so that the
 sums are exact; without a count both are 0, which stands for unknown.
@@ -7,41 +7,41 @@ sums are exact; without a count both are 0, which stands for unknown.
 import math
 from typing import Any
 
-from harness.backends.openai.transport import SHOWN, Nonsense, Reply
+from harness.backends.openai.transport import MAX_SHOWN, InvalidResponse, Reply
 from harness.schema import Completion, Sampling
 
-ENDS = ("stop", "length", "eos", "eos_token", None)
+FINISH_REASONS = ("stop", "length", "eos", "eos_token", None)
 
 
 def completions(reply: Reply, sampling: Sampling, most: int) -> list[Completion]:
-    """The completions of a whole and sensible answer, in their numbers' order, `most` at most. Raises Nonsense."""
+    """The completions of a valid response, in the order of their indices, `most` at most. Raises InvalidResponse."""
     try:
         plain = reply.json()
     except ValueError:
         kind = reply.headers.get("content-type", "no content type")
-        raise Nonsense(f"an answer that is no JSON ({kind}): {_start(reply.data)}") from None
+        raise InvalidResponse(f"an answer that is no JSON ({kind}): {_start(reply.data)}") from None
     choices = plain.get("choices") if isinstance(plain, dict) else None
     if not isinstance(choices, list) or not choices:
-        raise Nonsense(f"an answer without choices: {_start(reply.data)}")
+        raise InvalidResponse(f"an answer without choices: {_start(reply.data)}")
     for choice in choices:
         if not isinstance(choice, dict):
-            raise Nonsense(f"a choice that is no object: {str(choice)[:SHOWN]}")
+            raise InvalidResponse(f"a choice that is no object: {str(choice)[:MAX_SHOWN]}")
     choices.sort(key=_number)
     usage = plain.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     asked, total = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
     shares = zip(choices, _shares(asked, len(choices)), _shares(total, len(choices)), strict=True)
-    made = []
+    found = []
     for choice, prompt_share, tokens in shares:
         completion = _completion(choice, sampling)
         counted = {"prompt_tokens": asked, "completion_tokens": tokens}
         shared = {"prompt_share": prompt_share} if len(choices) > 1 else {}
-        made.append(completion.model_copy(update=counted | shared))
-    return made[:most]
+        found.append(completion.model_copy(update=counted | shared))
+    return found[:most]
 
 
 def _start(data: bytes) -> str:
-    return " ".join(data[: 4 * SHOWN].decode("utf-8", "replace").split())[:SHOWN]
+    return " ".join(data[: 4 * MAX_SHOWN].decode("utf-8", "replace").split())[:MAX_SHOWN]
 
 
 def _number(choice: dict[str, Any]) -> int:
@@ -60,8 +60,8 @@ def _shares(total: int, parts: int) -> list[int]:
 def _completion(choice: dict[str, Any], sampling: Sampling) -> Completion:
     why = choice.get("finish_reason")
     text = _text(choice, why)
-    if why not in ENDS:
-        raise Nonsense(
+    if why not in FINISH_REASONS:
+        raise InvalidResponse(
             f"the server ended a choice for another reason than its end or length: {str(why)[:40]}"
         )
     cut = min((at for stop in sampling.stop if (at := text.find(stop)) >= 0), default=-1)
@@ -85,7 +85,7 @@ def _text(choice: dict[str, Any], why: object) -> str:
         if isinstance(thought, str):  # the model thought until its tokens were used up: that is its answer
             return ""
     if not isinstance(text, str):
-        raise Nonsense(f"a choice without a text: {str(choice)[:SHOWN]}")
+        raise InvalidResponse(f"a choice without a text: {str(choice)[:MAX_SHOWN]}")
     return text.encode("utf-16", "surrogatepass").decode(
         "utf-16", "replace"
     )  # JSON may hold half a character

@@ -1,7 +1,7 @@
-"""The line to a server: a request is sent until there is an answer, with waits between tries and a time limit for each.
+"""HTTP requests to a server, with retries, back-off and a time limit for each try.
 
-Statuses and errors after which the same request may work are tried again; any other status is handed back as it is.
-The key goes into one header and nowhere else: it is cut out of what the server says before that reaches a message.
+Statuses and errors after which the same request may succeed are retried; any other status is returned as it is. The key
+goes into one header and nowhere else: it is removed from what the server says before that reaches a message.
 """
 
 import json
@@ -18,20 +18,20 @@ from typing import Any, TypeVar
 from harness.config.backend import ServerConfig
 from harness.errors import BackendFault, ConfigError
 
-AGAIN = frozenset(
+RETRY_STATUSES = frozenset(
     {408, 409, 425, 429, 500, 502, 503, 504, 529}
 )  # statuses after which the same request may work
 FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 60.0
-LONGEST_ANSWER = 1 << 28  # bytes: more is no answer to any of our questions
-SECRET = 8  # characters from which on a key is one; shorter ones ("none", "EMPTY") are words
-SHOWN = 300  # characters of a server's answer in a message
+MAX_WAIT_S = 60.0
+MAX_RESPONSE_BYTES = 1 << 28  # more is no valid response to any of our requests
+MIN_KEY_LENGTH = 8  # characters from which on a key is one; shorter ones ("none", "EMPTY") are words
+MAX_SHOWN = 300  # characters of a server's answer in a message
 
 Read = TypeVar("Read")
 
 
-class Nonsense(Exception):
-    """The server answered 200 with something that is no answer, or its answer never came whole."""
+class InvalidResponse(Exception):
+    """The server answered 200 with something else than a valid response, or its response was cut off."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ class Reply:
 
 
 @dataclass
-class Line:
-    """`sleep(seconds, left)` waits, but not longer than until `left` is set; a parameter so that tests need not."""
+class Transport:
+    """`sleep(seconds, cancelled)` waits, at most until `cancelled` is set; a parameter so that tests need not wait."""
 
     url: str
     server: ServerConfig
     key: str = field(repr=False, default="")
-    own: bool = False
+    on_this_machine: bool = False
     sleep: Callable[[float, Event], object] = field(
-        repr=False, default=lambda seconds, left: left.wait(seconds)
+        repr=False, default=lambda seconds, cancelled: cancelled.wait(seconds)
     )
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class Line:
             headers=headers,
             limits=httpx2.Limits(max_connections=most, max_keepalive_connections=most),
             timeout=httpx2.Timeout(self.server.request_s, connect=min(10.0, self.server.request_s)),
-            trust_env=not self.own,  # no proxy stands before a server on this machine
+            trust_env=not self.on_this_machine,  # no proxy stands before a server on this machine
         )
         self._rng = random.Random()  # not seeded: workers that were refused together must not return together
 
@@ -83,35 +83,35 @@ class Line:
         self.http.close()
 
     def post(
-        self, path: str, body: Mapping[str, Any], read: Callable[[Reply], Read], left: Event
+        self, path: str, body: Mapping[str, Any], read: Callable[[Reply], Read], cancelled: Event
     ) -> Read | Reply:
-        """What `read` makes of the answer, or the reply where the server refuses for good.
+        """What `read` makes of the response, or the reply itself if the server refuses for good.
 
-        `read` raises Nonsense for what is no answer. Raises BackendFault when no try brought one.
+        `read` raises InvalidResponse. Raises BackendFault if no try succeeded.
         """
         began = time.monotonic()
-        reason, asked = "", None
+        reason, requested_wait = "", None
         for attempt in range(self.server.retries + 1):
             if attempt:
-                self._pause(attempt, asked, left)
-            asked = None
+                self._back_off(attempt, requested_wait, cancelled)
+            requested_wait = None
             try:
-                reply = self._once(path, body)
+                reply = self._send(path, body)
                 if reply.status == 200:
                     return read(reply)
-            except Nonsense as error:
+            except InvalidResponse as error:
                 reason = str(error)
                 continue
-            if reply.status not in AGAIN:
+            if reply.status not in RETRY_STATUSES:
                 return reply
-            reason, asked = f"status {reply.status}: {self.said(reply)}", asked_to_wait(reply)
+            reason, requested_wait = f"status {reply.status}: {self.reason_given(reply)}", retry_after(reply)
         seconds = time.monotonic() - began
         raise BackendFault(
             f"{self.url}: no answer after {self.server.retries + 1} tries in {seconds:.0f} s; the last one: {reason}"
         )
 
-    def _once(self, path: str, body: Mapping[str, Any]) -> Reply:
-        """The library's limit is for each read: a server that sends a byte now and then needs one over all."""
+    def _send(self, path: str, body: Mapping[str, Any]) -> Reply:
+        """The library's time limit is for each read: a server that sends a byte now and then needs another."""
         import httpx2
 
         deadline = time.monotonic() + self.server.request_s
@@ -121,39 +121,41 @@ class Line:
                 for piece in answer.iter_bytes():
                     data += piece
                     if time.monotonic() > deadline:
-                        raise Nonsense(f"no whole answer within {self.server.request_s:g} s")
-                    if len(data) > LONGEST_ANSWER:
-                        raise Nonsense(f"an answer of more than {LONGEST_ANSWER >> 20} MB")
+                        raise InvalidResponse(f"no whole answer within {self.server.request_s:g} s")
+                    if len(data) > MAX_RESPONSE_BYTES:
+                        raise InvalidResponse(f"an answer of more than {MAX_RESPONSE_BYTES >> 20} MB")
         except httpx2.RequestError as error:  # the connection, the time, the encoding
-            raise Nonsense(self.clean(f"{type(error).__name__}: {error}".removesuffix(": "))) from None
+            raise InvalidResponse(
+                self.redact(f"{type(error).__name__}: {error}".removesuffix(": "))
+            ) from None
         return Reply(answer.status_code, answer.headers, bytes(data))
 
-    def _pause(self, attempt: int, asked: float | None, left: Event) -> None:
-        """Longer from try to try and never the same, so that requests refused together do not return together."""
-        longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (attempt - 1))
+    def _back_off(self, attempt: int, requested_wait: float | None, cancelled: Event) -> None:
+        """Exponential back-off with jitter, so that requests refused together do not return together."""
+        longest = min(MAX_WAIT_S, FIRST_WAIT_S * 2 ** (attempt - 1))
         seconds = longest * (0.5 + self._rng.random() / 2)
-        if asked is not None:
-            seconds = min(asked, self.server.request_s) + seconds / 4
-        self.sleep(seconds, left)
-        if left.is_set():
+        if requested_wait is not None:
+            seconds = min(requested_wait, self.server.request_s) + seconds / 4
+        self.sleep(seconds, cancelled)
+        if cancelled.is_set():
             raise BackendFault("stopped while waiting for the server")
 
-    def said(self, reply: Reply) -> str:
-        """What the server gives as its reason, as one line."""
+    def reason_given(self, reply: Reply) -> str:
+        """The reason that the server gives, as one line."""
         try:
             plain = reply.json()
             error = plain.get("error", plain) if isinstance(plain, dict) else plain
             text = str(error.get("message", error)) if isinstance(error, dict) else str(error)
         except ValueError:
             text = reply.data.decode("utf-8", "replace")
-        return " ".join(self.clean(text).split())[:SHOWN] or "no reason given"
+        return " ".join(self.redact(text).split())[:MAX_SHOWN] or "no reason given"
 
-    def clean(self, text: str) -> str:
-        return text.replace(self.key, "[the key]") if len(self.key) >= SECRET else text
+    def redact(self, text: str) -> str:
+        return text.replace(self.key, "[the key]") if len(self.key) >= MIN_KEY_LENGTH else text
 
 
-def asked_to_wait(reply: Reply) -> float | None:
-    """Seconds of a Retry-After header, which is a number or a date."""
+def retry_after(reply: Reply) -> float | None:
+    """Seconds until a Retry-After header, which is a number or a date."""
     text = reply.headers.get("retry-after")
     if text is None:
         return None

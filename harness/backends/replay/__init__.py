@@ -12,68 +12,70 @@ Formats, told apart by looking:
   WikiSQL      JSON lines {"query": FORM} or {"error": TEXT} in task order
   BIRD         one JSON object {"0": QUERY + "\\t----- bird -----\\t" + DATABASE, ...} in task order
 
-Beside a generations.jsonl the likelihoods.jsonl of its run is read, if there is one.
+The likelihoods.jsonl next to a generations.jsonl is read too, if there is one.
 
 `completion` continues the prompt to the letter (human-eval), so does `generation` (HumanEval-X),
 `solution` is a whole program (evalplus), `text`
 is raw model output in which an answer is looked for; the programs of a list of lists are whole (bigcode), and
 so are the queries of the last three.
-Ids without completions and malformed rows are errors with their line. Rows of ids that were not asked are kept
-apart in `unasked`: whether the task knows them (beyond a limit, left out) is for the runner to say.
+Ids without completions and malformed rows are errors with their line. Rows of problems that are not in the run are kept
+apart in `unmatched`: whether the task knows them (beyond a limit, excluded) is for the run to say.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.backends.replay.completions_file import Recorded, Recording, open_recording
+from harness.backends.loader import BackendLoader
+from harness.backends.replay.completions_file import RecordedSample, Recording, open_recording
 from harness.config.backend import BackendConfig
 from harness.errors import ConfigError, DataError
-from harness.schema import Generation, LikelihoodRequest, Prompt, Request, Sampling
+from harness.schema import Capabilities, Generation, LikelihoodRequest, Prompt, Request, Sampling
 
-SHOWN = 5
+MAX_NAMES = 5
+CAPABILITIES = Capabilities(recorded=True, likelihoods=True)
 LIKELIHOODS = "likelihoods.jsonl"
 
 
 @dataclass(frozen=True)
 class Replay:
-    """`counts` says how many samples each problem has; problems without any are left out of it.
-
-    `read` are the recorded likelihoods, None where there are none.
-    """
+    """A schema.Backend of recorded completions. `likelihoods_file` is None if there are no recorded likelihoods."""
 
     identity: Mapping[str, str]
     counts: Mapping[str, int]
-    recorded: Recording
-    read: Recording | None = None
+    completions: Recording
+    likelihoods_file: Recording | None = None
 
     @property
-    def unasked(self) -> Mapping[str, tuple[str, int]]:
-        """Rows of other problems than those asked: their first place and their number, by id."""
-        return self.recorded.unasked
+    def capabilities(self) -> Capabilities:
+        return CAPABILITIES
+
+    @property
+    def unmatched(self) -> Mapping[str, tuple[str, int]]:
+        return self.completions.unmatched
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         del sampling
         for request in requests:
             name, prompt = request.problem_id, request.prompt
-            found = self.recorded.read(name, request.indices)
+            found = self.completions.read(name, request.indices)
             for index, one in zip(request.indices, found, strict=True):
-                yield _again(self.recorded, one, name, index, prompt)
+                yield _as_generation(self.completions, one, name, index, prompt)
 
-    def likelihoods(self, given: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
-        if self.read is None:
+    def likelihoods(self, requests: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
+        if self.likelihoods_file is None:
             raise ConfigError(
                 "the recording has no log-probabilities of references, and there is no model: leave the scorer"
                 " that needs them out, or give the generations.jsonl of a run that has a likelihoods.jsonl"
             )
-        for one in given:
-            if one.problem_id not in self.read.samples:
+        for one in requests:
+            if one.problem_id not in self.likelihoods_file.samples:
                 raise DataError(f"{LIKELIHOODS}: no row for {one.problem_id}")
-            (found,) = self.read.read(one.problem_id, (0,))
+            (found,) = self.likelihoods_file.read(one.problem_id, (0,))
             if found.completion.text != one.text:
-                place = self.read.place(found.offset)
+                place = self.likelihoods_file.place(found.offset)
                 raise DataError(f"{place}: {one.problem_id} was recorded for another reference")
-            yield _again(self.read, found, one.problem_id, 0, one.prompt)
+            yield _as_generation(self.likelihoods_file, found, one.problem_id, 0, one.prompt)
 
     def tokens(self, prompt: Prompt) -> int:
         """In words: there is no tokenizer."""
@@ -84,13 +86,15 @@ class Replay:
         return True
 
     def close(self) -> None:
-        self.recorded.close()
-        if self.read is not None:
-            self.read.close()
+        self.completions.close()
+        if self.likelihoods_file is not None:
+            self.likelihoods_file.close()
 
 
-def _again(where: Recording, found: Recorded, problem_id: str, index: int, prompt: Prompt) -> Generation:
-    """The row as it was, for the prompt it was made for. Raises DataError for another."""
+def _as_generation(
+    where: Recording, found: RecordedSample, problem_id: str, index: int, prompt: Prompt
+) -> Generation:
+    """The recorded row, if it was made for this prompt. Raises DataError otherwise."""
     if found.prompt_sha and found.prompt_sha != prompt.sha:
         raise DataError(
             f"{where.place(found.offset)}: {problem_id} was recorded for another prompt ({found.prompt_sha}, not"
@@ -101,13 +105,15 @@ def _again(where: Recording, found: Recorded, problem_id: str, index: int, promp
 
 def load(config: BackendConfig, problem_ids: Sequence[str]) -> Replay:
     """Index and check the file. Raises DataError naming the line."""
+    if not config.path:
+        raise ConfigError("no recorded completions: give --completions FILE (or backend.path in the config)")
     path = Path(config.path)
     if not path.is_file():
         raise DataError(f"no completions file {config.path!r}")
     recorded = open_recording(path, problem_ids)
     missing = [name for name in problem_ids if name not in recorded.samples]
     if missing and not config.partial:
-        there = [f"{name} ({place})" for name, (place, _) in recorded.unasked.items()]
+        there = [f"{name} ({place})" for name, (place, _) in recorded.unmatched.items()]
         others = f". Not asked for, but there: {_some(there)}" if there else ""
         raise DataError(
             f"{path}: no completion for {len(missing)} of {len(problem_ids)} problems: {_some(missing)}."
@@ -116,14 +122,26 @@ def load(config: BackendConfig, problem_ids: Sequence[str]) -> Replay:
     if len(missing) == len(problem_ids):
         raise DataError(f"{path}: no completions in it")
     identity = {"kind": "replay", "completions": recorded.digest}
-    beside, read = path.with_name(LIKELIHOODS), None
-    if path.name == "generations.jsonl" and beside.is_file():
-        read = open_recording(beside, problem_ids, strict=True)
-        identity["likelihoods"] = read.digest
+    neighbour, likelihoods = path.with_name(LIKELIHOODS), None
+    if path.name == "generations.jsonl" and neighbour.is_file():
+        likelihoods = open_recording(neighbour, problem_ids, strict=True)
+        identity["likelihoods"] = likelihoods.digest
     counts = {name: len(recorded.samples[name]) for name in problem_ids if name in recorded.samples}
-    return Replay(identity, counts, recorded, read)
+    return Replay(identity, counts, recorded, likelihoods)
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
+
+
+def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
+    load(config, problem_ids).close()
+
+
+def check_sampling(config: BackendConfig, sampling: Sampling) -> None:
+    """Nothing is sampled; a setting without effect is refused with the config."""
+    del config, sampling
+
+
+backend = BackendLoader(load, check, check_sampling, CAPABILITIES)

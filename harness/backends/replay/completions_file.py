@@ -39,7 +39,7 @@ PARTS = 20  # bits of an offset for the number of a response within its line (lm
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedSample:
     completion: Completion
     prompt_sha: str
     offset: int
@@ -49,14 +49,14 @@ class Recorded:
 class Recording:
     """Where each sample of each problem lies in the file behind `handle`: its line's offset, and which response of it.
 
-    `unasked` has rows of other problems than those asked: their first place and their number, by id.
+    `unmatched` are rows of problems that are not in the run: their first place and their number, by id.
     """
 
     path: Path
     handle: int
     digest: str
     samples: dict[str, "array[int]"] = field(default_factory=dict)
-    unasked: dict[str, tuple[str, int]] = field(default_factory=dict)
+    unmatched: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._close = weakref.finalize(self, os.close, self.handle)
@@ -69,21 +69,21 @@ class Recording:
         os.lseek(self.handle, 0, os.SEEK_SET)
         return os.fdopen(self.handle, "rb", closefd=False)
 
-    def read(self, name: str, indices: Sequence[int]) -> Iterator[Recorded]:
+    def read(self, name: str, indices: Sequence[int]) -> Iterator[RecordedSample]:
         """The samples of a problem. Raises DataError when the file is not what it was."""
-        file, last, said = self.file(), -1, list[dict[str, Any]]()
+        file, last, responses = self.file(), -1, list[dict[str, Any]]()
         for index in indices:
             offset, part = divmod(self.samples[name][index], 1 << PARTS)
             if offset != last:
                 file.seek(offset)
-                last, said = offset, [row for _, row in _responses(self._again(file.readline()), "")]
+                last, responses = offset, [row for _, row in _responses(self._again(file.readline()), "")]
             if (
-                not 0 <= part < len(said)
-                or said[part].get("task_id", said[part].get("problem_id", name)) != name
+                not 0 <= part < len(responses)
+                or responses[part].get("task_id", responses[part].get("problem_id", name)) != name
             ):
                 raise self._changed()
-            row = said[part]
-            yield Recorded(_completion(row, str(self.path)), str(row.get("prompt_sha", "")), offset)
+            row = responses[part]
+            yield RecordedSample(_completion(row, str(self.path)), str(row.get("prompt_sha", "")), offset)
 
     def _again(self, line: bytes) -> dict[str, Any]:
         try:
@@ -108,7 +108,7 @@ class Recording:
 
 def open_recording(path: Path, problem_ids: Sequence[str], *, strict: bool = False) -> Recording:
     """Index and check the file. `strict`: rows of other ids are errors. Raises DataError naming the line."""
-    with _unpacked(path) as file:
+    with _decompressed(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # BinaryIO lacks readinto
         file.seek(0)
         start = file.read(1 << 16).removeprefix(BOM).lstrip()[:1]
@@ -123,7 +123,7 @@ def open_recording(path: Path, problem_ids: Sequence[str], *, strict: bool = Fal
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[BinaryIO]:
+def _decompressed(path: Path) -> Iterator[BinaryIO]:
     with ExitStack() as stack:
         try:
             file: Any = stack.enter_context(path.open("rb"))
@@ -150,8 +150,8 @@ def _index(recording: Recording, problem_ids: Sequence[str], strict: bool) -> No
             if strict:
                 raise DataError(f"{place}: {unknown('problem', name, problem_ids)}")
             _completion(row, place)
-            first, count = recording.unasked.get(name, (place, 0))
-            recording.unasked[name] = first, count + 1
+            first, count = recording.unmatched.get(name, (place, 0))
+            recording.unmatched[name] = first, count + 1
             continue
         of_one = recording.samples.setdefault(name, array("q"))
         index = row.get("index", len(of_one)) if "prompt_sha" in row else len(of_one)
@@ -200,8 +200,8 @@ def _responses(row: dict[str, Any], place: str) -> Iterator[tuple[int, dict[str,
             f"{place}: 'doc' must be an object and 'resps' a list, as lm-evaluation-harness has them"
         )
     named = {key: doc[key] for key in ("task_id", "problem_id") if key in doc}
-    said = (text for each in responses for text in (each if isinstance(each, list) else [each]))
-    for part, text in enumerate(said):
+    responses = (text for each in responses for text in (each if isinstance(each, list) else [each]))
+    for part, text in enumerate(responses):
         yield part, {**named, "text": text}
 
 

@@ -34,7 +34,6 @@ from collections.abc import Sequence
 from harness import backends
 from harness.config.backend import BackendConfig
 from harness.errors import ConfigError
-from harness.runs.workers.backend import PooledBackend
 from harness.schema import Backend
 
 
@@ -46,13 +45,8 @@ def load(config: BackendConfig, problem_ids: Sequence[str]) -> Backend:
         )
     if not config.devices:
         return backends.load(config, problem_ids)
+    if not backends.capabilities(config).replicas:
+        raise ConfigError(f"devices has no effect with kind = {config.kind!r}: leave one of the two out")
     from harness.runs.workers import processes
 
     return processes.open_backend(config)
-
-
-def with_adapter(backend: Backend, config: BackendConfig) -> Backend:
-    """`backends.with_adapter` for a backend of either kind."""
-    if isinstance(backend, PooledBackend):
-        return backend.with_adapter(config)
-    return backends.with_adapter(backend, config)

@@ -4,19 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.config.backend import BackendConfig
+from harness import backends
 from harness.errors import BackendFault
 from harness.runs.workers.pool import WorkerPool
 from harness.runs.workers.tasks import GenerateSpec
 from harness.runs.workers.work_queue import ChunkSizer, GivenUp
-from harness.schema import Generation, LikelihoodRequest, Prompt, Request, Sampling
+from harness.schema import Capabilities, Generation, LikelihoodRequest, Prompt, Request, Sampling
 
 SAMPLES_PER_ITEM = 16  # of one problem; more are split among workers
 DEFAULT_BATCH = 64
 MAX_NAMES = 5  # in an error message
 
 
-@dataclass(frozen=True)
+@dataclass
 class PooledBackend:
     """`spec` says what the workers load."""
 
@@ -28,8 +28,10 @@ class PooledBackend:
         return self.workers.identity
 
     @property
-    def counts(self) -> None:
-        return None
+    def capabilities(self) -> Capabilities:
+        """Those of the workers' backends, but for what has to happen in one process."""
+        one = backends.capabilities(self.spec.config)
+        return replace(one, mixed_adapters=False, recorded=False, replicas=False)
 
     @property
     def _batch(self) -> int:
@@ -47,8 +49,8 @@ class PooledBackend:
         minimum = max(1, 2 * self._batch * len(items) // max(1, samples))
         yield from self._map("generate", sampling, items, minimum)
 
-    def likelihoods(self, given: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
-        yield from self._map("likelihoods", None, given, 2 * self._batch)
+    def likelihoods(self, requests: Sequence[LikelihoodRequest]) -> Iterator[Generation]:
+        yield from self._map("likelihoods", None, requests, 2 * self._batch)
 
     def _map(
         self, method: str, common: Any, items: Sequence[Request | LikelihoodRequest], minimum: int
@@ -72,11 +74,14 @@ class PooledBackend:
     def fits(self, prompt: Prompt, max_tokens: int) -> bool:
         return bool(self.workers.call("fits", max_tokens, prompt))
 
-    def with_adapter(self, config: BackendConfig) -> "PooledBackend":
-        """The same workers with another adapter on their base model. Raises UserError."""
-        spec = replace(self.spec, config=config)
-        self.workers.reconfigure(spec, replace(self.spec, config=config.model_copy(update={"adapter": ""})))
-        return PooledBackend(self.workers, spec)
+    def set_adapter(self, adapter: str) -> None:
+        base = self._with_adapter("")
+        spec, self.spec = self._with_adapter(adapter), base
+        self.workers.reconfigure(spec, base)
+        self.spec = spec
+
+    def _with_adapter(self, adapter: str) -> GenerateSpec:
+        return replace(self.spec, config=self.spec.config.model_copy(update={"adapter": adapter}))
 
     def close(self) -> None:
         self.workers.close()

@@ -14,7 +14,7 @@ from typing import Any
 from harness import backends, environment, sandbox
 from harness.config.backend import BackendConfig
 from harness.runs.workers.protocol import WorkerTask
-from harness.schema import Backend, LikelihoodRequest, Prompt, Request, Sampling
+from harness.schema import AdapterBackend, Backend, LikelihoodRequest, Prompt, Request, Sampling
 
 # Items a sandbox is given ahead, so that it never waits for the next one; queries take less than a millisecond.
 PREFETCH = {"programs": 4, "queries": 32}
@@ -36,8 +36,10 @@ class GenerateSpec:
         _change_folder(self.folder)
         device = self.devices[slot % len(self.devices)]
         config = self.config.model_copy(update={"device": device, "devices": ()})
-        if isinstance(previous, GenerateTask) and previous.base == _base(config):
-            return GenerateTask(config, backends.with_adapter(previous.backend, config))
+        loaded = previous.swappable(config) if isinstance(previous, GenerateTask) else None
+        if loaded is not None:
+            loaded.set_adapter(config.adapter)
+            return GenerateTask(config, loaded)
         if previous is not None:
             previous.close()
         _use_all_threads()
@@ -51,9 +53,9 @@ class GenerateTask:
     config: BackendConfig
     backend: Backend
 
-    @property
-    def base(self) -> BackendConfig:
-        return _base(self.config)
+    def swappable(self, config: BackendConfig) -> AdapterBackend | None:
+        """The backend, if `config` wants the same base and the adapter can be changed."""
+        return backends.adapter_backend(self.backend) if _base(self.config) == _base(config) else None
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -86,7 +88,7 @@ class GenerateTask:
     def _likelihoods(self, items: Items) -> Iterator[tuple[int, Any]]:
         given: list[LikelihoodRequest] = [one for _, one in items]
         numbers = {one.problem_id: number for number, one in items}
-        for generation in backends.reader(self.backend).likelihoods(given):
+        for generation in backends.likelihood_backend(self.backend).likelihoods(given):
             yield numbers[generation.problem_id], generation
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from harness import environment
-from harness.backends import check, hf, with_adapter
+from harness.backends import check, hf
 from harness.backends.hf import checkpoint
 from harness.backends.hf.adapter import Adapter, check_base, find_adapter
 from harness.config.backend import BackendConfig
@@ -142,12 +142,11 @@ def test_adapters_change_places_on_one_base_and_leave_nothing_behind(
     plain = lines(shared.generate(requests(), GREEDY))
     model = shared.runner.model
     for name in [*folders, *reversed(folders)]:
-        config = BackendConfig(model=str(base), adapter=str(folders[name]), device="cpu")
-        shared = with_adapter(shared, config)
+        shared.set_adapter(str(folders[name]))
         assert shared.runner.model is model
-        assert shared.identity["adapter"].startswith(find_adapter(config.adapter).digest)
+        assert shared.identity["adapter"].startswith(find_adapter(str(folders[name])).digest)
         assert lines(shared.generate(requests(), GREEDY)) == alone[name]
-    shared = with_adapter(shared, BackendConfig(model=str(base), device="cpu"))
+    shared.set_adapter("")
     assert shared.identity["adapter"] == ""
     assert lines(shared.generate(requests(), GREEDY)) == plain
 
@@ -167,7 +166,7 @@ def test_an_adapter_without_effect_is_refused_and_leaves_the_base_as_it_was(
     shared = engine(base)
     before = logits(shared.runner)
     with pytest.raises(UserError, match="changes nothing: the model's logits are the same"):
-        with_adapter(shared, BackendConfig(model=str(base), adapter=str(tmp_path / "a"), device="cpu"))
+        shared.set_adapter(str(tmp_path / "a"))
     assert shared.identity["adapter"] == ""
     assert torch.equal(logits(shared.runner), before)
 

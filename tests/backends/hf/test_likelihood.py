@@ -21,7 +21,7 @@ from harness.config.backend import BackendConfig
 from harness.errors import BackendFault, UserError
 from harness.results.report import tables
 from harness.runs import study
-from harness.schema import Generation, LikelihoodRequest, Prompt, Request, Sampling
+from harness.schema import Capabilities, Generation, LikelihoodRequest, Prompt, Request, Sampling
 from tests.support.command import Ended, harness, rows, write_rows
 from tests.support.tiny_models import ARCHITECTURES, POSITIONS, VOCABULARY, build, make_tokenizer
 
@@ -366,7 +366,7 @@ class Talker:
     """A backend with nothing but the one method that every backend has."""
 
     identity: Mapping[str, str] = {"kind": "talker", "dtype": "none", "engine": "talker 1"}
-    counts: Mapping[str, int] | None = None
+    capabilities = Capabilities()
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         raise AssertionError("asked before it was checked")

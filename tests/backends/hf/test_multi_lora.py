@@ -9,9 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import backends
 from harness.backends.hf import multi_lora
-from harness.config.backend import BackendConfig
 from harness.errors import UserError
 from harness.runs.store.jsonl import JsonlFile
 from harness.schema import Prompt, Request, Sampling
@@ -67,8 +65,8 @@ def tuned(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> d
     return found
 
 
-def configs(base: Path, adapters: list[Path | str]) -> list[BackendConfig]:
-    return [BackendConfig(model=str(base), adapter=str(adapter), device="cpu") for adapter in adapters]
+def texts_of(adapters: list[Path | str]) -> list[str]:
+    return [str(adapter) for adapter in adapters]
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -80,7 +78,7 @@ def test_every_adapter_s_rows_are_those_of_a_run_of_its_own(
     asked = requests(samples=sampling.samples)
     adapters: list[Path | str] = ["", *tuned[architecture]]
     shared = engine(base, batch_size=5)
-    identities = backends.with_adapters(shared, configs(base, adapters))
+    identities = shared.attach_adapters(texts_of(adapters))
     assert identities is not None
     found: dict[int, list[Any]] = {number: [] for number in range(len(adapters))}
     for number, made in shared.generate_mixed(dict.fromkeys(found, asked), sampling):
@@ -106,7 +104,7 @@ def test_prompts_that_begin_alike_are_begun_once_for_each_adapter(
     asked = [Request(name, Prompt(text=shots + name), (0,)) for name in ("print x", "sort y", "self.z = 1")]
     adapters: list[Path | str] = [*tuned["llama"], ""]
     shared = engine(bases["llama"])
-    assert backends.with_adapters(shared, configs(bases["llama"], adapters)) is not None
+    assert shared.attach_adapters(texts_of(adapters)) is not None
     found: dict[int, list[Any]] = {number: [] for number in range(len(adapters))}
     for number, made in shared.generate_mixed(dict.fromkeys(found, asked), GREEDY):
         found[number].append(made)
@@ -149,7 +147,7 @@ def test_what_is_no_plain_lora_is_not_mixed(
         save(kind, base, tmp_path / kind)
         shared = engine(base)
         before = lines(shared.generate(requests(), GREEDY))
-        assert backends.with_adapters(shared, configs(base, [tuned["llama"][0], tmp_path / kind])) is None
+        assert shared.attach_adapters(texts_of([tuned["llama"][0], tmp_path / kind])) is None
         assert shared.identity["adapter"] == ""
         assert lines(shared.generate(requests(), GREEDY)) == before
 
@@ -170,7 +168,7 @@ def test_one_that_does_not_fit_or_changes_nothing_is_named_and_none_stays_on(
         shared = engine(base)
         before = lines(shared.generate(requests(), GREEDY))
         with pytest.raises(UserError, match=message):
-            backends.with_adapters(shared, configs(base, [tuned["llama"][0], wrong]))
+            shared.attach_adapters(texts_of([tuned["llama"][0], wrong]))
         assert lines(shared.generate(requests(), GREEDY)) == before
 
 

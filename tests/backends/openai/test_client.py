@@ -37,10 +37,10 @@ def world() -> Iterator[World]:
         yield world
 
 
-def client(world: World, slept: list[float] | None = None, **server: Any) -> openai.Client:
+def client(world: World, slept: list[float] | None = None, **server: Any) -> openai.OpenAIClient:
     made = openai.load(config(world, **server))
     seconds = slept if slept is not None else []
-    made.line.sleep = lambda wait, left: seconds.append(wait)
+    made.transport.sleep = lambda wait, cancelled: seconds.append(wait)
     return made
 
 
@@ -57,7 +57,7 @@ def texts(made: list[Generation]) -> dict[tuple[str, int], str]:
     return {(each.problem_id, each.index): each.completion.text for each in made}
 
 
-def generate(made: openai.Client, wanted: list[Request], sampling: Sampling) -> list[Generation]:
+def generate(made: openai.OpenAIClient, wanted: list[Request], sampling: Sampling) -> list[Generation]:
     try:
         return list(made.generate(wanted, sampling))
     finally:
@@ -286,7 +286,7 @@ def test_the_wait_grows_differs_and_follows_retry_after(world: World) -> None:
 def test_retry_after_is_a_number_or_a_date(text: str, least: float | None, most: float | None) -> None:
     if text == "IN 20 S":
         text = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
-    wait = transport.asked_to_wait(transport.Reply(429, {"retry-after": text}, b""))
+    wait = transport.retry_after(transport.Reply(429, {"retry-after": text}, b""))
     if least is None:
         assert wait is None
     else:
@@ -432,7 +432,7 @@ def test_what_came_before_ctrl_c_is_given_out(monkeypatch: pytest.MonkeyPatch) -
 
     got: list[object] = []
     with pytest.raises(KeyboardInterrupt):
-        got.extend(thread_pool.results(work, range(8), 4))
+        got.extend(thread_pool.imap_unordered(work, range(8), 4))
     assert len(got) == len(left) == 5, "four were asked for, and a fifth when the first had come"
     assert all(event.is_set() for event in left)
 
@@ -700,5 +700,5 @@ def test_how_requests_are_sent_is_no_part_of_a_runs_identity() -> None:
 def test_the_backend_is_found_by_its_kind(world: World) -> None:
     made = backends.load(config(world), [])
     made.close()
-    assert isinstance(made, openai.Client)
+    assert isinstance(made, openai.OpenAIClient)
     assert made.identity["kind"] == "openai"

@@ -164,7 +164,7 @@ def test_rows_of_other_ids_are_kept_apart_with_their_places_and_have_to_be_well_
 ) -> None:
     others = [{"task_id": name, "completion": ""} for name in ("T/", "T/9", "T/")]
     backend = from_rows(tmp_path, *full(completion=""), *others)
-    assert backend.unasked == {
+    assert backend.unmatched == {
         "T/": (f"{tmp_path}/c.jsonl:4", 2),
         "T/9": (f"{tmp_path}/c.jsonl:5", 1),
     }
