@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--task", metavar="T", help="A task's name, or the path of a task file.")
 @click.option("--model", metavar="M", help="A model folder or hub id.")
+@click.option(
+    "--backend", metavar="B", help="hf (default), openai, server, an installed backend, or a backend file."
+)
 @click.option("--revision", metavar="COMMIT", help="The hub model's commit.")
 @click.option(
     "--adapter",

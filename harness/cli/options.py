@@ -122,6 +122,7 @@ def open_executor(executor: str, ray_address: str | None) -> "Iterator[Executor]
 FLAG_KEYS = {
     "task": "task",
     "model": "backend.model",
+    "backend": "backend.kind",
     "revision": "backend.revision",
     "shots": "shots",
     "samples": "sampling.samples",

@@ -4,6 +4,7 @@ Checked here: what excludes each other, and what has no effect with a built-in k
 server or a backend of somebody else's exists is not looked up.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -156,6 +157,12 @@ class BackendConfig(Value):
             raise ValueError(
                 f"options has no effect with kind = {self.kind!r}: it is for backends that are not built in"
             )
+        try:
+            json.dumps(self.options, allow_nan=False)
+        except ValueError:
+            raise ValueError(
+                "options: a number is not finite, and the run's record must be valid JSON"
+            ) from None
         return self
 
     @model_validator(mode="after")

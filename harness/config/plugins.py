@@ -20,7 +20,7 @@ Kind = Literal["task", "scorer", "backend", "template"]
 EXPECTED = {
     "task": "a function task() -> Task",
     "scorer": "a Scorer called scorer",
-    "backend": "a function backend(config, problem_ids) -> Backend",
+    "backend": "a function backend(config, problem_ids) -> Backend, or a BackendLoader called backend",
     "template": "a Template called template",
 }
 

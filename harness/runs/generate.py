@@ -12,7 +12,7 @@ from time import monotonic
 
 from harness import backends
 from harness.backends import completion_cache, pricing
-from harness.errors import Fault
+from harness.errors import BackendFault, Fault
 from harness.prompts import templates
 from harness.runs.plan import Plan, Progress, scorers_needing
 from harness.runs.resolve import ResolvedRun
@@ -80,6 +80,8 @@ def _complete(
     try:
         with _with_resume_hint(done, total, "samples"):
             for made in backend.generate(requests, plan.sampling) if requests else ():
+                if not 0 <= made.index < run.counts.get(made.problem_id, 0):
+                    raise BackendFault(f"sample {made.index} of {made.problem_id!r} was not requested")
                 files.generations.append(plan.with_shots(made))
                 keep(plan.prompts[made.problem_id], made)
                 tokens += made.completion.completion_tokens
