@@ -3,6 +3,8 @@
 # usage: check_core.sh BIN
 set -euo pipefail
 bin=$(cd "$1" && pwd)
+cd "$(mktemp -d)"
+echo 'raise SystemExit("a tasks.py of somebody else was imported")' > tasks.py
 "$bin/python" - <<'PY'
 import importlib.metadata as metadata
 from pathlib import Path
@@ -18,8 +20,6 @@ print(f"core: {len(names)} packages, {size:.0f} MB: {' '.join(names)}")
 assert len(names) <= 25, "more than 25 packages"
 assert size < 200, "more than 200 MB"
 PY
-cd "$(mktemp -d)"
-echo 'raise SystemExit("a tasks.py of somebody else was imported")' > tasks.py
 "$bin/python" - <<'PY'
 import json
 
