@@ -183,7 +183,7 @@ def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:
         *([backend["dtype"], backend["engine"]] if "dtype" in backend else [backend["kind"]]),
         *(scorer.signature(plan.problems) for scorer in plan.task.scorers if scorer.signature),
     ]
-    return " | ".join(parts)
+    return " | ".join(filter(None, parts))
 
 
 def _judged(judge: Mapping[str, Any] | None) -> str:

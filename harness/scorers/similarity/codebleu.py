@@ -18,6 +18,7 @@ Where the package codebleu 0.7.0 is at fault this differs from it, and from numb
 Elsewhere the parts are equal to it (tests/scorers/test_codebleu.py); `codebleu_package` is the package itself.
 """
 
+import importlib.metadata
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -193,6 +194,13 @@ def over_corpus(value: Callable[[Sequence[float]], float]) -> Reduce:
     return Reduce(per_problem=lambda scores: scores[0, 1:], of_sum=of_sum)
 
 
+def signature(problems: Sequence[Problem]) -> str:
+    """The grammar's version where it is not the package codebleu's: another grammar splits a few texts otherwise."""
+    del problems
+    version = importlib.metadata.version("tree-sitter-python")
+    return "" if version.startswith("0.21.") else f"codebleu tree-sitter-python {version}"
+
+
 def codebleu_with(data_flow_empty: EmptyDataFlow) -> Scorer:
     """CodeBLEU with another rule for references without any data flow, in a corpus or in one answer."""
     name = "codebleu" if data_flow_empty == "zero" else f"codebleu_{data_flow_empty}"
@@ -210,7 +218,7 @@ def codebleu_with(data_flow_empty: EmptyDataFlow) -> Scorer:
             f"{name}.dataflow": over_corpus(lambda sums: components(sums).dataflow or 0.0),
         }
 
-    return Scorer(name=name, score=PerAnswer(judge), metrics=metrics)
+    return Scorer(name=name, score=PerAnswer(judge), metrics=metrics, signature=signature)
 
 
 codebleu = codebleu_with("zero")
