@@ -1,7 +1,7 @@
 """How long `import harness` and `harness --help` take, beside a bare interpreter: python benchmarks/startup.py [RUNS]
 
-Prints medians of whole processes, wall clock. The aim is below 0.3 s. Last, how much of the harness a run needs: modules
-of which a function is called, and their lines.
+Prints medians of whole processes, wall clock. The aim is below 0.3 s. Last, how much of the harness a run needs: the
+modules of which a function is called, and their lines.
 """
 
 import statistics
