@@ -1,7 +1,7 @@
 """Code comments: the model adds comments to a function without changing it (2311.02303, Table 4, on MBPP).
 
 One row: code "def add(a, b):\\n    return a + b" -> the same with comments. What can be told from one run is whether
-the code was kept and anything was added; whose comments are best a judge says of several runs: `harness prefer RUN
+the code was kept and anything was added; whose comments are best a rater says of several runs: `harness prefer RUN
 RUN...`. A shot shows MBPP's own sentence above the code. The paper's id range is not given; these are MBPP's test
 ids 11 to 510, its 500.
 """
@@ -61,12 +61,12 @@ def task() -> Task:
         scorers=(scorers.comments,),
         sampling=Sampling(max_tokens=512),
         card=Card(
-            title="Code comments: comments for MBPP's functions, compared by a judge",
+            title="Code comments: comments for MBPP's functions, compared by a rater",
             paper="Liu et al. 2023, arXiv 2311.02303",
             licence="CC BY 4.0",
             url="https://github.com/codefuse-ai/codefuse-evaluation",
             sizes={split: len(ids) for split, ids in mbpp.IDS.items()},
-            setting="greedy, zero-shot; three models' answers compared by a judge that names the best",
+            setting="greedy, zero-shot; three models' answers compared by a rater that names the best",
             files=tuple(mbpp.FILES.values()),
         ),
     )

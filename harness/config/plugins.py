@@ -7,6 +7,7 @@
 Nothing is registered by decorators or on import. What the object must be, the caller checks.
 """
 
+import hashlib
 import importlib.util
 import sys
 from importlib.metadata import entry_points
@@ -19,7 +20,7 @@ from harness.errors import ConfigError, unknown
 Kind = Literal["task", "scorer", "backend", "template"]
 EXPECTED = {
     "task": "a function task() -> Task",
-    "scorer": "a Scorer called scorer",
+    "scorer": "FILE.py:NAME, or a Scorer called scorer",
     "backend": "a function backend(config, problem_ids) -> Backend, or a BackendLoader called backend",
     "template": "a Template called template",
 }
@@ -68,6 +69,15 @@ def load(kind: Kind, name: str) -> Any:
                 raise ConfigError(f"{kind} {name!r} ({entry.value}): {error}") from None
             return getattr(found, kind, None) if isinstance(found, ModuleType) else found
     return None
+
+
+def source(kind: Kind, name: str) -> str:
+    """Which version of the object it is: "mine.py 1a2b3c4d", a digest of the file, or "package 1.2"."""
+    if is_file(name):
+        path = Path(split(name)[0])
+        return f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+    package = next((entry.dist for entry in entry_points(group=group(kind)) if entry.name == name), None)
+    return f"{package.name} {package.version}" if package else name
 
 
 def load_file(kind: Kind, path: Path) -> ModuleType:

@@ -215,12 +215,12 @@ def flips(comparison: Comparison, metric: str) -> Iterator[Flip]:
     values = [_mean_vectors(row, metric, problems)[:, 0] for row in comparison.rows]
     reference = _first_answers(comparison.rows[0].runs[0], metric)
     for row, of_row in zip(comparison.rows[1:], values[1:], strict=True):
-        gaps = of_row - values[0]
-        moved = np.flatnonzero(np.abs(gaps) > paired_tests.TOLERANCE)
+        gains = values[0] - of_row if reduce.lower_is_better else of_row - values[0]
+        moved = np.flatnonzero(np.abs(gains) > paired_tests.TOLERANCE)
         if not len(moved):
             continue
         theirs = _first_answers(row.runs[0], metric)
-        for i in sorted(moved, key=lambda i: (gaps[i], problems[i])):
+        for i in sorted(moved, key=lambda i: (gains[i], problems[i])):
             name = problems[i]
             before, after = reference[name], theirs[name]
             yield Flip(

@@ -17,7 +17,7 @@ from harness.errors import ConfigError, NotComparable, unknown
 from harness.results import compare
 from harness.results.compare import Comparison, ComparisonRow
 from harness.runs.store.reader import format_value
-from harness.schema import Value
+from harness.schema import Unit, Value
 from harness.stats import estimates
 from harness.stats.estimates import Floats
 
@@ -31,6 +31,8 @@ class ReportedMetric(Value):
 
     value: float
     stderr: float | None = None
+    unit: Unit = Field(default="share", exclude_if=lambda unit: unit == "share")
+    lower_is_better: bool = Field(default=False, exclude_if=lambda lower: not lower)
 
 
 class ExternalItem(Value):
@@ -145,7 +147,9 @@ def compare_results(
     for name in wanted:
         single = all(len(item.values[name]) == 1 for one in found for item in one.items.values())
         vectors = [_vectors(one, name) for one in found]
-        cells[name] = compare.compare_vectors(estimates.mean_of(), vectors, single=single, seed=seed)
+        metric = found[0].metrics[name]
+        reduce = estimates.mean_of(unit=metric.unit, lower_is_better=metric.lower_is_better)
+        cells[name] = compare.compare_vectors(reduce, vectors, single=single, seed=seed)
     rows = tuple(ComparisonRow(name, ()) for name in _row_names(found))
     return Comparison(found[0].task, rows, dict.fromkeys(wanted, ids), cells, 0)
 

@@ -20,9 +20,9 @@ from harness import __version__
 from harness.errors import ConfigError, Fault, unknown
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
-from harness.schema import Estimate, Generation, Reduce, Value
+from harness.schema import Estimate, Generation, Value
 from harness.stats import estimates, paired_tests
-from harness.stats.estimates import LOWER_IS_BETTER, NOT_SHARES, Floats, base_name
+from harness.stats.estimates import Floats
 
 FORMAT = 1
 ALPHA = 0.05
@@ -193,7 +193,7 @@ def check_rules(rules: Rules, run: Result) -> None:
         for name, value in table.items():
             if name not in run.reduces:
                 raise ConfigError(f"--{kind} {name}: {unknown('metric', name, run.reduces)}")
-            if value > 1 and base_name(name) not in NOT_SHARES:
+            if value > 1 and run.reduces[name][1].unit == "share":
                 raise ConfigError(f"--{kind} {name}={value:g}: a share is 0 to 1; two points are 0.02")
     for name in rules.ceilings:
         if name not in run.summary.cost:
@@ -233,8 +233,8 @@ def compare_with_baseline(run: Result, baseline: Baseline, rules: Rules) -> Gate
     problems = sorted(baseline.prompts)
     checks += _metric_checks(run, baseline, rules, problems)
     for name, floor in rules.floors.items():
-        value = estimates.estimate_rows(run.reduces[name][1], run.vectors(name, problems)).value
-        ok = value <= floor if base_name(name) in LOWER_IS_BETTER else value >= floor
+        e = estimates.estimate_rows(run.reduces[name][1], run.vectors(name, problems))
+        ok, value = (e.value <= floor if e.lower_is_better else e.value >= floor), e.value
         checks.append(Check(f"{name} floor", ok, f"{value:.4f}, floor {floor:g}"))
     for name, most in rules.ceilings.items():
         cost = run.summary.cost[name] / run.summary.samples
@@ -263,7 +263,7 @@ def _condition_differences(run: Result, baseline: Baseline) -> list[str]:
     lines = [
         f"{name}: {reader.format_value(before.get(name))} in the baseline, {reader.format_value(now.get(name))} now"
         for name in dict.fromkeys([*before, *now])
-        if before.get(name) != now.get(name)
+        if before.get(name) != now.get(name) and (name in before or not name.startswith("scorers."))
     ]
     prompts = _prompts(run)
     other = [name for name, sha in baseline.prompts.items() if prompts.get(name) != sha]
@@ -282,74 +282,68 @@ def gated_metrics(run: Result, rules: Rules) -> list[str]:
 def _metric_checks(run: Result, baseline: Baseline, rules: Rules, problems: Sequence[str]) -> list[Check]:
     names = [name for name in gated_metrics(run, rules) if run.reduces[name][0] in baseline.scores]
     single = all(count == 1 for count in run.samples.values())
-    found = []
-    for name in names:
-        reduce = run.reduces[name][1]
-        before, after = _baseline_vectors(baseline, run, name, problems), run.vectors(name, problems)
-        found.append(
-            (
-                name,
-                bool(np.array_equal(before, after)),
-                _oriented_difference(name, reduce, before, after, single),
-            )
-        )
-    corrected = paired_tests.holm([difference.p for _, _, difference in found])
+    vectors = {name: _vectors(run, baseline, name, problems) for name in names}
+    differences = {
+        name: paired_tests.paired_difference(run.reduces[name][1], before, after, single=single)
+        for name, (before, after) in vectors.items()
+    }
+    corrected = paired_tests.holm([difference.p for difference in differences.values()])
     checks = []
-    for (name, same, difference), p in zip(found, corrected, strict=True):
-        if same:
+    for (name, difference), p in zip(differences.items(), corrected, strict=True):
+        lower_is_better = run.reduces[name][1].lower_is_better
+        if np.array_equal(*vectors[name]):
             checks.append(Check(name, True, f"equal on each of {len(problems)} problems"))
         elif name in rules.margins:
-            checks.append(_margin_check(name, rules.margins[name], difference))
+            checks.append(_margin_check(name, rules.margins[name], difference, lower_is_better))
         else:
-            bad = difference.value < 0 and p <= ALPHA
+            worse = difference.value > 0 if lower_is_better else difference.value < 0
             exact = "" if difference.exact is None else f"; exact {_p_text(difference.exact)}"
-            detail = f"{_describe(difference)}, p {_p_text(p)} ({difference.test}, Holm{exact})"
-            checks.append(Check(name, not bad, detail))
+            test = f"p {_p_text(p)} ({difference.test}, Holm{exact})"
+            checks.append(
+                Check(name, not (worse and p <= ALPHA), f"{_describe(difference, lower_is_better)}, {test}")
+            )
     return checks
 
 
-def _oriented_difference(
-    name: str, reduce: Reduce, before: Floats, after: Floats, single: bool
-) -> paired_tests.Difference:
-    """The difference, oriented so that negative is worse for every metric."""
-    if base_name(name) in LOWER_IS_BETTER:
-        before, after = after, before
-    return paired_tests.paired_difference(reduce, before, after, single=single)
-
-
-def _margin_check(name: str, margin: float, difference: paired_tests.Difference) -> Check:
-    """Non-inferiority: the whole interval must lie above the negative margin."""
-    good = difference.low >= -margin
-    status = "within" if good else "not shown to be within"
-    detail = f"{_describe(difference)}: {status} the margin of {margin:g}"
-    if not good and difference.sd is not None and difference.high >= -margin:
+def _margin_check(
+    name: str, margin: float, difference: paired_tests.Difference, lower_is_better: bool
+) -> Check:
+    """Non-inferiority: no loss inside the interval may exceed the margin."""
+    losses = sorted(
+        (difference.low, difference.high) if lower_is_better else (-difference.high, -difference.low)
+    )
+    ok = losses[1] <= margin
+    status = "within" if ok else "not shown to be within"
+    detail = f"{_describe(difference, lower_is_better)}: {status} the margin of {margin:g}"
+    if not ok and difference.sd is not None and losses[0] <= margin:
         least = paired_tests.minimum_detectable_difference(difference.sd, difference.n)
         detail += f" (minimum detectable difference at 80 % power: {least:.4f}, n={difference.n})"
-    return Check(name, good, detail)
+    return Check(name, ok, detail)
 
 
-def _describe(difference: paired_tests.Difference) -> str:
+def _describe(difference: paired_tests.Difference, lower_is_better: bool) -> str:
     d = difference
-    return f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}], {d.better} better, {d.worse} worse of {d.n}"
+    direction = " (lower is better)" if lower_is_better else ""
+    return f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}]{direction}, {d.better} better, {d.worse} worse of {d.n}"
 
 
 def _p_text(p: float) -> str:
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def _baseline_vectors(baseline: Baseline, run: Result, name: str, problems: Sequence[str]) -> Floats:
+def _vectors(run: Result, baseline: Baseline, name: str, problems: Sequence[str]) -> tuple[Floats, Floats]:
+    """The problems' vectors in the baseline and in the run."""
     scorer, reduce = run.reduces[name]
     rows = [np.asarray(baseline.scores[scorer][problem], dtype=np.float64) for problem in problems]
-    return estimates.per_problem_vectors(reduce, rows)
+    return estimates.per_problem_vectors(reduce, rows), run.vectors(name, problems)
 
 
 def _worse_problems(run: Result, baseline: Baseline, problems: Sequence[str]) -> list[str]:
     name = next((n for n in run.reduces if run.reduces[n][0] in baseline.scores), "")
     if not name or run.reduces[name][1].of_sum is not None:
         return []
-    gaps = (run.vectors(name, problems) - _baseline_vectors(baseline, run, name, problems))[:, 0]
-    gaps = -gaps if base_name(name) in LOWER_IS_BETTER else gaps
-    return [problems[i] for i in np.argsort(gaps, kind="stable") if gaps[i] < -paired_tests.TOLERANCE]
+    gains = paired_tests.gains(run.reduces[name][1], *_vectors(run, baseline, name, problems))
+    return [problems[i] for i in np.argsort(gains, kind="stable") if gains[i] < -paired_tests.TOLERANCE]
 
 
 # ---------------------------------------------------------------- a subset for smoke tests

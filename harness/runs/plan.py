@@ -76,7 +76,8 @@ class Plan:
 
 def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
     """Load the task and its rows and build every prompt. Raises UserError before any work is done."""
-    task = registry.with_scorers(registry.task(config.task, config.options), config.scorers)
+    own = registry.task(config.task, config.options)
+    task = registry.with_scorers(own, config.scorers)
     template = prompts.select_template(task, config.prompt)
     sampling = resolve_sampling(
         config.sampling, task.sampling, template.stop, config.seed, config.backend.kind
@@ -86,7 +87,7 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
         check_ks(config.k, sampling.samples)
     source = data_files.open_source(config.data)
     problems = choose(data_files.load(task, config.split, source, config.limit), config.only)
-    check_scorers([s for s in task.scorers if s.name in config.scorers], problems)
+    check_scorers([*task.scorers[len(own.scorers) :]], problems)
     selection = few_shot.choose(
         config,
         task,

@@ -18,7 +18,7 @@ from harness.config.sampling import check_ks
 from harness.runs import shards
 from harness.runs.plan import Plan, check_likelihoods, expected_counts, finalize_prompts
 from harness.runs.shards import Shard
-from harness.schema import Backend, Problem, Sandbox, Task
+from harness.schema import Backend, Problem, Sandbox, Scorer, Task
 from harness.tasks.loading import data_files
 
 
@@ -114,6 +114,8 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
         "backend": dict(backend.identity),
         "judge": _judge_record(config, sandbox) if executes else None,
     }
+    if sources := {scorer.name: scorer.source for scorer in plan.task.scorers if scorer.source}:
+        described["scorers"] = sources  # what is not built in may change without a version of this harness
     for incidental in NOT_IDENTITY:
         described["config"]["backend"].pop(incidental, None)
     name = environment.run_name(config.backend)
@@ -181,9 +183,15 @@ def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:
         f"{how} max {sampling.max_tokens} seed {sampling.seed}",
         _judged(judge),
         *([backend["dtype"], backend["engine"]] if "dtype" in backend else [backend["kind"]]),
-        *(scorer.signature(plan.problems) for scorer in plan.task.scorers if scorer.signature),
+        *(part for scorer in plan.task.scorers if (part := _scorer_signature(scorer, plan.problems))),
     ]
     return " | ".join(filter(None, parts))
+
+
+def _scorer_signature(scorer: Scorer, problems: Sequence[Problem]) -> str:
+    """What the scorer says of itself, and of one that is not built in which version it is."""
+    own = scorer.signature(problems) if scorer.signature else ""
+    return f"{own or scorer.name} {scorer.source}" if scorer.source else own
 
 
 def _judged(judge: Mapping[str, Any] | None) -> str:

@@ -66,8 +66,21 @@ def summarise(run: Judged, files: RunFolder) -> Summary:
         errors=seen.statuses["fault"],
         cost=cost.figures,
         error_classes=estimates.most_common(seen.error_classes),
-        notes=(*run.header.notes, *seen.notes(), *_cost_notes(run, cost, reused), *seen.first_fault),
+        notes=(
+            *run.header.notes,
+            *seen.notes(),
+            *_unit_notes(metrics),
+            *_cost_notes(run, cost, reused),
+            *seen.first_fault,
+        ),
     )
+
+
+def _unit_notes(metrics: Mapping[str, Estimate]) -> Iterator[str]:
+    """A line for each metric that is declared a share and is none, so that its percentage means nothing."""
+    for name, e in metrics.items():
+        if e.unit == "share" and not -1e-9 <= e.value <= 1 + 1e-9:
+            yield f"{name} is {e.value:g}, not a share of 0 to 1: its scorer has to say unit='number'"
 
 
 @dataclass

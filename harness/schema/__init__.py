@@ -62,6 +62,7 @@ from harness.schema.scores import (
     Scorer,
     Summary,
     Supplies,
+    Unit,
     Verdict,
 )
 from harness.schema.tasks import Card, DataFile, HubFile, Source, Task
@@ -124,6 +125,7 @@ __all__ = [
     "Task",
     "Template",
     "UnderTest",
+    "Unit",
     "UnitTests",
     "Value",
     "Verdict",

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
+
 from harness.schema.base import Status, Value
 from harness.schema.execution import Sandbox
 from harness.schema.problems import Problem
@@ -51,6 +53,9 @@ class Judgement(Value):
     error: str = ""
 
 
+Unit = Literal["share", "number"]
+
+
 @dataclass(frozen=True)
 class Reduce:
     """A corpus metric as a function of a sum over problems, so that one bootstrap serves them all.
@@ -60,11 +65,16 @@ class Reduce:
     over problems of the first component, and its count k is that component's sum.
     With `over`, problems for which it names the same problem (the first of a conversation) count as one, each
     sample of it worth the least of theirs, column by column: right where all are right.
+
+    `unit` says how people see the metric: a `share` of 0..1 in percent, a `number` (a count, bits, a ratio) as it is.
+    `lower_is_better` decides what is better and worse in comparisons, gates and rankings.
     """
 
     per_problem: "Callable[[Floats], Floats]"
     of_sum: "Callable[[Floats], Floats] | None" = None
     over: Callable[[str], str] | None = None
+    unit: Unit = "share"
+    lower_is_better: bool = False
 
 
 Answer = tuple[Problem, str]
@@ -94,7 +104,8 @@ class Scorer:
 
     A scorer with `needs` judges more than answers: `prepare` makes, from the run's supplies, the one that judges.
     `together` says that a sample's verdict depends on the problem's earlier samples, so that a run that was cut off
-    among them begins the problem anew.
+    among them begins the problem anew. `source` says of a scorer that is not built in where it is from (a file's
+    digest, a package's version); loading it sets that.
     """
 
     name: str
@@ -106,16 +117,22 @@ class Scorer:
     prepare: "Callable[[Supplies], Scorer] | None" = None
     together: bool = False
     raw: bool = False
+    source: str = ""
 
 
 class Estimate(Value):
-    """A metric with its 95 % interval. n problems; k is the sum over problems where the metric is a mean of them."""
+    """A metric with its 95 % interval. n problems; k is the sum over problems where the metric is a mean of them.
+
+    `unit` and `lower_is_better` are the metric's own (`Reduce`); files have them only where they are not the default.
+    """
 
     value: float
     low: float
     high: float
     n: int
     k: float | None = None
+    unit: Unit = Field(default="share", exclude_if=lambda unit: unit == "share")
+    lower_is_better: bool = Field(default=False, exclude_if=lambda lower: not lower)
 
 
 class Summary(Value):

@@ -5,16 +5,20 @@ metrics. To add one, write a file with a function `judge(problem, answer) -> Sco
 
     mine = Scorer(name="mine", score=PerAnswer(judge), metrics=lambda ks: {"mine": mean_of()})
 
-then name it in a task's `scorers`; nothing has to be registered. A corpus metric that is no mean of the
-values puts counts into `Score.stats` and works from their sums (see codebleu.py). Importing a scorer costs
-nothing: what is heavy, numpy and parsers too, is imported when the first answer is scored.
+then name it in a task's `scorers`, or in a run's as `scorers = ["mine.py:mine"]`; an installed package offers its own
+by name in the entry-point group `harness.scorers`. A metric whose values are not 0..1 is `mean_of(unit="number")`, one
+of which less is better `mean_of(lower_is_better=True)`. A corpus metric that is no mean of the values puts counts into
+`Score.stats` and works from their sums (see codebleu.py). Importing a scorer costs nothing: what is heavy, numpy and
+parsers too, is imported when the first answer is scored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
+from harness.config import plugins
 from harness.errors import ConfigError, unknown
-from harness.schema import Scorer
+from harness.schema import Reduce, Scorer
 from harness.scorers.execution.generated_tests import generated_tests
 from harness.scorers.execution.io_cases import io_cases, io_cases_with
 from harness.scorers.execution.snippets import snippets
@@ -57,7 +61,7 @@ __all__ = [
     "io_cases",
     "io_cases_with",
     "lf_accuracy",
-    "named",
+    "load_scorers",
     "parse_rate",
     "perplexity",
     "reference_texts",
@@ -83,14 +87,34 @@ def for_queries(execute: bool, conversations: bool = False) -> tuple[Scorer, ...
     return (*((executed,) if execute else ()), matched, replace(bleu, raw=True))
 
 
-def by_name() -> dict[str, Scorer]:
+def builtin_scorers() -> dict[str, Scorer]:
     return {value.name: value for value in globals().values() if isinstance(value, Scorer)}
 
 
-def named(names: Sequence[str]) -> tuple[Scorer, ...]:
-    """The scorers above with these names, for a config's `scorers`. Raises ConfigError."""
-    known = by_name()
-    for name in names:
-        if name not in known:
-            raise ConfigError(unknown("scorer", name, known))
-    return tuple(known[name] for name in names)
+@cache
+def metric_definitions() -> Mapping[str, Reduce]:
+    """The metrics of the scorers above, by name, for summaries that do not say a metric's unit and direction."""
+    return {
+        name: reduce for scorer in builtin_scorers().values() for name, reduce in scorer.metrics([1]).items()
+    }
+
+
+def load_scorers(names: Sequence[str]) -> tuple[Scorer, ...]:
+    """The scorers that a config names: built-in ones, `FILE.py:NAME`, or entry points. Raises ConfigError."""
+    found: dict[str, Scorer] = {}
+    for name in dict.fromkeys(names):
+        scorer = builtin_scorers().get(name) or _load_plugin(name)
+        if scorer.name in found:
+            raise ConfigError(f"scorer {name!r}: another one is also named {scorer.name!r}; rename one")
+        found[scorer.name] = scorer
+    return tuple(found.values())
+
+
+def _load_plugin(name: str) -> Scorer:
+    """A scorer that is not built in, with its source: a digest of the file, or the package's version."""
+    value = plugins.load("scorer", name)
+    if value is None:
+        raise ConfigError(unknown("scorer", name, [*builtin_scorers(), *plugins.names("scorer")]))
+    if not isinstance(value, Scorer):
+        raise ConfigError(f"scorer {name!r}: expected a harness.schema.Scorer, got {type(value).__name__}")
+    return replace(value, source=plugins.source("scorer", name))

@@ -60,9 +60,9 @@ def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
         return value
 
     return {
-        "perplexity": Reduce(first, perplexity),
-        "bits_per_byte": Reduce(first, bits),
-        "reference_logprob": mean_of(),
+        "perplexity": Reduce(first, perplexity, unit="number", lower_is_better=True),
+        "bits_per_byte": Reduce(first, bits, unit="number", lower_is_better=True),
+        "reference_logprob": mean_of(unit="number"),
     }
 
 

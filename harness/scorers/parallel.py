@@ -65,12 +65,12 @@ def parallelize(scorer: Scorer, workers: int | None) -> ScoreFunction:
 
 
 def _is_parallelizable(scorer: Scorer) -> bool:
-    from harness.scorers import by_name
+    from harness.scorers import builtin_scorers
 
     return (
         isinstance(scorer.score, PerAnswer)
         and scorer.score.parallelizable
-        and by_name().get(scorer.name) is scorer
+        and builtin_scorers().get(scorer.name) is scorer
     )
 
 
@@ -170,9 +170,9 @@ def serve(name: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the values
-    from harness.scorers import named
+    from harness.scorers import load_scorers
 
-    (scorer,) = named((name,))
+    (scorer,) = load_scorers((name,))
     gc.freeze()  # the garbage collector need not look at what was imported
     _send(results, READY)
     with open(0, "rb", closefd=False) as chunks:

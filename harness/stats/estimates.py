@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.schema import Estimate, Reduce
+from harness.schema import Estimate, Reduce, Unit
 
 Floats = NDArray[np.float64]
 
@@ -27,23 +27,6 @@ MAX_CLASS_NAME, MAX_CLASSES = (
     80,
     100,
 )  # programs choose the names of their exceptions: longest name, most kinds kept
-
-# Metrics that are not shares and are shown as they are (tokens, bits, nats, words), not as percent.
-NOT_SHARES = frozenset(
-    {"perplexity", "bits_per_byte", "reference_logprob", "train_overlap.longest", "ves", "r_ves"}
-)
-# Metrics of which a lower value is better; of all others a higher one is.
-LOWER_IS_BETTER = frozenset(
-    {
-        "perplexity",
-        "bits_per_byte",
-        "ast_similarity.excluded",
-        "train_overlap",
-        "train_overlap.answers",
-        "train_overlap.copies",
-        "train_overlap.longest",
-    }
-)
 
 
 def base_name(metric: str) -> str:
@@ -93,19 +76,23 @@ def any_of_first(k: int, column: int = 0) -> Reduce:
     return Reduce(per_problem)
 
 
-def mean_of(column: int = 0) -> Reduce:
-    """The mean over problems of the mean over a problem's samples."""
-    return Reduce(lambda scores: np.array([scores[:, column].mean()]))
+def mean_of(column: int = 0, *, unit: Unit = "share", lower_is_better: bool = False) -> Reduce:
+    """The mean over problems of the mean over a problem's samples. Values outside 0..1 need unit="number"."""
+    return Reduce(
+        lambda scores: np.array([scores[:, column].mean()]), unit=unit, lower_is_better=lower_is_better
+    )
 
 
-def ratio_of_sums(part: int, whole: int) -> Reduce:
+def ratio_of_sums(part: int, whole: int, *, lower_is_better: bool = False) -> Reduce:
     """One column's sum over another's, each over all samples of all problems; 0 where there is nothing."""
 
     def of_sum(sums: Floats) -> Floats:
         value: Floats = sums[..., 0] / np.maximum(sums[..., 1], 1e-300)
         return value
 
-    return Reduce(lambda scores: scores[:, (part, whole)].sum(axis=0), of_sum)
+    return Reduce(
+        lambda scores: scores[:, (part, whole)].sum(axis=0), of_sum, lower_is_better=lower_is_better
+    )
 
 
 def k_values(least: int, asked: Sequence[int]) -> list[int]:
@@ -241,4 +228,6 @@ def estimate_rows(reduce: Reduce, rows: Floats, *, seed: int = 0, rounds: int = 
         high=max(high, value),
         n=n,
         k=float(firsts.sum()) if plain else None,
+        unit=reduce.unit,
+        lower_is_better=reduce.lower_is_better,
     )

@@ -24,7 +24,7 @@ TOLERANCE = 1e-12
 class Difference:
     """`value` is b - a with its 95 % interval; `test` names what `p` (two-sided) comes from.
 
-    `better` and `worse` count the problems on which b's first component is above or below a's; `sd` is the standard
+    `better` and `worse` count the problems on which b is better or worse than a (`gains`); `sd` is the standard
     deviation of the difference of one unit, None for metrics that are no means. `exact` is the exact p beside McNemar's
     mid-p, None for other tests.
     """
@@ -68,8 +68,8 @@ def paired_difference(
     units = sum_over_clusters(a, b, clusters)
     value, low, high = bootstrap_interval(reduce, units, seed=seed)
     plain = reduce.of_sum is None
-    gap = b[:, 0] - a[:, 0]
-    better, worse = int((gap > TOLERANCE).sum()), int((gap < -TOLERANCE).sum())
+    gain = gains(reduce, a, b)
+    better, worse = int((gain > TOLERANCE).sum()), int((gain < -TOLERANCE).sum())
     zero_one = plain and bool(np.isin(a[:, 0], (0.0, 1.0)).all() and np.isin(b[:, 0], (0.0, 1.0)).all())
     exact = None
     if zero_one and single and clusters is None:
@@ -81,6 +81,20 @@ def paired_difference(
         each = (units.b - units.a)[:, 0] - value * units.sizes
         sd = float(np.sqrt((each**2).sum() / (len(each) - 1)) / units.sizes.mean())
     return Difference(value, low, high, p, test, len(a), better, worse, sd, exact)
+
+
+def gains(reduce: Reduce, a: Floats, b: Floats) -> Floats:
+    """By how much b is better than a on each problem (negative: worse): the difference of the first components.
+
+    Where lower is better it is that of the problems' values, as the first component of a corpus metric need not be one
+    of which less is better (perplexity's is a log-probability).
+    """
+    if not reduce.lower_is_better:
+        return b[:, 0] - a[:, 0]
+    if reduce.of_sum is None:
+        return a[:, 0] - b[:, 0]
+    with np.errstate(all="ignore"):  # a problem without a value of its own is neither better nor worse
+        return reduce.of_sum(a) - reduce.of_sum(b)
 
 
 def sum_over_clusters(a: Floats, b: Floats, clusters: Sequence[Hashable] | None = None) -> ResamplingUnits:

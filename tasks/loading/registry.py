@@ -58,9 +58,14 @@ def options(name: str) -> dict[str, list[str]]:
 def with_scorers(made: Task, names: Sequence[str]) -> Task:
     """The task with further scorers after its own, each only once. Raises ConfigError."""
     own = {scorer.name for scorer in made.scorers}
-    further = [s for s in scorers.named(tuple(dict.fromkeys(names))) if s.name not in own]
-    if not further:
-        return made
+    further = []
+    for scorer in scorers.load_scorers(names):
+        if scorer.name not in own:
+            further.append(scorer)
+        elif scorer.source:
+            raise ConfigError(
+                f"scorer {scorer.name!r} of {scorer.source}: the task has one of that name; rename it"
+            )
     taken = {metric: scorer.name for scorer in made.scorers for metric in scorer.metrics([1])}
     for scorer in further:
         for metric in scorer.metrics([1]):

@@ -7,7 +7,6 @@ import pytest
 
 from harness import scorers
 from harness.schema import Scorer
-from harness.stats import estimates
 from harness.tasks.loading import registry
 from tests.support.paths import ROOT
 
@@ -68,10 +67,12 @@ def test_the_pages_were_read() -> None:
 
 
 def test_metrics_with_a_unit_or_a_direction_of_their_own_exist_and_their_pages_say_so() -> None:
-    known = {metric for _, metric in METRICS}
-    assert known >= estimates.NOT_SHARES
-    assert known >= estimates.LOWER_IS_BETTER
-    for metric in estimates.NOT_SHARES:
+    reduces = {name: reduce for s in all_scorers() for name, reduce in s.metrics([1]).items()}
+    numbers = {name for name, reduce in reduces.items() if reduce.unit == "number"}
+    lower = {name for name, reduce in reduces.items() if reduce.lower_is_better}
+    assert {"perplexity", "ves"} <= numbers
+    assert {"perplexity", "train_overlap"} <= lower
+    for metric in numbers:
         assert "percentage" in page_of(metric), metric
-    for metric in estimates.LOWER_IS_BETTER - {"ast_similarity.excluded"}:
+    for metric in lower - {"ast_similarity.excluded"}:
         assert re.search("less is better", page_of(metric), re.I), metric

@@ -17,5 +17,5 @@ def test_every_module_is_the_attribute_of_its_package() -> None:
 
 
 def test_every_scorer_is_found_by_its_own_name() -> None:
-    for name, scorer in scorers.by_name().items():
+    for name, scorer in scorers.builtin_scorers().items():
         assert getattr(scorers, name) is scorer

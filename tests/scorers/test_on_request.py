@@ -111,4 +111,4 @@ def test_every_exported_scorer_has_its_name_and_can_be_named() -> None:
     exported = [getattr(scorers, name) for name in scorers.__all__]
     found = [one for one in exported if isinstance(one, Scorer)]
     assert {"bleu", "codebleu", "exact", "unit_tests", "valid_rate"} <= {one.name for one in found}
-    assert scorers.named([one.name for one in found]) == tuple(found)
+    assert scorers.load_scorers([one.name for one in found]) == tuple(found)

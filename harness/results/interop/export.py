@@ -16,7 +16,7 @@ from harness.runs.store import reader
 from harness.runs.store.atomic import write_atomic
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Judgement
-from harness.stats.estimates import LOWER_IS_BETTER, Z95, base_name
+from harness.stats.estimates import Z95
 
 FORMATS = ("lm-eval", "human-eval", "evalplus", "bigcode", "parquet")
 
@@ -146,7 +146,7 @@ def lm_eval(run: Result, out: Path) -> list[Path]:
         "versions": {task: version},
         "n-shot": {task: int(shots) if shots.isdigit() else 0},
         "n-samples": {task: {"original": run.summary.problems, "effective": run.summary.problems}},
-        "higher_is_better": {task: {n: base_name(n) not in LOWER_IS_BETTER for n in run.summary.metrics}},
+        "higher_is_better": {task: {n: not e.lower_is_better for n, e in run.summary.metrics.items()}},
         "config": {
             "model": run.record["backend"]["kind"],
             "model_args": config.backend.model,

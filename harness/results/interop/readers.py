@@ -83,12 +83,17 @@ def _lm_eval(path: Path, plain: Mapping[str, Any], sha: str) -> Iterator[Importe
         if task not in plain["versions"]:
             continue  # a group: the mean of tasks that are listed themselves
         figures = {}
+        higher = plain.get("higher_is_better", {}).get(task, {})
         for key, value in reported.items():
             name, comma, kind = key.partition(",")
             if comma and not name.endswith("_stderr") and _is_number(value):
                 error = reported.get(f"{name}_stderr,{kind}")
+                lower_is_better = higher.get(name) is False
                 figures[key] = ReportedMetric(
-                    value=float(value), stderr=float(error) if _is_number(error) else None
+                    value=float(value),
+                    stderr=float(error) if _is_number(error) else None,
+                    unit="share" if 0 <= value <= 1 and not lower_is_better else "number",
+                    lower_is_better=lower_is_better,
                 )
         samples = path.with_name(f"samples_{task}{stamp}.jsonl")
         items, completions = _lm_eval_items(samples, task) if samples.is_file() else ({}, [])
@@ -175,7 +180,9 @@ def _inspect(path: Path, plain: Mapping[str, Any], sha: str) -> ImportedTask:
         for name, value in metrics.items():
             if name != "stderr" and _is_number(value):
                 figures[f"{score['name']}/{name}"] = ReportedMetric(
-                    value=float(value), stderr=metrics.get("stderr")
+                    value=float(value),
+                    stderr=metrics.get("stderr"),
+                    unit="share" if 0 <= value <= 1 else "number",
                 )
         mean = next((name for name in ("accuracy", "mean") if name in metrics), "")
         if mean and score.get("reducer") in (None, "mean"):

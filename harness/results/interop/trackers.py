@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -53,6 +53,7 @@ def tracked_run(run: Result) -> TrackedRun:
     values |= {f"status/{name}": float(n) for name, n in run.summary.status_counts.items()}
     values |= {f"cost/{name}": value for name, value in reader.cost(run).items()}
     values |= {"problems": run.summary.problems, "samples": run.summary.samples, "faults": run.summary.errors}
+    lower = [name for name, e in run.summary.metrics.items() if e.lower_is_better]
     return TrackedRun(
         run=run,
         name=run.run_id,
@@ -66,6 +67,7 @@ def tracked_run(run: Result) -> TrackedRun:
             "harness.task": run.summary.task,
             "harness.model": model,
             "harness.method": method,
+            **({"harness.lower_is_better": ", ".join(tracker_names(lower))} if lower else {}),
         },
         files=files,
     )
@@ -91,7 +93,7 @@ def _leaves(plain: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", value
 
 
-def tracker_names(metrics: Mapping[str, Any]) -> list[str]:
+def tracker_names(metrics: Iterable[str]) -> list[str]:
     """Metric names made of letters, digits, `_` and `/`, all distinct: `pass@1[easy] low` -> `pass_at_1/easy_low`.
 
     MLflow refuses other characters, and W&B cannot sort or plot by them.

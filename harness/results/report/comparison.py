@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from harness.results import compare
 from harness.results.compare import Comparison, ComparisonCell, Flip
 from harness.results.report.tables import amount, figure, printable
-from harness.stats.estimates import NOT_SHARES, base_name
+from harness.schema import Unit
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,35 +23,35 @@ MIN_WIDTH = (
 )
 
 
-def signed(metric: str, value: float) -> str:
+def signed(unit: Unit, value: float) -> str:
     """A difference with its sign, in percentage points for a share; zero has no sign."""
-    text = f"{value:+.4g}" if base_name(metric) in NOT_SHARES else f"{100 * value:+.2f}"
+    text = f"{100 * value:+.2f}" if unit == "share" else f"{value:+.4g}"
     return text.lstrip("+-") if float(text) == 0 else text
 
 
-def minimum_detectable(metric: str, value: float, n: int) -> str:
+def minimum_detectable(unit: Unit, value: float, n: int) -> str:
     """ "minimum detectable difference at 80 % power: 16.56 points (n=100)"."""
-    unit = "" if base_name(metric) in NOT_SHARES else " points"
-    return f"minimum detectable difference at 80 % power: {figure(metric, value)}{unit} (n={n})"
+    points = " points" if unit == "share" else ""
+    return f"minimum detectable difference at 80 % power: {figure(unit, value)}{points} (n={n})"
 
 
 def p_value(p: float) -> str:
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
-def cell_texts(metric: str, cell: ComparisonCell) -> tuple[str, ...]:
+def cell_texts(cell: ComparisonCell) -> tuple[str, ...]:
     """The columns of a cell; the reference row has no difference."""
-    estimate, difference = cell.estimate, cell.difference
+    estimate, difference, unit = cell.estimate, cell.difference, cell.estimate.unit
     head = (
-        figure(metric, estimate.value),
-        f"{figure(metric, estimate.low)} to {figure(metric, estimate.high)}",
+        figure(unit, estimate.value),
+        f"{figure(unit, estimate.low)} to {figure(unit, estimate.high)}",
     )
     if difference is None:
         return (*head, "reference", "", "", "")
     return (
         *head,
-        signed(metric, difference.value),
-        f"{signed(metric, difference.low)} to {signed(metric, difference.high)}",
+        signed(unit, difference.value),
+        f"{signed(unit, difference.low)} to {signed(unit, difference.high)}",
         p_value(cell.p_holm if cell.p_holm is not None else difference.p),
         f"{difference.better} / {difference.worse}",
     )
@@ -70,10 +70,12 @@ def notes(comparison: Comparison, *, seeds: bool = True) -> Iterator[str]:
         seen = [cell.detectable for cell in cells if cell.detectable]
         if seen:
             n = len(comparison.problems[metric])
-            yield f"{metric}: {minimum_detectable(metric, max(seen), n)}"
+            yield f"{metric}: {minimum_detectable(cells[0].estimate.unit, max(seen), n)}"
         for row, cell in zip(comparison.rows, cells, strict=True):
             if seeds and (s := cell.seeds) is not None:
-                between, among, both = (figure(metric, v) for v in (s.sd_seeds, s.se_problems, s.se))
+                between, among, both = (
+                    figure(cell.estimate.unit, v) for v in (s.sd_seeds, s.se_problems, s.se)
+                )
                 yield (
                     f"{metric}, {row.name}: {s.seeds} seeds, standard deviation between seeds {between},"
                     f" standard error over problems {among}, over both {both}"
@@ -104,7 +106,8 @@ def render(comparison: Comparison, flips: Sequence[Flip], most: int, width: int 
         for note in notes(comparison, seeds=False):
             console.print(Text(printable(note)), soft_wrap=True)
         for flip in flips[:most]:
-            console.print(_flip_table(next(iter(comparison.cells)), flip, comparison.rows[0].name))
+            unit = next(iter(comparison.cells.values()))[0].estimate.unit
+            console.print(_flip_table(unit, flip, comparison.rows[0].name))
         if len(flips) > most:
             console.print(f"{len(flips) - most} more flipped problems: --flips N shows more, --json all")
     return captured.get()
@@ -127,7 +130,7 @@ def _metric_table(comparison: Comparison) -> "Table":
         table.add_column(name, justify="right", no_wrap=True)
     for metric, cells in comparison.cells.items():
         for i, (row, cell) in enumerate(zip(comparison.rows, cells, strict=True)):
-            texts = (metric if i == 0 else "", row.name, *cell_texts(metric, cell))
+            texts = (metric if i == 0 else "", row.name, *cell_texts(cell))
             table.add_row(*(Text(printable(text)) for text in texts))
     return table
 
@@ -145,7 +148,7 @@ def _seed_table(comparison: Comparison) -> "Table":
         shown = metric
         for row, cell in zip(comparison.rows, cells, strict=True):
             if (s := cell.seeds) is not None:
-                values = (figure(metric, v) for v in (s.sd_seeds, s.se_problems, s.se))
+                values = (figure(cell.estimate.unit, v) for v in (s.sd_seeds, s.se_problems, s.se))
                 table.add_row(*(Text(printable(t)) for t in (shown, row.name, str(s.seeds), *values)))
                 shown = ""
     return table
@@ -167,7 +170,7 @@ def _cost_table(comparison: Comparison) -> "Table":
     return table
 
 
-def _flip_table(metric: str, flip: Flip, reference: str) -> "Table":
+def _flip_table(unit: Unit, flip: Flip, reference: str) -> "Table":
     from rich.box import SQUARE
     from rich.table import Table
     from rich.text import Text
@@ -175,9 +178,7 @@ def _flip_table(metric: str, flip: Flip, reference: str) -> "Table":
     table = Table(box=SQUARE, title=Text(printable(flip.problem_id)), title_justify="left", expand=True)
     ends = zip((reference, flip.row), (flip.before, flip.after), flip.statuses, strict=True)
     for name, value, status in ends:
-        table.add_column(
-            Text(printable(f"{name}: {figure(metric, value)} {status}")), ratio=1, overflow="fold"
-        )
+        table.add_column(Text(printable(f"{name}: {figure(unit, value)} {status}")), ratio=1, overflow="fold")
     table.add_row(*(Text(_truncate(answer)) for answer in flip.answers))
     return table
 
@@ -197,7 +198,7 @@ def markdown(comparison: Comparison) -> str:
     for metric, cells in comparison.cells.items():
         for row, cell in zip(comparison.rows, cells, strict=True):
             lines.append(
-                "| " + " | ".join(map(escape_markdown, (metric, row.name, *cell_texts(metric, cell)))) + " |"
+                "| " + " | ".join(map(escape_markdown, (metric, row.name, *cell_texts(cell)))) + " |"
             )
     lines += ["", *(f"- {escape_markdown(note)}" for note in notes(comparison))]
     return "\n".join(lines) + "\n"

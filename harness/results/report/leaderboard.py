@@ -19,8 +19,7 @@ from harness.results.report.published import PublishedValue
 from harness.results.report.sections import Section
 from harness.results.report.tables import escape_markdown, figure
 from harness.runs.store import reader
-from harness.schema import Estimate
-from harness.stats.estimates import LOWER_IS_BETTER, base_name
+from harness.schema import Estimate, Unit
 
 COLUMNS = (
     "task",
@@ -63,6 +62,7 @@ class LeaderboardRow:
     published: str = ""
     runs: tuple[Path, ...] = ()
     signature: str = ""
+    unit: Unit = "share"
 
 
 def make_rows(
@@ -75,11 +75,12 @@ def make_rows(
     for section in sections:
         found += _run_rows(section)
         reported = [entry for one in imported for entry in external_rows(one, section)]
-        found += sorted(reported, key=lambda entry: -entry.value)
+        sign = 1 if section.lower_is_better else -1
+        found += sorted(reported, key=lambda row: sign * row.value)
         if section.runs[0].record["data"]["set"] == "mini":
             continue  # published numbers are for the benchmark, not for the mini rows
         same = [row for row in published if (row.task, row.metric) == (section.task, section.metric)]
-        found += [_published_row(section, row) for row in sorted(same, key=lambda row: -row.value)]
+        found += [_published_row(section, row) for row in sorted(same, key=lambda row: sign * row.value)]
     return found
 
 
@@ -97,6 +98,7 @@ def external_rows(one: ExternalResult, section: Section) -> list[LeaderboardRow]
             value=figure.value,
             n=one.n,
             published=f"{one.label}, {name}, not judged here",
+            unit=section.unit,
         )
         for name, figure in one.metrics.items()
         if name.partition(",")[0] == section.metric
@@ -105,7 +107,7 @@ def external_rows(one: ExternalResult, section: Section) -> list[LeaderboardRow]
 
 def _run_rows(section: Section) -> Iterator[LeaderboardRow]:
     estimates = [cell.estimate for cell in section.cells]
-    ranks = rank(estimates, less=base_name(section.metric) in LOWER_IS_BETTER)
+    ranks = rank(estimates)
     shared = Counter(ranks)
     for row, e, place in zip(section.rows, estimates, ranks, strict=False):
         first = row.runs[0]
@@ -125,6 +127,7 @@ def _run_rows(section: Section) -> Iterator[LeaderboardRow]:
             prompt_tokens=cost,
             runs=tuple(run.folder for run in row.runs),
             signature=first.summary.signature,
+            unit=e.unit,
         )
 
 
@@ -132,10 +135,12 @@ def _published_row(section: Section, row: PublishedValue) -> LeaderboardRow:
     model, _, method = row.name.partition(", ")
     source = f"arXiv {row.paper}, {row.place}"
     noted = f" ({' '.join(row.notes)})" if row.notes else ""
-    return LeaderboardRow(section.title, section.metric, model, method, row.value, published=source + noted)
+    return LeaderboardRow(
+        section.title, section.metric, model, method, row.value, published=source + noted, unit=section.unit
+    )
 
 
-def rank(estimates: Sequence[Estimate], *, less: bool = False) -> list[int]:
+def rank(estimates: Sequence[Estimate]) -> list[int]:
     """Ranks of estimates sorted best first: a row ties with the best of its group until the intervals do not overlap.
 
     1, 1, 3 if the second's interval overlaps the first's and the third's does not.
@@ -144,7 +149,7 @@ def rank(estimates: Sequence[Estimate], *, less: bool = False) -> list[int]:
     leader = 0
     for i, e in enumerate(estimates):
         best = estimates[leader]
-        if (e.low > best.high) if less else (e.high < best.low):
+        if (e.low > best.high) if e.lower_is_better else (e.high < best.low):
             leader = i
         ranks.append(leader + 1)
     return ranks
@@ -182,7 +187,7 @@ def markdown(found: Sequence[LeaderboardRow]) -> str:
         lines += ["| rank | model | method | value | 95 % interval | n |", "|--:|---|---|--:|---|--:|"]
         for e in of_task:
             method = f"{e.method} (reported: {e.published})" if e.published else e.method
-            cells = (rank_text(e), e.model, method, figure(e.metric, e.value), _interval(e), str(e.n or ""))
+            cells = (rank_text(e), e.model, method, figure(e.unit, e.value), _interval(e), str(e.n or ""))
             lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
         lines.append("")
     return "\n".join([*lines, "Equal ranks (=) are ties: the intervals overlap.", ""])
@@ -191,7 +196,7 @@ def markdown(found: Sequence[LeaderboardRow]) -> str:
 def _interval(entry: LeaderboardRow) -> str:
     if entry.low is None or entry.high is None:
         return ""
-    return f"{figure(entry.metric, entry.low)} to {figure(entry.metric, entry.high)}"
+    return f"{figure(entry.unit, entry.low)} to {figure(entry.unit, entry.high)}"
 
 
 def site(
@@ -258,7 +263,7 @@ def _html_row(entry: LeaderboardRow, out: Path | None) -> str:
         (entry.rank or 10**6, rank_text(entry)),
         (entry.model, page.text(entry.model)),
         (entry.method, method),
-        (entry.value, figure(entry.metric, entry.value)),
+        (entry.value, figure(entry.unit, entry.value)),
         (entry.low if entry.low is not None else -1, _interval(entry)),
         (entry.n or 0, str(entry.n or "")),
         (entry.seeds, str(entry.seeds or "")),

@@ -19,7 +19,6 @@ from harness.results.report.comparison import minimum_detectable, p_value, signe
 from harness.results.report.sections import Section, metric_names, row_estimate, sample_outcomes
 from harness.results.report.tables import amount, figure, printable
 from harness.schema import Estimate
-from harness.stats.estimates import LOWER_IS_BETTER, NOT_SHARES, base_name
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 CAPTIONS = {
@@ -137,28 +136,28 @@ def _section(section: Section) -> Iterator[str]:
 def _headline(section: Section) -> str:
     """The result in one sentence."""
     best, cell = section.rows[0], section.cells[0]
-    value = f"{_with_unit(section.metric, cell.estimate.value)} ({_interval(section.metric, cell.estimate)})"
+    value = f"{_with_unit(cell.estimate)} ({_interval(cell.estimate)})"
     if len(section.rows) == 1:
         return f"<b>{text(best.name)}</b> has {text(section.metric)} of <b>{value}</b>."
     reference = section.comparison.rows[0]
     if cell.difference is None:
         return f"The reference <b>{text(best.name)}</b> is best on {text(section.metric)}: <b>{value}</b>."
     p = cell.p_holm if cell.p_holm is not None else cell.difference.p
-    gap = signed(section.metric, cell.difference.value)
+    gap = signed(section.unit, cell.difference.value)
     significance = f"{'' if p <= 0.05 else 'not '}statistically significant (p {p_value(p)})"
-    unit = "" if base_name(section.metric) in NOT_SHARES else " points"
+    unit = " points" if section.unit == "share" else ""
     return (
         f"Best on {text(section.metric)} is <b>{text(best.name)}</b> with <b>{value}</b>: {gap}{unit} compared with"
         f" {text(reference.name)}, {significance}."
     )
 
 
-def _with_unit(metric: str, value: float) -> str:
-    return figure(metric, value) + ("" if base_name(metric) in NOT_SHARES else " %")
+def _with_unit(e: Estimate) -> str:
+    return figure(e.unit, e.value) + (" %" if e.unit == "share" else "")
 
 
-def _interval(metric: str, e: Estimate) -> str:
-    return f"{figure(metric, e.low)} to {figure(metric, e.high)}"
+def _interval(e: Estimate) -> str:
+    return f"{figure(e.unit, e.low)} to {figure(e.unit, e.high)}"
 
 
 def _table(section: Section) -> str:
@@ -207,7 +206,7 @@ def _cost_text(value: float) -> str:
 
 def _metric_text(row: ComparisonRow, name: str) -> str:
     found = row_estimate(row, name)
-    return "" if found is None else figure(name, found.value)
+    return "" if found is None else figure(found.unit, found.value)
 
 
 def _table_row(
@@ -216,14 +215,14 @@ def _table_row(
     seeds = f'<span class="sub">{len(row.runs)} seeds</span>' if len(row.runs) > 1 else ""
     if cell is not None and _has_seeds(section):
         s = cell.seeds
-        spread = (figure(section.metric, v) for v in (s.sd_seeds, s.se_problems, s.se)) if s else ("", "", "")
+        spread = (figure(section.unit, v) for v in (s.sd_seeds, s.se_problems, s.se)) if s else ("", "", "")
         more = [*spread, *more]
     tail = "".join(f'<td class="n">{text(words)}</td>' for words in more)
     name = f'<td class="name">{text(row.name)}{seeds}</td>'
     if cell is None:
         return f'<tr>{name}<td colspan="5">no metrics: no sample could be judged</td>{tail}</tr>'
-    e, metric = cell.estimate, section.metric
-    value = f'<td class="n">{figure(metric, e.value)}<span class="sub">{_interval(metric, e)}</span></td>'
+    e, unit = cell.estimate, section.unit
+    value = f'<td class="n">{figure(unit, e.value)}<span class="sub">{_interval(e)}</span></td>'
     drawn = f"<td>{_whisker(e, top)}</td>"
     d = cell.difference
     if len(section.rows) == 1:
@@ -231,13 +230,13 @@ def _table_row(
     elif d is None:
         gap = '<td class="n quiet">reference</td><td></td><td></td>'
     else:
-        better = (d.value > 0) != (base_name(metric) in LOWER_IS_BETTER)
+        better = (d.value > 0) != e.lower_is_better
         significant = cell.p_holm is not None and cell.p_holm <= 0.05
         tone = (" up" if better else " down") if significant else ""
         p = cell.p_holm if cell.p_holm is not None else d.p
         gap = (
-            f'<td class="n{tone}">{signed(metric, d.value)}</td>'
-            f'<td class="n">{signed(metric, d.low)} to {signed(metric, d.high)}</td>'
+            f'<td class="n{tone}">{signed(unit, d.value)}</td>'
+            f'<td class="n">{signed(unit, d.low)} to {signed(unit, d.high)}</td>'
             f'<td class="n">{text(p_value(p))}</td>'
         )
     kind = ' class="reference"' if d is None and len(section.rows) > 1 else ""
@@ -261,7 +260,7 @@ def _table_notes(section: Section) -> str:
     if tests:
         words.append(f"two-sided p ({', '.join(tests)}), Holm-corrected over the rows; coloured if p ≤ 0.05")
     if seen := [cell.detectable for cell in section.cells if cell.detectable]:
-        words.append(minimum_detectable(section.metric, max(seen), n))
+        words.append(minimum_detectable(section.unit, max(seen), n))
     if _has_seeds(section):
         words.append(
             "intervals cover the choice of problems, given these seeds; 'sd of seeds' is the standard deviation between"

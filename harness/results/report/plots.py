@@ -20,8 +20,7 @@ from harness.results.report import sections
 from harness.results.report.sections import Section
 from harness.results.report.tables import printable
 from harness.runs.store import reader
-from harness.schema import Estimate
-from harness.stats.estimates import NOT_SHARES, base_name
+from harness.schema import Estimate, Unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,10 +65,10 @@ def methods(section: Section) -> "Figure | None":
     figure, axes = _axes(height=max(1.6, 0.34 * len(rows) + 0.9))
     for i, (row, cell) in enumerate(zip(rows, cells, strict=True)):
         colour = INK if cell.difference is None else SERIES[0]
-        _whisker(axes, cell.estimate, i, colour, section.metric, across=True)
+        _whisker(axes, cell.estimate, i, colour, across=True)
         del row
     axes.set_yticks(range(len(rows)), [_short(row.name) for row in rows])
-    axes.set_xlabel(_label(section.metric))
+    axes.set_xlabel(_label(section))
     axes.grid(axis="x")
     axes.set_ylim(-0.6, len(rows) - 0.4)
     return figure
@@ -101,12 +100,12 @@ def examples(section: Section) -> "Figure | None":
         ordered = sorted([*points, *([(0, start)] if start else [])], key=lambda p: p[0])
         aside = (i - (len(lines) - 1) / 2) * apart  # keeps whiskers at the same x apart
         xs = [x + aside for x, _ in ordered]
-        values = [_scaled(section.metric, e.value) for _, e in ordered]
+        values = [_scaled(section.unit, e.value) for _, e in ordered]
         axes.plot(xs, values, color=colour, label=_short(label))
         for x, (_, e) in zip(xs, ordered, strict=True):
-            _whisker(axes, e, x, colour, section.metric)
+            _whisker(axes, e, x, colour)
     axes.set_xlabel("examples in the prompt")
-    axes.set_ylabel(_label(section.metric))
+    axes.set_ylabel(_label(section))
     axes.locator_params(axis="x", integer=True)
     axes.legend()
     return figure
@@ -122,15 +121,15 @@ def cost(section: Section, name: str, label: str) -> "Figure | None":
     if len({x for x, _, _ in points}) < 2:
         return None
     figure, axes = _axes()
-    spots = [(x, _scaled(section.metric, cell.estimate.value)) for x, _, cell in points]
-    top = max(_scaled(section.metric, cell.estimate.high) for _, _, cell in points) or 1.0
+    spots = [(x, _scaled(section.unit, cell.estimate.value)) for x, _, cell in points]
+    top = max(_scaled(section.unit, cell.estimate.high) for _, _, cell in points) or 1.0
     lifts = _lifts(spots, 0.3 * max(x for x, _ in spots), 0.055 * top)
     for colour, (x, row, cell), spot, lift in zip(_colours(), points, spots, lifts, strict=False):
-        _whisker(axes, cell.estimate, x, colour, section.metric)
+        _whisker(axes, cell.estimate, x, colour)
         away = (6, 4 + 10 * lift)
         axes.annotate(_short(row.name), spot, xytext=away, textcoords="offset points", color=INK, fontsize=8)
     axes.set_xlabel(label)
-    axes.set_ylabel(_label(section.metric))
+    axes.set_ylabel(_label(section))
     axes.margins(x=0.18)
     return figure
 
@@ -161,10 +160,10 @@ def groups(section: Section) -> "Figure | None":
             if found is not None:
                 x = j - 0.4 + width * (i + 0.5)
                 label = _short(row.name) if j == 0 else None
-                axes.bar(x, _scaled(section.metric, found.value), width * 0.92, color=colour, label=label)
-                _whisker(axes, found, x, INK, section.metric, dot=False)
+                axes.bar(x, _scaled(section.unit, found.value), width * 0.92, color=colour, label=label)
+                _whisker(axes, found, x, INK, dot=False)
     axes.set_xticks(range(len(names)), [_short(name) for name in names])
-    axes.set_ylabel(_label(section.metric))
+    axes.set_ylabel(_label(section))
     if len(rows) > 1:
         axes.legend()
     return figure
@@ -191,11 +190,11 @@ def at_k(section: Section) -> "Figure | None":
     figure, axes = _axes()
     for colour, (name, points) in zip(_colours(), found.items(), strict=False):
         ks = [k for k, _ in points]
-        axes.plot(ks, [_scaled(section.metric, e.value) for _, e in points], color=colour, label=_short(name))
+        axes.plot(ks, [_scaled(section.unit, e.value) for _, e in points], color=colour, label=_short(name))
         axes.fill_between(
             ks,
-            [_scaled(section.metric, e.low) for _, e in points],
-            [_scaled(section.metric, e.high) for _, e in points],
+            [_scaled(section.unit, e.low) for _, e in points],
+            [_scaled(section.unit, e.high) for _, e in points],
             color=colour,
             alpha=0.12,
             linewidth=0,
@@ -205,16 +204,21 @@ def at_k(section: Section) -> "Figure | None":
     axes.set_xticks(ticks, [str(k) for k in ticks])
     axes.minorticks_off()
     axes.set_xlabel("k")
-    axes.set_ylabel(f"{stem}@k, percent")
+    axes.set_ylabel(f"{stem}@k, percent" if section.unit == "share" else f"{stem}@k")
     axes.legend()
     return figure
 
 
 def radar_of_metrics(section: Section) -> "Figure | None":
     """Every metric that is a share, for every row."""
-    names = [name for name in sections.metric_names(section) if base_name(name) not in NOT_SHARES]
+    rows = section.rows[: len(SERIES)]
+    names = []
+    for name in sections.metric_names(section):
+        units = {e.unit for row in rows if (e := sections.row_estimate(row, name)) is not None}
+        if "number" not in units:
+            names.append(name)
     values = {}
-    for row in section.rows[: len(SERIES)]:
+    for row in rows:
         found = [sections.row_estimate(row, name) for name in names]
         values[row.name] = [math.nan if e is None else 100 * e.value for e in found]
     return radar(names, values) if len(names) > 2 and len(values) > 1 else None
@@ -284,10 +288,10 @@ def _axes(height: float = HEIGHT) -> "tuple[Figure, Axes]":
 
 
 def _whisker(
-    axes: "Axes", e: Estimate, at: float, colour: str, metric: str, *, across: bool = False, dot: bool = True
+    axes: "Axes", e: Estimate, at: float, colour: str, *, across: bool = False, dot: bool = True
 ) -> None:
     """A point with its interval, vertical or horizontal."""
-    value, low, high = (_scaled(metric, figure) for figure in (e.value, e.low, e.high))
+    value, low, high = (_scaled(e.unit, figure) for figure in (e.value, e.low, e.high))
     spread = [[value - low], [high - value]]
     marker = "o" if dot else "none"
     if across:
@@ -301,12 +305,12 @@ def _colours() -> Iterator[str]:
         yield from SERIES
 
 
-def _scaled(metric: str, value: float) -> float:
-    return value if base_name(metric) in NOT_SHARES else 100 * value
+def _scaled(unit: Unit, value: float) -> float:
+    return 100 * value if unit == "share" else value
 
 
-def _label(metric: str) -> str:
-    return printable(metric if base_name(metric) in NOT_SHARES else f"{metric}, percent")
+def _label(section: Section) -> str:
+    return printable(f"{section.metric}, percent" if section.unit == "share" else section.metric)
 
 
 def _short(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.results.report.sections import sample_outcome
+from harness.results.report.sections import is_graded, sample_outcome
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
 from harness.schema import Generation, Judgement
@@ -72,7 +72,7 @@ def pack(runs: Sequence[Result], names: Sequence[str]) -> Iterator[tuple[str, st
 
 def _rows(run: Result) -> Iterator[dict[str, Any]]:
     """One row per sample, in the order of the generations, with the verdict of the run's first scorer."""
-    first = next(iter(run.scores), "")
+    first, graded = next(iter(run.scores), ""), is_graded(run)
     verdicts = {
         (row["problem_id"], row["index"]): row
         for row in reader.rows(run.folder / "judgements.jsonl", Judgement)
@@ -81,13 +81,13 @@ def _rows(run: Result) -> Iterator[dict[str, Any]]:
     for row in reader.rows(run.folder / "generations.jsonl", Generation):
         verdict = verdicts[row["problem_id"], row["index"]]
         completion = row["completion"]
-        value = None if verdict["score"] is None else verdict["score"]["value"]
+        value = verdict["score"]["value"] if graded and verdict["score"] is not None else None
         yield {
             **row,
             "text": completion["text"],
             "answer": verdict["answer"],
             "error": verdict.get("error", ""),
-            "kind": sample_outcome(verdict, completion.get("finish") == "length"),
+            "kind": sample_outcome(verdict, completion.get("finish") == "length", graded),
             "value": 255 if value is None else round(100 * min(max(value, 0.0), 1.0)),
         }
 

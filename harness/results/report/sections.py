@@ -12,8 +12,7 @@ from harness.results import compare
 from harness.results.compare import Comparison, ComparisonCell, ComparisonRow
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
-from harness.schema import Estimate, Generation, Judgement
-from harness.stats.estimates import LOWER_IS_BETTER
+from harness.schema import Estimate, Generation, Judgement, Unit
 
 MAX_OUTCOMES = 8  # outcomes shown per row
 
@@ -39,6 +38,14 @@ class Section:
     def cells(self) -> tuple[ComparisonCell, ...]:
         found = self.comparison.cells.get(self.metric, ())
         return tuple(found[i] for i in self.order) if found else ()
+
+    @property
+    def unit(self) -> Unit:
+        return self.cells[0].estimate.unit if self.cells else "share"
+
+    @property
+    def lower_is_better(self) -> bool:
+        return bool(self.cells) and self.cells[0].estimate.lower_is_better
 
     @property
     def runs(self) -> tuple[Result, ...]:
@@ -76,9 +83,13 @@ def _make_section(title: str, runs: Sequence[Result], metric: str) -> Section:
     deciding = metric if metric in shared else next(iter(shared), "")
     comparison = compare.tabulate(runs, [deciding] if deciding else [])
     cells = comparison.cells.get(deciding, ())
-    sign = -1 if deciding in LOWER_IS_BETTER else 1
-    order = sorted(range(len(cells)), key=lambda i: -sign * cells[i].estimate.value)
+    order = sorted(range(len(cells)), key=lambda i: sort_key(cells[i].estimate))
     return Section(title, deciding, comparison, tuple(order or range(len(comparison.rows))))
+
+
+def sort_key(e: Estimate) -> float:
+    """Sorts estimates of one metric, best first."""
+    return e.value if e.lower_is_better else -e.value
 
 
 def metric_names(section: Section) -> list[str]:
@@ -94,7 +105,7 @@ def row_estimate(row: ComparisonRow, metric: str) -> Estimate | None:
     if len(found) <= 1:
         return found[0] if found else None
     mean = [sum(getattr(e, name) for e in found) / len(found) for name in ("value", "low", "high")]
-    return Estimate(value=mean[0], low=mean[1], high=mean[2], n=found[0].n)
+    return found[0].model_copy(update={"value": mean[0], "low": mean[1], "high": mean[2], "k": None})
 
 
 def group_names(section: Section) -> list[str]:
@@ -120,6 +131,7 @@ def sample_outcomes(row: ComparisonRow) -> Mapping[str, int]:
 
 def _run_outcomes(run: Result) -> Iterator[str]:
     first = next(iter(run.scores), "")
+    graded = is_graded(run)
     cut = {
         (row["problem_id"], row["index"])
         for row in reader.rows(run.folder / "generations.jsonl", Generation)
@@ -128,26 +140,33 @@ def _run_outcomes(run: Result) -> Iterator[str]:
     for row in reader.rows(run.folder / "judgements.jsonl", Judgement):
         if first and row["scorer"] != first:
             continue
-        yield sample_outcome(row, (row["problem_id"], row["index"]) in cut)
+        yield sample_outcome(row, (row["problem_id"], row["index"]) in cut, graded)
 
 
-def sample_outcome(row: Mapping[str, object], cut: bool) -> str:
-    """A short label of how a sample ended; for text metrics, whether the answer was correct."""
+def is_graded(run: Result) -> bool:
+    """Whether the first scorer's values are shares, so that 1 is a correct answer; a count says no such thing."""
+    first = next(iter(run.scores), "")
+    return all(reduce.unit == "share" for name, reduce in run.reduces.values() if name == first)
+
+
+def sample_outcome(row: Mapping[str, object], cut: bool, graded: bool = True) -> str:
+    """A short label of how a sample ended; for text metrics that grade an answer, whether it was correct."""
     status, answer = str(row["status"]), str(row["answer"])
     score = row["score"]
-    if status == "passed" or (status == "scored" and isinstance(score, Mapping) and score["value"] == 1.0):
+    full = graded and status == "scored" and isinstance(score, Mapping) and score["value"] == 1.0
+    if status == "passed" or full:
         return "correct"
     if status == "fault":
         return "judging failed"
     if not answer.strip():
         return "no answer"
     if cut:
-        return f"{_status_text(status)}, truncated"
+        return f"{_status_text(status, graded)}, truncated"
     if status == "error":
         name = str(row.get("error", "")).partition(":")[0].strip()
         return f"error: {name}" if name.isidentifier() else "error"
-    return _status_text(status)
+    return _status_text(status, graded)
 
 
-def _status_text(status: str) -> str:
-    return "wrong" if status == "scored" else status.replace("_", " ")
+def _status_text(status: str, graded: bool) -> str:
+    return "wrong" if status == "scored" and graded else status.replace("_", " ")

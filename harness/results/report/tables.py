@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.stats.estimates import NOT_SHARES, base_name
+from harness.schema import Unit
 
 COLUMNS = ("run", "metric", "value", "95 % interval", "k / n", "faults")  # the last only if there are any
 MAX_EXCEPTIONS = 8  # exceptions listed under a table; summary.json has all
@@ -20,9 +20,9 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def figure(metric: str, value: float) -> str:
+def figure(unit: Unit, value: float) -> str:
     """A share in percent with two decimals; any other number with four digits."""
-    if base_name(metric) not in NOT_SHARES:
+    if unit == "share":
         return f"{100 * value:.2f}"
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
 
@@ -32,7 +32,8 @@ def rows(summaries: Summaries) -> Iterator[tuple[str, ...]]:
     for summary in summaries:
         name = summary["run_id"]
         for metric, estimate in summary["metrics"].items():
-            value, low, high = (figure(metric, estimate[key]) for key in ("value", "low", "high"))
+            unit = estimate.get("unit", "share")
+            value, low, high = (figure(unit, estimate[key]) for key in ("value", "low", "high"))
             n, k = estimate["n"], estimate["k"]
             count = f"{n}" if k is None else f"{k:g} / {n}"
             yield name, metric, value, f"{low} to {high}", count, str(summary["errors"] or "")

@@ -308,6 +308,7 @@ def conditions(result: Result) -> dict[str, Any]:
         "judge": judge,
         "partial": partial[0] if partial else None,
         **{f"sampling.{name}": value for name, value in sampling.items()},
+        **{f"scorers.{name}": source for name, source in record.get("scorers", {}).items()},
     }
 
 
@@ -325,6 +326,9 @@ def condition_differences(a: Result, b: Result, *, same_prompts: bool = False) -
     fields = one["prompt"].keys() & other["prompt"].keys()  # a newer version may know more of them
     for each in (one, other):
         each["prompt"] = {name: each["prompt"][name] for name in sorted(fields)}
+    for name in one.keys() ^ other.keys():
+        if name.startswith("scorers."):  # a scorer that only one of them has is in no metric that they share
+            (one if name in one else other).pop(name)
     lines = _value_differences(one, other)
     lines += [f"{r.run_id} is {p}" for r in (a, b) if (p := conditions(r)["partial"])]
     hashes = (a.record["prompt"]["hash"], b.record["prompt"]["hash"])

@@ -137,7 +137,23 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for name in ("run.json", "summary.json"):
         if not (folder / name).is_file():
             raise ConfigError(f"{folder} is not a finished run: it has no {name}")
-    return read_json(folder / "run.json"), read_json(folder / "summary.json")
+    return read_json(folder / "run.json"), _with_metric_settings(read_json(folder / "summary.json"))
+
+
+def _with_metric_settings(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary with each metric's unit and direction. Older files lack them: the built-in metrics' own hold."""
+    from harness.scorers import metric_definitions
+    from harness.stats.estimates import base_name
+
+    known, metrics = metric_definitions(), summary.get("metrics")
+    for name, estimate in metrics.items() if isinstance(metrics, dict) else ():
+        reduce = known.get(base_name(name))
+        if reduce is not None and isinstance(estimate, dict):
+            if reduce.unit != "share":
+                estimate.setdefault("unit", reduce.unit)
+            if reduce.lower_is_better:
+                estimate.setdefault("lower_is_better", True)
+    return summary
 
 
 def read_timings(folder: Path) -> Iterator[dict[str, Any]]:

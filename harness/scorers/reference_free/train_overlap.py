@@ -48,10 +48,10 @@ def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     from harness.stats.estimates import mean_of, ratio_of_sums
 
     return {
-        "train_overlap": ratio_of_sums(SHARED, GRAMS),
-        "train_overlap.answers": mean_of(TOUCHED),
-        "train_overlap.copies": mean_of(COPY),
-        "train_overlap.longest": mean_of(LONGEST_RUN),
+        "train_overlap": ratio_of_sums(SHARED, GRAMS, lower_is_better=True),
+        "train_overlap.answers": mean_of(TOUCHED, lower_is_better=True),
+        "train_overlap.copies": mean_of(COPY, lower_is_better=True),
+        "train_overlap.longest": mean_of(LONGEST_RUN, unit="number", lower_is_better=True),
     }
 
 

@@ -140,7 +140,7 @@ def excluded_share() -> Reduce:
 
         return np.array([1.0 - scores[:, -1].mean()])
 
-    return Reduce(per_problem)
+    return Reduce(per_problem, lower_is_better=True)
 
 
 def ast_similarity_with(level: Level = "node", names: Names = "ignore") -> Scorer:

@@ -2,7 +2,7 @@
 
 An answer counts (`commented`) if its syntax tree is that of the given code, docstrings and other strings that stand
 alone left out of both, and it has a comment or such a string that the given code does not have. Whether the comments
-are any good nobody can say from their form: for that a judge compares several runs (harness/results/preference.py),
+are any good their form does not say: for that a rater compares several runs (harness/results/preference.py),
 and an answer that does not count cannot win there.
 """
 

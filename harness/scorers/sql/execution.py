@@ -29,6 +29,7 @@ from harness.schema import (
     Sandbox,
     Score,
     Scorer,
+    Unit,
     Verdict,
 )
 from harness.scorers.sql.match import is_set_match
@@ -146,11 +147,11 @@ def reward(ratio: float) -> float:
     return next(worth for least, worth in R_VES_STEPS if ratio >= least) if ratio else 0.0
 
 
-def _metrics(names: Sequence[str]) -> Callable[[Sequence[int]], Mapping[str, Reduce]]:
+def _metrics(names: Sequence[str], unit: Unit = "share") -> Callable[[Sequence[int]], Mapping[str, Reduce]]:
     def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
         from harness.stats.estimates import mean_of
 
-        return {name: mean_of(COLUMNS[name]) for name in names}
+        return {name: mean_of(COLUMNS[name], unit=unit) for name in names}
 
     return metrics
 
@@ -175,5 +176,9 @@ sql_execution = sql_execution_with(
     "execution_accuracy", "test_suite_accuracy", "logic_accuracy", "valid_rate"
 )
 ves = Scorer(
-    name="ves", score=_timed, metrics=_metrics(("ves", "r_ves")), executes=True, signature=_signature
+    name="ves",
+    score=_timed,
+    metrics=_metrics(("ves", "r_ves"), "number"),
+    executes=True,
+    signature=_signature,
 )

@@ -27,7 +27,9 @@ def e(value: float, low: float, high: float) -> Estimate:
 def test_rows_inside_the_interval_of_the_best_of_their_group_tie() -> None:
     rows = [e(0.9, 0.8, 0.95), e(0.82, 0.7, 0.9), e(0.6, 0.5, 0.7), e(0.55, 0.4, 0.65), e(0.2, 0.1, 0.3)]
     assert leaderboard.rank(rows) == [1, 1, 3, 3, 5]
-    assert leaderboard.rank([e(2.0, 1.5, 2.5), e(2.4, 2.0, 3.0), e(4.0, 3.5, 5.0)], less=True) == [1, 1, 3]
+    lower = [e(2.0, 1.5, 2.5), e(2.4, 2.0, 3.0), e(4.0, 3.5, 5.0)]
+    lower = [each.model_copy(update={"lower_is_better": True}) for each in lower]
+    assert leaderboard.rank(lower) == [1, 1, 3]
     assert leaderboard.rank([]) == []
 
 

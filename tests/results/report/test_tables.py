@@ -67,7 +67,7 @@ def cells(line: str) -> list[str]:
     ],
 )
 def test_people_see_percent_with_two_places(value: float, shown: str) -> None:
-    assert tables.figure("pass@1", value) == shown
+    assert tables.figure("share", value) == shown
 
 
 def test_a_share_shows_its_count_and_a_corpus_metric_only_n() -> None:
