@@ -25,7 +25,7 @@ MIXTURE = ("conala", "codealpaca_py", "mbpp", "humaneval", "apps")
 COMMAND = [sys.executable, "-c", "from harness.cli import main; main()"]
 
 
-def mixture() -> list[list[packing.Row]]:
+def mixture() -> list[list[packing.TokenRow]]:
     """The mini rows of five tasks as token rows, the demo model's tokens."""
     tokenizer = checkpoint.load_tokenizer(MODEL)
     codec = Codec(tokenizer, frozenset({tokenizer.eos_token_id}), encoder=False)
@@ -38,14 +38,14 @@ def mixture() -> list[list[packing.Row]]:
 
 
 def planned(
-    found: list[list[packing.Row]], mode: str, length: int, batch: int
+    found: list[list[packing.TokenRow]], mode: str, length: int, batch: int
 ) -> tuple[PackingConfig, list[packing.Batch]]:
     config = PackingConfig.model_validate({"mode": mode, "length": length, "batch": batch})
     windows = [
-        packing.windows(of_one, config, packing.Report(name))
+        packing.build_windows(of_one, config, packing.PackingReport(name))
         for name, of_one in zip(MIXTURE, found, strict=True)
     ]
-    return config, packing.batches(packing.mixed(windows), config, 0)
+    return config, packing.make_batches(packing.interleave(windows), config, 0)
 
 
 def padding(times: int = 10) -> None:
@@ -55,7 +55,7 @@ def padding(times: int = 10) -> None:
         config, made = planned(found, mode, 4096, 8)
         lines = sum(len(batch) for batch in made)
         print(
-            f"{mode:8} {100 * packing.padding(made, config):5.1f} % padding, {lines} windows of at most 4096"
+            f"{mode:8} {100 * packing.padding_share(made, config):5.1f} % padding, {lines} windows of at most 4096"
         )
 
 
@@ -74,8 +74,8 @@ def speed(rounds: int = 5, length: int = 512) -> None:
         for mode, (config, made) in batches.items():
             tensors = tokenize.collate(made[number % len(made)], 0, length=config.length)
             began = time.process_time()
-            tokens = token_losses.tokens_of(model, tensors, False, apart=True)
-            objectives.balanced(tokens, "none", torch.ones(len(MIXTURE))).backward()  # type: ignore[no-untyped-call]
+            tokens = token_losses.learnt_tokens(model, tensors, False, partial=True)
+            objectives.balanced_loss(tokens, "none", torch.ones(len(MIXTURE))).backward()  # type: ignore[no-untyped-call]
             model.zero_grad()
             if number:  # the first round warms up
                 rates[mode].append(len(tokens.nll) / (time.process_time() - began))

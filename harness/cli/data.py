@@ -144,7 +144,7 @@ def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, 
     if flags["completions"]:
         plain["backend"] |= {"kind": "replay", "partial": True}
     config = parse_config(plain, sets, "--set")
-    asked = synthesis.requests(synthesis.seeds(seeds), flags["samples"])
+    asked = synthesis.build_requests(synthesis.read_seeds(seeds), flags["samples"])
     given = {name: value for name, value in config.sampling.model_dump().items() if value is not None}
     settings = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 512, "seed": config.seed}
     sampling = Sampling(**{**settings, "samples": flags["samples"], **given})
@@ -156,8 +156,8 @@ def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, 
                 if each.problem_id in recorded.counts
             ]
         with judge.open_sandbox(config.judge) as box:
-            rows, dropped = synthesis.make(backend, asked, sampling, box)
-    synthesis.write(out, rows)
+            rows, dropped = synthesis.generate_rows(backend, asked, sampling, box)
+    synthesis.write_rows(out, rows)
     for why, count in dropped.most_common():
         click.echo(f"dropped {count}: {why}")
     click.echo(f"kept {len(rows)} rows: {out}")

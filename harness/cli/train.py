@@ -53,7 +53,7 @@ def train(config: Path | None, out: Path | None, data: str | None, sets: Sequenc
     first = os.environ.get("RANK", "0") == "0"  # set by torchrun and other launchers
     with progress.show(sys.stderr if first else io.StringIO()) as step:
         for cell in cells:
-            target = out if len(cells) == 1 else run.folder_of(cell, out)
+            target = out if len(cells) == 1 else run.default_folder(cell, out)
             folder, result = run.train(cell, target, step)
             if first:
                 show_training(folder, result)

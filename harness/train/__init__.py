@@ -1,12 +1,12 @@
 """Training: one adapter (or all weights) from a TrainConfig, with the prompts that evaluation asks with.
 
-config    what to train, checked before any work
-rows      files and tasks -> examples: turns of prompt and answer
-data      examples -> tokens and which of them are learnt
-packing   token rows -> windows -> batches
-losses    what a batch costs: balance between tasks, focal factors
-balance   weights of tasks that follow the validation losses: FAMO, CoBa
-methods   the base model, quantised or not, and what of it is trained
-loop      transformers' Trainer around the above; resume, evaluation, best checkpoint
-record    what a training leaves on disk
+run.py           one training from beginning to end; start reading there
+config.py        what to train, checked before any work; grid.py: a config with a [matrix] -> several
+methods.py       the base model, quantised or not, and what of it is trained
+data/            rows of files and tasks -> examples -> token rows -> windows and batches; synthetic rows
+losses/          what a batch costs, and task weights that follow the validation losses (FAMO, CoBa)
+trainer.py       transformers' Trainer around the above; arguments.py: what it is told
+checkpoints.py   which checkpoints are complete; distributed.py: several processes; muon.py: an optimizer
+run_record.py    what a training leaves on disk
+style_watch.py   the style of a model's texts while it is trained
 """

@@ -25,7 +25,9 @@ def check(config: TrainConfig) -> None:
             raise ConfigError(f"trackers: {unknown('tracker', name, INTEGRATION_TO_CALLBACK)}")
 
 
-def build(config: TrainConfig, folder: Path, steps_an_epoch: int, held: bool, fresh: bool) -> Any:
+def training_arguments(
+    config: TrainConfig, folder: Path, steps_an_epoch: int, validated: bool, fresh: bool
+) -> Any:
     """The Trainer's own arguments. `steps_an_epoch` are optimiser steps."""
     optim, checks = config.optim, config.evaluation
     assert optim.lr is not None
@@ -60,15 +62,15 @@ def build(config: TrainConfig, folder: Path, steps_an_epoch: int, held: bool, fr
         bf16=optim.precision == "bfloat16",
         fp16=optim.precision == "float16",
         train_sampling_strategy="sequential" if config.packing.order == "file" else "random",
-        eval_strategy=when if held else "no",
+        eval_strategy=when if validated else "no",
         eval_steps=every,
         save_strategy=when,
         save_steps=every,
         save_total_limit=2,
-        load_best_model_at_end=held,
-        metric_for_best_model="eval_loss" if held else None,
-        greater_is_better=False if held else None,
-        eval_on_start=held and fresh,
+        load_best_model_at_end=validated,
+        metric_for_best_model="eval_loss" if validated else None,
+        greater_is_better=False if validated else None,
+        eval_on_start=validated and fresh,
         logging_steps=config.log_every,
         logging_nan_inf_filter=False,
         report_to=list(config.trackers) or "none",

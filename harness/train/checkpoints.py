@@ -1,4 +1,4 @@
-"""Which of the Trainer's checkpoints are whole: a kill can come while one is written, and while one is deleted.
+"""Which of the Trainer's checkpoints are complete: a kill can come while one is written, and while one is deleted.
 
 The Trainer writes a folder file by file, and deletes the oldest one in the same way before anyone hears of the
 new one. So a list of its files and their sizes goes into each folder last, under a name of its own; a folder
@@ -15,32 +15,32 @@ FOLDER = "checkpoints"
 STATE = "harness.json"
 
 
-def complete(folder: Path, used: Mapping[str, Any]) -> None:
-    """Say that this checkpoint is whole, and what the training has used so far."""
+def mark_complete(folder: Path, usage: Mapping[str, Any]) -> None:
+    """Record that this checkpoint is complete, and what the training has used so far."""
     part = folder / f"{STATE}.part"
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path != part}
     sizes.pop(STATE, None)
-    part.write_text(json.dumps({"files": sizes, "used": dict(used)}), encoding="utf-8")
+    part.write_text(json.dumps({"files": sizes, "used": dict(usage)}), encoding="utf-8")
     part.replace(folder / STATE)
 
 
-def last(folder: Path) -> tuple[Path | None, Mapping[str, Any]]:
-    """The newest whole checkpoint below `folder` and what had been used by then; torn ones are deleted.
+def latest_complete(folder: Path) -> tuple[Path | None, Mapping[str, Any]]:
+    """The newest complete checkpoint below `folder` and what had been used by then; torn ones are deleted.
 
-    They must go: the Trainer counts them among those it keeps, and would delete a whole one for them.
+    They must go: the Trainer counts them among those it keeps, and would delete a complete one for them.
     """
     found: dict[int, tuple[Path, Mapping[str, Any]]] = {}
     for path in folder.glob("checkpoint-*"):
-        used = _used(path)
-        if used is None:
+        usage = _read_usage(path)
+        if usage is None:
             shutil.rmtree(path, ignore_errors=True)  # another process may be at it too
         else:
-            found[int(path.name.rsplit("-", 1)[1])] = (path, used)
+            found[int(path.name.rsplit("-", 1)[1])] = (path, usage)
     return found[max(found)] if found else (None, {})
 
 
-def _used(folder: Path) -> Mapping[str, Any] | None:
-    """What a whole checkpoint says was used; None for a torn one."""
+def _read_usage(folder: Path) -> Mapping[str, Any] | None:
+    """What a complete checkpoint says was used; None for a torn one."""
     try:
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         whole = all((folder / name).stat().st_size == size for name, size in state["files"].items())

@@ -232,7 +232,7 @@ OPTIONS: Mapping[str, type[Value]] = {
 }
 
 # Learning rates of the PEFT study's code (arXiv 2308.10462): full 5e-5, LoRA 3e-4, IA3 and prompts 3e-3, prefix 3e-2.
-RATES: Mapping[str, float] = {
+LEARNING_RATES: Mapping[str, float] = {
     "full": 5e-5,
     "lora": 3e-4,
     "dora": 3e-4,
@@ -245,7 +245,7 @@ RATES: Mapping[str, float] = {
 }
 
 
-def options(config: TrainConfig) -> Value:
+def method_options(config: TrainConfig) -> Value:
     """The method's options with their defaults. Raises ConfigError naming the key."""
     import json
 
@@ -258,7 +258,7 @@ def options(config: TrainConfig) -> Value:
 
 def check(config: TrainConfig) -> TrainConfig:
     """What no single key can know. Raises ConfigError."""
-    options(config)
+    method_options(config)
     titles = [each.title for each in config.data]
     for title in titles:
         if titles.count(title) > 1:

@@ -1,53 +1,53 @@
-"""The processes that train one model together: joining them, waiting for each other, and which one writes.
+"""The processes that train one model together: process group, barrier, and which process writes.
 
 A launcher (torchrun, accelerate launch) starts the same command once a GPU and numbers the processes; process 0
-writes all files, so that the folder must be one that every process sees. Started by nobody, a process is alone
-and everything here does nothing. How gradients are added up is the Trainer's affair.
+writes all files, so that the folder must be one that every process sees. Without a launcher a process is
+alone and everything here does nothing. Gradients are reduced by the Trainer.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def join(device: str) -> None:
-    """Meet the other processes and take this one's own GPU (its LOCAL_RANK); to be called before a model is loaded."""
+def init_process(device: str) -> None:
+    """Join the process group and take this process's GPU (its LOCAL_RANK); to be called before a model is loaded."""
     from accelerate import PartialState
 
     PartialState(cpu=device == "cpu")
 
 
-def number() -> int:
+def rank() -> int:
     """Which process this is, from 0 on."""
     import torch.distributed as dist
 
-    return dist.get_rank() if _several() else 0
+    return dist.get_rank() if _is_distributed() else 0
 
 
-def count() -> int:
+def world_size() -> int:
     import torch.distributed as dist
 
-    return dist.get_world_size() if _several() else 1
+    return dist.get_world_size() if _is_distributed() else 1
 
 
-def wait() -> None:
-    """Go on when every process has come here."""
+def barrier() -> None:
+    """Wait until every process has come here."""
     import torch.distributed as dist
 
-    if _several():
+    if _is_distributed():
         dist.barrier()
 
 
 @contextmanager
-def first() -> Iterator[None]:
+def main_process_first() -> Iterator[None]:
     """The block runs in process 0, then in all others: they find what it has written."""
-    if number():
-        wait()
+    if rank():
+        barrier()
     yield
-    if not number():
-        wait()
+    if not rank():
+        barrier()
 
 
-def _several() -> bool:
+def _is_distributed() -> bool:
     import torch.distributed as dist
 
     return dist.is_available() and dist.is_initialized()

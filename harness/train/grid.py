@@ -17,18 +17,18 @@ from harness.train.config import TrainConfig
 def expand(plain: Mapping[str, Any], where: str) -> list[TrainConfig]:
     """The cells, the last axis turning fastest; one for a config without a matrix. Raises ConfigError."""
     rest = {key: value for key, value in plain.items() if key != "matrix"}
-    axes = [_places(name, values, where) for name, values in plain.get("matrix", {}).items()]
+    axes = [_axis_values(name, values, where) for name, values in plain.get("matrix", {}).items()]
     cells = []
     for places in itertools.product(*axes):
         filled = copy.deepcopy(rest)
         for place in places:
-            _lay(filled, copy.deepcopy(place))
+            _overlay(filled, copy.deepcopy(place))
         at = ", ".join(f"{key}={value}" for place in places for key, value in place.items() if key != "data")
         cells.append(checked(TrainConfig, filled, f"{where}, cell {at}" if axes else where))
     return cells
 
 
-def _places(name: str, values: Any, where: str) -> list[dict[str, Any]]:
+def _axis_values(name: str, values: Any, where: str) -> list[dict[str, Any]]:
     if not isinstance(values, list) or not values:
         raise ConfigError(f"{where}: matrix.{name} = {values!r}: expected a list with at least one value")
     if all(isinstance(value, dict) for value in values):
@@ -39,9 +39,9 @@ def _places(name: str, values: Any, where: str) -> list[dict[str, Any]]:
     return [{name: value} for value in values]
 
 
-def _lay(plain: dict[str, Any], over: Mapping[str, Any]) -> None:
+def _overlay(plain: dict[str, Any], over: Mapping[str, Any]) -> None:
     for key, value in over.items():
         if isinstance(value, dict) and isinstance(plain.get(key), dict):
-            _lay(plain[key], value)
+            _overlay(plain[key], value)
         else:
             plain[key] = value

@@ -15,10 +15,10 @@ from typing import Any
 from harness.backends import hub
 from harness.backends.hf import checkpoint
 from harness.errors import ConfigError, unknown
-from harness.train.config import TrainConfig, options
+from harness.train.config import TrainConfig, method_options
 
 # The attention's layers under the names that architectures give them; the first set that a model has is taken.
-ATTENTION = (
+ATTENTION_LAYERS = (
     ("q_proj", "k_proj", "v_proj"),  # Llama, Mistral, Qwen2, StarCoder2, Gemma, OPT
     ("qkv_proj",),  # CodeGen, Phi-3
     ("query_key_value",),  # GPT-NeoX, Falcon, BLOOM
@@ -28,7 +28,7 @@ ATTENTION = (
     ("q", "k", "v"),  # T5
     ("query", "key", "value"),
 )
-FEEDFORWARD = (
+FEEDFORWARD_LAYERS = (
     ("gate_proj", "up_proj", "down_proj"),
     ("gate_up_proj", "down_proj"),
     ("fc_in", "fc_out"),
@@ -39,7 +39,7 @@ FEEDFORWARD = (
     ("fc1", "fc2"),
     ("up_proj", "down_proj"),
 )
-LINEAR = ("Linear", "Linear4bit", "Linear8bitLt", "Conv1D")
+LINEAR_CLASSES = ("Linear", "Linear4bit", "Linear8bitLt", "Conv1D")
 
 
 @dataclass(frozen=True)
@@ -82,32 +82,32 @@ def linear_names(model: Any) -> list[str]:
     return [
         name
         for name, module in model.named_modules()
-        if type(module).__name__ in LINEAR and module is not head
+        if type(module).__name__ in LINEAR_CLASSES and module is not head
     ]
 
 
-def _present(names: Iterable[str], wanted: Sequence[str]) -> bool:
+def _has_layers(names: Iterable[str], wanted: Sequence[str]) -> bool:
     known = list(names)
-    return all(any(_ends(name, each) for name in known) for each in wanted)
+    return all(any(_has_suffix(name, each) for name in known) for each in wanted)
 
 
-def _ends(name: str, suffix: str) -> bool:
+def _has_suffix(name: str, suffix: str) -> bool:
     return name == suffix or name.endswith(f".{suffix}")
 
 
 def attention_modules(model: Any) -> tuple[str, ...]:
     """The query, key and value layers' names. Raises ConfigError listing what there is."""
-    return _first(model, ATTENTION, "attention", "peft.target_modules")
+    return _first_present(model, ATTENTION_LAYERS, "attention", "peft.target_modules")
 
 
 def feedforward_modules(model: Any) -> tuple[str, ...]:
-    return _first(model, FEEDFORWARD, "feed-forward", "peft.feedforward_modules")
+    return _first_present(model, FEEDFORWARD_LAYERS, "feed-forward", "peft.feedforward_modules")
 
 
-def _first(model: Any, sets: Sequence[Sequence[str]], what: str, key: str) -> tuple[str, ...]:
+def _first_present(model: Any, sets: Sequence[Sequence[str]], what: str, key: str) -> tuple[str, ...]:
     names = linear_names(model)
     for each in sets:
-        if _present(names, each):
+        if _has_layers(names, each):
             return tuple(each)
     short = sorted({name.rsplit(".", 1)[-1] for name in names})
     raise ConfigError(
@@ -115,7 +115,7 @@ def _first(model: Any, sets: Sequence[Sequence[str]], what: str, key: str) -> tu
     )
 
 
-def _checked(model: Any, given: Sequence[str] | str | None, key: str) -> Sequence[str] | str | None:
+def _check_modules(model: Any, given: Sequence[str] | str | None, key: str) -> Sequence[str] | str | None:
     """Names that a user gave; each must be a layer of the model."""
     if given is None or given == "all-linear":
         return given
@@ -129,36 +129,36 @@ def _checked(model: Any, given: Sequence[str] | str | None, key: str) -> Sequenc
             )
         return given
     for each in given:
-        if not _present(names, [each]):
+        if not _has_layers(names, [each]):
             known = linear_names(model) if key.endswith("target_modules") else names
             short = {name.rsplit(".", 1)[-1] for name in known} - {"", *map(str, range(len(names)))}
             raise ConfigError(f"{key}: {unknown('target module', each, short)}")
     return list(given)
 
 
-def adapter(config: TrainConfig, base: Base) -> Any:
+def adapter_config(config: TrainConfig, base: Base) -> Any:
     """The PEFT config of the method; target modules are resolved in `base.model`. Raises ConfigError."""
     import peft
 
-    plain = {k: v for k, v in options(config).model_dump().items() if v is not None}
+    plain = {k: v for k, v in method_options(config).model_dump().items() if v is not None}
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
     plain |= {
         "task_type": "SEQ_2_SEQ_LM" if base.encoder else "CAUSAL_LM",
         "base_model_name_or_path": base.name,
         "revision": base.revision or None,
     }
-    _checked(base.model, plain.get("modules_to_save"), "peft.modules_to_save")
+    _check_modules(base.model, plain.get("modules_to_save"), "peft.modules_to_save")
     match config.method:
         case "lora" | "dora" | "qlora-8bit" | "qlora-4bit":
-            plain["target_modules"] = _checked(
+            plain["target_modules"] = _check_modules(
                 base.model, plain.get("target_modules"), "peft.target_modules"
             ) or list(attention_modules(base.model))
             return peft.LoraConfig(**plain, use_dora=config.method == "dora")
         case "ia3":
-            forward = _checked(
+            forward = _check_modules(
                 base.model, plain.get("feedforward_modules"), "peft.feedforward_modules"
             ) or list(feedforward_modules(base.model))
-            target = _checked(base.model, plain.get("target_modules"), "peft.target_modules")
+            target = _check_modules(base.model, plain.get("target_modules"), "peft.target_modules")
             plain["target_modules"] = target or [*attention_modules(base.model), *forward]
             plain["feedforward_modules"] = forward
             return peft.IA3Config(**plain)
@@ -196,12 +196,12 @@ def prepare(config: TrainConfig, base: Base) -> Any:
         elif checkpointing:
             model.enable_input_require_grads()
         try:
-            return peft.get_peft_model(model, adapter(config, base))
+            return peft.get_peft_model(model, adapter_config(config, base))
         except ValueError as error:
             raise ConfigError(f"method {config.method!r}: {checkpoint.first_line(error)}") from error
 
 
-def parameters(model: Any) -> tuple[int, int]:
+def count_parameters(model: Any) -> tuple[int, int]:
     """(trainable, all) parameters; packed 4-bit weights count as what they hold."""
     if hasattr(model, "get_nb_trainable_parameters"):
         trainable, total = model.get_nb_trainable_parameters()

@@ -12,7 +12,7 @@ import torch
 from harness.train.config import OptimConfig
 
 
-class Paired(torch.optim.Optimizer):
+class CombinedOptimizer(torch.optim.Optimizer):
     """Several optimisers as one: their parameter groups are its own, so that a schedule reaches them all."""
 
     def __init__(self, parts: "list[torch.optim.Optimizer]") -> None:
@@ -33,7 +33,7 @@ class Paired(torch.optim.Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
-def build(model: Any, optim: OptimConfig) -> Paired:
+def build_optimizer(model: Any, optim: OptimConfig) -> CombinedOptimizer:
     """Matrices but embeddings and the output layer go to Muon, at the step size that matches AdamW's."""
     assert optim.lr is not None
     trained = [(name, w) for name, w in model.named_parameters() if w.requires_grad]
@@ -52,4 +52,4 @@ def build(model: Any, optim: OptimConfig) -> Paired:
     if outer:
         betas = (optim.beta1, optim.beta2)
         parts.append(torch.optim.AdamW(outer, lr=optim.lr, betas=betas, weight_decay=0.0))
-    return Paired(parts)
+    return CombinedOptimizer(parts)

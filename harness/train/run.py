@@ -1,14 +1,14 @@
 """One training, from a config to a folder with an adapter (or a model). Start reading here.
 
     base   = the model and its tokenizer, quantised or not      methods.load
-    rows   = files and tasks -> prompts and answers -> tokens   rows.load, data.encode
-    work   = windows and batches of them                        packing
+    rows   = files and tasks -> prompts and answers -> tokens   examples.load, tokenize.encode
+    data   = windows and batches of them                        packing
     model  = the base with an adapter around it                 methods.prepare
-    train  : Trainer, resumed from the last checkpoint          loop.run
-    save   : weights, train.json, curve                         record
+    train  : Trainer, resumed from the last checkpoint          trainer.run_training
+    save   : weights, train.json, curve                         run_record
 
-The same command on the same folder goes on where it was cut off. Under a launcher of several processes
-(`ranks`) all of them come through here, and the first one writes. Nothing here prints or reads the environment.
+The same command on the same folder resumes an interrupted training. Under a launcher of several processes
+(distributed.py) all of them come through here, and the first one writes. Nothing here prints or reads the environment.
 """
 
 import shutil
@@ -22,66 +22,64 @@ from harness.backends.hf import checkpoint
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import UserError
 from harness.train import checkpoints, distributed, methods, run_record
-from harness.train.config import RATES, TrainConfig, check
+from harness.train.config import LEARNING_RATES, TrainConfig, check
 from harness.train.data import examples, packing, tokenize
 
 SMALL = 50_000_000  # parameters below which a second CPU thread costs more than it saves
 
 
-def quiet(stage: str, done: int, total: int) -> None:
+def no_progress(stage: str, done: int, total: int) -> None:
     del stage, done, total
 
 
 @dataclass(frozen=True)
-class Packed:
-    """Everything that is settled before the first step."""
+class PackedData:
+    """Everything that is decided before the first step."""
 
     items: list[packing.Batch]
-    held: list[list[packing.Batch]]
-    reports: list[packing.Report]
+    validation: list[list[packing.Batch]]
+    reports: list[packing.PackingReport]
     digests: Mapping[str, str]
     padding: float
 
 
 def train(
-    config: TrainConfig, out: Path | None = None, progress: Callable[[str, int, int], None] = quiet
+    config: TrainConfig, out: Path | None = None, progress: Callable[[str, int, int], None] = no_progress
 ) -> tuple[Path, dict[str, Any]]:
     """Train what `config` says; the folder and the content of its train.json. Raises HarnessError."""
-    config = with_rate(check(config))
-    folder = out or folder_of(config)
-    distributed.join(config.device)
-    with (
-        checkpoint.silenced()
-    ):  # the Trainer's module imports bitsandbytes, which says on import what it misses
+    config = with_learning_rate(check(config))
+    folder = out or default_folder(config)
+    distributed.init_process(config.device)
+    with checkpoint.silenced():  # the Trainer's module imports bitsandbytes, which prints what it misses
         from harness.train import arguments
 
     arguments.check(config)
-    with distributed.first():
-        found = run_record.begin(folder, config)
+    with distributed.main_process_first():
+        found = run_record.open_folder(folder, config)
     if found["finished"]:
         shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)  # a kill may have left it
         return folder, found
-    with run_record.held(folder) if distributed.number() == 0 else nullcontext():
+    with run_record.exclusive(folder) if distributed.rank() == 0 else nullcontext():
         return folder, _train(config, folder, found, progress)
 
 
 def _train(
     config: TrainConfig, folder: Path, found: Mapping[str, Any], progress: Callable[[str, int, int], None]
 ) -> dict[str, Any]:
-    seed(config)
+    set_seed(config)
     base = methods.load(config)
     codec = Codec(base.tokenizer, checkpoint.stop_token_ids(base.model, base.tokenizer), base.encoder)
-    packed = pack(config, codec, progress)
-    check_room(base, packed)
-    one_thread(base.model)
+    packed = load_and_pack(config, codec, progress)
+    check_context_length(base, packed)
+    limit_threads(base.model)
     try:
         with checkpoint.silenced():
             model = methods.prepare(config, base)
-            trainable, total = methods.parameters(model)
-            tally, history = fit(config, base, model, packed, folder, progress)
+            trainable, total = methods.count_parameters(model)
+            usage, history = fit(config, base, model, packed, folder, progress)
     except Exception as error:
         raise as_user_error(error) from error
-    distributed.wait()  # until all have read the best checkpoint, which the first deletes
+    distributed.barrier()  # until all have read the best checkpoint, which the first deletes
     result = {
         **found,
         "finished": True,
@@ -97,123 +95,131 @@ def _train(
             "padding": packed.padding,
         },
         "parameters": {"trainable": trainable, "all": total, "share": trainable / total},
-        "losses": run_record.losses(history),
-        "steps": tally.steps,
-        "tokens": {"nominal": tally.nominal, "real": tally.real, "learnt": tally.learnt},
-        "seconds": round(tally.seconds, 3),
+        "losses": run_record.summarize_losses(history),
+        "steps": usage.steps,
+        "tokens": {"nominal": usage.nominal, "real": usage.real, "learnt": usage.learnt},
+        "seconds": round(usage.seconds, 3),
         "peak_mb": run_record.peak_mb(),
-        **run_record.made_with(),
+        **run_record.environment_record(),
     }
-    if distributed.number() == 0:
+    if distributed.rank() == 0:
         save(config, base, model, folder)
-        run_record.draw(folder, history)
-        run_record.write(folder, result)
+        run_record.plot_curve(folder, history)
+        run_record.write_record(folder, result)
         shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)  # the best one is in the folder itself
-    distributed.wait()
+    distributed.barrier()
     return result
 
 
-def check_room(base: methods.Base, packed: Packed) -> None:
+def check_context_length(base: methods.Base, packed: PackedData) -> None:
     """Raises UserError where a window is longer than the positions that the model knows."""
     most = getattr(base.model.config, "max_position_embeddings", None)
     every = [
-        window for batch in (*packed.items, *(b for held in packed.held for b in held)) for window in batch
+        window
+        for batch in (*packed.items, *(b for validation in packed.validation for b in validation))
+        for window in batch
     ]
-    longest = max(map(packing.width, every))
+    longest = max(map(packing.window_width, every))
     if most is not None and not base.encoder and longest > most:
         raise UserError(
             f"a window of {longest} tokens does not fit the model's context of {most}: set packing.length = {most}"
         )
 
 
-def with_rate(config: TrainConfig) -> TrainConfig:
+def with_learning_rate(config: TrainConfig) -> TrainConfig:
     """The learning rate of the method's paper where none is given."""
-    rate = config.optim.lr or RATES[config.method]
+    rate = config.optim.lr or LEARNING_RATES[config.method]
     return config.model_copy(update={"optim": config.optim.model_copy(update={"lr": rate})})
 
 
-def name_of(config: TrainConfig) -> str:
+def default_name(config: TrainConfig) -> str:
     titles = "+".join(each.title for each in config.data)
     return f"{titles}-{config.method}-{config.hash[:8]}"
 
 
-def folder_of(config: TrainConfig, root: Path | None = None) -> Path:
-    return (root or Path("results") / "adapters") / name_of(with_rate(config))
+def default_folder(config: TrainConfig, root: Path | None = None) -> Path:
+    return (root or Path("results") / "adapters") / default_name(with_learning_rate(config))
 
 
-def seed(config: TrainConfig) -> None:
+def set_seed(config: TrainConfig) -> None:
     import transformers
 
     transformers.set_seed(config.seed)
 
 
-def one_thread(model: Any) -> None:
-    """Beside one busy process two threads were seen to take six times as long on a small model."""
+def limit_threads(model: Any) -> None:
+    """A small model trains on one thread: on a busy machine two threads were measured to take six times as long."""
     import torch
 
     if model.device.type == "cpu" and model.num_parameters() < SMALL:
         torch.set_num_threads(1)
 
 
-def pack(config: TrainConfig, codec: Codec, progress: Callable[[str, int, int], None]) -> Packed:
+def load_and_pack(config: TrainConfig, codec: Codec, progress: Callable[[str, int, int], None]) -> PackedData:
     """Load, tokenise and pack every task's rows. Raises UserError when nothing is left to train on."""
-    tokenize.check(codec)
+    tokenize.check_tokenizer(codec)
     if codec.encoder and config.packing.mode in ("pack", "concat"):
         raise UserError(
             f"packing.mode = {config.packing.mode!r} is for decoder-only models: set it to 'dynamic' or 'pad'"
         )
     trained: list[list[packing.Window]] = []
-    held: list[list[packing.Batch]] = []
-    reports: list[packing.Report] = []
+    validation: list[list[packing.Batch]] = []
+    reports: list[packing.PackingReport] = []
     digests: dict[str, str] = {}
-    apart = config.packing.model_copy(update={"mode": "dynamic", "batch_tokens": None, "attention": "full"})
-    aside = apart.model_copy(update={"batch": config.evaluation.batch, "order": "file"})
+    unpacked = config.packing.model_copy(
+        update={"mode": "dynamic", "batch_tokens": None, "attention": "full"}
+    )
+    validation_packing = unpacked.model_copy(update={"batch": config.evaluation.batch, "order": "file"})
     for number, each in enumerate(config.data):
         progress("tokenise", number, len(config.data))
         found = examples.load(each, config.data_folder, config.seed)
         digests.update(found.digests)
-        report = packing.Report(each.title)
-        trained.append(packing.windows(tokenize.encode(found.train, codec, number), config.packing, report))
+        report = packing.PackingReport(each.title)
+        trained.append(
+            packing.build_windows(tokenize.encode(found.train, codec, number), config.packing, report)
+        )
         reports.append(report)
-        checked = packing.Report(f"{each.title} (validation)")
+        validation_report = packing.PackingReport(f"{each.title} (validation)")
         rest = tokenize.encode(found.validation, codec, number)
-        by_width = sorted(packing.windows(rest, aside, checked), key=packing.width)
-        held.append(packing.batches(by_width, aside, config.seed))
-        if checked.rows:
-            reports.append(checked)
+        by_width = sorted(
+            packing.build_windows(rest, validation_packing, validation_report), key=packing.window_width
+        )
+        validation.append(packing.make_batches(by_width, validation_packing, config.seed))
+        if validation_report.rows:
+            reports.append(validation_report)
         if not trained[-1]:
             raise UserError(
                 f"{each.title}: of {report.rows} rows none is left: {report.dropped} are longer than"
                 f" packing.length = {config.packing.length}, {report.nothing_learnt} have nothing to learn"
             )
     progress("tokenise", len(config.data), len(config.data))
-    planned = packing.batches(packing.mixed(trained), config.packing, config.seed)
-    padding = packing.padding(planned, config.packing)
+    planned = packing.make_batches(packing.interleave(trained), config.packing, config.seed)
+    padding = packing.padding_share(planned, config.packing)
     if config.packing.batch_tokens is None:  # the Trainer draws windows by itself, anew in each epoch
         order = [window for batch in planned for window in batch]
         planned = [(window,) for window in order]
-    return Packed(planned, held, reports, digests, padding)
+    return PackedData(planned, validation, reports, digests, padding)
 
 
 def fit(
     config: TrainConfig,
     base: methods.Base,
     model: Any,
-    packed: Packed,
+    packed: PackedData,
     folder: Path,
     progress: Callable[[str, int, int], None],
 ) -> Any:
     from harness.train import trainer
 
     pad = base.tokenizer.pad_token_id
-    work = trainer.Work(
+    data = trainer.TrainingData(
         tasks=[each.title for each in config.data],
         items=packed.items,
-        held=packed.held,
+        validation=packed.validation,
         pad=pad if pad is not None else base.tokenizer.eos_token_id,
         encoder=base.encoder,
     )
-    return trainer.run(config, model, work, folder, progress)
+    return trainer.run_training(config, model, data, folder, progress)
 
 
 def save(config: TrainConfig, base: methods.Base, model: Any, folder: Path) -> None:

@@ -19,7 +19,7 @@ FILE = "train.json"
 LOCK = ".lock"
 
 
-def read(folder: Path) -> dict[str, Any] | None:
+def read_record(folder: Path) -> dict[str, Any] | None:
     """The folder's train.json; None where there is none. Raises StoreFault when it is not one of ours."""
     try:
         found = json.loads((folder / FILE).read_text(encoding="utf-8"))
@@ -32,9 +32,9 @@ def read(folder: Path) -> dict[str, Any] | None:
     return found
 
 
-def begin(folder: Path, config: TrainConfig) -> dict[str, Any]:
+def open_folder(folder: Path, config: TrainConfig) -> dict[str, Any]:
     """Open the training's folder. Raises UserError where it holds another training, or something else."""
-    found = read(folder)
+    found = read_record(folder)
     if found is not None:
         if found["config_hash"] != config.hash:
             raise UserError(
@@ -50,13 +50,13 @@ def begin(folder: Path, config: TrainConfig) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"--out {str(folder)!r} cannot be made: {error.strerror}") from None
     record = {"config": config.model_dump(mode="json"), "config_hash": config.hash, "finished": False}
-    write(folder, record)
+    write_record(folder, record)
     return record
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Nobody else trains in the folder inside the block. Raises StoreFault where somebody does."""
+def exclusive(folder: Path) -> Iterator[None]:
+    """Locks the folder against other trainings. Raises StoreFault where another one holds it."""
     import filelock
 
     lock = filelock.FileLock(folder / LOCK)
@@ -72,11 +72,11 @@ def held(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def write(folder: Path, record: Mapping[str, Any]) -> None:
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     write_atomic(folder / FILE, json.dumps(record, indent=2) + "\n")
 
 
-def losses(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+def summarize_losses(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """Evaluation loss before the first step and of the best checkpoint; train loss as means of ten logged steps."""
     checks = [(row["step"], row["eval_loss"]) for row in history if "eval_loss" in row]
     trained = [row["loss"] for row in history if "loss" in row]
@@ -92,7 +92,7 @@ def losses(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     return found
 
 
-def draw(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
+def plot_curve(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     """curve.png: training and validation loss over the optimiser steps."""
     from matplotlib.figure import Figure
 
@@ -122,7 +122,7 @@ def peak_mb() -> dict[str, float]:
     return {name: round(value, 1) for name, value in found.items()}
 
 
-def made_with() -> dict[str, Any]:
+def environment_record() -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
     here = environment.here()

@@ -9,8 +9,8 @@ from harness.config.load import checked
 from harness.errors import ConfigError
 from harness.files import packaged
 from harness.train import grid
-from harness.train.config import RATES, TrainConfig, check, options
-from harness.train.run import folder_of, with_rate
+from harness.train.config import LEARNING_RATES, TrainConfig, check, method_options
+from harness.train.run import default_folder, with_learning_rate
 from harness.train.trainer import should_stop
 
 RECIPES = packaged("tasks/recipes")
@@ -27,7 +27,7 @@ def test_every_recipe_of_a_training_is_valid(name: str, cells: int) -> None:
     plain = tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
     found = [check(each) for each in grid.expand({"model": "m", **plain}, name)]
     assert len(found) == cells
-    assert len({folder_of(each) for each in found}) == cells
+    assert len({default_folder(each) for each in found}) == cells
 
 
 def test_recipes_have_the_papers_settings() -> None:
@@ -35,7 +35,7 @@ def test_recipes_have_the_papers_settings() -> None:
         plain = tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
         return grid.expand({"model": "m", **plain}, name)
 
-    rates = {each.method: with_rate(each).optim.lr for each in read("rq2_peft")}
+    rates = {each.method: with_learning_rate(each).optim.lr for each in read("rq2_peft")}
     assert rates == {
         "lora": 3e-4,
         "ia3": 3e-3,
@@ -44,7 +44,7 @@ def test_recipes_have_the_papers_settings() -> None:
         "qlora-8bit": 3e-4,
         "qlora-4bit": 3e-4,
     }
-    assert RATES["full"] == 5e-5
+    assert LEARNING_RATES["full"] == 5e-5
     (mft,) = read("mft_5tasks")
     assert (mft.optim.lr, mft.optim.min_lr, mft.packing.length) == (2e-4, 1e-5, 4096)
     assert (mft.loss.balance, mft.evaluation.early_stop) == ("task_token", "paper")
@@ -80,12 +80,12 @@ def test_the_hash_covers_what_can_change_the_weights() -> None:
 
 
 def test_the_options_are_those_of_the_study_by_default() -> None:
-    assert options(config()).model_dump(include={"r", "lora_alpha", "lora_dropout"}) == {
+    assert method_options(config()).model_dump(include={"r", "lora_alpha", "lora_dropout"}) == {
         "r": 16,
         "lora_alpha": 32,
         "lora_dropout": 0.05,
     }
-    assert options(config(method="prompt")).model_dump()["num_virtual_tokens"] == 20
+    assert method_options(config(method="prompt")).model_dump()["num_virtual_tokens"] == 20
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def trainable(name: str, method: str, peft_options: dict[str, Any]) -> int:
     config = checked(TrainConfig, plain, "config")
     with torch.device("meta"):
         base = methods.Base(MODELS[name](), None, None, name, "")  # type: ignore[arg-type]
-        return methods.parameters(methods.prepare(config, base))[0]
+        return methods.count_parameters(methods.prepare(config, base))[0]
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -98,7 +98,7 @@ def test_two_processes_make_the_adapter_of_one_with_the_same_rows_a_step(
     folder, _ = made
     run.train(cells(folder, ONE)[number], tmp_path / "one")
     one = read(tmp_path / "one")
-    two = read(run.folder_of(cells(folder, TWO)[number], folder / "two"))
+    two = read(run.default_folder(cells(folder, TWO)[number], folder / "two"))
     assert one[0].keys() == two[0].keys()
     for weight in one[
         0

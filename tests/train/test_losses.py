@@ -38,12 +38,12 @@ def tokens(samples: tuple[tuple[int, tuple[float, ...]], ...] = PROBABILITIES) -
 def test_each_balance_gives_its_equations_value(
     balance: Balance, weights: tuple[int, int], expected: float
 ) -> None:
-    found = objectives.balanced(tokens(), balance, torch.tensor(weights, dtype=torch.float64))
+    found = objectives.balanced_loss(tokens(), balance, torch.tensor(weights, dtype=torch.float64))
     assert found.item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_token_means_of_the_tasks() -> None:
-    sums, counted = objectives.per_task(tokens(), 2)
+    sums, counted = objectives.task_sums(tokens(), 2)
     means = (sums / counted.tokens).tolist()
     assert means == pytest.approx([0.7675283643, 1.2334185632], abs=1e-9)
     assert counted.tokens.tolist() == [3, 4]
@@ -51,21 +51,23 @@ def test_the_token_means_of_the_tasks() -> None:
 
 
 @pytest.mark.parametrize(("level", "expected"), [("sample", 0.2863657836), ("task", 0.2757364057)])
-def test_focal_losses_give_their_equations_value(level: objectives.Focal, expected: float) -> None:
+def test_focal_losses_give_their_equations_value(level: objectives.FocalLevel, expected: float) -> None:
     assert level != "off"
-    found = objectives.focal(tokens(), level, 2.0, EVEN)
+    found = objectives.focal_loss(tokens(), level, 2.0, EVEN)
     assert found.item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_focal_without_gamma_is_the_plain_mean_over_samples_or_tasks() -> None:
-    by_sample = objectives.balanced(tokens(), "sample_mean", EVEN)
-    by_task = objectives.balanced(tokens(), "task_sample", EVEN)
-    assert objectives.focal(tokens(), "sample", 0.0, EVEN).item() == pytest.approx(
+    by_sample = objectives.balanced_loss(tokens(), "sample_mean", EVEN)
+    by_task = objectives.balanced_loss(tokens(), "task_sample", EVEN)
+    assert objectives.focal_loss(tokens(), "sample", 0.0, EVEN).item() == pytest.approx(
         by_sample.item(), abs=1e-12
     )
-    assert objectives.focal(tokens(), "task", 0.0, EVEN).item() == pytest.approx(by_task.item(), abs=1e-12)
-    assert objectives.focal(tokens(), "sample", 2.0, EVEN) < by_sample
-    assert objectives.focal(tokens(), "task", 2.0, EVEN) < by_task
+    assert objectives.focal_loss(tokens(), "task", 0.0, EVEN).item() == pytest.approx(
+        by_task.item(), abs=1e-12
+    )
+    assert objectives.focal_loss(tokens(), "sample", 2.0, EVEN) < by_sample
+    assert objectives.focal_loss(tokens(), "task", 2.0, EVEN) < by_task
 
 
 def test_a_detached_focal_factor_changes_the_gradient_and_not_the_value() -> None:
@@ -73,7 +75,7 @@ def test_a_detached_focal_factor_changes_the_gradient_and_not_the_value() -> Non
     for detach in (False, True):
         given_ = tokens()
         given_.nll.requires_grad_()
-        loss = objectives.focal(given_, "sample", 2.0, EVEN, detach)
+        loss = objectives.focal_loss(given_, "sample", 2.0, EVEN, detach)
         loss.backward()  # type: ignore[no-untyped-call]
         assert given_.nll.grad is not None
         gradients.append(given_.nll.grad)
@@ -93,25 +95,25 @@ SAMPLES = st.lists(
 def test_with_one_task_balances_by_token_are_the_token_mean_and_by_sample_the_sample_mean(samples) -> None:  # type: ignore[no-untyped-def]
     alone = tokens(tuple((0, ps) for _, ps in samples))
     one = torch.ones(1, dtype=torch.float64)
-    plain = objectives.balanced(alone, "none", one).item()
-    assert objectives.balanced(alone, "task_token", one).item() == pytest.approx(plain, abs=1e-12)
-    by_sample = objectives.balanced(alone, "sample_mean", one).item()
-    assert objectives.balanced(alone, "task_sample", one).item() == pytest.approx(by_sample, abs=1e-12)
+    plain = objectives.balanced_loss(alone, "none", one).item()
+    assert objectives.balanced_loss(alone, "task_token", one).item() == pytest.approx(plain, abs=1e-12)
+    by_sample = objectives.balanced_loss(alone, "sample_mean", one).item()
+    assert objectives.balanced_loss(alone, "task_sample", one).item() == pytest.approx(by_sample, abs=1e-12)
 
 
 @given(SAMPLES, st.integers(1, 7), st.sampled_from(["none", "sample_mean", "task_token", "task_sample"]))
 def test_shares_of_micro_batches_add_up_to_the_loss_of_the_whole_step(samples, at, mode) -> None:  # type: ignore[no-untyped-def]
     weights = torch.tensor([1.0, 2.0, 0.5, 3.0], dtype=torch.float64)
     whole = tokens(samples)
-    over = objectives.totals(whole, 4)
+    over = objectives.task_totals(whole, 4)
     parts = [part for part in (samples[:at], samples[at:]) if part]
-    shares = [objectives.balanced(tokens(part), mode, weights, over).item() for part in parts]
-    assert sum(shares) == pytest.approx(objectives.balanced(whole, mode, weights).item(), abs=1e-10)
+    shares = [objectives.balanced_loss(tokens(part), mode, weights, over).item() for part in parts]
+    assert sum(shares) == pytest.approx(objectives.balanced_loss(whole, mode, weights).item(), abs=1e-10)
 
 
 def test_a_task_that_is_absent_does_not_shrink_the_loss() -> None:
     alone = tokens(((1, (0.5, 0.5)),))
-    found = objectives.balanced(alone, "task_token", torch.tensor([5.0, 1.0], dtype=torch.float64))
+    found = objectives.balanced_loss(alone, "task_token", torch.tensor([5.0, 1.0], dtype=torch.float64))
     assert found.item() == pytest.approx(math.log(2), abs=1e-12)
 
 

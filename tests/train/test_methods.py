@@ -58,7 +58,7 @@ def tokens(model: Any, batch: Any, encoder: bool) -> Any:
 
     model.eval()
     with torch.no_grad():
-        return token_losses.tokens_of(model, batch, encoder).nll
+        return token_losses.learnt_tokens(model, batch, encoder).nll
 
 
 def reload(method: str, folder: Path, base: Path, config: TrainConfig) -> Any:

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from harness.errors import DataError
 from harness.train.config import PackingConfig
 from harness.train.data import packing
-from harness.train.data.packing import Report, Row
+from harness.train.data.packing import PackingReport, TokenRow
 
 
-def rows(lengths: list[int], task: int = 0) -> list[Row]:
+def rows(lengths: list[int], task: int = 0) -> list[TokenRow]:
     """Rows whose tokens are all different, so that each can be followed; the first token is not learnt."""
     made, at = [], task * 1_000_000
     for length in lengths:
         ids = np.arange(at, at + length, dtype=np.int32)
-        made.append(Row(ids, np.arange(length) > 0, task))
+        made.append(TokenRow(ids, np.arange(length) > 0, task))
         at += length
     return made
 
@@ -41,24 +41,24 @@ MODES = st.sampled_from(["pad", "dynamic", "pack", "concat"])
 @given(LENGTHS, MODES, st.integers(2, 40))
 def test_no_token_is_lost_and_none_is_learnt_twice(lengths: list[int], mode: str, room: int) -> None:
     config = PackingConfig.model_validate({"mode": mode, "length": room})
-    report = Report("t")
-    made = packing.windows(given_rows := rows(lengths), config, report)
+    report = PackingReport("t")
+    made = packing.build_windows(given_rows := rows(lengths), config, report)
     kept = given_rows if mode == "concat" else [row for row in given_rows if len(row) <= room]
     assert learnt(made) == Counter(i for row in kept for i in row.ids[1:].tolist())
     assert report.rows == len(lengths)
     assert report.dropped == len(given_rows) - len(kept)
     assert report.windows == len(made)
-    assert max((packing.width(window) for window in made), default=0) <= room
+    assert max((packing.window_width(window) for window in made), default=0) <= room
 
 
 @given(LENGTHS, st.integers(2, 40))
 def test_packed_samples_stay_whole_and_in_order(lengths: list[int], room: int) -> None:
     config = PackingConfig(mode="pack", length=room)
-    made = packing.windows(rows(lengths), config, Report("t"))
+    made = packing.build_windows(rows(lengths), config, PackingReport("t"))
     assert [len(row) for window in made for row in window] == [n for n in lengths if n <= room]
     for window, following in pairwise(made):
         assert (
-            packing.width(window) + len(following[0]) > room
+            packing.window_width(window) + len(following[0]) > room
         )  # next-fit: it closed because this did not fit
 
 
@@ -68,9 +68,10 @@ def test_every_window_is_in_one_batch_and_holds_one_task(
 ) -> None:
     config = PackingConfig.model_validate({"mode": "pack", "length": 30, "batch": size, "order": order})
     tasks = [
-        packing.windows(rows(given_, n), config, Report("t")) for n, given_ in enumerate((first, second))
+        packing.build_windows(rows(given_, n), config, PackingReport("t"))
+        for n, given_ in enumerate((first, second))
     ]
-    made = packing.batches(packing.mixed(tasks), config, seed)
+    made = packing.make_batches(packing.interleave(tasks), config, seed)
     assert Counter(id(window) for batch in made for window in batch) == Counter(
         id(window) for windows in tasks for window in windows
     )
@@ -81,25 +82,28 @@ def test_every_window_is_in_one_batch_and_holds_one_task(
 @given(LENGTHS, st.integers(30, 90), st.integers(1, 20))
 def test_batches_by_tokens_hold_every_row_once_and_fit(lengths: list[int], budget: int, pool: int) -> None:
     config = PackingConfig(length=30, batch_tokens=budget, pool=pool)
-    windows = packing.windows(rows(lengths), config, Report("t"))
-    made = packing.batches(windows, config, 3)
+    windows = packing.build_windows(rows(lengths), config, PackingReport("t"))
+    made = packing.make_batches(windows, config, 3)
     assert learnt([window for batch in made for window in batch]) == learnt(windows)
-    assert all(len(batch) * max(map(packing.width, batch)) <= budget for batch in made)
+    assert all(len(batch) * max(map(packing.window_width, batch)) <= budget for batch in made)
 
 
 def test_mixing_spreads_a_small_task_evenly_and_keeps_each_order() -> None:
     config = PackingConfig(mode="dynamic")
-    tasks = [packing.windows(rows([3] * n, task), config, Report("t")) for task, n in enumerate((6, 2))]
-    assert [window[0].task for window in packing.mixed(tasks)] == [0, 0, 1, 0, 0, 0, 1, 0]
+    tasks = [
+        packing.build_windows(rows([3] * n, task), config, PackingReport("t"))
+        for task, n in enumerate((6, 2))
+    ]
+    assert [window[0].task for window in packing.interleave(tasks)] == [0, 0, 1, 0, 0, 0, 1, 0]
 
 
 def test_what_is_too_long_is_dropped_cut_or_refused_and_counted() -> None:
     given_ = rows([4, 12])
 
-    def made(over_long: str) -> tuple[list[packing.Window], Report]:
-        report = Report("t")
+    def made(over_long: str) -> tuple[list[packing.Window], PackingReport]:
+        report = PackingReport("t")
         config = PackingConfig.model_validate({"length": 5, "over_long": over_long})
-        return packing.windows(given_, config, report), report
+        return packing.build_windows(given_, config, report), report
 
     windows, report = made("drop")
     assert (len(windows), report.dropped, report.truncated) == (1, 1, 0)
@@ -113,9 +117,9 @@ def test_what_is_too_long_is_dropped_cut_or_refused_and_counted() -> None:
 
 
 def test_rows_with_nothing_to_learn_are_left_out_and_counted() -> None:
-    report = Report("t")
-    row = Row(np.arange(4, dtype=np.int32), np.array([True, False, False, False]))
-    assert packing.windows([row], PackingConfig(), report) == []
+    report = PackingReport("t")
+    row = TokenRow(np.arange(4, dtype=np.int32), np.array([True, False, False, False]))
+    assert packing.build_windows([row], PackingConfig(), report) == []
     assert report.nothing_learnt == 1
 
 
@@ -129,11 +133,13 @@ def test_rows_with_nothing_to_learn_are_left_out_and_counted() -> None:
 )
 def test_the_share_of_padding(mode: str, expected: float) -> None:
     config = PackingConfig.model_validate({"mode": mode, "length": 10, "batch": 2, "order": "file"})
-    made = packing.batches(packing.windows(rows([2, 8, 4, 4]), config, Report("t")), config, 0)
-    assert packing.padding(made, config) == pytest.approx(expected)
+    made = packing.make_batches(
+        packing.build_windows(rows([2, 8, 4, 4]), config, PackingReport("t")), config, 0
+    )
+    assert packing.padding_share(made, config) == pytest.approx(expected)
 
 
 def test_a_task_s_last_window_is_flushed() -> None:
     config = PackingConfig(mode="pack", length=10)
-    made = packing.windows(rows([6, 6, 3]), config, Report("t"))
+    made = packing.build_windows(rows([6, 6, 3]), config, PackingReport("t"))
     assert [[len(row) for row in window] for window in made] == [[6], [6, 3]]

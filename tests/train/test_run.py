@@ -156,12 +156,12 @@ def test_a_checkpoint_of_which_a_part_is_missing_is_passed_over(tmp_path: Path) 
         (folder / "model.safetensors").write_text(name)
         (folder / "optimizer.pt").write_text(name)
         if number < 6:
-            checkpoints.complete(folder, {"steps": number})
+            checkpoints.mark_complete(folder, {"steps": number})
     (tmp_path / "checkpoint-4" / "model.safetensors").unlink()
-    assert checkpoints.last(tmp_path) == (tmp_path / "checkpoint-2", {"steps": 2})
+    assert checkpoints.latest_complete(tmp_path) == (tmp_path / "checkpoint-2", {"steps": 2})
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-2"]
     (tmp_path / "checkpoint-2" / "optimizer.pt").write_text("")
-    assert checkpoints.last(tmp_path) == (None, {})
+    assert checkpoints.latest_complete(tmp_path) == (None, {})
 
 
 # ---------------------------------------------------------------- several tasks
@@ -272,7 +272,7 @@ def test_a_folder_is_trained_in_by_one_process_at_a_time(llama: Path, file: Path
 
     (tmp_path / "out").mkdir()
     with (
-        run_record.held(tmp_path / "out"),
+        run_record.exclusive(tmp_path / "out"),
         pytest.raises(StoreFault, match="is being trained in by another process"),
     ):
         run.train(config(llama, file), tmp_path / "out")

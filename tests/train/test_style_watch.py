@@ -10,7 +10,7 @@ from harness.errors import ConfigError
 from harness.schema import Capabilities, Completion, Generation, Prompt, Request, Sampling
 from harness.scorers.style_classifier import Floats, train, trend
 from harness.train import style_watch
-from harness.train.style_watch import Point, Watch, written_by
+from harness.train.style_watch import StylePoint, StyleWatch, generate_with
 
 CHANCES = {"alice": [0.2, 0.8], "edgar": [0.9, 0.1]}
 
@@ -21,8 +21,8 @@ def judge(texts: Sequence[str]) -> Floats:
 
 def test_every_kth_step_has_the_figures_of_its_batch() -> None:
     batches = iter([["edgar", "edgar"], ["edgar", "alice"], ["alice", "alice"]])
-    logged: list[Point] = []
-    watch = Watch(lambda: next(batches), judge, label=1, every=10, log=logged.append)
+    logged: list[StylePoint] = []
+    watch = StyleWatch(lambda: next(batches), judge, label=1, every=10, log=logged.append)
     said = [watch(step) for step in range(21)]
     assert [point.step for point in said if point] == [0, 10, 20]
     assert logged == watch.points == [point for point in said if point]
@@ -36,20 +36,20 @@ def test_every_kth_step_has_the_figures_of_its_batch() -> None:
 
 
 def test_an_impossible_class_has_a_finite_loss() -> None:
-    point = Watch(lambda: ["x"], lambda texts: np.array([[1.0, 0.0]]), label=1, every=1)(3)
-    assert point == Point(step=3, style=0.0, share=0.0, loss=pytest.approx(-math.log(1e-12)), n=1)
+    point = StyleWatch(lambda: ["x"], lambda texts: np.array([[1.0, 0.0]]), label=1, every=1)(3)
+    assert point == StylePoint(step=3, style=0.0, share=0.0, loss=pytest.approx(-math.log(1e-12)), n=1)
 
 
 def test_a_batch_that_is_not_the_fixed_one_is_an_error() -> None:
     batches = iter([["alice", "alice"], ["alice"]])
-    watch = Watch(lambda: next(batches), judge, label=1, every=1)
+    watch = StyleWatch(lambda: next(batches), judge, label=1, every=1)
     watch(0)
     with pytest.raises(ConfigError, match="the batch of step 1 has 1 texts; 2 are expected"):
         watch(1)
     with pytest.raises(ConfigError, match="the batch of step 0 has 0 texts; 1 are expected"):
-        Watch(lambda: [], judge, label=1, every=1)(0)
+        StyleWatch(lambda: [], judge, label=1, every=1)(0)
     with pytest.raises(ConfigError, match="every 1 step or more, got 0"):
-        Watch(lambda: ["alice"], judge, label=1, every=0)
+        StyleWatch(lambda: ["alice"], judge, label=1, every=0)
 
 
 class Learner:
@@ -85,9 +85,9 @@ def test_a_loop_that_takes_on_a_style_shows_it() -> None:
     before = frozen.weights.copy()
     learner = Learner()
     requests = [Request(problem_id=name, prompt=Prompt(text="?"), indices=(0, 1)) for name in ("b", "a")]
-    write = written_by(learner, requests, Sampling(seed=7))
+    write = generate_with(learner, requests, Sampling(seed=7))
     assert [text.split()[0] for text in write()] == ["b07", "b17", "a07", "a17"]
-    watch = style_watch.Watch(write, frozen, label=1, every=2)
+    watch = style_watch.StyleWatch(write, frozen, label=1, every=2)
     for learner.step in range(7):
         watch(learner.step)
     assert [(point.step, point.share, point.n) for point in watch.points] == [

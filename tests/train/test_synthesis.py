@@ -7,7 +7,7 @@ import pytest
 
 from harness.errors import DataError
 from harness.train.data import synthesis
-from harness.train.data.examples import TEMPLATES, read
+from harness.train.data.examples import TEMPLATES, read_file
 from tests.support.command import harness, rows, write_rows
 
 GOOD = "Exercise: Reverse the words of a sentence.\n```python\nprint(' '.join('a b c'.split()[::-1]))\n```\nDone."
@@ -27,17 +27,17 @@ OTHER = (
     ],
 )
 def test_a_completion_is_a_row_or_says_why_not(text: str, found: object) -> None:
-    assert synthesis.parse(text) == found
+    assert synthesis.parse_completion(text) == found
 
 
 def test_questions_that_nearly_repeat_an_earlier_one_are_left_out() -> None:
     asked = ("Sort a list of words by length", "sort the list of words by length!", "Sort a list of numbers")
-    made = [synthesis.Row(text, "x = 1", str(i)) for i, text in enumerate(asked)]
-    assert [row.source for row in synthesis.different(made)] == ["0", "2"]
+    made = [synthesis.SyntheticRow(text, "x = 1", str(i)) for i, text in enumerate(asked)]
+    assert [row.source for row in synthesis.drop_near_duplicates(made)] == ["0", "2"]
 
 
 def test_every_seed_is_asked_with_every_template() -> None:
-    asked = synthesis.requests(["closures", "slices"], samples=3)
+    asked = synthesis.build_requests(["closures", "slices"], samples=3)
     assert [request.problem_id for request in asked] == [
         "synth/exercise/0",
         "synth/exercise/1",
@@ -70,7 +70,7 @@ def test_a_recording_becomes_training_rows(tmp_path: Path) -> None:
     ):
         assert line in ended.out
     assert f"kept 2 rows: {out}" in ended.out
-    examples = list(read(out, TEMPLATES["alpaca"], None))
+    examples = list(read_file(out, TEMPLATES["alpaca"], None))
     assert examples[1][0].answer == "print(sum(i * i for i in range(11)))\n"
 
 
@@ -78,8 +78,8 @@ def test_bad_seeds_are_named_with_their_line(tmp_path: Path) -> None:
     path = tmp_path / "seeds.txt"
     path.write_text(json.dumps({"sead": "x"}), encoding="utf-8")
     with pytest.raises(DataError, match=r"seeds.txt:1: expected a text or"):
-        synthesis.seeds(path)
+        synthesis.read_seeds(path)
     path.write_text("\n", encoding="utf-8")
     with pytest.raises(DataError, match="no seeds"):
-        synthesis.seeds(path)
+        synthesis.read_seeds(path)
     assert harness("data", "synth", path).complaint == "synth needs --out FILE: where the rows go"

@@ -40,7 +40,7 @@ def test_the_training_prompt_is_the_evaluation_prompt_token_for_token(
     for template in made.templates:
         chat = template.style == "chat"
         coder = codec(architecture, tokens=tokens, chat=chat)
-        asked_rows = [rows.of_problem(template, problem) for problem in problems]
+        asked_rows = [rows.from_problem(template, problem) for problem in problems]
         for problem, row in zip(problems, tokenize.encode(asked_rows, coder), strict=True):
             asked = coder.encode(templates.render(template, problem))
             if coder.encoder:
@@ -73,7 +73,9 @@ def write(path: Path, *lines: Any) -> Path:
 
 
 def asked_and_answered(path: Path, template: str = "plain") -> list[tuple[str, str]]:
-    return [(t.prompt.text, t.answer) for ex in rows.read(path, rows.TEMPLATES[template], None) for t in ex]
+    return [
+        (t.prompt.text, t.answer) for ex in rows.read_file(path, rows.TEMPLATES[template], None) for t in ex
+    ]
 
 
 @pytest.mark.parametrize("names", rows.PAIRS)
@@ -95,7 +97,7 @@ def test_chat_rounds_become_turns_that_all_end() -> None:
         {"role": "user", "content": "c?"},
         {"role": "assistant", "content": "d"},
     ]
-    example = rows._rounds("f:1", rounds, rows.TEMPLATES["alpaca"])
+    example = rows._from_chat_rounds("f:1", rounds, rows.TEMPLATES["alpaca"])
     (row,) = tokenize.encode([example], codec())
     learnt = "".join(codec().text([i]) if i != END else "|" for i in row.ids[row.learnt].tolist())
     assert learnt == "b|d|"
@@ -109,7 +111,7 @@ def test_a_chat_template_s_turns_are_learnt_with_their_end() -> None:
     rounds = [
         {"role": r, "content": c} for r, c in (("user", "a"), ("bot", "b"), ("user", "c"), ("bot", "d"))
     ]
-    example = rows._rounds("f:1", rounds, rows.TEMPLATES["chat"])
+    example = rows._from_chat_rounds("f:1", rounds, rows.TEMPLATES["chat"])
     coder = codec(chat=True)
     # This template knows no end of a turn: with one behind it, the first answer is not what the second
     # question of an evaluation would follow. So each turn is a row, and each row an evaluation's prompt.
@@ -127,7 +129,7 @@ def test_a_chat_template_s_turns_are_learnt_with_their_end() -> None:
 
 def test_raw_turns_are_taken_to_the_letter_and_learnt_where_they_say(tmp_path: Path) -> None:
     turns = [{"prompt": "a", "answer": "b", "learn": False}, {"prompt": "c", "answer": "d"}]
-    (example,) = rows.read(write(tmp_path / "a.jsonl", {"turns": turns}), rows.TEMPLATES["plain"], None)
+    (example,) = rows.read_file(write(tmp_path / "a.jsonl", {"turns": turns}), rows.TEMPLATES["plain"], None)
     (row,) = tokenize.encode([example], codec())
     assert codec().text(row.ids.tolist()) == "abcd"
     assert row.learnt.tolist() == [False] * 4 + [True, True]  # <s> a b c | d </s>
@@ -135,7 +137,7 @@ def test_raw_turns_are_taken_to_the_letter_and_learnt_where_they_say(tmp_path: P
 
 
 def test_of_a_text_every_token_is_learnt(tmp_path: Path) -> None:
-    (example,) = rows.read(write(tmp_path / "a.jsonl", {"text": "x = 1"}), rows.TEMPLATES["plain"], None)
+    (example,) = rows.read_file(write(tmp_path / "a.jsonl", {"text": "x = 1"}), rows.TEMPLATES["plain"], None)
     (row,) = tokenize.encode([example], codec())
     assert row.learnt[1:].all()
     assert codec().text(row.ids[1:-1].tolist()) == "x = 1"
@@ -158,15 +160,15 @@ def test_a_bad_row_is_named_with_file_and_line(line: str, complaint: str, tmp_pa
     path = tmp_path / "rows.jsonl"
     path.write_text(f'{{"prompt": "a", "answer": "b"}}\n{line}\n', encoding="utf-8")
     with pytest.raises(DataError, match=complaint):
-        list(rows.read(path, rows.TEMPLATES["plain"], None))
+        list(rows.read_file(path, rows.TEMPLATES["plain"], None))
 
 
 def test_an_empty_file_and_a_missing_one_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"empty.jsonl: no training rows"):
-        list(rows.read(tmp_path / "empty.jsonl", rows.TEMPLATES["plain"], None))
+        list(rows.read_file(tmp_path / "empty.jsonl", rows.TEMPLATES["plain"], None))
     with pytest.raises(DataError, match="no training file"):
-        list(rows.read(tmp_path / "none.jsonl", rows.TEMPLATES["plain"], None))
+        list(rows.read_file(tmp_path / "none.jsonl", rows.TEMPLATES["plain"], None))
 
 
 def test_the_validation_rows_are_a_task_s_own_or_a_seeded_share() -> None:
@@ -191,10 +193,10 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return checkpoint.from_folder(folder, "float32").eval()
 
 
-def samples() -> list[packing.Row]:
+def samples() -> list[packing.TokenRow]:
     rng = np.random.default_rng(0)
     return [
-        packing.Row(rng.integers(3, 300, n).astype(np.int32), np.arange(n) > n // 2)
+        packing.TokenRow(rng.integers(3, 300, n).astype(np.int32), np.arange(n) > n // 2)
         for n in (9, 14, 6, 11, 8)
     ]
 
@@ -205,14 +207,14 @@ def by_sample(model: Any, windows: list[packing.Window], block: bool) -> list[li
     found = []
     with torch.no_grad():
         for window in windows:
-            tokens = token_losses.tokens_of(model, tokenize.collate([window], 0, block=block), False)
+            tokens = token_losses.learnt_tokens(model, tokenize.collate([window], 0, block=block), False)
             found += [tokens.nll[tokens.sample == i].tolist() for i in range(len(tokens.task))]
     return found
 
 
 def test_packed_samples_under_block_attention_are_as_if_alone(model: Any) -> None:
     config = PackingConfig(mode="pack", length=30, attention="block")
-    windows = packing.windows(samples(), config, packing.Report("t"))
+    windows = packing.build_windows(samples(), config, packing.PackingReport("t"))
     assert max(map(len, windows)) > 1
     alone = by_sample(model, [(row,) for row in samples()], block=False)
     packed = by_sample(model, windows, block=True)
@@ -230,17 +232,17 @@ def test_padding_changes_no_probability(model: Any) -> None:
     assert tensors["input_ids"].shape == (5, 16)
     with torch.no_grad():
         for apart in (False, True):
-            tokens = token_losses.tokens_of(model, tensors, False, apart)
+            tokens = token_losses.learnt_tokens(model, tensors, False, apart)
             found = [tokens.nll[tokens.sample == i].tolist() for i in range(5)]
             assert [pytest.approx(nll, abs=1e-5) for nll in alone] == found
-    assert token_losses.heads_apart(model, tensors)
+    assert token_losses.supports_partial_logits(model, tensors)
 
 
 def test_labels_are_minus_100_on_prompts_and_padding() -> None:
-    row = packing.Row(np.array([5, 6, 7], dtype=np.int32), np.array([False, False, True]), task=3)
+    row = packing.TokenRow(np.array([5, 6, 7], dtype=np.int32), np.array([False, False, True]), task=3)
     tensors = tokenize.collate([(row,)], pad=0, length=5)
     assert tensors["labels"].tolist() == [[-100, -100, 7, -100, -100]]
     assert tensors["input_ids"].tolist() == [[5, 6, 7, 0, 0]]
     assert tensors["attention_mask"].tolist() == [[1, 1, 1, 0, 0]]
     assert tensors["tasks"].tolist() == [3]
-    assert tokenize.counts(tensors, encoder=False) == (5, 3, 1)
+    assert tokenize.token_counts(tensors, encoder=False) == (5, 3, 1)

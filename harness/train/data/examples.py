@@ -1,6 +1,6 @@
 """Training rows as text: a benchmark's problems or a file of JSON lines -> examples, turns of prompt and answer.
 
-Prompts of problems and of pairs are built by `prompts.render`, as in evaluation. Files may hold any of the
+Prompts of problems and of pairs are built by `templates.render`, as in evaluation. Files may hold any of the
 forms in `PAIRS`, `chat_rounds`, `text` (every token is learnt) or `turns` (texts taken to the letter). A row
 that cannot be read is an error with file and line. It does not tokenise.
 """
@@ -82,39 +82,39 @@ class Examples:
 def load(config: DataConfig, folder: str | None, seed: int) -> Examples:
     """The rows that `config` names. Raises UserError."""
     if config.task:
-        return _of_task(config, folder, seed)
+        return _from_task(config, folder, seed)
     template = TEMPLATES[config.template]
-    train = list(read(Path(config.file).expanduser(), template, config.limit))
+    train = list(read_file(Path(config.file).expanduser(), template, config.limit))
     digests = {config.file: _sha256(Path(config.file).expanduser())}
     if isinstance(config.validation, str) and config.validation not in ("auto", "none"):
         other = Path(config.validation).expanduser()
         digests[config.validation] = _sha256(other)
-        return Examples(train, list(read(other, template, None)), digests)
-    return _shared(train, _share(config), seed, digests)
+        return Examples(train, list(read_file(other, template, None)), digests)
+    return _split(train, _validation_share(config), seed, digests)
 
 
-def _of_task(config: DataConfig, folder: str | None, seed: int) -> Examples:
+def _from_task(config: DataConfig, folder: str | None, seed: int) -> Examples:
     task = registry.task(config.task, config.options)
     template = templates.select_template(task, config.prompt)
     source = data_files.open_source(folder)
-    found = [of_problem(template, p) for p in data_files.load(task, config.split, source, config.limit)]
+    found = [from_problem(template, p) for p in data_files.load(task, config.split, source, config.limit)]
     if isinstance(config.validation, str) and config.validation not in ("auto", "none"):
         raise ConfigError(
             f"data.validation = {config.validation!r}: for a task, 'auto', 'none' or a share of the rows"
         )
     if config.validation == "auto" and "validation" in task.card.sizes and config.split == "train":
-        held = [of_problem(template, p) for p in data_files.load(task, "validation", source)]
+        held = [from_problem(template, p) for p in data_files.load(task, "validation", source)]
         return Examples(found, held, dict(source.digests))
-    return _shared(found, _share(config), seed, dict(source.digests))
+    return _split(found, _validation_share(config), seed, dict(source.digests))
 
 
-def _share(config: DataConfig) -> float:
+def _validation_share(config: DataConfig) -> float:
     if isinstance(config.validation, str):
         return 0.0 if config.validation == "none" else 0.05
     return config.validation
 
 
-def _shared(found: list[Example], share: float, seed: int, digests: Mapping[str, str]) -> Examples:
+def _split(found: list[Example], share: float, seed: int, digests: Mapping[str, str]) -> Examples:
     """Hold a share of the rows back for validation, drawn with the seed, and at least one."""
     import random
 
@@ -127,7 +127,7 @@ def _shared(found: list[Example], share: float, seed: int, digests: Mapping[str,
     )
 
 
-def of_problem(template: Template, problem: Problem, system: str = "") -> Example:
+def from_problem(template: Template, problem: Problem, system: str = "") -> Example:
     """What the model shall say to the very prompt that evaluation asks (zero-shot)."""
     asked = templates.render(template, problem)
     if system:
@@ -144,7 +144,7 @@ def _with_system(template: Template, asked: Prompt, system: str) -> Prompt:
 # ---------------------------------------------------------------- files
 
 
-def read(path: Path, template: Template, limit: int | None) -> Iterator[Example]:
+def read_file(path: Path, template: Template, limit: int | None) -> Iterator[Example]:
     """The file's examples in order. Raises DataError naming file and line, also when there are none."""
     count = 0
     for place, row in _lines(path):
@@ -190,9 +190,9 @@ def _text(place: str, row: Mapping[str, Any], name: str, empty: bool = False) ->
 
 def _example(place: str, row: Mapping[str, Any], template: Template) -> Example:
     if "turns" in row:
-        return _turns(place, row["turns"])
+        return _from_turns(place, row["turns"])
     if "chat_rounds" in row:
-        return _rounds(place, row["chat_rounds"], template)
+        return _from_chat_rounds(place, row["chat_rounds"], template)
     if "text" in row:
         return (Turn(Prompt(text=""), _text(place, row, "text")),)
     for asks, answers in PAIRS:
@@ -204,7 +204,7 @@ def _example(place: str, row: Mapping[str, Any], template: Template) -> Example:
                 )  # Alpaca's third field is part of the question
             answer = _text(place, row, answers)
             problem = Problem(id=place, question=question, solution=answer, check=Reference(texts=(answer,)))
-            return of_problem(template, problem, _text(place, row, "system") if row.get("system") else "")
+            return from_problem(template, problem, _text(place, row, "system") if row.get("system") else "")
     known = sorted({name for pair in PAIRS for name in pair} | {"chat_rounds", "text", "turns"})
     if any(asks in row for asks, _ in PAIRS):
         raise DataError(f"{place}: a row without an answer; it has {', '.join(sorted(row)) or 'no fields'}")
@@ -212,7 +212,7 @@ def _example(place: str, row: Mapping[str, Any], template: Template) -> Example:
     raise DataError(f"{place}: no question and answer in this row. {nearest}")
 
 
-def _turns(place: str, turns: Any) -> Example:
+def _from_turns(place: str, turns: Any) -> Example:
     """[{"prompt", "answer", "learn": true}], texts taken to the letter; only the last answer ends the text."""
     if not isinstance(turns, list) or not turns:
         raise DataError(f"{place}: field 'turns': expected a list of objects")
@@ -228,7 +228,7 @@ def _turns(place: str, turns: Any) -> Example:
     return tuple(made)
 
 
-def _rounds(place: str, rounds: Any, template: Template) -> Example:
+def _from_chat_rounds(place: str, rounds: Any, template: Template) -> Example:
     """chatML: an optional system message, then user and assistant in turn."""
     if not isinstance(rounds, list) or not all(isinstance(r, dict) and "role" in r for r in rounds):
         raise DataError(f"{place}: field 'chat_rounds': expected a list of {{role, content}}")
@@ -247,7 +247,7 @@ def _rounds(place: str, rounds: Any, template: Template) -> Example:
     before: tuple[Message, ...] = (Message(role="system", content=system),) if system else ()
     for question, answer in zip(said[::2], said[1::2], strict=True):
         problem = Problem(id=place, question=question, solution=answer, check=Reference(texts=(answer,)))
-        (turn,) = of_problem(template, problem, "" if made or template.style == "chat" else system)
+        (turn,) = from_problem(template, problem, "" if made or template.style == "chat" else system)
         if template.style == "chat":
             asked = (*before, *turn.prompt.messages)
             before = (*asked, Message(role="assistant", content=turn.answer))

@@ -2,7 +2,7 @@
 
 A row is one sample's tokens, a window what lies in one line of a batch. Packing is next-fit in the order of
 the rows, with the open window closed at the end of each task (MFTCoder's own code leaks it into the next
-task). Windows stay lists of rows here; tensors are made by `data.collate`.
+task). Windows stay lists of rows here; tensors are made by `tokenize.collate`.
 """
 
 import random
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Row:
+class TokenRow:
     """One sample: token ids, and for each whether predicting it is learnt; both [tokens].
 
     `source` are an encoder's ids, for encoder-decoder models only.
@@ -40,16 +40,16 @@ class Row:
     def width(self) -> int:
         return max(len(self.ids), 0 if self.source is None else len(self.source))
 
-    def cut(self, start: int, end: int | None) -> "Row":
+    def cut(self, start: int, end: int | None) -> "TokenRow":
         return replace(self, ids=self.ids[start:end], learnt=self.learnt[start:end])
 
 
-Window = tuple[Row, ...]
+Window = tuple[TokenRow, ...]
 Batch = Sequence[Window]
 
 
 @dataclass
-class Report:
+class PackingReport:
     """What became of one task's rows. `cells` is windows times their width, as far as it is known before batching."""
 
     task: str
@@ -63,33 +63,33 @@ class Report:
     padding: float = field(default=0.0)  # share of the cells that hold no token
 
 
-def width(window: Window) -> int:
+def window_width(window: Window) -> int:
     return sum(len(row) for row in window) if len(window) > 1 else window[0].width
 
 
-def windows(rows: Sequence[Row], config: PackingConfig, report: Report) -> list[Window]:
+def build_windows(rows: Sequence[TokenRow], config: PackingConfig, report: PackingReport) -> list[Window]:
     """One task's windows, in the rows' order, none longer than `config.length`."""
     report.rows += len(rows)
     if config.mode == "concat":
-        made = list(_concat([row for row in rows if _has_something(row, report)], config.length))
+        made = list(_concat([row for row in rows if _has_learnt_token(row, report)], config.length))
     else:
-        kept = [row for row in (_fitted(row, config, report) for row in rows) if row is not None]
-        made = list(_packed(kept, config.length)) if config.mode == "pack" else [(row,) for row in kept]
+        kept = [row for row in (_fit_to_length(row, config, report) for row in rows) if row is not None]
+        made = list(_next_fit(kept, config.length)) if config.mode == "pack" else [(row,) for row in kept]
     report.windows += len(made)
     report.tokens += sum(len(row) for window in made for row in window)
     report.learnt += sum(int(row.learnt.sum()) for window in made for row in window)
     return made
 
 
-def _has_something(row: Row, report: Report) -> bool:
+def _has_learnt_token(row: TokenRow, report: PackingReport) -> bool:
     if row.learnt[0 if row.source is not None else 1 :].any():
         return True
     report.nothing_learnt += 1
     return False
 
 
-def _fitted(row: Row, config: PackingConfig, report: Report) -> Row | None:
-    """The row within the window's length, or None where it is left out; counted either way."""
+def _fit_to_length(row: TokenRow, config: PackingConfig, report: PackingReport) -> TokenRow | None:
+    """The row within the window's length, or None where it is dropped; counted either way."""
     if row.width > config.length:
         match config.over_long:
             case "error":
@@ -101,22 +101,22 @@ def _fitted(row: Row, config: PackingConfig, report: Report) -> Row | None:
                 report.dropped += 1
                 return None
             case "truncate_left":
-                row = _source_cut(row.cut(max(0, len(row) - config.length), None), config.length)
+                row = _truncate_source(row.cut(max(0, len(row) - config.length), None), config.length)
             case "truncate_right":
-                row = _source_cut(row.cut(0, config.length), config.length)
-        if not _has_something(row, report):
+                row = _truncate_source(row.cut(0, config.length), config.length)
+        if not _has_learnt_token(row, report):
             return None
         report.truncated += 1
         return row
-    return row if _has_something(row, report) else None
+    return row if _has_learnt_token(row, report) else None
 
 
-def _source_cut(row: Row, length: int) -> Row:
+def _truncate_source(row: TokenRow, length: int) -> TokenRow:
     return row if row.source is None else replace(row, source=row.source[-length:])
 
 
-def _packed(rows: Sequence[Row], length: int) -> Iterator[Window]:
-    open_rows: list[Row] = []
+def _next_fit(rows: Sequence[TokenRow], length: int) -> Iterator[Window]:
+    open_rows: list[TokenRow] = []
     used = 0
     for row in rows:
         if open_rows and used + len(row) > length:
@@ -128,9 +128,9 @@ def _packed(rows: Sequence[Row], length: int) -> Iterator[Window]:
         yield tuple(open_rows)
 
 
-def _concat(rows: Sequence[Row], length: int) -> Iterator[Window]:
+def _concat(rows: Sequence[TokenRow], length: int) -> Iterator[Window]:
     """One stream cut into windows. A window that begins inside a sample repeats the token before it, unlearnt."""
-    pieces: list[Row] = []
+    pieces: list[TokenRow] = []
     room = length
     for row in rows:
         at = 0
@@ -155,7 +155,7 @@ def _concat(rows: Sequence[Row], length: int) -> Iterator[Window]:
         yield tuple(pieces)
 
 
-def _joined(first: Row, second: Row) -> Row:
+def _joined(first: TokenRow, second: TokenRow) -> TokenRow:
     import numpy as np
 
     return replace(
@@ -165,7 +165,7 @@ def _joined(first: Row, second: Row) -> Row:
     )
 
 
-def mixed(tasks: Sequence[Sequence[Window]]) -> list[Window]:
+def interleave(tasks: Sequence[Sequence[Window]]) -> list[Window]:
     """All tasks' windows in one order: each task spread evenly, its own order kept."""
     placed = [
         ((i + 0.5) / len(made), number, i) for number, made in enumerate(tasks) for i in range(len(made))
@@ -173,7 +173,7 @@ def mixed(tasks: Sequence[Sequence[Window]]) -> list[Window]:
     return [tasks[number][i] for _, number, i in sorted(placed)]
 
 
-def batches(found: Sequence[Window], config: PackingConfig, seed: int) -> list[Batch]:
+def make_batches(found: Sequence[Window], config: PackingConfig, seed: int) -> list[Batch]:
     """Batches of `batch` windows or, with `batch_tokens`, of as many windows of like length as fit."""
     rng = random.Random(seed)
     ordered = list(found)
@@ -183,10 +183,10 @@ def batches(found: Sequence[Window], config: PackingConfig, seed: int) -> list[B
         return [ordered[i : i + config.batch] for i in range(0, len(ordered), config.batch)]
     made: list[Batch] = []
     for start in range(0, len(ordered), config.pool):
-        pool = sorted(ordered[start : start + config.pool], key=width)
+        pool = sorted(ordered[start : start + config.pool], key=window_width)
         groups: list[list[Window]] = [[]]
         for window in pool:
-            if groups[-1] and width(window) * (len(groups[-1]) + 1) > config.batch_tokens:
+            if groups[-1] and window_width(window) * (len(groups[-1]) + 1) > config.batch_tokens:
                 groups.append([])
             groups[-1].append(window)
         rng.shuffle(groups)
@@ -194,11 +194,11 @@ def batches(found: Sequence[Window], config: PackingConfig, seed: int) -> list[B
     return made
 
 
-def padding(made: Sequence[Batch], config: PackingConfig) -> float:
+def padding_share(made: Sequence[Batch], config: PackingConfig) -> float:
     """Share of a batch's cells that hold no token, over all batches: 1 - tokens / (lines x width)."""
     tokens = cells = 0
     for batch in made:
-        widths = [width(window) for window in batch]
+        widths = [window_width(window) for window in batch]
         tokens += sum(widths)
         cells += len(batch) * (config.length if config.mode != "dynamic" else max(widths))
     return 1 - tokens / cells if cells else 0.0

@@ -32,18 +32,20 @@ from harness.schema import (
 )
 from harness.text.extract import first_fenced
 
-ASKS = {
+PROMPTS = {
     "exercise": "Write a short Python programming exercise about this: {seed}\nFirst the exercise in plain words,"
     " then its complete solution in one code block that begins with ```python.",
     "question": "Write a question that a Python programmer might ask about this: {seed}\nThen answer it with one"
     " code block that begins with ```python and can be run as it is.",
 }
-SAME = 0.7  # questions that share more of their words than this are one (self-instruct has ROUGE-L 0.7)
-FEWEST = 4  # words of a question
+MAX_SIMILARITY = (
+    0.7  # questions that share more of their words than this are one (self-instruct has ROUGE-L 0.7)
+)
+MIN_WORDS = 4  # words of a question
 
 
 @dataclass(frozen=True)
-class Row:
+class SyntheticRow:
     """One made-up row and where it came from."""
 
     instruction: str
@@ -51,7 +53,7 @@ class Row:
     source: str
 
 
-def seeds(path: Path) -> list[str]:
+def read_seeds(path: Path) -> list[str]:
     """The seeds of a file, one a line: a text, or a JSON object with `seed`. Raises DataError."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -72,11 +74,13 @@ def seeds(path: Path) -> list[str]:
     return found
 
 
-def requests(given: Sequence[str], samples: int, template: Template = templates.INSTRUCTION) -> list[Request]:
+def build_requests(
+    given: Sequence[str], samples: int, template: Template = templates.INSTRUCTION
+) -> list[Request]:
     """One request a seed and template, named synth/<template>/<number of the seed>."""
     return [
         Request(f"synth/{name}/{number}", _prompt(template, ask, seed), tuple(range(samples)))
-        for name, ask in ASKS.items()
+        for name, ask in PROMPTS.items()
         for number, seed in enumerate(given)
     ]
 
@@ -88,9 +92,9 @@ def _prompt(template: Template, ask: str, seed: str) -> Prompt:
     )
 
 
-def make(
+def generate_rows(
     backend: Backend, asked: Sequence[Request], sampling: Sampling, box: Sandbox
-) -> tuple[list[Row], Counter[str]]:
+) -> tuple[list[SyntheticRow], Counter[str]]:
     """The rows that are kept, in the order they were asked for, and how many were dropped for what."""
     generations = sorted(
         backend.generate(asked, sampling), key=lambda g: (_place(g.problem_id, asked), g.index)
@@ -98,12 +102,12 @@ def make(
     dropped: Counter[str] = Counter()
     parsed = []
     for generation in generations:
-        found = parse(generation.completion.text)
+        found = parse_completion(generation.completion.text)
         if isinstance(found, str):
             dropped[found] += 1
         else:
-            parsed.append(Row(*found, f"{generation.problem_id}/{generation.index}"))
-    fresh = list(different(parsed))
+            parsed.append(SyntheticRow(*found, f"{generation.problem_id}/{generation.index}"))
+    fresh = list(drop_near_duplicates(parsed))
     dropped["a near duplicate"] += len(parsed) - len(fresh)
     kept = []
     results = box.map(Program(code=row.output) for row in fresh)
@@ -121,7 +125,7 @@ def _place(name: str, asked: Sequence[Request]) -> int:
     return next(i for i, request in enumerate(asked) if request.problem_id == name)
 
 
-def parse(text: str) -> tuple[str, str] | str:
+def parse_completion(text: str) -> tuple[str, str] | str:
     """(question, code) of a completion, or why it holds none."""
     code = first_fenced(text)
     if code is None or not code.strip():
@@ -129,7 +133,7 @@ def parse(text: str) -> tuple[str, str] | str:
     question = re.sub(
         r"^\W*(exercise|question)\W*:?\s*", "", text.split("```")[0].strip(), flags=re.I
     ).strip()
-    if len(question.split()) < FEWEST:
+    if len(question.split()) < MIN_WORDS:
         return "no question"
     try:
         with warnings.catch_warnings():
@@ -146,17 +150,17 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def different(rows: Sequence[Row]) -> Iterator[Row]:
+def drop_near_duplicates(rows: Sequence[SyntheticRow]) -> Iterator[SyntheticRow]:
     """Rows whose question resembles no earlier one's: shared words over all words (Jaccard) at most SAME."""
     seen: list[frozenset[str]] = []
     for row in rows:
         words = frozenset(re.findall(r"\w+", row.instruction.lower()))
-        if all(len(words & other) <= SAME * len(words | other) for other in seen):
+        if all(len(words & other) <= MAX_SIMILARITY * len(words | other) for other in seen):
             seen.append(words)
             yield row
 
 
-def write(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, rows: Sequence[SyntheticRow]) -> None:
     """JSON lines as `harness train --file` reads them."""
     lines: list[dict[str, Any]] = [
         {"instruction": row.instruction, "output": row.output, "source": row.source} for row in rows

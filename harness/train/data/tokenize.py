@@ -1,6 +1,6 @@
 """Examples -> token rows, and batches of rows -> tensors. The one place that says which tokens are learnt.
 
-A prompt has the very tokens that evaluation feeds the model (`hf_text.Codec`); the answer is tokenised apart,
+A prompt has the very tokens that evaluation feeds the model (`hf.tokenizer.Codec`); the answer is tokenised apart,
 as it is generated apart, and ends with the end-of-text token. Prompts are not learnt: label -100.
 """
 
@@ -12,34 +12,34 @@ from harness.backends.hf.tokenizer import Codec
 from harness.errors import UserError
 from harness.schema import Prompt
 from harness.train.data.examples import Example, Turn
-from harness.train.data.packing import Batch, Row, width
+from harness.train.data.packing import Batch, TokenRow, window_width
 
 if TYPE_CHECKING:
     import torch
 
-IGNORED = -100
+IGNORE_INDEX = -100
 CHUNK = 2000  # examples tokenised in one call
 
 
-def encode(examples: Sequence[Example], codec: Codec, task: int = 0) -> list[Row]:
+def encode(examples: Sequence[Example], codec: Codec, task: int = 0) -> list[TokenRow]:
     """Token rows of one task, in order. A chat whose template rewrites earlier turns gives a row a turn."""
     rest = iter(examples)
-    made: list[Row] = []
+    made: list[TokenRow] = []
     while chunk := list(islice(rest, CHUNK)):
         made += _encode(chunk, codec, task)
     return made
 
 
-def _encode(examples: Sequence[Example], codec: Codec, task: int) -> Iterator[Row]:
+def _encode(examples: Sequence[Example], codec: Codec, task: int) -> Iterator[TokenRow]:
     pieces = [text for example in examples for text in _texts(example, codec)]
     encoded = iter(codec.plain(pieces))
     for example in examples:
         if codec.encoder:
-            yield _pair(example, codec, next(encoded), task)
+            yield _encoder_decoder_row(example, codec, next(encoded), task)
         elif example[0].prompt.messages:
-            yield from _chat(example, codec, [next(encoded) for _ in example], task)
+            yield from _chat_rows(example, codec, [next(encoded) for _ in example], task)
         else:
-            yield _text(example, codec, encoded, task)
+            yield _text_row(example, codec, encoded, task)
 
 
 def _texts(example: Example, codec: Codec) -> Iterator[str]:
@@ -54,7 +54,7 @@ def _texts(example: Example, codec: Codec) -> Iterator[str]:
         yield turn.answer
 
 
-def _text(example: Example, codec: Codec, encoded: Iterator[Sequence[int]], task: int) -> Row:
+def _text_row(example: Example, codec: Codec, encoded: Iterator[Sequence[int]], task: int) -> TokenRow:
     first = example[0].prompt
     ids = list(codec.encode(first)) if first.text else codec.beginning()
     learnt = [False] * len(ids)
@@ -66,16 +66,18 @@ def _text(example: Example, codec: Codec, encoded: Iterator[Sequence[int]], task
         answer = [*next(encoded), *([codec.end] if turn.end else [])]
         ids += answer
         learnt += [turn.learn] * len(answer)
-    return _row(ids, learnt, task)
+    return _token_row(ids, learnt, task)
 
 
-def _chat(example: Example, codec: Codec, answers: Sequence[Sequence[int]], task: int) -> Iterator[Row]:
+def _chat_rows(
+    example: Example, codec: Codec, answers: Sequence[Sequence[int]], task: int
+) -> Iterator[TokenRow]:
     ids: list[int] = []
     learnt: list[bool] = []
     for turn, answer in zip(example, answers, strict=True):
         asked = list(codec.encode(turn.prompt))
         if ids and asked[: len(ids)] != ids:
-            yield _row(ids, learnt, task)
+            yield _token_row(ids, learnt, task)
             ids, learnt = [], []
         learnt += [False] * (len(asked) - len(ids))
         ids = [*asked, *answer]
@@ -84,16 +86,16 @@ def _chat(example: Example, codec: Codec, answers: Sequence[Sequence[int]], task
             ids.append(codec.end)
         count = ends[-1] + 1 if ends else len(answer) + 1
         learnt += [turn.learn] * count + [False] * (len(ids) - len(learnt) - count)
-    yield _row(ids, learnt, task)
+    yield _token_row(ids, learnt, task)
 
 
-def _pair(example: Example, codec: Codec, answer: Sequence[int], task: int) -> Row:
+def _encoder_decoder_row(example: Example, codec: Codec, answer: Sequence[int], task: int) -> TokenRow:
     import numpy as np
 
     target = [*answer, *([] if answer and answer[-1] == codec.end else [codec.end])]
     source = np.array(codec.encode(_all_before(example)), dtype=np.int32)
-    row = _row(target, [True] * len(target), task)
-    return Row(row.ids, row.learnt, task, source)
+    row = _token_row(target, [True] * len(target), task)
+    return TokenRow(row.ids, row.learnt, task, source)
 
 
 def _all_before(example: Sequence[Turn]) -> Prompt:
@@ -104,10 +106,10 @@ def _all_before(example: Sequence[Turn]) -> Prompt:
     return Prompt(text="".join(t.prompt.text + t.answer for t in example[:-1]) + last.prompt.text)
 
 
-def _row(ids: Sequence[int], learnt: Sequence[bool], task: int) -> Row:
+def _token_row(ids: Sequence[int], learnt: Sequence[bool], task: int) -> TokenRow:
     import numpy as np
 
-    return Row(np.array(ids, dtype=np.int32), np.array(learnt, dtype=np.bool_), task)
+    return TokenRow(np.array(ids, dtype=np.int32), np.array(learnt, dtype=np.bool_), task)
 
 
 def collate(
@@ -123,12 +125,12 @@ def collate(
     import torch
 
     encoder = batch[0][0].source is not None
-    longest = length or -max(width(window) for window in batch) // multiple * -multiple
+    longest = length or -max(window_width(window) for window in batch) // multiple * -multiple
     shape = (len(batch), longest)
     ids = torch.full(shape, pad, dtype=torch.long)
     mask = torch.zeros(shape, dtype=torch.long)
     targets = length or -max(len(row) for window in batch for row in window) // multiple * -multiple
-    labels = torch.full((len(batch), targets if encoder else longest), IGNORED)
+    labels = torch.full((len(batch), targets if encoder else longest), IGNORE_INDEX)
     segments = torch.zeros(labels.shape, dtype=torch.long)
     positions = torch.zeros(shape, dtype=torch.long)
     for line, window in enumerate(batch):
@@ -136,7 +138,7 @@ def collate(
         for number, row in enumerate(window, 1):
             given = torch.from_numpy(row.ids).long()
             where = slice(at, at + len(row))
-            labels[line, where] = torch.where(torch.from_numpy(row.learnt), given, IGNORED)
+            labels[line, where] = torch.where(torch.from_numpy(row.learnt), given, IGNORE_INDEX)
             segments[line, where] = number
             seen = given if row.source is None else torch.from_numpy(row.source).long()
             inside = slice(at, at + len(seen))
@@ -144,7 +146,7 @@ def collate(
             mask[line, inside] = 1
             positions[line, inside] = torch.arange(len(seen))
             if block:
-                labels[line, at] = IGNORED  # no token of its own sample comes before it
+                labels[line, at] = IGNORE_INDEX  # no token of its own sample comes before it
             at += len(row)
     tensors = {"input_ids": ids, "attention_mask": mask, "labels": labels, "segments": segments}
     tensors["tasks"] = torch.tensor([window[0].task for window in batch])
@@ -155,16 +157,16 @@ def collate(
     return tensors
 
 
-def check(codec: Codec) -> None:
+def check_tokenizer(codec: Codec) -> None:
     """Raises UserError when the tokenizer cannot end an answer."""
     if codec.tokenizer.eos_token_id is None:
         raise UserError("this tokenizer has no end-of-text token (eos_token): answers could not be ended")
 
 
-def counts(tensors: Mapping[str, Any], encoder: bool) -> tuple[int, int, int]:
+def token_counts(tensors: Mapping[str, Any], encoder: bool) -> tuple[int, int, int]:
     """(cells, tokens, learnt tokens) of a batch; of an encoder-decoder both sides count."""
     segments, labels, ids = tensors["segments"], tensors["labels"], tensors["input_ids"]
     cells, tokens = segments.numel(), int((segments > 0).sum())
     if encoder:
         cells, tokens = cells + ids.numel(), tokens + int(tensors["attention_mask"].sum())
-    return cells, tokens, int((labels != IGNORED).sum())
+    return cells, tokens, int((labels != IGNORE_INDEX).sum())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 Balance = Literal["none", "sample_mean", "task_token", "task_sample"]
-Focal = Literal["off", "sample", "task"]
+FocalLevel = Literal["sample", "task"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def sample_means(tokens: Tokens, values: Tensor) -> Tensor:
     return _sums(values, tokens.sample, size) / _counts(tokens.sample, size, values)
 
 
-def totals(tokens: Tokens, tasks: int) -> Totals:
+def task_totals(tokens: Tokens, tasks: int) -> Totals:
     """Tokens and samples of each task in one batch."""
     return Totals(
         tokens=torch.bincount(tokens.task[tokens.sample], minlength=tasks),
@@ -58,7 +58,7 @@ def totals(tokens: Tokens, tasks: int) -> Totals:
     )
 
 
-def balanced(tokens: Tokens, balance: Balance, weights: Tensor, whole: Totals | None = None) -> Tensor:
+def balanced_loss(tokens: Tokens, balance: Balance, weights: Tensor, whole: Totals | None = None) -> Tensor:
     """The loss of a batch (Eq. 1 by tokens: `task_token`; by samples: `task_sample`).
 
     `weights` [tasks] are normalised over the tasks that are present, so that a task's absence does not shrink
@@ -67,7 +67,7 @@ def balanced(tokens: Tokens, balance: Balance, weights: Tensor, whole: Totals | 
     stands for itself (reduction `micro`).
     """
     size = len(weights)
-    here = totals(tokens, size)
+    here = task_totals(tokens, size)
     over = whole or here
     match balance:
         case "none":
@@ -85,8 +85,8 @@ def balanced(tokens: Tokens, balance: Balance, weights: Tensor, whole: Totals | 
     return (shares / shares.sum() * sums / counts.clamp(min=1)).sum()
 
 
-def focal(
-    tokens: Tokens, level: Literal["sample", "task"], gamma: float, alpha: Tensor, detach: bool = False
+def focal_loss(
+    tokens: Tokens, level: FocalLevel, gamma: float, alpha: Tensor, detach: bool = False
 ) -> Tensor:
     """Focal loss of a batch: Eq. 2 (`sample`) or Eq. 3 (`task`).
 
@@ -107,6 +107,6 @@ def focal(
     return (-alpha.to(q.dtype)[task] * factor * q).mean()
 
 
-def per_task(tokens: Tokens, tasks: int) -> tuple[Tensor, Totals]:
+def task_sums(tokens: Tokens, tasks: int) -> tuple[Tensor, Totals]:
     """Summed negative log-likelihood of each task [tasks] and its counts: what validation adds up."""
-    return _sums(tokens.nll, tokens.task[tokens.sample], tasks), totals(tokens, tasks)
+    return _sums(tokens.nll, tokens.task[tokens.sample], tasks), task_totals(tokens, tasks)

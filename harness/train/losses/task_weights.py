@@ -1,4 +1,4 @@
-"""Task weights that follow the validation losses: when CoBa and FAMO (`balance`) are asked, and what they are told."""
+"""Task weights that follow the validation losses: when CoBa and FAMO (balancers.py) are asked, with which losses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,42 +10,42 @@ from harness.train.losses import balancers
 
 
 @dataclass
-class Following:
+class AdaptiveWeights:
     """CoBa or FAMO over a function that measures validation losses."""
 
     kind: str
-    state_of: balancers.Coba | balancers.Famo
-    first: list[float] | None = None
-    last: tuple[int, list[float]] | None = None
+    balancer: balancers.Coba | balancers.Famo
+    initial: list[float] | None = None
+    previous: tuple[int, list[float]] | None = None
 
     def weights(self, step: int, measure: Callable[[int | None], list[float]]) -> list[float]:
-        match self.state_of:
+        match self.balancer:
             case balancers.Coba() as coba:
-                if self.first is None:
-                    self.first = measure(None)
+                if self.initial is None:
+                    self.initial = measure(None)
                 now = measure(step)
-                return coba.add(step, [a / b for a, b in zip(now, self.first, strict=True)])
+                return coba.add(step, [a / b for a, b in zip(now, self.initial, strict=True)])
             case balancers.Famo() as famo:
-                if self.last is not None:  # the step since was made: how did it change the same rows?
-                    number, before = self.last
+                if self.previous is not None:  # the step since was made: how did it change the same rows?
+                    number, before = self.previous
                     famo.update(before, measure(number))
-                self.last = (step, measure(step))
-                return famo.weights(self.last[1])
+                self.previous = (step, measure(step))
+                return famo.weights(self.previous[1])
 
     def state(self) -> dict[str, Any]:
-        return {"first": self.first, "last": self.last, "of": self.state_of.state()}
+        return {"first": self.initial, "last": self.previous, "of": self.balancer.state()}
 
 
-def begin(
-    how: LossConfig, tasks: Sequence[str], held: Sequence[Sequence[Any]], saved: Mapping[str, Any]
-) -> Following | None:
-    """What sets the weights of `tasks` with their validation batches `held`, from a saved state if there is one.
+def start(
+    how: LossConfig, tasks: Sequence[str], validation: Sequence[Sequence[Any]], saved: Mapping[str, Any]
+) -> AdaptiveWeights | None:
+    """What sets the weights of `tasks`, from a saved state if there is one. `validation` are their batches.
 
     None for fixed weights. Raises UserError for a task without validation rows.
     """
     if how.convergence == "none":
         return None
-    for name, batches in zip(tasks, held, strict=True):
+    for name, batches in zip(tasks, validation, strict=True):
         if not batches:
             raise UserError(f"loss.convergence = {how.convergence!r} needs validation rows of {name!r}")
     size = len(tasks)
@@ -57,5 +57,5 @@ def begin(
     if saved:
         state = replace(state, **saved["of"])
         last = saved["last"]
-        return Following(how.convergence, state, saved["first"], (last[0], last[1]) if last else None)
-    return Following(how.convergence, state)
+        return AdaptiveWeights(how.convergence, state, saved["first"], (last[0], last[1]) if last else None)
+    return AdaptiveWeights(how.convergence, state)

@@ -40,7 +40,7 @@ def peft_config(kind: str, base: Path) -> Any:
 
     plain = {"model": str(base), "method": kind, "device": "cpu", "data": [{"task": "conala"}]}
     config = checked(TrainConfig, plain, "config")
-    made = methods.adapter(config, methods.load(config))
+    made = methods.adapter_config(config, methods.load(config))
     if kind in ("lora", "dora"):
         made.init_lora_weights = False
     if kind == "ia3":
