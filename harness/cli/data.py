@@ -1,4 +1,4 @@
-"""The commands about what is asked: tasks (cards and prompts), data (fetched, checked, made)."""
+"""The commands tasks (list, cards, prompts) and data (fetch, check, synthesise)."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -25,44 +25,52 @@ if TYPE_CHECKING:
 def tasks_command(
     name: str | None, show_prompt: bool, split: str, data: str | None, sets: Sequence[str]
 ) -> None:
-    """List the tasks: size, licence, source, metrics, the paper's setting.
+    """List the tasks with size, licence, source, metrics and the paper's setting.
 
-    Or show one: its card, or with --prompt the exact prompt of its first problem.
+    With NAME show its card, or with --prompt the exact prompt of its first problem.
     """
     from harness.tasks.loading import registry
 
     if name is None:
-        for each in registry.names():
-            task = registry.task(each)
-            sizes, metrics = _sizes_and_metrics(task)
-            click.echo(f"{each:16} {task.card.title}")
-            for line in (f"{sizes}; {task.card.licence}; {task.card.url}", metrics, task.card.setting):
-                for row in textwrap.wrap(line, 93, break_on_hyphens=False, break_long_words=False):
-                    click.echo(" " * 17 + row)
-        return
-    if show_prompt:
-        from harness.prompts import templates
-        from harness.runs import plan as planning
+        _list_tasks()
+    elif show_prompt:
+        _show_prompt({"task": name, "split": split, "limit": 1, "data": data}, sets)
+    else:
+        config = parse_config({"task": name}, sets, "--set")
+        _show_card(registry.task(name, config.options), registry.options(name))
 
-        config = parse_config({"task": name, "split": split, "limit": 1, "data": data}, sets, "--set")
-        if config.shots.startswith("random"):
-            raise UserError(
-                f"shots = {config.shots!r} depends on the model's tokens: give the shots it is like"
-            )
-        plan = planning.make_plan(config)
-        template = templates.select_template(plan.task, config.prompt)
-        prompt = next(iter(plan.prompts.values()))
-        click.echo(
-            f"# {plan.problems[0].id}, prompt {template.name!r} ({template.style}), stop {list(plan.sampling.stop)}"
+
+def _list_tasks() -> None:
+    from harness.tasks.loading import registry
+
+    for name in registry.names():
+        task = registry.task(name)
+        sizes, metrics = _sizes_and_metrics(task)
+        click.echo(f"{name:16} {task.card.title}")
+        for line in (f"{sizes}; {task.card.licence}; {task.card.url}", metrics, task.card.setting):
+            for row in textwrap.wrap(line, 93, break_on_hyphens=False, break_long_words=False):
+                click.echo(" " * 17 + row)
+
+
+def _show_prompt(plain: dict[str, Any], sets: Sequence[str]) -> None:
+    from harness.prompts import templates
+    from harness.runs.plan import make_plan
+
+    config = parse_config(plain, sets, "--set")
+    if config.shots.startswith("random"):
+        raise UserError(
+            f"shots = {config.shots!r} depends on the model's tokenizer: choose other shots"
         )
-        if prompt.messages:
-            for message in prompt.messages:
-                click.echo(f"[{message.role}]\n{message.content}")
-        else:
-            click.echo(prompt.text, nl=False)
-        return
-    config = parse_config({"task": name}, sets, "--set")
-    _card(registry.task(name, config.options), registry.options(name))
+    plan = make_plan(config)
+    template = templates.select_template(plan.task, config.prompt)
+    prompt = next(iter(plan.prompts.values()))
+    click.echo(
+        f"# {plan.problems[0].id}, prompt {template.name!r} ({template.style}), stop {list(plan.sampling.stop)}"
+    )
+    for message in prompt.messages:
+        click.echo(f"[{message.role}]\n{message.content}")
+    if not prompt.messages:
+        click.echo(prompt.text, nl=False)
 
 
 def _sizes_and_metrics(task: "Task") -> tuple[str, str]:
@@ -70,7 +78,7 @@ def _sizes_and_metrics(task: "Task") -> tuple[str, str]:
     return sizes, ", ".join(name for scorer in task.scorers for name in scorer.metrics([1]))
 
 
-def _card(task: "Task", options: Mapping[str, Sequence[str]]) -> None:
+def _show_card(task: "Task", options: Mapping[str, Sequence[str]]) -> None:
     card, sampling = task.card, task.sampling
     sizes, metrics = _sizes_and_metrics(task)
     first, *others = (f"{t.name} ({t.style})" for t in task.templates)
@@ -96,19 +104,21 @@ def _card(task: "Task", options: Mapping[str, Sequence[str]]) -> None:
 @click.command("data")
 @click.argument("action", type=click.Choice(["fetch", "check", "synth"]))
 @click.argument("name")
-@click.option("--model", metavar="M", help="synth: the model that makes the rows.")
+@click.option("--model", metavar="M", help="synth: the model that writes the rows.")
 @click.option("--completions", metavar="FILE", help="synth: recorded completions instead of a model.")
 @click.option(
-    "--samples", type=int, default=1, metavar="N", help="synth: rows asked for a seed and template."
+    "--samples", type=int, default=1, metavar="N", help="synth: rows requested per seed and template."
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="synth: where the rows go.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="synth: the file to write the rows to."
+)
 @data_option
 @sets_option
 def data_command(
     action: str, name: str, data: str | None, sets: Sequence[str], out: Path | None, **flags: Any
 ) -> None:
-    """Download a benchmark's files into the hub cache (fetch); load every row and count it (check); or have a model
-    make training rows from a file NAME of seeds, and keep those that parse, run and differ (synth)."""
+    """Download a benchmark's files into the hub cache (fetch), load and count every row (check), or have a model write
+    training rows from a file NAME of seeds and keep those that parse, run and differ (synth)."""
     from harness.tasks.loading import data_files, registry
 
     if action == "synth":
@@ -125,9 +135,9 @@ def data_command(
         source = data_files.open_source(data)
         problems = data_files.load(task, split, source)  # type: ignore[arg-type]
         published = task.card.sizes[split]
-        remark = "as published" if len(problems) == published else f"published: {published}"
+        note = "as published" if len(problems) == published else f"published: {published}"
         shas = ", ".join(f"{file} sha256 {sha[:12]}" for file, sha in source.digests.items())
-        click.echo(f"{split:10} {len(problems)} rows ({remark}); {shas}")
+        click.echo(f"{split:10} {len(problems)} rows ({note}); {shas}")
 
 
 def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, Any]) -> None:
@@ -137,26 +147,26 @@ def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, 
     from harness.train.data import synthesis
 
     if out is None:
-        raise UserError("synth needs --out FILE: where the rows go")
+        raise UserError("synth needs --out FILE to write the rows to")
     check_writable(out, "--out")
     plain: dict[str, Any] = {"task": "synth"}
     set_dotted(plain, {"backend.model": flags["model"], "backend.path": flags["completions"]})
     if flags["completions"]:
         plain["backend"] |= {"kind": "replay", "partial": True}
     config = parse_config(plain, sets, "--set")
-    asked = synthesis.build_requests(synthesis.read_seeds(seeds), flags["samples"])
-    given = {name: value for name, value in config.sampling.model_dump().items() if value is not None}
+    requests = synthesis.build_requests(synthesis.read_seeds(seeds), flags["samples"])
+    overrides = {name: value for name, value in config.sampling.model_dump().items() if value is not None}
     settings = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 512, "seed": config.seed}
-    sampling = Sampling(**{**settings, "samples": flags["samples"], **given})
-    with closing(workers.load(config.backend, [request.problem_id for request in asked])) as backend:
+    sampling = Sampling(**{**settings, "samples": flags["samples"], **overrides})
+    with closing(workers.load(config.backend, [request.problem_id for request in requests])) as backend:
         if (recorded := backends.recorded_backend(backend)) is not None:
-            asked = [
+            requests = [
                 replace(each, indices=tuple(range(recorded.counts[each.problem_id])))
-                for each in asked
+                for each in requests
                 if each.problem_id in recorded.counts
             ]
         with judge.open_sandbox(config.judge) as box:
-            rows, dropped = synthesis.generate_rows(backend, asked, sampling, box)
+            rows, dropped = synthesis.generate_rows(backend, requests, sampling, box)
     synthesis.write_rows(out, rows)
     for why, count in dropped.most_common():
         click.echo(f"dropped {count}: {why}")

@@ -46,14 +46,14 @@ if TYPE_CHECKING:
     help="A PEFT adapter: a folder or hub id@commit. Several: a study of them on one base.",
 )
 @click.option("--shots", metavar="S", help="Examples in the prompt: none, icl:N, rag:N, random_like_rag:N.")
-@click.option("--samples", type=int, metavar="N", help="Completions a problem.")
+@click.option("--samples", type=int, metavar="N", help="Completions per problem.")
 @click.option("--limit", type=int, metavar="N", help="Only the first N problems.")
 @click.option("--allow-download", is_flag=True, help="Fetch a missing data file or model from the hub.")
 @click.option(
     "--no-cache",
     is_flag=True,
     envvar="HARNESS_NO_CACHE",
-    help="Reuse no completion that another run made, and keep none for others. [HARNESS_NO_CACHE]",
+    help="Do not use the completion cache. [HARNESS_NO_CACHE]",
 )
 @judge_options
 def run(

@@ -188,7 +188,7 @@ def gate_command(
 ) -> None:
     """Compare a run with a baseline. Exit code: 0 passed, 1 regression, 3 could not be judged, 4 not comparable."""
     from harness.results import gate
-    from harness.results.report import ci
+    from harness.results.report import ci, comparison
     from harness.runs.store import reader
     from harness.runs.store.atomic import write_atomic
 
@@ -207,10 +207,9 @@ def gate_command(
         write_atomic(check_writable(baseline, "--baseline"), text)
         echo(f"wrote {baseline}")
         if chosen:
-            click.echo(
-                f"{len(chosen.problems)} of {len(read.samples)} problems from {chosen.strata} strata; minimum"
-                f" detectable difference at 80 % power: {100 * chosen.detectable:.1f} points (n={len(chosen.problems)})"
-            )
+            n = len(chosen.problems)
+            power = comparison.minimum_detectable(chosen.unit, chosen.detectable, n)
+            click.echo(f"{n} of {len(read.samples)} problems from {chosen.strata} strata; {power}")
         return
     found = gate.gate(run, gate.read_baseline(baseline), rules)
     if junit:

@@ -20,7 +20,7 @@ from harness import __version__
 from harness.errors import ConfigError, Fault, unknown
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
-from harness.schema import Estimate, Generation, Value
+from harness.schema import Estimate, Generation, Unit, Value
 from harness.stats import estimates, paired_tests
 from harness.stats.estimates import Floats
 
@@ -356,6 +356,7 @@ class Subset:
     problems: tuple[str, ...]
     strata: int
     detectable: float
+    unit: Unit
 
 
 def subset(run: Result, size: int, seed: int = 0) -> Subset:
@@ -380,9 +381,8 @@ def subset(run: Result, size: int, seed: int = 0) -> Subset:
     else:
         scores = run.scores[run.reduces[metric][0]]
         variance = 2 * float(np.mean([scores[n][:, 0].var() / len(scores[n]) for n in names])) or FLIP_RATE
-    return Subset(
-        tuple(sorted(chosen)), len(strata), paired_tests.minimum_detectable_difference(variance**0.5, size)
-    )
+    detectable = paired_tests.minimum_detectable_difference(variance**0.5, size)
+    return Subset(tuple(sorted(chosen)), len(strata), detectable, run.reduces[metric][1].unit)
 
 
 def _proportional(strata: Sequence[Sequence[str]], size: int, chance: random.Random) -> list[str]:

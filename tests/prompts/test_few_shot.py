@@ -428,7 +428,7 @@ def test_the_control_needs_the_models_tokens() -> None:
     with pytest.raises(ConfigError, match="recorded completions have no model"):
         few_shot.finalize_shots(like, [ASKED], render, 1, Model(capabilities=Capabilities(recorded=True)))
     ended = harness("tasks", "conala", "--prompt", "--data", "mini", "--set", "shots=random_like_rag:2")
-    assert ended.complaint.startswith("shots = 'random_like_rag:2' depends on the model's tokens")
+    assert ended.complaint.startswith("shots = 'random_like_rag:2' depends on the model's tokenizer")
 
 
 # ---------------------------------------------------------------- in a run's files

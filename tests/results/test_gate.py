@@ -320,7 +320,7 @@ def test_a_subset_is_stratified_and_says_what_it_can_find(runs: Path, tmp_path: 
     file = tmp_path / "smoke.json"
     ended = harness("gate", runs / "good", "--baseline", file, "--write", "--smoke", 41)
     assert (
-        "41 of 164 problems from 4 strata; minimum detectable difference at 80 % power: 13.8 points (n=41)"
+        "41 of 164 problems from 4 strata; minimum detectable difference at 80 % power: 13.84 points (n=41)"
         in ended.out
     )
     assert harness("gate", runs / "good", "--baseline", file).code == 0
