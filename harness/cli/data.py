@@ -58,9 +58,7 @@ def _show_prompt(plain: dict[str, Any], sets: Sequence[str]) -> None:
 
     config = parse_config(plain, sets, "--set")
     if config.shots.startswith("random"):
-        raise UserError(
-            f"shots = {config.shots!r} depends on the model's tokenizer: choose other shots"
-        )
+        raise UserError(f"shots = {config.shots!r} depends on the model's tokenizer: choose other shots")
     plan = make_plan(config)
     template = templates.select_template(plan.task, config.prompt)
     prompt = next(iter(plan.prompts.values()))
