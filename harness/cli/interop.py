@@ -43,7 +43,7 @@ def import_command(files: Sequence[Path], out: Path) -> None:
     from harness.results.interop import readers
     from harness.runs.store.atomic import write_atomic
 
-    read = [found for file in files for found in readers.read(file)]
+    read = [found for file in files for found in readers.read_results(file)]
     out.mkdir(parents=True, exist_ok=True)
     taken: list[str] = []
     for one, completions in read:
@@ -53,9 +53,11 @@ def import_command(files: Sequence[Path], out: Path) -> None:
         items = f"{len(one.items)} items" if one.items else f"totals only: {one.no_items}"
         click.echo(f"wrote {path}: {one.label}, {one.task}, {one.model}, {len(one.metrics)} metrics, {items}")
         if completions:
-            beside = out / f"{taken[-1]}.completions.jsonl"
-            write_atomic(beside, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in completions))
-            click.echo(f"wrote {beside}: {len(completions)} completions")
+            completions_file = out / f"{taken[-1]}.completions.jsonl"
+            write_atomic(
+                completions_file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in completions)
+            )
+            click.echo(f"wrote {completions_file}: {len(completions)} completions")
 
 
 @click.command("track")

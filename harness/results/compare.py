@@ -219,10 +219,10 @@ def flips(comparison: Comparison, metric: str) -> Iterator[Flip]:
         moved = np.flatnonzero(np.abs(gains) > paired_tests.TOLERANCE)
         if not len(moved):
             continue
-        theirs = _first_answers(row.runs[0], metric)
+        answers = _first_answers(row.runs[0], metric)
         for i in sorted(moved, key=lambda i: (gains[i], problems[i])):
             name = problems[i]
-            before, after = reference[name], theirs[name]
+            before, after = reference[name], answers[name]
             yield Flip(
                 problem_id=name,
                 row=row.name,

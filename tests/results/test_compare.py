@@ -10,7 +10,7 @@ import pytest
 from harness.config.load import parse
 from harness.errors import ConfigError, NotComparable, StoreFault
 from harness.results import compare
-from harness.results.report import comparison as shown
+from harness.results.report import comparison
 from harness.runs.store import reader
 from tests.support.command import harness
 from tests.support.recordings import edit, edit_rows, make
@@ -85,7 +85,7 @@ def test_seeds_are_one_row_with_their_variance_beside_that_of_the_problems(tmp_p
     assert cell.seeds is not None
     assert (cell.seeds.seeds, cell.seeds.n) == (3, 40)
     assert cell.seeds.sd_seeds == pytest.approx(1 / 40)  # 20, 21, 22 of 40
-    text = shown.render(found, [], 0, width=140)
+    text = comparison.render(found, [], 0, width=140)
     assert "sd between seeds" in text
 
 
@@ -288,7 +288,7 @@ def test_a_problem_with_a_fault_is_left_out_of_the_pairs_and_counted(pair: tuple
     assert found.skipped == 1
     assert found.problems["em@1"][0] == "letters/1"
     assert len(found.problems["em@1"]) == 39
-    assert "1 problems skipped" in shown.render(found, [], 0)
+    assert "1 problems skipped" in comparison.render(found, [], 0)
 
 
 def test_shuffled_rows_change_nothing(pair: tuple[Path, Path]) -> None:
@@ -299,7 +299,7 @@ def test_shuffled_rows_change_nothing(pair: tuple[Path, Path]) -> None:
 
 
 def test_markdown_is_a_table_of_the_figures(pair: tuple[Path, Path]) -> None:
-    lines = shown.markdown(compare.compare(read(*pair), ["em@1"])).splitlines()
+    lines = comparison.markdown(compare.compare(read(*pair), ["em@1"])).splitlines()
     assert lines[3].startswith("| em@1 | tuned | 70.00 | ")
     assert lines[3].split(" | ")[4] == "+20.00"
 

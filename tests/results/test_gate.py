@@ -292,14 +292,14 @@ def test_junit_markdown_and_annotations_say_the_same(
 
 
 def test_a_hostile_name_breaks_neither_xml_nor_annotations() -> None:
-    from harness.results.report import ci as shown
+    from harness.results.report import ci
 
     nasty = 'a\x1b]0;x\x07<b>&"\n::error::'
     verdict = gate.GateVerdict(nasty, nasty, nasty, "fault", (gate.Check(nasty, False, nasty),))
-    root = ElementTree.fromstring(shown.junit(verdict).encode())
+    root = ElementTree.fromstring(ci.junit(verdict).encode())
     assert root[0].get("errors") == "1"
-    assert all(line.count("\n") == 0 and line.startswith("::error") for line in shown.annotations(verdict))
-    assert "\x1b" not in shown.junit(verdict) + shown.markdown(verdict) + "".join(shown.lines(verdict))
+    assert all(line.count("\n") == 0 and line.startswith("::error") for line in ci.annotations(verdict))
+    assert "\x1b" not in ci.junit(verdict) + ci.markdown(verdict) + "".join(ci.lines(verdict))
 
 
 # ---------------------------------------------------------------- the smoke subset

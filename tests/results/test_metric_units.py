@@ -253,7 +253,7 @@ def test_an_imported_result_keeps_the_direction_that_its_tool_reported(tmp_path:
     }
     file = tmp_path / "results_x.json"
     file.write_text(json.dumps(plain))
-    ((found, _),) = readers.read(file)
+    ((found, _),) = readers.read_results(file)
     settings = {name: (m.unit, m.lower_is_better) for name, m in found.metrics.items()}
     assert settings["word_perplexity,none"] == ("number", True)
     assert settings["acc,none"] == ("share", False)

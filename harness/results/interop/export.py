@@ -35,13 +35,13 @@ def export(run: Result, form: str, out: Path) -> list[Path]:
 
 def samples(run: Result) -> Iterator[dict[str, Any]]:
     """One row per sample in the run's order: ids, prompt, completion, answer, and each scorer's verdict."""
-    asked = {row["problem_id"]: row for row in reader.problems(run.folder)}
+    problems = {row["problem_id"]: row for row in reader.problems(run.folder)}
     verdicts: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in reader.rows(run.folder / "judgements.jsonl", Judgement):
         verdicts.setdefault((row["problem_id"], row["index"]), []).append(row)
     for row in reader.rows(run.folder / "generations.jsonl", Generation):
         of_one = verdicts[row["problem_id"], row["index"]]
-        problem = asked.get(row["problem_id"], {})
+        problem = problems.get(row["problem_id"], {})
         prompt = problem.get("prompt", {})
         text = prompt.get("text") or "\n\n".join(m["content"] for m in prompt.get("messages", ()))
         yield {
@@ -159,7 +159,7 @@ def lm_eval(run: Result, out: Path) -> list[Path]:
     rows: dict[str, dict[str, Any]] = {}
     means = _problem_values(run)
     for row in samples(run):
-        there = rows.setdefault(
+        sample = rows.setdefault(
             row["problem_id"],
             {
                 "doc_id": len(rows),
@@ -172,10 +172,10 @@ def lm_eval(run: Result, out: Path) -> list[Path]:
                 **_metric_values(means, row["problem_id"]),
             },
         )
-        there["resps"][0].append(row["completion"])
-        there["filtered_resps"][0].append(row["answer"])
-    for there in rows.values():
-        there |= {f"{name}_hash": _sha256(text) for name, text in _hashed_texts(there).items()}
+        sample["resps"][0].append(row["completion"])
+        sample["filtered_resps"][0].append(row["answer"])
+    for sample in rows.values():
+        sample |= {f"{name}_hash": _sha256(text) for name, text in _hashed_texts(sample).items()}
     return [out / "results.json", *_lines(out / f"samples_{task}.jsonl", list(rows.values()))]
 
 

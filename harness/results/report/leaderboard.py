@@ -133,7 +133,7 @@ def _run_rows(section: Section) -> Iterator[LeaderboardRow]:
 
 def _published_row(section: Section, row: PublishedValue) -> LeaderboardRow:
     model, _, method = row.name.partition(", ")
-    source = f"arXiv {row.paper}, {row.place}"
+    source = f"arXiv {row.paper}, {row.table}"
     noted = f" ({' '.join(row.notes)})" if row.notes else ""
     return LeaderboardRow(
         section.title, section.metric, model, method, row.value, published=source + noted, unit=section.unit
@@ -257,8 +257,8 @@ def _html_row(entry: LeaderboardRow, out: Path | None) -> str:
         method += f' <span class="sub wrap">reported: {page.text(entry.published)}</span>'
     for run in entry.runs if out else ():
         if out and (run / "report.html").is_file():
-            there = os.path.relpath(run / "report.html", out)
-            method += f' <a href="{escape(there)}">report</a>'
+            link = os.path.relpath(run / "report.html", out)
+            method += f' <a href="{escape(link)}">report</a>'
     cells = [
         (entry.rank or 10**6, rank_text(entry)),
         (entry.model, page.text(entry.model)),

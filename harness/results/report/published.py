@@ -49,7 +49,7 @@ class PublishedValue:
     """One printed value, 0..1, with our names for its task and metric."""
 
     paper: str
-    place: str
+    table: str
     name: str
     task: str
     metric: str

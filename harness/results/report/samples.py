@@ -35,7 +35,7 @@ def pack(runs: Sequence[Result], names: Sequence[str]) -> Iterator[tuple[str, st
     chunk: list[list[Any]] = []
     size, number = 0, 0
     for i, run in enumerate(runs):
-        asked: dict[str, Mapping[str, Any]] = {row["problem_id"]: row for row in reader.problems(run.folder)}
+        rows: dict[str, Mapping[str, Any]] = {row["problem_id"]: row for row in reader.problems(run.folder)}
         for row in _rows(run):
             problem = problems.setdefault((run.summary.task, row["problem_id"]), len(problems))
             columns["run"].append(i)
@@ -43,7 +43,7 @@ def pack(runs: Sequence[Result], names: Sequence[str]) -> Iterator[tuple[str, st
             columns["sample"].append(row["index"])
             columns["kind"].append(kinds.setdefault(row["kind"], len(kinds)))
             columns["value"].append(row["value"])
-            texts = _texts(row, asked.get(row["problem_id"], {}))
+            texts = _texts(row, rows.get(row["problem_id"], {}))
             chunk.append(texts)
             size += sum(map(len, map(str, texts)))
             if size > CHUNK_CHARS:
@@ -92,10 +92,10 @@ def _rows(run: Result) -> Iterator[dict[str, Any]]:
         }
 
 
-def _texts(row: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Any]:
+def _texts(row: Mapping[str, Any], problem: Mapping[str, Any]) -> list[Any]:
     """[completion, answer, error, prompt, references, shots]; an answer equal to its completion is 0."""
     answer = 0 if row["answer"] == row["text"] else _truncate(row["answer"])
-    prompt = asked.get("prompt", {})
+    prompt = problem.get("prompt", {})
     shown = prompt.get("text") or "\n\n".join(
         f"[{m['role']}]\n{m['content']}" for m in prompt.get("messages", ())
     )
@@ -105,7 +105,7 @@ def _texts(row: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Any]:
         answer,
         _truncate(row["error"]),
         0 if later else _truncate(shown),
-        0 if later else [_truncate(text) for text in asked.get("references", ())],
+        0 if later else [_truncate(text) for text in problem.get("references", ())],
         0 if later else "\n".join(map(_shot, row.get("shots", ()))),
     ]
 

@@ -24,7 +24,7 @@ from harness.backends.replay import completions_file
 from harness.config.backend import BackendConfig
 from harness.config.run import JudgeConfig, RunConfig
 from harness.errors import StoreFault
-from harness.runs import run as runner
+from harness.runs import run
 from harness.runs.store import jsonl, reader
 from harness.runs.store.jsonl import JsonlFile
 from harness.schema import Completion, Generation, Judgement, Prompt, Request, Sampling, Score
@@ -280,7 +280,7 @@ def recorded_run(folder: Path, problems: int, samples: int) -> RunConfig:
 def test_a_whole_run_of_ten_times_as_many_samples_takes_no_more_memory(tmp_path: Path) -> None:
     def run(samples: int) -> Callable[[], object]:
         config, turns = recorded_run(tmp_path, 8, samples), count()
-        return lambda: runner.run(config, tmp_path / f"{samples}-{next(turns)}")
+        return lambda: run.run(config, tmp_path / f"{samples}-{next(turns)}")
 
     grown = peak(run(120)) - peak(run(12))
     assert (tmp_path / "120-1" / "judgements.jsonl").stat().st_size > 500_000
@@ -292,7 +292,7 @@ def test_a_whole_run_of_ten_times_as_many_samples_takes_no_more_memory(tmp_path:
 @no_sync
 def test_a_run_read_back_takes_eight_bytes_a_value(tmp_path: Path) -> None:
     def read(samples: int) -> Callable[[], object]:
-        folder, _ = runner.run(recorded_run(tmp_path, 8, samples), tmp_path / str(samples))
+        folder, _ = run.run(recorded_run(tmp_path, 8, samples), tmp_path / str(samples))
         return lambda: reader.read(folder)
 
     read(12)

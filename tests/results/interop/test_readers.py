@@ -123,7 +123,7 @@ def imports(path: Path, out: Path) -> Path:
 
 
 def test_lm_evals_results_have_their_figures_their_items_and_their_completions(tmp_path: Path) -> None:
-    ((one, completions),) = readers.read(lm_eval(tmp_path / "small", {1, 2, 3}))
+    ((one, completions),) = readers.read_results(lm_eval(tmp_path / "small", {1, 2, 3}))
     assert (one.label, one.task, one.model, one.n, one.shots) == ("lm-eval 0.4.13", "tiny", "small", 12, 0)
     assert one.metrics == {"exact_match,none": external.ReportedMetric(value=0.25, stderr=0.1)}
     assert one.items["tiny/3"].values == {"exact_match,none": [1.0]}
@@ -131,7 +131,9 @@ def test_lm_evals_results_have_their_figures_their_items_and_their_completions(t
 
 
 def test_inspects_letters_are_its_own_accuracy_over_epochs(tmp_path: Path) -> None:
-    ((one, completions),) = readers.read(inspect(tmp_path / "log.json", {"a": ["C", "I"], "b": ["C", "C"]}))
+    ((one, completions),) = readers.read_results(
+        inspect(tmp_path / "log.json", {"a": ["C", "I"], "b": ["C", "C"]})
+    )
     assert one.metrics["match/accuracy"] == external.ReportedMetric(value=0.75, stderr=0.2)
     assert one.items["a"].values == {"match/accuracy": [1.0, 0.0]}
     assert len(completions) == 4
@@ -145,7 +147,7 @@ def test_evalplus_counts_what_passed_both_kinds_of_tests(tmp_path: Path) -> None
         for name, of_one in verdicts.items()
     }
     path.write_text(json.dumps({"date": "2026-11-21 12:15", "hash": "e0", "eval": found}))
-    ((one, completions),) = readers.read(path)
+    ((one, completions),) = readers.read_results(path)
     values = {name: figure.value for name, figure in one.metrics.items()}
     assert values == {"base pass@1": 0.5, "pass@1": 0.25, "base pass@2": 0.5, "pass@2": 0.5}
     assert completions[0] == {"task_id": "HumanEval/0", "solution": "x"}
@@ -190,7 +192,7 @@ def test_what_cannot_be_read_is_said_with_the_way_out(
 ) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=complaint.replace("'", ".")):
-        readers.read(tmp_path / name)
+        readers.read_results(tmp_path / name)
 
 
 def test_a_damaged_sample_is_named_with_its_line(tmp_path: Path) -> None:
@@ -278,7 +280,7 @@ def test_a_leaderboard_shows_what_was_reported_without_a_rank_and_names_what_it_
 
 def test_what_is_exported_for_lm_eval_is_read_as_lm_evals(tmp_path: Path) -> None:
     harness("export", make(tmp_path / "run", range(30)), "--format", "lm-eval", "--out", tmp_path / "out")
-    ((one, completions),) = readers.read(tmp_path / "out" / "results.json")
+    ((one, completions),) = readers.read_results(tmp_path / "out" / "results.json")
     assert one.metrics["em@1,none"].value == 0.75
     assert sum(item.values["em@1,none"][0] for item in one.items.values()) == 30
     assert len(completions) == len(rows(tmp_path / "run" / "generations.jsonl")) == 40
