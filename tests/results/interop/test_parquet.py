@@ -278,11 +278,11 @@ def recorded_run(folder: Path, problems: int, samples: int) -> RunConfig:
 
 @no_sync
 def test_a_whole_run_of_ten_times_as_many_samples_takes_no_more_memory(tmp_path: Path) -> None:
-    def run(samples: int) -> Callable[[], object]:
+    def judge(samples: int) -> Callable[[], object]:
         config, turns = recorded_run(tmp_path, 8, samples), count()
         return lambda: run.run(config, tmp_path / f"{samples}-{next(turns)}")
 
-    grown = peak(run(120)) - peak(run(12))
+    grown = peak(judge(120)) - peak(judge(12))
     assert (tmp_path / "120-1" / "judgements.jsonl").stat().st_size > 500_000
     assert (
         grown < 600_000
