@@ -23,8 +23,8 @@ from typing import Any
 from harness import tasks
 from harness.backends.hf import checkpoint
 from harness.config.load import checked
-from harness.train import run
-from harness.train.config import TrainConfig
+from harness.training import run
+from harness.training.config import TrainConfig
 
 TOKENIZER = Path(next(iter(tasks.__path__))) / "demo" / "model"
 METHODS = ("lora", "qlora-8bit", "qlora-4bit")

@@ -17,8 +17,8 @@ from pathlib import Path
 from harness import tasks
 from harness.backends.hf import checkpoint
 from harness.backends.hf.tokenizer import Codec
-from harness.train.config import DataConfig, PackingConfig
-from harness.train.data import examples, packing, tokenize
+from harness.training.config import DataConfig, PackingConfig
+from harness.training.data import examples, packing, tokenize
 
 MODEL = Path(next(iter(tasks.__path__))) / "demo" / "model"
 MIXTURE = ("conala", "codealpaca_py", "mbpp", "humaneval", "apps")
@@ -63,7 +63,7 @@ def speed(rounds: int = 5, length: int = 512) -> None:
     """Forward and backward over one batch of four windows each, in turns."""
     import torch
 
-    from harness.train.losses import objectives, token_losses
+    from harness.training.losses import objectives, token_losses
 
     torch.set_num_threads(1)
     model = checkpoint.from_folder(MODEL, torch.float32)

@@ -121,8 +121,8 @@ def train(
     the folder of benchmark files. Raises HarnessError.
     """
     from harness.config import load
-    from harness.train import grid
-    from harness.train import run as training
+    from harness.training import grid
+    from harness.training import run as training
 
     with one_line_errors():
         name = str(task)

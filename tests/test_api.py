@@ -53,7 +53,7 @@ def test_the_names_stay_what_they_are_when_every_module_is_loaded() -> None:
     """A sub-package of the same name would take the place of a function."""
     code = (
         "import harness, importlib, pkgutil\n"
-        "for m in ('api', 'cli', 'runs.run', 'runs.study', 'results.compare', 'prompts.few_shot'):\n"
+        "for m in ('api', 'cli', 'training.config', 'runs.run', 'runs.study', 'results.compare', 'prompts.few_shot'):\n"
         "    importlib.import_module('harness.' + m)\n"
         "print([n for n in ('run', 'score', 'train', 'compare', 'load_run') if not callable(getattr(harness, n))])"
     )

@@ -142,7 +142,7 @@ def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, 
     from harness import backends
     from harness.runs import judge, workers
     from harness.schema import Sampling
-    from harness.train.data import synthesis
+    from harness.training.data import synthesis
 
     if out is None:
         raise UserError("synth needs --out FILE to write the rows to")

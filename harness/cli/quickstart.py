@@ -54,7 +54,7 @@ def train_adapter(root: Path, model: Path, out: Path | None) -> str:
     """Train the quickstart adapter and return its folder."""
     from harness.config.load import apply_sets, read_toml
     from harness.runs import progress
-    from harness.train import grid, run
+    from harness.training import grid, run
 
     plain = {**read_toml(root / "recipes" / "quickstart.toml"), "model": str(model), "data_folder": "mini"}
     (config,) = grid.expand(apply_sets(plain, TRAINING_OVERRIDES), "quickstart.toml")

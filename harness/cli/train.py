@@ -36,7 +36,7 @@ def train(config: Path | None, out: Path | None, data: str | None, sets: Sequenc
     """Train an adapter, or the whole model. Rerun the same command to resume a training that was interrupted."""
     from harness.config.load import apply_sets, read_toml
     from harness.runs import progress
-    from harness.train import grid, run
+    from harness.training import grid, run
 
     plain = read_toml(config) if config else {}
     set_dotted(plain, {FLAG_KEYS.get(k, k): v for k, v in flags.items() if k not in ("task", "file")})

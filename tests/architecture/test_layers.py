@@ -28,7 +28,7 @@ LAYERS = (
     ("prompts",),
     ("tasks",),
     ("runs",),
-    ("results", "train"),
+    ("results", "training"),
     ("api",),
     ("cli",),
     ("__main__",),
@@ -79,11 +79,11 @@ TENSOR_CODE = {
     "harness.backends.hf.scheduler",
     "harness.backends.hf.decoding.sampling",
     "harness.backends.hf.decoding.logits_processors",
-    "harness.train.arguments",
-    "harness.train.losses.token_losses",
-    "harness.train.trainer",
-    "harness.train.losses.objectives",
-    "harness.train.muon",
+    "harness.training.arguments",
+    "harness.training.losses.token_losses",
+    "harness.training.trainer",
+    "harness.training.losses.objectives",
+    "harness.training.muon",
 }
 
 # What may touch the process's surroundings besides cli/, which may do all of it, and why.

@@ -2,7 +2,7 @@
 
 Starting Python and importing torch takes seconds; a fork of a process that has done both takes
 milliseconds, so a test can afford dozens of runs. Not a test itself: tests/runs/test_resume.py and
-tests/train/test_resume.py start it and talk to it in lines of JSON.
+tests/training/test_resume.py start it and talk to it in lines of JSON.
 
     -> {"argv": [...], "stage": FILE, "flush_rows": 3, "after_s": 0.2}       killed from outside, after a time
     -> {"argv": [...], "stage": FILE, "flush_rows": 3, "at_sync": 5}         at its 5th fsync or rename
@@ -177,7 +177,7 @@ def warm_training() -> None:
     import torch
     from transformers import LlamaForCausalLM, Trainer  # noqa: F401
 
-    from harness.train import trainer  # noqa: F401
+    from harness.training import trainer  # noqa: F401
 
     torch.set_num_threads(1)
     gc.freeze()

@@ -35,8 +35,8 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def peft_config(kind: str, base: Path) -> Any:
     """As `harness train` makes it, but with weights that already do something."""
     from harness.config.load import checked
-    from harness.train import methods
-    from harness.train.config import TrainConfig
+    from harness.training import methods
+    from harness.training.config import TrainConfig
 
     plain = {"model": str(base), "method": kind, "device": "cpu", "data": [{"task": "conala"}]}
     config = checked(TrainConfig, plain, "config")

@@ -8,8 +8,8 @@ import torch
 from transformers import TrainingArguments
 
 from harness.errors import ConfigError, UserError, unknown
-from harness.train.checkpoints import FOLDER
-from harness.train.config import TrainConfig
+from harness.training.checkpoints import FOLDER
+from harness.training.config import TrainConfig
 
 
 def check(config: TrainConfig) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from harness.config.load import checked
-from harness.train import methods
-from harness.train.config import TrainConfig
+from harness.training import methods
+from harness.training.config import TrainConfig
 
 
 def _t5(**sizes: Any) -> Any:

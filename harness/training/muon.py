@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from harness.train.config import OptimConfig
+from harness.training.config import OptimConfig
 
 
 class CombinedOptimizer(torch.optim.Optimizer):

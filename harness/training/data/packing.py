@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError
-from harness.train.config import PackingConfig
+from harness.training.config import PackingConfig
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,10 +8,10 @@ import pytest
 from harness.config.load import checked
 from harness.errors import ConfigError
 from harness.files import packaged
-from harness.train import grid
-from harness.train.config import LEARNING_RATES, TrainConfig, check, method_options
-from harness.train.run import default_folder, with_learning_rate
-from harness.train.trainer import should_stop
+from harness.training import grid
+from harness.training.config import LEARNING_RATES, TrainConfig, check, method_options
+from harness.training.run import default_folder, with_learning_rate
+from harness.training.trainer import should_stop
 
 RECIPES = packaged("tasks/recipes")
 

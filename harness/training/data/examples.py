@@ -17,7 +17,7 @@ from harness.errors import ConfigError, DataError, unknown
 from harness.prompts import templates
 from harness.schema import Message, Problem, Prompt, Reference, Template
 from harness.tasks.loading import data_files, registry
-from harness.train.config import DataConfig
+from harness.training.config import DataConfig
 
 # Question and answer under other names; tried in this order.
 PAIRS = (

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError
-from harness.train.data import synthesis
-from harness.train.data.examples import TEMPLATES, read_file
+from harness.training.data import synthesis
+from harness.training.data.examples import TEMPLATES, read_file
 from tests.support.command import harness, rows, write_rows
 
 GOOD = "Exercise: Reverse the words of a sentence.\n```python\nprint(' '.join('a b c'.split()[::-1]))\n```\nDone."

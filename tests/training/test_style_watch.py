@@ -9,8 +9,8 @@ import pytest
 from harness.errors import ConfigError
 from harness.schema import Capabilities, Completion, Generation, Prompt, Request, Sampling
 from harness.scorers.style_classifier import Floats, train, trend
-from harness.train import style_watch
-from harness.train.style_watch import StylePoint, StyleWatch, generate_with
+from harness.training import style_watch
+from harness.training.style_watch import StylePoint, StyleWatch, generate_with
 
 CHANCES = {"alice": [0.2, 0.8], "edgar": [0.9, 0.1]}
 

@@ -9,8 +9,8 @@ import pytest
 
 from harness.config.load import checked
 from harness.errors import UserError
-from harness.train import run
-from harness.train.config import TrainConfig
+from harness.training import run
+from harness.training.config import TrainConfig
 from tests.support.command import harness
 from tests.support.tiny_models import build
 
@@ -148,7 +148,7 @@ def test_a_training_that_stopped_early_does_not_go_on_when_it_was_killed_before_
 
 
 def test_a_checkpoint_of_which_a_part_is_missing_is_passed_over(tmp_path: Path) -> None:
-    from harness.train import checkpoints
+    from harness.training import checkpoints
 
     for number, name in ((2, "whole"), (4, "half deleted"), (6, "half written")):
         folder = tmp_path / f"checkpoint-{number}"
@@ -268,7 +268,7 @@ def test_what_cannot_work_is_one_line_before_any_step(
 
 def test_a_folder_is_trained_in_by_one_process_at_a_time(llama: Path, file: Path, tmp_path: Path) -> None:
     from harness.errors import StoreFault
-    from harness.train import run_record
+    from harness.training import run_record
 
     (tmp_path / "out").mkdir()
     with (

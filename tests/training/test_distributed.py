@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness.train import grid, run
-from harness.train.config import TrainConfig
+from harness.training import grid, run
+from harness.training.config import TrainConfig
 from tests.support.command import write_rows
 from tests.support.tiny_models import build
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from harness.config.load import checked
-from harness.train import run
-from harness.train.config import TrainConfig
-from harness.train.data import tokenize
-from harness.train.losses import token_losses
+from harness.training import run
+from harness.training.config import TrainConfig
+from harness.training.data import tokenize
+from harness.training.losses import token_losses
 from tests.support.tiny_models import ARCHITECTURES, build
 
 METHODS = ("full", "lora", "dora", "ia3", "prompt", "prefix", "p-tuning", "qlora-8bit", "qlora-4bit")
@@ -65,7 +65,7 @@ def reload(method: str, folder: Path, base: Path, config: TrainConfig) -> Any:
     import peft
 
     from harness.backends.hf import checkpoint
-    from harness.train import methods
+    from harness.training import methods
 
     if method == "full":
         return checkpoint.from_folder(folder, "auto")

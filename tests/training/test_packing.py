@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError
-from harness.train.config import PackingConfig
-from harness.train.data import packing
-from harness.train.data.packing import PackingReport, TokenRow
+from harness.training.config import PackingConfig
+from harness.training.data import packing
+from harness.training.data.packing import PackingReport, TokenRow
 
 
 def rows(lengths: list[int], task: int = 0) -> list[TokenRow]:

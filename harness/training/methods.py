@@ -15,7 +15,7 @@ from typing import Any
 from harness.backends import hub
 from harness.backends.hf import checkpoint
 from harness.errors import ConfigError, unknown
-from harness.train.config import TrainConfig, method_options
+from harness.training.config import TrainConfig, method_options
 
 # The attention's layers under the names that architectures give them; the first set that a model has is taken.
 ATTENTION_LAYERS = (

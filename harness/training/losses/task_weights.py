@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import UserError
-from harness.train.config import LossConfig
-from harness.train.losses import balancers
+from harness.training.config import LossConfig
+from harness.training.losses import balancers
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any
 from harness import environment
 from harness.errors import StoreFault, UserError
 from harness.runs.store.atomic import write_atomic
-from harness.train.config import TrainConfig
+from harness.training.config import TrainConfig
 
 FILE = "train.json"
 LOCK = ".lock"

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.train.losses import balancers, objectives
-from harness.train.losses.balancers import Coba, Famo, famo_gradient, famo_weights, slope
-from harness.train.losses.objectives import Balance, Tokens
+from harness.training.losses import balancers, objectives
+from harness.training.losses.balancers import Coba, Famo, famo_gradient, famo_weights, slope
+from harness.training.losses.objectives import Balance, Tokens
 
 # Three samples, (task, probabilities of its tokens): (0, [.5, .25]), (0, [.8]), (1, [.1, .2, .4, .9]).
 PROBABILITIES = ((0, (0.5, 0.25)), (0, (0.8,)), (1, (0.1, 0.2, 0.4, 0.9)))

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.train.data.tokenize import IGNORE_INDEX
-from harness.train.losses.objectives import Tokens
+from harness.training.data.tokenize import IGNORE_INDEX
+from harness.training.losses.objectives import Tokens
 
 
 def learnt_tokens(model: Any, batch: Mapping[str, Tensor], encoder: bool, partial: bool = False) -> Tokens:

@@ -12,10 +12,10 @@ from harness.errors import DataError
 from harness.prompts import templates
 from harness.schema import Prompt
 from harness.tasks.loading import data_files, registry
-from harness.train.config import DataConfig, PackingConfig
-from harness.train.data import examples as rows
-from harness.train.data import packing, tokenize
-from harness.train.losses import token_losses
+from harness.training.config import DataConfig, PackingConfig
+from harness.training.data import examples as rows
+from harness.training.data import packing, tokenize
+from harness.training.losses import token_losses
 from tests.support.tiny_models import ARCHITECTURES, build, make_tokenizer
 
 END = 2

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import UserError
 from harness.schema import Prompt
-from harness.train.data.examples import Example, Turn
-from harness.train.data.packing import Batch, TokenRow, window_width
+from harness.training.data.examples import Example, Turn
+from harness.training.data.packing import Batch, TokenRow, window_width
 
 if TYPE_CHECKING:
     import torch

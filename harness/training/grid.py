@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.config.load import checked
 from harness.errors import ConfigError, unknown
-from harness.train.config import TrainConfig
+from harness.training.config import TrainConfig
 
 
 def expand(plain: Mapping[str, Any], where: str) -> list[TrainConfig]:

@@ -21,9 +21,9 @@ from typing import Any
 from harness.backends.hf import checkpoint
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import UserError
-from harness.train import checkpoints, distributed, methods, run_record
-from harness.train.config import LEARNING_RATES, TrainConfig, check
-from harness.train.data import examples, packing, tokenize
+from harness.training import checkpoints, distributed, methods, run_record
+from harness.training.config import LEARNING_RATES, TrainConfig, check
+from harness.training.data import examples, packing, tokenize
 
 SMALL = 50_000_000  # parameters below which a second CPU thread costs more than it saves
 
@@ -51,7 +51,7 @@ def train(
     folder = out or default_folder(config)
     distributed.init_process(config.device)
     with checkpoint.silenced():  # the Trainer's module imports bitsandbytes, which prints what it misses
-        from harness.train import arguments
+        from harness.training import arguments
 
     arguments.check(config)
     with distributed.main_process_first():
@@ -209,7 +209,7 @@ def fit(
     folder: Path,
     progress: Callable[[str, int, int], None],
 ) -> Any:
-    from harness.train import trainer
+    from harness.training import trainer
 
     pad = base.tokenizer.pad_token_id
     data = trainer.TrainingData(

@@ -20,11 +20,11 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainerState
 
 from harness.errors import UserError
-from harness.train import arguments, checkpoints, distributed, muon
-from harness.train.config import TrainConfig
-from harness.train.data import tokenize
-from harness.train.data.packing import Batch, Window
-from harness.train.losses import objectives, task_weights, token_losses
+from harness.training import arguments, checkpoints, distributed, muon
+from harness.training.config import TrainConfig
+from harness.training.data import tokenize
+from harness.training.data.packing import Batch, Window
+from harness.training.losses import objectives, task_weights, token_losses
 
 Progress = Callable[[str, int, int], None]
 
