@@ -13,7 +13,7 @@ from itertools import compress, pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node, Parser, Tree
 
 IGNORED = frozenset({"comment", "line_continuation"})
 # Nodes that bind names or branch. The data flow has a way for each of them; most else it reads in order.
@@ -104,6 +104,17 @@ def parse_source(text: str, shape_id: Callable[[Shape], int | None]) -> ParsedSo
         number = shape_id((root.type,))
         parsed.shapes.extend([] if number is None else [number])
         return parsed
+    _read_tree(parsed, tree, source, shape_id)
+    if broken:
+        drop_prose(parsed, source)
+    return parsed
+
+
+def _read_tree(
+    parsed: ParsedSource, tree: "Tree", source: bytes, shape_id: Callable[[Shape], int | None]
+) -> None:
+    """Put the tree's words and shapes into `parsed`, in one pass over its nodes."""
+    broken = tree.root_node.has_error
     words, names, starts, shapes = parsed.words, parsed.names, parsed.starts, parsed.shapes
     kind_of = node_kinds().get
     cursor = tree.walk()
@@ -146,9 +157,7 @@ def parse_source(text: str, shape_id: Callable[[Shape], int | None]) -> ParsedSo
                 shape.append(token_label(node) if broken else kind)
         while not right():
             if not up():
-                if broken:
-                    drop_prose(parsed, source)
-                return parsed
+                return
             done = shape
             shape = above.pop()
             number = shape_id(tuple(done))

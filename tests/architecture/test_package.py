@@ -52,6 +52,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             (copy / name).write_bytes((ROOT / name).read_bytes())
+    for name in tracked("--deleted"):
+        (copy / name).unlink(missing_ok=True)
     build = "from setuptools import build_meta; print(build_meta.build_{}('{}'))"
     for kind, where in (("sdist", copy), ("wheel", copy)):
         subprocess.run(

@@ -62,7 +62,7 @@ def test_the_training_prompt_is_the_evaluation_prompt_token_for_token(
 
 def test_an_answer_does_not_begin_with_the_space_that_a_tokenizer_begins_texts_with() -> None:
     coder = codec(tokens="words")
-    (example,) = [(rows.Turn(Prompt(text="a\n"), "x.sort()"),)]
+    (example,) = [(rows.TrainingTurn(Prompt(text="a\n"), "x.sort()"),)]
     (row,) = tokenize.encode([example], coder)
     assert coder.text(row.ids[row.learnt].tolist()) == "x.sort()"
 

@@ -171,41 +171,9 @@ def _inspect(path: Path, plain: Mapping[str, Any], sha: str) -> ImportedTask:
         raise DataError(
             f"{path}: Inspect's log has status {plain['status']!r}; only finished logs can be imported"
         )
-    info, scores = plain["eval"], plain["results"]["scores"]
-    figures: dict[str, ReportedMetric] = {}
-    means: dict[str, str] = {}  # scorer -> the metric that is the mean of its items
-    for score in scores:
-        metrics = {m["name"].rpartition("/")[2]: m["value"] for m in score["metrics"].values()}
-        for name, value in metrics.items():
-            if name != "stderr" and _is_number(value):
-                figures[f"{score['name']}/{name}"] = ReportedMetric(
-                    value=float(value),
-                    stderr=metrics.get("stderr"),
-                    unit="share" if 0 <= value <= 1 else "number",
-                )
-        mean = next((name for name in ("accuracy", "mean") if name in metrics), "")
-        if mean and score.get("reducer") in (None, "mean"):
-            means[score["name"]] = f"{score['name']}/{mean}"
-    items: dict[str, ExternalItem] = {}
-    completions: Completions = []
-    for sample in sorted(plain.get("samples") or (), key=lambda sample: sample["epoch"]):
-        name = str(sample["id"])
-        shown = [
-            [m["role"], m["content"]]
-            for m in sample.get("messages", ())
-            if m.get("source") != "generate" and m["role"] != "tool"
-        ]
-        before = items.get(name)
-        values = {k: list(v) for k, v in before.values.items()} if before else {}
-        for scorer, metric in means.items():
-            grade = _grade((sample.get("scores") or {}).get(scorer, {}).get("value"))
-            if grade is not None:
-                values.setdefault(metric, []).append(grade)
-        asked = digest([sample["input"], sample["target"]])
-        if before and before.asked != asked:
-            raise DataError(f"{path}: sample {name} occurs twice with different inputs")
-        items[name] = ExternalItem(asked=asked, prompt=digest(shown), values=values)
-        completions.append({"task_id": name, "text": sample["output"].get("completion", "")})
+    info = plain["eval"]
+    figures, means = _inspect_figures(plain["results"]["scores"])
+    items, completions = _inspect_items(path, plain.get("samples") or (), means)
     return (
         ExternalResult(
             tool="inspect",
@@ -228,6 +196,52 @@ def _inspect(path: Path, plain: Mapping[str, Any], sha: str) -> ImportedTask:
         ),
         completions,
     )
+
+
+def _inspect_figures(scores: Sequence[Mapping[str, Any]]) -> tuple[dict[str, ReportedMetric], dict[str, str]]:
+    """The metrics as reported, and of each scorer the metric that is the mean of its items."""
+    figures: dict[str, ReportedMetric] = {}
+    means: dict[str, str] = {}
+    for score in scores:
+        metrics = {m["name"].rpartition("/")[2]: m["value"] for m in score["metrics"].values()}
+        for name, value in metrics.items():
+            if name != "stderr" and _is_number(value):
+                figures[f"{score['name']}/{name}"] = ReportedMetric(
+                    value=float(value),
+                    stderr=metrics.get("stderr"),
+                    unit="share" if 0 <= value <= 1 else "number",
+                )
+        mean = next((name for name in ("accuracy", "mean") if name in metrics), "")
+        if mean and score.get("reducer") in (None, "mean"):
+            means[score["name"]] = f"{score['name']}/{mean}"
+    return figures, means
+
+
+def _inspect_items(
+    path: Path, samples: Sequence[Mapping[str, Any]], means: Mapping[str, str]
+) -> tuple[dict[str, ExternalItem], Completions]:
+    """Each item's values by metric, epoch by epoch, and the completions in the same order."""
+    items: dict[str, ExternalItem] = {}
+    completions: Completions = []
+    for sample in sorted(samples, key=lambda sample: sample["epoch"]):
+        name = str(sample["id"])
+        shown = [
+            [m["role"], m["content"]]
+            for m in sample.get("messages", ())
+            if m.get("source") != "generate" and m["role"] != "tool"
+        ]
+        before = items.get(name)
+        values = {k: list(v) for k, v in before.values.items()} if before else {}
+        for scorer, metric in means.items():
+            grade = _grade((sample.get("scores") or {}).get(scorer, {}).get("value"))
+            if grade is not None:
+                values.setdefault(metric, []).append(grade)
+        asked = digest([sample["input"], sample["target"]])
+        if before and before.asked != asked:
+            raise DataError(f"{path}: sample {name} occurs twice with different inputs")
+        items[name] = ExternalItem(asked=asked, prompt=digest(shown), values=values)
+        completions.append({"task_id": name, "text": sample["output"].get("completion", "")})
+    return items, completions
 
 
 def _grade(value: Any) -> float | None:

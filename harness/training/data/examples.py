@@ -55,7 +55,7 @@ SYSTEM = {  # by a template's name: how a row's own system text stands before it
 
 
 @dataclass(frozen=True)
-class Turn:
+class TrainingTurn:
     """A prompt and the answer that is learnt after it; `end`: the end-of-text token follows and is learnt too.
 
     `prompt` has messages in a chat and a text otherwise. In the turns after the first it goes on from the last answer.
@@ -67,7 +67,7 @@ class Turn:
     end: bool = True
 
 
-Example = tuple[Turn, ...]
+Example = tuple[TrainingTurn, ...]
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def from_problem(template: Template, problem: Problem, system: str = "") -> Exam
     asked = templates.render(template, problem)
     if system:
         asked = _with_system(template, asked, system)
-    return (Turn(asked, templates.render_answer(template, problem)),)
+    return (TrainingTurn(asked, templates.render_answer(template, problem)),)
 
 
 def _with_system(template: Template, asked: Prompt, system: str) -> Prompt:
@@ -194,7 +194,7 @@ def _example(place: str, row: Mapping[str, Any], template: Template) -> Example:
     if "chat_rounds" in row:
         return _from_chat_rounds(place, row["chat_rounds"], template)
     if "text" in row:
-        return (Turn(Prompt(text=""), _text(place, row, "text")),)
+        return (TrainingTurn(Prompt(text=""), _text(place, row, "text")),)
     for asks, answers in PAIRS:
         if asks in row and answers in row:
             question = _text(place, row, asks)
@@ -224,7 +224,7 @@ def _from_turns(place: str, turns: Any) -> Example:
         if not isinstance(learn, bool):
             raise DataError(f"{place}: turns[{i}].learn: expected true or false, got {learn!r}")
         asked = Prompt(text=_text(place, turn, "prompt", empty=True))
-        made.append(Turn(asked, _text(place, turn, "answer"), learn, end=i == len(turns) - 1))
+        made.append(TrainingTurn(asked, _text(place, turn, "answer"), learn, end=i == len(turns) - 1))
     return tuple(made)
 
 
@@ -243,7 +243,7 @@ def _from_chat_rounds(place: str, rounds: Any, template: Template) -> Example:
     ):
         raise DataError(f"{place}: chat_rounds must be user and assistant in turn, got {', '.join(roles)}")
     said = [_text(place, r, "content") for r in rounds]
-    made: list[Turn] = []
+    made: list[TrainingTurn] = []
     before: tuple[Message, ...] = (Message(role="system", content=system),) if system else ()
     for question, answer in zip(said[::2], said[1::2], strict=True):
         problem = Problem(id=place, question=question, solution=answer, check=Reference(texts=(answer,)))
@@ -251,8 +251,8 @@ def _from_chat_rounds(place: str, rounds: Any, template: Template) -> Example:
         if template.style == "chat":
             asked = (*before, *turn.prompt.messages)
             before = (*asked, Message(role="assistant", content=turn.answer))
-            turn = Turn(Prompt(messages=asked), turn.answer)
+            turn = TrainingTurn(Prompt(messages=asked), turn.answer)
         elif made:
-            turn = Turn(Prompt(text=template.between + turn.prompt.text), turn.answer)
+            turn = TrainingTurn(Prompt(text=template.between + turn.prompt.text), turn.answer)
         made.append(turn)
     return tuple(made)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import UserError
 from harness.schema import Prompt
-from harness.training.data.examples import Example, Turn
+from harness.training.data.examples import Example, TrainingTurn
 from harness.training.data.packing import Batch, TokenRow, window_width
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _encoder_decoder_row(example: Example, codec: Codec, answer: Sequence[int], 
     return TokenRow(row.ids, row.learnt, task, source)
 
 
-def _all_before(example: Sequence[Turn]) -> Prompt:
+def _all_before(example: Sequence[TrainingTurn]) -> Prompt:
     """What an encoder reads: everything before the last answer."""
     last = example[-1]
     if last.prompt.messages:
