@@ -38,6 +38,17 @@ def _scorers(execute: bool) -> tuple[Scorer, ...]:
     return (scorers.lf_accuracy, *((executed,) if execute else ()), bleu)
 
 
+def _logical_form(row: Mapping[str, Any], table: Mapping[str, Any]) -> LogicalForm:
+    return LogicalForm(
+        sel=row["sql"]["sel"],
+        agg=row["sql"]["agg"],
+        conds=tuple((column, operator, value) for column, operator, value in row["sql"]["conds"]),
+        table=row["table_id"],
+        header=tuple(table.get("header", ())),
+        types=tuple(table.get("types", ())),
+    )
+
+
 def task(
     execute: bool = True, extract: text_to_sql.Reading = "sql", sample: int = 0, sample_seed: int = 42
 ) -> Task:
@@ -58,14 +69,7 @@ def task(
                 raise DataError(
                     f"{TABLES[split].name}: no table {row['table_id']!r}, which row {place} asks about"
                 )
-            form = LogicalForm(
-                sel=row["sql"]["sel"],
-                agg=row["sql"]["agg"],
-                conds=tuple((column, operator, value) for column, operator, value in row["sql"]["conds"]),
-                table=row["table_id"],
-                header=tuple(table.get("header", ())),
-                types=tuple(table.get("types", ())),
-            )
+            form = _logical_form(row, table)
             check = Query(
                 sql=wikisql_form.sql_over_database(form),
                 database=row["table_id"],
