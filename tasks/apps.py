@@ -51,7 +51,7 @@ SIZES: Mapping[str, Mapping[str, int]] = {
     "study": {"train": 4500, "validation": 500, "test": 750},
     "full": {"train": 5000, "test": 5000},
 }
-A_LEVEL = 250  # test problems of each level in the study
+TESTS_PER_LEVEL = 250  # test problems of each level in the study
 
 # The last line of a prompt's question, for standard input and for a function. `swapped`: a slip of the hub's prompt
 # helper, which others took over.
@@ -111,13 +111,15 @@ def _rows_as_published(split: str, source: Source) -> Iterator[Row]:
             yield {"problem_id": row.get("id"), **row}
 
 
-def _chosen(split: Split, setting: Setting, source: Source) -> Sequence[Row]:
+def _split_rows(split: Split, setting: Setting, source: Source) -> Sequence[Row]:
     """A split's rows in its own order."""
     if split == "test":
         rows = list(_rows("test", source))
         if setting == "full":
             return rows
-        return [row for level in LEVELS for row in [r for r in rows if r["difficulty"] == level][:A_LEVEL]]
+        return [
+            row for level in LEVELS for row in [r for r in rows if r["difficulty"] == level][:TESTS_PER_LEVEL]
+        ]
     rows = list(_rows("train", source))
     if setting == "full":
         return rows if split == "train" else []
@@ -230,7 +232,7 @@ def task(
             raise ConfigError(f"task 'apps': {option} {value!r}: expected {' or '.join(map(repr, values))}")
 
     def load(split: Split, source: Source) -> Iterable[Problem]:
-        for row in _chosen(split, setting, source):
+        for row in _split_rows(split, setting, source):
             problem = _problem(row, "test" if split == "test" else "train", guide)
             if problem is not None:
                 yield problem

@@ -34,7 +34,7 @@ def task(
     corpus: Corpus = "mini_dev",
     evidence: bool = True,
     execute: bool = True,
-    extract: text_to_sql.Reading = "sql",
+    extract: text_to_sql.Extraction = "sql",
     sample: int = 0,
     sample_seed: int = 42,
 ) -> Task:
@@ -49,7 +49,7 @@ def task(
         databases = Databases(source, ("bird",), TABLES[split], FOLDERS[split], DatabaseOptions(execute))
         file = TRAIN if split == "train" else FILES[corpus]
         rows = list(source.rows(file, ("db_id", "question", "evidence", "SQL")))
-        for place, row in text_to_sql.sampled(rows, sample, sample_seed):
+        for place, row in text_to_sql.sample_rows(rows, sample, sample_seed):
             database = databases[row["db_id"]]
             hint = f"\nevidence: {row['evidence']}" if evidence and row["evidence"] else ""
             name = f"train/{place}" if split == "train" else f"{corpus}/{row.get('question_id', place)}"
@@ -76,7 +76,7 @@ def task(
         version=1,
         load=load,
         templates=text_to_sql.TEMPLATES,
-        extract=text_to_sql.reader(extract),
+        extract=text_to_sql.extractor(extract),
         scorers=_scorers(execute),
         sampling=Sampling(max_tokens=512),
         card=Card(

@@ -42,7 +42,7 @@ CODEFUSE = Template(
 def load(split: Split, source: Source) -> Iterable[Problem]:
     for row in source.rows(mbpp.FILES[split], mbpp.FIELDS):
         if row["task_id"] in mbpp.IDS[split]:
-            code = mbpp.unix(row["code"]).strip("\n")
+            code = mbpp.unix_newlines(row["code"]).strip("\n")
             yield Problem(
                 id=f"mbpp/{row['task_id']}",
                 question=code,

@@ -61,13 +61,13 @@ CHAT = Template(
 )
 
 
-def name_of(title: str) -> str:
+def function_name(title: str) -> str:
     """The function's name in a title: `def add(a, b):`, `int add(int a, int b)` or `add`."""
     found = re.search(r"(\w+)\s*\(", title)
     return found[1] if found else title.strip()
 
 
-def renamed(code: str, wanted: str, definition: str) -> str:
+def rename_function(code: str, wanted: str, definition: str) -> str:
     """Call the first function `wanted` if no function is called that; `definition` finds them, name first."""
     defined = re.findall(definition, code, re.MULTILINE)
     if not defined or wanted in defined:
@@ -77,31 +77,34 @@ def renamed(code: str, wanted: str, definition: str) -> str:
 
 def program(target: str, problem: Problem, completion: Completion) -> str:
     """The program without its tests."""
-    code = completion.text if completion.form != "output" else single_source.fenced(completion.text)
-    wanted = name_of(problem.question.rpartition(_ASKED)[2])
+    code = completion.text if completion.form != "output" else single_source.fenced_code(completion.text)
+    wanted = function_name(problem.question.rpartition(_ASKED)[2])
     match target:
         case "python":
-            code = renamed(code, wanted, r"^def\s+(\w+)")
-            return single_source.more_python_imports(code) + code
+            code = rename_function(code, wanted, r"^def\s+(\w+)")
+            return single_source.codefuse_python_imports(code) + code
         case "cpp":
             # Up to upstream's own idea of a main function.
             lines = code.split("\n")
             end = next((i for i, line in enumerate(lines) if "main()" in line), len(lines))
-            code = renamed(
+            code = rename_function(
                 "\n".join(lines[:end]), wanted, r"^(?!\s)[\w:<>,&* \t]*?[\s&*](\w+)\s*\([^;{]*\)\s*\{"
             )
             return code if "using namespace std;" in code else f"using namespace std;\n{code}"
     return code
 
 
-def check_of(target: str, row: Mapping[str, Any]) -> Check:
+def build_check(target: str, row: Mapping[str, Any]) -> Check:
     """Raises ValueError for a test whose end is not found."""
     if target == "python":
-        setup = single_source.more_python_imports(row["test"])
+        setup = single_source.codefuse_python_imports(row["test"])
         return UnitTests(
-            code=row["test"], entry_point=name_of(row["func_title"]), setup=setup, limits=single_source.LIMITS
+            code=row["test"],
+            entry_point=function_name(row["func_title"]),
+            setup=setup,
+            limits=single_source.LIMITS,
         )
-    check = single_source.around(target, row["test"])
+    check = single_source.inline_tests(target, row["test"])
     if target == "java" and row["Difficulty"] != "mbpp":
         check = check.model_copy(update={"before": single_source.JAVA_IMPORTS})
     return check
@@ -116,7 +119,7 @@ def _load(direction: str, file: DataFile) -> Callable[[Split, Source], Iterable[
             return
         for row in source.rows(file, FIELDS):
             try:
-                check = check_of(target, row)
+                check = build_check(target, row)
             except ValueError as error:
                 source.skip(row["task_id"], str(error))
                 continue

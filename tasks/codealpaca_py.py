@@ -41,7 +41,7 @@ FILES: Mapping[str, DataFile] = {
     "validation": DataFile("codealpaca_py", "valid.jsonl"),
     "test": DataFile("codealpaca_py", "test.jsonl"),
 }
-WHOLE = DataFile(
+FULL_FILE = DataFile(
     benchmark="codealpaca",
     name="code_alpaca_20k.json",
     hub=HubFile(
@@ -88,7 +88,7 @@ def _published(split: Split, source: Source) -> list[Pair]:
 
 
 def _rebuilt(split: Split, source: Source) -> list[Pair]:
-    rows = source.rows(WHOLE, ("instruction", "input", "output"))
+    rows = source.rows(FULL_FILE, ("instruction", "input", "output"))
     return rebuild((row["instruction"], row["output"]) for row in rows if not row["input"].strip())[split]
 
 
@@ -120,6 +120,6 @@ def task(corpus: Corpus = "published") -> Task:
             else "https://github.com/sahil280114/codealpaca",
             sizes=SIZES,
             setting="beam 10, 10 returned: EM@1, EM@10, CodeBLEU (2308.10462); 128 new tokens",
-            files=tuple(FILES.values()) if published else (WHOLE,),
+            files=tuple(FILES.values()) if published else (FULL_FILE,),
         ),
     )

@@ -18,7 +18,7 @@ FILES = {
 
 def task(
     execute: bool = True,
-    extract: text_to_sql.Reading = "sql",
+    extract: text_to_sql.Extraction = "sql",
     sample: int = 0,
     sample_seed: int = 42,
     variants: int = 0,
@@ -27,15 +27,15 @@ def task(
 ) -> Task:
     """`execute` False leaves databases out; `sample` interactions are drawn with `sample_seed`; `variants` of each
     database join its test suite; `group` tells the metrics by hardness or by turn."""
-    content = text_to_sql.content(execute, variants, variant_seed)
+    options = text_to_sql.database_options(execute, variants, variant_seed)
     return Task(
         name="cosql",
         version=1,
-        load=text_to_sql.conversations(
-            ("cosql", "spider"), FILES, TABLES, content, sample, sample_seed, group
+        load=text_to_sql.conversation_loader(
+            ("cosql", "spider"), FILES, TABLES, options, sample, sample_seed, group
         ),
         templates=text_to_sql.TEMPLATES,
-        extract=text_to_sql.reader(extract),
+        extract=text_to_sql.extractor(extract),
         scorers=scorers.for_queries(execute, conversations=True),
         sampling=Sampling(max_tokens=256),
         card=Card(

@@ -98,16 +98,16 @@ def files(name: str) -> tuple[DataFile, ...]:
     )
 
 
-def check_of(language: str, row: Row, silent: bool) -> Any:
+def build_check(language: str, row: Row, silent: bool) -> Any:
     if language == "python":
         calls = re.findall(r"^check\((\w+)\)", row["test"], re.MULTILINE)
         entry = calls[-1] if calls else ""
         setup = single_source.python_imports(row["test"] + row["prompt"]) + row["prompt"]
         return UnitTests(code=row["test"], entry_point=entry, setup=setup, limits=single_source.LIMITS)
-    return single_source.around(language, row["test"], row["prompt"], row.get("test_setup", ""), silent)
+    return single_source.inline_tests(language, row["test"], row["prompt"], row.get("test_setup", ""), silent)
 
 
-def python_prompt(prompt: str) -> str:
+def repair_python_prompt(prompt: str) -> str:
     """With the line end that the Chinese prompts lack, and without the stray quotation mark of Python/142 there,
     which makes every answer to it a syntax error.
     """
@@ -115,7 +115,7 @@ def python_prompt(prompt: str) -> str:
     return prompt if prompt.endswith("\n") else f"{prompt}\n"
 
 
-def entry_of(prompt: str) -> str:
+def entry_point(prompt: str) -> str:
     """The name of the function that the prompt begins, in any of the languages."""
     last = prompt.rstrip().split("\n")[-1]
     found = re.search(r"(?:const|let|var)\s+(\w+)\s*=|(\w+)\s*\(", last)
@@ -127,24 +127,24 @@ def program(language: str, problem: Problem, completion: Completion) -> str:
     prompt, text = problem.question, completion.text
     setup = getattr(problem.check, "before", "")
     if completion.form == "program":
-        return single_source.without_go_imports(text) if language == "go" else text
+        return single_source.strip_go_imports(text) if language == "go" else text
     if completion.form == "output":
-        code = single_source.fenced(text)
-        if whole := _whole(language, prompt, code):
+        code = single_source.fenced_code(text)
+        if whole := _whole_program(language, prompt, code):
             return whole
-        text = single_source.cut(language, code)
+        text = single_source.truncate_completion(language, code)
     match language:
         case "python":
             body = single_source.python_body(text)
             return single_source.python_imports(prompt + body) + prompt + body
         case "go":
-            return single_source.go_continued(prompt, text, setup)
+            return single_source.continue_go_program(prompt, text, setup)
     return prompt + text
 
 
-def _whole(language: str, prompt: str, code: str) -> str:
+def _whole_program(language: str, prompt: str, code: str) -> str:
     """A program from output that has the function itself, or nothing where it continues the prompt."""
-    entry = entry_of(prompt)
+    entry = entry_point(prompt)
     if language == "python":
         found = re.findall(r"^def\s+(\w+)", prompt, re.MULTILINE)
         if found and defines(code, found[-1]):
@@ -163,7 +163,7 @@ def _whole(language: str, prompt: str, code: str) -> str:
     match language:
         case "cpp":
             heads = [line for line in prompt.split("\n") if line.startswith(("#include", "using namespace"))]
-            code = single_source.cut("cpp", code)
+            code = single_source.truncate_completion("cpp", code)
         case "java":
             heads = [line for line in prompt.split("\n") if line.startswith("import ") and line not in code]
         case "rust":
@@ -172,7 +172,7 @@ def _whole(language: str, prompt: str, code: str) -> str:
             heads = [] if re.search(r"^use ", code, re.MULTILINE) else uses
         case "go":
             code = re.sub(r"^package \w+\n", "", code, flags=re.MULTILINE)
-            return single_source.go_continued(
+            return single_source.continue_go_program(
                 "", re.sub(r'^import (?:\([^)]*\)|"[^"]*")\n', "", code, flags=re.M), ""
             )
         case _:
@@ -189,9 +189,9 @@ def _load(
         file = next((file for file in where if source.find(file)), where[0])
         more = ("import", "test_setup") if language == "go" else ()
         for row in source.rows(file, (*FIELDS, *more)):
-            row = row if language != "python" else {**row, "prompt": python_prompt(row["prompt"])}
+            row = row if language != "python" else {**row, "prompt": repair_python_prompt(row["prompt"])}
             try:
-                check = check_of(language, row, silent)
+                check = build_check(language, row, silent)
             except ValueError as error:
                 source.skip(row["task_id"], str(error))
                 continue

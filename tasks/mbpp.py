@@ -128,16 +128,16 @@ def imports(tests: str, code: str) -> str:
     return "".join(dict.fromkeys(taken))
 
 
-def unix(text: str) -> str:
+def unix_newlines(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
 def problem(row: Row, tests: Sequence[str], wording: str) -> Problem:
     """`tests` judge; what is shown are the first three, the row's `test_list`."""
-    code = unix(row["code"])
+    code = unix_newlines(row["code"])
     asserts = "\n".join(tests)
     # The set-up code builds values of classes that the program defines, so it belongs to the tests.
-    setup = unix(row["test_setup_code"])
+    setup = unix_newlines(row["test_setup_code"])
     return Problem(
         id=f"mbpp/{row['task_id']}",
         question=row["text"] + wording + "\n".join(row["test_list"]),

@@ -42,16 +42,16 @@ RELEASE = ("entry_point", "canonical_solution", "base_input", "plus_input", "ato
 HUB = ("code", "test", "test_list")
 LIMITS = Limits(cpu_s=15.0, wall_s=60.0)
 
-Shape = Callable[[list[Any]], list[Any]]
+InputForm = Callable[[list[Any]], list[Any]]
 
 
-def _each(value: Any, depth: int) -> Any:
+def _tuples_at_depth(value: Any, depth: int) -> Any:
     """`value` with the lists `depth` levels below it made tuples."""
-    return tuple(value) if depth == 0 else [_each(item, depth - 1) for item in value]
+    return tuple(value) if depth == 0 else [_tuples_at_depth(item, depth - 1) for item in value]
 
 
-def _deep(value: Any) -> Any:
-    return tuple(map(_deep, value)) if isinstance(value, list) else value
+def _deep_tuples(value: Any) -> Any:
+    return tuple(map(_deep_tuples, value)) if isinstance(value, list) else value
 
 
 def _pairs(given: list[Any]) -> list[Any]:
@@ -66,15 +66,15 @@ def _records(given: list[Any]) -> list[Any]:
     return [{key: tuple(value) for key, value in given[0].items()}, *given[1:]]
 
 
-# JSON has no tuples, sets or complex numbers: the release lists what each problem's inputs were. Shape ->
+# JSON has no tuples, sets or complex numbers: the release lists what each problem's inputs were. Form ->
 # numbers of the problems (EvalPlus, mbpp_deserialize_inputs).
-SHAPES: tuple[tuple[Shape, str], ...] = (
+INPUT_FORMS: tuple[tuple[InputForm, str], ...] = (
     (
-        lambda given: _each(given, 1),
+        lambda given: _tuples_at_depth(given, 1),
         "2 116 132 143 222 261 273 394 399 421 424 429 470 560 579 596 616 630 726 740 744 809",
     ),
-    (lambda given: _each(given, 2), "63 64 70 94 120 237 272 299 400 409 417 438 473 614 780"),
-    (lambda given: [_each(given[0], 1), *given[1:]], "75 413 444 753"),
+    (lambda given: _tuples_at_depth(given, 2), "63 64 70 94 120 237 272 299 400 409 417 438 473 614 780"),
+    (lambda given: [_tuples_at_depth(given[0], 1), *given[1:]], "75 413 444 753"),
     (lambda given: [given[0], tuple(given[1])], "106 750"),
     (lambda given: [[set(item) if item else {} for item in given[0]]], "115"),
     (lambda given: [float(given[0]), complex(given[1])], "124"),
@@ -83,26 +83,30 @@ SHAPES: tuple[tuple[Shape, str], ...] = (
     (_pairs, "259 401 445"),
     (_mixed, "278"),
     (_records, "722"),
-    (lambda given: list(_deep(given)), "580 615 791"),
+    (lambda given: list(_deep_tuples(given)), "580 615 791"),
 )
-SHAPE: Mapping[str, Shape] = {number: shape for shape, numbers in SHAPES for number in numbers.split()}
+INPUT_FORM: Mapping[str, InputForm] = {
+    number: shape for shape, numbers in INPUT_FORMS for number in numbers.split()
+}
 
 # Problems whose text leaves the answer's order or form open (EvalPlus, _special_oracle.py).
-SETS = (
+COMPARED_AS_SETS = (
     "similar_elements find_char_long common_in_nested_lists extract_singly larg_nnum intersection_array "
     "find_dissimilar Diff"
 )
-FOUND = "check_str text_match_three text_starta_endb"
+COMPARED_AS_TRUTH = "check_str text_match_three text_starta_endb"
 JUDGES: Mapping[str, str] = {
-    **dict.fromkeys(SETS.split(), "set(got) == set(wanted)"),
-    **dict.fromkeys(FOUND.split(), "(got if isinstance(got, bool) else got is not None) == bool(wanted)"),
+    **dict.fromkeys(COMPARED_AS_SETS.split(), "set(got) == set(wanted)"),
+    **dict.fromkeys(
+        COMPARED_AS_TRUTH.split(), "(got if isinstance(got, bool) else got is not None) == bool(wanted)"
+    ),
     "are_equivalent": "True",  # the text does not say what is equivalent
     "sum_div": "got == 0 or " + evalplus.AGREES,
 }
 
 
 def _release(row: Mapping[str, Any]) -> tuple[str, UnitTests]:
-    shape = SHAPE.get(row["task_id"].rpartition("/")[2], list)
+    shape = INPUT_FORM.get(row["task_id"].rpartition("/")[2], list)
     shaped = {key: [shape(given) for given in row[key]] for key in ("base_input", "plus_input")}
     code = row["canonical_solution"]
     judge = JUDGES.get(row["entry_point"], evalplus.AGREES)

@@ -19,7 +19,7 @@ FILES = {
 
 def task(
     execute: bool = True,
-    extract: text_to_sql.Reading = "sql",
+    extract: text_to_sql.Extraction = "sql",
     sample: int = 0,
     sample_seed: int = 42,
     variants: int = 0,
@@ -27,13 +27,13 @@ def task(
 ) -> Task:
     """`execute` False leaves databases out; `sample` questions are drawn with `sample_seed`; `variants` of each
     database join its test suite."""
-    content = text_to_sql.content(execute, variants, variant_seed)
+    options = text_to_sql.database_options(execute, variants, variant_seed)
     return Task(
         name="spider",
         version=1,
-        load=text_to_sql.questions(("spider",), FILES, TABLES, content, sample, sample_seed),
+        load=text_to_sql.question_loader(("spider",), FILES, TABLES, options, sample, sample_seed),
         templates=text_to_sql.TEMPLATES,
-        extract=text_to_sql.reader(extract),
+        extract=text_to_sql.extractor(extract),
         scorers=scorers.for_queries(execute),
         sampling=Sampling(max_tokens=256),
         card=Card(

@@ -43,8 +43,8 @@ CHAT = Template(
 )
 
 
-def under_test(origin: Problem, corpus: Corpus, mutants: int) -> Problem:
-    """The problem turned round: its solution is the question, its tests are the solution."""
+def as_test_generation(origin: Problem, corpus: Corpus, mutants: int) -> Problem:
+    """The problem inverted: its solution is the question, its tests are the solution."""
     tests = origin.check
     assert isinstance(tests, UnitTests)
     code = origin.question + origin.solution if corpus == "humaneval" else origin.solution
@@ -68,7 +68,7 @@ def task(corpus: Corpus = "mbpp", mutants: int = 10) -> Task:
 
     def load(split: Split, source: Source) -> Iterable[Problem]:
         for problem in origin.load(split, source):
-            yield under_test(problem, corpus, mutants)
+            yield as_test_generation(problem, corpus, mutants)
 
     sizes: Mapping[str, int] = origin.card.sizes
     return Task(

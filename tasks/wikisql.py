@@ -50,7 +50,7 @@ def _logical_form(row: Mapping[str, Any], table: Mapping[str, Any]) -> LogicalFo
 
 
 def task(
-    execute: bool = True, extract: text_to_sql.Reading = "sql", sample: int = 0, sample_seed: int = 42
+    execute: bool = True, extract: text_to_sql.Extraction = "sql", sample: int = 0, sample_seed: int = 42
 ) -> Task:
     """`execute` False leaves the database out; the tables' headers too, where that file is not there."""
 
@@ -63,7 +63,7 @@ def task(
             headers = {row["id"]: row for row in source.rows(TABLES[split], ("id", "header", "types"))}
         files = databases.find_file(source, "wikisql", NAMES[split]) if execute else ()
         rows = list(source.rows(ROWS[split], ("table_id", "question", "sql")))
-        for place, row in text_to_sql.sampled(rows, sample, sample_seed):
+        for place, row in text_to_sql.sample_rows(rows, sample, sample_seed):
             table = headers.get(row["table_id"], {} if not headers else None)
             if table is None:
                 raise DataError(
@@ -91,7 +91,7 @@ def task(
         version=1,
         load=load,
         templates=TEMPLATES,
-        extract=text_to_sql.reader(extract),
+        extract=text_to_sql.extractor(extract),
         scorers=_scorers(execute),
         sampling=Sampling(max_tokens=128),
         card=Card(

@@ -157,7 +157,7 @@ class Query(Value):
 class InlineTests(Value):
     """Judged by compiling and running the answer between `before` and `after`, which hold the tests.
 
-    They end in what proofs.closed puts there. `files`, `flags` and `needs` are Program's.
+    They end in what completion_marker.instrument puts there. `files`, `flags` and `needs` are Program's.
     """
 
     kind: Literal["inline_tests"] = "inline_tests"

@@ -79,7 +79,7 @@ __all__ = [
 
 
 def for_queries(execute: bool, conversations: bool = False) -> tuple[Scorer, ...]:
-    """The scorers of Spider and its kin; BLEU is on what the model said, explanations and all."""
+    """The scorers of Spider and its variants; BLEU is of the whole completion, explanations included."""
     executed, matched = sql_execution, exact_set_match
     if conversations:
         executed = with_interactions(executed, "execution_accuracy", "test_suite_accuracy")

@@ -1,18 +1,18 @@
-"""Makes a test that stands in the program's own source say at its end that it got there.
+"""Instruments a test that stands in the program's own source: it prints a sentinel when it has run to its end.
 
-HumanEval-X and its kin compile a candidate together with its tests, so they share a process and the exit
-status proves nothing: a candidate that ends the process with 0 would pass. `closed` puts two things behind
+HumanEval-X and its variants compile a candidate together with its tests, so they share a process and the exit
+status proves nothing: a candidate that ends the process with 0 would pass. `instrument` puts two things behind
 the last assertion of such a test: one more assertion that fails when the environment has HARNESS_CONTROL,
-made with the means the test itself uses, and the printing of PROOF. The sandbox replaces PROOF by a word made
-for the run, wants to see it, and runs whoever shows it once more with HARNESS_CONTROL: a candidate that has
-disarmed the assertions passes then too, and is caught.
+made with the means the test itself uses, and the printing of SENTINEL. The sandbox replaces SENTINEL by a word
+made for the run, expects to see it, and runs a candidate that shows it once more with HARNESS_CONTROL: one that
+has disarmed the assertions passes then too, and is caught.
 
-It is no proof against a candidate written to read the word out of its own memory: nothing in one process is.
+It does not hold against a candidate written to read the word out of its own memory: nothing in one process is.
 """
 
 import re
 
-PROOF = "@@HARNESS_PROOF@@"
+SENTINEL = "@@HARNESS_PROOF@@"
 
 _CPP_ASSERTS = """
     assert(::getenv("HARNESS_CONTROL") == 0);"""
@@ -54,8 +54,8 @@ if (process.env.HARNESS_CONTROL) {
 """
 
 
-def closed(language: str, test: str) -> str:
-    """A test's text that shows PROOF when it ran to its end. Raises ValueError where it has no end to find."""
+def instrument(language: str, test: str) -> str:
+    """A test's text that prints SENTINEL when it ran to its end. Raises ValueError where it has no end to find."""
     match language:
         case "cpp":
             return f"{_CPP_MACROS}\n#include <assert.h>\n{_cpp(test)}"
@@ -91,9 +91,9 @@ def _before_braces(text: str, count: int, what: str) -> str:
     return text[:start].rstrip() + "\n" + what + text[start:]
 
 
-# Runs main.js, candidate and test in one module as upstream's `node test.js` does, and says PROOF if the module ran
-# to its end, nothing was asserted in vain, and nothing was printed: console.assert only prints, and upstream
-# takes any output for a failure. What it holds itself is gone from the disk, and out of the module's scope.
+# Runs main.js, candidate and test in one module as upstream's `node test.js` does, and prints SENTINEL if the module
+# ran to its end, no assertion failed, and nothing was printed: console.assert only prints, and upstream takes any
+# output for a failure. The runner's own file is deleted from the disk, and its variables are out of the module's scope.
 JAVASCRIPT_RUNNER = """'use strict';
 const fs = require('fs');
 const path = require('path');
@@ -150,7 +150,7 @@ def javascript_files(silent: bool = True) -> dict[str, str]:
 
 
 def go_imports(setup: str) -> str:
-    """A test's import block with what `closed` needs added. Raises ValueError where it imports no testing."""
+    """A test's import block with what `instrument` needs added. Raises ValueError where it imports no testing."""
     if '"testing"' not in setup:
         raise ValueError("the test's set-up does not import testing")
     return setup.replace(

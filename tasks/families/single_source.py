@@ -1,7 +1,7 @@
 """Programs of the benchmarks whose tests are compiled together with the answer: how answer and prompt are joined.
 
 What HumanEval-X (Zheng et al., 2023) and CodeFuseEval do, language by language, as pure functions of text.
-Where their two versions differ, it says so. What is put around the answer is in `around`.
+Where their two versions differ, it says so. What is put around the answer is in `inline_tests`.
 """
 
 import re
@@ -29,7 +29,7 @@ PYTHON_IMPORTS = (
 )
 JAVA_IMPORTS = "import java.io.*;\nimport java.lang.*;\nimport java.util.*;\nimport java.math.*;\n"
 RUST_MAIN = "\nfn main(){ \n } \n"
-# Links to the stand-ins of the crates that every HumanEval-X prompt names.
+# Links to the shims of the crates that every HumanEval-X prompt names.
 RUST_CRATES = tuple(
     word for crate in ("rand", "regex", "md5") for word in ("--extern", f"{crate}={{seed}}/lib{crate}.rlib")
 )
@@ -45,7 +45,7 @@ def python_imports(code: str) -> str:
     return "\n".join([*lines, "from typing import *", "from collections import *"]) + "\n"
 
 
-def more_python_imports(code: str) -> str:
+def codefuse_python_imports(code: str) -> str:
     """CodeFuseEval's, which has these too. Its `from math import *` would put math.pow in the place of pow."""
     return python_imports(code) + (
         "from math import *\nfrom builtins import pow\nimport cmath\nimport collections as ct\n"
@@ -59,12 +59,16 @@ def cpp_includes(prompt: str) -> str:
     return "".join(f"{line}\n" for line in CPP_INCLUDES if line not in prompt) + "\n"
 
 
-def around(language: str, test: str, prompt: str = "", setup: str = "", silent: bool = True) -> InlineTests:
+def inline_tests(
+    language: str, test: str, prompt: str = "", setup: str = "", silent: bool = True
+) -> InlineTests:
     """What stands around an answer. `setup`: Go's package clause and imports. `silent`: a JavaScript program that
     prints anything fails, as upstream has it. Raises ValueError for a test whose end is not found.
     """
-    closed = completion_marker.closed(language, test)
-    check = InlineTests(language=language, after=f"\n{closed}", proof=completion_marker.PROOF, limits=LIMITS)
+    closed = completion_marker.instrument(language, test)
+    check = InlineTests(
+        language=language, after=f"\n{closed}", proof=completion_marker.SENTINEL, limits=LIMITS
+    )
     change: dict[str, object]
     match language:
         case "cpp":
@@ -85,16 +89,16 @@ def around(language: str, test: str, prompt: str = "", setup: str = "", silent: 
     return check.model_copy(update=change)
 
 
-def go_continued(prompt: str, code: str, setup: str) -> str:
+def continue_go_program(prompt: str, code: str, setup: str) -> str:
     """Go refuses unused imports: the prompt's are dropped, and those imported whose name the code uses."""
     packages = [
         package for package in GO_PACKAGES if package not in setup and f"{package.rsplit('/')[-1]}." in code
     ]
     block = "import (\n" + "    ".join(f'"{package}"\n' for package in packages) + ")\n" if packages else ""
-    return block + without_go_imports(prompt) + code
+    return block + strip_go_imports(prompt) + code
 
 
-def without_go_imports(prompt: str) -> str:
+def strip_go_imports(prompt: str) -> str:
     return re.sub(r"\Aimport \([^)]*\)\n", "", prompt)
 
 
@@ -108,7 +112,7 @@ def python_body(code: str) -> str:
     return "\n".join(kept)
 
 
-def cut(language: str, code: str) -> str:
+def truncate_completion(language: str, code: str) -> str:
     """Where raw output stops being the function that was asked for (CodeFuseEval's rule)."""
     if language == "python":
         return python_body(code)
@@ -122,6 +126,6 @@ def cut(language: str, code: str) -> str:
     return "\n".join(kept)
 
 
-def fenced(text: str) -> str:
+def fenced_code(text: str) -> str:
     block = first_fenced(text)
     return text if block is None else block

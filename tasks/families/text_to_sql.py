@@ -11,11 +11,11 @@ from harness.schema import Completion, DataFile, Problem, Query, Source, Split, 
 from harness.text.sql import exact_set_match, query_text, spider_grammar
 from harness.text.sql.databases import Database, DatabaseOptions, Databases
 
-Reading = Literal["sql", "raw"]
+Extraction = Literal["sql", "raw"]
 Row = TypeVar("Row")
 Load = Callable[[Split, Source], Iterable[Problem]]
 
-NAMES = {"train": "train", "test": "dev"}  # the development set is what systems are compared on
+SPLIT_NAMES = {"train": "train", "test": "dev"}  # the development set is what systems are compared on
 
 # The system message is our wording of Table 7 in 2311.02303, which prints a translation of another original.
 STUDY = Template(
@@ -47,7 +47,7 @@ CHAT = Template(
 TEMPLATES = (STUDY, LINE, CREATE, ROWS, CHAT)
 
 
-def reader(extract: Reading) -> Callable[[Problem, Completion], str]:
+def extractor(extract: Extraction) -> Callable[[Problem, Completion], str]:
     """The extractor by the name of the option. Raises ConfigError."""
     match extract:
         case "sql":
@@ -57,7 +57,7 @@ def reader(extract: Reading) -> Callable[[Problem, Completion], str]:
     raise ConfigError(f"option extract={extract!r}: expected 'sql' or 'raw'")
 
 
-def sampled(rows: Sequence[Row], count: int, seed: int) -> list[tuple[int, Row]]:
+def sample_rows(rows: Sequence[Row], count: int, seed: int) -> list[tuple[int, Row]]:
     """(place, row) of all rows, or of `count` drawn ones in their order (the study's protocol)."""
     if count < 0:
         raise ConfigError(f"option sample={count}: expected 0 for all, or a number of questions")
@@ -67,7 +67,7 @@ def sampled(rows: Sequence[Row], count: int, seed: int) -> list[tuple[int, Row]]
     return [(place, rows[place]) for place in places]
 
 
-def content(execute: bool, variants: int, seed: int) -> DatabaseOptions:
+def database_options(execute: bool, variants: int, seed: int) -> DatabaseOptions:
     """The options about databases. Raises ConfigError."""
     if variants < 0 or (variants and not execute):
         raise ConfigError(f"option variants={variants}: expected a number of databases, with execute=true")
@@ -97,11 +97,11 @@ def problem(name: str, question: str, sql: str, database: Database, group: str |
     )
 
 
-def questions(
+def question_loader(
     benchmarks: tuple[str, ...],
     files: Mapping[str, DataFile],
     tables: DataFile,
-    content: DatabaseOptions,
+    options: DatabaseOptions,
     sample: int,
     seed: int,
 ) -> Load:
@@ -110,10 +110,10 @@ def questions(
     def load(split: Split, source: Source) -> Iterable[Problem]:
         if split not in files:
             return
-        databases = Databases(source, benchmarks, tables, "database/", content)
+        databases = Databases(source, benchmarks, tables, "database/", options)
         rows = list(source.rows(files[split], ("db_id", "question", "query")))
-        for place, row in sampled(rows, sample, seed):
-            name = f"{benchmarks[0]}/{NAMES[split]}/{place}"
+        for place, row in sample_rows(rows, sample, seed):
+            name = f"{benchmarks[0]}/{SPLIT_NAMES[split]}/{place}"
             yield problem(name, row["question"], row["query"], databases[row["db_id"]])
 
     return load
@@ -126,7 +126,7 @@ Grouping = Literal["hardness", "turn"]
 
 
 @dataclass(frozen=True)
-class Turn:
+class ConversationTurn:
     """One question of a conversation; `number` from 0, `earlier`: what was asked before it, oldest first."""
 
     interaction: int
@@ -148,21 +148,21 @@ class Turn:
         )
 
 
-def turns(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[Turn]:
+def conversation_turns(rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[ConversationTurn]:
     """Every turn of SParC's and CoSQL's rows (place, row), in order."""
     for place, row in rows:
         asked: tuple[str, ...] = ()
         for number, one in enumerate(row["interaction"]):
             question = str(one["utterance"]).strip()
-            yield Turn(place, number, question, asked, one["query"], row["database_id"])
+            yield ConversationTurn(place, number, question, asked, one["query"], row["database_id"])
             asked = (*asked, question)
 
 
-def conversations(
+def conversation_loader(
     benchmarks: tuple[str, ...],
     files: Mapping[str, DataFile],
     tables: DataFile,
-    content: DatabaseOptions,
+    options: DatabaseOptions,
     sample: int,
     seed: int,
     group: Grouping,
@@ -174,15 +174,15 @@ def conversations(
     def load(split: Split, source: Source) -> Iterable[Problem]:
         if split not in files:
             return
-        databases = Databases(source, benchmarks, tables, "database/", content)
-        rows = list(source.rows(_placed(files[split], source), ("database_id", "interaction")))
-        for turn in turns(sampled(rows, sample, seed)):
-            yield turn.problem(f"{benchmarks[0]}/{NAMES[split]}", databases[turn.database], group)
+        databases = Databases(source, benchmarks, tables, "database/", options)
+        rows = list(source.rows(_locate_rows(files[split], source), ("database_id", "interaction")))
+        for turn in conversation_turns(sample_rows(rows, sample, seed)):
+            yield turn.problem(f"{benchmarks[0]}/{SPLIT_NAMES[split]}", databases[turn.database], group)
 
     return load
 
 
-def _placed(file: DataFile, source: Source) -> DataFile:
+def _locate_rows(file: DataFile, source: Source) -> DataFile:
     """Where upstream has it, or beside tables.json, where people put it."""
     beside = DataFile(file.benchmark, Path(file.name).name)
     return beside if source.find(file) is None and source.find(beside) is not None else file

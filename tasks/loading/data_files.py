@@ -28,7 +28,7 @@ def mini_folder() -> Path:
 
 
 @dataclass
-class Folders:
+class DataFolders:
     """A Source over data folders (searched in order) and then the hub cache.
 
     `digests` maps each file read so far to its SHA-256, `place` is the row read last ("file:line"), for messages.
@@ -101,19 +101,19 @@ class Folders:
         )
 
 
-def open_source(data: str | None) -> Folders:
+def open_source(data: str | None) -> DataFolders:
     """The source that `--data` or HARNESS_DATA names: a folder, or 'mini' for the project's own rows."""
     if data is None:
-        return Folders(folders=())
+        return DataFolders(folders=())
     if data == MINI:
-        return Folders(folders=(mini_folder(),), use_hub_cache=False)
+        return DataFolders(folders=(mini_folder(),), use_hub_cache=False)
     folder = Path(data).expanduser()
     if not folder.is_dir():
         raise DataError(f"no data folder {data!r}: give a folder that holds <benchmark>/<file>, or 'mini'")
-    return Folders(folders=(folder,))
+    return DataFolders(folders=(folder,))
 
 
-def load(task: Task, split: Split, source: Folders, limit: int | None = None) -> list[Problem]:
+def load(task: Task, split: Split, source: DataFolders, limit: int | None = None) -> list[Problem]:
     """The task's problems in order. Raises DataError at the first bad row, at a doubled id and when there are none."""
     problems: list[Problem] = []
     seen: set[str] = set()

@@ -27,7 +27,7 @@ def _own_names() -> set[str]:
 
 def task(name: str, options: Mapping[str, object] | None = None) -> Task:
     """The task called `name` (or in the file `name`), made with `options`. Raises ConfigError."""
-    make = _maker(name)
+    make = _task_factory(name)
     options = options or {}
     accepted = list(inspect.signature(make).parameters)
     for option in options:
@@ -44,7 +44,7 @@ def task(name: str, options: Mapping[str, object] | None = None) -> Task:
 def options(name: str) -> dict[str, list[str]]:
     """The options of a task and what each may be, the default first; of numbers and free text only that."""
     found = {}
-    for option, parameter in inspect.signature(_maker(name)).parameters.items():
+    for option, parameter in inspect.signature(_task_factory(name)).parameters.items():
         values = [] if parameter.default is parameter.empty else [parameter.default]
         if get_origin(parameter.annotation) is Literal:
             values += get_args(parameter.annotation)
@@ -74,7 +74,7 @@ def with_scorers(made: Task, names: Sequence[str]) -> Task:
     return replace(made, scorers=(*made.scorers, *further))
 
 
-def _maker(name: str) -> Callable[..., object]:
+def _task_factory(name: str) -> Callable[..., object]:
     own = name in _own_names()
     made = importlib.import_module(f"harness.tasks.{name}").task if own else plugins.load("task", name)
     if made is None:

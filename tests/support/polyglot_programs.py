@@ -90,9 +90,9 @@ def with_test(language: str, code: str, limits: Limits = LIMITS) -> Program:
     if language == "go":
         code = completion_marker.go_imports(code)
     return Program(
-        code=code + "\n" + completion_marker.closed(language, TESTS[language]),
+        code=code + "\n" + completion_marker.instrument(language, TESTS[language]),
         language=language,
-        proof=completion_marker.PROOF,
+        proof=completion_marker.SENTINEL,
         files=FILES.get(language, {}),
         flags=("-std=c++11",) if language == "cpp" else (),
         limits=limits,

@@ -27,7 +27,7 @@ def read(folder: Path, blob: bytes, name: str = "rows.jsonl", fields: tuple[str,
     """The rows of a data folder that holds this one file."""
     (folder / "bench").mkdir(exist_ok=True)
     (folder / "bench" / name).write_bytes(blob)
-    return list(data_files.Folders((folder,)).rows(DataFile("bench", name.removesuffix(".gz")), fields))
+    return list(data_files.DataFolders((folder,)).rows(DataFile("bench", name.removesuffix(".gz")), fields))
 
 
 def refused(folder: Path, blob: bytes, name: str = "rows.jsonl", fields: tuple[str, ...] = ()) -> str:
@@ -70,7 +70,7 @@ def test_json_lines_may_be_called_json(tmp_path: Path) -> None:
 def test_a_gzipped_file_stands_for_the_plain_one_and_has_its_digest(tmp_path: Path) -> None:
     blob = b'{"a": 1}\n'
     assert read(tmp_path, gzip.compress(blob), "rows.jsonl.gz") == [{"a": 1}]
-    source = data_files.Folders((tmp_path,))
+    source = data_files.DataFolders((tmp_path,))
     list(source.rows(FILE))
     assert source.digests == {"bench/rows.jsonl": hashlib.sha256(blob).hexdigest()}
 
@@ -215,7 +215,7 @@ def test_a_missing_field_is_named_with_file_and_line_and_what_there_is(tmp_path:
 def load(folder: Path, blob: bytes, limit: int | None = None) -> list[str]:
     (folder / "bench").mkdir(exist_ok=True)
     (folder / "bench" / "rows.jsonl").write_bytes(blob)
-    source = data_files.Folders((folder,))
+    source = data_files.DataFolders((folder,))
     return [problem.id for problem in data_files.load(problems(load_rows), "test", source, limit)]
 
 
@@ -252,7 +252,7 @@ def test_a_file_without_rows_is_an_error(tmp_path: Path) -> None:
 
 def test_a_missing_file_says_where_it_was_looked_for_and_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(DataError) as raised:
-        data_files.Folders((tmp_path,)).locate(DataFile("bench", "rows.jsonl", HUB))
+        data_files.DataFolders((tmp_path,)).locate(DataFile("bench", "rows.jsonl", HUB))
     assert str(raised.value) == (
         f"no file 'rows.jsonl' of 'bench': looked for {tmp_path}/bench/rows.jsonl or the hub cache"
         " (some-org/some-data). Give its folder with --data DIR or HARNESS_DATA (the file goes to"
@@ -263,7 +263,7 @@ def test_a_missing_file_says_where_it_was_looked_for_and_what_to_run(tmp_path: P
 
 def test_what_cannot_be_fetched_is_not_advised_to_be_fetched(tmp_path: Path) -> None:
     with pytest.raises(DataError) as raised:
-        data_files.Folders((tmp_path,)).locate(FILE)
+        data_files.DataFolders((tmp_path,)).locate(FILE)
     assert "harness data fetch" not in str(raised.value)
     assert "Give its folder with --data DIR" in str(raised.value)
 

@@ -60,10 +60,10 @@ def test_go_imports_what_the_code_names_and_nothing_else() -> None:
     prompt = 'import (\n    "math"\n    "strings"\n)\n\n// Doc.\nfunc F(x int) int {\n'
     setup = 'package main\n\nimport (\n    "testing"\n    "fmt"\n)\n'
     code = "    fmt.Println(strings.ToUpper(s))\n    rand.Seed(1)\n}\n"
-    assert single_source.go_continued(prompt, code, setup) == (
+    assert single_source.continue_go_program(prompt, code, setup) == (
         'import (\n"strings"\n    "math/rand"\n)\n\n// Doc.\nfunc F(x int) int {\n' + code
     )
-    assert single_source.go_continued(prompt, "    return x\n}\n", setup).startswith("\n// Doc.")
+    assert single_source.continue_go_program(prompt, "    return x\n}\n", setup).startswith("\n// Doc.")
 
 
 def test_python_ends_at_the_first_line_that_is_not_indented() -> None:
@@ -83,20 +83,22 @@ def test_python_ends_at_the_first_line_that_is_not_indented() -> None:
     ],
 )
 def test_raw_output_is_cut_where_the_function_ends(language: str, code: str, kept: str) -> None:
-    assert single_source.cut(language, code) == kept
+    assert single_source.truncate_completion(language, code) == kept
 
 
 def test_only_cpp_rows_that_need_libraries_say_so() -> None:
-    plain = single_source.around("cpp", "int main(){\n    assert (f());\n}\n", "#include<vector>\nint f(){\n")
+    plain = single_source.inline_tests(
+        "cpp", "int main(){\n    assert (f());\n}\n", "#include<vector>\nint f(){\n"
+    )
     assert (plain.flags, plain.needs) == (("-std=c++11",), ())
-    digest = single_source.around(
+    digest = single_source.inline_tests(
         "cpp", "int main(){\n    assert (f());\n}\n", "#include<openssl/md5.h>\nint f(){\n"
     )
     assert (digest.flags, digest.needs) == (("-std=c++11", "-lcrypto", "-lssl"), ("openssl/md5.h",))
 
 
 def test_the_word_comes_before_a_tests_own_return() -> None:
-    closed = completion_marker.closed("cpp", "int main() {\n    if (f()) throw 1;\n\n    return 0;\n}")
+    closed = completion_marker.instrument("cpp", "int main() {\n    if (f()) throw 1;\n\n    return 0;\n}")
     assert closed.index("HARNESS_PROOF") < closed.index("return 0;")
 
 
@@ -204,9 +206,9 @@ def test_rust_overflow_panics_as_in_a_debug_build(box: sandbox.Pool) -> None:
 def test_a_translation_with_another_name_is_renamed_once_and_everywhere(code: str, name: list[str]) -> None:
     import ast
 
-    from harness.tasks.code_trans import renamed
+    from harness.tasks.code_trans import rename_function
 
-    tree = ast.parse(renamed(code, "add", r"^def\s+(\w+)"))
+    tree = ast.parse(rename_function(code, "add", r"^def\s+(\w+)"))
     assert [node.name for node in tree.body if isinstance(node, ast.FunctionDef)] == name
     called = {
         node.func.id

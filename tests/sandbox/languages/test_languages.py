@@ -251,9 +251,9 @@ def test_an_unknown_language_is_told_with_those_there_are() -> None:
 
 def test_a_test_without_an_end_cannot_be_closed() -> None:
     with pytest.raises(ValueError, match="does not end in 2 closing braces"):
-        completion_marker.closed("java", "class Main { }")
+        completion_marker.instrument("java", "class Main { }")
     with pytest.raises(ValueError, match="'bash'"):
-        completion_marker.closed("bash", "")
+        completion_marker.instrument("bash", "")
 
 
 def test_the_attacks_cover_every_language() -> None:
