@@ -35,7 +35,7 @@ def programs(language: str, data: str) -> list[Program]:
                 code=f"{check.before}{code}{check.after}",
                 language=check.language,
                 flags=check.flags,
-                proof=check.proof,
+                sentinel=check.sentinel,
                 files=check.files,
                 limits=check.limits,
             )

@@ -6,7 +6,7 @@ One row: question "Read two integers, print their sum. -----Input----- ...", inp
 read: the hub's train.jsonl and test.jsonl, and the folders APPS/train/NNNN/ and APPS/test/NNNN/.
 
 Rows without tests (`input_output` empty) are left out: they could only be passed by everything. The place a
-row has in a split is settled before that, so the other rows stay where the published split has them. A row
+row has in a split is determined before that, so the other rows stay where the published split has them. A row
 without a solution has the empty text for one.
 """
 
@@ -147,7 +147,7 @@ def _problem(row: Row, split: str, guide: Guide) -> Problem | None:
     starter = f"\n{check.starter}" if check.starter else ""
     form = f"{starter}\n{GUIDES[guide][bool(check.fn_name)]}"
     needs = NEEDS[bool(check.fn_name) != (guide == "swapped")]
-    # An answer may go on from the starter code; a solution that is shown or trained on begins with it.
+    # An answer may continue the starter code; a solution that is shown or trained on begins with it.
     begun = check.starter if check.fn_name and split == "test" else ""
     return Problem(
         id=name,
@@ -190,7 +190,7 @@ def _text(value: Any) -> Any:
 
 
 def apps_program(problem: Problem, completion: Completion) -> str:
-    """The program in the completion; below the starter code where it goes on from that.
+    """The program in the completion; below the starter code where it continues that.
 
     A call's program has to define the function or `class Solution`. A completion that does not is taken for
     the body: on new lines when it is indented, else as what follows the starter code's last character.

@@ -104,7 +104,7 @@ def _upstream(source: Source) -> Iterator[Problem]:
             check=Snippet(
                 code=context,
                 wanted=tuple(wanted) or ("result",),
-                beside=about["library"] == "Matplotlib",
+                in_process=about["library"] == "Matplotlib",
                 limits=LIMITS,
             ),
             group=about["library"],
@@ -112,7 +112,7 @@ def _upstream(source: Source) -> Iterator[Problem]:
 
 
 def _codefuse(source: Source, folder: str) -> Iterator[Problem]:
-    """CodeFuse's files, of those libraries that are there. Their paths name folders of pickles beside them."""
+    """CodeFuse's files, of those libraries that are there. Their paths name folders of pickles next to them."""
     there = 0
     for library in LIBRARIES:
         file = DataFile(benchmark=CODEFUSE, name=f"{folder}/{library}/{library}.jsonl")

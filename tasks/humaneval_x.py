@@ -46,7 +46,7 @@ LANGUAGES: Mapping[str, tuple[str, str, str, str]] = {
     "python_cn": ("python", "python_cn", "Python", "#"),
 }
 FIELDS = ("task_id", "prompt", "canonical_solution", "test")
-# What begins the next thing: a model that goes on has finished the function. Closing braces are kept, so it is
+# What begins the next thing: a model that continues has finished the function. Closing braces are kept, so it is
 # never those; what else comes after the function is cut by `extract`.
 STOPS: Mapping[str, tuple[str, ...]] = {
     "python": ("\nclass", "\ndef", "\n#", "\nif", "\nprint", "\n@"),

@@ -2,7 +2,7 @@
 
 One row: db_id "concert_singer", question "How many singers do we have?" -> query "SELECT count(*) FROM singer".
 Judged by executing both queries, on the benchmark's database and on every file of its test suite that lies
-beside it, and by comparing their clauses. `test` is the development set, on which systems are compared; a
+next to it, and by comparing their clauses. `test` is the development set, on which systems are compared; a
 problem's group is its hardness.
 """
 

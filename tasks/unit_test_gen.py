@@ -19,7 +19,7 @@ from harness.text.extract import whole_program
 Corpus = Literal["mbpp", "humaneval"]
 ORIGINS = {"mbpp": mbpp, "humaneval": humaneval}
 
-# A base model goes on after the function; its assertions end where something else begins.
+# A base model continues after the function; its assertions end where something else begins.
 PLAIN = Template(
     name="plain",
     style="plain",

@@ -67,7 +67,7 @@ class Snippet(Value):
 
     `code` are the row's own tests; without recorded cases they hold the context themselves. `wanted` are the names
     that tests look at afterwards. `inputs` and `answers` are recorded cases, pickles in base64 that are opened in
-    the sandbox only. `beside`: the tests look at what the program leaves in its own process, a figure say.
+    the sandbox only. `in_process`: the tests look at what the program leaves in its process, a figure say.
     """
 
     kind: Literal["snippet"] = "snippet"
@@ -76,7 +76,7 @@ class Snippet(Value):
     context: str = ""
     inputs: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
-    beside: bool = False
+    in_process: bool = False
     limits: Limits = Limits()
 
 
@@ -167,7 +167,7 @@ class InlineTests(Value):
     files: Mapping[str, str] = {}
     flags: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    proof: str
+    sentinel: str
     limits: Limits = Limits()
 
 

@@ -1,4 +1,4 @@
-"""A classifier as judge: can it tell whose text this is, and so, has a model taken on a style.
+"""A classifier of style: whose text is this, and so, has a model taken on a style?
 
     train        logistic regression on hashed n-grams: light, deterministic, of numpy alone
     pretrained   a sequence classifier of transformers, from a folder
@@ -6,7 +6,7 @@
     style        the mean probability of one class over the texts of a checkpoint
     trend        whether that rises over checkpoints: least-squares slope and Kendall's tau
 
-Two generators' texts are told apart by chance (0.5 of two balanced classes) where they are alike: a high accuracy says
+Texts of two generators that are alike are classified at chance (0.5 of two balanced classes): a high accuracy says
 that the styles differ, not which text is better. A `Classifier` is any function from texts to probabilities
 [texts, classes]. Not here: what an answer is worth, and the loop that asks a checkpoint for texts.
 """
@@ -166,7 +166,7 @@ def load_pretrained(folder: Path, size: int = 64, tokens: int = 128) -> Classifi
 
 
 def evaluate(classifier: Classifier, texts: Sequence[str], labels: Sequence[int]) -> ClassifierReport:
-    """How well the classes of texts are told. Best on a balanced set: then the majority is 1 / classes."""
+    """How well the classes of texts are predicted. Best on a balanced set: then the majority is 1 / classes."""
     known, chances = _labels(labels, texts), classifier(texts)
     right, n = int((chances.argmax(axis=1) == known).sum()), len(known)
     low, high = wilson(right, n)

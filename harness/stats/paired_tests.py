@@ -1,4 +1,4 @@
-"""Two runs over the same problems: how far apart they are, and whether chance would do as much.
+"""Two runs over the same problems: the difference, and whether chance explains it.
 
 Everything works on one vector per problem and run (`estimates.per_problem_vectors`), so it holds for pass@k and
 for BLEU alike. Problems are the units; with clusters, whole clusters are. Pure numpy. What may be compared is
@@ -25,7 +25,7 @@ class Difference:
     """`value` is b - a with its 95 % interval; `test` names what `p` (two-sided) comes from.
 
     `better` and `worse` count the problems on which b is better or worse than a (`gains`); `sd` is the standard
-    deviation of the difference of one unit, None for metrics that are no means. `exact` is the exact p beside McNemar's
+    deviation of the difference of one unit, None for metrics that are no means. `exact` is the exact p to McNemar's
     mid-p, None for other tests.
     """
 
@@ -246,7 +246,7 @@ def minimum_detectable_difference(sd: float, n: int, *, alpha: float = 0.05, pow
 
 @dataclass(frozen=True)
 class SeedVariance:
-    """How much a mean moves with the seed, beside how much it moves with the problems.
+    """How much a mean varies with the seed, and how much with the problems.
 
     `sd_seeds` is the standard deviation of one seed's mean about the true one, `se_problems` the standard error
     from the choice of problems, `se` that of the grand mean from both.

@@ -55,7 +55,7 @@ def defines(code: str, name: str) -> bool:
         return False
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\d" and `x is 1` are the model's affair, not ours
+            warnings.simplefilter("ignore")  # warnings about the answer's code, "\d" or `x is 1` say
             tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False

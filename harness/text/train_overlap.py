@@ -94,7 +94,7 @@ class _SuffixAutomaton:
                 at, run = (0, 0) if to is None else (to, run + 1)
                 best[at] = max(best[at], run)
         by_length = sorted(range(1, len(self.steps)), key=self.length.__getitem__)
-        for state in reversed(by_length):  # whoever has a run has its ends
+        for state in reversed(by_length):  # a text that has a run has its ends
             if best[state] and self.link[state]:
                 best[self.link[state]] = self.length[self.link[state]]
         for state in by_length:

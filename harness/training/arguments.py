@@ -1,4 +1,4 @@
-"""What transformers' Trainer is told: TrainConfig in the words of TrainingArguments."""
+"""TrainConfig -> transformers' TrainingArguments."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a training leaves on disk beside the weights: train.json, the loss curve as a picture, a model card.
+"""What a training leaves on disk besides the weights: train.json, the loss curve as a picture, a model card.
 
 train.json says what was asked and what came of it; no number in it decides anything later, except the digests
 of base and tokenizer, with which evaluation notices an adapter on the wrong base.

@@ -3,7 +3,7 @@
 Resume, schedules, precision, several GPUs, checkpoints and trackers are the Trainer's; what a batch is, what it
 costs and how validation is counted are ours. `Loop` inherits because that is how the Trainer is made to be used.
 
-The same command on the same folder goes on from the last whole checkpoint, and does nothing when it is finished.
+The same command on the same folder resumes from the last complete checkpoint, and does nothing when it is finished.
 """
 
 import json
@@ -322,7 +322,7 @@ def run_training(
 def restore_finished(trainer: HarnessTrainer, checkpoint: Path) -> bool:
     """Whether the training had ended with this checkpoint; its best weights are in the model then.
 
-    The Trainer does not ask: it would make one step more than it should, or go on after an early stop.
+    The Trainer does not check: it would make one step too many, or continue after an early stop.
     """
     state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
     if state.global_step < state.max_steps and not stopped_early(state, trainer.train_config):

@@ -67,7 +67,7 @@ def inline_tests(
     """
     closed = completion_marker.instrument(language, test)
     check = InlineTests(
-        language=language, after=f"\n{closed}", proof=completion_marker.SENTINEL, limits=LIMITS
+        language=language, after=f"\n{closed}", sentinel=completion_marker.SENTINEL, limits=LIMITS
     )
     change: dict[str, object]
     match language:

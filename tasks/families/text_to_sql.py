@@ -183,6 +183,6 @@ def conversation_loader(
 
 
 def _locate_rows(file: DataFile, source: Source) -> DataFile:
-    """Where upstream has it, or beside tables.json, where people put it."""
-    beside = DataFile(file.benchmark, Path(file.name).name)
-    return beside if source.find(file) is None and source.find(beside) is not None else file
+    """Where upstream has it, or next to tables.json, where people put it."""
+    neighbour = DataFile(file.benchmark, Path(file.name).name)
+    return neighbour if source.find(file) is None and source.find(neighbour) is not None else file

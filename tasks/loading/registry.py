@@ -50,8 +50,8 @@ def options(name: str) -> dict[str, list[str]]:
             values += get_args(parameter.annotation)
         elif parameter.annotation is bool:
             values += (True, False)
-        told = (str(v).lower() if isinstance(v, bool) else str(v) for v in values)
-        found[option] = list(dict.fromkeys(told))
+        texts = (str(v).lower() if isinstance(v, bool) else str(v) for v in values)
+        found[option] = list(dict.fromkeys(texts))
     return found
 
 

@@ -92,7 +92,7 @@ def with_test(language: str, code: str, limits: Limits = LIMITS) -> Program:
     return Program(
         code=code + "\n" + completion_marker.instrument(language, TESTS[language]),
         language=language,
-        proof=completion_marker.SENTINEL,
+        sentinel=completion_marker.SENTINEL,
         files=FILES.get(language, {}),
         flags=("-std=c++11",) if language == "cpp" else (),
         limits=limits,

@@ -38,7 +38,7 @@ class LoadedRetriever:
 def load_retriever(
     config: RetrievalConfig, texts: Sequence[str], device: str, step: Step, warn: Callable[[str], None]
 ) -> LoadedRetriever:
-    """The configured retriever over `texts`. Raises UserError. `step` is told how far embedding them is."""
+    """The configured retriever over `texts`. Raises UserError. `step` reports the progress of embedding them."""
     from harness.prompts.retrieval import bm25, fusion
 
     if config.near_duplicate is not None and config.method != "dense":

@@ -9,7 +9,7 @@ SIGNATURE = "lucene k1 1.5 b 0.75 words"
 
 
 def tokenize(text: str) -> list[str]:
-    """Runs of letters, digits and underscores, without case; the parts of a name like `to_csv` beside it."""
+    """Runs of letters, digits and underscores, without case; and the parts of names like `to_csv`."""
     found = re.findall(r"\w+", text.casefold())
     return [part for word in found for part in dict.fromkeys([word, *word.split("_")]) if part]
 

@@ -2,7 +2,7 @@
 
 A folder a key, made once: `vectors.npy`, read by mapping it into memory; for an approximate index the file
 `graph.faiss`; and `index.json`, written last, with the size and SHA-256 of both. A file that is not what
-index.json says (cut short, overwritten) is damage: the folder is built again, and that is said.
+index.json says (cut short, overwritten) is damage: the folder is built again, with a warning.
 
 Exact search takes faiss' candidates and ranks them again by inner products in float64; where the last places could
 be a matter of float32's rounding it looks further down. So the order is a function of the vectors, equal ones by row.
@@ -120,7 +120,7 @@ def read_index(folder: Path, kind: str) -> Index:
 
 
 def build_index(folder: Path, key: Mapping[str, str], size: IndexShape, blocks: "Iterable[Vectors]") -> None:
-    """Write the index beside its place and move it there whole."""
+    """Write the index to a temporary folder and rename that."""
     import numpy as np
 
     making = folder.with_name(f".{folder.name}.{os.getpid()}")

@@ -71,8 +71,8 @@ class ProgramRunner:
 
     def _run_program(self, job: dict[str, Any]) -> dict[str, Any]:
         nonce = secrets.token_hex(16)
-        files = {name: text.replace(job["proof"], nonce) for name, text in job["files"].items()}
-        if not job["proof"]:
+        files = {name: text.replace(job["sentinel"], nonce) for name, text in job["files"].items()}
+        if not job["sentinel"]:
             files = job["files"]
         cpu_s = 0.0
         for command in job["compile"]:
@@ -85,13 +85,13 @@ class ProgramRunner:
             self._make_executable()
         result = self._run(job, files)
         status, detail = _verdict(result, job)
-        if job["proof"] and status == "passed":
+        if job["sentinel"] and status == "passed":
             result.stdout, printed = _without_nonce(result.stdout, nonce)
             if not printed:
                 status, detail = "error", "the program ended before its tests did"
             elif self._passes_falsified(job, nonce):
                 status, detail = "failed", "the program passes even when an expectation is falsified"
-        return _result(result, status, detail, "in_process" if job["proof"] else "exit")
+        return _result(result, status, detail, "in_process" if job["sentinel"] else "exit")
 
     def _run(self, job: dict[str, Any], files: dict[str, str], control: bool = False) -> monitor.StepResult:
         environment = {CONTROL: "1"} if control else {}
@@ -100,7 +100,9 @@ class ProgramRunner:
 
     def _passes_falsified(self, job: dict[str, Any], nonce: str) -> bool:
         """Run once more with the task's own false assertion switched on: a program that passes it passes anything."""
-        files = {} if job["compile"] else {n: t.replace(job["proof"], nonce) for n, t in job["files"].items()}
+        files = (
+            {} if job["compile"] else {n: t.replace(job["sentinel"], nonce) for n, t in job["files"].items()}
+        )
         result = self._run(job, files, control=True)
         return not result.status and not result.code and _without_nonce(result.stdout, nonce)[1]
 

@@ -99,7 +99,7 @@ class LanguagePool:
         self._prepare_seed(program.language)
         seed = os.path.join(self._seed_root.name, program.language)
         cpu, wall, memory = self.limits(program)
-        has_tests = bool(program.proof)
+        has_tests = bool(program.sentinel)
         source = row.test_source if has_tests and row.test_source else row.source
 
         def command(words: toolchains.Command) -> list[str]:
@@ -119,7 +119,7 @@ class LanguagePool:
             "environment": _environment(program.language, seed),
             "building": BUILDING.model_dump(),
             "stdin": program.stdin.encode("utf-8", "surrogateescape"),
-            "proof": program.proof,
+            "sentinel": program.sentinel,
             "cpu_s": cpu,
             "wall_s": wall,
             "memory_mb": memory + row.overhead_mb,

@@ -11,7 +11,7 @@ it, and is answered by how the program ends. Nothing that a suite says about its
     notices     a mutant counts if the run does not end well
 
 A suite that is worth 0 reaches and notices nothing. Mutants that the benchmark's own tests accept, and those
-that keep them busy for more than half a second, are dropped before: equivalent, or nobody's to notice.
+that keep them busy for more than half a second, are dropped before: they are equivalent, or cannot be noticed.
 `mutants_dropped` says how many. What remains open: suite and function share a process, so a suite written to
 see through this can inspect the function's bytecode, tell versions apart by it and fail at will. The rewritten
 version defeats the plain form of that, a comparison with the code it was shown. Classes `Test...`, TestCases of
@@ -99,8 +99,8 @@ def build_suite(answer: str, entry: str) -> str | None:
 def _without(node: ast.stmt, entry: str) -> ast.stmt | None:
     """The statement as far as it does not bring its own version of the function; None if nothing is left.
 
-    Models repeat what they are shown. Only the plain forms are taken out, to be fair to them: whoever replaces
-    the function in another way fails no test on its stubbed versions, and is worth 0.
+    Models repeat what they are shown. Only the plain forms are taken out, to be fair to them: a suite that
+    replaces the function in another way fails no test on its stubbed versions, and is worth 0.
     """
     match node:
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() if node.name == entry:

@@ -3,15 +3,15 @@
 A row's own tests run on the trusted side. Where they would execute the filled-in context themselves, its text
 and the case's input cross to the confined program, and what it leaves in the names that the tests look at
 crosses back (harness/sandbox/values/arrays.py). The expected value is made on the trusted side and never crosses.
-Rows whose values have no such form (figures, models, tensors) are judged beside the program; the row's own
-reference decides that, never an answer, and the score says `in_process`.
+Rows whose values have no such form (figures, models, tensors) are judged in the program's process; the
+row's own reference decides that, never an answer, and the score says `in_process`.
 
-Two things are settled before an answer is looked at, a program each:
+Two things are done before an answer is looked at, a program each:
 
     pickles     the benchmark's recorded answers, where it has such, are opened by a program of their own
-                in the sandbox, which has never seen an answer, and go on as the codec's bytes
-    reference   the row's own reference has to pass here, from outside or else beside the program. Where it
-                does not, the environment is at fault (other library versions than the benchmark's) and the
+                in the sandbox, which has never seen an answer, and are passed on as the codec's bytes
+    reference   the row's own reference has to pass here, from outside or else in the program's process. Where
+                it does not, the environment is at fault (other library versions than the benchmark's) and the
                 row's answers have no score
 """
 
@@ -52,7 +52,7 @@ def _run_answer(code, env, wanted, given=(), argv=()):
     sys.argv = ["program.py", *argv]
     exec(compile(code, "answer.py", "exec"), env)
     return {name: env[name] for name in wanted if name in env}
-def _beside_the_program():
+def _run_tests_here():
     pass
 """
 
@@ -106,7 +106,7 @@ def _check(problem: Problem) -> Snippet:
 
 
 def _unpickling_program(check: Snippet) -> Program:
-    """Opens the recorded answers, with the codec's own sources laid beside it."""
+    """Opens the recorded answers; the codec's own sources are its files."""
     values = files("harness.sandbox.values")
     sources = {
         f"harness/sandbox/values/{name}.py": values.joinpath(f"{name}.py").read_text(encoding="utf-8")
@@ -146,11 +146,11 @@ _ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class _Ready:
-    """How a row is judged here: with its recorded answers as the codec's bytes in base64, beside the program or
-    not; or why it cannot be."""
+    """How a row is judged here: with its recorded answers as the codec's bytes in base64, in the program's
+    process or not; or why it cannot be."""
 
     answers: tuple[str, ...] = ()
-    beside: bool = False
+    in_process: bool = False
     fault: str = ""
 
 
@@ -164,8 +164,8 @@ def program(check: Snippet, answer: str, ready: _Ready) -> Program:
         parts += [_PARSER, check.code, recorded]
     else:
         parts.append(check.code)
-    if ready.beside:
-        parts.append("_beside_the_program()")  # a name of the program's: exam.py then runs the tests there
+    if ready.in_process:
+        parts.append("_run_tests_here()")  # a name of the program's: test_runner.py then runs the tests there
     parts.append(_AFTER.format(answer=answer))
     # Named only where it is defined: a name that the tests lack is taken for one of the program's.
     rules = [name for name in _RULES if f"def {name}(" in check.code]
@@ -198,21 +198,21 @@ def _score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdi
 
 
 def _prepare(problems: Sequence[Problem], sandbox: Sandbox) -> Mapping[str, _Ready]:
-    """Open what is recorded and run the references: outside first, beside the program where that fails."""
-    ready = {problem.id: _Ready(beside=_check(problem).beside) for problem in problems}
+    """Open what is recorded and run the references: outside first, in the program's process where that fails."""
+    ready = {problem.id: _Ready(in_process=_check(problem).in_process) for problem in problems}
     recorded = [problem for problem in problems if _check(problem).answers]
     opened = list(sandbox.map(_unpickling_program(_check(problem)) for problem in recorded))
     for problem, result in zip(recorded, opened, strict=True):
         ready[problem.id] = _unpickled(result, _check(problem))
     left = [problem for problem in problems if not ready[problem.id].fault]
-    for attempt in ("outside", "beside"):
-        proofs = [program(_check(problem), problem.solution, ready[problem.id]) for problem in left]
+    for attempt in ("outside", "in_process"):
+        references = [program(_check(problem), problem.solution, ready[problem.id]) for problem in left]
         failed = []
-        for problem, result in zip(left, list(sandbox.map(proofs)), strict=True):
+        for problem, result in zip(left, list(sandbox.map(references)), strict=True):
             why = str(result) if isinstance(result, SandboxFault) else result.detail
             if isinstance(result, SandboxFault) or result.status != "passed":
-                if attempt == "outside" and not ready[problem.id].beside and not _check(problem).answers:
-                    ready[problem.id] = _Ready(beside=True)
+                if attempt == "outside" and not ready[problem.id].in_process and not _check(problem).answers:
+                    ready[problem.id] = _Ready(in_process=True)
                     failed.append(problem)
                 else:
                     ready[problem.id] = _Ready(

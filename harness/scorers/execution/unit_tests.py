@@ -36,7 +36,7 @@ def _program(answer: Answer) -> Program:
                 language=inline.language,
                 flags=inline.flags,
                 needs=inline.needs,
-                proof=inline.proof,
+                sentinel=inline.sentinel,
                 files=inline.files,
                 limits=inline.limits,
             )

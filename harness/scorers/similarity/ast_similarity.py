@@ -41,7 +41,7 @@ def parse_python(text: str) -> ast.Module | None:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\d" and `x is 1` are the model's affair, not ours
+            warnings.simplefilter("ignore")  # warnings about the answer's code, "\d" or `x is 1` say
             return ast.parse(dedent(text))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None

@@ -1,4 +1,4 @@
-"""BLEU by sacrebleu: its tokeniser `13a`, its smoothing `exp`, its signature beside the number (Post, 2018).
+"""BLEU by sacrebleu: its tokeniser `13a`, its smoothing `exp`, its signature with the number (Post, 2018).
 
 sacrebleu counts, the counts are summed over the problems, and sacrebleu turns the sums into the corpus value:
 so that value is the package's own, and has an interval. Here it is 0..1. One sample's own value counts only

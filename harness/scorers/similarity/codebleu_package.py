@@ -1,4 +1,4 @@
-"""CodeBLEU by the PyPI package codebleu 0.7.0, faults included: for setting a run beside numbers published
+"""CodeBLEU by the PyPI package codebleu 0.7.0, faults included: for comparing a run with numbers published
 with it.
 
 Its own functions give the counts, so that a corpus value is the package's corpus value and has an interval.

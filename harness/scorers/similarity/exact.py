@@ -28,7 +28,7 @@ def dump_syntax(text: str) -> str | None:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "\d" and `x is 1` are the model's affair, not ours
+            warnings.simplefilter("ignore")  # warnings about the answer's code, "\d" or `x is 1` say
             tree = ast.parse(dedent(text))
         return ast.dump(tree) if tree.body else None
     except (SyntaxError, ValueError, RecursionError, MemoryError):

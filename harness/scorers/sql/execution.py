@@ -166,7 +166,7 @@ def _signature(problems: Sequence[Problem]) -> str:
 
 
 def sql_execution_with(*names: str) -> Scorer:
-    """Execution, told as these metrics."""
+    """Execution, reported as these metrics."""
     return Scorer(
         name="sql_execution", score=_executed, metrics=_metrics(names), executes=True, signature=_signature
     )

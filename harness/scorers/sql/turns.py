@@ -1,4 +1,4 @@
-"""Conversations: beside each turn's verdict whether all turns of an interaction are right (SParC, CoSQL).
+"""Conversations: whether all turns of an interaction are right, besides each turn's verdict (SParC, CoSQL).
 
 `METRIC.interaction` is the share of interactions with every turn right, which the papers call interaction match.
 Problems are turns, called BENCHMARK/SPLIT/INTERACTION/TURN.

@@ -8,7 +8,7 @@
     wikisql_form.py     WikiSQL's logical forms
     tables.py           a database's tables: read, shown in prompts, named for the grammar
     databases.py        a benchmark's databases: found, built from scripts, extended by variants
-    db_variants.py      variants of a database with other rows, so that a lucky query is found out
+    db_variants.py      variants of a database with other rows, so that a query that is right by chance is detected
 
 What the tasks share is in harness/tasks/families/text_to_sql.py. Queries are executed in harness/sandbox/sql and
 nowhere else.

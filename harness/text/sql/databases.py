@@ -1,6 +1,6 @@
 """A benchmark's databases: found by name, built from an SQL script, described for the parser and for prompts.
 
-Upstream's layout is kept: FOLDER/<name>/<name>.sqlite, further *.sqlite files beside it being its test suite,
+Upstream's layout is kept: FOLDER/<name>/<name>.sqlite, further *.sqlite files next to it being its test suite,
 and tables.json with the names and keys of all. In place of a database there may be a script <name>.sql: it is
 run into a temporary folder at first use. Databases are the benchmark's own and are trusted, queries are not.
 """

@@ -1,11 +1,11 @@
-"""Variants of a database with the same tables and other rows, so that a query that is right by luck is found out.
+"""Variants of a database with the same tables and other rows, to detect queries that are right by chance.
 
 On one database a wrong query often gives the right rows (Zhong et al. 2020: single-database accuracy over-counts).
 A variant keeps what the schema demands: types, keys, NOT NULL, UNIQUE, CHECK and foreign keys, the declared ones and
 those of tables.json. Its rows are drawn from what the database holds: values column by column, so that rows
 combine what never stood together; columns whose values are all different stay so, to make no ties; some numbers are
 changed. Equal seeds give equal variants. This is not the distilled suite of the paper, which is made with
-queries in view; a suite of that kind is used as it is when it lies beside the database.
+queries in view; a suite of that kind is used as it is when it lies next to the database.
 """
 
 import random
@@ -163,7 +163,7 @@ def _column(
 
 
 def _more_values(held: Sequence[Any], count: int) -> list[Any]:
-    """More values unlike those there are: numbers go on, texts get a number behind."""
+    """More values unlike those there are: numbers continue, texts get a number appended."""
     if count <= 0:
         return []
     if all(isinstance(value, int) for value in held):

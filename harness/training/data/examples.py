@@ -58,7 +58,7 @@ SYSTEM = {  # by a template's name: how a row's own system text stands before it
 class TrainingTurn:
     """A prompt and the answer that is learnt after it; `end`: the end-of-text token follows and is learnt too.
 
-    `prompt` has messages in a chat and a text otherwise. In the turns after the first it goes on from the last answer.
+    `prompt` has messages in a chat and a text otherwise. In the turns after the first it continues the last answer.
     """
 
     prompt: Prompt
@@ -128,7 +128,7 @@ def _split(found: list[Example], share: float, seed: int, digests: Mapping[str, 
 
 
 def from_problem(template: Template, problem: Problem, system: str = "") -> Example:
-    """What the model shall say to the very prompt that evaluation asks (zero-shot)."""
+    """The prompt that evaluation asks (zero-shot), and the answer to learn."""
     asked = templates.render(template, problem)
     if system:
         asked = _with_system(template, asked, system)

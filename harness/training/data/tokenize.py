@@ -1,7 +1,7 @@
 """Examples -> token rows, and batches of rows -> tensors. The one place that says which tokens are learnt.
 
-A prompt has the very tokens that evaluation feeds the model (`hf.tokenizer.Codec`); the answer is tokenised apart,
-as it is generated apart, and ends with the end-of-text token. Prompts are not learnt: label -100.
+A prompt has the very tokens that evaluation feeds the model (`hf.tokenizer.Codec`); the answer is tokenised separately,
+as it is generated separately, and ends with the end-of-text token. Prompts are not learnt: label -100.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

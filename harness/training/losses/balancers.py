@@ -1,6 +1,6 @@
 """Weights of tasks that follow their validation losses while training: FAMO-style and CoBa. Pure, on floats.
 
-Both answer one question per optimiser step: given each task's validation loss, how much shall its training
+Both answer one question per optimiser step: given each task's validation loss, how much does its training
 loss count? Eq. 4 of MFTCoder (arXiv 2311.02303) is FAMO's rule with validation losses (Liu et al. 2023, arXiv
 2306.03792); CoBa is what MFTCoder ships instead (arXiv 2410.06741). CoBa is built as published: the divergence
 factor is at most 1 and there is no second softmax.
