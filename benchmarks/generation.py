@@ -140,7 +140,7 @@ def settings_of(model: Model, sampling: Sampling) -> dict[str, Any]:
 def read(model: Model, row: Sequence[int]) -> tuple[str, int]:
     """A sample's text and how many tokens it took, the end-of-text among them."""
     end = next((at for at, token in enumerate(row) if token in model.codec.eos), len(row))
-    return model.codec.text(row[:end]), min(end + 1, len(row))
+    return model.codec.decode(row[:end]), min(end + 1, len(row))
 
 
 def batch(model: Model, prompts: Sequence[Prompt], sampling: Sampling) -> Made:

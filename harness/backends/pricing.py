@@ -1,7 +1,7 @@
-"""What completions cost at the prices that a config names, from the server's own token counts. Pure.
+"""What completions cost at the config's prices, from the server's own token counts. Pure.
 
-A prompt that a server read once for several samples is paid once: each of them bears its share. A prompt without tokens
-is one that nobody counted, and a sum that leaves it out would be too low: then there is none.
+A prompt that a server read once for several samples is paid once: each of them bears its share. A prompt with 0 tokens
+was not counted, and a sum without it would be too low: then there is no sum.
 """
 
 from collections.abc import Iterable, Mapping

@@ -51,7 +51,7 @@ def test_the_training_prompt_is_the_evaluation_prompt_token_for_token(
                 assert tuple(row.ids[: len(asked)]) == asked
                 assert not row.learnt[: len(asked)].any()
                 answered = row.ids[len(asked) :]
-            text = coder.text([int(i) for i in answered if i != END])
+            text = coder.decode([int(i) for i in answered if i != END])
             answer = templates.render_answer(template, problem)
             if tokens == "bytes" and not coder.encoder:  # the other tokenizers cannot write every text
                 assert text.startswith(answer) if chat else text == answer
@@ -64,7 +64,7 @@ def test_an_answer_does_not_begin_with_the_space_that_a_tokenizer_begins_texts_w
     coder = codec(tokens="words")
     (example,) = [(rows.TrainingTurn(Prompt(text="a\n"), "x.sort()"),)]
     (row,) = tokenize.encode([example], coder)
-    assert coder.text(row.ids[row.learnt].tolist()) == "x.sort()"
+    assert coder.decode(row.ids[row.learnt].tolist()) == "x.sort()"
 
 
 def write(path: Path, *lines: Any) -> Path:
@@ -99,9 +99,9 @@ def test_chat_rounds_become_turns_that_all_end() -> None:
     ]
     example = rows._from_chat_rounds("f:1", rounds, rows.TEMPLATES["alpaca"])
     (row,) = tokenize.encode([example], codec())
-    learnt = "".join(codec().text([i]) if i != END else "|" for i in row.ids[row.learnt].tolist())
+    learnt = "".join(codec().decode([i]) if i != END else "|" for i in row.ids[row.learnt].tolist())
     assert learnt == "b|d|"
-    text = codec().text(row.ids.tolist())
+    text = codec().decode(row.ids.tolist())
     assert text == (
         "be short\n\n### Instruction:\na?\n### Response:\nb\n\n### Instruction:\nc?\n### Response:\nd"
     )
@@ -116,13 +116,13 @@ def test_a_chat_template_s_turns_are_learnt_with_their_end() -> None:
     # This template knows no end of a turn: with one behind it, the first answer is not what the second
     # question of an evaluation would follow. So each turn is a row, and each row an evaluation's prompt.
     first, second = tokenize.encode([example], coder)
-    assert coder.text(first.ids[first.learnt].tolist()) == "b\n"
-    assert coder.text(second.ids[second.learnt].tolist()) == "d\n"
+    assert coder.decode(first.ids[first.learnt].tolist()) == "b\n"
+    assert coder.decode(second.ids[second.learnt].tolist()) == "d\n"
     assert first.ids[-1] == second.ids[-1] == END
     assert tuple(second.ids[: len(coder.encode(example[1].prompt))]) == coder.encode(example[1].prompt)
     coder.tokenizer.chat_template = ENDING
     (row,) = tokenize.encode([example], coder)
-    learnt = "".join(coder.text([i]) if i != END else "|" for i in row.ids[row.learnt].tolist())
+    learnt = "".join(coder.decode([i]) if i != END else "|" for i in row.ids[row.learnt].tolist())
     assert learnt == "b|d|"
     assert row.ids[-1] != END  # the line break that the template writes behind it, and that is not learnt
 
@@ -131,7 +131,7 @@ def test_raw_turns_are_taken_to_the_letter_and_learnt_where_they_say(tmp_path: P
     turns = [{"prompt": "a", "answer": "b", "learn": False}, {"prompt": "c", "answer": "d"}]
     (example,) = rows.read_file(write(tmp_path / "a.jsonl", {"turns": turns}), rows.TEMPLATES["plain"], None)
     (row,) = tokenize.encode([example], codec())
-    assert codec().text(row.ids.tolist()) == "abcd"
+    assert codec().decode(row.ids.tolist()) == "abcd"
     assert row.learnt.tolist() == [False] * 4 + [True, True]  # <s> a b c | d </s>
     assert row.ids[-1] == END
 
@@ -140,7 +140,7 @@ def test_of_a_text_every_token_is_learnt(tmp_path: Path) -> None:
     (example,) = rows.read_file(write(tmp_path / "a.jsonl", {"text": "x = 1"}), rows.TEMPLATES["plain"], None)
     (row,) = tokenize.encode([example], codec())
     assert row.learnt[1:].all()
-    assert codec().text(row.ids[1:-1].tolist()) == "x = 1"
+    assert codec().decode(row.ids[1:-1].tolist()) == "x = 1"
 
 
 @pytest.mark.parametrize(

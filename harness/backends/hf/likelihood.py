@@ -74,7 +74,7 @@ def make_jobs(
     room = runner.max_positions
     for one in requests:
         prompt = codec.encode(one.prompt)
-        text, exact = codec.continuation(one.text)
+        text, exact = codec.encode_continuation(one.text)
         if not exact:
             inexact.append(one.problem_id)
         if not runner.encoder:

@@ -257,8 +257,8 @@ class Engine:
         return runner.max_positions - prompt
 
     def _generation(self, job: DecodeJob, sample: FinishedSample, sampling: Sampling) -> Generation:
-        text = self.codec.text(sample.ids)
-        cut = self.codec.cut(text, sampling.stop)
+        text = self.codec.decode(sample.ids)
+        cut = self.codec.cut_at_stop(text, sampling.stop)
         self.stats.tokens += sample.count
         return Generation(
             problem_id=job.request.problem_id,

@@ -1,4 +1,4 @@
-"""Prompts to token ids and completion ids to text, for one tokenizer. Knows nothing of the model's numbers.
+"""From prompts to token ids and from completion ids to text, for one tokenizer. Knows nothing of the model.
 
 A completion is decoded behind an ordinary word (the anchor), which is then cut off again: a decoder that
 drops a leading space at the start of a text would otherwise change the first line of a program.
@@ -35,32 +35,34 @@ class Codec:
                 ids = ids[:-1]
         return self._never_empty(ids)
 
-    def continuation(self, text: str) -> tuple[tuple[int, ...], bool]:
-        """Token ids that add `text` to a text, and whether they do so to the letter.
+    def encode_continuation(self, text: str) -> tuple[tuple[int, ...], bool]:
+        """Token ids that append `text` to a text, and whether they do so exactly.
 
         A tokenizer that begins a text with a space of its own is shown it behind a line break. Tokenizers exist
         that cannot write every text (T5's has no line break): what they make of it is what there is.
         """
         ids = self._ids(text, special=False)
-        if self.encoder or self.text(ids) == text:
-            return tuple(ids), self.text(ids) == text
+        if self.encoder or self.decode(ids) == text:
+            return tuple(ids), self.decode(ids) == text
         lead = self._ids("\n", special=False)
         longer = self._ids("\n" + text, special=False)
         behind = longer[len(lead) :]
-        if longer[: len(lead)] == lead and self.text(behind) == text:
+        if longer[: len(lead)] == lead and self.decode(behind) == text:
             return tuple(behind), True
         return tuple(ids), False
 
-    def plain(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of many texts as they continue another text, without special tokens."""
         if not texts:
             return []
-        if not self.encoder and self.text(self._anchor) != ANCHOR:  # it begins texts with a space of its own
-            return [list(self.continuation(text)[0]) for text in texts]
+        if (
+            not self.encoder and self.decode(self._anchor) != ANCHOR
+        ):  # it begins texts with a space of its own
+            return [list(self.encode_continuation(text)[0]) for text in texts]
         encoded = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
         return [list(ids) for ids in encoded]
 
-    def reply(self, prompt: Prompt, answer: str) -> str:
+    def render_reply(self, prompt: Prompt, answer: str) -> str:
         """The text that follows a prompt when `answer` is given: in a chat, as the model's template writes it."""
         if not prompt.messages:
             return answer
@@ -69,18 +71,18 @@ class Codec:
         whole = self._chat(Prompt(messages=turns), ask=False)
         return whole[len(asked) :] if whole.startswith(asked) else answer
 
-    def beginning(self) -> list[int]:
+    def bos_tokens(self) -> list[int]:
         """The special tokens before a text that has no prompt."""
         ids = self._ids("", special=True)
         return [i for i in ids if i not in self.eos]
 
     @property
-    def end(self) -> int:
+    def eos_token_id(self) -> int:
         """The token that ends an answer in training."""
         return int(self.tokenizer.eos_token_id)
 
-    def text(self, ids: Sequence[int]) -> str:
-        """What the ids add to a text, leading spaces kept, special tokens left out."""
+    def decode(self, ids: Sequence[int]) -> str:
+        """What the ids append to a text: with leading spaces, without special tokens."""
         if not ids:
             return ""
         whole = self._decode([*self._anchor, *ids])
@@ -88,16 +90,16 @@ class Codec:
             return whole[len(self._anchor_text) :]
         return self._decode(list(ids))
 
-    def stopped(self, ids: Sequence[int], stop: Sequence[str]) -> bool:
+    def ends_with_stop(self, ids: Sequence[int], stop: Sequence[str]) -> bool:
         """Whether the newest token completed a stop string. Decodes only as many tokens as one can span."""
         if not stop:
             return False
         window = max(len(s.encode()) for s in stop) + SLACK
-        tail = self.text(ids[-window:])
-        return any(s in tail for s in stop) and self.cut(self.text(ids), stop) is not None
+        tail = self.decode(ids[-window:])
+        return any(s in tail for s in stop) and self.cut_at_stop(self.decode(ids), stop) is not None
 
-    def cut(self, text: str, stop: Sequence[str]) -> str | None:
-        """The text before the earliest stop string; None where there is none."""
+    def cut_at_stop(self, text: str, stop: Sequence[str]) -> str | None:
+        """The text before the earliest stop string; None if there is none."""
         found = [at for at in (text.find(s) for s in stop) if at >= 0]
         return text[: min(found)] if found else None
 

@@ -69,8 +69,8 @@ class OpenAIClient:
     @property
     def identity(self) -> Mapping[str, str]:
         plain = {"kind": "openai", "model": self.model, "engine": "openai api", "api": self.server.api}
-        told = {"url": self.server.url, "weights": self.server.weights}
-        return plain | {name: value for name, value in told.items() if value}
+        known = {"url": self.server.url, "weights": self.server.weights}
+        return plain | {name: value for name, value in known.items() if value}
 
     def tokens(self, prompt: Prompt) -> int:
         """Estimated: the server has the tokenizer."""

@@ -1,6 +1,6 @@
 """Recorded completions as a backend: other tools' files, this project's own generations.jsonl. No model.
 
-Formats, told apart by looking:
+Formats, detected from the content:
   JSON lines   {"task_id" or "problem_id": ID, "completion" | "generation" | "solution" | "text":
                TEXT};
                several rows an id = samples

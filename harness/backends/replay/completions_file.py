@@ -1,7 +1,7 @@
 """A file of recorded completions, indexed: eight bytes a sample stay in memory, texts are read when they are asked for.
 
-The formats are told apart by looking (the package lists them). Everything is read and checked once when the file
-is opened, so that what is wrong is told with its line before any work. A gzip file is unpacked to a
+The format is detected from the content (the package lists them). Everything is read and checked once when the file is
+opened, so that every mistake is reported with its line before any work. A gzip file is unpacked to a
 temporary file that has no name, and lists are copied to one, because neither can be entered in the middle.
 """
 
@@ -241,7 +241,7 @@ def _of_lists(path: Path, digest: str, file: BinaryIO, problem_ids: Sequence[str
     with tempfile.TemporaryFile() as rows:
         for number, texts in enumerate(_elements(path, file), 1):
             if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-                wrong = wrong or number  # told when the rest is known to be a list at all
+                wrong = wrong or number  # reported once the rest is known to be a list at all
             if wrong or number > len(problem_ids) or not texts:
                 continue
             of_one = samples[problem_ids[number - 1]] = array("q")

@@ -32,7 +32,7 @@ def encode(examples: Sequence[Example], codec: Codec, task: int = 0) -> list[Tok
 
 def _encode(examples: Sequence[Example], codec: Codec, task: int) -> Iterator[TokenRow]:
     pieces = [text for example in examples for text in _texts(example, codec)]
-    encoded = iter(codec.plain(pieces))
+    encoded = iter(codec.encode_batch(pieces))
     for example in examples:
         if codec.encoder:
             yield _encoder_decoder_row(example, codec, next(encoded), task)
@@ -46,7 +46,7 @@ def _texts(example: Example, codec: Codec) -> Iterator[str]:
     """The texts of an example that are tokenised without special tokens, in the order they are used."""
     if codec.encoder or example[0].prompt.messages:
         for turn in example[-1:] if codec.encoder else example:
-            yield codec.reply(turn.prompt, turn.answer)
+            yield codec.render_reply(turn.prompt, turn.answer)
         return
     for i, turn in enumerate(example):
         if i:
@@ -56,14 +56,14 @@ def _texts(example: Example, codec: Codec) -> Iterator[str]:
 
 def _text_row(example: Example, codec: Codec, encoded: Iterator[Sequence[int]], task: int) -> TokenRow:
     first = example[0].prompt
-    ids = list(codec.encode(first)) if first.text else codec.beginning()
+    ids = list(codec.encode(first)) if first.text else codec.bos_tokens()
     learnt = [False] * len(ids)
     for i, turn in enumerate(example):
         if i:
             more = next(encoded)
             ids += more
             learnt += [False] * len(more)
-        answer = [*next(encoded), *([codec.end] if turn.end else [])]
+        answer = [*next(encoded), *([codec.eos_token_id] if turn.end else [])]
         ids += answer
         learnt += [turn.learn] * len(answer)
     return _token_row(ids, learnt, task)
@@ -83,7 +83,7 @@ def _chat_rows(
         ids = [*asked, *answer]
         ends = [i for i, token in enumerate(answer) if token in codec.eos]
         if not ends:
-            ids.append(codec.end)
+            ids.append(codec.eos_token_id)
         count = ends[-1] + 1 if ends else len(answer) + 1
         learnt += [turn.learn] * count + [False] * (len(ids) - len(learnt) - count)
     yield _token_row(ids, learnt, task)
@@ -92,7 +92,7 @@ def _chat_rows(
 def _encoder_decoder_row(example: Example, codec: Codec, answer: Sequence[int], task: int) -> TokenRow:
     import numpy as np
 
-    target = [*answer, *([] if answer and answer[-1] == codec.end else [codec.end])]
+    target = [*answer, *([] if answer and answer[-1] == codec.eos_token_id else [codec.eos_token_id])]
     source = np.array(codec.encode(_all_before(example)), dtype=np.int32)
     row = _token_row(target, [True] * len(target), task)
     return TokenRow(row.ids, row.learnt, task, source)

@@ -83,7 +83,7 @@ def reference(folder: Path, text: str, **settings: Any) -> list[str]:
     for row in found.tolist():
         new = row[skipped:]
         end = min((at for at, token in enumerate(new) if token in codec.eos), default=len(new))
-        texts.append(codec.text(new[:end]))
+        texts.append(codec.decode(new[:end]))
     return texts
 
 
@@ -137,7 +137,7 @@ def test_beams_that_end_early_are_those_of_generate(folders: dict[str, Path], na
         for index, row in enumerate(rows):
             new = row[skipped:]
             end = min((at for at, token in enumerate(new) if token in backend.codec.eos), default=len(new))
-            assert found[f"t/{number}"][index].text == backend.codec.text(new[:end])
+            assert found[f"t/{number}"][index].text == backend.codec.decode(new[:end])
 
 
 def test_logprob_is_the_models_own(folders: dict[str, Path]) -> None:

@@ -88,7 +88,7 @@ def test_a_references_logprob_is_transformers_own_loss(folders: dict[str, Path],
     found = by_id(backend.likelihoods(asked()))
     assert len(found) == len(PAIRS)
     for one in asked():
-        prompt, (text, exact) = backend.codec.encode(one.prompt), backend.codec.continuation(one.text)
+        prompt, (text, exact) = backend.codec.encode(one.prompt), backend.codec.encode_continuation(one.text)
         completion = found[one.problem_id].completion
         assert exact
         assert completion.logprob == pytest.approx(own_loss(backend, prompt, text), abs=0.0051 + 1e-3)
@@ -174,7 +174,7 @@ def test_a_text_beyond_the_context_is_the_sum_of_its_windows(folders: dict[str, 
     backend = loaded(folders["llama"])
     pair = ("# a long file\n", "for i in range(10):\n    print(i, x[i])\n" * 40)
     (found,) = backend.likelihoods(asked([pair]))
-    prompt, (text, _) = backend.codec.encode(Prompt(text=pair[0])), backend.codec.continuation(pair[1])
+    prompt, (text, _) = backend.codec.encode(Prompt(text=pair[0])), backend.codec.encode_continuation(pair[1])
     assert len(text) > 2 * POSITIONS
     ids, total, first, half = [*prompt, *text], 0.0, len(prompt), POSITIONS // 2
     while first < len(ids):
@@ -193,9 +193,9 @@ def test_a_tokenizer_with_a_space_of_its_own_continues_a_text_without_it(tmp_pat
     build("llama", tmp_path / "words", tokens="words")
     backend = loaded(tmp_path / "words")
     for text in ("return x", " return x", "    return x\n", "x", "\n", ""):
-        ids, exact = backend.codec.continuation(text)
+        ids, exact = backend.codec.encode_continuation(text)
         assert exact, text
-        assert backend.codec.text(ids) == text
+        assert backend.codec.decode(ids) == text
 
 
 def test_a_reference_that_the_tokenizer_cannot_write_is_read_as_it_can_and_said_so(tmp_path: Path) -> None:

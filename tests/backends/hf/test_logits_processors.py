@@ -90,7 +90,7 @@ def test_the_completions_are_those_of_generate(
         for row in out.tolist():
             new = row[start:]
             end = min((at for at, token in enumerate(new) if token in backend.codec.eos), default=len(new))
-            expected.append(backend.codec.text(new[:end]))
+            expected.append(backend.codec.decode(new[:end]))
     assert found == expected
     assert found != [
         g.completion.text for g in made(backend, Sampling(max_tokens=10, beams=beams, samples=beams))
@@ -120,7 +120,7 @@ def test_the_batch_changes_nothing_and_the_logprob_is_the_models_own(
 
 def _ids(backend: Engine, g: Generation, prompt: tuple[int, ...]) -> tuple[int, ...] | None:
     """The completion's tokens, where its text tells them."""
-    ids, exact = backend.codec.continuation(g.completion.text)
+    ids, exact = backend.codec.encode_continuation(g.completion.text)
     return ids if exact and len(ids) == g.completion.completion_tokens else None
 
 
@@ -142,7 +142,7 @@ def test_a_count_penalty_makes_repetition_rarer_and_a_reward_more_frequent(
 ) -> None:
     def most(r: float) -> int:
         found = made(engines["llama"], Sampling(max_tokens=40, temperature=1.0, count_penalty=r, samples=4))
-        ids = [engines["llama"].codec.plain([g.completion.text])[0] for g in found]
+        ids = [engines["llama"].codec.encode_batch([g.completion.text])[0] for g in found]
         return sum(max(Counter(of_one).values(), default=0) for of_one in ids)
 
     assert most(3.0) < most(1.0) < most(0.2)

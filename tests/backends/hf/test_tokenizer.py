@@ -50,9 +50,9 @@ def test_a_stop_string_across_tokens_cuts_exactly_before_it(folders: dict[str, P
 def test_of_two_stop_strings_the_earlier_place_counts(folders: dict[str, Path]) -> None:
     backend = loaded(folders["llama"])
     codec = backend.codec
-    assert codec.cut("abcdef", ("e", "cd")) == "ab"
-    assert codec.cut("abcdef", ("x",)) is None
-    assert codec.stopped(codec.encode(Prompt(text="return a + b")), ("n a +",)) is True
+    assert codec.cut_at_stop("abcdef", ("e", "cd")) == "ab"
+    assert codec.cut_at_stop("abcdef", ("x",)) is None
+    assert codec.ends_with_stop(codec.encode(Prompt(text="return a + b")), ("n a +",)) is True
 
 
 def test_end_of_text_and_length_are_told_apart(folders: dict[str, Path]) -> None:
@@ -71,19 +71,19 @@ def test_leading_spaces_of_a_completion_are_kept(folders: dict[str, Path]) -> No
     codec = loaded(folders["words"]).codec
     ids = codec.tokenizer.convert_tokens_to_ids(["▁", "▁", "a"])
     assert codec.tokenizer.decode(ids) == " a"
-    assert codec.text(ids) == "  a"
+    assert codec.decode(ids) == "  a"
     whole = codec.tokenizer("if x:\n    return a", add_special_tokens=False)["input_ids"]
     for at in range(1, len(whole)):
         before, after = codec.tokenizer.decode(whole[:at]), codec.tokenizer.decode(whole)
-        assert codec.text(whole[at:]) == after[len(before) :]
+        assert codec.decode(whole[at:]) == after[len(before) :]
 
 
 def test_a_character_split_over_tokens_comes_out_whole(folders: dict[str, Path]) -> None:
     codec = loaded(folders["llama"]).codec
     ids = codec.tokenizer("é = 'ü'", add_special_tokens=False)["input_ids"]
     assert len(ids) > 7
-    assert codec.text(ids) == "é = 'ü'"
-    assert codec.stopped(ids[:-1], ("ü",)) is True
+    assert codec.decode(ids) == "é = 'ü'"
+    assert codec.ends_with_stop(ids[:-1], ("ü",)) is True
 
 
 # ---------------------------------------------------------------- prompts

@@ -67,7 +67,7 @@ class Beam:
         return (-self.total, self.ids)
 
 
-Edge = tuple[Beam, Beam]
+Pair = tuple[Beam, Beam]
 
 
 @dataclass
@@ -104,10 +104,10 @@ class BeamSearchDecoder:
 
     def _advance(self, group: BeamGroup, logits: Tensor, ranked: list[Beam]) -> DecodeStep:
         self.rechecker.stats.decisions += 1
-        unfinished, ended, edges = self._split(ranked)
-        if edges:
+        unfinished, ended, ties = self._split(ranked)
+        if ties:
             self.rechecker.stats.near_ties += 1
-            unfinished, ended, _ = self._split(self._recheck(group, logits, ranked, edges))
+            unfinished, ended, _ = self._split(self._recheck(group, logits, ranked, ties))
             unfinished, ended = (
                 self._batch_sums(group, logits, unfinished),
                 self._batch_sums(group, logits, ended),
@@ -159,10 +159,12 @@ class BeamSearchDecoder:
         return Beam(ids, total, old.logprob + gain, variance, finish, row)
 
     def _recheck(
-        self, group: BeamGroup, logits: Tensor, ranked: Sequence[Beam], edges: Sequence[Edge]
+        self, group: BeamGroup, logits: Tensor, ranked: Sequence[Beam], ties: Sequence[Pair]
     ) -> list[Beam]:
-        """The continuations, those of beams that reach into a close edge computed alone."""
-        rows = {c.parent for c in ranked if any(self._close(c, a) or self._close(c, b) for a, b in edges)}
+        """The continuations, of beams that are part of a near tie on the single sequence."""
+        rows = {
+            c.parent for c in ranked if any(self._near_tie(c, a) or self._near_tie(c, b) for a, b in ties)
+        }
         mixed, beams = logits.clone(), list(group.running)
         for row in rows:
             found = self.rechecker.single(group.job.prompt, beams[row].ids, logits[row])
@@ -171,7 +173,7 @@ class BeamSearchDecoder:
         return self._extend([replace(group, running=beams)], mixed, batched=False)[0]
 
     def _batch_sums(self, group: BeamGroup, logits: Tensor, beams: Sequence[Beam]) -> list[Beam]:
-        """The same beams with sums and doubts that carry on from the batch's."""
+        """The same beams, with the sums and variances that follow from the batch's."""
         own = logits.log_softmax(-1)
         gains = self._processed(group, own, group.running)
         margins = row_margins(logits, self.rechecker.tolerance).tolist()
@@ -188,34 +190,34 @@ class BeamSearchDecoder:
         return found
 
     def _processed(self, group: BeamGroup, gains: Tensor, beams: Sequence[Beam]) -> Tensor:
-        """What the sampling makes of the log-probabilities after each beam."""
+        """The log-probabilities after each beam, as the logits processors change them."""
         return self.processors(gains, [group.job.prompt] * len(beams), [beam.ids for beam in beams])
 
     def _with_single_sums(self, group: BeamGroup, beam: Beam, logprobs: Sequence[float]) -> Beam:
-        """The beam with the sums that its tokens have when computed alone."""
+        """The beam with the sums of its tokens on the single sequence."""
         total = self.processors.total(logprobs, group.job.prompt, beam.ids)
         return replace(beam, total=total, logprob=sum(logprobs), variance=0.0)
 
-    def _split(self, ranked: Sequence[Beam]) -> tuple[list[Beam], list[Beam], list[Edge]]:
-        """Which beams go on, which have ended, and the pairs on two sides of an edge that are close."""
+    def _split(self, ranked: Sequence[Beam]) -> tuple[list[Beam], list[Beam], list[Pair]]:
+        """Which beams go on, which have ended, and the near ties between the two sides of a cut."""
         k = self.width
         unended = [beam for beam in ranked if beam.finish is None]
         unfinished = unended[:k]
         ended = [beam for beam in ranked[:k] if beam.finish is not None]
-        edges: list[Edge] = []
+        ties: list[Pair] = []
         if len(ranked) > k:
-            edges += [(beam, ranked[k]) for beam in ended]
-            edges += [(ranked[k - 1], beam) for beam in ranked[k:] if beam.finish is not None]
+            ties += [(beam, ranked[k]) for beam in ended]
+            ties += [(ranked[k - 1], beam) for beam in ranked[k:] if beam.finish is not None]
         if len(unended) > k:
-            edges.append((unended[k - 1], unended[k]))
-        return unfinished, ended, [(a, b) for a, b in edges if self._close(a, b)]
+            ties.append((unended[k - 1], unended[k]))
+        return unfinished, ended, [(a, b) for a, b in ties if self._near_tie(a, b)]
 
-    def _close(self, a: Beam, b: Beam) -> bool:
+    def _near_tie(self, a: Beam, b: Beam) -> bool:
         variance = a.variance + b.variance
         return variance > 0 and abs(a.total - b.total) <= PAIR * math.sqrt(variance)
 
     def _is_done(self, group: BeamGroup, unfinished: list[Beam]) -> bool:
-        """Whether the finished beams can no longer be improved upon."""
+        """Whether no running beam can still replace one of the k best finished ones."""
         k = self.width
         if len(group.finished) < k:
             return False
@@ -228,7 +230,7 @@ class BeamSearchDecoder:
         return best.score <= worst.score
 
     def _recheck_near(self, group: BeamGroup, beams: Iterable[Beam], around: set[Beam]) -> list[Beam]:
-        """The beams, with those alone that may be as good as one of `around`."""
+        """The beams; those that may be as good as one of `around` recomputed on the single sequence."""
         return [
             self._single(group, b)
             if any(abs(b.score - a.score) <= PAIR * (b.error + a.error) for a in around)

@@ -1,9 +1,9 @@
-"""Two changes of the logits before a token is chosen: tokens that may not come, and a price on repetition.
+"""Two changes of the logits before a token is chosen: banned tokens, and a penalty on repetition.
 
 Plain functions over logits [rows, vocabulary]. A run asks for them by `sampling.banned_tokens` and
 `sampling.count_penalty`. Works on torch tensors without importing torch.
 
-`count_penalty` divides a token's probability by r once for each time it has come: p / r^c, normalised again.
+`count_penalty` divides a token's probability by r for each time it has occurred: p / r^c, normalised again.
 That is not `repetition_penalty` of transformers, which changes a logit once, however often its token came,
 and by its sign.
 """

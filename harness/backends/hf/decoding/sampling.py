@@ -200,7 +200,7 @@ def finish_reason(ids: Sequence[int], limit: int, codec: Codec, stop: Sequence[s
     """Why a sample ends with its newest token; None if it goes on."""
     if ids[-1] in codec.eos:
         return "eos"
-    if codec.stopped(ids, stop):
+    if codec.ends_with_stop(ids, stop):
         return "stop"
     return "length" if len(ids) >= limit else None
 
