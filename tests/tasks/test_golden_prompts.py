@@ -1,8 +1,8 @@
-"""Every template of every task has its prompt in tests/golden/, to the letter: a change of one is a diff to look at.
+"""Every template of every task has its prompt in tests/tasks/golden/: a change of one is a diff to look at.
 
 A task is picked up by itself and has no golden file at first: the test fails and prints the command that writes it,
 
-    python -m tests.test_golden NAME...
+    python -m tests.tasks.test_golden_prompts NAME...
 
 Then read the file, and raise the task's `version` if a number may change. Zero-shot it is what `harness tasks NAME
 --data mini --prompt` prints; with a shot it is another of the project's own rows that is shown.
@@ -49,10 +49,10 @@ def golden(name: str) -> str:
 def test_a_task_asks_what_its_golden_file_says(name: str) -> None:
     path = FOLDER / f"{name}.txt"
     assert path.exists(), (
-        f"no golden prompts of {name}: python -m tests.test_golden {name}, and read {path.name}"
+        f"no golden prompts of {name}: python -m tests.tasks.test_golden_prompts {name}, and read {path.name}"
     )
     assert golden(name) == path.read_text(encoding="utf-8"), (
-        f"the prompts of {name} changed: raise its version, then python -m tests.test_golden {name}"
+        f"the prompts of {name} changed: raise its version, then python -m tests.tasks.test_golden_prompts {name}"
     )
 
 
