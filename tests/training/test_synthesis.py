@@ -82,4 +82,4 @@ def test_bad_seeds_are_named_with_their_line(tmp_path: Path) -> None:
     path.write_text("\n", encoding="utf-8")
     with pytest.raises(DataError, match="no seeds"):
         synthesis.read_seeds(path)
-    assert harness("data", "synth", path).complaint == "synth needs --out FILE: where the rows go"
+    assert harness("data", "synth", path).complaint == "synth needs --out FILE to write the rows to"
