@@ -74,8 +74,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     # A module that is skipped as a whole, for want of a package, is in this list too and has no keywords.
     skipped = terminalreporter.stats.get("skipped", [])
-    left_out = [r for r in skipped if "real_data" in getattr(r, "keywords", ())]
-    if left_out:
+    without_data = [r for r in skipped if "real_data" in getattr(r, "keywords", ())]
+    if without_data:
         terminalreporter.write_line(
-            f"{len(left_out)} real_data tests were skipped: set {REAL_DATA} to a folder of benchmark files"
+            f"{len(without_data)} real_data tests were skipped: set {REAL_DATA} to a folder of benchmark files"
         )

@@ -375,7 +375,7 @@ def _plan(config: RunConfig, candidates: Sequence[CandidateRun], prompts: Sequen
         training=(),
         prompts={problem.id: templates.render(template, problem, ()) for problem in problems},
         data={one.name: one.digest for one in candidates},
-        left_out={},
+        skipped={},
     )
 
 

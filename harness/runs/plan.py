@@ -60,7 +60,7 @@ class Plan:
     training: Sequence[Problem]
     prompts: Mapping[str, Prompt]
     data: Mapping[str, str]
-    left_out: Mapping[str, str]
+    skipped: Mapping[str, str]
     selection: few_shot.Selection = field(default_factory=few_shot.Selection)
     ignored: int = 0  # recorded samples of problems that the task knows and this run does not ask
 
@@ -109,7 +109,7 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
         selection=selection,
         prompts={p.id: prompts.render(template, p, selection.solved_problems(p.id)) for p in problems},
         data=dict(source.digests),
-        left_out=source.skipped,
+        skipped=source.skipped,
     )
 
 
@@ -153,7 +153,7 @@ def expected_counts(plan: Plan, backend: Backend) -> tuple[Plan, Mapping[str, in
 
 
 def check_unmatched(plan: Plan, unmatched: Mapping[str, tuple[str, int]]) -> None:
-    """Raises DataError for a recorded id that no row of the split has; beyond the limit and left out are fine."""
+    """Raises DataError for a recorded id that no row of the split has; beyond the limit and skipped are fine."""
     if not unmatched:
         return
     source = data_files.open_source(plan.config.data)

@@ -140,24 +140,24 @@ def _judge_record(config: RunConfig, sandbox: Sandbox) -> dict[str, Any]:
 
 def notes(plan: Plan, counts: Mapping[str, int]) -> tuple[str, ...]:
     """What a reader of the numbers has to know and cannot see from them."""
-    told = []
+    found = []
     asked = len(plan.prompts)
     if len(plan.problems) < asked:
-        told.append(f"partial: {len(plan.problems)} of {asked} problems have completions")
+        found.append(f"partial: {len(plan.problems)} of {asked} problems have completions")
     if plan.config.limit is not None:
-        told.append(f"limited to the first {asked} problems")
+        found.append(f"limited to the first {asked} problems")
     if plan.config.only:
-        told.append(f"only {asked} chosen problems")
-    for why, left_out in sorted(Counter(plan.left_out.values()).items()):
-        told.append(f"{left_out} problems left out: {why}")
+        found.append(f"only {asked} chosen problems")
+    for why, skipped in sorted(Counter(plan.skipped.values()).items()):
+        found.append(f"{skipped} problems skipped: {why}")
     if plan.ignored:
-        told.append(f"{plan.ignored} recorded samples passed over: their problems are not asked or left out")
+        found.append(f"{plan.ignored} recorded samples ignored: their problems are not part of this run")
     if len(set(counts.values())) > 1:
-        told.append(f"{min(counts.values())} to {max(counts.values())} samples a problem")
-    told += plan.selection.notes
+        found.append(f"{min(counts.values())} to {max(counts.values())} samples a problem")
+    found += plan.selection.notes
     if plan.config.data == data_files.MINI:
-        told.append("the project's own mini rows, not the benchmark")
-    return tuple(told)
+        found.append("the project's own mini rows, not the benchmark")
+    return tuple(found)
 
 
 def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:

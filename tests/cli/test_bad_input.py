@@ -150,7 +150,7 @@ def test_completions_beyond_the_limit_are_passed_over_and_counted(data: Path) ->
     said = write_rows(data.parent / "said.jsonl", [*GOOD, *GOOD])
     assert score(data, said, "--set", "limit=1").code == 0
     assert [row["problem_id"] for row in judgements(data)] == ["Mini/0", "Mini/0"]
-    assert "4 recorded samples passed over: their problems are not asked or left out" in notes(data)
+    assert "4 recorded samples ignored: their problems are not part of this run" in notes(data)
 
 
 def test_completions_of_rows_that_were_left_out_are_passed_over_and_counted(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_completions_of_rows_that_were_left_out_are_passed_over_and_counted(tmp_
     path, out = write_rows(tmp_path / "said.jsonl", said), tmp_path / "run"
     done = harness("score", "apps", "--data", "mini", "--completions", path, "--out", out)
     assert done.code == 0, done.err
-    assert "  1 recorded samples passed over: their problems are not asked or left out" in done.out
+    assert "  1 recorded samples ignored: their problems are not part of this run" in done.out
     assert {row["status"] for row in rows(out / "judgements.jsonl")} == {"passed"}
 
 

@@ -120,7 +120,7 @@ def test_rows_without_tests_are_left_out_and_the_others_keep_their_numbers(
 def test_a_row_without_tests_is_counted_in_the_plan(tmp_path: Path) -> None:
     hub(tmp_path, "test", [row(0), row(1, input_output="")])
     plan = make_plan(RunConfig(task="apps", data=str(tmp_path)))
-    assert plan.left_out == {"apps/test/1": "no tests"}
+    assert plan.skipped == {"apps/test/1": "no tests"}
 
 
 def test_standard_input_as_a_list_of_lines_is_joined(tmp_path: Path) -> None:
