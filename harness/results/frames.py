@@ -16,6 +16,7 @@ from harness.results.interop import export
 from harness.results.report import notebook
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
+from harness.schema import Estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,9 +91,11 @@ class Run:
 
     @property
     def metrics(self) -> "pd.DataFrame":
-        """Indexed by metric: value and its 95 % interval (low, high), 0..1; n problems; k their sum."""
-        rows = [{"metric": name, **one.model_dump()} for name, one in self.result.summary.metrics.items()]
-        return _frame(rows).set_index("metric")
+        """Indexed by metric: value and its 95 % interval (low, high); n problems; k their sum; the unit, `share` (0..1)
+        or `number`; and lower_is_better."""
+        return _frame(
+            [{"metric": name, **_fields(one)} for name, one in self.result.summary.metrics.items()]
+        ).set_index("metric")
 
     @property
     def samples(self) -> "pd.DataFrame":
@@ -139,7 +142,7 @@ class Runs(Sequence[Run]):
 
     @property
     def metrics(self) -> "pd.DataFrame":
-        """A row a run and metric: run, task, model, method, metric, value, low, high, n, k."""
+        """A row a run and metric: run, task, model, method, metric, value, low, high, n, k, unit, lower_is_better."""
         return _frame(
             [
                 {
@@ -148,7 +151,7 @@ class Runs(Sequence[Run]):
                     "model": reader.model(one.result.config),
                     "method": reader.method(one.result.config),
                     "metric": name,
-                    **estimate.model_dump(),
+                    **_fields(estimate),
                 }
                 for one in self._runs
                 for name, estimate in one.result.summary.metrics.items()
@@ -166,6 +169,11 @@ class Runs(Sequence[Run]):
 
     def _repr_html_(self) -> str:
         return str(self.metrics.to_html(index=False))
+
+
+def _fields(estimate: Estimate) -> dict[str, Any]:
+    """Every field, those with their default too, which files leave out."""
+    return {name: getattr(estimate, name) for name in type(estimate).model_fields}
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> "pd.DataFrame":

@@ -214,7 +214,8 @@ def estimate_rows(reduce: Reduce, rows: Floats, *, seed: int = 0, rounds: int = 
     plain = reduce.of_sum is None
     firsts = rows[:, 0]
     alike = bool(np.all(rows == rows[0]))
-    if plain and (np.isin(firsts, (0.0, 1.0)).all() or (alike and 0.0 <= value <= 1.0)):
+    share = plain and reduce.unit == "share"  # Wilson's interval is one of shares
+    if share and (np.isin(firsts, (0.0, 1.0)).all() or (alike and 0.0 <= value <= 1.0)):
         low, high = wilson(min(float(firsts.sum()), float(n)), n)
     elif alike:
         low = high = value

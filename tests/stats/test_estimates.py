@@ -211,3 +211,10 @@ def test_the_most_common_come_first_and_programs_cannot_make_the_list_long() -> 
     many = estimates.most_common(Counter({f"E{n:03}": 1 for n in range(150)}))
     assert len(many) == 101
     assert many["others"] == 50
+
+
+def test_a_number_that_happens_to_be_one_everywhere_has_no_interval_of_a_share() -> None:
+    counts = [np.array([[1.0]])] * 5
+    found = estimate(mean_of(unit="number"), counts, seed=0)
+    assert (found.low, found.high) == (1.0, 1.0)
+    assert estimate(mean_of(), counts, seed=0).low < 1.0
