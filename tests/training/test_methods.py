@@ -14,7 +14,7 @@ from harness.training.losses import token_losses
 from tests.support.tiny_models import ARCHITECTURES, build
 
 METHODS = ("full", "lora", "dora", "ia3", "prompt", "prefix", "p-tuning", "qlora-8bit", "qlora-4bit")
-RATES = {"prompt": 3e-1, "p-tuning": 2e-4, "prefix": 3e-3}
+RATES = {"prompt": 1e-1, "p-tuning": 2e-4, "prefix": 3e-3}
 WORDS = ("add", "for", "print", "self", "x", "y")
 
 
