@@ -24,25 +24,25 @@ def test_shared_grams_longest_run_and_copies_by_hand() -> None:
         [],
     ]
     assert overlap(answers, TRAINING, n=3) == [
-        Overlap(grams=4, shared=4, longest=6, copy=True),
-        Overlap(grams=3, shared=3, longest=4, copy=False),
-        Overlap(grams=1, shared=1, longest=3, copy=False),
-        Overlap(grams=0, shared=0, longest=0, copy=False),
-        Overlap(grams=0, shared=0, longest=0, copy=False),
+        Overlap(ngrams=4, shared=4, longest=6, copy=True),
+        Overlap(ngrams=3, shared=3, longest=4, copy=False),
+        Overlap(ngrams=1, shared=1, longest=3, copy=False),
+        Overlap(ngrams=0, shared=0, longest=0, copy=False),
+        Overlap(ngrams=0, shared=0, longest=0, copy=False),
     ]
 
 
 def test_no_run_crosses_from_one_training_text_to_the_next() -> None:
     (found,) = overlap([list("mad")], TRAINING, n=2)
-    assert found == Overlap(grams=2, shared=1, longest=2, copy=False)
+    assert found == Overlap(ngrams=2, shared=1, longest=2, copy=False)
 
 
 def test_thirteen_tokens_are_the_default() -> None:
     text = list(range(20))
     (found,) = overlap([text], [text[3:16]])
-    assert found == Overlap(grams=8, shared=1, longest=13, copy=False)
+    assert found == Overlap(ngrams=8, shared=1, longest=13, copy=False)
     (found,) = overlap([text], [text[3:15]])
-    assert found == Overlap(grams=8, shared=0, longest=12, copy=False)
+    assert found == Overlap(ngrams=8, shared=0, longest=12, copy=False)
 
 
 def contains(text: list[str], run: list[str]) -> bool:
@@ -54,7 +54,7 @@ def defined(answer: list[str], training: list[list[str]], n: int) -> Overlap:
     present = [run for run in runs if any(contains(text, run) for text in training)]
     grams = [answer[i : i + n] for i in range(len(answer) - n + 1)]
     return Overlap(
-        grams=len(grams),
+        ngrams=len(grams),
         shared=sum(gram in present for gram in grams),
         longest=max(map(len, present), default=0),
         copy=bool(answer) and answer in training,

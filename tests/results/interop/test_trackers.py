@@ -87,7 +87,7 @@ def test_mlflow_has_the_run_once_however_often_it_is_told(run: Path, store: Path
     assert first.code == 0, first.err
     again = harness("track", run, "--to", "mlflow", "--project", "letters")
     assert again.code == 0, again.err
-    assert "in MLflow already" in again.out
+    assert "already in MLflow" in again.out
     with sqlite3.connect(store) as found:
 
         def table(query: str) -> Any:
