@@ -2,7 +2,8 @@
 completion cache, real data only where it was given, slow tests marked, and the longest files first."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker("real_data")
-        if slow_tests.function(item.nodeid) in slow:
+        if slow & slow_tests.names(item):
             item.add_marker("slow")
     items.sort(key=lambda item: place.get(item.path.relative_to(HERE).as_posix(), len(LONGEST)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    began = time.perf_counter()
+    value = yield
+    if fixturedef.scope != "function":
+        name = slow_tests.fixture_name(fixturedef.baseid, fixturedef.argname)
+        item = request._pyfuncitem  # the test that came first; its report tells what the fixture took
+        item.user_properties.append((slow_tests.FIXTURE, f"{name} {time.perf_counter() - began:.3f}"))
+    return value
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
