@@ -31,7 +31,7 @@ from harness.schema import (
     Template,
 )
 from harness.scorers.execution.io_cases import io_cases_with
-from harness.text.extract import first_fenced
+from harness.text.extract import Reading, Wanted, by_entry_point, wanted_by
 
 Setting = Literal["study", "full"]
 Guide = Literal["apps", "swapped"]
@@ -189,21 +189,21 @@ def _text(value: Any) -> Any:
 # ---------------------------------------------------------------- answers
 
 
-def apps_program(problem: Problem, completion: Completion) -> str:
+def apps_program(problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
     """The program in the completion; below the starter code where it continues that.
 
     A call's program has to define the function or `class Solution`. A completion that does not is taken for
     the body: on new lines when it is indented, else as what follows the starter code's last character.
     """
-    if not isinstance(problem.check, IOCases):
+    check = problem.check
+    if not isinstance(check, IOCases):
         raise TypeError(f"{problem.id}: apps_program needs a problem with cases")
-    text = completion.text
+    text, name, starter = completion.text, check.fn_name, check.starter
     if completion.form == "program":
         return text
-    block = first_fenced(text) if completion.form == "output" else None
-    code = text if block is None else block
-    starter = problem.check.starter
-    if not starter or not problem.check.fn_name or _defines(code, problem.check.fn_name):
+    wanted = Wanted(name=name, prompt=starter) if name else wanted_by(problem)
+    code = read(text, wanted) if completion.form == "output" else text
+    if not starter or not name or _defines(code, name):
         return code
     return f"{starter.rstrip()}\n{code}" if code[:1].isspace() else starter + code
 

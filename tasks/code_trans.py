@@ -30,6 +30,7 @@ from harness.schema import (
     UnitTests,
 )
 from harness.tasks.families import single_source
+from harness.text.extract import Reading, Wanted, by_entry_point, python_code
 
 Direction = Literal[
     "cpp_to_java", "cpp_to_python", "java_to_cpp", "java_to_python", "python_to_cpp", "python_to_java"
@@ -75,23 +76,33 @@ def rename_function(code: str, wanted: str, definition: str) -> str:
     return re.sub(rf"\b{re.escape(defined[0])}\b", wanted, code)
 
 
-def program(target: str, problem: Problem, completion: Completion) -> str:
+def program(target: str, problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
     """The program without its tests."""
-    code = completion.text if completion.form != "output" else single_source.fenced_code(completion.text)
-    wanted = function_name(problem.question.rpartition(_ASKED)[2])
+    code, wanted = completion.text, function_name(problem.question.rpartition(_ASKED)[2])
+    if completion.form == "output":
+        code = read(code, _wanted(target, wanted))
     match target:
         case "python":
             code = rename_function(code, wanted, r"^def\s+(\w+)")
-            return single_source.codefuse_python_imports(code) + code
+            made = single_source.codefuse_python_imports(code) + code
+            return python_code.hoist_future_imports(made) if completion.form == "output" else made
         case "cpp":
             # Up to upstream's own idea of a main function.
             lines = code.split("\n")
             end = next((i for i, line in enumerate(lines) if "main()" in line), len(lines))
             code = rename_function(
-                "\n".join(lines[:end]), wanted, r"^(?!\s)[\w:<>,&* \t]*?[\s&*](\w+)\s*\([^;{]*\)\s*\{"
+                "\n".join(lines[:end]), wanted, r"^(?!\s)[\w:<>,&* \t]*?[\s&*](\w+)\s*\([^;{]{0,2000}\)\s*\{"
             )
             return code if "using namespace std;" in code else f"using namespace std;\n{code}"
     return code
+
+
+def _wanted(target: str, name: str) -> Wanted:
+    def fits(code: str, tree: object) -> bool:
+        del tree
+        return re.search(rf"\b{re.escape(name)}\s*\(", code) is not None
+
+    return Wanted(target, name, fits=fits)
 
 
 def build_check(target: str, row: Mapping[str, Any]) -> Check:
@@ -141,8 +152,8 @@ def task(direction: Direction = "cpp_to_python") -> Task:
         raise ConfigError(f"task 'code_trans': {unknown('direction', direction, SIZES)}")
     source_name, target = direction.split("_to_")
 
-    def extract(problem: Problem, completion: Completion) -> str:
-        return program(target, problem, completion)
+    def extract(problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
+        return program(target, problem, completion, read)
 
     file = DataFile("codefuse_eval", f"code_trans/codeTrans_{direction}.jsonl")
     return Task(

@@ -40,7 +40,8 @@ from harness.schema import (
     Task,
     Template,
 )
-from harness.text.extract import first_fenced
+from harness.text.extract import Reading, Wanted, first_in_language
+from harness.text.markdown import blocks
 
 FILE = DataFile(
     benchmark="ds1000",
@@ -79,13 +80,16 @@ CHAT = Template(
 )
 
 
-def answer(problem: Problem, completion: Completion) -> str:
+def answer(problem: Problem, completion: Completion, read: Reading | None = None) -> str:
     """The code to insert, its indentation kept: up to the first stop string; of raw output the first block."""
     del problem
     text = completion.text
     if completion.form == "output":
-        block = first_fenced(text)
-        text = text.rpartition("<code>")[2] if block is None else block
+        found = blocks(text)
+        if read is not None:
+            text = read(text, Wanted())
+        else:
+            text = first_in_language(found, "python") if found else text.rpartition("<code>")[2]
     for mark in STOP:
         text = text.partition(mark)[0]
     return text.strip("\n").rstrip()

@@ -30,7 +30,7 @@ from harness.schema import (
     UnitTests,
 )
 from harness.tasks.families import single_source
-from harness.text.extract import defines
+from harness.text.extract import Reading, Wanted, by_entry_point, defines, python_code
 
 Language = Literal["python", "java", "cpp", "javascript", "js", "go", "rust", "python_cn"]
 Row = Mapping[str, Any]
@@ -122,44 +122,60 @@ def entry_point(prompt: str) -> str:
     return (found[1] or found[2]) if found else ""
 
 
-def program(language: str, problem: Problem, completion: Completion) -> str:
+def program(language: str, problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
     """The program without its tests."""
     prompt, text = problem.question, completion.text
     setup = getattr(problem.check, "before", "")
     if completion.form == "program":
         return single_source.strip_go_imports(text) if language == "go" else text
-    if completion.form == "output":
-        code = single_source.fenced_code(text)
-        if whole := _whole_program(language, prompt, code):
-            return whole
-        text = single_source.truncate_completion(language, code)
-    match language:
-        case "python":
-            body = single_source.python_body(text)
-            return single_source.python_imports(prompt + body) + prompt + body
-        case "go":
-            return single_source.continue_go_program(prompt, text, setup)
-    return prompt + text
-
-
-def _whole_program(language: str, prompt: str, code: str) -> str:
-    """A program from output that has the function itself, or nothing where it continues the prompt."""
-    entry = entry_point(prompt)
     if language == "python":
+        return _python_program(prompt, completion, read)
+    if completion.form == "output":
+        code = read(text, _wanted(language, prompt)).replace("\r\n", "\n")
+        if defines_entry_point(language, prompt, code):
+            return _whole_program(language, prompt, code)
+        text = single_source.truncate_completion(language, code)
+    return single_source.continue_go_program(prompt, text, setup) if language == "go" else prompt + text
+
+
+def _python_program(prompt: str, completion: Completion, read: Reading) -> str:
+    code, name = completion.text, ""
+    if completion.form == "output":
         found = re.findall(r"^def\s+(\w+)", prompt, re.MULTILINE)
-        if found and defines(code, found[-1]):
-            before = prompt[: prompt.rindex(f"def {found[-1]}")]
-            return single_source.python_imports(prompt + code) + before + code
-        return ""
+        name = found[-1] if found else ""
+        code = python_code.dedent_definition(read(code, Wanted(name=name, prompt=prompt)), name)
+    if name and defines(code, name):
+        made = prompt[: prompt.rindex(f"def {name}")] + code
+    else:
+        code = single_source.python_body(code)
+        made = prompt + code
+    made = single_source.python_imports(prompt + code) + made
+    return python_code.hoist_future_imports(made) if name else made
+
+
+def _wanted(language: str, prompt: str) -> Wanted:
+    def fits(code: str, tree: object) -> bool:
+        del tree
+        return defines_entry_point(language, prompt, code)
+
+    return Wanted(language, entry_point(prompt), prompt, fits)
+
+
+def defines_entry_point(language: str, prompt: str, code: str) -> bool:
+    """Whether code in another language than Python has the function itself and does not continue the prompt."""
+    entry = re.escape(entry_point(prompt))
     signature = {
         "java": r"\bclass\s+Solution\b",
         "javascript": rf"(?:const|let|var|function)\s+{entry}\b",
         "go": rf"^func\s+{entry}\s*\(",
         "rust": rf"\bfn\s+{entry}\s*[<(]",
-        "cpp": rf"^[\w:<>,&*\s]+[\s&*]{entry}\s*\([^;]*\)\s*{{",
+        "cpp": rf"^[\w:<>,&* \t]+[\s&*]{entry}\s*\([^;]{{0,2000}}\)\s*{{",
     }[language]
-    if not entry or not re.search(signature, code, re.MULTILINE):
-        return ""
+    return bool(entry) and re.search(signature, code, re.MULTILINE) is not None
+
+
+def _whole_program(language: str, prompt: str, code: str) -> str:
+    """The program of code that has the function itself: with what the prompt imports."""
     match language:
         case "cpp":
             heads = [line for line in prompt.split("\n") if line.startswith(("#include", "using namespace"))]
@@ -167,7 +183,7 @@ def _whole_program(language: str, prompt: str, code: str) -> str:
         case "java":
             heads = [line for line in prompt.split("\n") if line.startswith("import ") and line not in code]
         case "rust":
-            code = re.sub(r"^\s*fn\s+main\s*\(\s*\)\s*\{[^{}]*\}", "", code, flags=re.MULTILINE)
+            code = re.sub(r"^[ \t]*+fn\s+main\s*\(\s*\)\s*\{[^{}]*\}", "", code, flags=re.MULTILINE)
             uses = [line for line in prompt.split("\n") if line.startswith("use ")]
             heads = [] if re.search(r"^use ", code, re.MULTILINE) else uses
         case "go":
@@ -208,8 +224,8 @@ def task(language: Language = "python", silent: bool = True) -> Task:
         raise ConfigError(f"task 'humaneval_x': {unknown('language', language, LANGUAGES)}")
     runs, short, word, comment = LANGUAGES[name]
 
-    def extract(problem: Problem, completion: Completion) -> str:
-        return program(runs, problem, completion)
+    def extract(problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
+        return program(runs, problem, completion, read)
 
     where = files(short)
     return Task(

@@ -8,7 +8,6 @@ import re
 
 from harness.schema import InlineTests, Limits
 from harness.tasks.families import completion_marker
-from harness.text.extract import first_fenced
 
 LIMITS = Limits(cpu_s=5.0, wall_s=30.0, memory_mb=1024)
 
@@ -124,8 +123,3 @@ def truncate_completion(language: str, code: str) -> str:
         if language != "cpp" and line.rstrip() in ("}", "};"):
             break
     return "\n".join(kept)
-
-
-def fenced_code(text: str) -> str:
-    block = first_fenced(text)
-    return text if block is None else block

@@ -74,7 +74,7 @@ def query_pair(answer: Answer, soft: bool = False, repeats: int = 0) -> Pair:
     match check.compare:
         case "bag":
             sql, gold = (
-                query_text.normalize_for_spider(query_text.fill_placeholders(sql)),
+                query_text.normalize_for_spider(query_text.fill_placeholders(sql, check.tables)),
                 query_text.normalize_for_spider(gold),
             )
         case "list" if check.form is not None:

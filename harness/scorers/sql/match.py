@@ -28,7 +28,8 @@ def compare_clauses(check: Query, answer: str) -> tuple[dict[str, Clause], bool,
     readable = True
     try:
         got = normalize(
-            spider_grammar.parse(query_text.fill_placeholders(answer), check.tables), check.tables
+            spider_grammar.parse(query_text.fill_placeholders(answer, check.tables), check.tables),
+            check.tables,
         )
     except spider_grammar.UnparsableQuery:
         got, readable = spider_query.EMPTY, False

@@ -1,6 +1,7 @@
 """Text-to-SQL without running anything: reading SQL as the official evaluators do, and comparing results.
 
     query_text.py       what happens to a query before it is run, as the official evaluators do it
+    statements.py       the query in what a model says
     spider_grammar.py   Spider's grammar: parses a query into the clauses that exact set match compares
     spider_query.py     such a query, and what is left of it without values and table aliases of columns
     exact_set_match.py  exact set match, clause by clause, and hardness (Yu et al., 2018)

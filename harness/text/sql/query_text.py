@@ -8,47 +8,28 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from harness.schema import Completion, Problem
-from harness.text.extract import first_fenced
+from harness.schema import Completion, Problem, TableNames
+from harness.text.sql import statements
 
 _CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECASE)
-_WITH = r"with\s+(?:recursive\s+)?[\w\"`\[\]]+\s*(?:\([^)]*\)\s*)?as\s*(?:not\s+)?(?:materialized\s*)?\("
-_BEGINS = re.compile(rf"(?:\A|^|[:`])[ \t]*(select\b|{_WITH})", re.IGNORECASE | re.MULTILINE)
-_PIECES = re.compile(
-    r"'(?:''|[^'])*+'?|\"(?:\"\"|[^\"])*+\"?|`[^`]*+`?|--[^\n]*+|/\*.*?(?:\*/|\Z)|[^'\"`;/-]++|.", re.DOTALL
-)
-
 MAX_CHARS = 20_000  # characters; a longer query is not looked through for DISTINCT
 
 
 def find_sql(problem: Problem, completion: Completion) -> str:
-    """The SQL of an answer: the first fenced block, else from where a query begins; its first statement.
+    """The SQL of an answer: one statement, found as harness/text/sql/statements.py says.
 
     What was recorded as a program or continuation is a prediction already and stays as it is.
     """
     del problem
     if completion.form != "output":
         return completion.text.strip()
-    block = first_fenced(completion.text)
-    text = completion.text if block is None else block
-    begins = _BEGINS.search(text)
-    return first_statement(text[begins.start(1) :] if begins else text)
+    return statements.find(completion.text)
 
 
 def raw_text(problem: Problem, completion: Completion) -> str:
     """The answer as the model gave it, to score what a system without post-processing would get."""
     del problem
     return completion.text.strip()
-
-
-def first_statement(text: str) -> str:
-    """Up to the first semicolon that is outside quotes and comments, without it."""
-    kept = []
-    for piece in _PIECES.finditer(text):
-        if piece.group() == ";":
-            break
-        kept.append(piece.group())
-    return "".join(kept).strip()
 
 
 @lru_cache(maxsize=4096)  # of several answers to one question the gold query is the same
@@ -68,8 +49,13 @@ def replace_current_year(sql: str) -> str:
     return _CURRENT_YEAR.sub("2020", sql)
 
 
-def fill_placeholders(prediction: str) -> str:
-    """The official evaluators read the word `value`, a placeholder of systems that predict none, as 1."""
+def fill_placeholders(prediction: str, tables: TableNames) -> str:
+    """The official evaluators read the word `value`, a placeholder of systems that predict none, as 1.
+
+    Not here where a column has that name: there the word is the column, and replacing it fails right queries.
+    """
+    if any("value" in columns for columns in tables.columns.values()):
+        return prediction
     return prediction.replace(" value ", " 1 ")
 
 

@@ -239,7 +239,7 @@ def test_507_predictions_have_the_official_verdict_and_hardness(real_data: Path)
         tables = names[row["db_id"]]
         gold, got, readable = spider_grammar.parse(row["gold"], tables), spider_query.EMPTY, True
         try:
-            got = spider_grammar.parse(query_text.fill_placeholders(row["pred"]), tables)
+            got = spider_grammar.parse(query_text.fill_placeholders(row["pred"], tables), tables)
         except spider_grammar.UnparsableQuery:
             readable = False
         said = (

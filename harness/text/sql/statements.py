@@ -1,0 +1,186 @@
+"""The query in what a model says: where it begins, where it ends, and which one it is.
+
+A query begins at SELECT or WITH x AS ( on a line of its own, or behind a colon, a backtick, a tag, a prompt sign. A
+sentence that begins with "Select" is none. Of several code blocks the last that holds a whole query counts, as for
+programs; in a text without blocks the first, because a model that only goes on asks and answers further questions.
+Pure, and linear in the text.
+"""
+
+import json
+import re
+
+from harness.text.markdown import Block, blocks
+
+_WITH = r"with\s+(?:recursive\s+)?[\w\"`\[\]]+\s*(?:\([^()]*+\)\s*)?as\s*(?:not\s+)?(?:materialized\s*)?\("
+_BEGINS = re.compile(
+    r"(?:^[ \t*]*+|[:`>*][ \t*]{0,8})(?:(?:sqlite3?|mysql|sql|query|answer)\b[ \t*]{0,8}[:>]?[ \t*]{0,8})?"
+    r"(?P<ticks>`{0,3})[ \t]*+"
+    rf"(?P<query>select\b|{_WITH})",
+    re.IGNORECASE | re.MULTILINE,
+)
+_PIECES = re.compile(
+    r"'(?:''|[^'])*+'?|\"(?:\"\"|[^\"])*+\"?|`[^`]*+`?|--[^\n]*+|/\*.*?(?:\*/|\Z)|[^'\"`;/-]++|.", re.DOTALL
+)
+_FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
+_SHOUTED = re.compile(r"(?<![\w(])SELECT\b")
+# After these the statement goes on with the next SELECT.
+_JOINS = re.compile(
+    r"(?:[(,=<>+*/-]|\b(?:union|all|intersect|except|minus|as|exists|in|from|join|any|not))\s*\Z",
+    re.IGNORECASE,
+)
+_SQL_WORDS = {
+    *("from", "where", "join", "inner", "left", "right", "full", "outer", "cross", "natural", "on", "using"),
+    *(
+        "and",
+        "or",
+        "not",
+        "in",
+        "exists",
+        "between",
+        "like",
+        "glob",
+        "is",
+        "null",
+        "as",
+        "distinct",
+        "all",
+        "any",
+    ),
+    *("group", "having", "order", "by", "limit", "offset", "asc", "desc", "over", "partition", "window"),
+    *(
+        "union",
+        "intersect",
+        "except",
+        "minus",
+        "select",
+        "with",
+        "values",
+        "case",
+        "when",
+        "then",
+        "else",
+        "end",
+    ),
+    *("sum", "avg", "min", "max", "count"),
+}
+_FIRST_WORD = re.compile(r"[^\W\d_]++")
+_WORDS = re.compile(r"(?<!\w)[^\W\d_]{2,}+[,;:.]?+[ \t]++[`'\"(*]*+[^\W\d_]")
+_HEADLESS = re.compile(r"\s*+(?:distinct\s++)?+[\w.\"`*(),\t ]+?\sfrom\s++[\w\"`\[(]", re.IGNORECASE)
+_KEYS = ("sql", "query", "answer")
+
+
+def find(text: str) -> str:
+    """The query of an answer, one statement; the first statement of the text where no query is found."""
+    text = text.removeprefix("\ufeff")
+    found = [block for block in blocks(text) if block.code.strip()]
+    if found:
+        return _of_blocks(text, found)
+    query = _in_json(text) or _query(text)
+    if query is None and _HEADLESS.match(text):
+        query = first_statement(_without_prose(f"SELECT {text.lstrip()}"))  # the prompt ends in SELECT
+    return first_statement(text) if query is None else query
+
+
+def _of_blocks(text: str, found: list[Block]) -> str:
+    queries = [
+        query
+        for block in found
+        if block.language in {"sql", ""} and (query := _query(block.code)) is not None
+    ]
+    whole = [query for query in queries if _FROM.search(query)]
+    if queries:
+        return (whole or queries)[-1]
+    outside, at = [], 0
+    for block in found:
+        outside.append(text[at : block.line])
+        at = block.end
+    query = _query("\n".join([*outside, text[at:].lstrip("`~")]))
+    return first_statement(found[0].code) if query is None else query
+
+
+def _in_json(text: str) -> str | None:
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    values = [said[key] for key in _KEYS if isinstance(said.get(key), str)]
+    return first_statement(values[0]) if values else None
+
+
+def _query(text: str) -> str | None:
+    """The first whole query of a text, the first one that begins where none is whole; None without any."""
+    starts = list(_BEGINS.finditer(text))
+    if not starts and (shouted := _SHOUTED.search(text)) and _FROM.search(text, shouted.end()):
+        return _statement(text[shouted.start() :])
+    found: list[str] = []
+    number = 0
+    while number < len(starts):
+        begin, following = starts[number], number + 1
+        depth, common_table = 0, begin["query"].lower() != "select"
+        while following < len(starts):
+            part = text[starts[following - 1].start("query") : starts[following].start()]
+            depth += part.count("(") - part.count(")")
+            if ";" in part or not (
+                depth > 0 or _JOINS.search(part) or (common_table and part.rstrip()[-1:] == ")")
+            ):
+                break
+            following += 1
+        end = starts[following].start() if following < len(starts) else len(text)
+        spoken = text[begin.start("query") : end].strip()
+        query = _in_ticks(spoken, begin["ticks"], text[begin.start() : begin.start() + 1]) or _statement(
+            spoken
+        )
+        if _FROM.search(query) and not spoken.endswith((".", ":", "!", "?")):
+            return query
+        found.append(query)
+        number = following
+    return next((query for query in found if _FROM.search(query)), found[0]) if found else None
+
+
+def _in_ticks(spoken: str, ticks: str, before: str) -> str | None:
+    """The query of code in a line, which ends at its backticks."""
+    ticks = ticks or ("`" if before == "`" else "")
+    inside, closed, _ = spoken.partition(ticks) if ticks else ("", "", "")
+    return first_statement(inside) if closed and _FROM.search(inside) else None
+
+
+def _statement(spoken: str) -> str:
+    query = first_statement(_without_prose(spoken))
+    query = re.split(r"</|\[/SQL\]", query, maxsplit=1)[0].rstrip()
+    if query.count("`") % 2 and query.endswith("`"):
+        query = query[:-1].rstrip()
+    return query[:-1] if query.endswith(".") and not query[-2:-1].isdigit() else query
+
+
+def _without_prose(spoken: str) -> str:
+    """The query without the sentences below it."""
+    lines = spoken.split("\n")
+    for number, line in enumerate(lines[1:], 1):
+        said = line.strip()
+        word = _FIRST_WORD.match(said.lstrip("*#_ "))
+        if not said or said.startswith(("--", "(", ")")) or (word and word.group().lower() in _SQL_WORDS):
+            continue
+        above = lines[number - 1].strip()
+        second = said.partition(" ")[2].split(" ")[0].lower()
+        apart = not above and (
+            said.startswith(("**", "#")) or (_WORDS.match(said) and second not in _SQL_WORDS)
+        )
+        if (
+            said.startswith("```")
+            or apart
+            or (said[-1] in ".:!?" and len(said.split()) > 2 and said[0].isupper())
+        ):
+            return "\n".join(lines[:number])
+    return spoken
+
+
+def first_statement(text: str) -> str:
+    """Up to the first semicolon that is outside quotes and comments, without it."""
+    kept = []
+    for piece in _PIECES.finditer(text):
+        if piece.group() == ";":
+            break
+        kept.append(piece.group())
+    return "".join(kept).strip()

@@ -1,0 +1,176 @@
+"""Reading held against what was recorded: official extractions, outputs of models that only go on, and the cases.
+
+The cases lie beside the benchmark files, in a folder `cases`, each with the verdict that a careful judge gives.
+"""
+
+import gzip
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import sandbox
+from harness.runs.judge import answer_of
+from harness.schema import Completion, Form, IOCase, IOCases, Problem, UnitTests
+from harness.tasks.loading import data_files, registry
+from harness.text import extract, reasoning
+from harness.text.extract import assertion, python_code
+
+FORMS: dict[str, Form] = {"text": "output", "completion": "continuation", "solution": "program"}
+# Verdicts of these depend on the sandbox or on what is installed, not on what is read.
+ELSEWHERE = {"m01", "m06", "m07", "m20", "m22", "s07", "s15", "s17", "s28", "s36", "s37", "s42", "v06"}
+
+
+def read(path: Path) -> Any:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return json.load(file)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".gz":
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+# ---------------------------------------------------------------- official extractions
+
+
+def test_880_outputs_of_livecodebench_are_read_as_the_official_harness_does(real_data: Path) -> None:
+    rows = read(real_data / "livecodebench" / "outputs" / "o1-mini-2024-09-12.json.gz")
+    task, differ = registry.task("apps"), []
+    for row in rows:
+        called = re.search(r"def (\w+)\(self", row["starter_code"])
+        check = IOCases(cases=(IOCase(given="", expected=""),), fn_name=called[1] if called else "")
+        problem = Problem(id=row["question_id"], question="", solution="", check=check)
+        text = reasoning.split(row["output_list"][0]).answer
+        if task.extract(problem, Completion(text=text)).strip() != row["code_list"][0].strip():
+            differ.append((problem.id, row["graded_list"][0]))
+    # Both open their block twice; the official extraction finds nothing there.
+    assert (len(rows), differ) == (880, [("3637", False), ("abc384_g", False)])
+
+
+@pytest.mark.parametrize(
+    ("name", "extractor"),
+    [("input-cot", assertion.asserted_call), ("output-cot", assertion.asserted_value)],
+)
+def test_800_thoughts_of_cruxeval_are_read_as_the_official_harness_does(
+    name: str, extractor: extract.Extractor, real_data: Path
+) -> None:
+    folder = real_data / "cruxeval" / "outputs" / "1.5b-base" / name
+    packed = folder / "completion.json.gz"
+    official = (
+        read(packed) if packed.exists() else json.loads((folder / "completion.json").read_text("utf-8"))
+    )
+    problem = Problem(id="f", question="", solution="", check=UnitTests(code="", entry_point="f"))
+    differ = []
+    for key, (raw,) in read(folder / "completion_raw.json.gz").items():
+        text = raw.split("[THOUGHT]", 2)[2]  # the prompt has an example, and opens the thought
+        if extractor(problem, Completion(text=reasoning.split(text).answer)) != official[key][0].strip():
+            differ.append(key)
+    assert (len(official), differ) == (800, [])
+
+
+@pytest.mark.parametrize("language", ["cpp", "java", "js", "sh"])
+def test_the_chat_outputs_of_multipl_e_are_their_one_block(language: str, real_data: Path) -> None:
+    words = {"js": "javascript", "sh": "shell"}
+    wanted = extract.Wanted(words.get(language, language))
+    folder = real_data / "multipl_e" / "outputs_chat" / "llama3-8b"
+    for row in lines(folder / f"generations_{language}.jsonl.gz"):
+        text = row["generation"]
+        code = re.search(r"```\w*\n(.*?)(?:```|\Z)", text, re.DOTALL)
+        assert code
+        assert extract.by_entry_point(reasoning.split(text).answer, wanted) == code[1]
+
+
+# ---------------------------------------------------------------- models that only go on
+
+
+def test_nothing_is_changed_in_what_goes_on_from_the_prompt(real_data: Path) -> None:
+    task = registry.task("humaneval")
+    problems = {
+        each.id: each for each in data_files.load(task, "test", data_files.open_source(str(real_data)))
+    }
+    folder = real_data / "humaneval" / "outputs"
+    seen = 0
+    for path in (folder / "CodeFuse-13B.jsonl", *folder.glob("reflexion*.jsonl")):
+        for row in lines(path):
+            problem = problems[row["task_id"]]
+            assert isinstance(problem.check, UnitTests)
+            for share in (4, 3, 1):  # also where the model was cut off
+                text = row["completion"][: len(row["completion"]) * share // 4]
+                found = answer_of(task, task.scorers[0], problem, Completion(text=text))
+                name = problem.check.entry_point
+                whole = python_code.defines(text, name)
+                assert (
+                    found
+                    == (python_code.preamble(problem.question, name) if whole else problem.question) + text
+                )
+                seen += 1
+    assert seen == 984
+
+
+def test_recorded_queries_are_read_to_the_letter(real_data: Path) -> None:
+    task = registry.task("spider")
+    problem = Problem(id="q", question="", solution="", check=UnitTests(code="", entry_point=""))
+    rows = lines(real_data / "spider" / "outputs" / "dail_gpt4.verdicts.jsonl")
+    assert len(rows) == 507
+    for row in rows:
+        for query in (row["pred"], row["gold"]):
+            found = answer_of(task, task.scorers[0], problem, Completion(text=query))
+            assert found == query.strip().removesuffix(";").rstrip()
+
+
+# ---------------------------------------------------------------- the cases
+
+
+@pytest.fixture(scope="module")
+def cases(real_data: Path) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    """The cases by task, language and folder of rows."""
+    folder = real_data.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"no cases beside the benchmark files: {folder}")
+    found = defaultdict(list)
+    for name in ("extract", "future", "more", "js", "cpp", "sql", "stdin"):
+        for row in lines(folder / f"{name}.jsonl"):
+            of_x = row["task"] == "humaneval_x"
+            language = row["task_id"].partition("/")[0].lower() if of_x else ""
+            found[row["task"], language, str(real_data if of_x else folder / "data")].append(row)
+    return found
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[sandbox.Pool]:
+    with sandbox.start() as pool:
+        yield pool
+
+
+def test_every_case_has_the_verdict_that_a_careful_judge_gives(
+    cases: dict[tuple[str, str, str], list[dict[str, Any]]], box: sandbox.Pool
+) -> None:
+    wrong = []
+    for (name, language, data), rows in cases.items():
+        task = registry.task(name, {"language": language} if language else {})
+        problems = {each.id: each for each in data_files.load(task, "test", data_files.open_source(data))}
+        scorer = task.scorers[0]
+        asked = [row for row in rows if row["name"] not in ELSEWHERE]
+        answers = [
+            (
+                problems[row["task_id"]],
+                answer_of(
+                    task,
+                    scorer,
+                    problems[row["task_id"]],
+                    Completion(text=row["text"], form=FORMS[row["form"]]),
+                ),
+            )
+            for row in asked
+        ]
+        for row, verdict in zip(asked, scorer.score(iter(answers), box), strict=True):
+            if (verdict.status == "passed") != (row["expected"] == "passed"):
+                wrong.append((row["name"], verdict.status, verdict.error))
+    assert wrong == []
