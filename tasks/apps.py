@@ -241,7 +241,7 @@ def task(
 
     return Task(
         name="apps",
-        version=2,
+        version=3,
         load=load,
         templates=TEMPLATES,
         extract=apps_program,

@@ -73,7 +73,7 @@ def task(
 
     return Task(
         name="bird",
-        version=1,
+        version=2,
         load=load,
         templates=text_to_sql.TEMPLATES,
         extract=text_to_sql.extractor(extract),

@@ -55,7 +55,7 @@ def load(split: Split, source: Source) -> Iterable[Problem]:
 def task() -> Task:
     return Task(
         name="calculus",
-        version=1,
+        version=2,
         load=load,
         templates=(PLAIN, INSTRUCTION, CHAT),
         extract=whole_program,

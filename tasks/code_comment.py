@@ -54,7 +54,7 @@ def load(split: Split, source: Source) -> Iterable[Problem]:
 def task() -> Task:
     return Task(
         name="code_comment",
-        version=1,
+        version=2,
         load=load,
         templates=(INSTRUCTION, CHAT, CODEFUSE),
         extract=whole_program,

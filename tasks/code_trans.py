@@ -158,7 +158,7 @@ def task(direction: Direction = "cpp_to_python") -> Task:
     file = DataFile("codefuse_eval", f"code_trans/codeTrans_{direction}.jsonl")
     return Task(
         name="code_trans",
-        version=1,
+        version=2,
         load=_load(direction, file),
         templates=(PLAIN, CODEFUSE, CHAT),
         extract=extract,

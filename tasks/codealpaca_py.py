@@ -105,7 +105,7 @@ def task(corpus: Corpus = "published") -> Task:
 
     return Task(
         name="codealpaca_py",
-        version=1,
+        version=2,
         load=load,
         templates=(INSTRUCTION, CHAT, PLAIN, FENCED, LEGACY_2023),
         extract=first_code_block,

@@ -90,7 +90,7 @@ def task(corpus: Corpus = "original") -> Task:
 
     return Task(
         name="conala",
-        version=1,
+        version=2,
         load=load,
         templates=(ONE_LINE, CHAT, PLAIN, FENCED, LEGACY),
         extract=first_code_block,

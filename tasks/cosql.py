@@ -30,7 +30,7 @@ def task(
     options = text_to_sql.database_options(execute, variants, variant_seed)
     return Task(
         name="cosql",
-        version=1,
+        version=2,
         load=text_to_sql.conversation_loader(
             ("cosql", "spider"), FILES, TABLES, options, sample, sample_seed, group
         ),

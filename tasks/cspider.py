@@ -25,7 +25,7 @@ def task(
     options = text_to_sql.database_options(execute, variants, variant_seed)
     return Task(
         name="cspider",
-        version=1,
+        version=2,
         load=text_to_sql.question_loader(("cspider", "spider"), FILES, TABLES, options, sample, sample_seed),
         templates=text_to_sql.TEMPLATES,
         extract=text_to_sql.extractor(extract),

@@ -179,7 +179,7 @@ def task(
 
     return Task(
         name="ds1000",
-        version=1,
+        version=2,
         load=load,
         templates=(PLAIN, CHAT),
         extract=answer,

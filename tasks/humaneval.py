@@ -73,7 +73,7 @@ def load(split: Split, source: Source) -> Iterable[Problem]:
 def task() -> Task:
     return Task(
         name="humaneval",
-        version=1,
+        version=2,
         load=load,
         templates=(PLAIN, INSTRUCTION, CHAT),
         extract=python_program,

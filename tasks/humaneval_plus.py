@@ -46,7 +46,7 @@ def task(mini: bool = False) -> Task:
 
     return Task(
         name="humaneval_plus",
-        version=1,
+        version=2,
         load=load,
         templates=(PLAIN, INSTRUCTION, CHAT),
         extract=python_program,

@@ -230,7 +230,7 @@ def task(language: Language = "python", silent: bool = True) -> Task:
     where = files(short)
     return Task(
         name="humaneval_x",
-        version=1,
+        version=2,
         load=_load(runs, where, silent),
         templates=templates(runs, word, comment),
         extract=extract,

@@ -164,7 +164,7 @@ def task(with_challenge: bool = False, wording: Wording = "lines") -> Task:
 
     return Task(
         name="mbpp",
-        version=1,
+        version=2,
         load=load,
         templates=TEMPLATES,
         extract=whole_program,

@@ -160,7 +160,7 @@ def load(split: Split, source: Source) -> Iterable[Problem]:
 def task() -> Task:
     return Task(
         name="mbpp_plus",
-        version=1,
+        version=2,
         load=load,
         templates=(PLAIN, INSTRUCTION, CHAT),
         extract=whole_program,

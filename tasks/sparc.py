@@ -31,7 +31,7 @@ def task(
     options = text_to_sql.database_options(execute, variants, variant_seed)
     return Task(
         name="sparc",
-        version=1,
+        version=2,
         load=text_to_sql.conversation_loader(
             ("sparc", "spider"), FILES, TABLES, options, sample, sample_seed, group
         ),

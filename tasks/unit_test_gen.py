@@ -73,7 +73,7 @@ def task(corpus: Corpus = "mbpp", mutants: int = 10) -> Task:
     sizes: Mapping[str, int] = origin.card.sizes
     return Task(
         name="unit_test_gen",
-        version=1,
+        version=2,
         load=load,
         templates=(PLAIN, INSTRUCTION, CHAT),
         extract=whole_program,

@@ -88,7 +88,7 @@ def task(
 
     return Task(
         name="wikisql",
-        version=1,
+        version=2,
         load=load,
         templates=TEMPLATES,
         extract=text_to_sql.extractor(extract),

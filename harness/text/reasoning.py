@@ -75,6 +75,7 @@ PAIRS: Mapping[str, _Pair] = {
 # Words that people use as well: without their end they are no thought.
 _WORDS_OF_PEOPLE = {"granite"}
 _NAMES = tuple(PAIRS)
+_ANY = "any"  # the mark that the prompt ended with, of whatever family
 _MARKS = re.compile(
     r"(?=[<\[◁H])(?:"
     + "|".join(
@@ -106,8 +107,11 @@ _PLAIN_HARMONY = re.compile(r"\s*+analysis(?=[A-Z\"'`(\n])")
 _PLAIN_FINAL = "assistantfinal"
 
 
-def split(text: str) -> Split:
-    """The thought and the answer of a completion; marks that end its turn are taken off the answer."""
+def split(text: str, opened: bool = False) -> Split:
+    """The thought and the answer of a completion; marks that end its turn are taken off the answer.
+
+    `opened`: the prompt's template opened a thought, so that all of a text without a closing mark is one.
+    """
     body = begin_turn(text)
     if "<|message|>" in body and (parts := _harmony(body)) is not None:
         return parts
@@ -115,8 +119,8 @@ def split(text: str) -> Split:
         thought, final, answer = body[plain.end() :].partition(_PLAIN_FINAL)
         if final or not body[plain.end()].isspace():
             return Split(thought.strip(), end_turn(answer), not final)
-    parts = _tagged(body)
-    if parts.reasoning or parts.answer != body:
+    parts = _tagged(body, opened)
+    if parts.unfinished or parts.reasoning or parts.answer != body:
         return parts._replace(answer=_unwrapped(end_turn(parts.answer)))
     return Split("", end_turn(body))
 
@@ -124,13 +128,15 @@ def split(text: str) -> Split:
 # ---------------------------------------------------------------- pairs of marks
 
 
-def _tagged(text: str) -> Split:
+def _tagged(text: str, opened: bool) -> Split:
     """The text without the thoughts between marks of PAIRS."""
-    marks = [
+    found = [
         Mark(match.start(), match.end(), _NAMES[int(number)], kind == "open")
         for match in _MARKS.finditer(text)
         for kind, _, number in [str(match.lastgroup).partition("_")]
     ]
+    again = bool(found) and found[0].opens and found[0].start <= _content(text, 0)
+    marks = [Mark(0, 0, _ANY), *found] if opened and not again else found
     if not marks:
         return Split("", text)
     where = MarkContext(text)
@@ -179,14 +185,13 @@ class _Ends:
         self.closing: dict[str, list[int]] = {}
         for number, mark in enumerate(marks):
             if not mark.opens and not where.quoted(mark):
-                self.closing.setdefault(mark.family, []).append(number)
-                if mark.family in TAGS:
-                    self.closing.setdefault("", []).append(number)
+                for name in (mark.family, "tag" if mark.family in TAGS else "", _ANY):
+                    self.closing.setdefault(name, []).append(number)
         self.marks = marks
 
     def after(self, number: int) -> int | None:
         family = self.marks[number].family
-        for name in (family, "") if family in TAGS else (family,):
+        for name in (family, "tag") if family in TAGS else (family,):
             places = self.closing.get(name, [])
             at = bisect_right(places, number)
             if at < len(places):

@@ -56,6 +56,16 @@ def test_the_template_may_have_opened_the_thought(closing: str, end: str) -> Non
     assert split(f"Okay. {DRAFT}{end.format(closing)}{CODE}") == Split(f"Okay. {DRAFT}", CODE)
 
 
+@pytest.mark.parametrize("closing", ["</think>", "[/THINK]", "◁/think▷"])
+def test_in_a_thought_that_the_prompt_opened_all_is_thought_up_to_the_closing_mark(closing: str) -> None:
+    thought = f"The tag </b> and `</think>` are no end. {DRAFT}"
+    assert split(f"{thought}{closing}{CODE}", opened=True) == Split(thought, CODE)
+    assert split(f"{thought}\n", opened=True) == Split(thought, "", unfinished=True)
+    assert split(CODE, opened=True) == Split(CODE, "", unfinished=True)
+    assert split(f"<think>\n{thought}</think>{CODE}", opened=True) == Split(thought, CODE)
+    assert split("", opened=True) == Split("", "", unfinished=True)
+
+
 def test_a_thought_in_channels_that_the_template_opened() -> None:
     assert split(f"{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>{CODE}<|return|>") == Split(
         DRAFT, CODE
