@@ -58,7 +58,7 @@ def test_a_draft_in_a_thought_that_was_cut_off_is_no_answer(
 def test_the_164_references_of_humaneval_pass_in_every_wrapping(real_data: Path, judged: Judged) -> None:
     problems = data_files.load(TASK, "test", data_files.open_source(str(real_data)))
     assert len(problems) == 164
-    assert {name: judged.failing(problems, wrap) for name, wrap in WRAPPINGS.items()} == dict.fromkeys(
-        WRAPPINGS, []
-    )
+    assert {
+        name: failing for name, wrap in WRAPPINGS.items() if (failing := judged.failing(problems, wrap))
+    } == {}
     assert [len(judged.failing(problems, wrap)) for wrap in UNFINISHED.values()] == [164] * len(UNFINISHED)
