@@ -91,7 +91,8 @@ class Completion(Value):
     `completion_tokens` counts reasoning too; `reasoning_tokens` of them are, None if nobody counted them apart.
     `cut_off`: the sample ended inside a thought, so that there is no answer. `after_stop_tokens` were generated
     behind the stop string and are no part of the text.
-    `finish`: a server may refuse, filter or call a tool; a prompt that does not fit the model is skipped.
+    `finish`: a server may refuse, filter or call a tool; a prompt that does not fit the model is skipped. `note` has the
+    words of a refusal, or what a filter let pass: they are no answer.
     """
 
     text: str
@@ -102,6 +103,7 @@ class Completion(Value):
     reasoning_tokens: int | None = Field(default=None, exclude_if=lambda count: count is None)
     cut_off: bool = Field(default=False, exclude_if=lambda cut_off: not cut_off)
     after_stop_tokens: int = Field(default=0, exclude_if=lambda count: count == 0)
+    note: str = Field(default="", exclude_if=lambda note: not note)
     prompt_share: int | None = Field(default=None, exclude_if=lambda share: share is None)
     logprob: float | None = None
     form: Form = "output"

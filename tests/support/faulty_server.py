@@ -105,10 +105,23 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(200, good | {"choices": []})
             case ["schema"]:
                 self._json(200, {"result": "fine"})
-            case ["null"]:
-                self._json(200, good | {"choices": [{"text": None, "finish_reason": "stop"}]})
-            case ["filtered"]:
-                self._json(200, good | {"choices": [{"text": "", "finish_reason": "content_filter"}]})
+            case ["abort"]:
+                self._json(200, good | {"choices": [{"text": "half", "finish_reason": "abort"}]})
+            case ["refuses"]:
+                message = {"content": None, "refusal": "I can't help with that."}
+                self._json(200, good | {"choices": [{"message": message, "finish_reason": "stop"}]})
+            case ["prompt_filtered"]:  # as Azure says it
+                error = {"message": "The prompt was filtered", "code": "content_filter"}
+                self._json(400, {"error": error})
+            case ["stops", number]:  # as OpenAI says it, and for 0 as its reasoning models do
+                if len(body.get("stop", ())) <= int(number):
+                    self._json(200, good)
+                elif int(number):
+                    message = f"Invalid 'stop': array too long. Expected maximum length {number}."
+                    self._json(400, {"error": {"message": message, "param": "stop"}})
+                else:
+                    message = "Unsupported parameter: 'stop' is not supported with this model."
+                    self._json(400, {"error": {"message": message}})
             case ["one"]:  # n ignored
                 self._json(200, good | {"choices": good["choices"][:1]})
             case ["most", number]:  # n has an upper limit

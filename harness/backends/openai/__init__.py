@@ -3,20 +3,23 @@
 One request asks for all missing samples of a problem; a server that returns fewer is asked again for the rest, and from
 then on for no more at once than it gave. Greedy decoding asks for temperature 0. Sampling sends a seed made of the
 run's seed, the problem and the first sample's index, so that a resumed run does not get the same samples twice (whether
-a server honours it is up to the server). Stop strings are applied here as well, because servers take four at most. What
-a server cannot do is refused by name.
+a server honours it is up to the server). Stop strings are applied here as well, because a server may take fewer than
+there are, or none. What a server cannot do is refused by name.
 
+What a server may say within the protocol is data: a refusal, a filter's word, no content, a thought without an answer.
 An empty list of choices, another shape, HTML, a cut-off body: a fault after some tries, never an empty completion. The
 key is read from the environment, sent, and written nowhere.
 
   transport     one request: retries, back-off, time limit
   response      a response -> completions
+  choice        one choice of it: answer, thought, refusal, why it ended
   thread_pool   many requests at a time
 """
 
 import hashlib
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,12 +36,16 @@ from harness.config.backend import BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError, HarnessError, UserError, unknown
 from harness.schema import Capabilities, Completion, Generation, Prompt, Request, Sampling
 
-MAX_STOPS = 4  # that OpenAI's own API takes
+FEW_STOPS = 4  # that OpenAI's own API takes
 MAX_SAMPLES = 128  # in one request, likewise
 NAMED = 5  # problem ids that an error message lists
 CHARACTERS_A_TOKEN = 3.5  # of code, for estimates
 CAPABILITIES = Capabilities(adapters=True)
 TOO_LONG = re.compile(r"context|too long|maximum.*length|max_new_tokens", re.I)
+ABOUT_STOPS = re.compile(r"\bstop(s|_sequences?|_strings?)?\b", re.I)
+MISTAKES = (400, 413, 422)  # statuses of a request that the server will not do
+# What a server calls a prompt that its filter refuses: Azure, OpenAI, Alibaba.
+FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt", "data_inspection_failed"})
 
 
 class PromptTooLong(UserError):
@@ -65,6 +72,7 @@ class OpenAIClient:
     def __post_init__(self) -> None:
         self._max_n = MAX_SAMPLES
         self._length = "max_tokens"  # newer models of OpenAI's call it otherwise, and say so
+        self._max_stops = sys.maxsize  # until the server says that it takes fewer
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -152,7 +160,7 @@ class OpenAIClient:
     def _body(self, request: Request, sampling: Sampling, wanted: int, first: int) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.model,
-            self._length: sampling.max_tokens,
+            self._length: sampling.budget,
             "temperature": sampling.temperature,
         }
         if wanted > 1:
@@ -160,8 +168,8 @@ class OpenAIClient:
         if sampling.temperature > 0:
             body["top_p"] = sampling.top_p
             body["seed"] = _seed(sampling.seed, request.problem_id, first)
-        if sampling.stop:
-            body["stop"] = list(sampling.stop[:MAX_STOPS])
+        if sampling.stop and self._max_stops:
+            body["stop"] = list(sampling.stop if self._max_stops > FEW_STOPS else few_stops(sampling.stop))
         if self._is_chat(request.prompt):
             turns = [{"role": turn.role, "content": turn.content} for turn in request.prompt.messages]
             body["messages"] = turns or [{"role": "user", "content": request.prompt.text}]
@@ -188,17 +196,32 @@ class OpenAIClient:
         """Raises UserError for what a retry cannot help, BackendFault for what retries did not help."""
         path = "chat/completions" if "messages" in body else "completions"
         read = partial(response.completions, sampling=sampling, most=wanted)
-        answer = self.transport.post(path, body, read, cancelled)
-        if (
-            isinstance(answer, Reply)
-            and "max_tokens" in body
-            and "max_completion_tokens" in self.transport.reason_given(answer)
-        ):
-            self._length = "max_completion_tokens"
-            answer = self.transport.post(path, body | {self._length: body.pop("max_tokens")}, read, cancelled)
-        if isinstance(answer, Reply):
-            raise self._refusal(answer, path, body)
+        while isinstance(answer := self.transport.post(path, body, read, cancelled), Reply):
+            if answer.status in MISTAKES and str(answer.error.get("code")).lower() in FILTERED:
+                words = self.transport.reason_given(answer)
+                return [Completion(text="", finish="filtered", note=words)] * wanted
+            if not self._adapt(body, answer):
+                raise self._refusal(answer, path, body)
         return answer
+
+    def _adapt(self, body: dict[str, Any], answer: Reply) -> bool:
+        """Say it as this server wants it, here and from now on. False where it complains about something else."""
+        reason = self.transport.reason_given(answer)
+        if "max_tokens" in body and "max_completion_tokens" in reason:
+            self._length = "max_completion_tokens"
+            body[self._length] = body.pop("max_tokens")
+            return True
+        sent = body.get("stop", [])
+        if not sent or answer.status not in MISTAKES:
+            return False
+        if answer.error.get("param") != "stop" and not ABOUT_STOPS.search(reason):
+            return False
+        self._max_stops = FEW_STOPS if len(sent) > FEW_STOPS else 0
+        if self._max_stops:
+            body["stop"] = few_stops(sent)
+        else:
+            del body["stop"]
+        return True
 
     def _refusal(self, answer: Reply, path: str, body: Mapping[str, Any]) -> HarnessError:
         reason = self.transport.reason_given(answer)
@@ -206,7 +229,7 @@ class OpenAIClient:
             return ConfigError(_no_key(self.transport, reason))
         if answer.status == 404:
             return ConfigError(f"{self.transport.url} has no model {self.model!r}, or no /{path}: {reason}")
-        if answer.status in (400, 413, 422) and TOO_LONG.search(reason):
+        if answer.status in MISTAKES and TOO_LONG.search(reason):
             return PromptTooLong(
                 f"too long for the model's context: {reason}. Fewer shots, or less sampling.max_tokens"
             )
@@ -214,6 +237,12 @@ class OpenAIClient:
             f"{self.transport.url} refuses the request (status {answer.status}): {reason}. It had"
             f" {', '.join(sorted(body))}; backend.server.omit leaves fields out, backend.server.extra adds some"
         )
+
+
+def few_stops(stops: Sequence[str]) -> list[str]:
+    """The first ones, and always the closing fence: behind it a model goes on for as long as it may."""
+    fences = [stop for stop in stops[FEW_STOPS:] if stop.strip() == "```"][:1]
+    return [*stops[: FEW_STOPS - len(fences)], *fences]
 
 
 def _merged(errors: Sequence[PromptTooLong]) -> PromptTooLong:

@@ -1,55 +1,81 @@
 """From a server's response to completions; InvalidResponse for anything else. Pure.
 
 Tokens are the server's own counts. One count stands for all samples of a request: each gets its share, so that the
-sums are exact; without a count both are 0, which stands for unknown.
+sums are exact; without a count it is 0, which stands for unknown.
 """
 
 import math
 from typing import Any
 
+from harness.backends.openai import choice as choices
+from harness.backends.openai.choice import Said
 from harness.backends.openai.transport import MAX_SHOWN, InvalidResponse, Reply
 from harness.schema import Completion, Sampling
-
-FINISH_REASONS = ("stop", "length", "eos", "eos_token", None)
 
 
 def completions(reply: Reply, sampling: Sampling, most: int) -> list[Completion]:
     """The completions of a valid response, in the order of their indices, `most` at most. Raises InvalidResponse."""
+    plain = _read(reply)
+    rows = plain["choices"]
+    said = [choices.read(row) for row in rows]
+    usage = _table(plain.get("usage"))
+    asked, total = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    thought = _reasoning_tokens(usage, said)
+    made = []
+    for row, one, prompt_share, tokens, reasoning_tokens in zip(
+        rows,
+        said,
+        _shares(asked, len(rows)),
+        _shares(total, len(rows)),
+        [None] * len(rows) if thought is None else _shares(thought, len(rows)),
+        strict=True,
+    ):
+        text, behind = cut(one.text, sampling.stop)
+        stopped = len(text) < len(one.text)
+        made.append(
+            Completion(
+                text=text,
+                finish="stop" if stopped and one.finish not in choices.NO_ANSWER else one.finish,
+                prompt_tokens=asked,
+                completion_tokens=tokens,
+                prompt_share=prompt_share if len(rows) > 1 else None,
+                reasoning=one.reasoning,
+                reasoning_tokens=reasoning_tokens,
+                cut_off=one.cut_off,
+                after_stop_tokens=_tokens_of(behind, one, tokens, reasoning_tokens),
+                logprob=None if stopped else _logprob(row.get("logprobs")),
+                note=one.note,
+            )
+        )
+    return made[:most]
+
+
+def _read(reply: Reply) -> dict[str, Any]:
+    """The response as plain JSON with its choices in order. Raises InvalidResponse."""
     try:
         plain = reply.json()
     except ValueError:
         kind = reply.headers.get("content-type", "no content type")
         raise InvalidResponse(f"an answer that is no JSON ({kind}): {_start(reply.data)}") from None
-    choices = plain.get("choices") if isinstance(plain, dict) else None
-    if not isinstance(choices, list) or not choices:
+    rows = plain.get("choices") if isinstance(plain, dict) else None
+    if not isinstance(rows, list) or not rows:
         raise InvalidResponse(f"an answer without choices: {_start(reply.data)}")
-    for choice in choices:
-        if not isinstance(choice, dict):
-            raise InvalidResponse(f"a choice that is no object: {str(choice)[:MAX_SHOWN]}")
-    choices.sort(key=_number)
-    usage = plain.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    asked, total = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
-    shares = zip(choices, _shares(asked, len(choices)), _shares(total, len(choices)), strict=True)
-    found = []
-    for choice, prompt_share, tokens in shares:
-        completion = _completion(choice, sampling)
-        counted = {"prompt_tokens": asked, "completion_tokens": tokens}
-        shared = {"prompt_share": prompt_share} if len(choices) > 1 else {}
-        found.append(completion.model_copy(update=counted | shared))
-    return found[:most]
+    for row in rows:
+        if not isinstance(row, dict):
+            raise InvalidResponse(f"a choice that is no object: {str(row)[:MAX_SHOWN]}")
+    return {**plain, "choices": sorted(rows, key=lambda row: count(row.get("index")))}
 
 
 def _start(data: bytes) -> str:
     return " ".join(data[: 4 * MAX_SHOWN].decode("utf-8", "replace").split())[:MAX_SHOWN]
 
 
-def _number(choice: dict[str, Any]) -> int:
-    return count(choice.get("index"))
-
-
 def count(value: object) -> int:
     return value if type(value) is int and value >= 0 else 0
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _shares(total: int, parts: int) -> list[int]:
@@ -57,38 +83,34 @@ def _shares(total: int, parts: int) -> list[int]:
     return [share + (number < rest) for number in range(parts)]
 
 
-def _completion(choice: dict[str, Any], sampling: Sampling) -> Completion:
-    why = choice.get("finish_reason")
-    text = _text(choice, why)
-    if why not in FINISH_REASONS:
-        raise InvalidResponse(
-            f"the server ended a choice for another reason than its end or length: {str(why)[:40]}"
-        )
-    cut = min((at for stop in sampling.stop if (at := text.find(stop)) >= 0), default=-1)
-    if cut >= 0:
-        text, why = text[:cut], "stop"
-    elif why == "stop" and not isinstance(choice.get("stop_reason"), str):
-        why = "eos"
-    finish = {"length": "length", "stop": "stop"}.get(str(why), "eos")
-    return Completion(
-        text=text,
-        finish=finish,  # type: ignore[arg-type]
-        logprob=_logprob(choice.get("logprobs")) if cut < 0 else None,
-    )
+def _reasoning_tokens(usage: dict[str, Any], said: list[Said]) -> int | None:
+    """The server's count of all thoughts; None without one. 0 beside a thought means that it was not counted."""
+    details = _table(usage.get("completion_tokens_details"))
+    found = details.get("reasoning_tokens", usage.get("reasoning_tokens"))
+    if type(found) is not int or found < 0 or (found == 0 and any(one.reasoning for one in said)):
+        return None
+    return found
 
 
-def _text(choice: dict[str, Any], why: object) -> str:
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else choice.get("text")
-    if text is None and why == "length" and isinstance(message, dict):
-        thought = message.get("reasoning_content") or message.get("reasoning")
-        if isinstance(thought, str):  # the model thought until its tokens were used up: that is its answer
-            return ""
-    if not isinstance(text, str):
-        raise InvalidResponse(f"a choice without a text: {str(choice)[:MAX_SHOWN]}")
-    return text.encode("utf-16", "surrogatepass").decode(
-        "utf-16", "replace"
-    )  # JSON may hold half a character
+def cut(text: str, stops: tuple[str, ...]) -> tuple[str, int]:
+    """The text up to the first of the stop strings, and how many characters come behind that string."""
+    found = [(at, len(stop)) for stop in stops if (at := text.find(stop)) >= 0]
+    if not found:
+        return text, 0
+    at, length = min(found)
+    return text[:at], len(text) - at - length
+
+
+def _tokens_of(characters: int, said: Said, tokens: int, reasoning_tokens: int | None) -> int:
+    """About how many tokens the last `characters` of the answer took: their share of its characters.
+
+    Without the thought's own count its characters share too. An estimate: the server has the tokenizer.
+    """
+    if not characters:
+        return 0
+    of_answer = tokens - reasoning_tokens if reasoning_tokens is not None else tokens
+    over = len(said.text) + (len(said.reasoning) if reasoning_tokens is None else 0)
+    return max(0, round(of_answer * characters / over))
 
 
 def _logprob(plain: object) -> float | None:

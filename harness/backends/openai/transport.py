@@ -47,6 +47,16 @@ class Reply:
         except RecursionError:
             raise ValueError("nested too deep") from None
 
+    @property
+    def error(self) -> Mapping[str, Any]:
+        """The error that the server sent, as an object; empty where it sent none or another one."""
+        try:
+            plain = self.json()
+        except ValueError:
+            return {}
+        error = plain.get("error", plain) if isinstance(plain, dict) else plain
+        return error if isinstance(error, dict) else {}
+
 
 @dataclass
 class Transport:
@@ -78,6 +88,7 @@ class Transport:
             trust_env=not self.on_this_machine,  # no proxy stands before a server on this machine
         )
         self._rng = random.Random()  # not seeded: workers that were refused together must not return together
+        self._first_cause = ""  # of what went wrong since a request, of any thread, last succeeded
 
     def close(self) -> None:
         self.http.close()
@@ -87,27 +98,33 @@ class Transport:
     ) -> Read | Reply:
         """What `read` makes of the response, or the reply itself if the server refuses for good.
 
-        `read` raises InvalidResponse. Raises BackendFault if no try succeeded.
+        `read` raises InvalidResponse. Raises BackendFault if no try succeeded, with the first cause and the last: a server
+        that dies of a request refuses connections in the end, and says why in the beginning.
         """
         began = time.monotonic()
-        reason, requested_wait = "", None
+        causes, requested_wait = list[str](), None
         for attempt in range(self.server.retries + 1):
             if attempt:
                 self._back_off(attempt, requested_wait, cancelled)
             requested_wait = None
             try:
                 reply = self._send(path, body)
-                if reply.status == 200:
-                    return read(reply)
+                if reply.status not in RETRY_STATUSES:
+                    made = read(reply) if reply.status == 200 else reply
+                    self._first_cause = ""
+                    return made
+                cause = f"status {reply.status}: {self.reason_given(reply)}"
+                requested_wait = retry_after(reply)
             except InvalidResponse as error:
-                reason = str(error)
-                continue
-            if reply.status not in RETRY_STATUSES:
-                return reply
-            reason, requested_wait = f"status {reply.status}: {self.reason_given(reply)}", retry_after(reply)
+                cause = str(error)
+            causes.append(cause)
+            self._first_cause = self._first_cause or cause
         seconds = time.monotonic() - began
+        first = self._first_cause or causes[0]
+        since = f"; it began with {first}" if first != causes[-1] else ""
         raise BackendFault(
-            f"{self.url}: no answer after {self.server.retries + 1} tries in {seconds:.0f} s; the last one: {reason}"
+            f"{self.url}: no answer after {self.server.retries + 1} tries in {seconds:.0f} s{since}; the last one:"
+            f" {causes[-1]}"
         )
 
     def _send(self, path: str, body: Mapping[str, Any]) -> Reply:

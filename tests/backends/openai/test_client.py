@@ -80,8 +80,7 @@ PASSING = [
     "deep",
     "empty",
     "schema",
-    "null",
-    "filtered",
+    "abort",
 ]
 
 
@@ -110,7 +109,7 @@ def test_a_fault_that_stays_is_named_and_no_empty_completion(world: World, fault
     made = client(world, concurrency=2, request_s=0.3, retries=2)
     got: list[Generation] = []
     with pytest.raises(
-        BackendFault, match=r"^p/1: http.*: no answer after 3 tries in \d+ s; the last one: \S"
+        BackendFault, match=r"^p/1: http.*: no answer after 3 tries in \d+ s; .*the last one: \S"
     ):
         got.extend(made.generate(requests(3), Sampling(max_tokens=8)))
     made.close()
@@ -164,11 +163,50 @@ def test_greedy_asks_for_temperature_nought_and_nothing_random(world: World) -> 
     assert world.paths == ["/v1/completions"]
 
 
-def test_more_stop_strings_than_a_server_takes_are_applied_here(world: World) -> None:
+STOPS = ("a!", "b!", "c!", "d!", "\n```", "#")
+
+
+@pytest.mark.parametrize(
+    ("takes", "sent"),
+    [
+        (9, [list(STOPS)] * 2),
+        (4, [list(STOPS), ["a!", "b!", "c!", "\n```"], ["a!", "b!", "c!", "\n```"]]),
+        (0, [list(STOPS), ["a!", "b!", "c!", "\n```"], None, None]),
+    ],
+)
+def test_all_stop_strings_are_sent_that_a_server_takes_and_all_are_applied(
+    world: World, takes: int, sent: list[object]
+) -> None:
     world.answer = lambda body, index: "kept#cut"
-    (made,) = generate(client(world), requests(1), Sampling(max_tokens=9, stop=("a!", "b!", "c!", "d!", "#")))
-    assert world.bodies[0]["stop"] == ["a!", "b!", "c!", "d!"]
-    assert (made.completion.text, made.completion.finish) == ("kept", "stop")
+    world.plan = lambda number, body: f"stops {takes}"
+    made = generate(client(world, concurrency=1), requests(2), Sampling(max_tokens=9, stop=STOPS))
+    assert [body.get("stop") for body in world.bodies] == sent
+    assert {(each.completion.text, each.completion.finish) for each in made} == {("kept", "stop")}
+    assert [each.completion.after_stop_tokens for each in made] == [2, 2], "of 5 tokens, 3 of 8 characters"
+
+
+def test_a_mistake_that_is_not_about_stop_strings_leaves_them_as_they_are(world: World) -> None:
+    world.plan = lambda number, body: "status 422"
+    with pytest.raises(ConfigError):
+        generate(client(world), requests(1), Sampling(max_tokens=9, stop=STOPS))
+    assert [len(body["stop"]) for body in world.bodies] == [6]
+
+
+def test_a_prompt_that_the_servers_filter_refuses_is_filtered_and_no_fault(world: World) -> None:
+    world.plan = lambda number, body: "prompt_filtered" if asked(body) == "q1" else ""
+    made = generate(client(world), requests(3, 2), DRAWN)
+    ends = [(each.problem_id, each.completion.finish) for each in made if not each.completion.text]
+    assert sorted(ends) == [("p/1", "filtered")] * 2
+    assert {each.completion.note for each in made} == {"", "The prompt was filtered"}
+
+
+def test_the_first_cause_is_told_with_the_last_even_if_another_request_met_it(world: World) -> None:
+    world.plan = lambda number, body: "status 500" if number == 0 else "dropped"
+    made = client(world, concurrency=1, retries=1)
+    with pytest.raises(BackendFault, match=r"it began with status 500: told to answer 500; the last one: Remote"):
+        list(made.generate(requests(1), Sampling(max_tokens=9)))
+    with pytest.raises(BackendFault, match=r"it began with status 500: .*; the last one: Remote"):
+        generate(made, requests(1), Sampling(max_tokens=9))
 
 
 def test_a_server_with_a_limit_on_n_is_asked_for_as_many_as_it_gives(world: World) -> None:
