@@ -45,7 +45,9 @@ TOO_LONG = re.compile(r"context|too long|maximum.*length|max_new_tokens", re.I)
 ABOUT_STOPS = re.compile(r"\bstop(s|_sequences?|_strings?)?\b", re.I)
 MISTAKES = (400, 413, 422)  # statuses of a request that the server will not do
 # What a server calls a prompt that its filter refuses: Azure, OpenAI, Alibaba.
-FILTERED = frozenset({"content_filter", "content_policy_violation", "invalid_prompt", "data_inspection_failed"})
+FILTERED = frozenset(
+    {"content_filter", "content_policy_violation", "invalid_prompt", "data_inspection_failed"}
+)
 
 
 class PromptTooLong(UserError):

@@ -22,7 +22,8 @@ REASONS: Mapping[str, Finish] = {
     **dict.fromkeys(("", "stop", "eos", "eos_token", "end_turn", "end", "complete", "completed"), "eos"),
     **dict.fromkeys(("stop_sequence", "stop_string", "stop_str", "stop_word"), "stop"),
     **dict.fromkeys(
-        ("length", "max_tokens", "max_length", "max_new_tokens", "max_output_tokens", "model_length"), "length"
+        ("length", "max_tokens", "max_length", "max_new_tokens", "max_output_tokens", "model_length"),
+        "length",
     ),
     "model_context_window_exceeded": "length",
     **dict.fromkeys(("content_filter", "content_filtered", "safety", "recitation", "blocklist"), "filtered"),
@@ -84,7 +85,9 @@ def read(choice: Mapping[str, Any]) -> Said:
 def _finish(why: object, choice: Mapping[str, Any]) -> Finish:
     if not isinstance(why, str):
         return "eos"
-    if why.lower() == "stop" and any(isinstance(choice.get(key), str) for key in ("stop_reason", "matched_stop")):
+    if why.lower() == "stop" and any(
+        isinstance(choice.get(key), str) for key in ("stop_reason", "matched_stop")
+    ):
         return "stop"  # vLLM and SGLang name the string that they met
     if (known := REASONS.get(why.lower())) is None:
         _warn_unknown(why[:40])

@@ -145,7 +145,9 @@ def test_tokens_behind_a_stop_string_are_counted_apart() -> None:
     text = "x" * 9 + "#" + "y" * 10
     (made,) = completions(chat(content=text, reasoning="z" * 80), usage=usage, stop=("#",))
     assert (made.text, made.finish, made.after_stop_tokens) == ("x" * 9, "stop", 20), "half of 40"
-    (made,) = completions(chat(content=text, reasoning="z" * 80), usage={"completion_tokens": 100}, stop=("#",))
+    (made,) = completions(
+        chat(content=text, reasoning="z" * 80), usage={"completion_tokens": 100}, stop=("#",)
+    )
     assert made.after_stop_tokens == 10, "10 of 100 characters"
     (made,) = completions(chat(content="x#"), usage=usage, stop=("#",))
     assert (made.text, made.after_stop_tokens) == ("x", 0), "the stop string itself is not behind it"

@@ -203,7 +203,9 @@ def test_a_prompt_that_the_servers_filter_refuses_is_filtered_and_no_fault(world
 def test_the_first_cause_is_told_with_the_last_even_if_another_request_met_it(world: World) -> None:
     world.plan = lambda number, body: "status 500" if number == 0 else "dropped"
     made = client(world, concurrency=1, retries=1)
-    with pytest.raises(BackendFault, match=r"it began with status 500: told to answer 500; the last one: Remote"):
+    with pytest.raises(
+        BackendFault, match=r"it began with status 500: told to answer 500; the last one: Remote"
+    ):
         list(made.generate(requests(1), Sampling(max_tokens=9)))
     with pytest.raises(BackendFault, match=r"it began with status 500: .*; the last one: Remote"):
         generate(made, requests(1), Sampling(max_tokens=9))
