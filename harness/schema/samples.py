@@ -91,8 +91,8 @@ class Completion(Value):
     `completion_tokens` counts reasoning too; `reasoning_tokens` of them are, None if nobody counted them apart.
     `cut_off`: the sample ended inside a thought, so that there is no answer. `after_stop_tokens` were generated
     behind the stop string and are no part of the text.
-    `finish`: a server may refuse, filter or call a tool; a prompt that does not fit the model is skipped. `note` has the
-    words of a refusal, or what a filter let pass: they are no answer.
+    `finish`: a server may refuse, filter or call a tool; a prompt that does not fit the model is skipped. `note` has
+    the words of a refusal, or what a filter let pass: they are no answer.
     """
 
     text: str

@@ -1,8 +1,8 @@
 """What one choice of a response says: its answer, its thought, a refusal, and why it ended. Pure.
 
-Everything that a server may say within the protocol is read: content as a text, as a list of parts or missing, a thought
-beside or in place of it, a refusal, a filter's word, a tool call, and the reasons for which the servers in use end a
-choice. InvalidResponse is for what is broken.
+Everything that a server may say within the protocol is read: content as a text, as a list of parts or missing, a
+thought beside or in place of it, a refusal, a filter's word, a tool call, and the reasons for which the servers in use
+end a choice. InvalidResponse is for what is broken.
 """
 
 import logging
@@ -16,8 +16,8 @@ from harness.schema import Finish
 
 LOG = logging.getLogger(__name__)
 
-# Reasons by which servers say why a choice ended, in lower case: OpenAI, vLLM, SGLang, TGI, llama.cpp, Ollama, Anthropic,
-# Gemini, Mistral, DeepSeek. "stop" stands for both the end of the text and a stop string.
+# Reasons by which servers say why a choice ended, in lower case: OpenAI, vLLM, SGLang, TGI, llama.cpp, Ollama,
+# Anthropic, Gemini, Mistral, DeepSeek. "stop" stands for both the end of the text and a stop string.
 REASONS: Mapping[str, Finish] = {
     **dict.fromkeys(("", "stop", "eos", "eos_token", "end_turn", "end", "complete", "completed"), "eos"),
     **dict.fromkeys(("stop_sequence", "stop_string", "stop_str", "stop_word"), "stop"),

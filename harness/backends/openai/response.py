@@ -11,6 +11,7 @@ from harness.backends.openai import choice as choices
 from harness.backends.openai.choice import Said
 from harness.backends.openai.transport import MAX_SHOWN, InvalidResponse, Reply
 from harness.schema import Completion, Sampling
+from harness.text import reasoning
 
 
 def completions(reply: Reply, sampling: Sampling, most: int) -> list[Completion]:
@@ -93,8 +94,15 @@ def _reasoning_tokens(usage: dict[str, Any], said: list[Said]) -> int | None:
 
 
 def cut(text: str, stops: tuple[str, ...]) -> tuple[str, int]:
-    """The text up to the first of the stop strings, and how many characters come behind that string."""
-    found = [(at, len(stop)) for stop in stops if (at := text.find(stop)) >= 0]
+    """The text up to the first of the stop strings, and how many characters come behind that string.
+
+    A stop string in a thought that the server left in the text ends nothing.
+    """
+    if not stops:
+        return text, 0
+    answer = reasoning.split(text).answer
+    begins = 0 if answer == text else len(text) if not answer else max(0, text.rfind(answer))
+    found = [(at, len(stop)) for stop in stops if (at := text.find(stop, begins)) >= 0]
     if not found:
         return text, 0
     at, length = min(found)

@@ -98,8 +98,8 @@ class Transport:
     ) -> Read | Reply:
         """What `read` makes of the response, or the reply itself if the server refuses for good.
 
-        `read` raises InvalidResponse. Raises BackendFault if no try succeeded, with the first cause and the last: a server
-        that dies of a request refuses connections in the end, and says why in the beginning.
+        `read` raises InvalidResponse. Raises BackendFault if no try succeeded, with the first cause and the last: a
+        server that dies of a request refuses connections in the end, and says why in the beginning.
         """
         began = time.monotonic()
         causes, requested_wait = list[str](), None

@@ -153,6 +153,16 @@ def test_tokens_behind_a_stop_string_are_counted_apart() -> None:
     assert (made.text, made.after_stop_tokens) == ("x", 0), "the stop string itself is not behind it"
 
 
+def test_a_stop_string_in_a_thought_that_the_server_left_in_the_text_ends_nothing() -> None:
+    thought = "<think>\nlet # me\n</think>\n\n"
+    (made,) = completions(chat(content=f"{thought}x = 1 # one"), stop=("#", "\n\n"))
+    assert (made.text, made.finish) == (f"{thought}x = 1 ", "stop")
+    (made,) = completions(chat("length", content="<think>\nlet # me"), stop=("#",))
+    assert (made.text, made.finish) == ("<think>\nlet # me", "length")
+    (made,) = completions(chat(content="<think>\n\n</think>\n\nx = 1\ny"), stop=("\n",))
+    assert made.text == "<think>\n\n</think>\n\nx = 1"
+
+
 def test_an_unknown_reason_is_an_end_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         made = completions(*[chat("new_reason_of_next_year", content="a")] * 2)
