@@ -1,7 +1,6 @@
 """One batch of programs on a pool's workers: what waits, what runs where, what is finished and waits for its turn."""
 
 import selectors
-import signal
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 
 from harness.errors import SandboxFault
 from harness.sandbox import framing, launch
+from harness.sandbox.python import budget
 from harness.sandbox.values import codec
 from harness.schema import ExecResult, Program
 
@@ -180,7 +180,7 @@ class Batch:
 
     def _record(self, worker: launch.SandboxWorker, fields: dict[str, Any]) -> None:
         if "broken" in fields:
-            self._drop_worker(worker, fields["broken"])
+            self._drop_worker(worker, fields["broken"], fields["by_program"])
             return
         number = worker.jobs.pop(0)
         job = self.jobs[number]
@@ -194,8 +194,11 @@ class Batch:
         else:
             job.result = ExecResult(**fields)
 
-    def _drop_worker(self, worker: launch.SandboxWorker, reason: str) -> None:
-        """A worker has ended: its program is run once more; the jobs behind it had not started."""
+    def _drop_worker(self, worker: launch.SandboxWorker, reason: str, by_program: bool = True) -> None:
+        """A worker has ended: its program is run once more; the jobs behind it had not started.
+
+        Two workers that end with the same program are its doing, unless they ended before they started it.
+        """
         fd = worker.socket.fileno()
         if fd in self.send_buffers:
             del self.send_buffers[fd]
@@ -207,11 +210,12 @@ class Batch:
             return
         first = self.jobs[numbers[0]]
         first.tries += 1
-        if worker.processes[0].returncode == -signal.SIGVTALRM:
-            text = "the tests did not end with the values they got"
-            first.result = ExecResult(status="timeout", detail=text, judge="outside")
+        if worker.processes[0].returncode in budget.EXIT_CODES:
+            first.result = ExecResult(status="error", detail=budget.TOO_MUCH, judge="outside")
             del numbers[0]
         elif first.tries >= _TRIES:
-            first.result = SandboxFault(f"{reason} (twice for the same program)")
+            reason += " (twice for the same program)"
+            verdict = ExecResult(status="error", detail=f"judge resources: {reason}", judge="outside")
+            first.result = verdict if by_program else SandboxFault(reason)
             del numbers[0]
         self.waiting.extendleft(reversed(numbers))

@@ -78,6 +78,12 @@ def fork() -> int:
     return _check(_fork(), "fork")
 
 
+def trim_heap() -> None:
+    """Give freed memory back to the kernel; a C library other than glibc does it by itself."""
+    if hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)
+
+
 def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 

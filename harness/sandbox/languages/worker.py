@@ -39,7 +39,7 @@ def main(job_fd: int, plan: confined_step.StepPlan) -> None:
         if problem := confined_step.verify(sandbox):
             raise OSError(problem)
     except (OSError, monitor.ConfinementError) as error:
-        framing.write_all(job_fd, framing.frame(codec.encode({"broken": str(error)})))
+        framing.write_all(job_fd, framing.frame(codec.encode({"broken": str(error), "by_program": False})))
         return
     framing.write_all(job_fd, framing.frame(codec.encode({"ready": True})))
     frames = framing.FrameBuffer(JOB_LIMIT)
@@ -67,7 +67,7 @@ class ProgramRunner:
             with confined_step.scratch_folder(self.sandbox):
                 return self._run_program(job)
         except (monitor.ConfinementError, OSError) as error:
-            return {"broken": str(error)}
+            return {"broken": str(error), "by_program": False}
 
     def _run_program(self, job: dict[str, Any]) -> dict[str, Any]:
         nonce = secrets.token_hex(16)

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.sandbox import framing
+from harness.sandbox.python import budget
 from harness.sandbox.python.control import REPORT, ZygoteError
 from harness.sandbox.python.cpu_clock import CpuClock
 from harness.sandbox.python.termination import (
@@ -33,6 +34,13 @@ from harness.sandbox.values import arrays, codec, opaque
 # all the same.
 WALL_SLACK = 10
 _REPLY_LIMIT = codec.MAX_BYTES + 1024
+# Bytes of a reply that is no value: how the definitions or the program ended, an exception. They are short.
+_NOTICE_LIMIT = 1 << 17
+_FLAGS = {
+    codec.encode((exists, callable_)): (exists, callable_)
+    for exists in (True, False)
+    for callable_ in (True, False)
+}
 _SEALS = 0x0F  # seal, shrink, grow, write
 _OUT_OF_TURN = "the program answered out of turn"
 _TOO_SLOW = "more than {:g} s of CPU time"
@@ -62,6 +70,7 @@ class Candidate:
         self.needs_in_process = False
         self.speculation_missed = False
         self.defined = False
+        self.has_job = False
         self.requests: list[bytes] = []
         self.speculated: deque[bytes] = deque()
         self.saw_opaque = False
@@ -92,6 +101,7 @@ class Candidate:
         speculated = () if stdin else speculated  # the next thing it reads is the descriptor of its input
         self.speculated.extend(speculated)
         frames = [marshal.dumps(job | {"stdin": bool(stdin)}), *speculated]
+        self.has_job = True
         self.send(b"".join(map(framing.frame, frames)))
         if stdin:
             if self.receive() != b"S":
@@ -136,10 +146,13 @@ class Candidate:
             raise self._miss()
         else:
             self.speculated.popleft()
-        reply = self.receive()
-        match reply[:1]:
-            case b"R":
+        try:
+            reply = self.receive()
+            if reply[:1] == b"R":
                 return self._decode(reply[1:])
+        except MemoryError:
+            raise self.end("error", budget.TOO_LARGE) from None
+        match reply[:1]:
             case b"X":
                 bases, arguments, self.raised_text = self._expect_exception(reply)
                 self.raised = opaque.rebuild_exception(bases, arguments, self.raised_text)
@@ -160,19 +173,27 @@ class Candidate:
         return self.end("error", _OUT_OF_TURN)
 
     def _expect_exception(self, reply: bytes) -> tuple[tuple[Any, ...], bytes, str]:
-        match self._decode(reply[1:]):
+        match self._notice(reply):
             case (tuple() as bases, bytes() as arguments, str() as text):
                 return bases, arguments, text
         raise self.end("error", _OUT_OF_TURN)
 
     def _flags(self, reply: bytes) -> tuple[bool, bool]:
-        match self._decode(reply[1:]):
-            case (bool() as first, bool() as second):
-                return first, second
-        raise self.end("error", _OUT_OF_TURN)
+        flags = _FLAGS.get(reply[1:])
+        if flags is None:
+            raise self.end("error", _OUT_OF_TURN)
+        return flags
 
     def _text(self, reply: bytes) -> str:
-        return str(self._decode(reply[1:]))
+        text = self._notice(reply)
+        if type(text) is not str:
+            raise self.end("error", _OUT_OF_TURN)
+        return text
+
+    def _notice(self, reply: bytes) -> Any:
+        if len(reply) > _NOTICE_LIMIT:
+            raise self.end("error", _OUT_OF_TURN)
+        return self._decode(reply[1:])
 
     def _decode(self, data: bytes) -> Any:
         try:
@@ -182,6 +203,7 @@ class Candidate:
 
     def _build_opaque(self, number: int, kind: str, name: str) -> object:
         self.saw_opaque = True
+        name = name[:100]
         if kind == "object":
             return opaque.Opaque(number, name)
         return opaque.OpaqueIterable(number, name, lambda n: self.request(b"n" + codec.encode(n)))
@@ -271,11 +293,15 @@ class Candidate:
         if time.monotonic() >= self.next_check or self.output_exceeded:
             # What it sent before it exceeded a limit comes first: with requests sent ahead it may be far beyond the
             # one whose reply is awaited.
-            while self.speculated and self.channel_open and self._read_channel():
+            while self._may_hold_a_reply() and self._read_channel():
                 pass
             if not (self.speculated and self.frames.complete):
                 self._check_limits()
         return alive
+
+    def _may_hold_a_reply(self) -> bool:
+        """Whether to read on beyond a limit: only while replies to what was sent ahead may come, and fit."""
+        return bool(self.speculated) and self.channel_open and len(self.frames.buffer) < _REPLY_LIMIT
 
     def _read_channel(self) -> bool:
         """Read from the channel. False if there is nothing to read now."""

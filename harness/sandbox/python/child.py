@@ -27,6 +27,7 @@ from harness.sandbox.values import arrays, codec
 
 CHANNEL = 3
 JOB_LIMIT = 64 << 20
+_TEXT = 2000  # characters of a message
 
 _write = os.write
 _exit = os._exit
@@ -186,18 +187,18 @@ def _report(error: BaseException) -> None:
         inner = error.args[0]
         where = f" (line {inner.lineno})" if isinstance(inner, SyntaxError) and inner.lineno else ""
         what = inner.msg if isinstance(inner, SyntaxError) else str(inner)
-        _send(b"C" + codec.encode(f"{type(inner).__name__}: {what}{where}"))
+        _send(b"C" + codec.encode(f"{type(inner).__name__}: {what[:_TEXT]}{where}"))
         return
     bases = tuple(base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins")
     try:
-        text = str(error)[:2000]
+        text = str(error)[:_TEXT]
     except BaseException:  # noqa: BLE001 - a candidate's own __str__
         text = ""
     try:
         arguments = codec.encode(tuple(error.args), limit=1 << 16)
     except BaseException:  # noqa: BLE001 - a candidate's own args
         arguments = codec.encode((text,))
-    name = str(type(error).__name__)
+    name = str(type(error).__name__)[:_TEXT]
     _send(b"X" + codec.encode((bases, arguments, f"{name}: {text}" if text else name)))
 
 

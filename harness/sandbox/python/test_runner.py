@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from harness.sandbox.python import budget
 from harness.sandbox.python.candidate import Candidate
 from harness.sandbox.python.termination import (
     CandidateEnded,
@@ -21,6 +22,8 @@ from harness.sandbox.python.termination import (
     SpeculationMissed,
     Termination,
 )
+
+_TEXT = 800  # characters of a message, so that the line after it is seen
 
 
 class BadTests(Exception):
@@ -169,11 +172,20 @@ def _attribute(error: Exception, compiled: CompiledTests, candidate: Candidate) 
         return Termination("memory" if isinstance(error, MemoryError) else "error", candidate.raised_text)
     if not candidate.calls and not isinstance(error, AssertionError):
         raise BadTests(f"the tests fail before they call anything: {type(error).__name__}: {error}") from None
-    line = _line(error, compiled.source)
+    if isinstance(error, MemoryError):
+        return Termination("error", budget.TOO_LARGE)
+    line, text = _line(error, compiled.source), _text(error)
     if isinstance(error, AssertionError):
-        text = f"AssertionError: {error}" if str(error) else "AssertionError"
-        return Termination("failed", f"{text}{line}")
-    return Termination("error", f"{type(error).__name__}: {error}{line} (in the tests)")
+        return Termination("failed", f"AssertionError: {text}{line}" if text else f"AssertionError{line}")
+    return Termination("error", f"{type(error).__name__}: {text}{line} (in the tests)")
+
+
+def _text(error: Exception) -> str:
+    """What the exception says, often of a value that the program returned: too many digits cannot be written."""
+    try:
+        return str(error)[:_TEXT]
+    except Exception as problem:  # noqa: BLE001 - of whatever the test put into its message
+        return f"(a message that cannot be written: {type(problem).__name__})"
 
 
 def _line(error: Exception, source: tuple[str, ...]) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.sandbox import framing
 from harness.sandbox.isolation import confine, syscalls
-from harness.sandbox.python import in_process, test_runner
+from harness.sandbox.python import budget, in_process, test_runner
 from harness.sandbox.python.candidate import Candidate
 from harness.sandbox.python.control import ZygoteControl, ZygoteError
 from harness.sandbox.python.termination import (
@@ -33,6 +33,7 @@ from harness.sandbox.values import codec
 
 JOB_LIMIT = 128 << 20
 _MEMORY_MB = 4096
+_DETAIL = 4000  # characters of a message that are looked at
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
 _SCRATCH = re.compile(r"(/tmp|/var/tmp)/[\w./-]+")
 
@@ -44,13 +45,12 @@ def main(
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_MB << 20, _MEMORY_MB << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGPROF, _too_slow)
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - what tests print is discarded
     control = ZygoteControl(control_fd)
     try:
         control.wait_ready()
     except ZygoteError as error:
-        framing.write_all(job_fd, framing.frame(codec.encode({"broken": str(error)})))
+        framing.write_all(job_fd, framing.frame(codec.encode({"broken": str(error), "by_program": False})))
         return
     framing.write_all(job_fd, framing.frame(codec.encode({"ready": True})))
     frames = framing.FrameBuffer(JOB_LIMIT)
@@ -61,6 +61,7 @@ def main(
     for name in preload:
         __import__(name)  # while it may still write: some modules create a file when they are imported
     gc.freeze()
+    budget.prepare()
     if isolation != "process":
         confine.restrict_tester(packages)
     try:
@@ -76,14 +77,6 @@ def main(
         return
 
 
-class _TestsTooSlow(BaseException):
-    pass
-
-
-def _too_slow(signum: int, stack: object) -> None:
-    raise _TestsTooSlow
-
-
 class JobRunner:
     """Runs one job on the ready candidate, and on further ones where it takes more than one."""
 
@@ -94,12 +87,18 @@ class JobRunner:
         self.next_fds: list[int] = []
 
     def judge(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The result as plain data: an ExecResult's fields and `suspect`, or `fault` or `broken` with a text."""
+        """The result as plain data: an ExecResult's fields and `suspect`; or `fault` with a text; or `broken` with one,
+        and `by_program`, which says whether the program had been started.
+        """
         tests = job.pop("tests")
         try:
             if tests is None:
-                return self._run_main(job)
-            return self._run_tests(job, *tests)
+                with budget.limited(job["cpu_s"]):
+                    return self._run_main(job)
+            with budget.uncounted():
+                compiled = test_runner.compile_tests(*tests)
+            with budget.limited(job["cpu_s"]):
+                return self._run_tests(job, compiled, *tests)
         except test_runner.BadTests as error:
             if self.candidate.started_at:
                 self._end(by_itself=False)
@@ -107,7 +106,7 @@ class JobRunner:
                 self.next_fds = self.candidate.fds  # untouched: it serves the next job
             return {"fault": str(error)}
         except ZygoteError as error:
-            return {"broken": str(error)}
+            return {"broken": str(error), "by_program": self.candidate.has_job}
 
     def _run_main(self, job: dict[str, Any]) -> dict[str, Any]:
         candidate = self.candidate
@@ -119,14 +118,15 @@ class JobRunner:
         termination = candidate.termination or Termination("passed", "")
         return _result(candidate, termination, usage, "exit")
 
-    def _run_tests(self, job: dict[str, Any], setup: str, code: str, entry: str) -> dict[str, Any]:
-        compiled = test_runner.compile_tests(setup, code, entry)
+    def _run_tests(
+        self, job: dict[str, Any], compiled: test_runner.CompiledTests, setup: str, code: str, entry: str
+    ) -> dict[str, Any]:
         job |= {"mode": "tests", "entry": entry}
         speculated = compiled.recorded_requests or ()
         while not compiled.in_process:
             self._start(dict(job), speculated)
             try:
-                termination = self._run_outside(compiled, job["cpu_s"])
+                termination = self._run_outside(compiled)
                 return self._finish(termination, "outside")
             except NeedsInProcess:
                 # A test passes the candidate something that is not plain data: these tests run in its process.
@@ -139,25 +139,16 @@ class JobRunner:
             self._next_candidate()
         return self._run_in_process(job, setup, code, entry)
 
-    def _run_outside(self, compiled: test_runner.CompiledTests, cpu_s: float) -> Termination:
-        """Run the tests in this process. The candidate's time is limited by its own clock, the tests' time here."""
-        time_limit = max(20.0, 5 * cpu_s)
+    def _run_outside(self, compiled: test_runner.CompiledTests) -> Termination:
+        """Run the tests in this process."""
         saved = dict(vars(builtins))
         random.seed(0)
-        signal.setitimer(signal.ITIMER_PROF, time_limit)
-        # A test stuck inside one built-in operation never reaches the handler; this timer ends the process.
-        signal.setitimer(signal.ITIMER_VIRTUAL, time_limit + 2)
         try:
-            return test_runner.run(compiled, self.candidate)
-        except _TestsTooSlow:
-            return Termination(
-                "timeout", f"the tests took more than {time_limit:g} s with the values they got"
-            )
-        except MemoryError:
-            return Termination("memory", "the values returned take more memory than the tests have")
+            with budget.interruptible():
+                return test_runner.run(compiled, self.candidate)
+        except budget.OverBudget:
+            return self.candidate.termination or Termination("error", budget.TOO_LONG)
         finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             vars(builtins).update(saved)
             sys.setrecursionlimit(1000)
 
@@ -215,7 +206,7 @@ def _result(
     stdout, stderr = (bytes(candidate.output[fd]) for fd in (candidate.out, candidate.err))
     return {
         "status": termination.status,
-        "detail": _SCRATCH.sub("/tmp/...", _ADDRESS.sub("0x...", termination.detail))[:1000],
+        "detail": _SCRATCH.sub("/tmp/...", _ADDRESS.sub("0x...", termination.detail[:_DETAIL]))[:1000],
         "stdout": stdout.decode("utf-8", "backslashreplace"),
         "stderr": _ADDRESS.sub("0x...", stderr.decode("utf-8", "backslashreplace")),
         "cpu_s": usage.cpu_s,

@@ -63,5 +63,5 @@ def rebuild_exception(bases: tuple[Any, ...], arguments: bytes, text: str) -> Ex
         return None
     try:
         return kinds[0](*codec.decode(arguments, lambda number, kind, name: Opaque(number, name)))
-    except (codec.Malformed, TypeError):
+    except Exception:  # noqa: BLE001 - not the codec's bytes, or arguments that this exception does not take
         return kinds[0](text)

@@ -340,6 +340,18 @@ def test_results_come_in_order_and_programs_are_drawn_lazily(pool: sandbox.Pool)
     assert judge(pool, GOOD).status == "passed"
 
 
+def test_two_testers_that_end_with_one_program_are_its_verdict(pool: sandbox.Pool) -> None:
+    """Whatever ends a tester with the values a program returns: never a fault, which no metric counts."""
+    tests = UnitTests(code="import os\nif f(2) != 4:\n    os._exit(3)\n", entry_point="f")
+    wrong, right = (Program(code=f"def f(x):\n    return {value}", tests=tests) for value in (5, 4))
+    ended, neighbour, other = pool.map([wrong, right, right])
+    assert not isinstance(ended, SandboxFault)
+    assert not isinstance(neighbour, SandboxFault)
+    assert not isinstance(other, SandboxFault)
+    assert (ended.status, ended.detail.split(":")[0]) == ("error", "judge resources")
+    assert (neighbour.status, other.status) == ("passed", "passed")
+
+
 def test_a_killed_worker_costs_no_verdict() -> None:
     with sandbox.start(sandbox.Settings(workers=2)) as pool:
         results = pool.map([Program(code=GOOD, tests=SQUARE)] * 300)

@@ -1,0 +1,47 @@
+"""A hostile program costs nobody but itself: it gets a verdict, never a fault, for a bounded price, and its neighbours
+get theirs.
+
+The programs of hostile/ are aimed at the judge itself, not at what it protects (attacks/ does that). More of them are
+beside the real data, where there are any.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import sandbox
+from harness.sandbox import launch
+from harness.schema import Program
+from tests.support import hostile_programs, polyglot_programs
+
+OWN = sorted((Path(__file__).parent / "hostile").iterdir())
+CASES = Path(os.environ.get("HARNESS_TEST_DATA", "/nonexistent")).parent / "cases" / "hostile"
+MORE = sorted(CASES.iterdir()) if CASES.is_dir() else []
+# What the trusted side may take for one program: twice the program's own CPU time, and so much memory in one process.
+CPU_FACTOR, MEMORY_MB = 2.0, 256
+
+
+@pytest.fixture(scope="module", params=["namespaces", "landlock"])
+def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
+    with sandbox.start(sandbox.Settings(isolation=request.param, workers=1)) as pool:
+        try:
+            pool.run(Program(code=""))
+        except launch.IsolationUnavailable as fault:
+            pytest.skip(f"this machine does not offer {request.param}: {fault}")
+        yield pool
+
+
+@pytest.mark.parametrize("path", [*OWN, *MORE], ids=lambda path: path.stem)
+def test_a_hostile_program_gets_a_verdict_and_costs_only_itself(pool: sandbox.Pool, path: Path) -> None:
+    case = hostile_programs.read(path)
+    if polyglot_programs.missing(case.language):
+        pytest.skip(polyglot_programs.missing(case.language))
+    if case.rung not in ("", pool.isolation):
+        pytest.skip(f"aimed at the level {case.rung}")
+    outcome = hostile_programs.judge(pool, case)
+    assert outcome.status in case.want, outcome
+    assert outcome.neighbours == ("failed", "passed"), outcome
+    assert outcome.cost.cpu_s <= CPU_FACTOR * case.limits.cpu_s + 0.1, outcome
+    assert outcome.cost.memory_mb <= MEMORY_MB, outcome
