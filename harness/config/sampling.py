@@ -18,6 +18,7 @@ class SamplingConfig(Value):
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=0)
     max_tokens: int | None = Field(default=None, ge=1)
+    max_reasoning_tokens: int | None = Field(default=None, ge=0, exclude_if=lambda most: most is None)
     stop: tuple[str, ...] | None = None
     beams: int | None = Field(default=None, ge=1)
     banned_tokens: tuple[int | str, ...] | None = None

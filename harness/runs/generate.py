@@ -57,7 +57,7 @@ def reuse(
     total, before, tokens = sum(run.counts.values()), len(done), 0
     try:
         for found in cache.find(missing(run, files)):
-            files.generations.append(run.plan.with_shots(found))
+            files.generations.append(run.plan.as_recorded(found))
             tokens += found.completion.completion_tokens
             progress("reuse", len(done), total)
     finally:
@@ -82,7 +82,7 @@ def _complete(
             for made in backend.generate(requests, plan.sampling) if requests else ():
                 if not 0 <= made.index < run.counts.get(made.problem_id, 0):
                     raise BackendFault(f"sample {made.index} of {made.problem_id!r} was not requested")
-                files.generations.append(plan.with_shots(made))
+                files.generations.append(plan.as_recorded(made))
                 keep(plan.prompts[made.problem_id], made)
                 tokens += made.completion.completion_tokens
                 price += pricing.price(made.completion, plan.config.backend)

@@ -28,7 +28,6 @@ from harness.schema import (
     Verdict,
 )
 from harness.scorers import parallel
-from harness.text import reasoning
 from harness.text.ngrams import MAX_PARSED_CHARS
 
 
@@ -146,15 +145,8 @@ def _supplies(plan: Plan, files: RunFolder) -> Supplies:
 
 
 def answer_of(task: Task, scorer: Scorer, problem: Problem, completion: Completion) -> str:
-    """What the scorer judges: the answer found in the completion, or all of its text.
-
-    This is the one place where reasoning is split off; a recorded program or continuation holds none.
-    """
-    if scorer.raw:
-        return completion.text
-    if completion.form == "output":
-        completion = completion.model_copy(update={"text": reasoning.split(completion.text).answer})
-    return task.extract(problem, completion)
+    """What the scorer judges: the answer found in the completion, or all of its text."""
+    return completion.text if scorer.raw else task.extract(problem, completion)
 
 
 def judgements(

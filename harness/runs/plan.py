@@ -30,6 +30,7 @@ from harness.schema import (
     Template,
 )
 from harness.tasks.loading import data_files, registry
+from harness.text import completion_parts, reasoning
 
 LOG = logging.getLogger(__name__)
 
@@ -69,9 +70,12 @@ class Plan:
         """The problems' ids, in the order in which the run's files have them."""
         return [problem.id for problem in self.problems]
 
-    def with_shots(self, made: Generation) -> Generation:
-        """The sample with the shots that were in its prompt, as it is written down."""
-        return made.model_copy(update={"shots": self.selection.in_prompt_order(made.problem_id)})
+    def as_recorded(self, made: Generation) -> Generation:
+        """The sample as it is written down: its reasoning split off, with the shots that were in its prompt."""
+        opened = reasoning.opens_thought(self.prompts[made.problem_id].text)
+        completion = completion_parts.separate(made.completion, opened)
+        shots = self.selection.in_prompt_order(made.problem_id)
+        return made.model_copy(update={"completion": completion, "shots": shots})
 
 
 def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
@@ -116,9 +120,7 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
 def finalize_prompts(plan: Plan, backend: Backend) -> Plan:
     """Make the prompts again where the model has a say in them: those too long for it, and the random control."""
     render = partial(prompts.render, plan.template)
-    selection = few_shot.finalize_shots(
-        plan.selection, plan.problems, render, plan.sampling.max_tokens, backend
-    )
+    selection = few_shot.finalize_shots(plan.selection, plan.problems, render, plan.sampling.budget, backend)
     built = {p.id: render(p, selection.solved_problems(p.id)) for p in plan.problems}
     return replace(plan, selection=selection, prompts={**plan.prompts, **built})
 

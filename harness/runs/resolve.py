@@ -18,7 +18,7 @@ from harness.config.sampling import check_ks
 from harness.runs import shards
 from harness.runs.plan import Plan, check_likelihoods, expected_counts, finalize_prompts
 from harness.runs.shards import Shard
-from harness.schema import Backend, Problem, Sandbox, Scorer, Task
+from harness.schema import Backend, Problem, Sampling, Sandbox, Scorer, Task
 from harness.tasks.loading import data_files
 
 
@@ -180,12 +180,18 @@ def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:
         f"prompt {plan.template.name}:{record['prompt']['hash'][:8]}",
         f"shots {plan.selection.label}",
         f"extract {plan.task.extract.__name__}",
-        f"{how} max {sampling.max_tokens} seed {sampling.seed}",
+        f"{how} max {_budget(sampling)} seed {sampling.seed}",
         _judged(judge),
         *([backend["dtype"], backend["engine"]] if "dtype" in backend else [backend["kind"]]),
         *(part for scorer in plan.task.scorers if (part := _scorer_signature(scorer, plan.problems))),
     ]
     return " | ".join(filter(None, parts))
+
+
+def _budget(sampling: Sampling) -> str:
+    """The tokens of an answer, and those allowed for reasoning where there are any."""
+    more = f"+{sampling.max_reasoning_tokens} reasoning" if sampling.max_reasoning_tokens else ""
+    return f"{sampling.max_tokens}{more}"
 
 
 def _scorer_signature(scorer: Scorer, problems: Sequence[Problem]) -> str:

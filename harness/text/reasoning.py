@@ -102,6 +102,8 @@ _HEADER = re.compile(
     r"(?:<\|start\|>[ \t]*+assistant[ \t]*+)?<\|channel\|>[ \t]*+(?P<channel>\w+)[^<\n]{0,100}+"
     r"(?:<\|constrain\|>[^<\n]{0,40}+)?<\|message\|>"
 )
+_HARMONY = {"<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|return|>", "<|call|>", "<|constrain|>"}
+_LONGEST_MARK = 300  # characters of a prompt's end in which a mark is looked for
 # Harmony where decoding dropped the tokens and left the words.
 _PLAIN_HARMONY = re.compile(r"\s*+analysis(?=[A-Z\"'`(\n])")
 _PLAIN_FINAL = "assistantfinal"
@@ -123,6 +125,35 @@ def split(text: str, opened: bool = False) -> Split:
     if parts.unfinished or parts.reasoning or parts.answer != body:
         return parts._replace(answer=_unwrapped(end_turn(parts.answer)))
     return Split("", end_turn(body))
+
+
+def has_marks(text: str) -> bool:
+    """Whether any mark of a thought is in the text, used or only talked about."""
+    return _MARKS.search(text) is not None or "<|channel|>" in text or _PLAIN_HARMONY.match(text) is not None
+
+
+def opens_thought(prompt: str) -> bool:
+    """Whether the prompt ends with a mark that opens a thought, as templates of reasoning models write it."""
+    return any(
+        str(found.lastgroup).startswith("open") or found.groupdict().get("channel") == "analysis"
+        for found in _marks_at_end(prompt)
+    )
+
+
+def closes_thought(prompt: str) -> bool:
+    """Whether the prompt ends with a mark that closes one, as templates write it to switch thinking off."""
+    return any(str(found.lastgroup).startswith("close") for found in _marks_at_end(prompt))
+
+
+def _marks_at_end(prompt: str) -> list[re.Match[str]]:
+    tail = prompt[-_LONGEST_MARK:].rstrip()
+    found = (*_MARKS.finditer(tail), *_HEADER.finditer(tail))
+    return [match for match in found if match.end() == len(tail)]
+
+
+def is_mark(token: str) -> bool:
+    """Whether a special token is a mark that decoding has to keep."""
+    return token in _HARMONY or any(_MARKS.fullmatch(token + more) for more in ("", "thought"))
 
 
 # ---------------------------------------------------------------- pairs of marks

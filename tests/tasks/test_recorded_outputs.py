@@ -18,6 +18,7 @@ from harness.runs.judge import answer_of
 from harness.schema import Completion, Form, IOCase, IOCases, Problem, UnitTests
 from harness.tasks.loading import data_files, registry
 from harness.text import extract, reasoning
+from harness.text.completion_parts import separate
 from harness.text.extract import assertion, python_code
 
 FORMS: dict[str, Form] = {"text": "output", "completion": "continuation", "solution": "program"}
@@ -48,7 +49,7 @@ def test_880_outputs_of_livecodebench_are_read_as_the_official_harness_does(real
         check = IOCases(cases=(IOCase(given="", expected=""),), fn_name=called[1] if called else "")
         problem = Problem(id=row["question_id"], question="", solution="", check=check)
         text = reasoning.split(row["output_list"][0]).answer
-        if task.extract(problem, Completion(text=text)).strip() != row["code_list"][0].strip():
+        if task.extract(problem, separate(Completion(text=text))).strip() != row["code_list"][0].strip():
             differ.append((problem.id, row["graded_list"][0]))
     # Both open their block twice; the official extraction finds nothing there.
     assert (len(rows), differ) == (880, [("3637", False), ("abc384_g", False)])
@@ -103,7 +104,7 @@ def test_nothing_is_changed_in_what_goes_on_from_the_prompt(real_data: Path) -> 
             assert isinstance(problem.check, UnitTests)
             for share in (4, 3, 1):  # also where the model was cut off
                 text = row["completion"][: len(row["completion"]) * share // 4]
-                found = answer_of(task, task.scorers[0], problem, Completion(text=text))
+                found = answer_of(task, task.scorers[0], problem, separate(Completion(text=text)))
                 name = problem.check.entry_point
                 whole = python_code.defines(text, name)
                 assert (
@@ -121,7 +122,7 @@ def test_recorded_queries_are_read_to_the_letter(real_data: Path) -> None:
     assert len(rows) == 507
     for row in rows:
         for query in (row["pred"], row["gold"]):
-            found = answer_of(task, task.scorers[0], problem, Completion(text=query))
+            found = answer_of(task, task.scorers[0], problem, separate(Completion(text=query)))
             assert found == query.strip().removesuffix(";").rstrip()
 
 
@@ -165,7 +166,7 @@ def test_every_case_has_the_verdict_that_a_careful_judge_gives(
                     task,
                     scorer,
                     problems[row["task_id"]],
-                    Completion(text=row["text"], form=FORMS[row["form"]]),
+                    separate(Completion(text=row["text"], form=FORMS[row["form"]])),
                 ),
             )
             for row in asked

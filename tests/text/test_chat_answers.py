@@ -9,6 +9,7 @@ from harness import sandbox, scorers
 from harness.runs.judge import answer_of
 from harness.schema import Completion, Problem, Verdict
 from harness.tasks.loading import data_files, registry
+from harness.text.completion_parts import separate
 from tests.support.wrappings import UNFINISHED, WRAPPINGS, Wrap
 
 TASK = registry.task("humaneval")
@@ -30,7 +31,9 @@ class Judged:
     def failing(self, problems: list[Problem], wrap: Wrap) -> list[tuple[str, str]]:
         """The problems whose wrapped answer does not pass, with the program that was judged."""
         scorer = scorers.unit_tests
-        answers = [(each, answer_of(TASK, scorer, each, Completion(text=wrap(each)))) for each in problems]
+        answers = [
+            (each, answer_of(TASK, scorer, each, separate(Completion(text=wrap(each))))) for each in problems
+        ]
         new = [(each, code) for each, code in answers if (each.id, code) not in self.verdicts]
         for (each, code), verdict in zip(new, scorer.score(iter(new), self.box), strict=True):
             self.verdicts[each.id, code] = verdict

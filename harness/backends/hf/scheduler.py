@@ -33,6 +33,8 @@ from harness.backends.hf.prefix_cache import PrefixCache, shared_prefix
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import BackendFault, ConfigError, UserError
 from harness.schema import Completion, Generation, LikelihoodRequest, Prompt, Request, Sampling
+from harness.text.completion_parts import separate
+from harness.text.reasoning import has_marks
 
 # How far a difference of two logits moves between batch shapes, in units of the largest logit, with room to
 # spare. Measured per logit, the worst of 2 to 12 layers of random weights: float32 2.6e-6, float16 3.7e-3,
@@ -43,6 +45,7 @@ TOLERANCE: Mapping[torch.dtype, float] = {
     torch.bfloat16: 2.0**-4,
 }
 DEFAULT_BATCH = 64  # texts scored at once if backend.batch_size does not say; their logits are limited anyway
+ROOM_TO_THINK = 2048  # tokens for reasoning and answer, below which the former is likely to be cut off
 NAMED = 5  # problem ids that an error message lists
 
 DecodingStrategy = SamplingDecoder | BeamSearchDecoder
@@ -208,13 +211,14 @@ class Engine:
         for request in requests:
             prompt = self.codec.encode(request.prompt)
             room = self._room(len(prompt))
-            limit = sampling.max_tokens if room is None else min(sampling.max_tokens, room)
+            limit = sampling.budget if room is None else min(sampling.budget, room)
             if limit < 1:
                 too_long.append(f"{request.problem_id} ({len(prompt)} tokens)")
                 continue
             groups = [request.indices] if sampling.beams > 1 else [(index,) for index in request.indices]
-            short += limit < sampling.max_tokens
-            jobs += [DecodeJob(request, group, prompt, limit) for group in groups if group]
+            short += limit < sampling.budget
+            opened = self.codec.opens_thought(prompt)
+            jobs += [DecodeJob(request, group, prompt, limit, opened) for group in groups if group]
         context = self._require_open().max_positions
         if too_long:
             more = f" and {len(too_long) - NAMED} more" if len(too_long) > NAMED else ""
@@ -225,10 +229,23 @@ class Engine:
         if short:
             self.stats.shortened += short
             self.warn(
-                f"{short} of {len(requests)} prompts leave less room than max_tokens = {sampling.max_tokens}"
+                f"{short} of {len(requests)} prompts leave less room than {_budget_name(sampling)}"
                 f" in the model's context of {context} tokens: their completions end there"
             )
+        self._check_budget(jobs, sampling)
         return sorted(jobs, key=lambda job: -len(job.prompt))
+
+    def _check_budget(self, jobs: Sequence[DecodeJob], sampling: Sampling) -> None:
+        """Warn where a model that thinks first has room for an answer alone."""
+        if sampling.budget >= ROOM_TO_THINK or not jobs:
+            return
+        first = jobs[0]
+        if first.opened or (first.request.prompt.messages and self.codec.thinks(first.prompt)):
+            self.warn(
+                f"this model thinks before it answers, and has {sampling.budget} tokens for both: most answers may be"
+                " cut off. Allow more with sampling.max_reasoning_tokens (8192, say), or switch thinking off in the"
+                " model's template"
+            )
 
     def _rows_that_fit(self, jobs: Sequence[DecodeJob]) -> int:
         """How many rows of these jobs, longest prompt first, fit in memory."""
@@ -257,20 +274,32 @@ class Engine:
         return runner.max_positions - prompt
 
     def _generation(self, job: DecodeJob, sample: FinishedSample, sampling: Sampling) -> Generation:
-        text = self.codec.decode(sample.ids)
-        cut = self.codec.cut_at_stop(text, sampling.stop)
+        made = self._split_completion(job, sample)
+        cut = self.codec.cut_at_stop(made.text, sampling.stop)
         self.stats.tokens += sample.count
         return Generation(
             problem_id=job.request.problem_id,
             index=sample.index,
             prompt_sha=job.request.prompt.sha,
-            completion=Completion(
-                text=text if cut is None else cut,
-                finish=sample.finish if cut is None else "stop",
-                prompt_tokens=len(job.prompt),
-                completion_tokens=sample.count,
-                logprob=sample.logprob,
-            ),
+            completion=made if cut is None else made.model_copy(update={"text": cut, "finish": "stop"}),
+        )
+
+    def _split_completion(self, job: DecodeJob, sample: FinishedSample) -> Completion:
+        """The sample before it is cut at a stop string, its thought apart and counted."""
+        made = Completion(
+            text=self.codec.decode(sample.ids),
+            finish=sample.finish,
+            prompt_tokens=len(job.prompt),
+            completion_tokens=sample.count,
+            logprob=sample.logprob,
+        )
+        if not job.opened and not has_marks(made.text):
+            return made
+        parts = separate(made, job.opened)
+        if not parts.reasoning or parts.cut_off:
+            return parts
+        return parts.model_copy(
+            update={"reasoning_tokens": self.codec.count_reasoning(sample.ids, job.opened)}
         )
 
     def _halve(self, jobs: int, width: int, fault: str) -> None:
@@ -284,6 +313,13 @@ class Engine:
         self.batch_size = max(1, jobs // 2) * width
         self.stats.halvings += 1
         self.warn(f"out of memory with {jobs * width} sequences at once: going on with {self.batch_size}")
+
+
+def _budget_name(sampling: Sampling) -> str:
+    more = (
+        f" + max_reasoning_tokens = {sampling.max_reasoning_tokens}" if sampling.max_reasoning_tokens else ""
+    )
+    return f"max_tokens = {sampling.max_tokens}{more}"
 
 
 def _check_sampling(sampling: Sampling) -> None:

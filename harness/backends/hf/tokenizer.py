@@ -4,13 +4,16 @@ A completion is decoded behind an ordinary word (the anchor), which is then cut 
 drops a leading space at the start of a text would otherwise change the first line of a program.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
 from harness.errors import UserError
 from harness.schema import Message, Prompt
+from harness.text import reasoning
 
 ANCHOR = "x"
+TAIL = 64  # tokens at a prompt's end, where its template may open a thought
 SLACK = 4  # tokens: a character may be spread over four byte tokens, of which the last finishes a stop string
 
 
@@ -21,6 +24,10 @@ class Codec:
         self.tokenizer = tokenizer
         self.eos = eos
         self.encoder = encoder
+        special = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
+        marks = {i for i, token in special.items() if reasoning.is_mark(token)}
+        # Special tokens are no part of a text; where some are marks of a thought, decoding keeps those.
+        self._dropped = frozenset(special) - marks if marks else frozenset()
         self._anchor: list[int] = [] if encoder else self._ids(ANCHOR, special=False)
         self._anchor_text = self._decode(self._anchor)
 
@@ -90,18 +97,45 @@ class Codec:
             return whole[len(self._anchor_text) :]
         return self._decode(list(ids))
 
-    def ends_with_stop(self, ids: Sequence[int], stop: Sequence[str]) -> bool:
-        """Whether the newest token completed a stop string. Decodes only as many tokens as one can span."""
+    def ends_with_stop(self, ids: Sequence[int], stop: Sequence[str], opened: bool = False) -> bool:
+        """Whether the newest token completed a stop string. Decodes only as many tokens as one can span.
+
+        In a thought, which the prompt may have `opened`, a stop string ends nothing.
+        """
         if not stop:
             return False
         window = max(len(s.encode()) for s in stop) + SLACK
         tail = self.decode(ids[-window:])
-        return any(s in tail for s in stop) and self.cut_at_stop(self.decode(ids), stop) is not None
+        if not any(s in tail for s in stop):
+            return False
+        text = self.decode(ids)
+        if opened or reasoning.has_marks(text):
+            text = reasoning.split(text, opened).answer
+        return self.cut_at_stop(text, stop) is not None
 
     def cut_at_stop(self, text: str, stop: Sequence[str]) -> str | None:
         """The text before the earliest stop string; None if there is none."""
         found = [at for at in (text.find(s) for s in stop) if at >= 0]
         return text[: min(found)] if found else None
+
+    def opens_thought(self, prompt: Sequence[int]) -> bool:
+        """Whether a prompt's tokens end with a mark that opens a thought."""
+        return reasoning.opens_thought(self._with_special(prompt[-TAIL:]))
+
+    def thinks(self, prompt: Sequence[int]) -> bool:
+        """Whether a chat's template is one of a model that thinks before it answers, and does not switch that off."""
+        template = self.tokenizer.chat_template
+        text = template if isinstance(template, str) else ""
+        return reasoning.has_marks(text) and not reasoning.closes_thought(self._with_special(prompt[-TAIL:]))
+
+    def count_reasoning(self, ids: Sequence[int], opened: bool) -> int:
+        """How many of a completion's tokens its thought takes, marks included: by bisection of where it ends."""
+
+        def is_over(count: int) -> bool:
+            parts = reasoning.split(self.decode(ids[:count]), opened)
+            return bool(parts.reasoning) and not parts.unfinished
+
+        return bisect_left(range(len(ids)), True, key=is_over)
 
     def _chat(self, prompt: Prompt, ask: bool = True) -> str:
         from jinja2 import TemplateError
@@ -133,5 +167,13 @@ class Codec:
         return list(ids)
 
     def _decode(self, ids: list[int]) -> str:
+        if self._dropped:
+            return self._with_special([i for i in ids if i not in self._dropped])
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    def _with_special(self, ids: Sequence[int]) -> str:
+        text: str = self.tokenizer.decode(
+            list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
         return text

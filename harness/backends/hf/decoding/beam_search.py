@@ -155,7 +155,7 @@ class BeamSearchDecoder:
         old = group.running[row]
         ids = (*old.ids, token)
         variance = old.variance + (self.processors.error_factor * logprob_error(gain, margin)) ** 2
-        finish = finish_reason(ids, group.job.limit, self.codec, self.sampling.stop)
+        finish = finish_reason(ids, group.job, self.codec, self.sampling.stop)
         return Beam(ids, total, old.logprob + gain, variance, finish, row)
 
     def _recheck(

@@ -33,12 +33,14 @@ WATCHED = 16  # tokens at the head of a distribution, whose noise matters
 
 @dataclass(frozen=True)
 class DecodeJob:
-    """One sample of a request, or all its beams. `limit` is the most tokens that there is room for."""
+    """One sample of a request, or all its beams. `limit` is the most tokens that there is room for, `opened`:
+    the prompt ends with a mark that opens a thought."""
 
     request: Request
     indices: tuple[int, ...]
     prompt: tuple[int, ...]
     limit: int
+    opened: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ class SamplingDecoder:
             )
 
     def _step(self, state: SamplingState, token: int) -> DecodeStep:
-        finish = finish_reason(state.ids, state.job.limit, self.codec, self.sampling.stop)
+        finish = finish_reason(state.ids, state.job, self.codec, self.sampling.stop)
         if finish is None:
             return DecodeStep([0], [token])
         job = state.job
@@ -196,13 +198,13 @@ def logprob_error(logprob: float, margin: float) -> float:
     return margin * LOGPROB_SHARE * -math.expm1(min(logprob, 0.0))
 
 
-def finish_reason(ids: Sequence[int], limit: int, codec: Codec, stop: Sequence[str]) -> Finish | None:
+def finish_reason(ids: Sequence[int], job: DecodeJob, codec: Codec, stop: Sequence[str]) -> Finish | None:
     """Why a sample ends with its newest token; None if it goes on."""
     if ids[-1] in codec.eos:
         return "eos"
-    if codec.ends_with_stop(ids, stop):
+    if codec.ends_with_stop(ids, stop, job.opened):
         return "stop"
-    return "length" if len(ids) >= limit else None
+    return "length" if len(ids) >= job.limit else None
 
 
 def finished_sample(index: int, ids: Sequence[int], finish: Finish, logprob: float) -> FinishedSample:
