@@ -1,5 +1,6 @@
 """A model that thinks before it answers: its thought apart, counted, and never taken for the answer."""
 
+import itertools
 import logging
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def test_marks_that_are_special_tokens_are_kept_until_the_thought_is_split_off(t
 def test_channels_are_special_tokens_too(tmp_path: Path) -> None:
     tokens = ["<|channel|>", "<|message|>", "<|end|>", "<|start|>"]
     said = ["ask", "<|channel|>", "analysis", "<|message|>", "so", "<|end|>", "<|start|>"]
-    script: dict[str, dict[str, float]] = {a: {b: 1.0} for a, b in zip(said, said[1:], strict=False)}
+    script: dict[str, dict[str, float]] = {a: {b: 1.0} for a, b in itertools.pairwise(said)}
     script["<|start|>"] = {"assistant<|channel|>final<|message|>x = 1": 1.0}
     folder = scripted_model.build(tmp_path, script, template="ask", special=tokens)
     made = complete(folder, Sampling(max_tokens=12))
