@@ -49,7 +49,7 @@ class ServerBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        return openai.CAPABILITIES
+        return self.client.capabilities
 
     @property
     def identity(self) -> Mapping[str, str]:

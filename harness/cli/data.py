@@ -77,9 +77,14 @@ def _sizes_and_metrics(task: "Task") -> tuple[str, str]:
 
 
 def _show_card(task: "Task", options: Mapping[str, Sequence[str]]) -> None:
+    from harness.prompts import templates
+
     card, sampling = task.card, task.sampling
     sizes, metrics = _sizes_and_metrics(task)
-    first, *others = (f"{t.name} ({t.style})" for t in task.templates)
+    defaults = {
+        templates.select_template(task, "", chat=True).name: "of models with a chat template",
+        templates.select_template(task, "", chat=False).name: "of models without",
+    }
     rows = {
         "title": card.title,
         "paper": card.paper,
@@ -88,7 +93,8 @@ def _show_card(task: "Task", options: Mapping[str, Sequence[str]]) -> None:
         "sizes": sizes,
         "metrics": metrics,
         "paper's setting": card.setting,
-        "prompts": ", ".join([f"{first}, the default", *others]),
+        "prompts": ", ".join(t.name for t in task.templates),
+        "default prompt": ", ".join(f"{name} {who}" for name, who in defaults.items()),
         "sampling": f"{sampling.samples} sample, at most {sampling.max_tokens} tokens",
         "options": "; ".join(f"{option} = {' or '.join(values)}" for option, values in options.items())
         or "none",

@@ -36,15 +36,19 @@ LEGACY_2023 = Template(
 )
 
 
-def select_template(task: Task, prompt: str | Template) -> Template:
-    """The template that a config asks for: one of the task's own by its name, the first of them for the empty name, a
-    third party's by file or entry point (config/plugins.py), or the one that the config spells out. Raises ConfigError.
+def select_template(task: Task, prompt: str | Template, chat: bool | None = None) -> Template:
+    """The template that a config asks for: one of the task's own by its name, a third party's by file or entry point
+    (config/plugins.py), the one that the config spells out, or for the empty name the default. Raises ConfigError.
+
+    The default follows the model: of the task's templates the first that is a chat where the model answers chats
+    (`chat`), the first that is a text where it continues texts. None, for recorded completions: the first of all.
     """
     if isinstance(prompt, Template):
         return prompt
     own = {template.name: template for template in task.templates}
     if not prompt:
-        return task.templates[0]
+        fitting = [t for t in task.templates if chat is None or (t.style == "chat") == chat]
+        return (fitting or task.templates)[0]
     if prompt in own:
         return own[prompt]
     found = plugins.load("template", prompt)

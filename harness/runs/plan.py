@@ -1,6 +1,7 @@
 """What can be planned without a model: which problems, which prompts, which sampling.
 
 make_plan(config)          rows -> problems -> prompts; most of a user's mistakes end here
+follow_model(plan)         the default prompt of the model at hand, where the config names none
 finalize_prompts(plan)     prompts again, where the model has a say: those too long for it
 expected_counts(plan)      samples a problem; a partial recording narrows the plan
 """
@@ -115,6 +116,18 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
         data=dict(source.digests),
         skipped=source.skipped,
     )
+
+
+def follow_model(plan: Plan, backend: Backend) -> Plan:
+    """The plan with the template that fits the model, where the config names none; `finalize_prompts` then fills it."""
+    if plan.config.prompt or backend.capabilities.recorded:
+        return plan
+    template = prompts.select_template(plan.task, "", chat=backend.capabilities.chat)
+    config = plan.config
+    sampling = resolve_sampling(
+        config.sampling, plan.task.sampling, template.stop, config.seed, config.backend.kind
+    )
+    return replace(plan, template=template, sampling=sampling)
 
 
 def finalize_prompts(plan: Plan, backend: Backend) -> Plan:

@@ -16,7 +16,7 @@ from harness.config.identity import digest, placeless
 from harness.config.run import RunConfig
 from harness.config.sampling import check_ks
 from harness.runs import shards
-from harness.runs.plan import Plan, check_likelihoods, expected_counts, finalize_prompts
+from harness.runs.plan import Plan, check_likelihoods, expected_counts, finalize_prompts, follow_model
 from harness.runs.shards import Shard
 from harness.schema import Backend, Problem, Sampling, Sandbox, Scorer, Task
 from harness.tasks.loading import data_files
@@ -61,7 +61,7 @@ def resolve(plan: Plan, backend: Backend, sandbox: Sandbox, shard: Shard | None 
 
     Raises ConfigError, DataError for what the backend cannot do or does not have.
     """
-    plan, counts = expected_counts(plan, backend)
+    plan, counts = expected_counts(follow_model(plan, backend), backend)
     plan = finalize_prompts(plan, backend)
     check_ks(plan.config.k, min(counts.values()))
     check_likelihoods(plan, backend)
@@ -154,6 +154,9 @@ def notes(plan: Plan, counts: Mapping[str, int]) -> tuple[str, ...]:
         found.append(f"{plan.ignored} recorded samples ignored: their problems are not part of this run")
     if len(set(counts.values())) > 1:
         found.append(f"{min(counts.values())} to {max(counts.values())} samples a problem")
+    if not plan.config.prompt and plan.template != plan.task.templates[0]:
+        why = "answers chats" if plan.template.style == "chat" else "has no chat template"
+        found.append(f"prompt {plan.template.name!r}, because the model {why}")
     found += plan.selection.notes
     if plan.config.data == data_files.MINI:
         found.append("the project's own mini rows, not the benchmark")

@@ -143,7 +143,8 @@ class Generation(Value):
 class Capabilities:
     """What a backend can do besides generating. For each that it states it has the methods of the protocol named here.
 
-    `replicas`: several processes may load a copy each and share the work (backend.devices, a Ray cluster).
+    `replicas`: several processes may load a copy each and share the work (backend.devices, a Ray cluster). `chat`: the
+    model answers chats, for its tokenizer has a chat template or its server takes messages; a loaded one knows.
     """
 
     likelihoods: bool = False  # LikelihoodBackend
@@ -151,6 +152,7 @@ class Capabilities:
     mixed_adapters: bool = False  # MultiAdapterBackend
     recorded: bool = False  # RecordedBackend
     replicas: bool = False
+    chat: bool = False
 
 
 class Backend(Protocol):

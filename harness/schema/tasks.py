@@ -78,8 +78,10 @@ class Card:
 class Task:
     """A benchmark: how to load it, ask it, read the answer and score it. One file in tasks/ each.
 
-    The first template is the default. `version` goes up with any change of prompt, extractor or scorer. `preload`:
-    modules that the sandbox's interpreters hold ready, where nearly every program would import them.
+    The first template that is a chat is the default of models with a chat template, the first that is a text that of
+    the others; the first of all that of recorded completions. `version` goes up with any change of prompt, extractor
+    or scorer. `preload`: modules that the sandbox's interpreters hold ready, where nearly every program would import
+    them.
     """
 
     name: str

@@ -172,7 +172,7 @@ def load_and_pack(config: TrainConfig, codec: Codec, progress: Callable[[str, in
     validation_packing = unpacked.model_copy(update={"batch": config.evaluation.batch, "order": "file"})
     for number, each in enumerate(config.data):
         progress("tokenise", number, len(config.data))
-        found = examples.load(each, config.data_folder, config.seed)
+        found = examples.load(each, config.data_folder, config.seed, codec.chat)
         digests.update(found.digests)
         report = packing.PackingReport(each.title)
         trained.append(

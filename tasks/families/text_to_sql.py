@@ -24,6 +24,14 @@ STUDY = Template(
     system="You are a professional SQL engineer. Answer the question with one SQL query over the schema given.",
     question="{question}\nschema:{tables}",
 )
+# For models that continue a text: a script, in which a query ends as it does in the shots.
+PLAIN = Template(
+    name="plain",
+    style="plain",
+    question="{create}\n\n/* {question} */\n",
+    answer="{solution};",
+    stop=(";", "\n\n", "\n/*"),
+)
 LINE = Template(
     name="line",
     style="instruction",
@@ -44,7 +52,7 @@ CHAT = Template(
     question="{rows}\n\n{question}",
     answer="```sql\n{solution}\n```",
 )
-TEMPLATES = (STUDY, LINE, CREATE, ROWS, CHAT)
+TEMPLATES = (STUDY, PLAIN, LINE, CREATE, ROWS, CHAT)
 
 
 def extractor(extract: Extraction) -> Callable[[Problem, Completion], str]:

@@ -320,9 +320,17 @@ def test_a_text_and_a_chat_of_the_same_words_have_different_hashes() -> None:
     assert len({text.sha, *(chat.sha for chat in chats)}) == 3
 
 
-def test_the_first_template_is_the_default_and_a_wrong_name_names_the_nearest() -> None:
-    task = registry.task("conala")
+@pytest.mark.parametrize("name", registry.names())
+def test_every_task_has_a_default_for_models_that_chat_and_one_for_models_that_continue(name: str) -> None:
+    task = registry.task(name)
+    assert templates.select_template(task, "", chat=True).style == "chat"
+    assert templates.select_template(task, "", chat=False).style != "chat"
     assert templates.select_template(task, "") is task.templates[0]
+
+
+def test_a_named_template_wins_and_a_wrong_name_names_the_nearest() -> None:
+    task = registry.task("conala")
+    assert templates.select_template(task, "plain", chat=True).name == "plain"
     assert templates.select_template(task, "chat").style == "chat"
     with pytest.raises(ConfigError) as caught:
         templates.select_template(task, "plian")

@@ -190,6 +190,7 @@ STUDY = "You are a professional SQL engineer. Answer the question with one SQL q
 CHAT = "You write SQLite queries. Reply with one query in a code block."
 GOLDEN = {
     "study": (("system", STUDY), ("user", "How many?\nschema:t(a|b)")),
+    "plain": "CREATE TABLE t (...);\n\n/* How many? */\n",
     "line": (
         "### Instruction:\nWrite one SQLite query that answers the question.\nHow many?\nschema:t(a|b)\n### Response:\n"
     ),

@@ -32,7 +32,7 @@ from harness.backends.hf.multi_lora import AdapterTagged, adapter_of
 from harness.backends.hf.prefix_cache import PrefixCache, shared_prefix
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import BackendFault, ConfigError, UserError
-from harness.schema import Completion, Generation, LikelihoodRequest, Prompt, Request, Sampling
+from harness.schema import Capabilities, Completion, Generation, LikelihoodRequest, Prompt, Request, Sampling
 from harness.text.completion_parts import separate
 from harness.text.reasoning import has_marks
 
@@ -54,8 +54,6 @@ DecodingStrategy = SamplingDecoder | BeamSearchDecoder
 class Engine:
     """A loaded model as a `schema.Backend`. `stats` add up over all calls of `generate`."""
 
-    capabilities = CAPABILITIES
-
     def __init__(
         self,
         runner: ModelRunner,
@@ -73,6 +71,10 @@ class Engine:
         self.tolerance = TOLERANCE.get(runner.dtype, 2.0**-4)
         self._detach: Callable[[], Any] | None = None
         self._cost: MemoryCost | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(CAPABILITIES, chat=self.codec.chat)
 
     def set_adapter(self, adapter: str) -> None:
         """Attach this adapter in place of what was attached; the base model stays loaded.

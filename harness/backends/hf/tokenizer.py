@@ -84,6 +84,11 @@ class Codec:
         return [i for i in ids if i not in self.eos]
 
     @property
+    def chat(self) -> bool:
+        """Whether there is a chat template."""
+        return bool(self.tokenizer.chat_template)
+
+    @property
     def eos_token_id(self) -> int:
         """The token that ends an answer in training."""
         return int(self.tokenizer.eos_token_id)
@@ -140,7 +145,7 @@ class Codec:
     def _chat(self, prompt: Prompt, ask: bool = True) -> str:
         from jinja2 import TemplateError
 
-        if not self.tokenizer.chat_template:
+        if not self.chat:
             raise UserError(
                 "this model's tokenizer has no chat template, and the prompt is a chat:"
                 " choose a text prompt, for example --set prompt=plain (harness tasks NAME lists the prompts)"

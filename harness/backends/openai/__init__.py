@@ -69,7 +69,8 @@ class OpenAIClient:
 
     @property
     def capabilities(self) -> Capabilities:
-        return CAPABILITIES
+        """Nobody tells whether there is a chat template: most servers have one, and one without refuses a chat."""
+        return replace(CAPABILITIES, chat=self.server.api != "completions")
 
     def __post_init__(self) -> None:
         self._max_n = MAX_SAMPLES

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness import backends
 from harness.errors import BackendFault
 from harness.runs.workers.pool import WorkerPool
 from harness.runs.workers.tasks import GenerateSpec
@@ -22,6 +21,7 @@ class PooledBackend:
 
     workers: WorkerPool
     spec: GenerateSpec
+    _capabilities: Capabilities | None = None
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -30,8 +30,10 @@ class PooledBackend:
     @property
     def capabilities(self) -> Capabilities:
         """Those of the workers' backends, but for what has to happen in one process."""
-        one = backends.capabilities(self.spec.config)
-        return replace(one, mixed_adapters=False, recorded=False, replicas=False)
+        if self._capabilities is None:
+            one: Capabilities = self.workers.call("capabilities", None, None)
+            self._capabilities = replace(one, mixed_adapters=False, recorded=False, replicas=False)
+        return self._capabilities
 
     @property
     def _batch(self) -> int:
@@ -76,7 +78,7 @@ class PooledBackend:
 
     def set_adapter(self, adapter: str) -> None:
         base = self._with_adapter("")
-        spec, self.spec = self._with_adapter(adapter), base
+        spec, self.spec, self._capabilities = self._with_adapter(adapter), base, None
         self.workers.reconfigure(spec, base)
         self.spec = spec
 

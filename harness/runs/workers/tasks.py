@@ -67,6 +67,9 @@ class GenerateTask:
                 yield from self._generate(items, common)
             case "likelihoods":
                 yield from self._likelihoods(items)
+            case "capabilities":
+                for number, _ in items:
+                    yield number, self.backend.capabilities
             case "tokens":
                 for number, prompt in items:
                     yield number, self.backend.tokens(prompt)

@@ -79,10 +79,10 @@ class Examples:
     digests: Mapping[str, str]
 
 
-def load(config: DataConfig, folder: str | None, seed: int) -> Examples:
-    """The rows that `config` names. Raises UserError."""
+def load(config: DataConfig, folder: str | None, seed: int, chat: bool = False) -> Examples:
+    """The rows that `config` names; `chat`: the model has a chat template. Raises UserError."""
     if config.task:
-        return _from_task(config, folder, seed)
+        return _from_task(config, folder, seed, chat)
     template = TEMPLATES[config.template]
     train = list(read_file(Path(config.file).expanduser(), template, config.limit))
     digests = {config.file: _sha256(Path(config.file).expanduser())}
@@ -93,9 +93,9 @@ def load(config: DataConfig, folder: str | None, seed: int) -> Examples:
     return _split(train, _validation_share(config), seed, digests)
 
 
-def _from_task(config: DataConfig, folder: str | None, seed: int) -> Examples:
+def _from_task(config: DataConfig, folder: str | None, seed: int, chat: bool) -> Examples:
     task = registry.task(config.task, config.options)
-    template = templates.select_template(task, config.prompt)
+    template = templates.select_template(task, config.prompt, chat)
     source = data_files.open_source(folder)
     found = [from_problem(template, p) for p in data_files.load(task, config.split, source, config.limit)]
     if isinstance(config.validation, str) and config.validation not in ("auto", "none"):
