@@ -38,14 +38,19 @@ def model_name(backend: BackendConfig) -> str:
         name = path.parent.name
     elif path.parent.name and re.fullmatch(r"final|last|best|checkpoint-\d+", name):
         name = f"{path.parent.name}-{name}"
-    file, attribute = plugins.split(backend.kind)
-    return _plain(name) or _plain(f"{Path(file).name.removesuffix('.py')} {attribute}")
+    return _plain(name) or plugin_name(backend.kind)
 
 
 def run_name(backend: BackendConfig) -> str:
     """The model's name and, behind it, its adapter's: no run of an adapter is filed under the base alone."""
     adapter = Path(backend.adapter.partition("@")[0]).name
     return "-".join(part for part in (model_name(backend), _plain(adapter)) if part)
+
+
+def plugin_name(name: str) -> str:
+    """The same for what may be a third party's: "mine-boxed" of "there/mine.py:boxed"."""
+    file, attribute = plugins.split(name)
+    return _plain(f"{Path(file).name.removesuffix('.py')} {attribute}")
 
 
 def _plain(name: str) -> str:

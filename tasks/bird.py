@@ -13,6 +13,7 @@ from harness.errors import ConfigError
 from harness.schema import Card, DataFile, Problem, Query, Sampling, Scorer, Source, Split, Task
 from harness.tasks.families import text_to_sql
 from harness.text.sql.databases import DatabaseOptions, Databases
+from harness.text.sql.query_text import find_sql
 
 Corpus = Literal["dev", "mini_dev"]
 CPU_S = 30.0  # of the official evaluator
@@ -34,7 +35,6 @@ def task(
     corpus: Corpus = "mini_dev",
     evidence: bool = True,
     execute: bool = True,
-    extract: text_to_sql.Extraction = "sql",
     sample: int = 0,
     sample_seed: int = 42,
 ) -> Task:
@@ -76,7 +76,7 @@ def task(
         version=2,
         load=load,
         templates=text_to_sql.TEMPLATES,
-        extract=text_to_sql.extractor(extract),
+        extract=find_sql,
         scorers=_scorers(execute),
         sampling=Sampling(max_tokens=512),
         card=Card(

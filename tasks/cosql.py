@@ -8,6 +8,7 @@ questions before it. Judged as spider is, and by interaction: all turns right.
 from harness import scorers
 from harness.schema import Card, DataFile, Sampling, Task
 from harness.tasks.families import text_to_sql
+from harness.text.sql.query_text import find_sql
 
 TABLES = DataFile("cosql", "tables.json")
 FILES = {
@@ -18,7 +19,6 @@ FILES = {
 
 def task(
     execute: bool = True,
-    extract: text_to_sql.Extraction = "sql",
     sample: int = 0,
     sample_seed: int = 42,
     variants: int = 0,
@@ -35,7 +35,7 @@ def task(
             ("cosql", "spider"), FILES, TABLES, options, sample, sample_seed, group
         ),
         templates=text_to_sql.TEMPLATES,
-        extract=text_to_sql.extractor(extract),
+        extract=find_sql,
         scorers=scorers.for_queries(execute, conversations=True),
         sampling=Sampling(max_tokens=256),
         card=Card(

@@ -7,6 +7,7 @@ spider is; the databases are looked for in its own folder and then in Spider's.
 from harness import scorers
 from harness.schema import Card, DataFile, Sampling, Task
 from harness.tasks.families import text_to_sql
+from harness.text.sql.query_text import find_sql
 
 TABLES = DataFile("cspider", "tables.json")
 FILES = {"train": DataFile("cspider", "train.json"), "test": DataFile("cspider", "dev.json")}
@@ -14,7 +15,6 @@ FILES = {"train": DataFile("cspider", "train.json"), "test": DataFile("cspider",
 
 def task(
     execute: bool = True,
-    extract: text_to_sql.Extraction = "sql",
     sample: int = 0,
     sample_seed: int = 42,
     variants: int = 0,
@@ -28,7 +28,7 @@ def task(
         version=2,
         load=text_to_sql.question_loader(("cspider", "spider"), FILES, TABLES, options, sample, sample_seed),
         templates=text_to_sql.TEMPLATES,
-        extract=text_to_sql.extractor(extract),
+        extract=find_sql,
         scorers=scorers.for_queries(execute),
         sampling=Sampling(max_tokens=256),
         card=Card(

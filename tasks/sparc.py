@@ -9,6 +9,7 @@ in Spider's.
 from harness import scorers
 from harness.schema import Card, DataFile, Sampling, Task
 from harness.tasks.families import text_to_sql
+from harness.text.sql.query_text import find_sql
 
 TABLES = DataFile("sparc", "tables.json")
 FILES = {
@@ -19,7 +20,6 @@ FILES = {
 
 def task(
     execute: bool = True,
-    extract: text_to_sql.Extraction = "sql",
     sample: int = 0,
     sample_seed: int = 42,
     variants: int = 0,
@@ -36,7 +36,7 @@ def task(
             ("sparc", "spider"), FILES, TABLES, options, sample, sample_seed, group
         ),
         templates=text_to_sql.TEMPLATES,
-        extract=text_to_sql.extractor(extract),
+        extract=find_sql,
         scorers=scorers.for_queries(execute, conversations=True),
         sampling=Sampling(max_tokens=256),
         card=Card(

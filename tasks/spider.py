@@ -9,6 +9,7 @@ problem's group is its hardness.
 from harness import scorers
 from harness.schema import Card, DataFile, Sampling, Task
 from harness.tasks.families import text_to_sql
+from harness.text.sql.query_text import find_sql
 
 TABLES = DataFile("spider", "tables.json")
 FILES = {
@@ -19,7 +20,6 @@ FILES = {
 
 def task(
     execute: bool = True,
-    extract: text_to_sql.Extraction = "sql",
     sample: int = 0,
     sample_seed: int = 42,
     variants: int = 0,
@@ -33,7 +33,7 @@ def task(
         version=2,
         load=text_to_sql.question_loader(("spider",), FILES, TABLES, options, sample, sample_seed),
         templates=text_to_sql.TEMPLATES,
-        extract=text_to_sql.extractor(extract),
+        extract=find_sql,
         scorers=scorers.for_queries(execute),
         sampling=Sampling(max_tokens=256),
         card=Card(

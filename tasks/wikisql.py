@@ -25,6 +25,7 @@ from harness.schema import (
 )
 from harness.tasks.families import text_to_sql
 from harness.text.sql import databases, tables, wikisql_form
+from harness.text.sql.query_text import find_sql
 
 NAMES = {"train": "train", "validation": "dev", "test": "test"}
 ROWS = {split: DataFile("wikisql", f"{name}.jsonl") for split, name in NAMES.items()}
@@ -49,9 +50,7 @@ def _logical_form(row: Mapping[str, Any], table: Mapping[str, Any]) -> LogicalFo
     )
 
 
-def task(
-    execute: bool = True, extract: text_to_sql.Extraction = "sql", sample: int = 0, sample_seed: int = 42
-) -> Task:
+def task(execute: bool = True, sample: int = 0, sample_seed: int = 42) -> Task:
     """`execute` False leaves the database out; the tables' headers too, where that file is not there."""
 
     def load(split: Split, source: Source) -> Iterable[Problem]:
@@ -91,7 +90,7 @@ def task(
         version=2,
         load=load,
         templates=TEMPLATES,
-        extract=text_to_sql.extractor(extract),
+        extract=find_sql,
         scorers=_scorers(execute),
         sampling=Sampling(max_tokens=128),
         card=Card(

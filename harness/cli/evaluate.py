@@ -19,6 +19,7 @@ from harness.cli.options import (
     parse_config,
     run_config,
     set_dotted,
+    set_one_or_several,
     sets_option,
     show_runs,
     unjudged_message,
@@ -63,6 +64,7 @@ def run(
     allow_download: bool,
     no_cache: bool,
     adapters: Sequence[str],
+    extracts: Sequence[str],
     executor: str,
     ray_address: str | None,
     shard: str | None,
@@ -75,10 +77,8 @@ def run(
     set_dotted(plain, flags_to_keys(flags))
     if no_cache:
         plain["cache"] = ""
-    if len(adapters) > 1:
-        set_dotted(plain, {"matrix.adapter": list(adapters)})
-    elif adapters:
-        set_dotted(plain, {"backend.adapter": adapters[0]})
+    set_one_or_several(plain, "backend.adapter", adapters)
+    set_one_or_several(plain, "extract", extracts)
     if "matrix" in plain:
         with open_executor(executor, ray_address) as workers:
             _run_study(plain, out, sets, str(config or "flags"), allow_download, workers, shard)
@@ -105,6 +105,7 @@ def score(
     partial: bool,
     out: Path | None,
     sets: Sequence[str],
+    extracts: Sequence[str],
     executor: str,
     ray_address: str | None,
     shard: str | None,
@@ -114,7 +115,11 @@ def score(
     backend = {"kind": "replay", "path": completions, "partial": partial}
     plain: dict[str, Any] = {"task": task, "backend": backend}
     set_dotted(plain, flags_to_keys(flags))
+    set_one_or_several(plain, "extract", extracts)
     with open_executor(executor, ray_address) as workers:
+        if "matrix" in plain:
+            _run_study(plain, out, sets, "--set", False, workers, shard)
+            return
         done = run_config(plain, out, sets, "--set", workers, shard)
     finish_run(*done)
 

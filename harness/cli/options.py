@@ -86,6 +86,15 @@ def executor_options(command: Any) -> Any:
     return executor(address(command))
 
 
+extract_option = click.option(
+    "--extract",
+    "extracts",
+    multiple=True,
+    metavar="NAME",
+    help="How answers are read: entry_point, first_block, ..., FILE.py:NAME. Several: a study of them.",
+)
+
+
 def judge_options(command: Any) -> Any:
     """The options of a command that judges: problems, output, limits and executor."""
     options = (
@@ -99,6 +108,7 @@ def judge_options(command: Any) -> Any:
         data_option,
         out_option,
         only_option,
+        extract_option,
     )
     for option in options:
         command = option(command)
@@ -155,6 +165,12 @@ def set_dotted(plain: dict[str, Any], values: dict[str, Any]) -> None:
             for parent in parents:
                 at = at.setdefault(parent, {})
             at[last] = value
+
+
+def set_one_or_several(plain: dict[str, Any], key: str, values: Sequence[str]) -> None:
+    """One value of a repeatable option sets the key; several are an axis of a study."""
+    if values:
+        set_dotted(plain, {f"matrix.{key}": list(values)} if len(values) > 1 else {key: values[0]})
 
 
 def parse_config(plain: dict[str, Any], sets: Sequence[str], where: str) -> "RunConfig":

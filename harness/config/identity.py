@@ -25,7 +25,12 @@ WEIGHTS = (
     "backend.model",
     "backend.device",
 )  # of backend hf; a server's model is a name
-FILES = ("config.task", "config.backend.kind", "backend.kind")  # a name, or the path of a Python file
+FILES = (
+    "config.task",
+    "config.extract",
+    "config.backend.kind",
+    "backend.kind",
+)  # a name, or the path of a Python file
 DERIVED = ("run_id", "config_hash")  # they follow from the rest, with the places in it
 
 

@@ -1,8 +1,8 @@
-"""Third parties' tasks, scorers, backends and prompt templates: from a Python file, or from an installed package.
+"""Third parties' tasks, scorers, backends, templates and extractors: from a Python file, or from an installed package.
 
-    mine.py             the object in the file that has the kind's own name: task, scorer, backend, template
+    mine.py             the object in the file that has the kind's own name: task, scorer, backend, template, extractor
     mine.py:line_count  another object of the file
-    theirs              an entry point of the group harness.tasks, harness.scorers, harness.backends, harness.templates
+    theirs              an entry point of the group harness.tasks, harness.scorers, and so on
 
 Nothing is registered by decorators or on import. What the object must be, the caller checks.
 """
@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 from harness.errors import ConfigError, unknown
 
-Kind = Literal["task", "scorer", "backend", "template"]
+Kind = Literal["task", "scorer", "backend", "template", "extractor"]
 EXPECTED = {
     "task": "a function task() -> Task",
     "scorer": "FILE.py:NAME, or a Scorer called scorer",
     "backend": "a function backend(config, problem_ids) -> Backend, or a BackendLoader called backend",
     "template": "a Template called template",
+    "extractor": "FILE.py:NAME, or a function extractor(problem, completion) -> str",
 }
 
 

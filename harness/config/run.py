@@ -65,7 +65,11 @@ class RetrievalConfig(Value):
 
 
 class RunConfig(Value):
-    """One run: a task, a backend, and how to ask and judge. `cache` is the completion cache's file; empty is none."""
+    """One run: a task, a backend, and how to ask and judge. `cache` is the completion cache's file; empty is none.
+
+    `extract` is which code of a completion is the answer: a reading of harness/text/extract, or a third party's
+    extractor; empty is the task's own.
+    """
 
     task: str
     options: Mapping[str, Scalar] = {}
@@ -80,6 +84,7 @@ class RunConfig(Value):
     seed: int = 0
     k: tuple[int, ...] = ()
     scorers: tuple[str, ...] = ()  # beside the task's own
+    extract: str = Field(default="", exclude_if=lambda name: not name)
     data: str | None = None
     cache: str = ""
     backend: BackendConfig = BackendConfig()

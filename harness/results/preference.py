@@ -338,6 +338,8 @@ def prefer(
     """
     if config.backend.partial:
         raise ConfigError("backend.partial: a rater has to answer every order of every problem")
+    if config.extract:
+        raise ConfigError("extract: a rater's replies are read in one way only")
     candidates, prompts = prepare(folders, criteria, config.seed)
     plan = _plan(config, candidates, prompts)
     with (

@@ -82,7 +82,7 @@ class Plan:
 def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
     """Load the task and its rows and build every prompt. Raises UserError before any work is done."""
     own = registry.task(config.task, config.options)
-    task = registry.with_scorers(own, config.scorers)
+    task = registry.with_extractor(registry.with_scorers(own, config.scorers), config.extract)
     template = prompts.select_template(task, config.prompt)
     sampling = resolve_sampling(
         config.sampling, task.sampling, template.stop, config.seed, config.backend.kind

@@ -114,12 +114,14 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
         "backend": dict(backend.identity),
         "judge": _judge_record(config, sandbox) if executes else None,
     }
+    if config.extract:
+        described["extractor"] = plan.task.extract.__name__
     if sources := {scorer.name: scorer.source for scorer in plan.task.scorers if scorer.source}:
         described["scorers"] = sources  # what is not built in may change without a version of this harness
     for incidental in NOT_IDENTITY:
         described["config"]["backend"].pop(incidental, None)
-    name = environment.run_name(config.backend)
-    run_id = f"{plan.task.name}-{name}-{digest(placeless(described))[:8]}"
+    names = (plan.task.name, environment.run_name(config.backend), environment.plugin_name(config.extract))
+    run_id = "-".join([*filter(None, names), digest(placeless(described))[:8]])
     paid = config.backend.model_dump(include={"price_in", "price_out"}, exclude_none=True)
     return {"run_id": run_id, **described, **({"prices": paid} if paid else {}), **environment.here()}
 

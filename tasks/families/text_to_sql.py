@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from harness.errors import ConfigError
-from harness.schema import Completion, DataFile, Problem, Query, Source, Split, Template
-from harness.text.sql import exact_set_match, query_text, spider_grammar
+from harness.schema import DataFile, Problem, Query, Source, Split, Template
+from harness.text.sql import exact_set_match, spider_grammar
 from harness.text.sql.databases import Database, DatabaseOptions, Databases
 
-Extraction = Literal["sql", "raw"]
 Row = TypeVar("Row")
 Load = Callable[[Split, Source], Iterable[Problem]]
 
@@ -53,16 +52,6 @@ CHAT = Template(
     answer="```sql\n{solution}\n```",
 )
 TEMPLATES = (STUDY, PLAIN, LINE, CREATE, ROWS, CHAT)
-
-
-def extractor(extract: Extraction) -> Callable[[Problem, Completion], str]:
-    """The extractor by the name of the option. Raises ConfigError."""
-    match extract:
-        case "sql":
-            return query_text.find_sql
-        case "raw":
-            return query_text.raw_text
-    raise ConfigError(f"option extract={extract!r}: expected 'sql' or 'raw'")
 
 
 def sample_rows(rows: Sequence[Row], count: int, seed: int) -> list[tuple[int, Row]]:

@@ -13,7 +13,8 @@ from harness import scorers
 from harness.config import plugins
 from harness.errors import ConfigError, unknown
 from harness.files import packaged
-from harness.schema import Task
+from harness.schema import Completion, Problem, Task
+from harness.text import extract
 
 
 def names() -> list[str]:
@@ -72,6 +73,41 @@ def with_scorers(made: Task, names: Sequence[str]) -> Task:
             if (other := taken.setdefault(metric, scorer.name)) != scorer.name:
                 raise ConfigError(f"scorer {scorer.name!r}: {other!r} measures {metric!r} already: drop it")
     return replace(made, scorers=(*made.scorers, *further))
+
+
+def with_extractor(made: Task, name: str) -> Task:
+    """The task with the extractor of that name in place of its own; empty is its own. Raises ConfigError."""
+    return replace(made, extract=extractor(made, name)) if name else made
+
+
+def extractor(made: Task, name: str) -> extract.Extractor:
+    """A reading's name, `FILE.py:NAME` or an entry point as an extractor for the task. Raises ConfigError.
+
+    A third party's sees model output only: what was recorded to the letter stays the task's own affair. Its name says
+    which version it is, for the run's signature.
+    """
+    if name in extract.READINGS:
+        return extract.with_reading(made.extract, name)
+    found = plugins.load("extractor", name)
+    if found is None:
+        raise ConfigError(unknown("extractor", name, [*extract.READINGS, *plugins.names("extractor")]))
+    if not callable(found):
+        raise ConfigError(
+            f"extractor {name!r}: expected a function (problem, completion) -> str, got {type(found).__name__}"
+        )
+
+    def theirs(problem: Problem, completion: Completion) -> str:
+        if completion.form != "output":
+            return made.extract(problem, completion)
+        answer = found(problem, completion)
+        if not isinstance(answer, str):
+            raise ConfigError(
+                f"extractor {name!r}: {problem.id}: expected a text, got {type(answer).__name__}"
+            )
+        return answer
+
+    theirs.__name__ = f"{getattr(found, '__name__', name)} {plugins.source('extractor', name)}"
+    return theirs
 
 
 def _task_factory(name: str) -> Callable[..., object]:

@@ -267,10 +267,11 @@ def test_a_recorded_prediction_stays_as_it_is_and_raw_answers_can_be_scored() ->
         query_text.find_sql(problem, Completion(text=" SELECT 1; SELECT 2 ", form="program"))
         == "SELECT 1; SELECT 2"
     )
-    raw = registry.task("spider", {"extract": "raw"})
+    raw = registry.with_extractor(registry.task("spider"), "verbatim")
     assert raw.extract(problem, Completion(text="It is: SELECT 1; fine")) == "It is: SELECT 1; fine"
-    with pytest.raises(ConfigError, match="extract='all'"):
-        registry.task("spider", {"extract": "all"})
+    last = registry.with_extractor(registry.task("spider"), "last_block")
+    said = "```sql\nSELECT 1; SELECT 2\n```\nor\n```sql\nSELECT 3; SELECT 4\n```"
+    assert last.extract(problem, Completion(text=said)) == "SELECT 3"
 
 
 # The right column is what sqlparse 0.6.1 makes of it as the official evaluator uses it.

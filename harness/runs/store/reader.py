@@ -301,6 +301,7 @@ def conditions(result: Result) -> dict[str, Any]:
         "task": record["task"]["name"],
         "task.version": record["task"]["version"],
         "options": dict(config.options),
+        "extract": record.get("extractor", ""),
         "split": config.split,
         "limit": config.limit,
         "data": record["data"]["sha256"],

@@ -9,27 +9,26 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from harness.schema import Completion, Problem, TableNames
+from harness.text.extract import Reading, Wanted
 from harness.text.sql import statements
 
 _CURRENT_YEAR = re.compile(r"YEAR\s*\(\s*CURDATE\s*\(\s*\)\s*\)\s*", re.IGNORECASE)
 MAX_CHARS = 20_000  # characters; a longer query is not looked through for DISTINCT
 
 
-def find_sql(problem: Problem, completion: Completion) -> str:
+def find_sql(problem: Problem, completion: Completion, read: Reading | None = None) -> str:
     """The SQL of an answer: one statement, found as harness/text/sql/statements.py says.
 
-    What was recorded as a program or continuation is a prediction already and stays as it is.
+    What was recorded as a program or continuation is a prediction already and stays as it is. With `read`, the first
+    statement of what that reads, or all where it reads all: what a system without post-processing would get.
     """
     del problem
     if completion.form != "output":
         return completion.text.strip()
-    return statements.find(completion.text)
-
-
-def raw_text(problem: Problem, completion: Completion) -> str:
-    """The answer as the model gave it, to score what a system without post-processing would get."""
-    del problem
-    return completion.text.strip()
+    if read is None:
+        return statements.find(completion.text)
+    said = read(completion.text, Wanted(language="sql"))
+    return said.strip() if said == completion.text else statements.first_statement(said)
 
 
 @lru_cache(maxsize=4096)  # of several answers to one question the gold query is the same
