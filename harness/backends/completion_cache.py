@@ -1,7 +1,7 @@
 """The completion cache: completions of earlier runs, reused by other runs that make exactly the same request.
 
-A completion is reused only if everything is equal that it may depend on: the digests of weights and adapter, dtype and
-quantisation, engine and its versions, device, processor and number of cores, prompt, sampling, seed and sample; for
+A completion is reused only if everything is equal that it may depend on: the digests of weights and adapter, of the
+files and of the tensors in memory, dtype and quantisation, engine and its versions, device, processor and number of cores, prompt, sampling, seed and sample; for
 sampled completions the problem too, because the noise is a function of it. A backend that does not know its weights is
 not cached.
 
@@ -240,15 +240,40 @@ def contents(file: Path) -> list[tuple[dict[str, Any], int, int]]:
         raise StoreFault(f"{file} cannot be read: {error}; delete it") from None
 
 
-def clear(file: Path) -> None:
-    """Delete all completions, also while other processes use the file. Raises StoreFault."""
+def outdated(identity: Mapping[str, Any]) -> bool:
+    """Whether no run of this version asks under such an identity: another version's, or without what was in memory."""
+    backend = identity.get("backend", {})
+    return (
+        identity.get("layout") != LAYOUT
+        or identity.get("harness") != __version__
+        or (backend.get("kind") == "hf" and not backend.get("loaded"))
+    )
+
+
+def digests(identity: Mapping[str, Any]) -> list[str]:
+    """Of an identity those of the weights, of the adapter, and of what was in memory, where there are any."""
+    backend = identity.get("backend", {})
+    return [backend[key] for key in ("weights", "adapter", "loaded") if backend.get(key)]
+
+
+def drop(file: Path, wanted: Callable[[Mapping[str, Any]], bool]) -> int:
+    """Delete the completions of each model whose identity is `wanted`, also while other processes use the file.
+
+    Returns how many they were. Raises StoreFault.
+    """
     if not file.is_file():
-        return
+        return 0
+    dropped = 0
     try:
         with closing(_connect(file)) as database:
             with database:
-                database.execute("delete from completions")
-                database.execute("delete from models")
+                for number, text in database.execute("select id, identity from models").fetchall():
+                    if wanted(json.loads(text)):
+                        dropped += database.execute(
+                            "delete from completions where model = ?", (number,)
+                        ).rowcount
+                        database.execute("delete from models where id = ?", (number,))
             database.execute("vacuum")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError) as error:
         raise StoreFault(f"{file} cannot be cleared: {error}; delete it") from None
+    return dropped

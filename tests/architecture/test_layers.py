@@ -77,6 +77,7 @@ TENSOR_CODE = {
     "harness.backends.hf.model_runner",
     "harness.backends.hf.prefix_cache",
     "harness.backends.hf.scheduler",
+    "harness.backends.hf.snapshot",
     "harness.backends.hf.decoding.sampling",
     "harness.backends.hf.decoding.logits_processors",
     "harness.training.arguments",

@@ -140,13 +140,14 @@ def test_a_model_is_known_by_its_digests_and_not_by_its_name() -> None:
         identity(weights="w2"),
         identity(adapter="d1 LORA active"),
         identity(adapter="d2 LORA active"),
+        identity(loaded="another in memory"),
         identity(dtype="4bit float32"),
         identity(engine="hf 1, torch 3"),
         identity(device="cuda NVIDIA H100"),
     ]
     assert (
         len({json.dumps(completion_cache.identity(each, config())) for each in others} | {json.dumps(base)})
-        == 7
+        == 8
     )
 
 
@@ -465,6 +466,32 @@ def test_the_command_shows_and_empties_the_store(
     ended = harness("cache")
     assert ended.code == 3
     assert f"{store} cannot be read: file is not a database; delete it" in ended.err
+
+
+def test_the_command_finds_and_drops_what_was_kept_under_an_older_identity_or_of_one_adapter(
+    store: Path,
+) -> None:
+    def kept(**more: str) -> dict[str, Any]:
+        found = completion_cache.identity(identity(weights="w" * 64, **more), config())
+        assert found is not None
+        return found
+
+    put(
+        store, made("p/0"), made("p/1"), model=kept(adapter="a1b2c3 LORA active")
+    )  # before "loaded" was known
+    put(store, made("p/0"), model=kept(loaded="1111" * 16))
+    put(store, made("p/0"), model=kept(loaded="2222" * 16, adapter="a1b2c3 LORA active"))
+    put(store, made("p/0"), model=kept(loaded="3333" * 16) | {"harness": "0.0"})
+    shown = harness("cache").out.splitlines()
+    assert [line.endswith(", old") for line in shown[:4]] == [True, False, False, True]
+    assert shown[4] == "old: no run of this version reuses them; harness cache --drop old deletes them"
+    assert harness("cache", "--drop", "old").out.splitlines()[0] == "3 completions deleted"
+    left = harness("cache", "--drop", "9999").out.splitlines()
+    assert left[0] == "0 completions deleted"
+    assert ["loaded 111111111111" in left[1], "adapter a1b2c3 LORA" in left[2], len(left)] == [True, True, 4]
+    assert harness("cache", "--drop", "a1b2c3").out.splitlines()[0] == "1 completions deleted"
+    assert harness("cache", "--drop", "1111").out.splitlines()[0] == "1 completions deleted"
+    assert "at least 4 characters of a digest" in harness("cache", "--drop", "111").complaint
 
 
 @pytest.fixture(autouse=True)

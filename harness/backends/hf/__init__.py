@@ -24,6 +24,7 @@ It does not give equal bytes across machines, thread counts or library versions,
 
   checkpoint      folder -> model, tokenizer, digests; the user's mistakes
   adapter         an adapter on its base, and the check that it has an effect
+  snapshot        the base as it was loaded, and the way back to it
   multi_lora      several LoRA adapters in one batch, each row its own
   tokenizer       prompt -> ids, ids -> text, stop strings
   model_runner    the forward pass: many rows with a cache, or a single sequence
@@ -42,7 +43,8 @@ It does not give equal bytes across machines, thread counts or library versions,
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from harness.backends import hub
 from harness.backends.hf import checkpoint
@@ -74,20 +76,20 @@ def load(
     import torch
     import transformers
 
-    from harness.backends.hf import onednn_linear
     from harness.backends.hf.model_runner import ModelRunner
     from harness.backends.hf.scheduler import Engine
+    from harness.backends.hf.snapshot import CleanBase
     from harness.backends.hf.tokenizer import Codec
 
     folder, commit = hub.find(config.model, config.revision)
     checkpoint.check(folder)
-    model = checkpoint.load_model(folder, config)
+    runner = ModelRunner(load_base(folder, config))
+    model = runner.model
     tokenizer = checkpoint.load_tokenizer(folder)
     checkpoint.warn_on_config(model, warn)
-    onednn_linear.use_onednn(model)
-    runner = ModelRunner(model)
     if runner.device.type == "cpu" and model.num_parameters() < ONE_THREAD:
         torch.set_num_threads(1)  # beside one busy process two threads were seen to take six times as long
+    base = CleanBase(runner, lambda: load_base(folder, config), warn)
     card = f" {torch.cuda.get_device_name(runner.device)}" if runner.device.type == "cuda" else ""
     dtype = str(runner.dtype).removeprefix("torch.")
     identity = {
@@ -96,6 +98,7 @@ def load(
         "revision": commit,
         "weights": checkpoint.model_digest(folder),
         "adapter": "",
+        "loaded": base.digest,
         "dtype": dtype if config.quantize == "none" else f"{config.quantize} {dtype}",
         "device": runner.device.type + card,
         **({"attention": config.attention} if config.attention != "auto" else {}),
@@ -103,7 +106,7 @@ def load(
         "engine": f"hf {DECODING}, torch {torch.__version__}, transformers {transformers.__version__}",
     }
     codec = Codec(tokenizer, checkpoint.stop_token_ids(model, tokenizer), runner.encoder)
-    engine = Engine(runner, codec, identity, config.batch_size, warn)
+    engine = Engine(runner, codec, identity, config.batch_size, warn, base)
     if config.quantize == "8bit":  # which activations count as outliers is decided over a whole batch
         engine.tolerance = max(engine.tolerance, LLM_INT8)
     if config.profile == "fast":
@@ -111,6 +114,15 @@ def load(
     if config.adapter:
         engine.set_adapter(config.adapter)
     return engine
+
+
+def load_base(folder: Path, config: BackendConfig) -> Any:
+    """The model ready to compute; the same tensors at every call."""
+    from harness.backends.hf import onednn_linear
+
+    model = checkpoint.load_model(folder, config)
+    onednn_linear.use_onednn(model)
+    return model
 
 
 def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:

@@ -3,14 +3,14 @@
     adapter = find_adapter("results/adapters/x")   a folder, or a hub id with its revision: owner/name@COMMIT
     check_base(adapter, folder, ...)               another base or tokenizer is an error
     attached = attach(model, adapter)              LoRA, IA3 ... change layers; prompt tuning adds virtual tokens
-    attached.detach()                              the base as it was: the next adapter can be attached
 
-An adapter cannot be dropped silently: `check_effect` compares the logits with and without it. Nothing is merged.
+An adapter cannot be dropped silently: `check_effect` compares the logits with and without it. Nothing is merged, and
+nothing is taken off here: `snapshot.CleanBase` puts the base back.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,25 @@ from harness.backends.hf import checkpoint
 from harness.errors import UserError
 from harness.schema import Prompt
 
+NAME = "default"  # PEFT's for the only adapter
 PROBE = Prompt(
     text="def add(a, b):\n    return a"
 )  # the logits after it show whether an adapter has an effect
-LAYERS = {"LORA", "IA3", "ADALORA", "LOHA", "LOKR", "OFT", "BOFT", "VERA", "HRA", "LN_TUNING", "RANDLORA"}
+MAX_TOKENS = 32  # trained tokens that a probe has
+LAYERS = {
+    "LORA",
+    "IA3",
+    "ADALORA",
+    "LOHA",
+    "LOKR",
+    "OFT",
+    "BOFT",
+    "VERA",
+    "HRA",
+    "LN_TUNING",
+    "RANDLORA",
+    "TRAINABLE_TOKENS",
+}
 PROMPTS = {"PROMPT_TUNING", "P_TUNING"}  # virtual tokens before the text, as embeddings
 PREFIX = "PREFIX_TUNING"  # virtual tokens before the text, as keys and values in every layer
 
@@ -37,22 +52,30 @@ class Adapter:
     kind: str
     base: str
     revision: str
+    config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         return hub.digest(checkpoint.adapter_files(self.folder))
 
+    @property
+    def tokens(self) -> list[int]:
+        """The tokens whose embeddings it has trained alone, if it has: only a text with these shows its effect."""
+        found = self.config.get("trainable_token_indices") or self.config.get("token_indices") or []
+        each = found.values() if isinstance(found, dict) else [found]
+        return sorted({int(token) for tokens in each for token in tokens})
+
 
 @dataclass
 class AttachedAdapter:
-    """A model with an adapter on it.
+    """A model with an adapter on it; `wrapped` is PEFT's model, which holds all of its tensors.
 
     `virtual_embeddings` are [tokens, hidden]; `make_prefix` builds a fresh cache of keys and values for a number of
     rows; either stands for `virtual_tokens` tokens. Layers that adapt are in the model itself.
     """
 
     model: Any
-    detach: Callable[[], Any]
+    wrapped: Any
     virtual_embeddings: Any = None
     make_prefix: Callable[[int], Any] | None = None
     virtual_tokens: int = 0
@@ -71,7 +94,7 @@ def find_adapter(name: str) -> Adapter:
         known = ", ".join(sorted(LAYERS | PROMPTS | {PREFIX}))
         raise UserError(f"adapter {name} is of type {kind!r}, which is not supported: one of {known} is")
     base = str(config.get("base_model_name_or_path") or "")
-    return Adapter(name, folder, commit, kind, base, str(config.get("revision") or ""))
+    return Adapter(name, folder, commit, kind, base, str(config.get("revision") or ""), config)
 
 
 def _folder(name: str) -> tuple[Path, str]:
@@ -128,21 +151,30 @@ def check_base(adapter: Adapter, model: str, folder: Path, commit: str) -> None:
         )
 
 
+def probe(adapter: Adapter, text: Sequence[int], vocabulary: int) -> tuple[int, ...]:
+    """The tokens after which the logits show whether the adapter has an effect; `text` is PROBE's."""
+    return (*text, *[token for token in adapter.tokens if token < vocabulary][:MAX_TOKENS])
+
+
 def attach(model: Any, adapter: Adapter) -> AttachedAdapter:
     """Put the adapter on a transformers model. Raises UserError when it does not fit."""
+    import torch
     from peft import PeftModel
     from safetensors import SafetensorError
 
     try:
-        with checkpoint.silenced():
-            wrapped = PeftModel.from_pretrained(model, str(adapter.folder), local_files_only=True)
+        with checkpoint.silenced(), torch.random.fork_rng():
+            torch.manual_seed(0)  # some initialisations draw, and PEFT initialises before it loads
+            wrapped = PeftModel.from_pretrained(
+                model, str(adapter.folder), adapter_name=NAME, local_files_only=True
+            )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise UserError(
             f"adapter {adapter.name} does not fit the model: {checkpoint.first_line(error)}"
         ) from error
     wrapped.eval()
     if adapter.kind in LAYERS:
-        return AttachedAdapter(wrapped.get_base_model(), wrapped.unload)
+        return AttachedAdapter(wrapped.get_base_model(), wrapped)
     return _with_virtual_tokens(model, wrapped, adapter.kind)
 
 
@@ -153,12 +185,12 @@ def _with_virtual_tokens(model: Any, wrapped: Any, kind: str) -> AttachedAdapter
     with torch.no_grad():
         if kind in PROMPTS:
             embeddings = wrapped.get_prompt(batch_size=1)[0, :count].to(model.device, model.dtype)
-            return AttachedAdapter(model, lambda: model, virtual_embeddings=embeddings, virtual_tokens=count)
+            return AttachedAdapter(model, wrapped, virtual_embeddings=embeddings, virtual_tokens=count)
 
     def make_prefix(rows: int) -> Any:
         return wrapped.get_prompt(batch_size=rows)
 
-    return AttachedAdapter(model, lambda: model, make_prefix=make_prefix, virtual_tokens=count)
+    return AttachedAdapter(model, wrapped, make_prefix=make_prefix, virtual_tokens=count)
 
 
 def check_effect(name: str, with_adapter: Any, without: Any) -> None:

@@ -37,6 +37,10 @@ class ModelRunner:
     """The model's forward pass, for decoder-only and encoder-decoder models alike."""
 
     def __init__(self, model: Any) -> None:
+        self.set_model(model)
+
+    def set_model(self, model: Any) -> None:
+        """Compute with this model from now on, without any adapter."""
         self.model = model
         self.mixed: MixedAdapters | None = None  # several adapters, each on its own rows
         self.virtual_embeddings: Tensor | None = None

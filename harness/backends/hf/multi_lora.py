@@ -14,7 +14,6 @@ So the promise of `hf` holds: every completion is the one that would be made wit
 Not for DoRA, biases, modules that are saved whole, or layers that are not linear: such adapters are swapped instead.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -29,6 +28,7 @@ from harness.errors import BackendFault, UserError
 
 BASE = -1
 MIXABLE: Mapping[str, tuple[Any, ...]] = {  # LoRA options and the values with which adapters can be mixed
+    "init_lora_weights": (True, False, None, "gaussian", "eva", "orthogonal"),  # others rewrite the base
     "use_dora": (False, None),
     "bias": ("none", None),
     "lora_bias": (False, None),
@@ -136,8 +136,9 @@ def _stack(layer: Any) -> StackedLora:
 
 def mixable(adapter: Adapter) -> bool:
     """Whether the adapter is a LoRA and nothing more, by its config."""
-    config = json.loads((adapter.folder / "adapter_config.json").read_text(encoding="utf-8"))
-    return adapter.kind == "LORA" and all(config.get(key) in values for key, values in MIXABLE.items())
+    return adapter.kind == "LORA" and all(
+        adapter.config.get(key) in values for key, values in MIXABLE.items()
+    )
 
 
 def attach_adapters(engine: Any, adapters: Sequence[str]) -> list[Mapping[str, str]] | None:
@@ -155,20 +156,24 @@ def attach_adapters(engine: Any, adapters: Sequence[str]) -> list[Mapping[str, s
     for adapter in found:
         if adapter is not None:
             check_base(adapter, bare["model"], folder, commit)
-    ids = engine.codec.encode(PROBE)
-    without = runner.single(ids, ()).logits
-    wrapped, mixed = _load_adapters(runner.model, found)
-    if mixed is None:
-        wrapped.unload()
-        return None
-
-    def detach() -> None:
-        runner.mixed = None
-        wrapped.unload()
-
-    runner.mixed = mixed
-    engine.set_attached(bare, detach)
+    ids, base = engine.codec.encode(PROBE), engine.require_base()
+    without = base.logits(ids)
+    engine.set_attached(bare, ", ".join(adapter.name for adapter in found if adapter))
     try:
+        wrapped, mixed = _load_adapters(runner.model, found)
+        if (
+            mixed is None or base.snapshot.overwritten()
+        ):  # an initialisation may take its part out of the base
+            engine.detach_adapter()
+            return None
+        runner.mixed = mixed
+        names = {_name(number) for number, adapter in enumerate(found) if adapter}
+        loaded = [
+            base.snapshot.digest_with(wrapped, _name(number), names - {_name(number)})
+            if adapter
+            else base.digest
+            for number, adapter in enumerate(found)
+        ]
         for number, adapter in enumerate(found):
             if adapter is not None:
                 check_effect(adapter.name, runner.single(AdapterTagged(ids, number), ()).logits, without)
@@ -181,7 +186,8 @@ def attach_adapters(engine: Any, adapters: Sequence[str]) -> list[Mapping[str, s
         engine.detach_adapter()
         raise
     return [
-        {**bare, "adapter": f"{adapter.digest} {adapter.kind} active" if adapter else ""} for adapter in found
+        {**bare, "adapter": f"{adapter.digest} {adapter.kind} active" if adapter else "", "loaded": digest}
+        for adapter, digest in zip(found, loaded, strict=True)
     ]
 
 
@@ -204,8 +210,6 @@ def _load_adapters(model: Any, found: Sequence[Adapter | None]) -> tuple[Any, Mi
                 else:
                     wrapped.load_adapter(str(adapter.folder), **where)
         except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-            if wrapped is not None:
-                wrapped.unload()
             raise UserError(
                 f"adapter {adapter.name} does not fit the model: {checkpoint.first_line(error)}"
             ) from error

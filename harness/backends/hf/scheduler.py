@@ -15,7 +15,7 @@ import torch
 
 from harness.backends import hub
 from harness.backends.hf import CAPABILITIES, batch_size, likelihood, multi_lora
-from harness.backends.hf.adapter import PROBE, attach, check_base, check_effect, find_adapter
+from harness.backends.hf.adapter import NAME, PROBE, attach, check_base, check_effect, find_adapter, probe
 from harness.backends.hf.batch_size import MemoryCost
 from harness.backends.hf.decoding.beam_search import BeamSearchDecoder
 from harness.backends.hf.decoding.decode_loop import DecodeLoop
@@ -30,6 +30,7 @@ from harness.backends.hf.decoding.sampling import (
 from harness.backends.hf.model_runner import ModelRunner
 from harness.backends.hf.multi_lora import AdapterTagged, adapter_of
 from harness.backends.hf.prefix_cache import PrefixCache, shared_prefix
+from harness.backends.hf.snapshot import CleanBase
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import BackendFault, ConfigError, UserError
 from harness.schema import Capabilities, Completion, Generation, LikelihoodRequest, Prompt, Request, Sampling
@@ -61,7 +62,9 @@ class Engine:
         identity: Mapping[str, str],
         batch_size: int,
         warn: Callable[[str], None],
+        base: CleanBase | None = None,
     ) -> None:
+        self.base = base  # without it no adapter can be attached
         self.runner: ModelRunner | None = runner
         self.codec = codec
         self.identity = identity
@@ -69,7 +72,7 @@ class Engine:
         self.warn = warn
         self.stats = DecodeStats()
         self.tolerance = TOLERANCE.get(runner.dtype, 2.0**-4)
-        self._detach: Callable[[], Any] | None = None
+        self._attached = ""
         self._cost: MemoryCost | None = None
 
     @property
@@ -88,35 +91,45 @@ class Engine:
         folder, commit = hub.find(model, revision or None)
         found = find_adapter(adapter)
         check_base(found, model, folder, commit)
-        probe = self.codec.encode(PROBE)
-        without = runner.single(probe, ()).logits
-        attached = attach(runner.model, found)
-        runner.set_virtual_tokens(attached.virtual_embeddings, attached.make_prefix, attached.virtual_tokens)
+        base, ids = self.require_base(), probe(found, self.codec.encode(PROBE), runner.vocab_size)
+        without = base.logits(ids)
+        self.set_attached(self.identity, found.name)
         try:
-            check_effect(found.name, runner.single(probe, ()).logits, without)
-        except UserError:
-            runner.set_virtual_tokens(None, None, 0)
-            attached.detach()
+            attached = attach(runner.model, found)
+            runner.set_virtual_tokens(
+                attached.virtual_embeddings, attached.make_prefix, attached.virtual_tokens
+            )
+            check_effect(found.name, runner.single(ids, ()).logits, without)
+            loaded = base.snapshot.digest_with(attached.wrapped, NAME)
+        except BaseException:
+            self.detach_adapter()
             raise
         self.set_attached(
-            {**self.identity, "adapter": f"{found.digest} {found.kind} active"}, attached.detach
+            {**self.identity, "adapter": f"{found.digest} {found.kind} active", "loaded": loaded}, found.name
         )
 
     def attach_adapters(self, adapters: Sequence[str]) -> Sequence[Mapping[str, str]] | None:
         return multi_lora.attach_adapters(self, adapters)
 
     def detach_adapter(self) -> ModelRunner:
-        """Detach what is attached, if anything is, and return the model runner."""
+        """Detach what is attached, if anything is, and return the model runner, with the base as it was loaded."""
         runner = self._require_open()
         runner.set_virtual_tokens(None, None, 0)
-        if self._detach is not None:
-            self._detach()
-        self.set_attached({**self.identity, "adapter": ""}, None)
+        runner.mixed = None
+        if self._attached:
+            base = self.require_base()
+            base.restore(self._attached)
+            self.set_attached({**self.identity, "adapter": "", "loaded": base.digest}, "")
         return runner
 
-    def set_attached(self, identity: Mapping[str, str], detach: Callable[[], Any] | None) -> None:
-        """Record what was attached to the model runner, or nothing; `detach` removes it again."""
-        self.identity, self._detach = identity, detach
+    def set_attached(self, identity: Mapping[str, str], adapter: str) -> None:
+        """Record what is being attached to the model runner, or nothing (""), under which identity."""
+        self.identity, self._attached = identity, adapter
+
+    def require_base(self) -> CleanBase:
+        if self.base is None:
+            raise BackendFault("this engine was made without its base (CleanBase): it can take no adapter")
+        return self.base
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         """Yield every wanted sample once, as it is finished. Raises UserError, BackendFault."""
@@ -200,7 +213,7 @@ class Engine:
 
     def close(self) -> None:
         """Free the model's memory. A closed backend cannot generate."""
-        self.runner = None
+        self.runner = self.base = None
         _free_memory()
 
     def _require_open(self) -> ModelRunner:

@@ -1,0 +1,217 @@
+"""An adapter leaves no trace: whatever it was, and however it ended, the base is what it was, to the bit."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.backends.hf import checkpoint, snapshot
+from harness.backends.hf.snapshot import ModelSnapshot
+from harness.errors import BackendFault, UserError
+from tests.backends.hf.test_adapter import IDS, engine
+from tests.backends.hf.test_engine import GREEDY, lines, requests
+from tests.support.adapter_kinds import KINDS, WITH_BIASES, save_kind
+from tests.support.command import harness, rows
+from tests.support.tiny_models import build
+
+OVERWRITES = {"olora", "bias-all", "bias-lora"}  # what these write into cannot be put back
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("bases")
+    return {name: build(name, root / name) for name in ("llama", "codegen")}
+
+
+def base_of(kind: str, bases: dict[str, Path]) -> Path:
+    return bases["codegen" if kind in WITH_BIASES else "llama"]
+
+
+def logits(shared: Any) -> torch.Tensor:
+    found: torch.Tensor = shared.runner.single(IDS, (7, 8)).logits
+    return found
+
+
+def told(shared: Any) -> list[str]:
+    said: list[str] = []
+    shared.base._warn = said.append
+    return said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_base_is_to_the_bit_what_it_was_before_the_adapter(
+    kind: str, bases: dict[str, Path], tmp_path: Path
+) -> None:
+    base = base_of(kind, bases)
+    save_kind(kind, base, tmp_path / kind)
+    shared = engine(base)
+    said, before, model = told(shared), logits(shared), shared.runner.model
+    loaded = shared.identity["loaded"]
+    for _ in range(2):
+        shared.set_adapter(str(tmp_path / kind))
+        assert not torch.equal(logits(shared), before)
+        assert shared.identity["loaded"] not in ("", loaded)
+        shared.set_adapter("")
+        assert torch.equal(logits(shared), before)
+        assert shared.identity["loaded"] == loaded == ModelSnapshot(shared.runner.model).digest
+    assert (shared.runner.model is not model) == (kind in OVERWRITES)
+    assert [line.split(" (")[0] for line in said] == (
+        [f"adapter {tmp_path / kind} changed the base itself"] if kind in OVERWRITES else []
+    )
+
+
+def test_adapters_one_after_another_are_those_of_runs_of_their_own(
+    bases: dict[str, Path], tmp_path: Path
+) -> None:
+    base, shared = bases["llama"], engine(bases["llama"])
+    alone = {}
+    for kind in ("pissa", "olora", "head-saved", "lora"):
+        save_kind(kind, base, tmp_path / kind)
+        single = engine(base, tmp_path / kind)
+        alone[kind] = (single.identity, lines(single.generate(requests(), GREEDY)))
+    for kind in (*alone, *reversed(alone)):
+        shared.set_adapter(str(tmp_path / kind))
+        assert (shared.identity, lines(shared.generate(requests(), GREEDY))) == alone[kind]
+
+
+def test_two_that_take_their_part_out_of_the_base_never_share_a_batch(
+    bases: dict[str, Path], tmp_path: Path
+) -> None:
+    base, shared = bases["llama"], engine(bases["llama"])
+    before = logits(shared)
+    for seed, kind in enumerate(("pissa", "olora")):
+        save_kind(kind, base, tmp_path / kind, seed)
+    assert shared.attach_adapters(["", str(tmp_path / "pissa"), str(tmp_path / "olora")]) is None
+    assert torch.equal(logits(shared), before)
+
+
+def test_after_a_fault_the_base_is_what_it_was(
+    bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import peft
+
+    base, shared = bases["llama"], engine(bases["llama"])
+    before = logits(shared)
+    save_kind("olora", base, tmp_path / "olora")
+    with monkeypatch.context() as patched:
+
+        def stop(*given: Any, **more: Any) -> None:
+            raise KeyboardInterrupt
+
+        patched.setattr(peft.PeftModel, "load_adapter", stop)  # the layers are wrapped, and nothing is loaded
+        with pytest.raises(KeyboardInterrupt):
+            shared.set_adapter(str(tmp_path / "olora"))
+    assert shared.identity["adapter"] == ""
+    assert torch.equal(logits(shared), before)
+    shared.set_adapter(str(tmp_path / "olora"))
+    with pytest.raises(UserError):
+        shared.set_adapter(str(tmp_path / "none"))
+    assert torch.equal(logits(shared), before)
+
+
+def test_what_was_replaced_is_put_back_and_what_was_written_into_is_named(bases: dict[str, Path]) -> None:
+    model = checkpoint.from_folder(bases["llama"], torch.float32)
+    saved = ModelSnapshot(model)
+    layer = model.model.layers[0].self_attn
+    model.model.layers[0].mlp = torch.nn.Identity()
+    layer.q_proj.weight.data = torch.zeros_like(layer.q_proj.weight)
+    layer.k_proj.weight = torch.nn.Parameter(torch.zeros_like(layer.k_proj.weight))
+    layer.register_forward_hook(lambda *given: None)
+    layer.is_causal = "no"
+    model.model.layers.append(torch.nn.Identity())
+    assert saved.restore() == []
+    assert ModelSnapshot(model).digest == saved.digest
+    assert layer.is_causal is True
+    assert not layer._forward_hooks
+    with torch.no_grad():
+        layer.v_proj.weight[0, 0] += 1
+    model.config.tie_word_embeddings = True
+    assert saved.restore() == ["config.tie_word_embeddings", "model.layers.0.self_attn.v_proj.weight"]
+
+
+def test_a_change_that_leaves_no_mark_is_seen_in_the_logits(bases: dict[str, Path], tmp_path: Path) -> None:
+    shared = engine(bases["llama"])
+    said, before = told(shared), logits(shared)
+    save_kind("lora", bases["llama"], tmp_path / "lora")
+    shared.set_adapter(str(tmp_path / "lora"))
+    with torch.inference_mode():
+        shared.runner.model.model.norm.weight.data.mul_(2.0)  # not a module of the adapter's
+    shared.set_adapter("")
+    assert torch.equal(logits(shared), before)
+    assert said == [
+        f"adapter {tmp_path / 'lora'} changed the base itself (a probe's logits): the base is loaded anew after it"
+    ]
+
+
+def test_a_base_whose_files_changed_meanwhile_is_a_fault(tmp_path: Path) -> None:
+    base = build("llama", tmp_path / "base")
+    save_kind("olora", base, tmp_path / "olora")
+    shared = engine(base)
+    shared.set_adapter(str(tmp_path / "olora"))
+    build("llama", base, seed=1)
+    with pytest.raises(BackendFault, match="the base was loaded anew and is not what it was: have its files"):
+        shared.set_adapter("")
+    with pytest.raises(BackendFault):
+        shared.set_adapter("")
+
+
+def test_only_touched_modules_are_hashed_again(
+    bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = engine(bases["llama"])
+    save_kind("lora", bases["llama"], tmp_path / "lora")
+    hashed: list[int] = []
+    real = snapshot._sha256
+    monkeypatch.setattr(snapshot, "_sha256", lambda tensor: hashed.append(tensor.numel()) or real(tensor))
+    shared.set_adapter(str(tmp_path / "lora"))
+    shared.set_adapter("")
+    whole = sum(each.numel() for each in shared.runner.model.parameters())
+    assert 0 < sum(hashed) < whole / 2
+
+
+def test_a_study_gives_the_bytes_of_three_runs_with_the_cache_and_without(
+    bases: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    base = bases["llama"]
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HARNESS_NO_CACHE", raising=False)
+    for kind in ("olora", "lora"):
+        save_kind(kind, base, tmp_path / f"tuned-{kind}")
+    first, last = (str(tmp_path / f"tuned-{kind}") for kind in ("olora", "lora"))
+    common = ("run", "--task", "conala", "--data", "mini", "--limit", "3", "--model", str(base))
+    common += ("--set", "sampling.max_tokens=8", "--set", "backend.device=cpu")
+    alone = {}
+    for name, adapter in (("first", first), ("base", ""), ("last", last)):
+        flags = ("--adapter", adapter) if adapter else ()
+        ended = harness(*common, *flags, "--no-cache", "--out", str(tmp_path / name))
+        assert ended.code == 0, ended.err
+        alone[name] = files(tmp_path / name)
+    assert len({found["generations.jsonl"] for found in alone.values()}) == 3
+    grid = tmp_path / "grid.toml"
+    grid.write_text(f"[matrix]\nadapter = {json.dumps([first, '', last])}\n", encoding="utf-8")
+    for number, flags in enumerate(((), (), ("--no-cache",))):
+        out = tmp_path / f"grid{number}"
+        caplog.clear()
+        ended = harness(common[0], str(grid), *common[1:], *flags, "--out", str(out))
+        assert ended.code == 0, ended.err
+        assert caplog.text.count("changed the base itself") == 1
+        cells = {str(found["run.json"]): found for found in map(files, out.glob("conala-*"))}
+        assert cells == {str(found["run.json"]): found for found in alone.values()}
+    reused = [row for path in out.glob("*/timings.jsonl") for row in rows(path) if row["stage"] == "reuse"]
+    assert sum(row["samples"] for row in reused) == 9
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        name: (folder / name).read_bytes() for name in ("run.json", "generations.jsonl", "judgements.jsonl")
+    }
