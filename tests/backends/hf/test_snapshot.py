@@ -207,7 +207,12 @@ def test_a_study_gives_the_bytes_of_three_runs_with_the_cache_and_without(
         assert caplog.text.count("changed the base itself") == 1
         cells = {str(found["run.json"]): found for found in map(files, out.glob("conala-*"))}
         assert cells == {str(found["run.json"]): found for found in alone.values()}
-    reused = [row for path in out.glob("*/timings.jsonl") for row in rows(path) if row["stage"] == "reuse"]
+    reused = [
+        row
+        for path in (tmp_path / "grid1").glob("*/timings.jsonl")
+        for row in rows(path)
+        if row["stage"] == "reuse"
+    ]
     assert sum(row["samples"] for row in reused) == 9
 
 
