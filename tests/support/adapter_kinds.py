@@ -1,4 +1,4 @@
-"""One small adapter of each kind that PEFT has and the harness evaluates, on the tiny llama, with weights that do something.
+"""One small adapter of each kind that PEFT has and the harness evaluates, with weights that do something.
 
 model = save_kind("pissa", base, folder)        PEFT's own model, trained for no step but with drawn weights
 """
