@@ -1,9 +1,9 @@
 """The completion cache: completions of earlier runs, reused by other runs that make exactly the same request.
 
-A completion is reused only if everything is equal that it may depend on: the digests of weights and adapter, of the
-files and of the tensors in memory, dtype and quantisation, engine and its versions, device, processor and number of cores, prompt, sampling, seed and sample; for
-sampled completions the problem too, because the noise is a function of it. A backend that does not know its weights is
-not cached.
+A completion is reused only if everything is equal that it may depend on: the digests of weights and adapter (of their
+files, and of the tensors in memory), dtype and quantisation, engine and its versions, device, processor and number of
+cores, prompt, sampling, seed and sample; for sampled completions the problem too, because the noise is a function of
+it. A backend that does not know its weights is not cached.
 
 One SQLite file, shared by many processes. Rows are written in short transactions, so a kill loses at most the last
 seconds, and other runs never wait long. A file that is damaged, locked or not writable is skipped with a warning: a
