@@ -236,7 +236,7 @@ def _sha256(tensor: Tensor) -> str:
 
 def _settings(model: nn.Module) -> dict[str, str]:
     """The model's configuration, as text by key."""
-    found = {}
+    found: dict[str, str] = {}
     for name in ("config", "generation_config"):
         settings = getattr(model, name, None)
         plain = settings.to_dict() if settings is not None else {}
