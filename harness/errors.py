@@ -8,6 +8,7 @@
     ├── Fault            3   infrastructure failed: never a score, always retried on resume
     │   ├── SandboxFault     the judge itself broke, not the program it judged
     │   ├── BackendFault     the model or its server broke
+    │   ├── IncompleteRun    some samples could not be made; the others are judged and summed up
     │   └── StoreFault       the run folder cannot be read, written or locked
     └── NotComparable    4   two runs that must not be compared
 
@@ -17,6 +18,7 @@ A fault of the model's program is not here: it is data (`schema.ExecResult`).
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 SHOWN = 12  # names listed in one message
 DISTRIBUTION = "codelm-harness"
@@ -78,6 +80,14 @@ class SandboxFault(Fault):
 
 class BackendFault(Fault):
     pass
+
+
+class IncompleteRun(Fault):
+    """`folder` is the run's, with a summary of the samples that are there."""
+
+    def __init__(self, why: str, folder: Path) -> None:
+        super().__init__(why)
+        self.folder = folder
 
 
 class StoreFault(Fault):

@@ -206,7 +206,7 @@ def _run_study(
     with progress.show(sys.stderr) as step:
         study.check(cells, step, part)
         outcome = study.run(cells, out or RUNS, step, executor, part)
-    show_runs([folder for _, folder, _ in outcome.done])
+    show_runs([*(folder for _, folder, _ in outcome.done), *outcome.incomplete])
     for cell, why in outcome.failed:
         click.echo(f"error: cell {cell.label}: {why}", err=True)
     if outcome.failed:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.errors import UserError
+from harness.errors import IncompleteRun, UserError
 from harness.runs.store.remote import RemoteRuns
 
 if TYPE_CHECKING:
@@ -190,8 +190,12 @@ def run_config(
     from harness.runs import progress, run, shards
 
     config, part = parse_config(plain, sets, where), shards.parse(shard)
-    with progress.show(sys.stderr) as step:
-        return run.run(config, out, step, executor=executor or run.LOCAL, shard=part)
+    try:
+        with progress.show(sys.stderr) as step:
+            return run.run(config, out, step, executor=executor or run.LOCAL, shard=part)
+    except IncompleteRun as incomplete:
+        show_runs([incomplete.folder])
+        raise
 
 
 def unjudged_message(samples: int) -> str:

@@ -8,12 +8,12 @@ and are resolved by runs/plan.py.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from harness.config.backend import BackendConfig
 from harness.config.identity import digest
 from harness.config.sampling import SamplingConfig
-from harness.schema import Split, Template, Value
+from harness.schema import Split, Template, Unanswered, Value
 
 Scalar = str | int | float | bool
 BY_NAME, AS_TABLE = "a name", "a table"  # the two ways to say which prompt; no part of a key
@@ -23,7 +23,8 @@ class JudgeConfig(Value):
     """How programs are run. None keeps the limits of the task. `time_factor`: a program gets this many times the CPU
     time that the problem's reference took here just before, where that is more than the task's limit. `python`: the
     interpreter of another virtual environment, for benchmarks that want library versions of their own; its versions
-    identify a run, not its path.
+    identify a run, not its path. `exclude`: samples without an answer for these reasons are left out of every metric;
+    by default they count as failed.
     """
 
     sandbox: Literal["auto", "namespaces", "landlock", "process"] = "auto"
@@ -32,6 +33,12 @@ class JudgeConfig(Value):
     time_factor: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     memory_mb: int | None = Field(default=None, ge=16)
     python: str = ""
+    exclude: tuple[Unanswered, ...] = Field(default=(), exclude_if=lambda reasons: not reasons)
+
+    @field_validator("exclude")
+    @classmethod
+    def _in_order(cls, value: tuple[Unanswered, ...]) -> tuple[Unanswered, ...]:
+        return tuple(sorted(set(value)))
 
     @model_validator(mode="after")
     def _one_limit(self) -> "JudgeConfig":

@@ -86,6 +86,8 @@ def make_baseline(run: Result, rules: Rules, only: Sequence[str] = ()) -> Baseli
         raise ConfigError(f"{run.run_id} has {run.faults} faults and cannot be a baseline")
     if reader.conditions(run)["partial"]:
         raise ConfigError(f"{run.run_id} is partial and cannot be a baseline")
+    if "exclude" in run.record:
+        raise ConfigError(f"{run.run_id} leaves samples out (judge.exclude) and cannot be a baseline")
     check_rules(rules, run)
     kept = set(only) or set(run.samples)
     scores = {

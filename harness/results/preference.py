@@ -104,8 +104,8 @@ class PreferencePrompt:
 def read_candidate(folder: Path) -> CandidateRun:
     """Read a finished run. Raises ConfigError, UserError for one with unjudged samples."""
     record, summary = read_run(folder)
-    if summary["errors"]:
-        raise UserError(f"{folder} has {summary['errors']} samples that were not judged: rerun it first")
+    if wanting := summary["errors"] + summary.get("missing", 0):
+        raise UserError(f"{folder} has {wanting} samples that were not made or not judged: rerun it first")
     answers: dict[str, str | None] = {}
     excluded = set()
     blob = _read_bytes(folder, "judgements.jsonl")

@@ -3,6 +3,7 @@
     generate(run, backend, files)   -> generations.jsonl, and likelihoods.jsonl where a scorer needs them
 
 What came before a fault or Ctrl-C stays on disk; the same call makes the rest and puts the file in canonical order.
+After a fault of the model or its server the samples that are there can be judged.
 """
 
 from collections.abc import Callable, Iterator, Sequence, Sized
@@ -12,13 +13,29 @@ from time import monotonic
 
 from harness import backends
 from harness.backends import completion_cache, pricing
-from harness.errors import BackendFault, Fault
+from harness.errors import BackendFault, Fault, StoreFault
 from harness.prompts import templates
 from harness.runs.plan import Plan, Progress, scorers_needing
 from harness.runs.resolve import ResolvedRun
 from harness.runs.store.run_folder import RunFolder
 from harness.schema import Backend, Generation, LikelihoodRequest, Prompt, Request
 from harness.schema.sample_index import SampleIndex
+
+
+def generate_or_fault(
+    run: ResolvedRun, backend: Backend, files: RunFolder, progress: Progress
+) -> Fault | None:
+    """`generate`, and the fault that left samples out where there are others to be judged. Raises any other Fault."""
+    try:
+        generate(run, backend, files, progress)
+    except StoreFault:
+        raise
+    except Fault as fault:
+        if not len(files.generations.keys):
+            raise
+        files.generations.sort(run.plan.names)
+        return fault
+    return None
 
 
 def generate(run: ResolvedRun, backend: Backend, files: RunFolder, progress: Progress) -> None:

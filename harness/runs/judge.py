@@ -16,6 +16,7 @@ from harness.errors import Fault
 from harness.runs.plan import Plan, Progress
 from harness.runs.store.run_folder import RunFolder
 from harness.schema import (
+    UNANSWERED,
     Completion,
     IOCases,
     Judgement,
@@ -52,9 +53,10 @@ def judge(plan: Plan, files: RunFolder, sandbox: Sandbox, progress: Progress) ->
     anew = _half_judged(plan, files)
     files.judgements.drop(lambda row: row.status == "fault" or (row.scorer, row.problem_id) in anew)
     supplies = _supplies(plan, files)
-    total = len(files.generations.keys) * len(plan.task.scorers)
+    scorers = [scorer for scorer in plan.task.scorers if _supplied(plan, scorer, files)]
+    total = len(files.generations.keys) * len(scorers)
     progress("judge", len(files.judgements.keys), total)
-    for scorer in plan.task.scorers:
+    for scorer in scorers:
         began, before, cpu, peak = monotonic(), len(files.judgements.keys), 0.0, 0.0
         prepared = scorer.prepare(supplies) if scorer.prepare else scorer
         prepared = replace(prepared, score=parallel.parallelize(prepared, plan.config.judge.workers))
@@ -137,6 +139,11 @@ def _half_judged(plan: Plan, files: RunFolder) -> set[tuple[str, str]]:
     }
 
 
+def _supplied(plan: Plan, scorer: Scorer, files: RunFolder) -> bool:
+    """Whether there is what the scorer needs: a fault in generating leaves likelihoods out."""
+    return "likelihoods" not in scorer.needs or len(files.likelihoods.keys) == len(plan.problems)
+
+
 def _supplies(plan: Plan, files: RunFolder) -> Supplies:
     def likelihoods() -> dict[str, Completion]:
         return {row.problem_id: row.completion for row in files.likelihoods.values()}
@@ -145,7 +152,12 @@ def _supplies(plan: Plan, files: RunFolder) -> Supplies:
 
 
 def answer_of(task: Task, scorer: Scorer, problem: Problem, completion: Completion) -> str:
-    """What the scorer judges: the answer found in the completion, or all of its text."""
+    """What the scorer judges: the answer found in the completion, or all of its text.
+
+    A refused, filtered or skipped sample has the empty answer, whatever its text.
+    """
+    if completion.finish in UNANSWERED:
+        return ""
     return completion.text if scorer.raw else task.extract(problem, completion)
 
 

@@ -166,7 +166,9 @@ def _check_finished(run: ShardRun) -> None:
     try:
         _, summary = read_run(run.folder)
     except ConfigError:
-        summary = {"samples": -1, "status_counts": {}}
+        summary = {"missing": 1}
+    if summary.get("missing"):
+        raise ConfigError(f"{run.folder}: shard {run.shard} is not finished: rerun its command")
     rows = {
         "generations.jsonl": summary["samples"],
         "judgements.jsonl": sum(summary["status_counts"].values()),

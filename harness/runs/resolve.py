@@ -118,6 +118,8 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
         described["extractor"] = plan.task.extract.__name__
     if sources := {scorer.name: scorer.source for scorer in plan.task.scorers if scorer.source}:
         described["scorers"] = sources  # what is not built in may change without a version of this harness
+    if config.judge.exclude:
+        described["exclude"] = list(config.judge.exclude)
     for incidental in NOT_IDENTITY:
         described["config"]["backend"].pop(incidental, None)
     names = (plan.task.name, environment.run_name(config.backend), environment.plugin_name(config.extract))
@@ -127,7 +129,7 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
 
 
 def _judge_record(config: RunConfig, sandbox: Sandbox) -> dict[str, Any]:
-    limits = config.judge.model_dump(exclude={"sandbox", "workers", "python", "time_factor"})
+    limits = config.judge.model_dump(exclude={"sandbox", "workers", "python", "time_factor", "exclude"})
     record = {"sandbox": sandbox.isolation, **limits}
     # Only where it is asked for, so that records of before it existed stay comparable.
     if config.judge.time_factor:
@@ -187,6 +189,7 @@ def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:
         f"extract {plan.task.extract.__name__}",
         f"{how} max {_budget(sampling)} seed {sampling.seed}",
         _judged(judge),
+        f"without {', '.join(record['exclude'])}" if "exclude" in record else "",
         *([backend["dtype"], backend["engine"]] if "dtype" in backend else [backend["kind"]]),
         *(part for scorer in plan.task.scorers if (part := _scorer_signature(scorer, plan.problems))),
     ]

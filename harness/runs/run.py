@@ -17,8 +17,9 @@ from pathlib import Path
 
 from harness.config.backend import BackendConfig
 from harness.config.run import JudgeConfig, RunConfig
+from harness.errors import IncompleteRun
 from harness.runs import workers
-from harness.runs.generate import generate
+from harness.runs.generate import generate_or_fault
 from harness.runs.judge import judge, open_sandbox
 from harness.runs.plan import Progress, make_plan, no_progress, problem_rows
 from harness.runs.resolve import resolve
@@ -55,7 +56,8 @@ def run(
     """Do what `config` says in the folder `out`, else root/<run id>; return folder and summary. Raises HarnessError.
 
     With `shard` only that part of the problems; merge.py puts parts together. Faults of the judge do not stop a run:
-    they are counted in `Summary.errors` and tried again by the next call.
+    they are counted in `Summary.errors` and tried again by the next call. A fault of the model or its server is raised
+    as IncompleteRun once the samples that are there have been judged and summed up.
     """
     plan = make_plan(config, progress)
     with (
@@ -65,8 +67,10 @@ def run(
         resolved = resolve(plan, backend, sandbox, shard)
         with open_run(out or root / resolved.run_id, resolved.record) as files:
             files.write_problems(problem_rows(resolved.plan))
-            generate(resolved, backend, files, progress)
+            fault = generate_or_fault(resolved, backend, files, progress)
             judge(resolved.plan, files, sandbox, progress)
             summary = summarise(resolved, files)
             files.write_summary(summary)
+            if fault is not None:
+                raise IncompleteRun(str(fault), files.folder) from fault
             return files.folder, summary

@@ -17,7 +17,7 @@ from harness import backends
 from harness.config.backend import BackendConfig
 from harness.config.grid import Cell
 from harness.config.run import RunConfig
-from harness.errors import ConfigError, HarnessError
+from harness.errors import ConfigError, HarnessError, IncompleteRun
 from harness.runs import multi_adapter, shards, workers
 from harness.runs import run as runner
 from harness.runs.multi_adapter import SharedBackend, base_config
@@ -35,6 +35,7 @@ class Outcome:
 
     done: list[tuple[Cell, Path, Summary]] = field(default_factory=list)
     failed: list[tuple[Cell, str]] = field(default_factory=list)
+    incomplete: list[Path] = field(default_factory=list)  # folders of failed cells that have a summary
 
     @property
     def errors(self) -> int:
@@ -89,6 +90,9 @@ def run(
                     cell.config, progress=progress, root=root, executor=sharing, shard=shard
                 )
                 outcome.done.append((cell, folder, summary))
+            except IncompleteRun as incomplete:
+                outcome.failed.append((cell, str(incomplete)))
+                outcome.incomplete.append(incomplete.folder)
             except (HarnessError, OSError, MemoryError) as error:
                 outcome.failed.append((cell, str(error) or type(error).__name__))
         progress("cells", len(cells), len(cells))

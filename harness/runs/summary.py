@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
@@ -11,8 +11,26 @@ from harness.backends import pricing
 from harness.config.run import RunConfig
 from harness.runs.resolve import Header
 from harness.runs.store.run_folder import RunFolder, read_timings
-from harness.schema import Estimate, Judgement, Reduce, Summary, Task
+from harness.schema import Completion, Estimate, Generation, Judgement, Reduce, Summary, Task, unanswered
+from harness.schema.sample_index import SampleIndex
 from harness.stats import estimates
+
+UNUSUAL = ("length", "tool_calls")  # ends that are counted beside those without an answer
+# What is counted of completions, and how a person reads it.
+WORDS: Mapping[str, str] = {
+    "refused": "refused",
+    "filtered": "filtered",
+    "skipped": "skipped",
+    "empty": "empty",
+    "tool_calls": "calling a tool",
+    "length": "ended by length",
+    "cut_off": "ended inside a thought",
+}
+MOST_CUT = 0.05  # a greater share of completions that were cut needs a word
+CURES: Mapping[str, str] = {
+    "length": "sampling.max_tokens may be too small for them",
+    "cut_off": "a reasoning model needs sampling.max_reasoning_tokens besides",
+}
 
 
 class Grouped(Protocol):
@@ -40,40 +58,61 @@ class Judged(Protocol):
 
 
 def summarise(run: Judged, files: RunFolder) -> Summary:
-    """Metrics with intervals, a pure function of the records. A problem with a fault is in no metric of its scorer.
+    """Metrics with intervals, a pure function of the records. A problem with a fault is in no metric of its scorer,
+    one with a sample that could not be made in none.
 
     The file is in canonical order: of each problem only what its metrics add up stays in memory.
     """
-    ks = estimates.k_values(min(run.counts.values()), run.config.k)
+    made = files.generations.keys
+    counted = Completions(frozenset(files.record.get("exclude", ())))
+    cost = pricing.total_cost(counted.all(files.generations.values()), run.config.backend)
+    left = {name: n - counted.left_out[name] for name, n in run.counts.items() if made.count(name) == n}
+    least = min((n for n in left.values() if n), default=0)
+    ks = estimates.k_values(least, [k for k in run.config.k if k <= least])
     sums = {scorer.name: Sums(scorer.metrics(ks)) for scorer in run.task.scorers}
-    seen = Seen()
+    seen = Seen(counted.excluded)
     for problem_id, rows in groupby(files.judgements.values(), key=lambda row: row.problem_id):
-        for name, (scores, width) in seen.scores(problem_id, rows).items():
+        scored = seen.scores(problem_id, rows)
+        for name, (scores, width) in scored.items() if left.get(problem_id) else ():
             sums[name].add(problem_id, scores, width)
     metrics = {}
     for one in sums.values():
         metrics.update(one.metrics(run.problems, run.config.seed))
-    cost = pricing.total_cost((row.completion for row in files.generations.values()), run.config.backend)
     reused = sum(row.get("samples", 0) for row in read_timings(files.folder) if row["stage"] == "reuse")
     return Summary(
         run_id=files.record["run_id"],
         task=run.task.name,
         signature=run.header.signature,
-        problems=len(run.problems),
-        samples=sum(run.counts.values()),
+        problems=sum(made.count(problem.id) > 0 for problem in run.problems),
+        samples=len(made),
         metrics=metrics,
         status_counts=dict(sorted(seen.statuses.items())),
         errors=seen.statuses["fault"],
         cost=cost.figures,
         error_classes=estimates.most_common(seen.error_classes),
+        completions=dict(sorted(counted.counts.items())),
+        missing=sum(run.counts.values()) - len(made),
         notes=(
+            *_missing_notes(run, made),
             *run.header.notes,
+            *counted.notes(len(made)),
             *seen.notes(),
             *_unit_notes(metrics),
             *_cost_notes(run, cost, reused),
             *seen.first_fault,
         ),
     )
+
+
+def _missing_notes(run: Judged, made: SampleIndex) -> Iterator[str]:
+    """First of all notes: it begins with the word by which a run is known that must not be compared."""
+    total = sum(run.counts.values())
+    if missing := total - len(made):
+        without = sum(made.count(name) < n for name, n in run.counts.items())
+        yield (
+            f"partial: {missing} of {total} samples could not be made; problems that miss some ({without}) are in no"
+            " metric; rerun the same command to make them"
+        )
 
 
 def _unit_notes(metrics: Mapping[str, Estimate]) -> Iterator[str]:
@@ -84,9 +123,55 @@ def _unit_notes(metrics: Mapping[str, Estimate]) -> Iterator[str]:
 
 
 @dataclass
-class Seen:
-    """What is counted over all judgements, whatever their scorer."""
+class Completions:
+    """What is counted over all completions: how they ended, and the samples without an answer that are left out."""
 
+    exclude: frozenset[str]
+    counts: Counter[str] = field(default_factory=Counter)
+    excluded: set[tuple[str, int]] = field(default_factory=set)
+    left_out: Counter[str] = field(default_factory=Counter)  # problem id -> its samples that are
+    all_thought: int = 0  # thoughts that ended by themselves, without an answer behind them
+
+    def all(self, rows: Iterable[Generation]) -> Iterator[Completion]:
+        """The completions, counted as they pass."""
+        for row in rows:
+            said = row.completion
+            why = unanswered(said.finish, said.text)
+            ends = {why, "cut_off" if said.cut_off else None, said.finish if said.finish in UNUSUAL else None}
+            self.counts.update(end for end in ends if end is not None)
+            tokens = {
+                "reasoning_tokens": said.reasoning_tokens or 0,
+                "after_stop_tokens": said.after_stop_tokens,
+            }
+            self.counts.update({name: n for name, n in tokens.items() if n})
+            self.all_thought += why == "empty" and bool(said.reasoning) and not said.cut_off
+            if why in self.exclude:
+                self.excluded.add((row.problem_id, row.index))
+                self.left_out[row.problem_id] += 1
+            yield said
+
+    def notes(self, total: int) -> Iterator[str]:
+        found = [f"{n} {WORDS[name]}" for name in WORDS if (n := self.counts[name])]
+        if found:
+            yield f"of {total} completions {', '.join(found)}"
+        if self.exclude:
+            which = ", ".join(sorted(self.exclude))
+            yield f"{len(self.excluded)} samples are left out of the metrics (judge.exclude: {which})"
+        if self.all_thought:
+            yield (
+                f"{self.all_thought} empty answers have a thought that ended by itself: the server may have taken the"
+                " answer for thought (its reasoning parser)"
+            )
+        for name, cure in CURES.items():
+            if (share := self.counts[name] / max(1, total)) > MOST_CUT:
+                yield f"{100 * share:.1f} % of the completions {WORDS[name]}: {cure}"
+
+
+@dataclass
+class Seen:
+    """What is counted over all judgements, whatever their scorer. The scores of `excluded` samples are left out."""
+
+    excluded: Collection[tuple[str, int]] = ()
     statuses: Counter[str] = field(default_factory=Counter)
     error_classes: Counter[str] = field(default_factory=Counter)
     in_process: int = 0
@@ -101,6 +186,8 @@ class Seen:
             self.statuses[row.status] += 1
             if raised := estimates.error_class(row.status, row.error):
                 self.error_classes[raised] += 1
+            if (problem_id, row.index) in self.excluded:
+                continue
             if row.score is None:
                 faulted.add(row.scorer)
                 self.first_fault = self.first_fault or (f"first fault, of {problem_id}: {row.error}",)

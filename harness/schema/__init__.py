@@ -35,6 +35,7 @@ from harness.schema.problems import (
     UnitTests,
 )
 from harness.schema.samples import (
+    UNANSWERED,
     AdapterBackend,
     Backend,
     Capabilities,
@@ -52,6 +53,8 @@ from harness.schema.samples import (
     Sampling,
     Shot,
     Template,
+    Unanswered,
+    unanswered,
 )
 from harness.schema.scores import (
     Answer,
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
     from harness.schema.scores import Floats as Floats
 
 __all__ = [
+    "UNANSWERED",
     "AdapterBackend",
     "Answer",
     "Backend",
@@ -126,9 +130,11 @@ __all__ = [
     "TableNames",
     "Task",
     "Template",
+    "Unanswered",
     "UnderTest",
     "Unit",
     "UnitTests",
     "Value",
     "Verdict",
+    "unanswered",
 ]

@@ -78,6 +78,13 @@ class Sampling(Value):
 
 Finish = Literal["stop", "eos", "length", "recorded", "refused", "filtered", "tool_calls", "skipped"]
 Form = Literal["output", "continuation", "program"]
+Unanswered = Literal["refused", "filtered", "skipped", "empty"]
+UNANSWERED: Mapping[str, Unanswered] = {"refused": "refused", "filtered": "filtered", "skipped": "skipped"}
+
+
+def unanswered(finish: str, text: str) -> Unanswered | None:
+    """Why a completion has no answer: as its `finish` says, or because its text is blank; None where it has one."""
+    return UNANSWERED.get(finish) or (None if text.strip() else "empty")
 
 
 class Completion(Value):

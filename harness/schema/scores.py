@@ -138,7 +138,10 @@ class Estimate(Value):
 class Summary(Value):
     """summary.json. `errors` counts samples whose judge failed; they are in no metric.
 
-    `error_classes` counts, over all executed answers, the classes of the exceptions that ended them.
+    `error_classes` counts, over all executed answers, the classes of the exceptions that ended them. `completions`
+    counts how samples ended where that is out of the ordinary: refused, filtered, skipped, empty (for no such reason),
+    tool_calls, length, cut_off (inside a thought), and tokens of reasoning and after a stop string. `missing` counts
+    the samples that could not be made; their problems are in no metric.
     """
 
     run_id: str
@@ -151,4 +154,6 @@ class Summary(Value):
     errors: int
     cost: Mapping[str, float]
     error_classes: Mapping[str, int] = {}
+    completions: Mapping[str, int] = Field(default={}, exclude_if=lambda counts: not counts)
+    missing: int = Field(default=0, exclude_if=lambda count: count == 0)
     notes: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ import pytest
 from harness import backends, scorers
 from harness.config.load import parse
 from harness.config.run import JudgeConfig, RunConfig
-from harness.errors import BackendFault, ConfigError, Fault, SandboxFault
+from harness.errors import BackendFault, ConfigError, Fault, IncompleteRun, SandboxFault
 from harness.runs import judge as judging
 from harness.runs import plan
 from harness.runs import run as runner
@@ -292,7 +292,7 @@ def test_the_same_call_again_asks_nothing_judges_nothing_and_changes_no_byte(wor
 
 def test_a_backend_that_breaks_keeps_what_it_made_and_is_asked_for_the_rest(world: World) -> None:
     task = small_task(samples=2, temperature=1.0)
-    with pytest.raises(BackendFault, match="the model went away"):
+    with pytest.raises(IncompleteRun, match="the model went away"):
         world.run(FakeBackend(right, most=5), task=task)
     made = {(row["problem_id"], row["index"]) for row in rows(world.folder / "run" / "generations.jsonl")}
     assert len(made) == 5
@@ -314,7 +314,7 @@ def test_a_backend_that_stops_short_is_a_fault_not_a_smaller_run(world: World) -
 
     with pytest.raises(Fault, match="the backend made 3 of 4 samples; rerun the same command to resume"):
         world.run(Short(right))
-    assert not (world.folder / "run" / "summary.json").exists()
+    assert json.loads((world.folder / "run" / "summary.json").read_text())["missing"] == 1
 
 
 def test_a_backend_that_yields_a_sample_twice_is_a_fault(world: World) -> None:

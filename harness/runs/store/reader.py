@@ -17,7 +17,7 @@ from harness.config.run import RunConfig
 from harness.environment import model_name
 from harness.errors import ConfigError, HarnessError, StoreFault
 from harness.runs.store.run_folder import read_run, read_timings
-from harness.schema import Generation, Judgement, Reduce, Sampling, Summary
+from harness.schema import Generation, Judgement, Reduce, Sampling, Summary, unanswered
 from harness.schema.sample_index import SampleIndex
 from harness.stats import estimates
 from harness.stats.estimates import Floats
@@ -73,11 +73,19 @@ def read(folder: Path) -> Result:
     except (ValidationError, KeyError, TypeError) as error:
         raise StoreFault(f"{folder}: run.json or summary.json is damaged: {_first_line(error)}") from None
     samples: dict[str, int] = {}
+    excluded: dict[str, list[int]] = {}
     for row in rows(folder / "generations.jsonl", Generation):
-        samples[row["problem_id"]] = samples.get(row["problem_id"], 0) + 1
-    scores, faults = _scores(folder, samples)
+        name, said = row["problem_id"], row["completion"]
+        samples[name] = samples.get(name, 0) + 1
+        if unanswered(said["finish"], said["text"]) in record.get("exclude", ()):
+            excluded.setdefault(name, []).append(row["index"])
+    planned = record["sampling"]["samples"] if summary.missing else 0
+    scores, faults = _scores(folder, samples, planned)
+    scores = {scorer: _left(by_problem, excluded) for scorer, by_problem in scores.items()}
     task_made = registry.with_scorers(registry.task(config.task, config.options), config.scorers)
-    ks = estimates.k_values(min(samples.values(), default=0), config.k)
+    left = (n - len(excluded.get(name, ())) for name, n in samples.items() if n >= planned)
+    least = min(filter(None, left), default=0)
+    ks = estimates.k_values(least, [k for k in config.k if k <= least])
     reduces = {
         name: (scorer.name, reduce)
         for scorer in task_made.scorers
@@ -111,10 +119,13 @@ def _check_complete(folder: Path, summary: Summary, samples: Mapping[str, int], 
         raise StoreFault(f"{folder}: no judgements of {', '.join(sorted(unjudged))}: rerun its command")
 
 
-def _scores(folder: Path, samples: Mapping[str, int]) -> tuple[dict[str, dict[str, Floats]], int]:
+def _scores(
+    folder: Path, samples: Mapping[str, int], planned: int
+) -> tuple[dict[str, dict[str, Floats]], int]:
     """The scores, and the number of faults. Every sample must have one judgement of every scorer.
 
-    Eight bytes a value are held, whatever order the rows have.
+    Eight bytes a value are held, whatever order the rows have. Problems with fewer samples than `planned` miss some,
+    anywhere among them, and have no scores.
     """
     judged, faulted, faults = SampleIndex(), set[tuple[str, str]](), 0
     scores: dict[str, dict[str, Floats]] = {}
@@ -123,7 +134,8 @@ def _scores(folder: Path, samples: Mapping[str, int]) -> tuple[dict[str, dict[st
         of_scorer = scores.setdefault(scorer, {})
         if (count := samples.get(problem_id)) is None:  # its samples were lost: `_check_complete` reports it
             continue
-        if type(index) is not int or not 0 <= index < count:
+        size = max(count, planned)
+        if type(index) is not int or not 0 <= index < size:
             raise StoreFault(
                 f"{folder}: {problem_id} has {count} samples, and a judgement of sample {index!r}: rerun its command"
             )
@@ -134,14 +146,15 @@ def _scores(folder: Path, samples: Mapping[str, int]) -> tuple[dict[str, dict[st
         else:
             values = [row["score"]["value"], *row["score"]["stats"]]
             if problem_id not in of_scorer:
-                of_scorer[problem_id] = np.empty((count, len(values)))
+                of_scorer[problem_id] = np.empty((size, len(values)))
             if len(values) != of_scorer[problem_id].shape[1]:
                 raise StoreFault(
                     f"{folder}: {problem_id} has judgements of {scorer} with different numbers of values"
                 )
             of_scorer[problem_id][index] = values
     _check_all_judged(folder, judged, scores, samples)
-    return {scorer: _without(faulted, scorer, scores[scorer], samples) for scorer in scores}, faults
+    complete = [name for name, count in samples.items() if count >= planned]
+    return {scorer: _without(faulted, scorer, scores[scorer], complete) for scorer in scores}, faults
 
 
 def _check_all_judged(
@@ -160,10 +173,16 @@ def _without(
     faulted: Collection[tuple[str, str]],
     scorer: str,
     vectors: Mapping[str, Floats],
-    samples: Mapping[str, int],
+    problems: Sequence[str],
 ) -> dict[str, Floats]:
-    """A scorer's vectors, in the order of the samples, of problems without a fault."""
-    return {name: vectors[name] for name in samples if name in vectors and (scorer, name) not in faulted}
+    """A scorer's vectors of those of the problems that are without a fault, in their order."""
+    return {name: vectors[name] for name in problems if name in vectors and (scorer, name) not in faulted}
+
+
+def _left(by_problem: Mapping[str, Floats], excluded: Mapping[str, Sequence[int]]) -> dict[str, Floats]:
+    """A scorer's vectors without the excluded samples, and without a problem that has no other."""
+    kept = {name: np.delete(of_one, excluded.get(name, []), axis=0) for name, of_one in by_problem.items()}
+    return {name: of_one for name, of_one in kept.items() if len(of_one)}
 
 
 def rows(path: Path, model: type[Generation] | type[Judgement]) -> Iterator[dict[str, Any]]:
@@ -309,6 +328,7 @@ def conditions(result: Result) -> dict[str, Any]:
         "judge": judge,
         "partial": partial[0] if partial else None,
         **{f"sampling.{name}": value for name, value in sampling.items()},
+        **({"exclude": record["exclude"]} if "exclude" in record else {}),
         **{f"scorers.{name}": source for name, source in record.get("scorers", {}).items()},
     }
 
