@@ -1,4 +1,4 @@
-"""What a server says is data, with its own count; what it fails to say is missing, and the rest is judged all the same."""
+"""What a server says is data, with its own count; what it fails to say is missing, and the rest is judged."""
 
 import json
 from collections.abc import Iterator
