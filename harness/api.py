@@ -93,16 +93,18 @@ def score(
     *,
     out: str | Path | None = None,
     progress: bool | None = None,
+    field: str = "",
     partial: bool = False,
     **settings: Any,
 ) -> "Run":
     """Judge recorded completions without a model.
 
     `completions` is a file in one of the formats that `harness score` reads, or its rows: {"task_id", and one of
-    "completion", "solution", "text"}. `partial` allows problems without a completion. Raises HarnessError.
+    "completion", "solution", "text"}. `field` names another field (NAME, or NAME=solution), `partial` allows problems
+    without a completion. Raises HarnessError.
     """
     with one_line_errors(), _recording(completions) as path:
-        backend = {"kind": "replay", "path": str(path), "partial": partial}
+        backend = {"kind": "replay", "path": str(path), "field": field, "partial": partial}
         return run(task, out=out, progress=progress, cache=False, backend=backend, **settings)
 
 

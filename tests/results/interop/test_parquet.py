@@ -20,10 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.backends import replay
-from harness.backends.replay import completions_file
 from harness.config.backend import BackendConfig
 from harness.config.run import JudgeConfig, RunConfig
-from harness.errors import StoreFault
+from harness.errors import DataError, StoreFault
 from harness.runs import run
 from harness.runs.store import jsonl, reader
 from harness.runs.store.jsonl import JsonlFile
@@ -171,10 +170,18 @@ def test_opening_reading_and_ordering_a_file_ten_times_as_long_takes_no_more_mem
 
 
 def recorded(path: Path, problems: int, samples: int, form: str) -> Path:
-    """Ten samples of each problem after another, as tools write them; lists in lists where `form` says so."""
+    """Ten samples of each problem after another, as tools write them, in a layout that `form` names."""
     rows: Iterator[object]
     if form == "lists":
         text = json.dumps([[f"{TEXT}{i}" for i in range(samples)] for _ in range(problems)])
+    elif form == "by-id":
+        text = json.dumps(
+            {f"t/{p}": [f"{TEXT}{i}" for i in range(samples)] for p in range(problems)}, indent=0
+        )
+    elif form == "rows":
+        text = json.dumps(
+            [{"task_id": f"t/{p}", "text": f"{TEXT}{i}"} for i in range(samples) for p in range(problems)]
+        )
     elif form == "lm-eval":
         rows = (
             {"doc": {"task_id": f"t/{p}"}, "resps": [[f"{TEXT}{i}" for i in range(samples)]]}
@@ -202,7 +209,7 @@ def replayed(path: Path, problems: int) -> Callable[[], object]:
     return do
 
 
-@pytest.mark.parametrize("form", ["lines", "lines.gz", "lists", "lists.gz", "lm-eval"])
+@pytest.mark.parametrize("form", ["lines", "lines.gz", "lists", "lists.gz", "by-id", "rows", "lm-eval"])
 def test_a_recording_ten_times_as_long_takes_eight_bytes_a_sample(tmp_path: Path, form: str) -> None:
     kind, _, packed = form.partition(".")
     suffix = f".json.{packed}" if packed else ".json"
@@ -211,35 +218,16 @@ def test_a_recording_ten_times_as_long_takes_eight_bytes_a_sample(tmp_path: Path
     large = recorded(tmp_path / f"large{suffix}", problems, many, kind)
     grown = peak(replayed(large, problems)) - peak(replayed(small, problems))
     # Of lists and lm-eval's lines one problem is in memory at a time, and the text of the list around it.
-    around = 4 * many * len(TEXT) + 400_000 if kind in ("lists", "lm-eval") else 0
+    around = 4 * many * len(TEXT) + 400_000 if kind in ("lists", "by-id", "lm-eval") else 0
     assert grown < 50_000 + around
     assert problems * many * len(TEXT) > 1_000_000
-
-
-def test_lists_are_read_whatever_blanks_are_in_them_and_however_they_are_cut_into_blocks(
-    tmp_path: Path,
-) -> None:
-    lists = [[f"é\u2028{n}" * n, "]", ",[["] for n in range(40)]
-    path = tmp_path / "c.json"
-    for text in (json.dumps(lists), json.dumps(lists, indent=3), json.dumps(lists, ensure_ascii=False)):
-        path.write_bytes(b"\xef\xbb\xbf \n" + text.encode() + b"\n \n")
-        with path.open("rb") as file:
-            assert list(completions_file._elements(path, file)) == lists
-
-
-def test_a_long_list_is_read_over_many_blocks(tmp_path: Path) -> None:
-    lists = [["x" * 10_000, "y" * 90_000] for _ in range(5)]
-    path = tmp_path / "c.json"
-    path.write_text(json.dumps(lists))
-    with path.open("rb") as file:
-        assert list(completions_file._elements(path, file)) == lists
 
 
 def test_a_recording_that_changes_between_two_readings_is_an_error_not_another_answer(tmp_path: Path) -> None:
     path = recorded(tmp_path / "c.jsonl", 3, 2, "lines")
     backend = replay.load(BackendConfig(kind="replay", path=str(path)), ["t/0", "t/1", "t/2"])
     path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
-    with pytest.raises(completions_file.DataError, match=r"c\.jsonl was changed while it was read"):
+    with pytest.raises(DataError, match=r"c\.jsonl was changed while it was read"):
         list(backend.generate([Request("t/0", PROMPT, (0, 1))], Sampling()))
 
 
