@@ -22,7 +22,9 @@ from harness.schema import (
     Capabilities,
     LikelihoodBackend,
     MultiAdapterBackend,
+    PromptRenderer,
     RecordedBackend,
+    RenderingBackend,
     Sampling,
 )
 
@@ -48,6 +50,16 @@ def capabilities(config: BackendConfig) -> Capabilities:
     return loader.find(config.kind).capabilities
 
 
+def load_renderer(config: BackendConfig) -> PromptRenderer:
+    """The model's tokenizer without the model. Raises ConfigError for a kind of backend that has none."""
+    found = loader.find(config.kind).load_renderer
+    if found is None:
+        raise ConfigError(
+            f"backend {config.kind!r} has no tokenizer here, so that nobody knows the very prompt"
+        )
+    return found(config)
+
+
 def likelihood_backend(backend: Backend) -> LikelihoodBackend:
     """Raises ConfigError for a backend that cannot compute likelihoods."""
     if backend.capabilities.likelihoods:
@@ -64,6 +76,10 @@ def adapter_backend(backend: Backend) -> AdapterBackend | None:
 
 def multi_adapter_backend(backend: Backend) -> MultiAdapterBackend | None:
     return cast(MultiAdapterBackend, backend) if backend.capabilities.mixed_adapters else None
+
+
+def rendering_backend(backend: Backend) -> RenderingBackend | None:
+    return cast(RenderingBackend, backend) if backend.capabilities.renders else None
 
 
 def recorded_backend(backend: Backend) -> RecordedBackend | None:

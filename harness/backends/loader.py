@@ -14,7 +14,7 @@ from typing import Any
 from harness.config import plugins
 from harness.config.backend import BackendConfig
 from harness.errors import ConfigError, unknown
-from harness.schema import Backend, Capabilities, Sampling
+from harness.schema import Backend, Capabilities, PromptRenderer, Sampling
 
 # The built-in kinds, each with the module that exports its `backend`.
 KINDS: Mapping[str, str] = {
@@ -30,6 +30,7 @@ METHODS: Mapping[str, Sequence[str]] = {
     "adapters": ("set_adapter",),
     "mixed_adapters": ("attach_adapters", "generate_mixed"),
     "recorded": ("counts", "unmatched"),
+    "renders": ("render",),
 }
 
 
@@ -54,13 +55,14 @@ class BackendLoader:
 
     `load(config, problem_ids)`: the ids, in task order, are those of the run; only recorded completions need them.
     `check` finds out whether `load` would find what it needs, without loading a model; `check_sampling` refuses what
-    the backend cannot do. `capabilities`: what a loaded one has at most.
+    the backend cannot do. `capabilities`: what a loaded one has at most. `load_renderer`: the model's tokenizer alone.
     """
 
     load: Callable[[BackendConfig, Sequence[str]], Backend]
     check: Callable[[BackendConfig, Sequence[str]], None] = _nothing_to_check
     check_sampling: Callable[[BackendConfig, Sampling], None] = plain_sampling_only
     capabilities: Capabilities = field(default_factory=Capabilities)
+    load_renderer: Callable[[BackendConfig], PromptRenderer] | None = None
 
 
 def find(kind: str) -> BackendLoader:

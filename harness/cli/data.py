@@ -18,12 +18,26 @@ if TYPE_CHECKING:
 
 @click.command("tasks")
 @click.argument("name", required=False)
-@click.option("--prompt", "show_prompt", is_flag=True, help="Print one exact prompt.")
+@click.option(
+    "--prompt",
+    is_flag=False,
+    flag_value="",
+    metavar="[PROMPT]",
+    help="Print one exact prompt: the default one, or the task's prompt of that name.",
+)
+@click.option("--model", metavar="M", help="With --prompt: as this model is given it, and its tokens.")
+@click.option("--adapter", metavar="A", help="With --prompt: an adapter, which may bring a tokenizer.")
 @click.option("--split", default="test", type=click.Choice(["train", "validation", "test"]))
 @data_option
 @sets_option
 def tasks_command(
-    name: str | None, show_prompt: bool, split: str, data: str | None, sets: Sequence[str]
+    name: str | None,
+    prompt: str | None,
+    model: str | None,
+    adapter: str | None,
+    split: str,
+    data: str | None,
+    sets: Sequence[str],
 ) -> None:
     """List the tasks with size, licence, source, metrics and the paper's setting.
 
@@ -31,10 +45,14 @@ def tasks_command(
     """
     from harness.tasks.loading import registry
 
+    if name is None and prompt is not None:
+        raise UserError("--prompt shows a prompt of one task: harness tasks NAME --prompt")
     if name is None:
         _list_tasks()
-    elif show_prompt:
-        _show_prompt({"task": name, "split": split, "limit": 1, "data": data}, sets)
+    elif prompt is not None:
+        plain: dict[str, Any] = {"task": name, "split": split, "limit": 1, "data": data}
+        set_dotted(plain, {"prompt": prompt or None, "backend.model": model, "backend.adapter": adapter})
+        _show_prompt(plain, sets)
     else:
         config = parse_config({"task": name}, sets, "--set")
         _show_card(registry.task(name, config.options), registry.options(name))
@@ -53,18 +71,25 @@ def _list_tasks() -> None:
 
 
 def _show_prompt(plain: dict[str, Any], sets: Sequence[str]) -> None:
+    from harness import backends
     from harness.prompts import templates
-    from harness.runs.plan import make_plan
+    from harness.runs.plan import make_plan, with_default_template
 
     config = parse_config(plain, sets, "--set")
     if config.shots.startswith("random"):
         raise UserError(f"shots = {config.shots!r} depends on the model's tokenizer: choose other shots")
     plan = make_plan(config)
-    template = templates.select_template(plan.task, config.prompt)
-    prompt = next(iter(plan.prompts.values()))
-    click.echo(
-        f"# {plan.problems[0].id}, prompt {template.name!r} ({template.style}), stop {list(plan.sampling.stop)}"
-    )
+    renderer = backends.load_renderer(config.backend) if config.backend.model else None
+    if renderer is not None:
+        plan = with_default_template(plan, renderer.chat)
+    problem, template = plan.problems[0], plan.template
+    prompt = templates.render(template, problem, plan.selection.solved_problems(problem.id))
+    head = f"# {problem.id}, prompt {template.name!r} ({template.style}), stop {list(plan.sampling.stop)}"
+    if renderer is not None:
+        rendered = renderer.render(prompt)
+        click.echo(f"{head}, {rendered.tokens} tokens\n{rendered.text}", nl=False)
+        return
+    click.echo(head)
     for message in prompt.messages:
         click.echo(f"[{message.role}]\n{message.content}")
     if not prompt.messages:

@@ -41,6 +41,7 @@ SERVER_NOT_IDENTITY = ("concurrency", "request_s", "retries", "key_env", "start_
 
 # The fields of a recorded row, and how the text in each is read.
 RECORDED_FORMS: Mapping[str, Form] = {"solution": "program", "completion": "continuation", "text": "output"}
+SERVER_TEMPLATE_ARGS = "chat_template_kwargs"  # the field of a request that holds template_args
 
 BUILT_IN = ("hf", "replay", "openai", "server")
 # What is set for a model in this process and has no effect on a server's.
@@ -114,6 +115,9 @@ class BackendConfig(Value):
     it loads. `devices` are those of this machine that share the work, each with a copy of the model: cuda:0, cuda:1, or
     "all". `price_in` and `price_out` are for a million tokens of prompts and of completions, in whatever currency.
 
+    `template_args` are arguments of the model's chat template, enable_thinking = false say; a server is sent them as
+    chat_template_kwargs, which vLLM, SGLang and llama-server take.
+
     For hf: `batch_size` is the most rows at once, 0 ("auto") as many as fit in memory. `profile` fast leaves out what
     makes outputs independent of the batch. `device_map` spreads the model over devices, as transformers has it;
     on a cluster each copy of the model has `gpus_per_model` of a node's GPUs.
@@ -139,6 +143,7 @@ class BackendConfig(Value):
     partial: bool = False
     server: ServerConfig | None = None
     options: Mapping[str, Any] = Field(default={}, exclude_if=lambda value: not value)
+    template_args: Mapping[str, Any] = Field(default={}, exclude_if=lambda value: not value)
     price_in: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     price_out: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
@@ -177,12 +182,29 @@ class BackendConfig(Value):
             raise ValueError(
                 f"options has no effect with kind = {self.kind!r}: it is for backends that are not built in"
             )
-        try:
-            json.dumps(self.options, allow_nan=False)
-        except ValueError:
+        for name in ("options", "template_args"):
+            try:
+                json.dumps(getattr(self, name), allow_nan=False)
+            except ValueError:
+                raise ValueError(
+                    f"{name}: a number is not finite, and the run's record must be valid JSON"
+                ) from None
+        return self
+
+    @model_validator(mode="after")
+    def _template_args_are_read(self) -> "BackendConfig":
+        if not self.template_args:
+            return self
+        if self.kind == "replay":
+            raise ValueError("template_args has no effect on recorded completions: leave it out")
+        if self.server is not None and self.server.api == "completions":
             raise ValueError(
-                "options: a number is not finite, and the run's record must be valid JSON"
-            ) from None
+                "template_args has no effect with server.api = 'completions': leave one of them out"
+            )
+        if self.server is not None and SERVER_TEMPLATE_ARGS in self.server.extra:
+            raise ValueError(
+                f"template_args and server.extra.{SERVER_TEMPLATE_ARGS} are the same: leave one out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -74,7 +74,7 @@ def _shot_messages(template: Template, shot: Problem) -> tuple[Message, Message]
 
 def render_answer(template: Template, problem: Problem) -> str:
     """The solution, written as a shot shows it: what a perfect model would say, and what is trained on."""
-    return _fill(template.answer, problem)
+    return _fill(template.answer, problem).removeprefix(_fill(template.prefill, problem))
 
 
 def render(template: Template, problem: Problem, shots: Sequence[Problem] = ()) -> Prompt:
@@ -83,7 +83,10 @@ def render(template: Template, problem: Problem, shots: Sequence[Problem] = ()) 
         system = [Message(role="system", content=template.system)] if template.system else []
         turns = [turn for shot in shots for turn in _shot_messages(template, shot)]
         question = Message(role="user", content=_fill(template.question, problem))
-        return Prompt(messages=(*system, *turns, question))
+        begun = (
+            [Message(role="assistant", content=_fill(template.prefill, problem))] if template.prefill else []
+        )
+        return Prompt(messages=(*system, *turns, question, *begun))
     pattern = template.shot or template.question + template.answer
     solved = [_fill(pattern, shot) for shot in shots]
     return Prompt(text=template.system + template.between.join([*solved, _fill(template.question, problem)]))

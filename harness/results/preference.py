@@ -349,7 +349,7 @@ def prefer(
         resolved = resolve(plan, backend, sandbox)
         folder = out or RUNS / resolved.run_id
         with open_run(folder, resolved.record) as files:
-            files.write_problems(problem_rows(resolved.plan))
+            files.write_problems(problem_rows(resolved.plan, backend))
             generate(resolved, backend, files, progress)
             judge.judge(resolved.plan, files, sandbox, progress)
             summary = summarise(resolved, files)

@@ -32,6 +32,7 @@ from harness.schema import (
     LikelihoodRequest,
     MultiAdapterBackend,
     Prompt,
+    RenderedPrompt,
     Request,
     Sampling,
     Shot,
@@ -67,6 +68,11 @@ class SharedBackend:
 
     def fits(self, prompt: Prompt, max_tokens: int) -> bool:
         return self.backend.fits(prompt, max_tokens)
+
+    def render(self, prompts: Sequence[Prompt]) -> Sequence[RenderedPrompt]:
+        renderer = backends.rendering_backend(self.backend)
+        assert renderer is not None
+        return renderer.render(prompts)
 
     def close(self) -> None:
         pass

@@ -119,10 +119,22 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
 
 
 def follow_model(plan: Plan, backend: Backend) -> Plan:
-    """The plan with the template that fits the model, where the config names none; `finalize_prompts` then fills it."""
-    if plan.config.prompt or backend.capabilities.recorded:
+    """The plan with the template that fits the model. Raises ConfigError for arguments of a chat template in vain."""
+    plan = plan if backend.capabilities.recorded else with_default_template(plan, backend.capabilities.chat)
+    server = plan.config.backend.server
+    is_chat = plan.template.style == "chat" or (server is not None and server.api == "chat")
+    if plan.config.backend.template_args and not is_chat:
+        raise ConfigError(
+            f"backend.template_args has no effect: the prompt {plan.template.name!r} is a text and no chat"
+        )
+    return plan
+
+
+def with_default_template(plan: Plan, chat: bool) -> Plan:
+    """The plan with the default template of such a model, where the config names none; `finalize_prompts` fills it."""
+    if plan.config.prompt:
         return plan
-    template = prompts.select_template(plan.task, "", chat=backend.capabilities.chat)
+    template = prompts.select_template(plan.task, "", chat)
     config = plan.config
     sampling = resolve_sampling(
         config.sampling, plan.task.sampling, template.stop, config.seed, config.backend.kind
@@ -188,9 +200,15 @@ def check_unmatched(plan: Plan, unmatched: Mapping[str, tuple[str, int]]) -> Non
             raise DataError(f"{place}: {unknown('problem', name, known)}")
 
 
-def problem_rows(plan: Plan) -> Iterator[dict[str, Any]]:
-    """The rows of problems.jsonl: what a person reading a completion wants to see beside it."""
-    for problem in plan.problems:
+def problem_rows(plan: Plan, backend: Backend) -> Iterator[dict[str, Any]]:
+    """The rows of problems.jsonl: what a person reading a completion wants to see beside it.
+
+    Among it the very text that the model is given, where the backend knows it.
+    """
+    renderer = backends.rendering_backend(backend)
+    asked = [plan.prompts[problem.id] for problem in plan.problems]
+    rendered = renderer.render(asked) if renderer is not None else [None] * len(asked)
+    for problem, given in zip(plan.problems, rendered, strict=True):
         texts = problem.check.texts if problem.check.kind == "reference" else (problem.solution,)
         yield {
             "problem_id": problem.id,
@@ -198,6 +216,7 @@ def problem_rows(plan: Plan) -> Iterator[dict[str, Any]]:
             "question": problem.question,
             "references": list(texts),
             "prompt": plan.prompts[problem.id].model_dump(mode="json"),
+            **({"rendered": given.text, "prompt_tokens": given.tokens} if given is not None else {}),
         }
 
 

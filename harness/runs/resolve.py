@@ -5,6 +5,7 @@
 Everything here is settled before the first token; a user's mistake that only the model can show ends here.
 """
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -184,7 +185,7 @@ def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:
         f"{plan.task.name} v{plan.task.version}",
         f"{plan.config.split} {len(plan.problems)}x{sampling.samples}",
         f"data {digest(plan.data)[:8]}",
-        f"prompt {plan.template.name}:{record['prompt']['hash'][:8]}",
+        f"prompt {plan.template.name}:{record['prompt']['hash'][:8]}{_template_args(plan)}",
         f"shots {plan.selection.label}",
         f"extract {plan.task.extract.__name__}",
         f"{how} max {_budget(sampling)} seed {sampling.seed}",
@@ -194,6 +195,11 @@ def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:
         *(part for scorer in plan.task.scorers if (part := _scorer_signature(scorer, plan.problems))),
     ]
     return " | ".join(filter(None, parts))
+
+
+def _template_args(plan: Plan) -> str:
+    given = plan.config.backend.template_args
+    return "".join(f" {name}={json.dumps(value)}" for name, value in sorted(given.items()))
 
 
 def _budget(sampling: Sampling) -> str:

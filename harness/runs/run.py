@@ -66,7 +66,7 @@ def run(
     ):
         resolved = resolve(plan, backend, sandbox, shard)
         with open_run(out or root / resolved.run_id, resolved.record) as files:
-            files.write_problems(problem_rows(resolved.plan))
+            files.write_problems(problem_rows(resolved.plan, backend))
             fault = generate_or_fault(resolved, backend, files, progress)
             judge(resolved.plan, files, sandbox, progress)
             summary = summarise(resolved, files)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from harness.schema.base import Style, Value
 
@@ -16,10 +16,18 @@ class Message(Value):
 
 
 class Prompt(Value):
-    """What the model is shown: a text to continue, or the messages of a chat (exactly one of the two)."""
+    """What the model is shown: a text to continue, or the messages of a chat (exactly one of the two).
+
+    An assistant's message at the end of a chat is the beginning of the answer, which the model goes on from.
+    """
 
     text: str = ""
     messages: tuple[Message, ...] = ()
+
+    @property
+    def prefill(self) -> str:
+        """The beginning of the answer; empty where the model begins it."""
+        return self.messages[-1].content if self.messages and self.messages[-1].role == "assistant" else ""
 
     @property
     def sha(self) -> str:
@@ -33,6 +41,7 @@ class Template(Value):
 
     `style` chat makes turns of user and assistant; the other two make one text, shots joined by `between`. A shot
     is question and answer, or `shot` if the template words shots differently.
+    `prefill` is the beginning of the answer that a chat gives the model; no part of the completion.
     `stop` are the strings at which a completion ends (and is cut); the task's sampling may not override them silently.
     One that a config's [prompt] spells out has the name "config".
     """
@@ -44,7 +53,14 @@ class Template(Value):
     shot: str = ""
     between: str = "\n\n"
     system: str = ""
+    prefill: str = Field(default="", exclude_if=lambda prefill: not prefill)
     stop: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _prefill_in_a_chat(self) -> "Template":
+        if self.prefill and self.style != "chat":
+            raise ValueError("prefill is for style = 'chat': another prompt's question may end with it")
+        return self
 
 
 class Sampling(Value):
@@ -160,6 +176,7 @@ class Capabilities:
     recorded: bool = False  # RecordedBackend
     replicas: bool = False
     chat: bool = False
+    renders: bool = False  # RenderingBackend
 
 
 class Backend(Protocol):
@@ -184,6 +201,33 @@ class Backend(Protocol):
     def fits(self, prompt: Prompt, max_tokens: int) -> bool: ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class RenderedPrompt:
+    """A prompt as the model is given it: behind its chat template, and how many tokens that is."""
+
+    text: str
+    tokens: int
+
+
+class PromptRenderer(Protocol):
+    """A model's tokenizer. `chat`: whether it has a chat template."""
+
+    @property
+    def chat(self) -> bool: ...
+
+    def render(self, prompt: Prompt) -> RenderedPrompt:
+        """Raises UserError for a prompt that the chat template refuses."""
+        ...
+
+
+class RenderingBackend(Backend, Protocol):
+    """Has the model's tokenizer, and so knows the very text that the model is given."""
+
+    def render(self, prompts: Sequence[Prompt]) -> Sequence[RenderedPrompt]:
+        """Raises UserError for a prompt that the chat template refuses."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -347,7 +347,7 @@ def test_the_list_of_tasks_has_a_line_each() -> None:
 
 def test_a_tasks_card_names_its_metrics_prompts_and_files() -> None:
     text = harness("tasks", "humaneval").out
-    for part in ("humaneval, version 1", "pass@1", "plain of models without", "humaneval/HumanEval.jsonl"):
+    for part in ("humaneval, version 2", "pass@1", "plain of models without", "humaneval/HumanEval.jsonl"):
         assert part in text
 
 
@@ -400,7 +400,7 @@ def test_a_file_that_holds_a_task_is_a_task(tmp_path: Path) -> None:
     )
     ended = harness("score", "mine.py", *snippets(tmp_path / "c.jsonl")[1:])
     assert ended.code == 0, ended.err
-    assert "mine v1 | test 3x1" in ended.out
+    assert "mine v2 | test 3x1" in ended.out
 
 
 def test_a_task_file_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:

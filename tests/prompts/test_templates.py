@@ -4,6 +4,7 @@ import hashlib
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from harness.errors import ConfigError
 from harness.prompts import templates
@@ -290,6 +291,19 @@ def test_the_system_text_stands_once_before_everything() -> None:
         Message(role="assistant", content="'-'.join(words)"),
         Message(role="user", content="Q: last element of `x`\n"),
     )
+
+
+def test_a_prefill_begins_the_answer_of_a_chat_and_of_no_other_prompt() -> None:
+    chat = Template(style="chat", prefill="```python\n", answer="```python\n{solution}\n```")
+    shown = templates.render(chat, LAST, [JOIN])
+    assert [(one.role, one.content) for one in shown.messages[1:]] == [
+        ("assistant", "```python\n'-'.join(words)\n```"),
+        ("user", "last element of `x`"),
+        ("assistant", "```python\n"),
+    ]
+    assert templates.render_answer(chat, LAST) == "x[-1]\n```"
+    with pytest.raises(ValidationError, match="prefill is for style = 'chat'"):
+        Template(style="plain", prefill="def ")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Which prompt a run asks: the model's own form where the config names none, said with the numbers."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import Ended, harness, rows
+from tests.support.command import Ended, harness, rows, write_rows
 from tests.support.faulty_server import World, serving
 from tests.support.tiny_models import build
 
@@ -70,9 +72,67 @@ def test_stop_strings_are_those_of_the_prompt_that_is_asked(models: dict[str, Pa
     assert stops == [["\n"], []]
 
 
-def rows_of_record(folder: Path) -> dict[str, dict[str, object]]:
-    import json
+def test_each_run_keeps_the_very_text_of_its_prompts_and_the_command_prints_it(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    for name in ("chat", "base"):
+        run(tmp_path / name, "--model", models[name])
+        kept = rows(tmp_path / name / "problems.jsonl")[0]
+        (made, _) = rows(tmp_path / name / "generations.jsonl")
+        assert kept["prompt_tokens"] == made["completion"]["prompt_tokens"]
+        printed = harness("tasks", "mbpp", "--data", "mini", "--prompt", "--model", models[name])
+        head, _, text = printed.out.partition("\n")
+        assert text == kept["rendered"]
+        assert head.endswith(f", {kept['prompt_tokens']} tokens")
+        if name == "chat":
+            asked_for = kept["prompt"]["messages"][0]["content"]
+            assert text == f"<s>user: {asked_for}\n<s>assistant: "
+        else:
+            assert text == kept["prompt"]["text"]
 
+
+def test_recorded_completions_have_the_tasks_first_prompt_and_nobody_renders_it(tmp_path: Path) -> None:
+    said = [{"task_id": "mbpp/11", "text": "x"}]
+    file = write_rows(tmp_path / "said.jsonl", said)
+    harness("score", "mbpp", "--data", "mini", "--completions", file, "--partial", "--out", tmp_path / "run")
+    (kept,) = rows(tmp_path / "run" / "problems.jsonl")
+    assert kept["prompt"]["text"].startswith('"""\n')
+    assert "rendered" not in kept
+
+
+def test_a_models_prompt_may_begin_the_answer_and_take_arguments_of_the_template(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(models["chat"], tmp_path / "thinks")
+    template = folder / "chat_template.jinja"
+    template.write_text(template.read_text() + "{% if not enable_thinking|default(true) %}<no>{% endif %}")
+    sets = ("prompt.style=chat", "prompt.prefill=def", "backend.template_args.enable_thinking=false")
+    ended = run(tmp_path / "run", "--model", folder, *(part for one in sets for part in ("--set", one)))
+    assert ended.code == 0, ended.err
+    assert " enable_thinking=false | " in ended.out
+    assert rows(tmp_path / "run" / "problems.jsonl")[0]["rendered"].endswith("<s>assistant: <no>def")
+    assert not rows(tmp_path / "run" / "generations.jsonl")[0]["completion"]["text"].startswith("def ")
+    text = run(tmp_path / "text", "--model", folder, "--set", "prompt=plain", "--set", sets[-1])
+    assert text.complaint == "backend.template_args has no effect: the prompt 'plain' is a text and no chat"
+
+
+def test_a_server_is_sent_the_templates_arguments_and_the_beginning_of_the_answer(tmp_path: Path) -> None:
+    with serving(World()) as world:
+        sets = (
+            f"backend.server.url={world.url}",
+            "backend.template_args.enable_thinking=false",
+            "prompt.style=chat",
+        )
+        options = [part for one in (*sets, "prompt.prefill=def") for part in ("--set", one)]
+        ended = run(tmp_path, "--backend", "openai", "--model", "m", *options)
+    assert ended.code == 0, ended.err
+    body = world.bodies[0]
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert body["messages"][-1] == {"role": "assistant", "content": "def"}
+    assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+
+
+def rows_of_record(folder: Path) -> dict[str, dict[str, object]]:
     record: dict[str, dict[str, object]] = json.loads((folder / "run.json").read_text())
     return record
 

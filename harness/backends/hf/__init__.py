@@ -55,11 +55,12 @@ from harness.schema import Capabilities, Sampling
 
 if TYPE_CHECKING:
     from harness.backends.hf.scheduler import Engine
+    from harness.backends.hf.tokenizer import Codec
 
 LOG = logging.getLogger(__name__)
 DECODING = 2  # goes up when the same inputs give other completions
 LLM_INT8 = 2.0**-4  # the tolerance of bfloat16
-CAPABILITIES = Capabilities(likelihoods=True, adapters=True, mixed_adapters=True, replicas=True)
+CAPABILITIES = Capabilities(likelihoods=True, adapters=True, mixed_adapters=True, replicas=True, renders=True)
 ONE_THREAD = 50_000_000  # parameters below which several threads of a CPU cost more than they save
 
 
@@ -105,7 +106,9 @@ def load(
         **({"profile": config.profile} if config.profile != "exact" else {}),
         "engine": f"hf {DECODING}, torch {torch.__version__}, transformers {transformers.__version__}",
     }
-    codec = Codec(tokenizer, checkpoint.stop_token_ids(model, tokenizer), runner.encoder)
+    codec = Codec(
+        tokenizer, checkpoint.stop_token_ids(model, tokenizer), runner.encoder, config.template_args
+    )
     engine = Engine(runner, codec, identity, config.batch_size, warn, base)
     if config.quantize == "8bit":  # which activations count as outliers is decided over a whole batch
         engine.tolerance = max(engine.tolerance, LLM_INT8)
@@ -125,6 +128,17 @@ def load_base(folder: Path, config: BackendConfig) -> Any:
     return model
 
 
+def load_codec(config: BackendConfig) -> "Codec":
+    """The model's tokenizer without its weights. Raises UserError."""
+    from harness.backends.hf.tokenizer import Codec
+
+    require_model(config)
+    folder, _ = hub.find(config.model, config.revision)
+    tokenizer = checkpoint.load_tokenizer(folder)
+    ends = {tokenizer.eos_token_id} - {None}
+    return Codec(tokenizer, frozenset(ends), checkpoint.is_encoder_decoder(folder), config.template_args)
+
+
 def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
     """That the model's folder is complete and the adapter was trained on it. Raises UserError."""
     del problem_ids
@@ -140,4 +154,4 @@ def check_sampling(config: BackendConfig, sampling: Sampling) -> None:
     del config, sampling
 
 
-backend = BackendLoader(load, check, check_sampling, CAPABILITIES)
+backend = BackendLoader(load, check, check_sampling, CAPABILITIES, load_codec)

@@ -163,6 +163,16 @@ def quantisation(bits: str, dtype: Any) -> Any:
     )
 
 
+def is_encoder_decoder(folder: Path) -> bool:
+    from transformers import AutoConfig
+
+    with silenced():
+        try:
+            return bool(AutoConfig.from_pretrained(folder, local_files_only=True).is_encoder_decoder)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"cannot read the model's config in {folder}: {first_line(error)}") from error
+
+
 def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 

@@ -32,7 +32,16 @@ from harness.backends.hf.prefix_cache import PrefixCache, shared_prefix
 from harness.backends.hf.snapshot import CleanBase
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import BackendFault, ConfigError, UserError
-from harness.schema import Capabilities, Completion, Generation, LikelihoodRequest, Prompt, Request, Sampling
+from harness.schema import (
+    Capabilities,
+    Completion,
+    Generation,
+    LikelihoodRequest,
+    Prompt,
+    RenderedPrompt,
+    Request,
+    Sampling,
+)
 from harness.text.completion_parts import separate
 from harness.text.reasoning import has_marks
 
@@ -204,6 +213,9 @@ class Engine:
 
     def tokens(self, prompt: Prompt) -> int:
         return len(self.codec.encode(prompt))
+
+    def render(self, prompts: Sequence[Prompt]) -> Sequence[RenderedPrompt]:
+        return [self.codec.render(prompt) for prompt in prompts]
 
     def fits(self, prompt: Prompt, max_tokens: int) -> bool:
         """Whether prompt and answer fit; an answer as long as the context itself leaves no room for a prompt."""

@@ -4,12 +4,14 @@ A completion is decoded behind an ordinary word (the anchor), which is then cut 
 drops a leading space at the start of a text would otherwise change the first line of a program.
 """
 
+import inspect
+import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.errors import UserError
-from harness.schema import Message, Prompt
+from harness.schema import Message, Prompt, RenderedPrompt
 from harness.text import reasoning
 
 ANCHOR = "x"
@@ -20,8 +22,16 @@ SLACK = 4  # tokens: a character may be spread over four byte tokens, of which t
 class Codec:
     """One tokenizer, with the ids at which a completion ends."""
 
-    def __init__(self, tokenizer: Any, eos: frozenset[int], encoder: bool) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        eos: frozenset[int],
+        encoder: bool,
+        template_args: Mapping[str, Any] | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
+        self.template_args = dict(template_args or {})
+        self._check_template_args()
         self.eos = eos
         self.encoder = encoder
         special = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
@@ -41,6 +51,11 @@ class Codec:
             if not bare or bare[-1] != ids[-1]:
                 ids = ids[:-1]
         return self._never_empty(ids)
+
+    def render(self, prompt: Prompt) -> RenderedPrompt:
+        """The very text, without special tokens that the tokenizer adds to it, and its tokens with them."""
+        text = self._chat(prompt) if prompt.messages else prompt.text
+        return RenderedPrompt(text, len(self.encode(prompt)))
 
     def encode_continuation(self, text: str) -> tuple[tuple[int, ...], bool]:
         """Token ids that append `text` to a text, and whether they do so exactly.
@@ -73,8 +88,9 @@ class Codec:
         """The text that follows a prompt when `answer` is given: in a chat, as the model's template writes it."""
         if not prompt.messages:
             return answer
-        asked = self._chat(prompt)
-        turns = (*prompt.messages, Message(role="assistant", content=answer))
+        asked, begun = self._chat(prompt), prompt.prefill
+        before = prompt.messages[:-1] if begun else prompt.messages
+        turns = (*before, Message(role="assistant", content=begun + answer))
         whole = self._chat(Prompt(messages=turns), ask=False)
         return whole[len(asked) :] if whole.startswith(asked) else answer
 
@@ -142,7 +158,26 @@ class Codec:
 
         return bisect_left(range(len(ids)), True, key=is_over)
 
+    def _check_template_args(self) -> None:
+        """Raises UserError for an argument that the chat template does not read: it would have no effect."""
+        if not self.template_args:
+            return
+        if not self.chat:
+            raise UserError(
+                "backend.template_args has no effect: this model's tokenizer has no chat template"
+            )
+        template = self.tokenizer.get_chat_template()
+        own = inspect.signature(self.tokenizer.apply_chat_template).parameters
+        for name in self.template_args:
+            if name in own:
+                raise UserError(f"backend.template_args.{name} cannot be set: the harness renders the prompt")
+            if not re.search(rf"\b{re.escape(name)}\b", template):
+                raise UserError(
+                    f"backend.template_args.{name} has no effect: this model's chat template does not read it"
+                )
+
     def _chat(self, prompt: Prompt, ask: bool = True) -> str:
+        """The chat as text: with `ask` up to where the model answers, behind the answer's given beginning."""
         from jinja2 import TemplateError
 
         if not self.chat:
@@ -150,12 +185,15 @@ class Codec:
                 "this model's tokenizer has no chat template, and the prompt is a chat:"
                 " choose a text prompt, for example --set prompt=plain (harness tasks NAME lists the prompts)"
             )
-        turns = [message.model_dump() for message in prompt.messages]
+        begun = prompt.prefill if ask else ""
+        turns = [message.model_dump() for message in (prompt.messages[:-1] if begun else prompt.messages)]
         try:
-            text: str = self.tokenizer.apply_chat_template(turns, add_generation_prompt=ask, tokenize=False)
+            text: str = self.tokenizer.apply_chat_template(
+                turns, add_generation_prompt=ask, tokenize=False, **self.template_args
+            )
         except TemplateError as error:
             raise UserError(f"this model's chat template refuses the prompt: {error}") from None
-        return text
+        return text + begun
 
     def _never_empty(self, ids: list[int]) -> tuple[int, ...]:
         if ids:

@@ -32,7 +32,7 @@ from harness.backends.loader import BackendLoader, require_model
 from harness.backends.openai import response, thread_pool
 from harness.backends.openai.response import count
 from harness.backends.openai.transport import FIRST_WAIT_S, Reply, Transport
-from harness.config.backend import BackendConfig, ServerConfig
+from harness.config.backend import SERVER_TEMPLATE_ARGS, BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError, HarnessError, UserError, unknown
 from harness.schema import Capabilities, Completion, Generation, Prompt, Request, Sampling
 
@@ -176,6 +176,8 @@ class OpenAIClient:
         if self._is_chat(request.prompt):
             turns = [{"role": turn.role, "content": turn.content} for turn in request.prompt.messages]
             body["messages"] = turns or [{"role": "user", "content": request.prompt.text}]
+            if request.prompt.prefill:  # as vLLM and SGLang have it; a server that cannot says so
+                body |= {"continue_final_message": True, "add_generation_prompt": False}
             body |= {"logprobs": True} if self.server.logprobs else {}
         else:
             body["prompt"] = request.prompt.text
@@ -300,6 +302,9 @@ def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
 def connect(config: BackendConfig, url: str = "") -> OpenAIClient:
     """`url`: of a server that was started for this model. It may list it by another name, or not at all."""
     server = config.server or ServerConfig()
+    if config.template_args:
+        extra = {**server.extra, SERVER_TEMPLATE_ARGS: dict(config.template_args)}
+        server = server.model_copy(update={"extra": extra})
     key = os.environ.get(server.key_env, "")
     transport = Transport(
         url=(url or server.url).rstrip("/") + "/", server=server, key=key, on_this_machine=bool(url)

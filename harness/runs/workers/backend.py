@@ -8,10 +8,19 @@ from harness.errors import BackendFault
 from harness.runs.workers.pool import WorkerPool
 from harness.runs.workers.tasks import GenerateSpec
 from harness.runs.workers.work_queue import ChunkSizer, GivenUp
-from harness.schema import Capabilities, Generation, LikelihoodRequest, Prompt, Request, Sampling
+from harness.schema import (
+    Capabilities,
+    Generation,
+    LikelihoodRequest,
+    Prompt,
+    RenderedPrompt,
+    Request,
+    Sampling,
+)
 
 SAMPLES_PER_ITEM = 16  # of one problem; more are split among workers
 DEFAULT_BATCH = 64
+RENDERED_AT_ONCE = 64
 MAX_NAMES = 5  # in an error message
 
 
@@ -72,6 +81,13 @@ class PooledBackend:
 
     def tokens(self, prompt: Prompt) -> int:
         return int(self.workers.call("tokens", None, prompt))
+
+    def render(self, prompts: Sequence[Prompt]) -> Sequence[RenderedPrompt]:
+        sizer = ChunkSizer(target_seconds=None, minimum=RENDERED_AT_ONCE)
+        found = dict(self.workers.map("render", None, prompts, sizer))
+        if lost := next((one for one in found.values() if isinstance(one, GivenUp)), None):
+            raise BackendFault(lost.cause)
+        return [found[number] for number in range(len(prompts))]
 
     def fits(self, prompt: Prompt, max_tokens: int) -> bool:
         return bool(self.workers.call("fits", max_tokens, prompt))

@@ -9,12 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from harness import backends, environment, sandbox
 from harness.config.backend import BackendConfig
 from harness.runs.workers.protocol import WorkerTask
-from harness.schema import AdapterBackend, Backend, LikelihoodRequest, Prompt, Request, Sampling
+from harness.schema import (
+    AdapterBackend,
+    Backend,
+    LikelihoodRequest,
+    Prompt,
+    RenderingBackend,
+    Request,
+    Sampling,
+)
 
 # Items a sandbox is given ahead, so that it never waits for the next one; queries take less than a millisecond.
 PREFETCH = {"programs": 4, "queries": 32}
@@ -73,6 +81,9 @@ class GenerateTask:
             case "tokens":
                 for number, prompt in items:
                     yield number, self.backend.tokens(prompt)
+            case "render":
+                for number, prompt in items:
+                    yield number, cast(RenderingBackend, self.backend).render([prompt])[0]
             case "fits":
                 for number, prompt in items:
                     yield number, self.backend.fits(prompt, common)

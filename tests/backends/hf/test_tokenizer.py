@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.backends.hf.tokenizer import Codec
 from harness.errors import UserError
 from harness.schema import Message, Prompt, Request
 from tests.backends.hf.test_engine import GREEDY, TEXTS, loaded, only, requests
-from tests.support.tiny_models import POSITIONS, build, make_tokenizer
+from tests.support.tiny_models import CHAT, POSITIONS, build, make_tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -93,10 +94,40 @@ def test_a_chat_is_rendered_by_the_models_template_with_one_beginning_of_text(
     folders: dict[str, Path],
 ) -> None:
     codec = loaded(folders["chat"]).codec
-    prompt = Prompt(messages=(Message(role="user", content="add"), Message(role="assistant", content="a+b")))
-    ids = codec.encode(prompt)
-    assert codec.tokenizer.decode(ids) == "<s>user: add\n<s>assistant: a+b\n<s>assistant: "
+    turns = [Message(role="user", content="add"), Message(role="assistant", content="a+b")]
+    ids = codec.encode(Prompt(messages=(*turns, *turns[:1])))
+    assert codec.tokenizer.decode(ids) == "<s>user: add\n<s>assistant: a+b\n<s>user: add\n<s>assistant: "
     assert codec.encode(Prompt(text="add"))[0] == 1
+
+
+def test_an_assistants_message_at_the_end_begins_the_answer_behind_the_generation_prompt(
+    folders: dict[str, Path],
+) -> None:
+    codec = loaded(folders["chat"]).codec
+    prompt = Prompt(messages=(Message(role="user", content="add"), Message(role="assistant", content="a+")))
+    assert codec.render(prompt).text == "<s>user: add\n<s>assistant: a+"
+    assert codec.render(prompt).tokens == len(codec.encode(prompt))
+    assert codec.render_reply(prompt, "b") == "b\n"
+
+
+def test_arguments_of_a_chat_template_reach_it_and_those_in_vain_are_named(folders: dict[str, Path]) -> None:
+    tokenizer = loaded(folders["chat"]).codec.tokenizer
+    tokenizer.chat_template = CHAT + "{% if not enable_thinking|default(true) %}<think></think>{% endif %}"
+    prompt = Prompt(messages=(Message(role="user", content="add"),))
+
+    def rendered(**arguments: object) -> str:
+        return Codec(tokenizer, frozenset({2}), False, arguments).render(prompt).text
+
+    assert rendered() == "<s>user: add\n<s>assistant: "
+    assert rendered(enable_thinking=False) == "<s>user: add\n<s>assistant: <think></think>"
+    for wrong, why in {
+        "enable_thinkin": "does not read it",
+        "add_generation_prompt": "the harness renders the prompt",
+    }.items():
+        with pytest.raises(UserError, match=rf"backend\.template_args\.{wrong} .*{why}"):
+            rendered(**{wrong: False})
+    with pytest.raises(UserError, match="no chat template"):
+        Codec(loaded(folders["llama"]).codec.tokenizer, frozenset({2}), False, {"enable_thinking": False})
 
 
 def test_a_chat_without_a_template_says_what_to_set(folders: dict[str, Path]) -> None:
