@@ -7,6 +7,7 @@ compared are refused, naming the fields in which they differ. A pure function of
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from harness.errors import ConfigError, NotComparable, unknown
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Judgement, Reduce
-from harness.stats import estimates, paired_tests
-from harness.stats.estimates import Floats
+from harness.stats import estimates, paired_tests, seeds
+from harness.stats.intervals import Floats
+from harness.stats.power import minimum_detectable_difference
+from harness.stats.resampling import metric_value, pseudo_values
+from harness.stats.seeds import SeedVariance
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class ComparisonCell:
     difference: paired_tests.Difference | None = None
     p_holm: float | None = None
     detectable: float | None = None
-    seeds: paired_tests.SeedVariance | None = None
+    seeds: SeedVariance | None = None
 
 
 @dataclass(frozen=True)
@@ -152,31 +156,43 @@ def compare_vectors(
     *,
     single: bool,
     clusters: Sequence[str] | None = None,
-    over_seeds: Sequence[paired_tests.SeedVariance | None] = (),
+    over_seeds: Sequence[SeedVariance | None] = (),
     seed: int = 0,
 ) -> tuple[ComparisonCell, ...]:
     """One cell per row, from each row's vectors [problems, m] over the same problems; the first is the reference."""
+    of_seeds = list(over_seeds) or [None] * len(vectors)
     differences = [
-        paired_tests.paired_difference(reduce, vectors[0], each, clusters=clusters, single=single, seed=seed)
-        for each in vectors[1:]
+        paired_tests.paired_difference(
+            reduce, vectors[0], each, _design(single, clusters, of_seeds[0], of_row), seed=seed
+        )
+        for each, of_row in zip(vectors[1:], of_seeds[1:], strict=True)
     ]
     corrected = paired_tests.holm([difference.p for difference in differences])
-    units = len(set(clusters)) if clusters is not None else len(vectors[0])
     found = []
-    for i, of_row in enumerate(vectors):
-        estimate = estimates.estimate_rows(reduce, of_row, seed=seed)
-        seeds = over_seeds[i] if over_seeds else None
+    for i, (of_row, of_seed) in enumerate(zip(vectors, of_seeds, strict=True)):
+        estimate = estimates.estimate_rows(reduce, of_row, clusters=clusters, over_seeds=of_seed, seed=seed)
         if i == 0:
-            found.append(ComparisonCell(estimate, seeds=seeds))
+            found.append(ComparisonCell(estimate, seeds=of_seed))
             continue
         difference = differences[i - 1]
-        detectable = (
-            None
-            if difference.sd is None
-            else paired_tests.minimum_detectable_difference(difference.sd, units)
-        )
-        found.append(ComparisonCell(estimate, difference, corrected[i - 1], detectable, seeds))
+        detectable = detectable_difference(difference, len(differences))
+        found.append(ComparisonCell(estimate, difference, corrected[i - 1], detectable, of_seed))
     return tuple(found)
+
+
+def _design(
+    single: bool, clusters: Sequence[str] | None, *over_seeds: SeedVariance | None
+) -> paired_tests.Design:
+    return paired_tests.Design(single, clusters, tuple(row for row in over_seeds if row is not None))
+
+
+def detectable_difference(difference: paired_tests.Difference, claims: int) -> float | None:
+    """The minimum detectable difference, at the level that Holm's correction leaves the first of so many claims."""
+    if difference.sd is None or difference.step is None:
+        return None
+    return minimum_detectable_difference(
+        difference.sd, difference.units, step=difference.step, alpha=paired_tests.ALPHA / claims
+    )
 
 
 def _mean_vectors(row: ComparisonRow, metric: str, problems: Sequence[str]) -> Floats:
@@ -184,11 +200,14 @@ def _mean_vectors(row: ComparisonRow, metric: str, problems: Sequence[str]) -> F
     return mean
 
 
-def _over_seeds(row: ComparisonRow, metric: str, problems: Sequence[str]) -> paired_tests.SeedVariance | None:
-    """Only for means over problems: a corpus metric has no value for a single problem."""
-    if len(row.runs) < 2 or len(problems) < 2 or row.runs[0].reduces[metric][1].of_sum is not None:
+def _over_seeds(row: ComparisonRow, metric: str, problems: Sequence[str]) -> SeedVariance | None:
+    """Of the problems' values; of a corpus metric's pseudo-values, as it has none for a single problem."""
+    if len(row.runs) < 2 or len(problems) < 2:
         return None
-    return paired_tests.seed_variance(np.stack([run.vectors(metric, problems)[:, 0] for run in row.runs]))
+    metric_of = partial(metric_value, row.runs[0].reduces[metric][1])
+    ones = np.ones(len(problems))
+    values = [pseudo_values(metric_of, run.vectors(metric, problems), ones) for run in row.runs]
+    return seeds.seed_variance(np.stack(values))
 
 
 # ---------------------------------------------------------------- flipped problems

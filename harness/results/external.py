@@ -19,7 +19,7 @@ from harness.results.compare import Comparison, ComparisonRow
 from harness.runs.store.reader import format_value
 from harness.schema import Unit, Value
 from harness.stats import estimates
-from harness.stats.estimates import Floats
+from harness.stats.intervals import Floats
 
 FORMAT = 1
 SUFFIX = ".imported.json"

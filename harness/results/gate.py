@@ -22,10 +22,11 @@ from harness.runs.store import reader
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Unit, Value
 from harness.stats import estimates, paired_tests
-from harness.stats.estimates import Floats
+from harness.stats.intervals import Floats
+from harness.stats.paired_tests import ALPHA, Design
+from harness.stats.power import minimum_detectable_difference
 
 FORMAT = 1
-ALPHA = 0.05
 FLIP_RATE = 0.1  # assumed share of problems that flip between two single-sample runs, for planning
 COMPARABLE = "comparable"  # the name of the first check
 
@@ -286,7 +287,7 @@ def _metric_checks(run: Result, baseline: Baseline, rules: Rules, problems: Sequ
     single = all(count == 1 for count in run.samples.values())
     vectors = {name: _vectors(run, baseline, name, problems) for name in names}
     differences = {
-        name: paired_tests.paired_difference(run.reduces[name][1], before, after, single=single)
+        name: paired_tests.paired_difference(run.reduces[name][1], before, after, Design(single=single))
         for name, (before, after) in vectors.items()
     }
     corrected = paired_tests.holm([difference.p for difference in differences.values()])
@@ -318,7 +319,7 @@ def _margin_check(
     status = "within" if ok else "not shown to be within"
     detail = f"{_describe(difference, lower_is_better)}: {status} the margin of {margin:g}"
     if not ok and difference.sd is not None and losses[0] <= margin:
-        least = paired_tests.minimum_detectable_difference(difference.sd, difference.n)
+        least = minimum_detectable_difference(difference.sd, difference.n)
         detail += f" (minimum detectable difference at 80 % power: {least:.4f}, n={difference.n})"
     return Check(name, ok, detail)
 
@@ -383,7 +384,7 @@ def subset(run: Result, size: int, seed: int = 0) -> Subset:
     else:
         scores = run.scores[run.reduces[metric][0]]
         variance = 2 * float(np.mean([scores[n][:, 0].var() / len(scores[n]) for n in names])) or FLIP_RATE
-    detectable = paired_tests.minimum_detectable_difference(variance**0.5, size)
+    detectable = minimum_detectable_difference(variance**0.5, size)
     return Subset(tuple(sorted(chosen)), len(strata), detectable, run.reduces[metric][1].unit)
 
 

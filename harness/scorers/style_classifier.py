@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import ConfigError, DataError
-from harness.stats.estimates import wilson
+from harness.stats.intervals import wilson
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

@@ -10,18 +10,17 @@ every resampling draws problems, never samples.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.schema import Estimate, Reduce, Unit
-
-Floats = NDArray[np.float64]
+from harness.stats.intervals import Z95, Floats, share_interval
+from harness.stats.resampling import bootstrap_interval, metric_value, pseudo_values, unit_sums
+from harness.stats.seeds import SamplingError, SeedVariance
 
 STANDARD_KS = (1, 2, 5, 10, 100)
-Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
-MAX_CELLS = 2_000_000  # most resampling weights held at a time: 16 MB
 
 MAX_CLASS_NAME, MAX_CLASSES = (
     80,
@@ -100,12 +99,7 @@ def k_values(least: int, asked: Sequence[int]) -> list[int]:
     return sorted({k for k in STANDARD_KS if k <= least} | set(asked))
 
 
-# ---------------------------------------------------------------- corpus values
-
-
-def corpus_value(reduce: Reduce, means: Floats, n: int) -> Floats:
-    """The metric for mean vectors over n problems: [..., m] -> [...]."""
-    return means[..., 0] if reduce.of_sum is None else reduce.of_sum(means * n)
+# ---------------------------------------------------------------- vectors
 
 
 def per_problem_vectors(reduce: Reduce, scores: Sequence[Floats]) -> Floats:
@@ -160,75 +154,63 @@ def most_common(counts: Counter[str]) -> dict[str, int]:
 # ---------------------------------------------------------------- intervals
 
 
-def wilson(k: float, n: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson's score interval for a share k / n (Wilson 1927): never outside 0..1, never empty at 0 or n.
-
-    A fractional k (the sum of values in 0..1) gives a wider interval than needed, never a narrower one,
-    because no such values vary more than zeros and ones with the same mean. Raises ValueError unless 0 <= k
-    <= n and n >= 1.
-    """
-    if n < 1 or not 0 <= k <= n:
-        raise ValueError(f"no share: {k} of {n}")
-    p, zz = k / n, z * z
-    middle = (p + zz / (2 * n)) / (1 + zz / n)
-    half = z / (1 + zz / n) * math.sqrt(p * (1 - p) / n + zz / (4 * n * n))
-    low = 0.0 if k == 0 else max(0.0, middle - half)
-    high = 1.0 if k == n else min(1.0, middle + half)
-    return min(low, p), max(high, p)
-
-
-def bootstrap_means(rows: Floats, *, seed: int, rounds: int) -> Iterator[Floats]:
-    """Yield the means of `rounds` bootstrap resamples of the rows in blocks [b, m] of bounded memory.
-
-    The draws depend on the seed, the number of rows and the rounds alone, so that metrics over the same
-    problems see the same resamples.
-    """
-    n = len(rows)
-    rng = np.random.default_rng(seed)
-    block = max(1, MAX_CELLS // n)
-    for start in range(0, rounds, block):
-        size = min(block, rounds - start)
-        drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-        yield weights @ rows / n
-
-
 def estimate(reduce: Reduce, scores: Sequence[Floats], *, seed: int = 0, rounds: int = 1000) -> Estimate:
     """A metric over the problems with its 95 % interval.
 
-    `scores` holds one array [samples, 1 + stats] per problem; the numbers of samples may differ. The interval
-    is Wilson's where the metric is a mean of zeros and ones, else the percentile bootstrap over problems
-    (Efron), and it always holds the value. Where all problems are alike (one problem, say) resamples cannot
-    differ: a mean of values in 0..1 gets Wilson's interval, anything else one of no width. Raises ValueError
-    for no problems, no samples.
+    `scores` holds one array [samples, 1 + stats] per problem; the numbers of samples may differ. Raises ValueError for
+    no problems, no samples.
     """
     return estimate_rows(reduce, per_problem_vectors(reduce, scores), seed=seed, rounds=rounds)
 
 
-def estimate_rows(reduce: Reduce, rows: Floats, *, seed: int = 0, rounds: int = 1000) -> Estimate:
-    """The same from one vector per problem, [problems, m]."""
+def estimate_rows(
+    reduce: Reduce,
+    rows: Floats,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    over_seeds: SeedVariance | None = None,
+    seed: int = 0,
+    rounds: int = 1000,
+) -> Estimate:
+    """The same from one vector per problem, [problems, m]; of several seeds, from the means over them.
+
+    The interval is a score interval (`intervals.share_interval`) where the metric is a mean of values in 0..1, else the
+    bootstrap over problems; it always holds the value. With `clusters` (one label a problem) whole clusters are the
+    units. Where all units are alike resamples cannot differ: such a bootstrap has no width.
+    """
     n = len(rows)
-    value = float(corpus_value(reduce, rows.mean(axis=0), n))
+    sums, sizes = unit_sums(rows, clusters)
+    value = float(metric_value(reduce, sums.sum(axis=0), sizes.sum()))
     if math.isnan(value):
         raise ValueError(f"the metric is not a number over {n} problems")
-    plain = reduce.of_sum is None
-    firsts = rows[:, 0]
-    alike = bool(np.all(rows == rows[0]))
-    share = plain and reduce.unit == "share"  # Wilson's interval is one of shares
-    if share and (np.isin(firsts, (0.0, 1.0)).all() or (alike and 0.0 <= value <= 1.0)):
-        low, high = wilson(min(float(firsts.sum()), float(n)), n)
-    elif alike:
+    metric = partial(metric_value, reduce)
+    if over_seeds is None:
+        error = SamplingError.without_seeds(len(sums))
+    else:
+        error = SamplingError.of(pseudo_values(metric, sums, sizes), [over_seeds])
+    if is_bounded(reduce, rows):
+        critical = Z95 if clusters is None and over_seeds is None else error.critical
+        found = share_interval(sums[:, 0], sizes, added=error.added, critical=critical)
+        low, high = float(found[0]), float(found[1])
+    elif bool(np.all(sums == sums[0])):
         low = high = value
     else:
-        means = bootstrap_means(rows, seed=seed, rounds=rounds)
-        values = np.concatenate([corpus_value(reduce, block, n) for block in means])
-        low, high = (float(q) for q in np.quantile(values, (0.025, 0.975)))
+        low, high = bootstrap_interval(metric, sums, sizes, error, seed=seed, rounds=rounds)
+        if reduce.unit == "share":
+            low, high = max(low, 0.0), min(high, 1.0)
     return Estimate(
         value=value,
         low=min(low, value),
         high=max(high, value),
         n=n,
-        k=float(firsts.sum()) if plain else None,
+        k=float(rows[:, 0].sum()) if reduce.of_sum is None else None,
         unit=reduce.unit,
         lower_is_better=reduce.lower_is_better,
     )
+
+
+def is_bounded(reduce: Reduce, *rows: Floats) -> bool:
+    """Whether the metric is a mean of values that cannot leave 0..1."""
+    if reduce.of_sum is not None or reduce.unit != "share":
+        return False
+    return all(bool(((each[:, 0] >= 0) & (each[:, 0] <= 1)).all()) for each in rows)

@@ -8,25 +8,37 @@ decided in harness/results/compare.py.
 import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from harness.schema import Reduce
-from harness.stats.estimates import MAX_CELLS, Floats, bootstrap_means, wilson
+from harness.stats import student_t
+from harness.stats.estimates import is_bounded
+from harness.stats.intervals import Z95, Floats, difference_interval
+from harness.stats.resampling import (
+    MAX_CELLS,
+    Metric,
+    bootstrap_interval,
+    metric_value,
+    pseudo_values,
+    unit_sums,
+)
+from harness.stats.seeds import SamplingError, SeedVariance
 
+ALPHA = 0.05
 ROUNDS = 10_000  # permutations and resamples: p to 0.002 at 0.05
 MAX_EXACT_UNITS = 12  # with at most so many units that differ, all 2^12 sign patterns are enumerated
 TOLERANCE = 1e-12
+WEBB = np.sqrt([0.5, 1.0, 1.5])  # Webb's weights (2014), each with both signs: 6^4 patterns of four clusters
 
 
 @dataclass(frozen=True)
 class Difference:
     """`value` is b - a with its 95 % interval; `test` names what `p` (two-sided) comes from.
 
-    `better` and `worse` count the problems on which b is better or worse than a (`gains`); `sd` is the standard
-    deviation of the difference of one unit, None for metrics that are no means. `exact` is the exact p to McNemar's
-    mid-p, None for other tests.
+    `better` and `worse` count the problems on which b is better or worse than a (`gains`); `units` are what was
+    resampled. `sd` is the standard deviation of the difference of one unit and `step` how large a difference is where
+    there is one, None for metrics that are no means. `exact` is the exact p to McNemar's mid-p, None for other tests.
     """
 
     value: float
@@ -37,7 +49,9 @@ class Difference:
     n: int
     better: int
     worse: int
+    units: int
     sd: float | None
+    step: float | None
     exact: float | None = None
 
 
@@ -49,38 +63,78 @@ class ResamplingUnits:
     b: Floats
     sizes: Floats
 
+    def difference(self, reduce: Reduce) -> Metric:
+        """b's metric less a's, of sums [..., 2 m] side by side."""
+        m = self.a.shape[1]
+        return lambda sums, n: metric_value(reduce, sums[..., m:], n) - metric_value(reduce, sums[..., :m], n)
+
+    @property
+    def both(self) -> Floats:
+        return np.concatenate([self.a, self.b], axis=1)
+
+
+@dataclass(frozen=True)
+class Design:
+    """How two rows were sampled: whether each problem has one sample, the problems' clusters, the seeds of rows that
+    are means over several."""
+
+    single: bool = False
+    clusters: Sequence[Hashable] | None = None
+    seeds: Sequence[SeedVariance] = ()
+
 
 def paired_difference(
-    reduce: Reduce,
-    a: Floats,
-    b: Floats,
-    *,
-    clusters: Sequence[Hashable] | None = None,
-    single: bool = False,
-    seed: int = 0,
+    reduce: Reduce, a: Floats, b: Floats, design: Design = Design(), *, seed: int = 0
 ) -> Difference:
     """Everything about b - a. `a` and `b` are [problems, m] over the same problems in the same order.
 
-    `single` says that each problem has one sample: a pass/fail metric then gets McNemar's test (mid-p, the exact
-    p beside it), all others the permutation test. With `clusters` (one label a problem) whole clusters are
-    resampled and exchanged. Raises ValueError for shapes that do not fit.
+    The interval is a score interval (`intervals.difference_interval`) where the metric is a mean of values in 0..1,
+    else the paired bootstrap, both runs seeing the same resamples. With clusters whole clusters are the units, and with
+    seeds their variance is in it. Raises ValueError for shapes that do not fit.
     """
-    units = sum_over_clusters(a, b, clusters)
-    value, low, high = bootstrap_interval(reduce, units, seed=seed)
-    plain = reduce.of_sum is None
+    units = paired_units(a, b, design.clusters)
+    difference = units.difference(reduce)
+    value = float(difference(units.both.sum(axis=0), units.sizes.sum()))
+    error = sampling_error(reduce, units, design.seeds)
+    gaps = (units.b - units.a)[:, 0]
+    if is_bounded(reduce, a, b):
+        critical = Z95 if design.clusters is None and not design.seeds else error.critical
+        found = difference_interval(gaps, units.sizes, added=error.added, critical=critical)
+        low, high = float(found[0]), float(found[1])
+    elif np.allclose(units.a, units.b, rtol=0, atol=TOLERANCE) or len(gaps) < 2:
+        low = high = value
+    else:
+        low, high = bootstrap_interval(difference, units.both, units.sizes, error, seed=seed, rounds=ROUNDS)
     gain = gains(reduce, a, b)
     better, worse = int((gain > TOLERANCE).sum()), int((gain < -TOLERANCE).sum())
-    zero_one = plain and bool(np.isin(a[:, 0], (0.0, 1.0)).all() and np.isin(b[:, 0], (0.0, 1.0)).all())
-    exact = None
-    if zero_one and single and clusters is None:
-        p, exact, test = mcnemar_mid_p(better, worse), mcnemar_exact(better, worse), "McNemar mid-p"
-    else:
-        p, test = permutation_test(reduce, units, seed=seed)
-    sd = None
-    if plain and len(units.sizes) > 1:
-        each = (units.b - units.a)[:, 0] - value * units.sizes
-        sd = float(np.sqrt((each**2).sum() / (len(each) - 1)) / units.sizes.mean())
-    return Difference(value, low, high, p, test, len(a), better, worse, sd, exact)
+    p, test, exact = paired_p(reduce, a, b, design, seed=seed)
+    sd = step = None
+    if reduce.of_sum is None and len(gaps) > 1:
+        sd, step = _spread(gaps, units.sizes, is_bounded(reduce, a, b))
+    return Difference(
+        value=value,
+        low=min(low, value),
+        high=max(high, value),
+        p=p,
+        test=test,
+        n=len(a),
+        better=better,
+        worse=worse,
+        units=len(gaps),
+        sd=sd,
+        step=step,
+        exact=exact,
+    )
+
+
+def _spread(gaps: Floats, sizes: Floats, bounded: bool) -> tuple[float, float]:
+    """The standard deviation of one unit's difference, and how large a unit's difference is where there is one."""
+    off = gaps - gaps.sum() / sizes.sum() * sizes
+    variance = float((off**2).sum() / (len(gaps) - 1) / sizes.mean() ** 2)
+    seen = float(np.abs(gaps).sum() / sizes.sum())
+    most = 1.0 if bounded else 0.0  # where nothing differs a number says nothing of its steps
+    step = variance / seen if seen > TOLERANCE else most
+    return variance**0.5, min(step, 1.0) if bounded else step
 
 
 def gains(reduce: Reduce, a: Floats, b: Floats) -> Floats:
@@ -97,57 +151,81 @@ def gains(reduce: Reduce, a: Floats, b: Floats) -> Floats:
         return reduce.of_sum(a) - reduce.of_sum(b)
 
 
-def sum_over_clusters(a: Floats, b: Floats, clusters: Sequence[Hashable] | None = None) -> ResamplingUnits:
+def paired_units(a: Floats, b: Floats, clusters: Sequence[Hashable] | None = None) -> ResamplingUnits:
     """Sum the problems' vectors over clusters; without clusters each problem is a unit."""
     if a.shape != b.shape or a.ndim != 2 or len(a) == 0:
         raise ValueError(
             f"runs of shapes {a.shape} and {b.shape} are no pair: wanted two of [problems >= 1, m]"
         )
-    if clusters is None:
-        return ResamplingUnits(a, b, np.ones(len(a)))
-    if len(clusters) != len(a):
-        raise ValueError(f"{len(clusters)} cluster labels for {len(a)} problems")
-    place = {label: i for i, label in enumerate(dict.fromkeys(clusters))}
-    into = np.zeros((len(place), len(a)))
-    into[[place[label] for label in clusters], np.arange(len(a))] = 1.0
-    return ResamplingUnits(into @ a, into @ b, into.sum(axis=1))
+    (of_a, sizes), (of_b, _) = unit_sums(a, clusters), unit_sums(b, clusters)
+    return ResamplingUnits(of_a, of_b, sizes)
 
 
-def metric_value(reduce: Reduce, sums: Floats, n: Floats) -> Floats:
-    """The metric for sums [..., m] over n [...] problems."""
-    return sums[..., 0] / n if reduce.of_sum is None else reduce.of_sum(sums)
-
-
-# ---------------------------------------------------------------- interval
-
-
-def bootstrap_interval(
-    reduce: Reduce, units: ResamplingUnits, *, seed: int = 0, rounds: int = ROUNDS
-) -> tuple[float, float, float]:
-    """(b - a, low, high): the paired percentile bootstrap over units (Efron & Tibshirani 1993, ch. 13).
-
-    Both runs see the same resamples. Where no unit differs, resamples cannot either: a mean of values in 0..1 then
-    gets the bounds that no difference in n units leaves open (Wilson's upper bound of 0 in n), others no width.
-    """
-    a, b, sizes = units.a, units.b, units.sizes
-    m, n = a.shape[1], len(a)
-    total = sizes.sum()
-    value = float(metric_value(reduce, b.sum(axis=0), total) - metric_value(reduce, a.sum(axis=0), total))
-    if np.allclose(a, b, rtol=0, atol=TOLERANCE):
-        unit_range = reduce.of_sum is None and a[:, 0].min() >= 0 and bool((a[:, 0] <= sizes).all())
-        width = wilson(0, n)[1] if unit_range else 0.0
-        return value, value - width, value + width
-    rows = np.concatenate([a, b, sizes[:, None]], axis=1)
-    drawn = []
-    for means in bootstrap_means(rows, seed=seed, rounds=rounds):
-        sums = means * n
-        count = sums[:, -1]
-        drawn.append(metric_value(reduce, sums[:, m:-1], count) - metric_value(reduce, sums[:, :m], count))
-    low, high = (float(q) for q in np.quantile(np.concatenate(drawn), (0.025, 0.975)))
-    return value, min(low, value), max(high, value)
+def sampling_error(reduce: Reduce, units: ResamplingUnits, seeds: Sequence[SeedVariance]) -> SamplingError:
+    """How sure the difference is, over units and seeds."""
+    if not seeds:
+        return SamplingError.without_seeds(len(units.sizes))
+    return SamplingError.of(pseudo_values(units.difference(reduce), units.both, units.sizes), seeds)
 
 
 # ---------------------------------------------------------------- tests
+
+
+def paired_p(
+    reduce: Reduce, a: Floats, b: Floats, design: Design, *, seed: int = 0
+) -> tuple[float, str, float | None]:
+    """The two-sided p of no difference, the test's name, and McNemar's exact p where the test is his.
+
+    Several seeds: Student's t on the error that they are part of. One sample a problem, passed or failed: McNemar's
+    mid-p. At most 12 clusters that differ: the wild bootstrap. Everything else: the permutation test.
+    """
+    units = paired_units(a, b, design.clusters)
+    if any(row.of_seeds > TOLERANCE for row in design.seeds):
+        difference = units.difference(reduce)
+        error = sampling_error(reduce, units, design.seeds)
+        value = float(difference(units.both.sum(axis=0), units.sizes.sum()))
+        t = value / max(error.total, 1e-300) ** 0.5
+        return student_t.two_sided_p(t, error.freedom), "t over problems and seeds", None
+    zero_one = is_bounded(reduce, a, b) and bool(
+        np.isin(a[:, 0], (0, 1)).all() and np.isin(b[:, 0], (0, 1)).all()
+    )
+    if zero_one and design.single and design.clusters is None:
+        better, worse = int((b > a)[:, 0].sum()), int((b < a)[:, 0].sum())
+        return mcnemar_mid_p(better, worse), "McNemar mid-p", mcnemar_exact(better, worse)
+    differing = int((np.abs(units.b - units.a).max(axis=1) > TOLERANCE).sum())
+    if design.clusters is not None and differing <= MAX_EXACT_UNITS:
+        return (*wild_bootstrap_test(reduce, units, seed=seed), None)
+    return (*permutation_test(reduce, units, seed=seed), None)
+
+
+def wild_bootstrap_test(
+    reduce: Reduce, units: ResamplingUnits, *, seed: int = 0, rounds: int = ROUNDS
+) -> tuple[float, str]:
+    """Two-sided p of the wild cluster bootstrap with Webb's weights, for few clusters (Cameron, Gelbach & Miller 2008;
+    Webb 2014): each cluster's difference is multiplied by a random weight, and the t of the sums compared.
+
+    Exchanging the runs of four clusters has 16 patterns, so that no p could be below 0.125; these weights have 1,296.
+    """
+    difference = units.difference(reduce)
+    if reduce.of_sum is None:
+        gaps, sizes = (units.b - units.a)[:, 0], units.sizes
+    else:
+        gaps, sizes = pseudo_values(difference, units.both, units.sizes), np.ones(len(units.sizes))
+    name = f"wild cluster bootstrap {rounds}"
+    if len(gaps) < 2 or not np.abs(gaps).max() > TOLERANCE:
+        return 1.0, name
+    share = sizes / sizes.sum()
+
+    def t(drawn: Floats) -> Floats:
+        total = drawn.sum(axis=-1)
+        spread = ((drawn - total[..., None] * share) ** 2).sum(axis=-1)
+        found: Floats = np.abs(total) / np.sqrt(np.maximum(spread, 1e-24 * (drawn**2).sum(axis=-1)))
+        return found
+
+    rng = np.random.default_rng(seed)
+    signs = 2.0 * rng.integers(2, size=(rounds, len(gaps))) - 1
+    drawn = t(signs * WEBB[rng.integers(len(WEBB), size=signs.shape)] * gaps)
+    return float(((drawn >= t(gaps) * (1 - 1e-9)).sum() + 1) / (rounds + 1)), name
 
 
 def mcnemar_exact(better: int, worse: int) -> float:
@@ -184,8 +262,7 @@ def permutation_test(
     them (Phipson & Smyth 2010), so that p is never 0. Returns (p, name of the test).
     """
     half = (units.b - units.a) / 2
-    differing = np.abs(half).max(axis=1) > TOLERANCE
-    half = half[differing]
+    half = half[np.abs(half).max(axis=1) > TOLERANCE]
     middle = (units.a + units.b).sum(axis=0) / 2
     total = units.sizes.sum()
 
@@ -195,7 +272,7 @@ def permutation_test(
         )
 
     observed = float(gap(half.sum(axis=0)))
-    count = int(differing.sum())
+    count = len(half)
     exact = count <= MAX_EXACT_UNITS
     seen = total_seen = 0
     for signs in _all_signs(count) if exact else _random_signs(count, seed, rounds):
@@ -227,60 +304,3 @@ def holm(ps: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(ps) - rank) * ps[i]))
         adjusted[i] = highest
     return adjusted
-
-
-# ---------------------------------------------------------------- power
-
-
-def minimum_detectable_difference(sd: float, n: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The smallest true difference that a two-sided paired test of n units finds with the given power.
-
-    (z_{1-alpha/2} + z_power) sd / sqrt(n), the usual normal approximation; `sd` is of one unit's difference.
-    """
-    normal = NormalDist()
-    return (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)) * sd / math.sqrt(n)
-
-
-# ---------------------------------------------------------------- seeds
-
-
-@dataclass(frozen=True)
-class SeedVariance:
-    """How much a mean varies with the seed, and how much with the problems.
-
-    `sd_seeds` is the standard deviation of one seed's mean about the true one, `se_problems` the standard error
-    from the choice of problems, `se` that of the grand mean from both.
-    """
-
-    mean: float
-    sd_seeds: float
-    se_problems: float
-    se: float
-    seeds: int
-    n: int
-
-
-def seed_variance(values: Floats) -> SeedVariance:
-    """Variance components of values [seeds >= 2, problems >= 2]: two-way random effects without replication.
-
-    Mean squares as in any analysis of variance; a component that comes out negative is 0. Raises ValueError for less.
-    """
-    if values.ndim != 2 or min(values.shape) < 2:
-        raise ValueError(f"values of shape {values.shape}: wanted at least two seeds and two problems")
-    seeds, n = values.shape
-    mean = float(values.mean())
-    by_seed, by_problem = values.mean(axis=1), values.mean(axis=0)
-    of_seeds = n * float(((by_seed - mean) ** 2).sum()) / (seeds - 1)
-    of_problems = seeds * float(((by_problem - mean) ** 2).sum()) / (n - 1)
-    rest = values - by_seed[:, None] - by_problem[None, :] + mean
-    of_rest = float((rest**2).sum()) / ((seeds - 1) * (n - 1))
-    # E[of_seeds] = rest + n * seed variance; E[of_problems] = rest + seeds * problem variance.
-    problem_variance = max(0.0, (of_problems - of_rest) / seeds)
-    return SeedVariance(
-        mean=mean,
-        sd_seeds=math.sqrt(of_seeds / n),
-        se_problems=math.sqrt(problem_variance / n),
-        se=math.sqrt(max(of_seeds + of_problems - of_rest, of_seeds, of_problems) / (seeds * n)),
-        seeds=seeds,
-        n=n,
-    )

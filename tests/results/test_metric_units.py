@@ -178,7 +178,7 @@ def test_a_gate_fails_what_rises_where_lower_is_better(pair: tuple[Path, Path], 
         assert details["length"][0] is (code == 0)
         assert details["lines"][0] is (code == 1)  # more lines are better, as its scorer says
     assert details["error_rate"][1].startswith(
-        "-0.6667 [-0.8333, -0.5000] (lower is better), 20 better, 0 worse of 30"
+        "-0.6667 [-0.8077, -0.4775] (lower is better), 20 better, 0 worse of 30"
     )
 
 

