@@ -189,6 +189,7 @@ def gate_command(
     """Compare a run with a baseline. Exit code: 0 passed, 1 regression, 3 could not be judged, 4 not comparable."""
     from harness.results import gate
     from harness.results.report import ci, comparison
+    from harness.results.smoke import subset
     from harness.runs.store import reader
     from harness.runs.store.atomic import write_atomic
 
@@ -202,7 +203,7 @@ def gate_command(
         raise UserError("--smoke selects the problems of a new baseline: add --write")
     if write:
         read = reader.read(run)
-        chosen = gate.subset(read, smoke) if smoke is not None else None
+        chosen = subset(read, smoke) if smoke is not None else None
         text = gate.dump_baseline(gate.make_baseline(read, rules, chosen.problems if chosen else ()))
         write_atomic(check_writable(baseline, "--baseline"), text)
         echo(f"wrote {baseline}")

@@ -11,7 +11,7 @@ import pytest
 from junitparser import Error, Failure, JUnitXml
 
 from harness.errors import ConfigError
-from harness.results import gate
+from harness.results import gate, smoke
 from harness.runs.store import reader
 from tests.support.command import Ended, harness
 from tests.support.paths import ROOT
@@ -307,10 +307,10 @@ def test_a_hostile_name_breaks_neither_xml_nor_annotations() -> None:
 
 def test_a_subset_is_stratified_and_says_what_it_can_find(runs: Path, tmp_path: Path) -> None:
     read = reader.read(runs / "good")
-    subset = gate.subset(read, 41)
+    subset = smoke.subset(read, 41)
     assert len(subset.problems) == 41
-    assert subset == gate.subset(read, 41)
-    assert subset.problems != gate.subset(read, 41, seed=1).problems
+    assert subset == smoke.subset(read, 41)
+    assert subset.problems != smoke.subset(read, 41, seed=1).problems
     numbers = [int(name.rpartition("/")[2]) for name in subset.problems]
     strata = Counter((number % 2, number < 100) for number in numbers)
     shares = {(0, True): 12.5, (1, True): 12.5, (0, False): 8, (1, False): 8}
@@ -336,7 +336,7 @@ def test_a_subset_is_stratified_and_says_what_it_can_find(runs: Path, tmp_path: 
     assert harness("gate", part, "--baseline", file).code == 0
     assert harness("gate", part, "--baseline", runs / "b.json").code == 3
     with pytest.raises(ConfigError, match="--smoke 0"):
-        gate.subset(read, 0)
+        smoke.subset(read, 0)
 
 
 def _only(runs: Path, folder: Path, chosen: list[str]) -> Path:
