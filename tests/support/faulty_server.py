@@ -105,6 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self._json(200, good | {"choices": []})
             case ["schema"]:
                 self._json(200, {"result": "fine"})
+            case ["parses"]:  # the thought is told apart
+                for choice in good["choices"]:
+                    thought, _, text = choice["message"].pop("content").partition("</think>")
+                    choice["message"] |= {"content": text or None, "reasoning_content": thought}
+                self._json(200, good)
             case ["abort"]:
                 self._json(200, good | {"choices": [{"text": "half", "finish_reason": "abort"}]})
             case ["refuses"]:

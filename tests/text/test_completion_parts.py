@@ -13,9 +13,12 @@ def test_the_thought_goes_where_it_belongs_and_a_second_time_changes_nothing() -
     assert separate(made) == made
 
 
-def test_what_a_server_told_apart_stays_and_marks_in_its_text_are_read_too() -> None:
+def test_what_a_server_or_an_engine_told_apart_stays() -> None:
     told = Completion(text=CODE, reasoning="hm", reasoning_tokens=3)
     assert separate(told) == told
+    assert separate(told, opened=True) == told, (
+        "the answer is not taken for the thought that the prompt opened"
+    )
 
 
 def test_an_unfinished_thought_leaves_no_answer_and_takes_all_tokens() -> None:

@@ -17,12 +17,13 @@ key is read from the environment, sent, and written nowhere.
 """
 
 import hashlib
+import logging
 import os
 import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
@@ -35,6 +36,10 @@ from harness.backends.openai.transport import FIRST_WAIT_S, Reply, Transport
 from harness.config.backend import SERVER_TEMPLATE_ARGS, BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError, HarnessError, UserError, unknown
 from harness.schema import Capabilities, Completion, Generation, Prompt, Request, Sampling
+from harness.text import reasoning
+from harness.text.completion_parts import separate
+
+LOG = logging.getLogger(__name__)
 
 FEW_STOPS = 4  # that OpenAI's own API takes
 MAX_SAMPLES = 128  # in one request, likewise
@@ -140,11 +145,13 @@ class OpenAIClient:
     def _samples(self, sampling: Sampling, request: Request, cancelled: Event) -> list[Generation]:
         """All wanted samples of one problem; several requests if the server ignores `n`."""
         made: list[Completion] = []
+        opened = reasoning.opens_thought(request.prompt.text)
         while len(made) < len(request.indices):
             wanted = min(len(request.indices) - len(made), self._max_n)
             body = self._body(request, sampling, wanted, request.indices[len(made)])
             try:
-                came = self._complete(body, sampling, wanted, cancelled)
+                read = partial(response.completions, sampling=sampling, most=wanted, opened=opened)
+                came = self._complete(body, read, wanted, cancelled)
             except HarnessError as error:
                 raise type(error)(f"{request.problem_id}: {error}") from None
             if len(came) < wanted:
@@ -196,17 +203,24 @@ class OpenAIClient:
     # ------------------------------------------------------------ one request
 
     def _complete(
-        self, body: dict[str, Any], sampling: Sampling, wanted: int, cancelled: Event
+        self, body: dict[str, Any], read: Callable[[Reply], list[Completion]], wanted: int, cancelled: Event
     ) -> list[Completion]:
         """Raises UserError for what a retry cannot help, BackendFault for what retries did not help."""
         path = "chat/completions" if "messages" in body else "completions"
-        read = partial(response.completions, sampling=sampling, most=wanted)
         while isinstance(answer := self.transport.post(path, body, read, cancelled), Reply):
             if answer.status in MISTAKES and str(answer.error.get("code")).lower() in FILTERED:
                 words = self.transport.reason_given(answer)
                 return [Completion(text="", finish="filtered", note=words)] * wanted
             if not self._adapt(body, answer):
                 raise self._refusal(answer, path, body)
+        if "stop" in body and any(map(_stopped_in_thought, answer)):
+            if self._max_stops:
+                LOG.warning(
+                    "%s ends thoughts at stop strings: from now on they are applied here", self.transport.url
+                )
+            self._max_stops = 0
+            del body["stop"]
+            return self._complete(body, read, wanted, cancelled)
         return answer
 
     def _adapt(self, body: dict[str, Any], answer: Reply) -> bool:
@@ -242,6 +256,12 @@ class OpenAIClient:
             f"{self.transport.url} refuses the request (status {answer.status}): {reason}. It had"
             f" {', '.join(sorted(body))}; backend.server.omit leaves fields out, backend.server.extra adds some"
         )
+
+
+def _stopped_in_thought(made: Completion) -> bool:
+    """Whether a completion ended by itself before there was an answer: a stop string met in the thought does that."""
+    parts = separate(made)
+    return bool(parts.reasoning) and not parts.text.strip() and made.finish in ("stop", "eos")
 
 
 def few_stops(stops: Sequence[str]) -> list[str]:

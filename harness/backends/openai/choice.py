@@ -6,6 +6,7 @@ end a choice. InvalidResponse is for what is broken.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -36,6 +37,7 @@ GAVE_UP = frozenset(
     {"abort", "aborted", "error", "cancelled", "canceled", "failed", "timeout", "load", "unload"}
     | {"insufficient_system_resource", "network_error"}
 )
+BLANK_LINES = re.compile(r"\A(?:[ \t]*+\r?\n)++")  # servers leave those behind a thought that they tell apart
 THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks")
 THOUGHT_PARTS = ("reasoning", "thinking", "summary")
 NO_ANSWER: tuple[Finish, ...] = ("refused", "filtered")
@@ -79,6 +81,8 @@ def read(choice: Mapping[str, Any]) -> Said:
         finish = "tool_calls"
     if finish in NO_ANSWER:
         return Said("", _whole(reasoning), finish, _whole(refusal or text))
+    if reasoning:
+        text = BLANK_LINES.sub("", text)
     return Said(_whole(text), _whole(reasoning), finish)
 
 

@@ -14,8 +14,11 @@ from harness.schema import Completion, Sampling
 from harness.text import reasoning
 
 
-def completions(reply: Reply, sampling: Sampling, most: int) -> list[Completion]:
-    """The completions of a valid response, in the order of their indices, `most` at most. Raises InvalidResponse."""
+def completions(reply: Reply, sampling: Sampling, most: int, opened: bool = False) -> list[Completion]:
+    """The completions of a valid response, in the order of their indices, `most` at most. Raises InvalidResponse.
+
+    `opened`: the prompt ends with a mark that opens a thought.
+    """
     plain = _read(reply)
     rows = plain["choices"]
     said = [choices.read(row) for row in rows]
@@ -31,7 +34,7 @@ def completions(reply: Reply, sampling: Sampling, most: int) -> list[Completion]
         [None] * len(rows) if thought is None else _shares(thought, len(rows)),
         strict=True,
     ):
-        text, behind = cut(one.text, sampling.stop)
+        text, behind = cut(one.text, sampling.stop, opened and not one.reasoning)
         stopped = len(text) < len(one.text)
         made.append(
             Completion(
@@ -93,14 +96,14 @@ def _reasoning_tokens(usage: dict[str, Any], said: list[Said]) -> int | None:
     return found
 
 
-def cut(text: str, stops: tuple[str, ...]) -> tuple[str, int]:
+def cut(text: str, stops: tuple[str, ...], opened: bool = False) -> tuple[str, int]:
     """The text up to the first of the stop strings, and how many characters come behind that string.
 
     A stop string in a thought that the server left in the text ends nothing.
     """
     if not stops:
         return text, 0
-    answer = reasoning.split(text).answer
+    answer = reasoning.split(text, opened).answer
     begins = 0 if answer == text else len(text) if not answer else max(0, text.rfind(answer))
     found = [(at, len(stop)) for stop in stops if (at := text.find(stop, begins)) >= 0]
     if not found:

@@ -111,6 +111,13 @@ def test_a_thought_beside_or_in_place_of_the_answer_is_kept_apart(
     assert (made.text, made.reasoning, made.cut_off) == (content or "", "I think.", False)
 
 
+def test_blank_lines_behind_a_thought_are_no_answer_that_a_stop_string_ends() -> None:
+    (made,) = completions(chat(content="\n\nx = 1\ny", reasoning_content="I think."), stop=("\n",))
+    assert made.text == "x = 1"
+    (made,) = completions(chat(content="\n\nx = 1\ny"), stop=("\n",))
+    assert made.text == ""
+
+
 def test_a_thought_among_the_parts_of_the_content_is_no_answer() -> None:
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": "I think."}]}
     (made,) = completions(chat(content=[thought, {"type": "text", "text": CODE}]))

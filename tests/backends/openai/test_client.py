@@ -25,6 +25,7 @@ from harness.config.load import parse
 from harness.errors import BackendFault, ConfigError, UserError
 from harness.runs import study
 from harness.schema import Generation, Message, Prompt, Request, Sampling
+from harness.text.completion_parts import separate
 from tests.support.command import harness
 from tests.support.faulty_server import World, asked, serving
 
@@ -183,6 +184,34 @@ def test_all_stop_strings_are_sent_that_a_server_takes_and_all_are_applied(
     assert [body.get("stop") for body in world.bodies] == sent
     assert {(each.completion.text, each.completion.finish) for each in made} == {("kept", "stop")}
     assert [each.completion.after_stop_tokens for each in made] == [2, 2], "of 5 tokens, 3 of 8 characters"
+
+
+def test_a_stop_string_in_a_thought_that_the_prompt_opened_ends_nothing(world: World) -> None:
+    world.answer = lambda body, index: "let # me</think>x = 1 # one"
+    opened = [Request("p", Prompt(text="q <think>"), (0,))]
+    (made,) = generate(client(world), opened, Sampling(max_tokens=9, stop=("#",)))
+    assert made.completion.text == "let # me</think>x = 1 "
+    world.answer = lambda body, index: "let # me"
+    (made,) = generate(client(world), opened, Sampling(max_tokens=9, stop=("#",)))
+    assert made.completion.text == "let # me"
+
+
+@pytest.mark.parametrize("api", ["completions", "chat"])
+def test_a_server_that_ends_thoughts_at_stop_strings_is_sent_none(
+    world: World, api: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A thought in the text, or told apart by the server's parser, which comes after its stop strings."""
+
+    def said(body: dict[str, Any], index: int) -> str:
+        whole = "<think>is it # one?</think>\nx = 1 # one"
+        return whole.partition("#")[0] if "stop" in body else whole
+
+    world.answer = said
+    world.plan = lambda number, body: "parses" if api == "chat" else ""
+    made = generate(client(world, api=api, concurrency=1), requests(2), Sampling(max_tokens=9, stop=("#",)))
+    assert [separate(each.completion).text for each in made] == ["x = 1 "] * 2
+    assert ["stop" in body for body in world.bodies] == [True, False, False]
+    assert len(caplog.records) == 1
 
 
 def test_a_mistake_that_is_not_about_stop_strings_leaves_them_as_they_are(world: World) -> None:
