@@ -46,15 +46,16 @@ there; only the verdict is sent, as JSON. A query has SQLite's own limits; a pro
 Isolation levels, strongest first. `auto` takes the first whose whole set-up works; each worker tries it out in a fork.
 
     namespaces   user, mount, pid, ipc, uts and network namespaces. The root is a handful of read-only folders (the
-                 interpreter's library, installed packages, system libraries, five devices); there is no /proc. Each
-                 program is process 1 of a pid namespace, so nothing that it starts survives, and has a mount namespace
-                 with 64 MB and 4,096 files of its own. No capabilities, no new privileges, Landlock on top, seccomp (no
-                 child processes, no sockets, no signals to others, no rarely used parts of the kernel), limits on CPU,
+                 interpreter's library, installed packages, system libraries, five devices) and a /proc that serves
+                 /dev/stdin and the like, and of which nothing can be read. Each program has a mount namespace with 64
+                 MB and 4,096 files of its own. No capabilities, no new privileges, Landlock on top, seccomp (no child
+                 processes, no sockets, no signals to others, no rarely used parts of the kernel), limits on CPU,
                  address space, file size, descriptors and threads. Root switches to a user id that nobody has; any
                  other user needs nothing but unprivileged user namespaces.
     landlock     for containers that do not allow namespaces: the same without them. The machine's own file system is
                  visible by name (stat works), readable only in the same folders, writable only in a scratch folder that
-                 is checked and emptied. chmod, chown, utime and xattr calls do nothing and report success.
+                 is watched (names, depth, size, files without a name, threads) and emptied. chmod, chown, utime and
+                 xattr calls do nothing and report success.
     process      limits only, no protection. Used only when asked for by name.
 
 Tester and zygote run this Python or another environment's (Settings.python): their files need nothing but the standard
@@ -71,13 +72,16 @@ for signals (Linux 6.12) or root. Network, other processes and the machine's fil
 such a program are in its own source, so the record says `in_process`: tasks/families/completion_marker.py says what
 makes the usual forgeries fail, and what it cannot do.
 
+What judging a program's values costs is limited too (python/budget.py): the tester's CPU time to twice the program's,
+its memory to 200 MB over what the tests take. A program that exceeds this, or ends two workers, is an `error`.
+
 A program has limits on: CPU time (the one that decides; a kernel limit two seconds later stands behind it), idle time
 (`wall_s`: seconds in which it neither ran nor waited for a processor, so that a busy machine does not end it), address
 space, output, 64 threads, no child process. Hash order and `random` start the same for every program.
 
 Not covered: bugs of the kernel; timing and cache side channels; a program that reads the time or how busy the machine
-is; the 64 MB of scratch files on top of its address space; at the `landlock` level what it writes between two checks of
-the scratch folder (5 ms). At the `namespaces` level there is no /dev/stdin (open(0) works). Test code comes with a
+is; the 64 MB of scratch files on top of its address space; at the `landlock` level what it writes between two looks at
+the scratch folder (5 ms, or 20 times what a look takes), and there multiprocessing's shared memory. Test code comes with a
 benchmark and is trusted not to attack.
 
 Whose fault (python/test_runner.py): an exception of the program is `error`, a failing assertion of the test `failed`;

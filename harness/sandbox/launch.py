@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.errors import SandboxFault
 from harness.sandbox import framing
-from harness.sandbox.isolation import confine, cpu_affinity
+from harness.sandbox.isolation import confine, cpu_affinity, scratch
 from harness.sandbox.python import interpreter, tester
 from harness.sandbox.values import codec
 
@@ -103,11 +103,11 @@ def start_worker(
     """
     python = python or interpreter.current(package_folders())
     uid = throwaway_uid(number)
-    scratch = None
+    folder = None
     if isolation != "namespaces":
-        scratch = tempfile.TemporaryDirectory(prefix="harness-")
-        os.chown(scratch.name, uid or -1, uid or -1)
-    plan = confine.ConfinementPlan(isolation, python.packages, scratch.name if scratch else "", uid, preload)
+        folder = tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True)
+        os.chown(folder.name, uid or -1, uid or -1)
+    plan = confine.ConfinementPlan(isolation, python.packages, folder.name if folder else "", uid, preload)
     ours, tester_end = socket.socketpair()
     control, zygote_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ExitStack() as cleanup, tester_end, control, zygote_end, cpu_affinity.pinned(core):
@@ -130,7 +130,7 @@ def start_worker(
             {},
         )
         cleanup.pop_all()
-    worker = SandboxWorker(ours, (tester_process, zygote), scratch, core)
+    worker = SandboxWorker(ours, (tester_process, zygote), folder, core)
     _wait_ready(worker)
     return worker
 
@@ -223,6 +223,7 @@ def stop_worker(worker: SandboxWorker) -> None:
         zygote.kill()
         zygote.wait()
     if worker.scratch is not None:
+        scratch.empty_after_end(worker.scratch.name)
         worker.scratch.cleanup()
     if worker.core is not None:
         worker.core.release()

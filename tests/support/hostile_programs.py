@@ -129,9 +129,10 @@ class Cost:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 ticks = sum(map(int, fields[11:13])) / TICK
                 lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-                peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
                 self.cpu_s = max(self.cpu_s, ticks - self.first.setdefault(pid, ticks))
-                self.memory_mb = max(self.memory_mb, peak)
+                for line in lines:
+                    if line.startswith("VmHWM"):  # not of one that has ended
+                        self.memory_mb = max(self.memory_mb, int(line.split()[1]) / 1024)
 
 
 def _trusted(pool: sandbox.Pool) -> set[int]:

@@ -20,9 +20,13 @@ Isolation = Literal["namespaces", "landlock", "process"]
 
 SCRATCH_MB = 64
 SCRATCH_FILES = 4096
-THREADS = 64
+THREADS = 64  # that a program may start
 DESCRIPTORS = 256
 STACK_MB = 256
+
+# Others of a worker's user id while a program runs: its zygote and the next fork.
+_WORKER_THREADS = 2
+_BLANK = 0x7EADBEEF  # stands in the filter for a fork's own process id
 
 # Landlock's file rights by ABI version, and those needed to read and write existing files and folders.
 _ALL_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}
@@ -50,17 +54,18 @@ class ConfinementPlan:
 class ConfinedState:
     """What `enter` prepares for the forks.
 
-    `keep`: the capabilities they keep. `pid_namespace`: the zygote's own, or -1. `baseline_mb`: the zygote's address
-    space. `hard_limits`: limits of this process that cannot be raised.
+    `keep`: the capabilities they keep. `baseline_mb`: the zygote's address space. `hard_limits`: limits of this
+    process that cannot be raised. `max_threads`: of the user id, with a program's own.
     """
 
     isolation: Isolation
     home: str
     keep: syscalls.Capabilities
-    pid_namespace: int
     baseline_mb: int
     ruleset: "Ruleset | None"
+    filter: syscalls.Filter | None
     hard_limits: dict[int, int]
+    max_threads: int
 
 
 def raise_stack_limit() -> None:
@@ -80,14 +85,15 @@ def enter(plan: ConfinementPlan) -> ConfinedState | None:
 
     Raises OSError where the kernel refuses anything.
     """
-    pid_namespace, home, other_threads = -1, plan.scratch, 8
+    home, other_threads = plan.scratch, _WORKER_THREADS
     keep: tuple[int, ...] = ()
-    readable: tuple[str, ...] = ("/",)
     if plan.isolation == "namespaces":
         entered = namespaces.enter(plan.packages, plan.uid)
         if entered is None:
             return None
-        (pid_namespace, statm), home = entered, namespaces.HOME
+        statm, home = entered, namespaces.HOME
+        readable = namespaces.INSIDE
+        other_threads += not plan.uid  # the one that waits outside
     else:
         statm = os.open("/proc/self/statm", os.O_RDONLY)
         if plan.isolation == "landlock" and not syscalls.landlock_abi():
@@ -99,11 +105,8 @@ def enter(plan: ConfinementPlan) -> ConfinedState | None:
             other_threads = count_threads(os.getuid()) + 1024
         sys.path[:] = [*filter(os.path.isdir, sys.path), *plan.packages]
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    if plan.isolation == "namespaces":
-        _filter(1, plan.isolation)
     _lower_limit(resource.RLIMIT_FSIZE, SCRATCH_MB << 20)
     _lower_limit(resource.RLIMIT_NOFILE, DESCRIPTORS)
-    _lower_limit(resource.RLIMIT_NPROC, THREADS + other_threads)
     _lower_limit(resource.RLIMIT_CORE, 0)
     _lower_limit(resource.RLIMIT_MEMLOCK, 0)
     hard_limits = {what: _hard_limit(what) for what in (resource.RLIMIT_CPU, resource.RLIMIT_AS)}
@@ -114,8 +117,13 @@ def enter(plan: ConfinementPlan) -> ConfinedState | None:
         __import__(name)
     with open(statm, "rb") as file:
         baseline_mb = int(file.read().split()[0]) * resource.getpagesize() >> 20
+    rules = None
+    if plan.isolation != "process":
+        program = seccomp.instructions(_BLANK, shared_files=plan.isolation == "landlock")
+        rules = syscalls.Filter(program, _BLANK)
     kept = syscalls.capability_set(keep)
-    return ConfinedState(plan.isolation, home, kept, pid_namespace, baseline_mb, ruleset, hard_limits)
+    threads = other_threads + 1 + THREADS
+    return ConfinedState(plan.isolation, home, kept, baseline_mb, ruleset, rules, hard_limits, threads)
 
 
 def _hard_limit(what: int) -> int:
@@ -168,26 +176,20 @@ def drop_privileges(state: ConfinedState) -> None:
     if state.isolation == "namespaces":
         namespaces.scratch(SCRATCH_MB, SCRATCH_FILES)
     os.chdir(state.home)
-    if state.isolation == "process":
+    _lower_limit(
+        resource.RLIMIT_NPROC, state.max_threads
+    )  # not the zygote's, which has to start the next fork
+    if state.filter is None:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
         return
     syscalls.set_capabilities(state.keep)
     if state.ruleset is not None:
         restrict_self(state.ruleset, state.home)
+    if state.isolation == "landlock":
+        # The zygote then sees which files it has open. Its own domain keeps other programs away from it.
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
-    syscalls.seccomp_install(_filter(os.getpid(), state.isolation))
-
-
-_filters: dict[int, syscalls.Filter] = {}
-
-
-def _filter(pid: int, isolation: Isolation) -> syscalls.Filter:
-    """In a pid namespace every program is process 1, so one filter, made in the zygote, serves them all."""
-    if pid not in _filters:
-        _filters[pid] = syscalls.seccomp_filter(
-            seccomp.instructions(pid, shared_files=isolation == "landlock")
-        )
-    return _filters[pid]
+    state.filter.install(os.getpid())
 
 
 def find_escape(isolation: Isolation, children: bool = False) -> str:
@@ -201,7 +203,7 @@ def find_escape(isolation: Isolation, children: bool = False) -> str:
         "read the machine's files": lambda: os.close(os.open("/proc/self/environ", os.O_RDONLY)),
         "mount": lambda: syscalls.mount("tmpfs", "/", "tmpfs", 0),
         "make a namespace": lambda: syscalls.unshare(syscalls.CLONE_NEWUSER),
-        "signal another process": lambda: os.kill(os.getpid() + 1 if os.getpid() == 1 else os.getppid(), 0),
+        "signal another process": lambda: os.kill(os.getppid() or os.getpid() + 1, 0),
     }
     if children:
         del attempts["start a process"]
@@ -209,7 +211,7 @@ def find_escape(isolation: Isolation, children: bool = False) -> str:
         with contextlib.suppress(OSError):
             attempt()
             return name
-    if isolation == "namespaces" and os.getpid() != 1:
+    if isolation == "namespaces" and os.getppid() > 1:
         return "see the machine's processes"
     return ""
 
@@ -222,8 +224,9 @@ def restrict_tester(packages: Sequence[str]) -> None:
     ruleset = build_ruleset((*libraries, "/proc"))
     if ruleset is not None:
         restrict_self(ruleset, "")
-    program = seccomp.instructions(os.getpid(), shared_files=True, allowed_call="memfd_create")
-    syscalls.seccomp_install(syscalls.seccomp_filter(program))
+    sends_input = ("memfd_create", "sendmsg")
+    program = seccomp.instructions(os.getpid(), shared_files=True, allowed=sends_input)
+    syscalls.Filter(program).install()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Both end up as an ordinary user of a user namespace that maps nobody else, able 
 more.
 """
 
+import contextlib
 import os
 import stat
 import sys
@@ -17,8 +18,18 @@ from harness.sandbox.isolation import syscalls
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
 HOME = "/tmp"
+# What there is to read in the new root; /proc is not among it.
+INSIDE = ("/python", "/packages", *SYSTEM, *DEVICES)
 _INSIDE_ID = 1000
-_NAMESPACES = syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWNET
+_NAMESPACES = syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWNET
+# In the new root. What is open is opened again through /proc, of which nothing else can be read or listed.
+_LINKS = {
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
+    "/dev/fd": "/proc/self/fd",
+    "/dev/shm": HOME,
+}
 
 
 def library_folders() -> tuple[str, ...]:
@@ -32,10 +43,9 @@ def _inside_libraries() -> dict[str, str]:
     return {path: f"/python/{os.path.basename(path)}" for path in library_folders()}
 
 
-def enter(packages: Sequence[str], uid: int, extra: Sequence[str] = ()) -> tuple[int, int] | None:
-    """Fork the zygote into new namespaces. The parent gets None and only has to wait for it. The zygote gets a
-    descriptor of its pid namespace, which it needs to return from each program's, and one of its /proc/self/statm,
-    because it no longer has a /proc.
+def enter(packages: Sequence[str], uid: int, extra: Sequence[str] = ()) -> int | None:
+    """Fork the zygote into new namespaces, of which it is process 1. The parent gets None and only has to wait for it.
+    The zygote gets a descriptor of its /proc/self/statm, because it no longer has a /proc.
 
     `uid`: an unused user id for root to switch to, else 0. `extra`: further folders to read, each mounted under its own
     path. Raises OSError where the kernel refuses anything.
@@ -45,7 +55,9 @@ def enter(packages: Sequence[str], uid: int, extra: Sequence[str] = ()) -> tuple
     relocated.setdefault(as_named, f"/python/{os.path.basename(os.path.realpath(as_named))}")
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
     if uid:
-        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
+        if os.fork():
+            return None
         _build_root(packages, extra)
         os.setgroups([])
         os.setresgid(uid, uid, uid)
@@ -54,16 +66,15 @@ def enter(packages: Sequence[str], uid: int, extra: Sequence[str] = ()) -> tuple
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
         _enter_user_namespace(proc, _NAMESPACES)
     else:
-        _enter_user_namespace(proc, _NAMESPACES | syscalls.CLONE_NEWNS)
+        _enter_user_namespace(proc, _NAMESPACES | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
+        if os.fork():
+            return None
         _build_root(packages, extra)
-    if os.fork():
-        return None
-    pid_namespace = os.open("self/ns/pid", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     statm = os.open("self/statm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     os.close(proc)
     syscalls.drop_bounding()
     _use_inside_paths(len(packages), relocated)
-    return pid_namespace, statm
+    return statm
 
 
 def _enter_user_namespace(proc: int, flags: int) -> None:
@@ -93,7 +104,7 @@ def _build_root(packages: Sequence[str], extra: Sequence[str]) -> None:
     mounts |= {f"/packages/{index}": path for index, path in enumerate(packages)}
     mounts |= {path: path for path in extra if not any(f"{path}/".startswith(f"{base}/") for base in SYSTEM)}
     named = (*SYSTEM, "/bin") if extra else SYSTEM
-    links = {path: os.readlink(path) for path in named if os.path.islink(path)}
+    links = _LINKS | {path: os.readlink(path) for path in named if os.path.islink(path)}
     trees = {target: _read_only_tree(source) for target, source in mounts.items()}
     syscalls.mount("tmpfs", HOME, "tmpfs", syscalls.MS_NOSUID, "size=1m,nr_inodes=256,mode=0755")
     os.chdir(HOME)
@@ -110,12 +121,24 @@ def _build_root(packages: Sequence[str], extra: Sequence[str]) -> None:
         os.makedirs(os.path.dirname(HOME + target), 0o755, exist_ok=True)
         os.symlink(goal, HOME + target)
     os.mkdir(HOME + HOME, 0o777)
+    os.mkdir(f"{HOME}/proc")
+    _mount_proc(f"{HOME}/proc")
     # The old root is stacked on the new one and unmounted at once, so it needs no folder.
     syscalls.pivot_root(".", ".")
     syscalls.umount(".")
     os.chdir("/")
     flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | syscalls.MS_NOSUID
     syscalls.mount("", "/", "", flags)
+
+
+def _mount_proc(target: str) -> None:
+    """A /proc of this pid namespace alone, for /dev/stdin and the like. Programs lack these where the kernel has no
+    Landlock, because they could read the others of their worker there, or where a container may not mount one.
+    """
+    flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    if syscalls.landlock_abi():
+        with contextlib.suppress(OSError):
+            syscalls.mount("proc", target, "proc", flags, "hidepid=invisible,subset=pid")
 
 
 def _read_only_tree(source: str) -> int:

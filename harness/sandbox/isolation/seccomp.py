@@ -3,9 +3,12 @@
 It is a deny list: programs use hundreds of calls, attacks need the few that reach other processes, the network, rarely
 used parts of the kernel, or memory that no limit counts. Denied calls fail with EPERM, so a program can continue. A
 call through another architecture's table kills the process.
+
+The kernel runs the filter at every call, and for every number when it is installed: so it is a tree, which finds a
+number in eight comparisons where a list takes a hundred.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.sandbox.isolation import syscalls
 
@@ -76,6 +79,9 @@ _DENIED = {
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
     "fanotify_init": (300, 262),
+    "inotify_init": (253, -1),
+    "inotify_init1": (294, 26),
+    "inotify_add_watch": (254, 27),
     # the machine, and large or rarely used parts of the kernel
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
@@ -83,6 +89,7 @@ _DENIED = {
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
+    "io_setup": (206, 0),
     "init_module": (175, 105),
     "finit_module": (313, 273),
     "delete_module": (176, 106),
@@ -91,6 +98,8 @@ _DENIED = {
     "reboot": (169, 142),
     "swapon": (167, 224),
     "swapoff": (168, 225),
+    "sync": (162, 81),
+    "syncfs": (306, 267),
     "acct": (163, 89),
     "syslog": (103, 116),
     "sethostname": (170, 161),
@@ -109,6 +118,10 @@ _DENIED = {
     "mbind": (237, 235),
     "set_mempolicy": (238, 237),
 }
+# Not for programs that are one process: locks on files that others see too, more kernel memory for a socket.
+_ALONE = {"flock": (73, 32), "setsockopt": (54, 208)}
+# A file sent to oneself and closed is on the disk, and no descriptor shows it.
+_SENDING = {"sendmsg": (46, 211), "sendmmsg": (307, 269)}
 # Landlock does not control these: where programs share the machine's files they report success and do nothing.
 _ATTRIBUTES = {
     "chmod": (90, -1),
@@ -138,10 +151,14 @@ _SOCKETPAIR = (53, 199)
 _PRCTL = (157, 167)
 _PRLIMIT = (302, 261)
 _IOCTL = (16, 29)
+_FCNTL = (72, 25)
 _SIGNAL_CALLS = ((62, 129), (200, 130), (234, 131))  # kill, tkill, tgkill
 
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+# Terminals: feign input, and others. FIOSETOWN, SIOCSPGRP: whom the kernel sends signals for a descriptor.
+_DENIED_IOCTLS = (0x5412, 0x541C, 0x8901, 0x8902)
+# F_SETOWN, F_SETSIG, F_SETOWN_EX (the same), F_SETLEASE, F_NOTIFY, F_SETPIPE_SZ (kernel memory)
+_DENIED_FCNTLS = (8, 10, 15, 1024, 1026, 1031)
 _STARTING_CALLS = ("fork", "vfork", "execve", "execveat")
 _NAMESPACES = (
     syscalls.CLONE_NEWNS
@@ -154,12 +171,14 @@ _NAMESPACES = (
 )
 _AF_UNIX = 1
 
-# Classic BPF: load a word, jump if equal / greater or equal / any bit set, return.
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+# Classic BPF: load a word, jump always / if equal / greater or equal / any bit set, return.
+_LOAD, _JUMP, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _EPERM, _ENOSYS = 1, 38
 
 Instruction = tuple[int, int, int, int]
+Body = tuple[Instruction, ...]
+_ALLOWED: Body = ((_RETURN, 0, 0, _ALLOW),)
 
 
 def _argument(index: int, high: bool = False) -> Instruction:
@@ -167,47 +186,39 @@ def _argument(index: int, high: bool = False) -> Instruction:
     return (_LOAD, 0, 0, 16 + 8 * index + (4 if high else 0))
 
 
-def _return_errno(code: int) -> Instruction:
-    return (_RETURN, 0, 0, _ERRNO | code)
+def _errno(code: int) -> Body:
+    return ((_RETURN, 0, 0, _ERRNO | code),)
 
 
-def _for_call(number: int, body: Sequence[Instruction]) -> list[Instruction]:
-    """`body` (ending in a return on every path) for this call, nothing for the others."""
-    return [] if number < 0 else [(_EQUAL, 0, len(body), number), *body]
-
-
-def _deny_values(number: int, index: int, values: Sequence[int]) -> list[Instruction]:
-    checks = [_argument(index)]
+def _choose(index: int, values: Sequence[int], match: Body, other: Body) -> Body:
+    """`match` (one return) where the argument has one of the values, else `other`."""
+    checks: list[Instruction] = [_argument(index)]
     for value in values:
-        checks += [(_EQUAL, 0, 1, value & 0xFFFFFFFF), _return_errno(_EPERM)]
-    return _for_call(number, [*checks, (_RETURN, 0, 0, _ALLOW)])
-
-
-def _allow_values(number: int, index: int, values: Sequence[int]) -> list[Instruction]:
-    checks = [_argument(index)]
-    for value in values:
-        checks += [(_EQUAL, 0, 1, value & 0xFFFFFFFF), (_RETURN, 0, 0, _ALLOW)]
-    return _for_call(number, [*checks, _return_errno(_EPERM)])
+        checks += [(_EQUAL, 0, 1, value & 0xFFFFFFFF), *match]
+    return (*checks, *other)
 
 
 def instructions(
     own_pid: int,
     shared_files: bool,
     machine: str = syscalls.MACHINE,
-    allowed_call: str = "",
+    allowed: Sequence[str] = (),
     children: bool = False,
 ) -> list[Instruction]:
     """The whole filter. `own_pid` is the only process that it may signal or set limits of.
 
     `shared_files`: the program sees the machine's file system, so it must not change what Landlock does not control.
-    `allowed_call`: a call of the deny list to allow. `children`: it may start programs and signal processes, because a
+    `allowed`: calls of the deny lists to allow. `children`: it may start programs and signal processes, because a
     pid namespace or Landlock's scope keeps others out of reach; limits it may still set only of itself. Raises OSError
     for a machine without a table.
     """
     if machine not in _ARCH:
         raise OSError(f"no table of system calls for {machine!r}, only for {', '.join(_ARCH)}")
     column = list(_ARCH).index(machine)
-    program: list[Instruction] = [
+    bodies = _denied(column, shared_files, {*allowed, *(_STARTING_CALLS if children else ())}, children)
+    bodies |= _checked(column, own_pid, children)
+    bodies.pop(-1, None)
+    start: list[Instruction] = [
         (_LOAD, 0, 0, 4),
         (_EQUAL, 1, 0, _ARCH[machine]),
         (_RETURN, 0, 0, _KILL),
@@ -215,40 +226,72 @@ def instructions(
     ]
     if machine == "x86_64":
         # The x32 table is another way to make every call.
-        program += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
-    # clone3 has its flags in memory, which a filter cannot read; ENOSYS makes libc fall back to clone.
-    program += _for_call(_CLONE3, [_return_errno(_ENOSYS)])
-    thread = [
-        _argument(0),
-        (_ANY_BIT, 0, 1, syscalls.CLONE_THREAD),
-        (_RETURN, 0, 0, _ALLOW),
-        _return_errno(_EPERM),
-    ]
+        start += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
+    return [*start, *_tree(_ranges(bodies))]
+
+
+def _denied(column: int, shared_files: bool, allowed: set[str], children: bool) -> dict[int, Body]:
+    tables = [_DENIED]
+    if not children:
+        tables += [_ALONE, _SENDING] if shared_files else [_ALONE]
+    denied = {
+        numbers[column]: _errno(_EPERM)
+        for table in tables
+        for name, numbers in table.items()
+        if name not in allowed
+    }
+    ignored = _ATTRIBUTES.values() if shared_files else ()
+    return denied | {numbers[column]: _errno(0) for numbers in ignored}
+
+
+def _checked(column: int, own_pid: int, children: bool) -> dict[int, Body]:
+    """The calls that depend on their arguments."""
+    deny = _errno(_EPERM)
+    thread = (_argument(0), (_ANY_BIT, 0, 1, syscalls.CLONE_THREAD), *_ALLOWED, *deny)
     if children:
-        thread = [_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), _return_errno(_EPERM), (_RETURN, 0, 0, _ALLOW)]
-    program += _for_call(_CLONE[column], thread)
-    program += _allow_values(_SOCKETPAIR[column], 0, [_AF_UNIX])
-    dangerous = [syscalls.PR_SET_PDEATHSIG, syscalls.PR_SET_MM, syscalls.PR_SET_PTRACER]
-    program += _deny_values(_PRCTL[column], 0, dangerous)
-    program += _allow_values(_PRLIMIT[column], 0, [0, own_pid])
-    program += _deny_values(_IOCTL[column], 1, [_TIOCSTI, _TIOCLINUX])
+        thread = (_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), *deny, *_ALLOWED)
+    dangerous = (syscalls.PR_SET_PDEATHSIG, syscalls.PR_SET_MM, syscalls.PR_SET_PTRACER)
+    bodies = {
+        # Its flags are in memory, which a filter cannot read; ENOSYS makes libc fall back to clone.
+        _CLONE3: _errno(_ENOSYS),
+        _CLONE[column]: thread,
+        _SOCKETPAIR[column]: _choose(0, (_AF_UNIX,), _ALLOWED, deny),
+        _PRCTL[column]: _choose(0, dangerous, deny, _ALLOWED),
+        _PRLIMIT[column]: _choose(0, (0, own_pid), _ALLOWED, deny),
+        _IOCTL[column]: _choose(1, _DENIED_IOCTLS, deny, _ALLOWED),
+        _FCNTL[column]: _choose(1, _DENIED_FCNTLS, deny, _ALLOWED),
+    }
     for numbers in () if children else _SIGNAL_CALLS:
-        program += _allow_values(numbers[column], 0, _signal_targets(own_pid, numbers))
-    allowed = {allowed_call, *(_STARTING_CALLS if children else ())}
-    numbers_by_name = {name: numbers[column] for name, numbers in _DENIED.items() if name not in allowed}
-    denied = [number for number in numbers_by_name.values() if number >= 0]
-    if shared_files:
-        for numbers in _ATTRIBUTES.values():
-            program += _for_call(numbers[column], [_return_errno(0)])
-    # One comparison each and one shared return: the kernel compiles the filter again for every program.
-    program += [(_EQUAL, len(denied) - index, 0, number) for index, number in enumerate(denied)]
-    return [*program, (_RETURN, 0, 0, _ALLOW), _return_errno(_EPERM)]
+        bodies[numbers[column]] = _choose(0, _signal_targets(own_pid, numbers), _ALLOWED, deny)
+    return bodies
 
 
-def _signal_targets(own_pid: int, numbers: tuple[int, int]) -> list[int]:
+def _ranges(bodies: Mapping[int, Body]) -> list[tuple[int, Body]]:
+    """Where each range of numbers with one body begins, from 0 on."""
+    ranges: list[tuple[int, Body]] = []
+    for number in sorted({0, *bodies, *(number + 1 for number in bodies)}):
+        body = bodies.get(number, _ALLOWED)
+        if not ranges or body != ranges[-1][1]:
+            ranges.append((number, body))
+    return ranges
+
+
+def _tree(ranges: Sequence[tuple[int, Body]]) -> list[Instruction]:
+    """Finds the range of the loaded number by halves, and does what its body says."""
+    if len(ranges) == 1:
+        return list(ranges[0][1])
+    middle = len(ranges) // 2
+    low, high = _tree(ranges[:middle]), _tree(ranges[middle:])
+    number = ranges[middle][0]
+    if len(low) < 256:
+        return [(_AT_LEAST, len(low), 0, number), *low, *high]
+    return [(_AT_LEAST, 0, 1, number), (_JUMP, 0, 0, len(low)), *low, *high]
+
+
+def _signal_targets(own_pid: int, numbers: tuple[int, int]) -> tuple[int, ...]:
     """kill(0) and kill(own) reach only the candidate's own process: it leads its own session and cannot fork.
 
     tkill names a thread. libc needs it only for the calling thread, whose number a filter cannot know; so only the
     first thread (the process's number) may be named.
     """
-    return [0, own_pid] if numbers == _SIGNAL_CALLS[0] else [own_pid]
+    return (0, own_pid) if numbers == _SIGNAL_CALLS[0] else (own_pid,)

@@ -232,16 +232,22 @@ class _Instruction(ctypes.Structure):
     )
 
 
-class Filter(ctypes.Structure):
+class _Program(ctypes.Structure):
     _fields_ = (("count", ctypes.c_uint16), ("instructions", ctypes.POINTER(_Instruction)))
 
 
-def seccomp_filter(instructions: Sequence[tuple[int, int, int, int]]) -> Filter:
-    """A BPF program ready to install; built once, so that a fork only has to install it."""
-    block = (_Instruction * len(instructions))(*[_Instruction(*item) for item in instructions])
-    return Filter(len(instructions), ctypes.cast(block, ctypes.POINTER(_Instruction)))
+class Filter:
+    """A BPF program ready to install: built once, so that a fork only fills in its process id where `blank` stands."""
 
+    def __init__(self, instructions: Sequence[tuple[int, int, int, int]], blank: int = -1) -> None:
+        self._block = (_Instruction * len(instructions))(*[_Instruction(*item) for item in instructions])
+        self._blanks = [index for index, item in enumerate(instructions) if item[3] == blank]
+        first = ctypes.cast(self._block, ctypes.POINTER(_Instruction))
+        self._address = ctypes.addressof(program := _Program(len(instructions), first))
+        self._program = program
 
-def seccomp_install(program: Filter) -> None:
-    """Needs no_new_privs. Applies to this process and everything it starts, for good."""
-    _check(_prctl(PR_SET_SECCOMP, 2, ctypes.addressof(program), 0, 0), "prctl seccomp")
+    def install(self, pid: int = 0) -> None:
+        """Needs no_new_privs. Applies to this process and everything it starts, for good."""
+        for index in self._blanks:
+            self._block[index].k = pid
+        _check(_prctl(PR_SET_SECCOMP, 2, self._address, 0, 0), "prctl seccomp")

@@ -10,14 +10,13 @@ import contextlib
 import fcntl
 import os
 import resource
-import shutil
 import signal
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from harness.sandbox.isolation import confine, namespaces, process_tree, seccomp, syscalls
+from harness.sandbox.isolation import confine, namespaces, process_tree, scratch, seccomp, syscalls
 
 # Limits of a step: processes and threads; size of one file, of all files, and their number.
 MAX_PROCESSES = 256
@@ -76,13 +75,17 @@ def enter(plan: StepPlan) -> StepSandbox | None:
         raise OSError("the kernel does not list a process's children (CONFIG_PROC_CHILDREN)")
     pid_namespace, home, other_threads = -1, plan.scratch, 0
     keep: tuple[int, ...] = ()
-    readable: tuple[str, ...] = ("/",)
+    readable = (*plan.folders, plan.seed_root, *namespaces.SYSTEM, *namespaces.DEVICES)
     if plan.isolation == "namespaces":
         entered = namespaces.enter((), plan.uid, (*plan.folders, plan.seed_root))
         if entered is None:
             return None
-        (pid_namespace, statm), home = entered, namespaces.HOME
-        os.close(statm)
+        home = namespaces.HOME
+        os.close(entered)
+        syscalls.unshare(syscalls.CLONE_NEWPID)  # owned by the user namespace, so that it may return there
+        if os.fork():
+            return None
+        pid_namespace = os.open("self/ns/pid", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
         syscalls.unshare(syscalls.CLONE_NEWNS)  # owned by the user namespace, so that it may mount there
     else:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
@@ -90,16 +93,13 @@ def enter(plan: StepPlan) -> StepSandbox | None:
             raise OSError("the kernel offers no Landlock")
         if plan.isolation == "landlock" and not plan.uid and syscalls.landlock_abi() < 6:
             raise OSError("programs with child processes need Landlock of Linux 6.12, or root")
-        readable = (*plan.folders, plan.seed_root, *namespaces.SYSTEM, *namespaces.DEVICES)
         if plan.uid and plan.isolation == "landlock":
             keep = () if confine.readable_by_all(plan.folders) else (syscalls.CAP_DAC_READ_SEARCH,)
         else:
             other_threads = confine.count_threads(os.getuid()) + 1024
     ruleset = None if plan.isolation == "process" else confine.build_ruleset(readable, execute=True)
     rules = seccomp.instructions(0, shared_files=plan.isolation == "landlock", children=True)
-    return StepSandbox(
-        plan, home, proc, pid_namespace, keep, ruleset, syscalls.seccomp_filter(rules), other_threads
-    )
+    return StepSandbox(plan, home, proc, pid_namespace, keep, ruleset, syscalls.Filter(rules), other_threads)
 
 
 def verify(sandbox: StepSandbox) -> str:
@@ -151,33 +151,7 @@ def scratch_folder(sandbox: StepSandbox) -> Iterator[None]:
     try:
         yield
     finally:
-        _empty(sandbox.home)
-
-
-def _empty(folder: str) -> None:
-    """Remove everything in it, whatever permissions a program set; no process uses it any more."""
-    for parent, names, _ in os.walk(folder):
-        for name in names:
-            path = os.path.join(parent, name)
-            if not os.path.islink(path):
-                os.chmod(path, 0o700)
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
-
-
-def scratch_overrun(folder: str) -> bool:
-    size = count = 0
-    for parent, folders, names in os.walk(folder):
-        count += len(folders) + len(names)
-        for name in names:
-            with contextlib.suppress(FileNotFoundError, PermissionError):
-                size += os.lstat(os.path.join(parent, name)).st_blocks << 9
-        if count > SCRATCH_FILES or size > SCRATCH_MB << 20:
-            return True
-    return False
+        scratch.empty(sandbox.home)
 
 
 # ---------------------------------------------------------------- in the forks
@@ -202,13 +176,15 @@ def _drop_privileges(sandbox: StepSandbox) -> None:
             confine.restrict_self(sandbox.ruleset, sandbox.home)
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     if plan.isolation != "process":
-        syscalls.seccomp_install(sandbox.filter)
+        sandbox.filter.install()
 
 
 def run_init(sandbox: StepSandbox, step: Step, streams: tuple[int, int, int], status: int) -> NoReturn:
     """The first process of a step: starts the command, reaps orphans, reports how the command ended, and exits."""
     try:
         os.setsid()
+        # What it runs has its user id, and must not reach what is open here through /proc.
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         for number, fd in enumerate(streams):
             os.dup2(fd, number)
         status = fcntl.fcntl(status, fcntl.F_DUPFD, 10)

@@ -12,7 +12,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from harness.sandbox.isolation import process_tree
+from harness.sandbox.isolation import process_tree, scratch
 from harness.sandbox.languages import confined_step
 
 WALL_SLACK = 10
@@ -144,7 +144,9 @@ class StepMonitor:
             self._stop("timeout", f"no end within {step.wall_s:g} s")
         elif now - started_at >= step.wall_s * WALL_SLACK:
             self._stop("timeout", f"no end within {step.wall_s:g} s", suspect=True)
-        elif self.sandbox.plan.isolation != "namespaces" and confined_step.scratch_overrun(self.sandbox.home):
+        elif self.sandbox.plan.isolation != "namespaces" and scratch.exceeds(
+            self.sandbox.home, confined_step.SCRATCH_MB, confined_step.SCRATCH_FILES
+        ):
             self._stop("output", "more files than the scratch space holds")
 
     def _kill_all(self, init: int) -> resource.struct_rusage:

@@ -18,7 +18,7 @@ from typing import Any
 
 from harness.errors import SandboxFault, UserError
 from harness.sandbox import batch, framing, launch
-from harness.sandbox.isolation import confine
+from harness.sandbox.isolation import confine, scratch
 from harness.sandbox.languages import confined_step, monitor, toolchains
 from harness.sandbox.values import codec
 from harness.schema import Limits, Program
@@ -155,17 +155,17 @@ def _environment(language: str, seed: str) -> dict[str, str]:
 def start_worker(isolation: confine.Isolation, number: int, seed_root: str) -> launch.SandboxWorker:
     """Start worker `number` and wait until it is ready. Raises launch.IsolationUnavailable with the kernel's reason."""
     uid = launch.throwaway_uid(number + 32)
-    scratch = None
+    folder = None
     if isolation != "namespaces":
-        scratch = tempfile.TemporaryDirectory(prefix="harness-")
-        os.chown(scratch.name, uid or -1, uid or -1)
+        folder = tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True)
+        os.chown(folder.name, uid or -1, uid or -1)
     plan = confined_step.StepPlan(
-        isolation, toolchains.folders(), seed_root, scratch.name if scratch else "", uid
+        isolation, toolchains.folders(), seed_root, folder.name if folder else "", uid
     )
     ours, theirs = socket.socketpair()
     with theirs:
         process = launch.spawn(sys.executable, "languages.worker", (theirs,), [json.dumps(vars(plan))], {})
-    worker = launch.SandboxWorker(ours, (process, process), scratch)
+    worker = launch.SandboxWorker(ours, (process, process), folder)
     try:
         if not select.select([ours], [], [], _START_S)[0]:
             raise SandboxFault(f"a sandbox worker did not start within {_START_S:g} s")
@@ -192,4 +192,5 @@ def stop_worker(worker: launch.SandboxWorker) -> None:
         process.kill()
         process.wait()
     if worker.scratch is not None:
+        scratch.empty_after_end(worker.scratch.name)
         worker.scratch.cleanup()

@@ -18,7 +18,7 @@ from typing import Any
 
 from harness.sandbox import framing
 from harness.sandbox.python import budget
-from harness.sandbox.python.control import REPORT, ZygoteError
+from harness.sandbox.python.control import FILES, REPORT, THREADS, ZygoteError
 from harness.sandbox.python.cpu_clock import CpuClock
 from harness.sandbox.python.termination import (
     GONE,
@@ -43,6 +43,10 @@ _FLAGS = {
 }
 _SEALS = 0x0F  # seal, shrink, grow, write
 _OUT_OF_TURN = "the program answered out of turn"
+_OVERRUNS = {
+    FILES: Termination("output", "more files than the scratch space holds"),
+    THREADS: Termination("error", "more threads than a program may start"),
+}
 _TOO_SLOW = "more than {:g} s of CPU time"
 
 
@@ -345,7 +349,7 @@ class Candidate:
         """Read the zygote's report. `by_itself`: how the program ended is the verdict, not what its tests say."""
         status, cpu, peak_kb, overrun = REPORT.unpack(report)
         if overrun:
-            self.termination = Termination("output", "more files than the scratch space holds")
+            self.termination = _OVERRUNS[overrun]
         elif self.termination is GONE or (by_itself and self.termination is None):
             self.termination = self._termination_of(os.waitstatus_to_exitcode(status), cpu, by_itself)
         if by_itself or self.termination:

@@ -8,7 +8,9 @@ C does not compile, X an exception, E SystemExit, R a value, P tests in this pro
 then c call, n next item of a handle, t tests to run here.
 """
 
+import _sitebuiltins
 import atexit
+import builtins
 import gc
 import marshal
 import os
@@ -99,6 +101,8 @@ def _write_files(files: dict[str, str]) -> None:
 
 def _run_main(source: str) -> NoReturn:
     """As `python program.py` does: threads joined, exit functions run, output flushed, the same exit status."""
+    for name in ("exit", "quit"):
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))  # else `site` does it
     stdout, stderr = sys.stdout, sys.stderr
     code = _execute_main(source)
     try:

@@ -4,9 +4,9 @@ import array
 import socket
 import struct
 
-# Wait status, CPU seconds, peak KiB, and whether the scratch quota was exceeded.
-REPORT = struct.Struct("<idq?")
-
+# Wait status, CPU seconds, peak KiB, and what the zygote ended it for: 0 nothing, else one of these.
+REPORT = struct.Struct("<idqB")
+FILES, THREADS = 1, 2
 
 # To end one program and start another, on a machine that is overloaded.
 _TIMEOUT_S = 60.0

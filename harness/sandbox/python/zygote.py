@@ -8,19 +8,21 @@ spare.
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import sys
 import threading
+import time
 from dataclasses import dataclass
 
-from harness.sandbox.isolation import confine, syscalls
-from harness.sandbox.python import child, prewarm
-from harness.sandbox.python.control import REPORT
+from harness.sandbox.isolation import confine, scratch, syscalls
+from harness.sandbox.python import child, prewarm, semaphores
+from harness.sandbox.python.control import FILES, REPORT, THREADS
 
 # Else every thread would reserve as much address space as the deep main stack.
 _THREAD_STACK = 8 << 20
+# How often the scratch folder is looked at, and how much longer than a look takes the time until the next one is.
+_WATCH_S, _WATCH_SHARE = 0.005, 20
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def main(control_fd: int, plan: confine.ConfinementPlan) -> None:
             control.send(b"!" + problem.encode())
             return
         os.environ.pop("PYTHONHASHSEED", None)
+        if plan.scratch:
+            semaphores.install()
         for name in [name for name in sys.modules if name.split(".")[0] == "harness"]:
             del sys.modules[name]  # programs find no such package; the functions here keep their references
         prewarm.freeze()
@@ -63,7 +67,7 @@ def main(control_fd: int, plan: confine.ConfinementPlan) -> None:
         if plan.scratch:
             # A controller that was killed cannot do it: that is why this process outlives its parent.
             with contextlib.suppress(OSError):
-                _empty(plan.scratch)
+                scratch.empty(plan.scratch)
                 os.rmdir(plan.scratch)
 
 
@@ -72,7 +76,7 @@ def _verify(state: confine.ConfinedState) -> str:
     if state.isolation == "process":
         return ""
     read, write = os.pipe()
-    if _fork_inside(state) == 0:
+    if syscalls.fork() == 0:
         try:
             confine.drop_privileges(state)
             escape = confine.find_escape(state.isolation)
@@ -87,23 +91,13 @@ def _verify(state: confine.ConfinedState) -> str:
         return file.read().decode()
 
 
-def _fork_inside(state: confine.ConfinedState) -> int:
-    """Fork; at the `namespaces` level as process 1 of a new pid namespace, so that all it starts dies with it."""
-    if state.pid_namespace < 0:
-        return syscalls.fork()
-    syscalls.unshare(syscalls.CLONE_NEWPID)
-    pid = syscalls.fork()
-    if pid:
-        syscalls.setns(state.pid_namespace, syscalls.CLONE_NEWPID)
-    return pid
-
-
-def _serve(control: socket.socket, state: confine.ConfinedState, scratch: str) -> None:
+def _serve(control: socket.socket, state: confine.ConfinedState, folder: str) -> None:
+    """`folder`: for programs' files, emptied after each; "" where they have a mount of their own."""
     fork = _fork(control, state)
     _send_fork(control, b"", fork)
     while True:
         spare = _fork(control, state)
-        overrun = _wait_done(control, fork, scratch)
+        overrun = _wait_done(control, fork, folder)
         if overrun is None:
             _reap(fork)
             _reap(spare)
@@ -112,10 +106,10 @@ def _serve(control: socket.socket, state: confine.ConfinedState, scratch: str) -
         # freed below, while the next program already runs.
         mounts = syscalls.mount_namespace(fork.pidfd) if state.isolation == "namespaces" else -1
         status, usage = _reap(fork)
-        if scratch:
+        if folder:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(fork.pid, signal.SIGKILL)  # only the level `process` lets programs start children
-            _empty(scratch)
+            scratch.empty(folder)
         report = REPORT.pack(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, overrun)
         _send_fork(control, report, spare)
         if mounts >= 0:
@@ -123,20 +117,29 @@ def _serve(control: socket.socket, state: confine.ConfinedState, scratch: str) -
         fork = spare
 
 
-def _wait_done(control: socket.socket, fork: CandidateFork, scratch: str) -> bool | None:
-    """Wait until the tester is done. True if the program exceeded its scratch quota, None if the tester is gone."""
-    overrun = False
-    if scratch:
-        control.settimeout(0.005)
+def _wait_done(control: socket.socket, fork: CandidateFork, folder: str) -> int | None:
+    """Wait until the tester is done. What the program exceeded meanwhile (control.py), None if the tester is gone."""
+    overrun = 0
+    if folder:
+        control.settimeout(_WATCH_S)
     while True:
         try:
             message = control.recv(16)
         except TimeoutError:
-            if not overrun and _scratch_overrun(scratch):
-                overrun = True
+            begin = time.process_time()
+            if not overrun and (overrun := _overrun(fork.pid, folder)):
                 os.kill(fork.pid, signal.SIGKILL)
+            # Many files take long to look at: that must not cost more than a small part of a processor.
+            control.settimeout(max(_WATCH_S, _WATCH_SHARE * (time.process_time() - begin)))
             continue
         return overrun if message else None
+
+
+def _overrun(pid: int, folder: str) -> int:
+    """What the kernel limits where there are namespaces, and a user id for each worker."""
+    if scratch.exceeds(folder, confine.SCRATCH_MB, confine.SCRATCH_FILES, pid):
+        return FILES
+    return THREADS if scratch.threads(pid) > confine.THREADS + 1 else 0
 
 
 def _send_fork(control: socket.socket, report: bytes, fork: CandidateFork) -> None:
@@ -149,7 +152,7 @@ def _fork(control: socket.socket, state: confine.ConfinedState) -> CandidateFork
     ours, theirs = socket.socketpair()
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
-    pid = _fork_inside(state)
+    pid = syscalls.fork()
     if pid == 0:
         # In its own session: signals to its process group must not reach the zygote.
         os.setsid()
@@ -168,43 +171,6 @@ def _reap(fork: CandidateFork) -> "tuple[int, os.resource.struct_rusage]":  # ty
     _, status, usage = os.wait4(fork.pid, 0)
     os.close(fork.pidfd)
     return status, usage
-
-
-# ---------------------------------------------------------------- scratch folders that are not mounts
-
-
-def _scratch_overrun(scratch: str) -> bool:
-    """Whether a program's files exceed the quota that a private file system would enforce."""
-    size = count = 0
-    folders = [scratch]
-    while folders:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    count += 1
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        size += entry.stat(follow_symlinks=False).st_blocks << 9
-                    if count > confine.SCRATCH_FILES or size > confine.SCRATCH_MB << 20:
-                        return True
-        except (FileNotFoundError, PermissionError):
-            continue  # removed meanwhile, or created without rights, and then nothing can be in it
-    return False
-
-
-def _empty(scratch: str) -> None:
-    for name in os.listdir(scratch):
-        path = os.path.join(scratch, name)
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.chmod(path, 0o700)
-            for folder, folders, _ in os.walk(path):
-                for inner in folders:
-                    if not os.path.islink(os.path.join(folder, inner)):
-                        os.chmod(os.path.join(folder, inner), 0o700)  # a program may have locked them
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
 
 
 def start(arguments: list[str]) -> None:

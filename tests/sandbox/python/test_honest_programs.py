@@ -318,3 +318,66 @@ def test_a_lone_surrogate_cannot_be_printed_as_in_plain_python(pool: sandbox.Poo
 def test_bytes_that_are_no_text_reach_a_program_as_they_are(pool: sandbox.Pool) -> None:
     result = run(pool, "import sys\nprint(sys.stdin.buffer.read())", "a\udcff\udc80")
     assert outcome(result) == ("passed", "", "b'a\\xff\\x80'\n")
+
+
+# ---------------------------------------------------------------- what programs take for granted
+
+
+@pytest.mark.parametrize(
+    ("code", "printed"),
+    [
+        ("print(open('/dev/stdin').read().split())", "['5', '6']\n"),
+        ("print(open('/proc/self/fd/0').readline().strip())", "5\n"),
+        ("import os\nos.write(os.open('/dev/stdout', os.O_WRONLY), b'out\\n')", "out\n"),
+        ("print('gone', file=open('/dev/stderr', 'w'))", ""),
+        ("print('a')\nexit()\nprint('b')", "a\n"),
+        ("print('a')\nquit(0)", "a\n"),
+        (
+            "from multiprocessing.pool import ThreadPool\nwith ThreadPool(8) as pool:\n"
+            "    print(sum(pool.imap_unordered(abs, range(-50, 50))))",
+            "2500\n",
+        ),
+        (
+            "import multiprocessing as m, threading\nlock, left, n = m.RLock(), m.Semaphore(2), 0\n"
+            "def work():\n    global n\n    for _ in range(100):\n        with lock, lock, left:\n            n += 1\n"
+            "all = [threading.Thread(target=work) for _ in range(8)]\n[t.start() for t in all]\n"
+            "[t.join() for t in all]\nprint(n, lock.acquire(timeout=0), left.get_value())",
+            "800 True 2\n",
+        ),
+        (
+            "import multiprocessing as m\nq = m.Queue()\nq.put([1])\nprint(q.get(), m.Lock().acquire())",
+            "[1] True\n",
+        ),
+        (
+            "import os, signal\nsignal.signal(signal.SIGUSR1, lambda *_: print('caught'))\n"
+            "os.kill(os.getpid(), signal.SIGUSR1)\nsignal.raise_signal(signal.SIGUSR1)",
+            "caught\ncaught\n",
+        ),
+        ("import sqlite3\nd = sqlite3.connect('d.db')\nprint(d.execute('select 1').fetchall())", "[(1,)]\n"),
+        ("import os\nos.makedirs('/'.join('abcdefghij'))\nprint(sum(1 for _ in os.walk('.')))", "11\n"),
+    ],
+)
+def test_what_programs_take_for_granted_is_there(pool: sandbox.Pool, code: str, printed: str) -> None:
+    assert outcome(run(pool, code, "5\n6\n")) == ("passed", "", printed)
+
+
+@pytest.mark.parametrize("how", ["os.kill(os.getpid(), 15)", "signal.raise_signal(9)", "os.abort()"])
+def test_a_signal_that_a_program_sends_itself_ends_it(pool: sandbox.Pool, how: str) -> None:
+    result = run(pool, f"import os, signal\nprint(1, flush=True)\n{how}\nprint(2)")
+    assert (result.status, result.stdout) == ("signal", "1\n")
+
+
+def test_as_many_threads_start_as_the_documentation_says(pool: sandbox.Pool) -> None:
+    code = """
+        import os, threading, time
+        started = 0
+        try:
+            while started < 100:
+                threading.Thread(target=time.sleep, args=(9,), daemon=True).start()
+                started += 1
+        except RuntimeError:
+            pass
+        print(started, flush=True)
+        os._exit(0)
+        """
+    assert outcome(run(pool, code)) == ("passed", "", "64\n")

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.sandbox.isolation import seccomp
 from harness.sandbox.values import codec, opaque
 
 KEYS = st.one_of(
@@ -135,80 +134,3 @@ def test_exceptions_become_the_nearest_builtin_and_never_one_that_ends_programs(
     assert (
         type(opaque.rebuild_exception(("UnicodeDecodeError", "UnicodeError"), arguments, "")) is UnicodeError
     )
-
-
-@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-@pytest.mark.parametrize("shared", [False, True])
-def test_every_jump_of_the_filter_lands_inside_it(machine: str, shared: bool) -> None:
-    program = seccomp.instructions(7, shared, machine)
-    for at, (code, yes, no, _) in enumerate(program):
-        if code & 7 == 5:
-            assert at + 1 + max(yes, no) < len(program)
-            assert max(yes, no) <= 255
-    assert program[-1][0] == program[-2][0] == 0x06
-
-
-def answer(program: list[seccomp.Instruction], number: int, *arguments: int, arch: int = 0xC000003E) -> int:
-    """What the kernel would answer: the filter run by hand."""
-    data = struct.pack("<IIQ6Q", number, arch, 0, *(*arguments, *[0] * (6 - len(arguments))))
-    value, at = 0, 0
-    while True:
-        code, yes, no, k = program[at]
-        at += 1
-        match code:
-            case 0x20:
-                (value,) = struct.unpack_from("<I", data, k)
-            case 0x15:
-                at += yes if value == k else no
-            case 0x35:
-                at += yes if value >= k else no
-            case 0x45:
-                at += yes if value & k else no
-            case _:
-                return k
-
-
-ALLOW, KILL, DENY, NOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
-
-
-@pytest.mark.parametrize(
-    ("number", "arguments", "expected"),
-    [
-        (0, (), ALLOW),
-        (1, (), ALLOW),
-        (56, (0x00010100,), ALLOW),
-        (56, (17,), DENY),
-        (57, (), DENY),
-        (59, (), DENY),
-        (435, (), NOSYS),
-        (53, (1,), ALLOW),
-        (53, (2,), DENY),
-        (41, (2,), DENY),
-        (157, (1, 0), DENY),
-        (157, (15,), ALLOW),
-        (302, (0,), ALLOW),
-        (302, (1,), DENY),
-        (62, (7, 9), ALLOW),
-        (62, (8, 9), DENY),
-        (62, (0xFFFFFFFF, 9), DENY),
-        (234, (7, 9), ALLOW),
-        (16, (0, 0x5412), DENY),
-        (16, (0, 0x5401), ALLOW),
-        (101, (), DENY),
-        (319, (), DENY),
-        (0x40000000 + 41, (), KILL),
-        (90, (), ALLOW),
-    ],
-)
-def test_the_filter_answers_each_call_as_it_should(
-    number: int, arguments: tuple[int, ...], expected: int
-) -> None:
-    assert answer(seccomp.instructions(7, False, "x86_64"), number, *arguments) == expected
-
-
-def test_a_call_from_another_architecture_is_killed() -> None:
-    assert answer(seccomp.instructions(7, False, "x86_64"), 0, arch=0x40000003) == KILL
-
-
-def test_on_the_machines_own_files_attributes_seem_to_change_and_do_not() -> None:
-    assert answer(seccomp.instructions(7, True, "x86_64"), 90) == 0x00050000

@@ -1,0 +1,160 @@
+"""Scratch folders that are not mounts of their own: how much is in them, and emptying them.
+
+Programs write there what they like: folders a thousand deep, names without end, folders without rights, files without
+names, and they change them while somebody looks. So nothing here recurses, follows a link or uses a path of more than
+one name; what vanishes or changes its kind meanwhile is left out.
+"""
+
+import os
+import stat
+import time
+
+# Deeper folders count as too many files.
+MAX_DEPTH = 48
+_PATIENCE = 100
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def exceeds(folder: str, megabytes: int, files: int, pid: int = 0) -> bool:
+    """Whether there is more in the folder than that. `pid`: of the process whose unnamed files count as well."""
+    size, count = _unnamed_bytes(pid) if pid else 0, 0
+    if size > megabytes << 20:
+        return True
+    levels: list[tuple[int, list[str]]] = []
+    try:
+        levels.append(_list(os.open(folder, _FOLDER)))
+        while levels:
+            fd, names = levels[-1]
+            if not names:
+                os.close(levels.pop()[0])
+                continue
+            name = names.pop()
+            count += 1
+            kind = _stat(fd, name)
+            if kind is None:
+                continue
+            size += kind.st_blocks << 9
+            if count > files or size > megabytes << 20 or len(levels) > MAX_DEPTH:
+                return True
+            if stat.S_ISDIR(kind.st_mode) and (inner := _open_folder(fd, name)) >= 0:
+                levels.append(_list(inner))
+    finally:
+        for fd, _ in levels:
+            os.close(fd)
+    return False
+
+
+def _list(fd: int) -> tuple[int, list[str]]:
+    return fd, os.listdir(fd)
+
+
+def _stat(fd: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except OSError:
+        return None  # removed meanwhile
+
+
+def _open_folder(fd: int, name: str) -> int:
+    """Open it whatever rights it was created with; -1 where it is no folder any more."""
+    try:
+        return os.open(name, _FOLDER, dir_fd=fd)
+    except PermissionError:
+        _give_rights(fd, name)
+    except OSError:
+        return -1
+    try:
+        return os.open(name, _FOLDER, dir_fd=fd)
+    except OSError:
+        return -1
+
+
+def _give_rights(fd: int, name: str) -> None:
+    """Through a descriptor, because the name may be a link to somewhere else by now."""
+    try:
+        inner = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+    except OSError:
+        return
+    try:
+        os.chmod(f"/proc/self/fd/{inner}", 0o700)
+    except OSError:
+        return  # somebody else's, or without a /proc: it stays closed
+    finally:
+        os.close(inner)
+
+
+def _unnamed_bytes(pid: int) -> int:
+    """What a process has in files that it has open and that no folder lists. 0 where that cannot be seen."""
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return 0
+    files: dict[tuple[int, int], int] = {}
+    for name in names:
+        try:
+            kind = os.stat(f"/proc/{pid}/fd/{name}")
+        except OSError:
+            continue  # closed meanwhile
+        if stat.S_ISREG(kind.st_mode) and not kind.st_nlink:
+            files[kind.st_dev, kind.st_ino] = kind.st_blocks << 9
+    return sum(files.values())
+
+
+def threads(pid: int) -> int:
+    """How many a process has; 0 where that cannot be seen."""
+    try:
+        return os.stat(f"/proc/{pid}/task").st_nlink - 2
+    except OSError:
+        return 0
+
+
+def empty(folder: str) -> None:
+    """Remove everything in the folder. No process may use it any more.
+
+    The folders inside a folder are first moved up to the top, so that depth costs neither stack nor descriptors.
+    """
+    if not os.listdir(folder):
+        return
+    top = os.open(folder, _FOLDER)
+    try:
+        prefix, moved = os.urandom(8).hex(), 0
+        while names := os.listdir(top):
+            for name in names:
+                kind = _stat(top, name)
+                if kind is None or not stat.S_ISDIR(kind.st_mode):
+                    os.unlink(name, dir_fd=top)
+                    continue
+                _give_rights(top, name)
+                inner = os.open(name, _FOLDER, dir_fd=top)
+                try:
+                    moved = _flatten(inner, top, prefix, moved)
+                finally:
+                    os.close(inner)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+
+
+def _flatten(folder: int, top: int, prefix: str, moved: int) -> int:
+    """Remove the folder's files and move its folders to the top; returns how many have been moved so far."""
+    for name in os.listdir(folder):
+        kind = _stat(folder, name)
+        if kind is not None and stat.S_ISDIR(kind.st_mode):
+            _give_rights(folder, name)  # moving a folder takes the right to write into it
+            moved += 1
+            os.rename(name, f"{prefix}-{moved}", src_dir_fd=folder, dst_dir_fd=top)
+        else:
+            os.unlink(name, dir_fd=folder)
+    return moved
+
+
+def empty_after_end(folder: str) -> None:
+    """The same after the end of a worker, which may have removed the folder, or whose last program is still dying."""
+    for _ in range(_PATIENCE):
+        try:
+            return empty(folder)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            time.sleep(0.02)
+    return None

@@ -1,0 +1,65 @@
+"""Scratch folders of hostile programs are measured and emptied, whatever is in them."""
+
+import os
+import resource
+from pathlib import Path
+
+from harness.sandbox.isolation import scratch
+
+
+def chain(top: Path, name: str, depth: int) -> None:
+    """Folders inside each other, made without a path that names the last."""
+    fd = os.open(top, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=fd)
+        inner = os.open(name, os.O_RDONLY, dir_fd=fd)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+        os.close(fd)
+        fd = inner
+    os.close(fd)
+
+
+def test_any_tree_is_emptied_with_few_descriptors(tmp_path: Path) -> None:
+    chain(tmp_path, "d", 1500)
+    chain(tmp_path, "n" * 255, 30)
+    outside = tmp_path.parent / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    (tmp_path / "link").symlink_to(outside)
+    (tmp_path / "locked").mkdir(0o700)
+    (tmp_path / "locked" / "inner").mkdir(0)
+    (tmp_path / "locked").chmod(0)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, before[1]))
+    try:
+        scratch.empty(str(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert os.listdir(tmp_path) == []
+    assert os.listdir(outside) == ["kept"]
+
+
+def test_depth_number_and_size_are_limited(tmp_path: Path) -> None:
+    assert not scratch.exceeds(str(tmp_path), 1, 10)
+    (tmp_path / "file").write_bytes(bytes(1 << 20))
+    assert scratch.exceeds(str(tmp_path), 1, 10) == (os.stat(tmp_path / "file").st_blocks << 9 > 1 << 20)
+    (tmp_path / "more").write_bytes(bytes(1 << 16))
+    assert scratch.exceeds(str(tmp_path), 1, 10)
+    assert not scratch.exceeds(str(tmp_path), 2, 2)
+    assert scratch.exceeds(str(tmp_path), 2, 1)
+    chain(tmp_path, "d", scratch.MAX_DEPTH + 1)
+    assert scratch.exceeds(str(tmp_path), 2, 1000)
+
+
+def test_files_without_a_name_count(tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR)
+    os.write(fd, bytes(3 << 20))
+    os.unlink(tmp_path / "file")
+    assert scratch.exceeds(str(tmp_path), 2, 10, os.getpid())
+    os.close(fd)
+    assert not scratch.exceeds(str(tmp_path), 2, 10, os.getpid())
+
+
+def test_threads_are_counted() -> None:
+    assert scratch.threads(os.getpid()) == len(os.listdir("/proc/self/task"))
+    assert scratch.threads(1 << 29) == 0
