@@ -81,8 +81,8 @@ space, output, 64 threads, no child process. Hash order and `random` start the s
 
 Not covered: bugs of the kernel; timing and cache side channels; a program that reads the time or how busy the machine
 is; the 64 MB of scratch files on top of its address space; at the `landlock` level what it writes between two looks at
-the scratch folder (5 ms, or 20 times what a look takes), and there multiprocessing's shared memory. Test code comes with a
-benchmark and is trusted not to attack.
+the scratch folder (5 ms, or 20 times what a look takes), and there multiprocessing's shared memory. Test code comes
+with a benchmark and is trusted not to attack.
 
 Whose fault (python/test_runner.py): an exception of the program is `error`, a failing assertion of the test `failed`;
 tests that do not compile, whose set-up fails, or that never call the program are a SandboxFault, never a zero.
