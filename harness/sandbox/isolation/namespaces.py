@@ -19,7 +19,7 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 SYSTEM = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
 HOME = "/tmp"
 # What there is to read in the new root; /proc is not among it.
-INSIDE = ("/python", "/packages", *SYSTEM, *DEVICES)
+INSIDE: tuple[str, ...] = ("/python", "/packages", *SYSTEM, *DEVICES)
 _INSIDE_ID = 1000
 _NAMESPACES = syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWNET
 # In the new root. What is open is opened again through /proc, of which nothing else can be read or listed.
