@@ -30,7 +30,7 @@ from harness.schema import (
     UnitTests,
 )
 from harness.tasks.families import single_source
-from harness.text.extract import Reading, Wanted, by_entry_point, defines, python_code
+from harness.text.extract import Reading, Wanted, by_entry_point, python_code
 
 Language = Literal["python", "java", "cpp", "javascript", "js", "go", "rust", "python_cn"]
 Row = Mapping[str, Any]
@@ -139,18 +139,16 @@ def program(language: str, problem: Problem, completion: Completion, read: Readi
 
 
 def _python_program(prompt: str, completion: Completion, read: Reading) -> str:
-    code, name = completion.text, ""
-    if completion.form == "output":
-        found = re.findall(r"^def\s+(\w+)", prompt, re.MULTILINE)
-        name = found[-1] if found else ""
-        code = python_code.dedent_definition(read(code, Wanted(name=name, prompt=prompt)), name)
-    if name and defines(code, name):
-        made = prompt[: prompt.rindex(f"def {name}")] + code
-    else:
+    if completion.form != "output":
+        body = single_source.python_body(completion.text)
+        return single_source.python_imports(prompt + body) + prompt + body
+    found = re.findall(r"^def\s+(\w+)", prompt, re.MULTILINE)
+    wanted = Wanted(name=found[-1] if found else "", prompt=prompt)
+    code = python_code.dedent_definition(read(completion.text, wanted), wanted.name)
+    if not wanted.is_answer(code, python_code.parse(code)):
         code = single_source.python_body(code)
-        made = prompt + code
-    made = single_source.python_imports(prompt + code) + made
-    return python_code.hoist_future_imports(made) if name else made
+    made = python_code.assemble_program(prompt, wanted.name, code)
+    return python_code.hoist_future_imports(single_source.python_imports(prompt + code) + made)
 
 
 def _wanted(language: str, prompt: str) -> Wanted:

@@ -46,6 +46,17 @@ ENDS = (
     "<|end_of_solution|>",
     "[|endofturn|]",
     "[END FINAL RESPONSE]",
+    "<|file_separator|>",
+    "<|file_sep|>",
+    "<file_sep>",
+    "<|fim_prefix|>",
+    "<|fim_middle|>",
+    "<|fim_suffix|>",
+    "<|fim_pad|>",
+    "<fim_prefix>",
+    "<fim_middle>",
+    "<fim_suffix>",
+    "<|repo_name|>",
 )
 _BEGINS = (
     r"<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|<\|turn>|<\|start\|>|\[INST\]|<\|role_start\|>"
@@ -54,7 +65,7 @@ _MARKS = re.compile(rf"(?P<end>{'|'.join(map(re.escape, ENDS))})|(?:{_BEGINS})")
 _NEXT = re.compile(rf"\s*+(?:{_BEGINS})")
 _OWN = re.compile(
     r"\s*+(?:<\|im_start\|>assistant\b|<\|start_header_id\|>assistant<\|end_header_id\|>|<start_of_turn>model\b"
-    r"|<\|turn>model\b|<\|assistant\|>|<｜Assistant｜>)[ \t]*+\r?\n?"
+    r"|<\|turn>model\b|<\|assistant\|>|<｜Assistant｜>|\[/INST\])[ \t]*+\r?\n?"
 )
 
 

@@ -67,6 +67,8 @@ WRAPPINGS: Mapping[str, Wrap] = {
     "unclosed": lambda p: f"```python\n{whole(p)}",
     "opened by the prompt": lambda p: f"{whole(p)}```\n\nThis is the function.",
     "opened by the prompt, output below": lambda p: f"{whole(p)}```\nOutput:\n```\n1\n```\n",
+    "its language without the fence": lambda p: f"python\n{whole(p)}```\n",
+    "unclosed, with a sentence": lambda p: f"```python\n{whole(p)}\nThat is all there is to it.",
     "body only": lambda p: f"The body is:\n{fenced(body(p))}",
     "body at the margin": lambda p: fenced(textwrap.dedent(body(p))),
     "body without its first blanks": lambda p: fenced(body(p).lstrip(" ")),
@@ -79,9 +81,14 @@ WRAPPINGS: Mapping[str, Wrap] = {
     "usage first": lambda p: (
         f"You call it so:\n{fenced(f'result = {name(p)}')}\nThe function:\n{fenced(whole(p))}"
     ),
+    "usage that imports it": lambda p: f"{fenced(whole(p))}{fenced(f'from solution import {name(p)}')}",
     "session after": lambda p: f"{fenced(whole(p))}\n{fenced(f'>>> {name(p)}(1)', 'pycon')}",
     "session first": lambda p: f"Try:\n```\n>>> {name(p)}(1)\n1\n```\nwith\n{fenced(whole(p), '')}",
     "typed in": lambda p: fenced(typed(whole(p))),
+    "typed into IPython": lambda p: fenced(
+        typed(whole(p)).replace(">>> ", "In [1]: ", 1).replace("\n... ", "\n   ...: ")
+    ),
+    "typed in, below a sentence": lambda p: f"Try this:\n{typed(whole(p))}",
     "list item": lambda p: f"1. The function:\n{indented(fenced(whole(p)), '   ')}\n2. That is all.",
     "list marker": lambda p: f"- {indented(fenced(whole(p)), '  ').lstrip()}",
     "quote": lambda p: indented(fenced(whole(p)), "> "),
@@ -99,8 +106,14 @@ WRAPPINGS: Mapping[str, Wrap] = {
     ),
     "prose": lambda p: f"Here is the function that you asked for.\n\n{whole(p)}",
     "prose on both sides": lambda p: f"Sure!\n\n{whole(p)}\nThis works because the tests say so.\n",
+    "body, then a sentence": lambda p: f"{body(p)}\nThe rest is up to you.\n",
+    "prose in between": lambda p: (
+        f"First what does the work:\n\n{renamed(p)}\nThen the function itself:\n\n{MAIN.format(name=name(p))}"
+    ),
+    "function, then its use typed in": lambda p: f"{whole(p)}\n>>> {name(p)}(1)\n2\n",
     "function, then its use in a block": lambda p: f"{whole(p)}\nUse it:\n{fenced(f'print({name(p)})')}",
     "behind [/INST]": lambda p: f"[/INST] {fenced(whole(p))}",
+    "unfenced behind [/INST]": lambda p: f"[/INST] {whole(p).lstrip()}",
     "behind words": lambda p: f"Answer: {fenced(whole(p))}",
     "behind a token": lambda p: f"<|assistant|>{fenced(whole(p))}</s>",
     "code on the fence's line": lambda p: (
@@ -115,10 +128,15 @@ WRAPPINGS: Mapping[str, Wrap] = {
         + renamed(p)
         + f"\nclass Solution:\n    def {name(p)}(self, *args):\n        return _the_work(*args)\n"
     ),
+    "stub of Solution last": lambda p: (
+        f"{fenced(whole(p))}for\n" + fenced(f"class Solution:\n    def {name(p)}(self, *args):\n        pass")
+    ),
     "assigned": lambda p: fenced(f"{renamed(p)}\n{name(p)} = _the_work\n"),
     "[PYTHON]": lambda p: f"[PYTHON]\n{whole(p)}[/PYTHON]\n",
     "[BEGIN]": lambda p: f"[BEGIN]\n{whole(p)}[DONE]\n",
+    "[DONE], and the next question": lambda p: f"{whole(p)}[DONE]\nNow this:\n[BEGIN]\n{draft(p)}[DONE]\n",
     "<code>": lambda p: f"It is:\n<pre><code>\n{whole(p)}</code></pre>\n",
+    "<code> behind words": lambda p: f"It is: <code>{whole(p)}</code>, I think.",
     "byte order mark": lambda p: f"\ufeff{whole(p)}",
     "one blank before": lambda p: (
         f" def {whole(p).partition('def ')[2]}" if p.question.startswith("def ") else whole(p)

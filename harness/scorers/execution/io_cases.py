@@ -52,7 +52,7 @@ PRELUDE = "; ".join(
         "from collections import Counter, OrderedDict, deque, defaultdict, ChainMap",
         "from functools import lru_cache",
         "from math import sqrt, sin, cos, tan, ceil, fabs, floor, gcd, exp, log, log2",
-        "from typing import List, Tuple",
+        "from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union",
         "from heapq import *",
         "stdin, stdout = sys.stdin, sys.stdout",
     ]

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from harness.text.extract import python_code, unfenced
 from harness.text.extract.wanted import Wanted, reads_input
+from harness.text.languages import language_of
 from harness.text.markdown import Block, blocks
 
 Reading = Callable[[str, Wanted], str]
@@ -47,7 +48,7 @@ class _Candidate:
 
 
 def by_entry_point(text: str, wanted: Wanted) -> str:
-    text = text.lstrip(_INVISIBLE)
+    text = _without_language(text.lstrip(_INVISIBLE), wanted)
     fenced = blocks(text)
     if fenced and wanted.language == "python" and unfenced.stands(text, wanted):
         return text  # the fences are in a docstring
@@ -58,6 +59,12 @@ def by_entry_point(text: str, wanted: Wanted) -> str:
     if chosen is None and (outside := _before(text, found[0], wanted)):
         return outside
     return chosen if chosen is not None else _best(found, wanted)
+
+
+def _without_language(text: str, wanted: Wanted) -> str:
+    """The text without the word behind a fence where the prompt holds the fence itself."""
+    word, end, rest = text.partition("\n")
+    return rest if end and len(word) < 20 and language_of(word.strip()) == wanted.language else text
 
 
 def by_input(text: str, wanted: Wanted) -> str:
@@ -109,12 +116,13 @@ def _candidates(found: Sequence[Block], wanted: Wanted) -> list[_Candidate]:
     for block in found:
         code, session = block.code.lstrip(_INVISIBLE), False
         if not block.closed:
-            code = _up_to_fence(code, wanted)
+            code = _without_tail(code, wanted)
         if wanted.language == "python":
             session = python_code.is_session(code)
             code = python_code.strip_session_prompts(code)
-            if wanted.name:
-                code = python_code.dedent_definition(code, wanted.name)
+            moved = python_code.dedent(code)
+            if moved != code and wanted.is_answer(moved, python_code.parse(moved)):
+                code = moved
         if code.strip():
             own = not block.opened or block.language == wanted.language
             tree = python_code.parse(code) if wanted.language == "python" else None
@@ -122,10 +130,12 @@ def _candidates(found: Sequence[Block], wanted: Wanted) -> list[_Candidate]:
     return made
 
 
-def _up_to_fence(code: str, wanted: Wanted) -> str:
-    """The code of a block without an end, up to a fence that stands behind code and not on a line of its own."""
-    cut = code.partition("```")[0]
-    return code if cut == code or (wanted.language == "python" and python_code.parse(cut) is None) else cut
+def _without_tail(code: str, wanted: Wanted) -> str:
+    """The code of a block without an end, up to a fence behind code on its line, and without the sentences below it."""
+    if wanted.language != "python":
+        return code.partition("```")[0]
+    shorter = (code, code.partition("```")[0], unfenced.without_prose(code, unfenced.is_prose))
+    return next((each for each in shorter if python_code.parse(each)), code)
 
 
 def _answer(found: Sequence[Block], wanted: Wanted) -> str | None:

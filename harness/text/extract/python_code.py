@@ -14,7 +14,8 @@ from harness.text.ngrams import MAX_PARSED_CHARS
 
 MAX_REPAIRED_CHARS = 100_000  # characters of an answer that is put right: each way costs another parse
 _BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
-_PROMPT_SIGNS = (">>> ", "... ")
+# What Python and IPython write before a line that was typed in.
+_TYPED = re.compile(r"[ \t]*+(?:>>>|\.\.\.(?!:)|In \[\d{1,5}\]:|\.\.\.:)(?: |(?=\r?\n)|\Z)")
 _READS_INPUT = {"input", "raw_input", "stdin", "fileinput", "open"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -46,6 +47,13 @@ def definitions(tree: ast.Module) -> dict[str, ast.stmt]:
 def bound_names(tree: ast.Module) -> set[str]:
     """Every name that the module gives a value at top level: definitions, assignments, imports."""
     return {name for node in tree.body for name in _bound(node)}
+
+
+def makes(tree: ast.Module, name: str) -> bool:
+    """Whether the module gives `name` its value itself: one that imports it only shows its use."""
+    return any(
+        name in _bound(node) for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)
+    )
 
 
 def _bound(node: ast.stmt) -> Iterator[str]:
@@ -84,7 +92,7 @@ def free_names(tree: ast.Module) -> set[str]:
 
 def is_stub(tree: ast.Module, name: str) -> bool:
     """Whether the function `name` is only announced: a signature, a docstring, `pass`, `...`, NotImplementedError."""
-    node = definitions(tree).get(name)
+    node = definitions(tree).get(name) or method_of_solution(tree, name)
     return isinstance(node, Function) and all(map(_says_nothing, node.body))
 
 
@@ -138,12 +146,11 @@ def has_stray_return(tree: ast.Module) -> bool:
     return False
 
 
-def method_of_solution(tree: ast.Module, name: str) -> bool:
-    """Whether the function asked for is a method of `class Solution`, the habit of a well-known site."""
+def method_of_solution(tree: ast.Module, name: str) -> Function | None:
+    """The method `name` of `class Solution`, which is how a well-known site has functions written."""
     node = definitions(tree).get("Solution")
-    return isinstance(node, ast.ClassDef) and any(
-        isinstance(each, Function) and each.name == name for each in node.body
-    )
+    methods = node.body if isinstance(node, ast.ClassDef) else []
+    return next((each for each in methods if isinstance(each, Function) and each.name == name), None)
 
 
 # ---------------------------------------------------------------- changes
@@ -151,15 +158,19 @@ def method_of_solution(tree: ast.Module, name: str) -> bool:
 
 def strip_session_prompts(code: str) -> str:
     """What was typed in an interactive session, without its prompts and output; other code as it is."""
-    if not code.lstrip().startswith(">>>"):
+    if not is_session(code):
         return code
-    lines = [line.lstrip(" ") for line in code.splitlines(keepends=True)]
-    typed = [line for line in lines if line.startswith(_PROMPT_SIGNS) or line.strip() in {">>>", "..."}]
-    return "".join(line[4:] if line.startswith(_PROMPT_SIGNS) else "\n" for line in typed)
+    typed = ((line, _TYPED.match(line)) for line in code.splitlines(keepends=True))
+    return "".join(line[sign.end() :] for line, sign in typed if sign)
 
 
 def is_session(code: str) -> bool:
-    return code.lstrip().startswith(">>>")
+    return code.lstrip().startswith((">>>", "In ["))
+
+
+def is_typed(line: str) -> bool:
+    """Whether the line has the sign before it that Python puts before what is typed in."""
+    return _TYPED.match(line) is not None
 
 
 def dedent_definition(code: str, name: str) -> str:
@@ -167,13 +178,19 @@ def dedent_definition(code: str, name: str) -> str:
 
     Below a prompt's signature such code would define the function within itself and give nothing back.
     """
+    moved = dedent(code)
+    tree = parse(moved) if moved != code else None
+    return moved if tree and name in bound_names(tree) else code
+
+
+def dedent(code: str) -> str:
+    """The code moved to the margin where it stands away from it, all of it or its first line by one blank, and is
+    whole there; else as it is."""
     first = code.lstrip("\r\n")
-    if not first[:1].isspace() or len(code) > MAX_REPAIRED_CHARS:
-        return code
-    for moved in (first[1:] if not first[1:2].isspace() else "", textwrap.dedent(first)):
-        tree = parse(moved) if moved else None
-        if tree and name in bound_names(tree) and not has_stray_return(tree):
-            return moved
+    if first[:1].isspace() and len(code) <= MAX_REPAIRED_CHARS:
+        for moved in (first[1:] if not first[1:2].isspace() else "", textwrap.dedent(first)):
+            if moved and is_whole(moved):
+                return moved
     return code
 
 
@@ -185,7 +202,8 @@ def preamble(prompt: str, name: str) -> str:
 
 
 def restore_first_blank(prompt: str, code: str) -> str:
-    """A body that has lost its first blank, as tokenizers lose it, with that blank; other code as it is."""
+    """A body that has lost its first blank, as tokenizers lose it, with that blank; other code as it is. No more is
+    put right outside a block: what a base model writes at the margin it may have meant to stand there."""
     if not code[:1].isspace() or code[:1] in "\t\r\n" or is_whole(prompt + code):
         return code
     return f" {code}" if is_whole(f"{prompt} {code}") else code

@@ -7,6 +7,7 @@ that only go on from a prompt.
 import html
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from harness.text.extract import python_code
 from harness.text.extract.wanted import Wanted
@@ -19,7 +20,7 @@ _BRACKETS = re.compile(
     re.MULTILINE,
 )
 _TAGS = re.compile(
-    r"(?:^[ \t]*+|(?<=>))<(?P<open>pre|code|python|answer|solution|program)(?:[ \t][^<>\n]{0,80}+)?>"
+    r"(?:^[ \t]*+|(?<=[>:]) ?)<(?P<open>pre|code|python|answer|solution|program)(?:[ \t][^<>\n]{0,80}+)?>"
     r"|</(?P<close>pre|code|python|answer|solution|program)>",
     re.MULTILINE | re.IGNORECASE,
 )
@@ -55,8 +56,12 @@ def _between(text: str, marks: re.Pattern[str]) -> list[Block]:
         elif not opens and start >= 0:
             found.append(_block(text, start, mark.start(), word, closed=True))
             start = -1
+            if not mark["close"]:
+                return found  # a base model goes on with the next question
         elif not opens and not found and text[: mark.start()].strip():
             found.append(_block(text, 0, mark.start(), "", closed=True, opened=False))
+            if not mark["close"]:
+                return found
         last = mark.end()
     if start >= 0 and text[start:].strip():
         found.append(_block(text, start, len(text), word, closed=False))
@@ -75,27 +80,28 @@ def read(text: str, wanted: Wanted) -> str:
     if wanted.language != "python":
         trimmed = without_prose(text, _is_sentence)
         return trimmed if wanted.fits(trimmed, None) else text
-    if stands(text, wanted):
+    if stands(text, wanted) or len(text) > python_code.MAX_REPAIRED_CHARS:
         return text
-    for found in (_unquoted(text), python_code.strip_session_prompts(text)):
-        if found != text and _acceptable(found, wanted):
+    trimmed = without_prose(text, is_prose)
+    sessions = map(python_code.strip_session_prompts, (text, trimmed))
+    for found in (_unquoted(text), *sessions, trimmed, *map(python_code.dedent, (text, trimmed))):
+        if found != text and (_acceptable(found, wanted) or wanted.continues(found)):
             return found
     if wanted.prompt and (moved := python_code.restore_first_blank(wanted.prompt, text)) != text:
         return moved
-    trimmed = without_prose(text, is_prose)
-    if _acceptable(trimmed, wanted):
-        return trimmed
-    if text.lstrip()[:1] != trimmed.lstrip()[:1] and wanted.continues(trimmed):
-        return trimmed  # a body below a sentence
-    part = _up_to_prose(trimmed) if wanted.name else trimmed
-    return part if part != trimmed and wanted.is_answer(part, python_code.parse(part)) else text
+    for found in (_up_to_prose(trimmed), _between_prose(trimmed)):
+        if wanted.is_answer(found, python_code.parse(found)) or wanted.continues(found):
+            return found
+    return text
 
 
 def stands(text: str, wanted: Wanted) -> bool:
     """Whether the text is code to the letter, by itself or below the prompt."""
-    return python_code.parse(text) is not None or (
-        bool(wanted.prompt) and python_code.parse(wanted.prompt + text) is not None
-    )
+    for program in (text, f"{wanted.prompt}{text}") if wanted.prompt else (text,):
+        tree = python_code.parse(program)
+        if tree and not python_code.has_stray_return(tree):
+            return True
+    return False
 
 
 def _acceptable(code: str, wanted: Wanted) -> bool:
@@ -118,7 +124,7 @@ def _unquoted(text: str) -> str:
 
 def without_prose(text: str, is_prose: Callable[[str], bool]) -> str:
     """The text without the lines of prose that it begins and ends with."""
-    lines = re.findall(r"[^\n]*+\n|[^\n]++", text)
+    lines = _lines(text)
     first, last = 0, len(lines)
     for number, line in enumerate(lines):
         if is_prose(line):
@@ -134,17 +140,30 @@ def without_prose(text: str, is_prose: Callable[[str], bool]) -> str:
 
 
 def _up_to_prose(text: str) -> str:
-    lines = re.findall(r"[^\n]*+\n|[^\n]++", text)
-    for number, line in enumerate(lines):
-        if number and is_prose(line):
-            return "".join(lines[:number])
-    return text
+    lines = _lines(text)
+    end = next((number for number, line in enumerate(lines) if number and _ends_code(line)), len(lines))
+    return "".join(lines[:end])
 
 
+def _ends_code(line: str) -> bool:
+    return line.startswith(">>>") or is_prose(line)
+
+
+def _between_prose(text: str) -> str:
+    return "".join(line for line in _lines(text) if not is_prose(line))
+
+
+def _lines(text: str) -> list[str]:
+    return re.findall(r"[^\n]*+\n|[^\n]++", text)
+
+
+@lru_cache(maxsize=2000)  # lines of one text are asked about again and again
 def is_prose(line: str) -> bool:
     """Whether a line at the margin is words to people and no Python."""
     said = line.strip()
     if line[0] in " \t" or not said or said[0] in "#@\"')]}" or _KEYWORD.match(said):
+        return False
+    if python_code.is_typed(said):
         return False
     if _RULE.match(said) or _LONE_WORD.fullmatch(said):
         return True

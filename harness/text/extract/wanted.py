@@ -31,7 +31,7 @@ class Wanted:
             return self.fits(code, tree)
         if tree is None or python_code.is_stub(tree, self.name):
             return False
-        return self.name in python_code.bound_names(tree) or python_code.method_of_solution(tree, self.name)
+        return python_code.makes(tree, self.name) or bool(python_code.method_of_solution(tree, self.name))
 
     def looks_like_an_answer(self, code: str) -> bool:
         """The same of Python that does not parse: by its lines."""

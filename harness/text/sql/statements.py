@@ -21,6 +21,7 @@ _BEGINS = re.compile(
 _PIECES = re.compile(
     r"'(?:''|[^'])*+'?|\"(?:\"\"|[^\"])*+\"?|`[^`]*+`?|--[^\n]*+|/\*.*?(?:\*/|\Z)|[^'\"`;/-]++|.", re.DOTALL
 )
+_COMMENTS = re.compile(r"--[^\n]*+|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _FROM = re.compile(r"\bfrom\b", re.IGNORECASE)
 _SHOUTED = re.compile(r"(?<![\w(])SELECT\b")
 # After these the statement goes on with the next SELECT.
@@ -28,44 +29,16 @@ _JOINS = re.compile(
     r"(?:[(,=<>+*/-]|\b(?:union|all|intersect|except|minus|as|exists|in|from|join|any|not))\s*\Z",
     re.IGNORECASE,
 )
-_SQL_WORDS = {
-    *("from", "where", "join", "inner", "left", "right", "full", "outer", "cross", "natural", "on", "using"),
-    *(
-        "and",
-        "or",
-        "not",
-        "in",
-        "exists",
-        "between",
-        "like",
-        "glob",
-        "is",
-        "null",
-        "as",
-        "distinct",
-        "all",
-        "any",
-    ),
-    *("group", "having", "order", "by", "limit", "offset", "asc", "desc", "over", "partition", "window"),
-    *(
-        "union",
-        "intersect",
-        "except",
-        "minus",
-        "select",
-        "with",
-        "values",
-        "case",
-        "when",
-        "then",
-        "else",
-        "end",
-    ),
-    *("sum", "avg", "min", "max", "count"),
-}
+_SQL_WORDS = frozenset(
+    "from where join inner left right full outer cross natural on using and or not in exists between like glob is null as "
+    "distinct all any group having order by limit offset asc desc over partition window union intersect except minus "
+    "select with values case when then else end sum avg min max count".split()
+)
 _FIRST_WORD = re.compile(r"[^\W\d_]++")
 _WORDS = re.compile(r"(?<!\w)[^\W\d_]{2,}+[,;:.]?+[ \t]++[`'\"(*]*+[^\W\d_]")
-_HEADLESS = re.compile(r"\s*+(?:distinct\s++)?+[\w.\"`*(),\t ]+?\sfrom\s++[\w\"`\[(]", re.IGNORECASE)
+_HEADLESS = re.compile(
+    r"\s*+(?![( ]*+select\b)(?:distinct\s++)?+[\w.\"`*(),\t ]+?\s(?=from\s++[\w\"`\[(])", re.IGNORECASE
+)
 _KEYS = ("sql", "query", "answer")
 
 
@@ -75,8 +48,10 @@ def find(text: str) -> str:
     found = [block for block in blocks(text) if block.code.strip()]
     if found:
         return _of_blocks(text, found)
-    query = _in_json(text) or _query(text)
-    if query is None and _HEADLESS.match(text):
+    head = _HEADLESS.match(text)
+    goes_on = head and text[:1].isspace() and not _WORDS.search(head.group())
+    query = None if goes_on else _in_json(text) or _query(text)
+    if query is None and head:
         query = first_statement(_without_prose(f"SELECT {text.lstrip()}"))  # the prompt ends in SELECT
     return first_statement(text) if query is None else query
 
@@ -92,6 +67,8 @@ def _of_blocks(text: str, found: list[Block]) -> str:
         return (whole or queries)[-1]
     outside, at = [], 0
     for block in found:
+        if (query := _in_json(block.code)) is not None:
+            return query
         outside.append(text[at : block.line])
         at = block.end
     query = _query("\n".join([*outside, text[at:].lstrip("`~")]))
@@ -113,7 +90,7 @@ def _query(text: str) -> str | None:
     """The first whole query of a text, the first one that begins where none is whole; None without any."""
     starts = list(_BEGINS.finditer(text))
     if not starts and (shouted := _SHOUTED.search(text)) and _FROM.search(text, shouted.end()):
-        return _statement(text[shouted.start() :])
+        return _statement(_without_prose(text[shouted.start() :]))
     found: list[str] = []
     number = 0
     while number < len(starts):
@@ -122,17 +99,18 @@ def _query(text: str) -> str | None:
         while following < len(starts):
             part = text[starts[following - 1].start("query") : starts[following].start()]
             depth += part.count("(") - part.count(")")
-            if ";" in part or not (
-                depth > 0 or _JOINS.search(part) or (common_table and part.rstrip()[-1:] == ")")
+            said = _COMMENTS.sub("", part)
+            if ";" in said or not (
+                depth > 0 or _JOINS.search(said) or (common_table and said.rstrip()[-1:] == ")")
             ):
                 break
             following += 1
         end = starts[following].start() if following < len(starts) else len(text)
-        spoken = text[begin.start("query") : end].strip()
+        spoken = _without_prose(text[begin.start("query") : end].strip())
         query = _in_ticks(spoken, begin["ticks"], text[begin.start() : begin.start() + 1]) or _statement(
             spoken
         )
-        if _FROM.search(query) and not spoken.endswith((".", ":", "!", "?")):
+        if _FROM.search(query) and not spoken.rstrip().endswith((".", ":", "!", "?")):
             return query
         found.append(query)
         number = following
@@ -147,7 +125,7 @@ def _in_ticks(spoken: str, ticks: str, before: str) -> str | None:
 
 
 def _statement(spoken: str) -> str:
-    query = first_statement(_without_prose(spoken))
+    query = first_statement(spoken)
     query = re.split(r"</|\[/SQL\]", query, maxsplit=1)[0].rstrip()
     if query.count("`") % 2 and query.endswith("`"):
         query = query[:-1].rstrip()
