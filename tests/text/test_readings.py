@@ -55,9 +55,9 @@ def test_a_program_is_the_last_block_that_reads_input() -> None:
 
 
 @pytest.mark.parametrize(
-    "task", ["humaneval", "mbpp", "apps", "ds1000", "conala", "humaneval_x", "code_trans"]
+    "task", ["humaneval", "mbpp", "apps", "ds1000", "conala", "humaneval_x", "spider"]
 )
-def test_every_task_of_code_takes_a_reading_by_name(task: str) -> None:
+def test_tasks_of_every_kind_take_a_reading_by_name(task: str) -> None:
     assert with_reading(registry.task(task).extract, "verbatim").__name__.endswith(":verbatim")
 
 
@@ -70,5 +70,9 @@ def test_an_extractor_with_another_reading_says_so_and_reads_so() -> None:
 def test_a_reading_that_there_is_not_and_an_extractor_without_one_are_refused() -> None:
     with pytest.raises(ConfigError, match="'first_blok'.*'first_block'"):
         with_reading(python_program, "first_blok")
-    with pytest.raises(ConfigError, match="in its own way only"):
-        with_reading(registry.task("spider").extract, "first_block")
+
+    def mine(problem: Problem, completion: Completion) -> str:
+        return completion.text
+
+    with pytest.raises(ConfigError, match="mine reads completions in its own way only"):
+        with_reading(mine, "first_block")
