@@ -54,9 +54,7 @@ def test_a_program_is_the_last_block_that_reads_input() -> None:
     assert READINGS["program"](text, Wanted()) == sums
 
 
-@pytest.mark.parametrize(
-    "task", ["humaneval", "mbpp", "apps", "ds1000", "conala", "humaneval_x", "spider"]
-)
+@pytest.mark.parametrize("task", ["humaneval", "mbpp", "apps", "ds1000", "conala", "humaneval_x", "spider"])
 def test_tasks_of_every_kind_take_a_reading_by_name(task: str) -> None:
     assert with_reading(registry.task(task).extract, "verbatim").__name__.endswith(":verbatim")
 
