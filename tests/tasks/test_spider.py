@@ -116,7 +116,7 @@ def test_a_file_with_too_few_lines_is_refused_with_both_numbers(tmp_path: Path) 
     file = tmp_path / "predict.txt"
     file.write_text("SELECT 1\n\nSELECT 2\n", encoding="utf-8")
     done = harness("score", "spider", "--data", "mini", "--completions", file, "--out", tmp_path / "run")
-    assert "2 queries for 82 problems" in done.complaint
+    assert "2 rows without ids for 82 problems" in done.complaint
 
 
 def test_without_databases_the_queries_text_is_scored(tmp_path: Path) -> None:

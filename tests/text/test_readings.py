@@ -66,7 +66,7 @@ def test_an_extractor_with_another_reading_says_so_and_reads_so() -> None:
 
 
 def test_a_reading_that_there_is_not_and_an_extractor_without_one_are_refused() -> None:
-    with pytest.raises(ConfigError, match="'first_blok'.*'first_block'"):
+    with pytest.raises(ConfigError, match=r"'first_blok'.*'first_block'"):
         with_reading(python_program, "first_blok")
 
     def mine(problem: Problem, completion: Completion) -> str:
