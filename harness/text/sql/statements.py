@@ -29,11 +29,12 @@ _JOINS = re.compile(
     r"(?:[(,=<>+*/-]|\b(?:union|all|intersect|except|minus|as|exists|in|from|join|any|not))\s*\Z",
     re.IGNORECASE,
 )
-_SQL_WORDS = frozenset(
-    "from where join inner left right full outer cross natural on using and or not in exists between like glob is null as "
-    "distinct all any group having order by limit offset asc desc over partition window union intersect except minus "
-    "select with values case when then else end sum avg min max count".split()
-)
+_GRAMMAR = """
+from where join inner left right full outer cross natural on using and or not in exists between like glob is null as distinct
+all any group having order by limit offset asc desc over partition window union intersect except minus select with values
+case when then else end sum avg min max count
+"""
+_SQL_WORDS = frozenset(_GRAMMAR.split())
 _FIRST_WORD = re.compile(r"[^\W\d_]++")
 _WORDS = re.compile(r"(?<!\w)[^\W\d_]{2,}+[,;:.]?+[ \t]++[`'\"(*]*+[^\W\d_]")
 _HEADLESS = re.compile(
