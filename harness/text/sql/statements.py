@@ -30,9 +30,9 @@ _JOINS = re.compile(
     re.IGNORECASE,
 )
 _GRAMMAR = """
-from where join inner left right full outer cross natural on using and or not in exists between like glob is null as distinct
-all any group having order by limit offset asc desc over partition window union intersect except minus select with values
-case when then else end sum avg min max count
+from where join inner left right full outer cross natural on using and or not in exists between like glob is null as
+distinct all any group having order by limit offset asc desc over partition window union intersect except minus select
+with values case when then else end sum avg min max count
 """
 _SQL_WORDS = frozenset(_GRAMMAR.split())
 _FIRST_WORD = re.compile(r"[^\W\d_]++")
