@@ -7,6 +7,7 @@ imported up here, so that `harness --help` is instant.
     evaluate      run, score, merge, prefer
     train         train
     results       report, leaderboard, compare, gate
+    audit         audit
     interop       export, import, track
     data          tasks, data
     cache         cache
@@ -20,7 +21,7 @@ import sys
 import click
 
 from harness import __version__
-from harness.cli import cache, data, doctor, evaluate, interop, quickstart, results, train
+from harness.cli import audit, cache, data, doctor, evaluate, interop, quickstart, results, train
 from harness.errors import HarnessError, missing_extra
 from harness.runs.store.remote import RemoteRuns
 
@@ -42,6 +43,7 @@ for command in (
     results.leaderboard_command,
     results.compare_command,
     results.gate_command,
+    audit.audit_command,
     interop.export_command,
     interop.import_command,
     interop.track_command,

@@ -7,7 +7,7 @@ prove   : a task's references must pass and empty answers must not
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from harness import sandbox as sandboxes
@@ -85,19 +85,41 @@ def pace(plan: Plan, scorer: Scorer, files: RunFolder, sandbox: Sandbox) -> Plan
     if factor is None or not scorer.executes:
         return plan
     made, judged = files.generations.keys, files.judgements.keys
-    checks = {
-        problem.id: problem.check
-        for problem in plan.problems
-        if isinstance(problem.check, UnitTests | IOCases)
-        and judged.count(problem.id, scorer.name) < made.count(problem.id)
-    }
+    waiting = [p for p in plan.problems if judged.count(p.id, scorer.name) < made.count(p.id)]
     began = monotonic()
+    paced = with_reference_times(plan.task, scorer, waiting, factor, sandbox)
+    by_id = {problem.id: problem for problem in paced.problems}
+    files.add_timing(
+        f"references {scorer.name}",
+        seconds=monotonic() - began,
+        problems=paced.measured,
+        slower=paced.slower,
+        cpu_s=paced.cpu_s,
+    )
+    return replace(plan, problems=[by_id.get(problem.id, problem) for problem in plan.problems])
+
+
+@dataclass(frozen=True)
+class PacedProblems:
+    """Problems whose time limits follow their references: how many were measured, how many got more time."""
+
+    problems: list[Problem]
+    measured: int
+    slower: int
+    cpu_s: float
+
+
+def with_reference_times(
+    task: Task, scorer: Scorer, problems: Sequence[Problem], factor: float, sandbox: Sandbox
+) -> PacedProblems:
+    """The problems with `factor` times the CPU time of their references here, where that is more than they have."""
+    checks = {p.id: p.check for p in problems if isinstance(p.check, UnitTests | IOCases)}
 
     def references() -> Iterator[tuple[Problem, str]]:
-        for problem in (problem for problem in plan.problems if problem.id in checks):
+        for problem in (problem for problem in problems if problem.id in checks):
             patient = problem.model_copy(update={"check": _with_time(checks[problem.id], 10)})
             given = Completion(text=problem.solution, form="continuation")
-            yield patient, answer_of(plan.task, scorer, patient, given)
+            yield patient, answer_of(task, scorer, patient, given)
 
     times = {}
     for problem_id, verdict in zip(checks, scorer.score(references(), sandbox), strict=True):
@@ -107,18 +129,8 @@ def pace(plan: Plan, scorer: Scorer, files: RunFolder, sandbox: Sandbox) -> Plan
     slower = {
         key: _with_time(checks[key], times_more) for key, times_more in wanted.items() if times_more > 1
     }
-    problems = [
-        problem.model_copy(update={"check": slower.get(problem.id, problem.check)})
-        for problem in plan.problems
-    ]
-    files.add_timing(
-        f"references {scorer.name}",
-        seconds=monotonic() - began,
-        problems=len(checks),
-        slower=len(slower),
-        cpu_s=sum(times.values()),
-    )
-    return replace(plan, problems=problems)
+    paced = [p.model_copy(update={"check": slower.get(p.id, p.check)}) for p in problems]
+    return PacedProblems(paced, len(checks), len(slower), sum(times.values()))
 
 
 def _with_time(check: UnitTests | IOCases, factor: float) -> UnitTests | IOCases:
@@ -161,6 +173,13 @@ def answer_of(task: Task, scorer: Scorer, problem: Problem, completion: Completi
     return completion.text if scorer.raw else task.extract(problem, completion)
 
 
+def as_stored(answer: str) -> str:
+    """The answer as judgements.jsonl has it: of a very long one the beginning."""
+    if len(answer) <= MAX_PARSED_CHARS:
+        return answer
+    return f"{answer[:MAX_PARSED_CHARS]}\n... ({len(answer)} characters)"
+
+
 def judgements(
     plan: Plan, scorer: Scorer, files: RunFolder, sandbox: Sandbox
 ) -> Iterator[tuple[Judgement, Verdict]]:
@@ -185,9 +204,7 @@ def judgements(
                 problem_id=problem_id,
                 index=index,
                 scorer=scorer.name,
-                answer=answer
-                if len(answer) <= MAX_PARSED_CHARS
-                else f"{answer[:MAX_PARSED_CHARS]}\n... ({len(answer)} characters)",
+                answer=as_stored(answer),
                 status=verdict.status,
                 score=verdict.score,
                 error=verdict.error,

@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 ONE = mini_humaneval()[0]
 COMMANDS = (
     *("quickstart", "tasks", "run", "score", "train", "report", "prefer", "data", "doctor"),
-    *("cache", "compare", "export", "gate", "import", "leaderboard", "merge", "track"),
+    *("audit", "cache", "compare", "export", "gate", "import", "leaderboard", "merge", "track"),
 )
 
 

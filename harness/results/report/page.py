@@ -18,6 +18,7 @@ from harness.results.report import plots, samples
 from harness.results.report.comparison import minimum_detectable, p_value, signed
 from harness.results.report.sections import Section, metric_names, row_estimate, sample_outcomes
 from harness.results.report.tables import amount, figure, printable
+from harness.runs.store.run_folder import audit_note
 from harness.schema import Estimate
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -115,6 +116,7 @@ def _section(section: Section) -> Iterator[str]:
     yield f'<section id="{anchor(section)}"><h2>{text(section.title)} {size}</h2>'
     if section.cells:
         yield f'<p class="answer">{_headline(section)}</p>'
+    yield from _audit_notes(section)
     yield _table(section)
     if section.cells:
         yield f'<p class="small quiet">{_table_notes(section)}</p>'
@@ -131,6 +133,14 @@ def _section(section: Section) -> Iterator[str]:
     yield from _outcomes(section)
     yield from _signatures(section)
     yield "</section>"
+
+
+def _audit_notes(section: Section) -> Iterator[str]:
+    """What audits have to say of the runs' numbers."""
+    for row in section.rows:
+        for run in row.runs:
+            if said := audit_note(run.folder, run.summary.model_dump(mode="json")):
+                yield f'<p class="warning"><b>{text(row.name)}</b>: {text(said)}</p>'
 
 
 def _headline(section: Section) -> str:

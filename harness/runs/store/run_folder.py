@@ -18,6 +18,8 @@ from harness.runs.store.atomic import disk_errors_as_faults, replace_file, to_js
 from harness.runs.store.jsonl import JsonlFile
 from harness.schema import Generation, Judgement, Value
 
+AUDIT = "audit.json"  # what `harness audit` found, where somebody asked
+
 # What may differ between the run that made a folder and the one that resumes it.
 NOT_COMPARED = frozenset({"versions", "hardware", "commit", "prices"})
 
@@ -137,7 +139,21 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for name in ("run.json", "summary.json"):
         if not (folder / name).is_file():
             raise ConfigError(f"{folder} is not a finished run: it has no {name}")
-    return read_json(folder / "run.json"), _with_metric_settings(read_json(folder / "summary.json"))
+    summary = _with_metric_settings(read_json(folder / "summary.json"))
+    if said := audit_note(folder, summary):
+        summary["notes"] = [said, *summary.get("notes", ())]
+    return read_json(folder / "run.json"), summary
+
+
+def audit_note(folder: Path, summary: Mapping[str, Any]) -> str:
+    """What the run's audit has to say of its number; empty where there is none, or it is of another number."""
+    path = folder / AUDIT
+    if not path.is_file():
+        return ""
+    found = read_json(path)
+    now = summary.get("metrics", {}).get(found.get("metric"), {})
+    same = all(now.get(name) == found.get("estimate", {}).get(name) for name in ("value", "n"))
+    return str(found.get("note", "")) if same else ""
 
 
 def _with_metric_settings(summary: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,47 @@
+"""The command audit: how much a run's number hangs on how its completions were read."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from harness.cli.options import data_option, local_path, workers_option
+
+
+@click.command("audit")
+@click.argument("run", callback=local_path)
+@click.option("--extract", "extracts", multiple=True, metavar="NAME", help="One more extractor; repeatable.")
+@click.option("--metric", default="", metavar="NAME", help="Default: the run's first.")
+@click.option("--flips", default=3, metavar="N", help="Flipped samples of each extractor to show.")
+@click.option("--python", default="", metavar="PATH", help="The run's judge.python, if it had one.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@data_option
+@workers_option
+def audit_command(
+    run: Path,
+    extracts: tuple[str, ...],
+    metric: str,
+    flips: int,
+    python: str,
+    as_json: bool,
+    data: str | None,
+    workers: int | None,
+) -> None:
+    """Read a run's completions by every other plausible extractor, judge what differs, and show which samples flip.
+
+    No model needed. The result is kept in the run's folder (audit.json).
+    """
+    from harness.results.audit import audit, report
+    from harness.runs import progress
+
+    options = audit.AuditOptions(data, extracts, metric, flips, workers, python)
+    with progress.show(sys.stderr) as step:
+        found = audit.audit(run, options, step)
+    click.echo(found.model_dump_json(indent=2) if as_json else report.render(found).rstrip("\n"))
+    if found.faults:
+        click.echo(
+            f"error: {found.faults} answers could not be judged (a fault of the sandbox, not of the model);"
+            " rerun the same command to retry",
+            err=True,
+        )
+        sys.exit(3)
