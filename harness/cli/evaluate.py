@@ -14,10 +14,12 @@ from harness.cli.options import (
     flags_to_keys,
     judge_options,
     local_path,
+    model_options,
     open_executor,
     out_option,
     parse_config,
     run_config,
+    sampling_options,
     set_dotted,
     set_one_or_several,
     sets_option,
@@ -33,8 +35,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--task", metavar="T", help="A task's name, or the path of a task file.")
-@click.option("--model", metavar="M", help="A model folder or hub id.")
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    metavar="T",
+    help="A task's name, or the path of a task file. Several: a study of them.",
+)
+@click.option("--model", metavar="M", help="A model folder or hub id, or a server's name for it.")
+@click.option(
+    "--server", metavar="URL", help="A server with OpenAI's protocol that has the model: http://HOST:PORT/v1."
+)
 @click.option(
     "--backend", metavar="B", help="hf (default), openai, server, an installed backend, or a backend file."
 )
@@ -44,10 +55,11 @@ if TYPE_CHECKING:
     "adapters",
     multiple=True,
     metavar="A",
-    help="A PEFT adapter: a folder or hub id@commit. Several: a study of them on one base.",
+    help="A PEFT adapter: a folder or hub id@commit, or a server's name for it. Several: a study of them on one base.",
 )
 @click.option("--shots", metavar="S", help="Examples in the prompt: none, icl:N, rag:N, random_like_rag:N.")
-@click.option("--samples", type=int, metavar="N", help="Completions per problem.")
+@sampling_options
+@model_options
 @click.option("--limit", type=int, metavar="N", help="Only the first N problems.")
 @click.option("--allow-download", is_flag=True, help="Fetch a missing data file or model from the hub.")
 @click.option(
@@ -63,6 +75,7 @@ def run(
     sets: Sequence[str],
     allow_download: bool,
     no_cache: bool,
+    tasks: Sequence[str],
     adapters: Sequence[str],
     extracts: Sequence[str],
     executor: str,
@@ -75,8 +88,11 @@ def run(
 
     plain = read_toml(config) if config else {}
     set_dotted(plain, flags_to_keys(flags))
+    if flags["server"] and not flags["backend"]:
+        set_dotted(plain, {"backend.kind": "openai"})
     if no_cache:
         plain["cache"] = ""
+    set_one_or_several(plain, "task", tasks)
     set_one_or_several(plain, "backend.adapter", adapters)
     set_one_or_several(plain, "extract", extracts)
     if "matrix" in plain:

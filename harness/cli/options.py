@@ -115,6 +115,37 @@ def judge_options(command: Any) -> Any:
     return command
 
 
+def sampling_options(command: Any) -> Any:
+    """How completions are sampled."""
+    options = (
+        click.option("--seed", type=int, metavar="N", help="Of sampling, shots and intervals."),
+        click.option("--max-tokens", type=int, metavar="N", help="Tokens of an answer at most."),
+        click.option(
+            "--top-p", type=float, metavar="P", help="Sample from the likeliest tokens of this mass."
+        ),
+        click.option("--temperature", type=float, metavar="T", help="0 is greedy."),
+        click.option("--samples", type=int, metavar="N", help="Completions per problem."),
+    )
+    for option in options:
+        command = option(command)
+    return command
+
+
+def model_options(command: Any) -> Any:
+    """How a model on this machine is run."""
+    dtypes = ("auto", "float32", "bfloat16", "float16")
+    options = (
+        click.option("--dtype", type=click.Choice(dtypes), help="Of the model's numbers."),
+        click.option("--device", metavar="D", help="cpu, cuda, cuda:1, ... (default: what there is)."),
+        click.option(
+            "--batch-size", type=int, metavar="N", help="Rows at once; 0: as many as fit in memory."
+        ),
+    )
+    for option in options:
+        command = option(command)
+    return command
+
+
 @contextmanager
 def open_executor(executor: str, ray_address: str | None) -> "Iterator[Executor]":
     """The executor that those two options name, connected for the duration of the block."""
@@ -130,12 +161,19 @@ def open_executor(executor: str, ray_address: str | None) -> "Iterator[Executor]
 
 
 FLAG_KEYS = {
-    "task": "task",
     "model": "backend.model",
     "backend": "backend.kind",
+    "server": "backend.server.url",
+    "batch_size": "backend.batch_size",
+    "device": "backend.device",
+    "dtype": "backend.dtype",
     "revision": "backend.revision",
     "shots": "shots",
     "samples": "sampling.samples",
+    "temperature": "sampling.temperature",
+    "top_p": "sampling.top_p",
+    "max_tokens": "sampling.max_tokens",
+    "seed": "seed",
     "limit": "limit",
     "only": "only",
     "data": "data",
