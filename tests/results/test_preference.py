@@ -255,5 +255,5 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, three: list[Pa
 def test_samples_that_were_not_judged_have_to_be_judged_first(three: list[Path]) -> None:
     path = three[0] / "summary.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"errors": 0', '"errors": 3'), encoding="utf-8")
-    assert "3 samples that were not judged" in harness("prefer", *three, "--ask", "x").complaint
+    assert "3 samples that were not made or not judged" in harness("prefer", *three, "--ask", "x").complaint
     assert read_candidate(three[1]).task == "code_comment"
