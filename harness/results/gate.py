@@ -1,35 +1,45 @@
 """Compare a run with a baseline, for CI: the exit code says how it went. Recorded generations need no model.
 
     make_baseline            run -> baseline file: conditions, every score, every prompt's hash, the rules
-    compare_with_baseline    run, baseline -> GateVerdict: passed, regression, fault or not comparable
+    compare_with_baseline    run, baseline -> GateVerdict: passed, regression, fault, not comparable, too few to tell
 
 A fault or a missing sample never passes: both are checked before any metric. The order of rows changes nothing.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from pydantic import Field, ValidationError
 
 from harness import __version__
 from harness.errors import ConfigError, Fault, unknown
+from harness.results.compare import detectable_difference
+from harness.results.report.comparison import minimum_detectable
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
-from harness.schema import Estimate, Generation, Value
+from harness.schema import Estimate, Generation, Reduce, Value
 from harness.stats import estimates, paired_tests
-from harness.stats.intervals import Floats
+from harness.stats.intervals import CAUTIOUS_PRIOR, Z95, Floats
 from harness.stats.paired_tests import ALPHA, Design
-from harness.stats.power import minimum_detectable_difference
 
 FORMAT = 1
 COMPARABLE = "comparable"  # the name of the first check
 
-GateOutcome = Literal["passed", "regression", "fault", "not comparable"]
-EXIT_CODES: Mapping[GateOutcome, int] = {"passed": 0, "regression": 1, "fault": 3, "not comparable": 4}
+TOO_FEW: Final = "too few to tell"
+
+GateOutcome = Literal["passed", "regression", "fault", "not comparable", "too few to tell"]
+EXIT_CODES: Mapping[GateOutcome, int] = {
+    "passed": 0,
+    "regression": 1,
+    "fault": 3,
+    "not comparable": 4,
+    "too few to tell": 4,
+}
 
 
 class Rules(Value):
@@ -55,9 +65,12 @@ class Baseline(Value):
 
 @dataclass(frozen=True)
 class Check:
+    """`undecided`: not passed because there is too little to decide on, not because something was lost."""
+
     name: str
     passed: bool
     detail: str
+    undecided: bool = False
 
 
 @dataclass(frozen=True)
@@ -240,8 +253,13 @@ def compare_with_baseline(run: Result, baseline: Baseline, rules: Rules) -> Gate
     for name, most in rules.ceilings.items():
         cost = run.summary.cost[name] / run.summary.samples
         checks.append(Check(f"{name} ceiling", cost <= most, f"{cost:.1f} per sample, ceiling {most:g}"))
-    outcome: GateOutcome = "passed" if all(check.passed for check in checks) else "regression"
-    return verdict(outcome, checks, _worse_problems(run, baseline, problems))
+    return verdict(_outcome(checks), checks, _worse_problems(run, baseline, problems))
+
+
+def _outcome(checks: Sequence[Check]) -> GateOutcome:
+    if any(not check.passed and not check.undecided for check in checks):
+        return "regression"
+    return TOO_FEW if any(check.undecided for check in checks) else "passed"
 
 
 def _faults(run: Result, baseline: Baseline) -> list[str]:
@@ -283,43 +301,63 @@ def gated_metrics(run: Result, rules: Rules) -> list[str]:
 def _metric_checks(run: Result, baseline: Baseline, rules: Rules, problems: Sequence[str]) -> list[Check]:
     names = [name for name in gated_metrics(run, rules) if run.reduces[name][0] in baseline.scores]
     single = all(count == 1 for count in run.samples.values())
+    design = Design(single=single, prior=CAUTIOUS_PRIOR)
     vectors = {name: _vectors(run, baseline, name, problems) for name in names}
     differences = {
-        name: paired_tests.paired_difference(run.reduces[name][1], before, after, Design(single=single))
+        name: paired_tests.paired_difference(run.reduces[name][1], before, after, design)
         for name, (before, after) in vectors.items()
     }
     corrected = paired_tests.holm([difference.p for difference in differences.values()])
     checks = []
     for (name, difference), p in zip(differences.items(), corrected, strict=True):
-        lower_is_better = run.reduces[name][1].lower_is_better
-        if np.array_equal(*vectors[name]):
-            checks.append(Check(name, True, f"equal on each of {len(problems)} problems"))
-        elif name in rules.margins:
-            checks.append(_margin_check(name, rules.margins[name], difference, lower_is_better))
+        reduce = run.reduces[name][1]
+        if name in rules.margins:
+            check = _margin_check(name, rules.margins[name], difference, p, reduce)
         else:
-            worse = difference.value > 0 if lower_is_better else difference.value < 0
-            exact = "" if difference.exact is None else f"; exact {_p_text(difference.exact)}"
-            test = f"p {_p_text(p)} ({difference.test}, Holm{exact})"
-            checks.append(
-                Check(name, not (worse and p <= ALPHA), f"{_describe(difference, lower_is_better)}, {test}")
-            )
+            check = _significance_check(name, difference, p, len(names), reduce)
+        power = detectable_difference(difference, len(names))
+        if power is not None:
+            text = minimum_detectable(reduce.unit, power, difference.units)
+            check = replace(check, detail=f"{check.detail}; {text}")
+        checks.append(check)
     return checks
 
 
-def _margin_check(
-    name: str, margin: float, difference: paired_tests.Difference, lower_is_better: bool
+def _significance_check(
+    name: str, difference: paired_tests.Difference, p: float, claims: int, reduce: Reduce
 ) -> Check:
-    """Non-inferiority: no loss inside the interval may exceed the margin."""
-    losses = sorted(
-        (difference.low, difference.high) if lower_is_better else (-difference.high, -difference.low)
-    )
-    ok = losses[1] <= margin
-    status = "within" if ok else "not shown to be within"
-    detail = f"{_describe(difference, lower_is_better)}: {status} the margin of {margin:g}"
-    if not ok and difference.sd is not None and losses[0] <= margin:
-        least = minimum_detectable_difference(difference.sd, difference.n)
-        detail += f" (minimum detectable difference at 80 % power: {least:.4f}, n={difference.n})"
-    return Check(name, ok, detail)
+    """No significant loss. Where not even a loss on every problem would be significant, the check says nothing."""
+    least = 0.5 ** (difference.units - (difference.exact is None)) * claims
+    if least > ALPHA:
+        few = f"{difference.units} problems: a loss on each of them would have p {_p_text(min(least, 1.0))}"
+        return Check(name, False, f"{TOO_FEW}, {few}", undecided=True)
+    if not difference.better + difference.worse and difference.value == 0:
+        return Check(name, True, f"equal on each of {difference.n} problems")
+    worse = difference.value > 0 if reduce.lower_is_better else difference.value < 0
+    exact = "" if difference.exact is None else f"; exact {_p_text(difference.exact)}"
+    test = f"p {_p_text(p)} ({difference.test}, Holm{exact})"
+    return Check(name, not (worse and p <= ALPHA), f"{_describe(difference, reduce.lower_is_better)}, {test}")
+
+
+def _margin_check(
+    name: str, margin: float, difference: paired_tests.Difference, p: float, reduce: Reduce
+) -> Check:
+    """Non-inferiority: no loss inside the interval may exceed the margin, so that a true loss of the margin passes one
+    time in forty. Too few to tell: no loss is shown, and the interval of so many problems is wider than the margin."""
+    least, most = (difference.low, difference.high)
+    if not reduce.lower_is_better:
+        least, most = -most, -least
+    detail = _describe(difference, reduce.lower_is_better)
+    if most <= margin:
+        return Check(name, True, f"{detail}: within the margin of {margin:g}")
+    lost = difference.value > 0 if reduce.lower_is_better else difference.value < 0
+    if least > margin or (lost and p <= ALPHA) or (most - least) / 2 <= margin:
+        return Check(name, False, f"{detail}: not shown to be within the margin of {margin:g}")
+    few = f"{TOO_FEW}, a loss of up to {most:.4f} is open and the margin is {margin:g}"
+    if margin and difference.sd is not None and difference.step is not None:
+        enough = (Z95 / margin) ** 2 * (difference.sd**2 + difference.step * margin)
+        few += f" (about {math.ceil(enough)} problems can tell, if nothing is lost)"
+    return Check(name, False, f"{detail}: {few}", undecided=True)
 
 
 def _describe(difference: paired_tests.Difference, lower_is_better: bool) -> str:

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
-SHARE_PRIOR, DIFFERENCE_PRIOR = 1.0, 0.5  # how many carriers of variance the design effect 1 is worth
+# How many carriers of variance the design effect 1 is worth: of a share, of a difference, and of a difference where one
+# of the two sides alone must hold (a gate's margin).
+SHARE_PRIOR, DIFFERENCE_PRIOR, CAUTIOUS_PRIOR = 1.0, 0.5, 1.0
 LEAST_EFFECT = 1e-6
 STEPS = 50  # halvings in search of a bound
 
@@ -105,7 +107,12 @@ def share_interval(
 
 
 def difference_interval(
-    gaps: Floats, sizes: Floats, *, added: float = 0.0, critical: float = Z95
+    gaps: Floats,
+    sizes: Floats,
+    *,
+    added: float = 0.0,
+    critical: float = Z95,
+    prior: float = DIFFERENCE_PRIOR,
 ) -> tuple[Floats, Floats]:
     """The interval of a mean difference of values in 0..1: Tango's, of as many pairs as the units are worth.
 
@@ -115,7 +122,7 @@ def difference_interval(
     mean, variance = mean_variance(gaps, sizes)
     gained, lost = (np.maximum(side, 0).sum(axis=-1) / total for side in (gaps, -gaps))
     whole = np.maximum(gained + lost - mean**2, 0)
-    worth = _worth(variance, whole, sizes, _carriers(gaps), DIFFERENCE_PRIOR)
+    worth = _worth(variance, whole, sizes, _carriers(gaps), prior)
     n = _with_added(worth, whole, added)
     return tango_bounds(gained * n, lost * n, n, critical)
 

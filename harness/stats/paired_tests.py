@@ -14,7 +14,7 @@ import numpy as np
 from harness.schema import Reduce
 from harness.stats import student_t
 from harness.stats.estimates import is_bounded
-from harness.stats.intervals import Z95, Floats, difference_interval
+from harness.stats.intervals import DIFFERENCE_PRIOR, Z95, Floats, difference_interval
 from harness.stats.resampling import (
     MAX_CELLS,
     Metric,
@@ -76,11 +76,12 @@ class ResamplingUnits:
 @dataclass(frozen=True)
 class Design:
     """How two rows were sampled: whether each problem has one sample, the problems' clusters, the seeds of rows that
-    are means over several."""
+    are means over several. `prior` is `intervals.difference_interval`'s."""
 
     single: bool = False
     clusters: Sequence[Hashable] | None = None
     seeds: Sequence[SeedVariance] = ()
+    prior: float = DIFFERENCE_PRIOR
 
 
 def paired_difference(
@@ -99,7 +100,9 @@ def paired_difference(
     gaps = (units.b - units.a)[:, 0]
     if is_bounded(reduce, a, b):
         critical = Z95 if design.clusters is None and not design.seeds else error.critical
-        found = difference_interval(gaps, units.sizes, added=error.added, critical=critical)
+        found = difference_interval(
+            gaps, units.sizes, added=error.added, critical=critical, prior=design.prior
+        )
         low, high = float(found[0]), float(found[1])
     elif np.allclose(units.a, units.b, rtol=0, atol=TOLERANCE) or len(gaps) < 2:
         low = high = value

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from junitparser import Error, Failure, JUnitXml
 
 from harness.errors import ConfigError
 from harness.results import gate, smoke
 from harness.runs.store import reader
+from harness.stats.estimates import mean_of
+from harness.stats.paired_tests import Design, paired_difference
 from tests.support.command import Ended, harness
 from tests.support.paths import ROOT
 from tests.support.recordings import edit, edit_rows, make
@@ -58,11 +61,48 @@ def judged(run: Path, runs: Path, *more: object) -> Ended:
 # ---------------------------------------------------------------- verdicts
 
 
-def test_the_same_answers_pass_with_any_margin(runs: Path) -> None:
-    for more in ((), ("--margin", "em@1=0"), ("--margin", "em@1=0.02")):
+def test_the_same_answers_pass_where_so_many_problems_can_tell(runs: Path) -> None:
+    for more in ((), ("--margin", "em@1=0.03")):
         ended = judged(runs / "good", runs, *more)
         assert ended.code == 0
-        assert "ok   em@1: equal on each of 164 problems" in ended.out
+    assert "ok   em@1: equal on each of 164 problems" in judged(runs / "good", runs).out
+
+
+def test_nothing_flipped_on_too_few_problems_is_no_pass(runs: Path, tmp_path: Path) -> None:
+    """Nothing flipped of 164 leaves a loss of z^2 / (164 + z^2) = 2.29 points open."""
+    ended = judged(runs / "good", runs, "--margin", "em@1=0.02", "--junit", tmp_path / "gate.xml")
+    assert ended.code == 4
+    assert (
+        "FAIL em@1: +0.0000 [-0.0229, +0.0229], 0 better, 0 worse of 164: too few to tell, a loss of up to 0.0229 is"
+        " open and the margin is 0.02 (about 193 problems can tell, if nothing is lost); minimum detectable difference"
+        " at 80 % power: 4.79 points (n=164)" in ended.out
+    )
+    assert ended.out.splitlines()[-1].startswith("too few to tell: ")
+    assert "too few to tell" in (tmp_path / "gate.xml").read_text()
+
+
+def test_a_handful_of_problems_can_show_no_loss_even_without_a_margin(tmp_path: Path) -> None:
+    few = make(tmp_path / "few", {0, 1, 2}, problems=4)
+    assert harness("gate", few, "--baseline", tmp_path / "few.json", "--write").code == 0
+    ended = harness("gate", few, "--baseline", tmp_path / "few.json")
+    assert ended.code == 4
+    assert "too few to tell, 4 problems: a loss on each of them would have p 0.1875" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("margin", "losses", "gains"), [(0.02, 0.06, 0.04), (0.05, 0.05, 0.0), (0.05, 0.1, 0.05)]
+)
+def test_a_true_loss_of_the_margin_passes_one_time_in_forty(
+    margin: float, losses: float, gains: float
+) -> None:
+    rng = np.random.default_rng(11)
+    reduce, passed = mean_of(), 0
+    for lost, gained, _ in rng.multinomial(164, [losses, gains, 1 - losses - gains], size=2000):
+        b = np.concatenate([np.zeros(lost), np.ones(164 - lost)])
+        a = np.concatenate([np.ones(164 - gained), np.zeros(gained)])
+        gap = paired_difference(reduce, a[:, None], b[:, None], Design(single=True))
+        passed += gate._margin_check("em@1", margin, gap, 1.0, reduce).passed
+    assert passed / 2000 <= 0.025 + 2 * (0.025 * 0.975 / 2000) ** 0.5
 
 
 def test_a_planted_regression_of_5_points_is_caught(runs: Path) -> None:
@@ -80,11 +120,15 @@ def test_noise_and_progress_pass_without_a_margin(runs: Path) -> None:
 
 def test_a_margin_asks_for_the_whole_interval_and_says_what_could_be_found(runs: Path) -> None:
     ended = judged(runs / "noisy", runs, "--margin", "em@1=0.02")
-    assert ended.code == 1
+    assert ended.code == 4
     assert (
-        "not shown to be within the margin of 0.02 (minimum detectable difference at 80 % power: 0.0485, n=164)"
-        in ended.out
+        "+0.0000 [-0.0402, +0.0402], 4 better, 4 worse of 164: too few to tell, a loss of up to 0.0402 is open and the"
+        " margin is 0.02 (about 664 problems can tell, if nothing is lost); minimum detectable difference at 80 %"
+        " power: 7.80 points (n=164)" in ended.out
     )
+    worse = judged(runs / "worse", runs, "--margin", "em@1=0.04")
+    assert worse.code == 1
+    assert "8 worse of 164: not shown to be within the margin of 0.04" in worse.out
     assert judged(runs / "noisy", runs, "--margin", "em@1=0.05").code == 0
     assert judged(runs / "better", runs, "--margin", "em@1=0.02").code == 0
 
@@ -112,7 +156,7 @@ def test_rules_in_the_baseline_hold_until_the_command_line_says_otherwise(runs: 
     harness(
         "gate", runs / "good", "--baseline", file, "--write", "--margin", "em@1=0.01", "--floor", "em@1=0.5"
     )
-    assert harness("gate", runs / "noisy", "--baseline", file).code == 1
+    assert harness("gate", runs / "noisy", "--baseline", file).code == 4
     assert harness("gate", runs / "noisy", "--baseline", file, "--margin", "em@1=0.05").code == 0
 
 

@@ -31,6 +31,8 @@ def signed(unit: Unit, value: float) -> str:
 
 def minimum_detectable(unit: Unit, value: float, n: int) -> str:
     """ "minimum detectable difference at 80 % power: 16.56 points (n=100)"."""
+    if unit == "share" and value > 1:
+        return f"no difference would be found at 80 % power (n={n})"
     points = " points" if unit == "share" else ""
     return f"minimum detectable difference at 80 % power: {figure(unit, value)}{points} (n={n})"
 
