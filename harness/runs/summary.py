@@ -96,6 +96,7 @@ def summarise(run: Judged, files: RunFolder) -> Summary:
             *_missing_notes(run, made),
             *run.header.notes,
             *counted.notes(len(made)),
+            *_k_notes(min(run.counts.values()), least, run.config.k),
             *seen.notes(),
             *_unit_notes(metrics),
             *_cost_notes(run, cost, reused),
@@ -113,6 +114,12 @@ def _missing_notes(run: Judged, made: SampleIndex) -> Iterator[str]:
             f"partial: {missing} of {total} samples could not be made; problems that miss some ({without}) are in no"
             " metric; rerun the same command to make them"
         )
+
+
+def _k_notes(planned: int, least: int, asked: Sequence[int]) -> Iterator[str]:
+    """The k's for which leaving samples out has left too few."""
+    if lost := [f"{k}" for k in estimates.k_values(planned, asked) if k > least > 0]:
+        yield f"no metric at k = {', '.join(lost)}: a problem has no more than {least} samples left"
 
 
 def _unit_notes(metrics: Mapping[str, Estimate]) -> Iterator[str]:

@@ -116,6 +116,7 @@ def test_of_several_samples_the_refused_ones_are_left_out(world: World, tmp_path
     assert run(world, tmp_path / "run", *drawn, limit=2).code == 0
     found = summary(tmp_path / "run")
     assert found["completions"]["refused"] == 2
+    assert "no metric at k = 2: a problem has no more than 1 samples left" in found["notes"]
     assert {name: e["n"] for name, e in found["metrics"].items() if name.startswith("em@")} == {"em@1": 2}
     assert reader.read(tmp_path / "run").judged("em@1") == {
         row["problem_id"] for row in rows(tmp_path / "run/problems.jsonl")

@@ -51,6 +51,7 @@ def tracked_run(run: Result) -> TrackedRun:
     for name, e in run.summary.metrics.items():
         values |= {name: e.value, f"{name} low": e.low, f"{name} high": e.high}
     values |= {f"status/{name}": float(n) for name, n in run.summary.status_counts.items()}
+    values |= {f"completions/{name}": float(n) for name, n in run.summary.completions.items()}
     values |= {f"cost/{name}": value for name, value in reader.cost(run).items()}
     values |= {"problems": run.summary.problems, "samples": run.summary.samples, "faults": run.summary.errors}
     lower = [name for name, e in run.summary.metrics.items() if e.lower_is_better]

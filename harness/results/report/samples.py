@@ -87,7 +87,7 @@ def _rows(run: Result) -> Iterator[dict[str, Any]]:
             "text": completion["text"],
             "answer": verdict["answer"],
             "error": verdict.get("error", ""),
-            "kind": sample_outcome(verdict, completion.get("finish") == "length", graded),
+            "kind": sample_outcome(verdict, completion, graded),
             "value": 255 if value is None else round(100 * min(max(value, 0.0), 1.0)),
         }
 

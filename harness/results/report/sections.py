@@ -12,7 +12,7 @@ from harness.results import compare
 from harness.results.compare import Comparison, ComparisonCell, ComparisonRow
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
-from harness.schema import Estimate, Generation, Judgement, Unit
+from harness.schema import UNANSWERED, Estimate, Generation, Judgement, Unit
 
 MAX_OUTCOMES = 8  # outcomes shown per row
 
@@ -132,15 +132,17 @@ def sample_outcomes(row: ComparisonRow) -> Mapping[str, int]:
 def _run_outcomes(run: Result) -> Iterator[str]:
     first = next(iter(run.scores), "")
     graded = is_graded(run)
-    cut = {
-        (row["problem_id"], row["index"])
+    unusual = {
+        (row["problem_id"], row["index"]): {
+            name: row["completion"].get(name) for name in ("finish", "cut_off")
+        }
         for row in reader.rows(run.folder / "generations.jsonl", Generation)
-        if row["completion"].get("finish") == "length"
+        if row["completion"].get("finish") in ("length", *UNANSWERED) or row["completion"].get("cut_off")
     }
     for row in reader.rows(run.folder / "judgements.jsonl", Judgement):
         if first and row["scorer"] != first:
             continue
-        yield sample_outcome(row, (row["problem_id"], row["index"]) in cut, graded)
+        yield sample_outcome(row, unusual.get((row["problem_id"], row["index"]), {}), graded)
 
 
 def is_graded(run: Result) -> bool:
@@ -149,8 +151,11 @@ def is_graded(run: Result) -> bool:
     return all(reduce.unit == "share" for name, reduce in run.reduces.values() if name == first)
 
 
-def sample_outcome(row: Mapping[str, object], cut: bool, graded: bool = True) -> str:
-    """A short label of how a sample ended; for text metrics that grade an answer, whether it was correct."""
+def sample_outcome(row: Mapping[str, object], completion: Mapping[str, object], graded: bool = True) -> str:
+    """A short label of how a sample ended; for text metrics that grade an answer, whether it was correct.
+
+    `row` is its judgement; of its completion only `finish` and `cut_off` are looked at.
+    """
     status, answer = str(row["status"]), str(row["answer"])
     score = row["score"]
     full = graded and status == "scored" and isinstance(score, Mapping) and score["value"] == 1.0
@@ -158,9 +163,11 @@ def sample_outcome(row: Mapping[str, object], cut: bool, graded: bool = True) ->
         return "correct"
     if status == "fault":
         return "judging failed"
+    if (finish := completion.get("finish")) in UNANSWERED:
+        return str(finish)
     if not answer.strip():
-        return "no answer"
-    if cut:
+        return "cut off in a thought" if completion.get("cut_off") else "no answer"
+    if finish == "length":
         return f"{_status_text(status, graded)}, truncated"
     if status == "error":
         name = str(row.get("error", "")).partition(":")[0].strip()

@@ -73,11 +73,11 @@ def read(folder: Path) -> Result:
     except (ValidationError, KeyError, TypeError) as error:
         raise StoreFault(f"{folder}: run.json or summary.json is damaged: {_first_line(error)}") from None
     samples: dict[str, int] = {}
-    excluded: dict[str, list[int]] = {}
+    exclude, excluded = record.get("exclude", ()), dict[str, list[int]]()
     for row in rows(folder / "generations.jsonl", Generation):
         name, said = row["problem_id"], row["completion"]
         samples[name] = samples.get(name, 0) + 1
-        if unanswered(said["finish"], said["text"]) in record.get("exclude", ()):
+        if exclude and unanswered(said["finish"], said["text"]) in exclude:
             excluded.setdefault(name, []).append(row["index"])
     planned = record["sampling"]["samples"] if summary.missing else 0
     scores, faults = _scores(folder, samples, planned)

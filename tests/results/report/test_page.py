@@ -285,11 +285,11 @@ def test_names_of_points_that_are_near_are_put_above_each_other() -> None:
 
 def test_how_samples_ended_is_told_apart() -> None:
     def kind(
-        status: str, answer: str = "x", error: str = "", value: float | None = 0.0, cut: bool = False
+        status: str, answer: str = "x", error: str = "", value: float | None = 0.0, **said: object
     ) -> str:
         score = None if value is None else {"value": value}
         return sections.sample_outcome(
-            {"status": status, "answer": answer, "error": error, "score": score}, cut
+            {"status": status, "answer": answer, "error": error, "score": score}, said
         )
 
     assert kind("passed", value=1.0) == "correct"
@@ -299,7 +299,10 @@ def test_how_samples_ended_is_told_apart() -> None:
     assert kind("error", error="something odd happened") == "error"
     assert kind("compile_error") == "compile error"
     assert kind("failed", answer=" \n") == "no answer"
-    assert kind("failed", cut=True) == "failed, truncated"
+    assert kind("failed", finish="length") == "failed, truncated"
+    assert kind("failed", answer="", finish="length", cut_off=True) == "cut off in a thought"
+    assert kind("error", answer="", finish="refused") == "refused"
+    assert kind("scored", answer="", finish="filtered") == "filtered"
     assert kind("fault", value=None) == "judging failed"
 
 
