@@ -133,7 +133,7 @@ def test_accuracy_by_budget_is_that_of_samples_which_ended_by_then(ended: tuple[
         whole = sum(count <= int(budget) for count in ended_by) / 120
         # The end of the fence and of the text are two tokens that an answer can do without.
         nearly = sum(count - 2 <= int(budget) for count in ended_by) / 120
-        assert whole <= estimate["value"] <= nearly
+        assert whole - 1e-9 <= estimate["value"] <= nearly + 1e-9
         assert estimate["low"] <= estimate["value"] <= estimate["high"]
     assert curve["2"]["value"] == 0
     assert curve["32"] == summary["metrics"]["pass@1"]
