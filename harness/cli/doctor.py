@@ -13,12 +13,15 @@ from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.config.run import RunConfig
+    from harness.results.audit.wrappings import ReadBack
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True)
 @click.option(
-    "--task", metavar="T", help="Prove that T's references pass and empty answers fail, on your data."
+    "--task",
+    metavar="T",
+    help="Prove T's checks on your data: references pass, also as chat models wrap them.",
 )
 @data_option
 @sets_option
@@ -42,17 +45,39 @@ def doctor(
 
 
 def _prove_task(config: "RunConfig") -> None:
+    from harness.results.audit import wrappings
     from harness.runs import judge
     from harness.runs.plan import make_plan
 
     plan = make_plan(config)
     with judge.open_sandbox(config.judge, plan.task.preload) as box:
         wrong = judge.prove(plan.task, plan.problems, box)
+        wrapped = wrappings.read_back(plan.task, plan.problems, box)
     for line in wrong:
         click.echo(line)
     click.echo(f"{len(plan.problems)} problems: {len(wrong)} unreliable checks")
+    if wrapped is not None:
+        click.echo(_wrappings_text(wrapped))
     if wrong:
         raise UserError(f"task {plan.task.name!r}: {len(wrong)} of its checks are wrong on this data")
+
+
+def _wrappings_text(found: "ReadBack") -> str:
+    """The forms in which references are read, and those that lose some."""
+    from harness.results.audit.wrappings import WRAPPINGS
+
+    good = [name for name in WRAPPINGS if name not in found.lost]
+    lines = [f"references as chat models wrap them: read from {len(good)} of {len(WRAPPINGS)} forms"]
+    lines += textwrap.wrap(", ".join(good), 108, initial_indent="  read     ", subsequent_indent=" " * 11)
+    lines += [f"  LOST     {name}: {_some(ids)}" for name, ids in found.lost.items()]
+    if found.drafts:
+        lines += [f"  DRAFT    taken out of an unfinished <think>: {_some(found.drafts)}"]
+    return "\n".join(lines)
+
+
+def _some(ids: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(ids) - most} more" if len(ids) > most else ""
+    return f"{len(ids)}: {', '.join(ids[:most])}{more}"
 
 
 def _doctor_text(found: dict[str, Any]) -> str:

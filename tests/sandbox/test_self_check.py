@@ -193,4 +193,4 @@ def test_every_language_has_its_version_or_the_package_that_brings_it(
 def test_the_proof_of_a_task_on_the_mini_rows_finds_nothing_wrong() -> None:
     ended = harness("doctor", "--task", "humaneval", "--data", "mini")
     assert ended.code == 0
-    assert ended.out == "66 problems: 0 unreliable checks\n"
+    assert ended.out.startswith("66 problems: 0 unreliable checks\n")
