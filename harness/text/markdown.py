@@ -151,6 +151,17 @@ def blocks(text: str) -> list[Block]:
     return found
 
 
+def outside(text: str, found: Sequence[Block]) -> str:
+    """The text without these blocks of its own and their fences."""
+    parts, at = list[str](), 0
+    for block in found:
+        parts.append(text[at : block.line])
+        at = block.end
+        if block.closed:
+            at = text.find("\n", at) + 1 or len(text)
+    return "".join([*parts, text[at:]])
+
+
 def _holds_a_block(text: str, lines: Sequence[Fence], at: int) -> bool:
     """Whether a fence that names no language is followed by nothing but another that does."""
     if (

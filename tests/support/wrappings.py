@@ -69,6 +69,7 @@ WRAPPINGS: Mapping[str, Wrap] = {
     "opened by the prompt, output below": lambda p: f"{whole(p)}```\nOutput:\n```\n1\n```\n",
     "its language without the fence": lambda p: f"python\n{whole(p)}```\n",
     "unclosed, with a sentence": lambda p: f"```python\n{whole(p)}\nThat is all there is to it.",
+    "unclosed, then output": lambda p: f"```python\n{whole(p)}\nOutput:\n\n```\n42\n```\n",
     "body only": lambda p: f"The body is:\n{fenced(body(p))}",
     "body at the margin": lambda p: fenced(textwrap.dedent(body(p))),
     "body without its first blanks": lambda p: fenced(body(p).lstrip(" ")),
@@ -110,6 +111,7 @@ WRAPPINGS: Mapping[str, Wrap] = {
     "prose in between": lambda p: (
         f"First what does the work:\n\n{renamed(p)}\nThen the function itself:\n\n{MAIN.format(name=name(p))}"
     ),
+    "shell first, function below it": lambda p: f"```bash\npip install numpy\n```\nThen:\n\n{whole(p)}",
     "function, then its use typed in": lambda p: f"{whole(p)}\n>>> {name(p)}(1)\n2\n",
     "function, then its use in a block": lambda p: f"{whole(p)}\nUse it:\n{fenced(f'print({name(p)})')}",
     "behind [/INST]": lambda p: f"[/INST] {fenced(whole(p))}",
@@ -133,6 +135,7 @@ WRAPPINGS: Mapping[str, Wrap] = {
     ),
     "assigned": lambda p: fenced(f"{renamed(p)}\n{name(p)} = _the_work\n"),
     "[PYTHON]": lambda p: f"[PYTHON]\n{whole(p)}[/PYTHON]\n",
+    "[PYTHON], then its use": lambda p: f"[PYTHON]\n{whole(p)}[/PYTHON]\nUse:\n{fenced(f'print({name(p)})')}",
     "[BEGIN]": lambda p: f"[BEGIN]\n{whole(p)}[DONE]\n",
     "[DONE], and the next question": lambda p: f"{whole(p)}[DONE]\nNow this:\n[BEGIN]\n{draft(p)}[DONE]\n",
     "<code>": lambda p: f"It is:\n<pre><code>\n{whole(p)}</code></pre>\n",

@@ -20,11 +20,12 @@ from dataclasses import dataclass, replace
 from harness.text.extract import python_code, unfenced
 from harness.text.extract.wanted import Wanted, reads_input
 from harness.text.languages import language_of
-from harness.text.markdown import Block, blocks
+from harness.text.markdown import Block, blocks, outside
 
 Reading = Callable[[str, Wanted], str]
 
 _INVISIBLE = "\ufeff\u200b\u2060"  # a byte order mark, blanks without width
+_FIRST_WORD = re.compile(r"\s*+([\w+#]{1,20}+)[ \t]*+\r?\n")
 # Names that code in other languages defines.
 _DEFINITION = re.compile(
     r"\b(?:function|const|let|var|fn|func|class|struct|enum|interface|type)[ \t]++(\w++)"
@@ -50,21 +51,32 @@ class _Candidate:
 def by_entry_point(text: str, wanted: Wanted) -> str:
     text = _without_language(text.lstrip(_INVISIBLE), wanted)
     fenced = blocks(text)
-    if fenced and wanted.language == "python" and unfenced.stands(text, wanted):
+    if not fenced:
+        return _without_fences(text, wanted)
+    if wanted.language == "python" and unfenced.stands(text, wanted):
         return text  # the fences are in a docstring
-    found = [block for block in fenced if block.code.strip()] or fenced[:1] or unfenced.marked(text, wanted)
+    found = [block for block in fenced if block.code.strip()] or fenced[:1]
+    chosen = _answer(found, wanted)
+    if chosen is not None:
+        return chosen
+    around = _without_fences(outside(text, fenced), wanted)  # the blocks may only show its use
+    if wanted.is_answer(around, python_code.parse(around)) or wanted.continues(around):
+        return around
+    return _best(found, wanted)
+
+
+def _without_fences(text: str, wanted: Wanted) -> str:
+    found = unfenced.marked(text, wanted)
     if not found:
         return unfenced.read(text, wanted)
     chosen = _answer(found, wanted)
-    if chosen is None and (outside := _before(text, found[0], wanted)):
-        return outside
-    return chosen if chosen is not None else _best(found, wanted)
+    return _best(found, wanted) if chosen is None else chosen
 
 
 def _without_language(text: str, wanted: Wanted) -> str:
     """The text without the word behind a fence where the prompt holds the fence itself."""
-    word, end, rest = text.partition("\n")
-    return rest if end and len(word) < 20 and language_of(word.strip()) == wanted.language else text
+    word = _FIRST_WORD.match(text)
+    return text[word.end() :] if word and language_of(word[1]) == wanted.language else text
 
 
 def by_input(text: str, wanted: Wanted) -> str:
@@ -116,7 +128,7 @@ def _candidates(found: Sequence[Block], wanted: Wanted) -> list[_Candidate]:
     for block in found:
         code, session = block.code.lstrip(_INVISIBLE), False
         if not block.closed:
-            code = _without_tail(code, wanted)
+            code = _up_to_fence(code, wanted)
         if wanted.language == "python":
             session = python_code.is_session(code)
             code = python_code.strip_session_prompts(code)
@@ -126,16 +138,18 @@ def _candidates(found: Sequence[Block], wanted: Wanted) -> list[_Candidate]:
         if code.strip():
             own = not block.opened or block.language == wanted.language
             tree = python_code.parse(code) if wanted.language == "python" else None
+            if not tree and own and wanted.language == "python":
+                shorter = unfenced.without_prose(code, unfenced.is_prose)
+                tree = python_code.parse(shorter)
+                code = shorter if tree else code
             made.append(_Candidate(code, tree, own, own or not block.language, session))
     return made
 
 
-def _without_tail(code: str, wanted: Wanted) -> str:
-    """The code of a block without an end, up to a fence behind code on its line, and without the sentences below it."""
-    if wanted.language != "python":
-        return code.partition("```")[0]
-    shorter = (code, code.partition("```")[0], unfenced.without_prose(code, unfenced.is_prose))
-    return next((each for each in shorter if python_code.parse(each)), code)
+def _up_to_fence(code: str, wanted: Wanted) -> str:
+    """The code of a block without an end, up to a fence that stands behind code and not on a line of its own."""
+    cut = code.partition("```")[0]
+    return code if cut == code or (wanted.language == "python" and python_code.parse(cut) is None) else cut
 
 
 def _answer(found: Sequence[Block], wanted: Wanted) -> str | None:
@@ -178,20 +192,6 @@ def _as_body(each: _Candidate, wanted: Wanted) -> _Candidate:
 
 def _is_stub(tree: ast.Module, name: str) -> bool:
     return bool(name) and python_code.is_stub(tree, name)
-
-
-def _before(text: str, first: Block, wanted: Wanted) -> str:
-    """The code above the first block, where that is the answer and the block only shows its use."""
-    if not first.opened or wanted.language != "python" or not wanted.name:
-        return ""
-    above = text[: first.line]
-    code = unfenced.read(above, wanted)
-    if not above.strip():
-        return ""
-    if wanted.is_answer(code, python_code.parse(code)):
-        return code
-    body = unfenced.without_prose(above, unfenced.is_prose)
-    return body if wanted.continues(body) else ""
 
 
 # ---------------------------------------------------------------- helpers in other blocks

@@ -40,7 +40,9 @@ class Wanted:
 
     def continues(self, code: str) -> bool:
         """Whether the code is more of the prompt: indented, as a body is, and whole below it."""
-        if self.language != "python" or not self.prompt or not code.lstrip("\r\n")[:1].isspace():
+        if self.language != "python" or not self.prompt or not code.strip():
+            return False
+        if not code.lstrip("\r\n")[:1].isspace():
             return False
         return python_code.is_whole(self.prompt + code)
 

@@ -9,7 +9,7 @@ Pure, and linear in the text.
 import json
 import re
 
-from harness.text.markdown import Block, blocks
+from harness.text.markdown import Block, blocks, outside
 
 _WITH = r"with\s+(?:recursive\s+)?[\w\"`\[\]]+\s*(?:\([^()]*+\)\s*)?as\s*(?:not\s+)?(?:materialized\s*)?\("
 _BEGINS = re.compile(
@@ -66,13 +66,10 @@ def _of_blocks(text: str, found: list[Block]) -> str:
     whole = [query for query in queries if _FROM.search(query)]
     if queries:
         return (whole or queries)[-1]
-    outside, at = [], 0
     for block in found:
         if (query := _in_json(block.code)) is not None:
             return query
-        outside.append(text[at : block.line])
-        at = block.end
-    query = _query("\n".join([*outside, text[at:].lstrip("`~")]))
+    query = _query(outside(text, found))
     return first_statement(found[0].code) if query is None else query
 
 
