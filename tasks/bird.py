@@ -68,6 +68,7 @@ def task(
                 solution=row["SQL"],
                 check=check,
                 group=row.get("difficulty", ""),
+                cluster=database.name,
                 parts=database.parts,
             )
 

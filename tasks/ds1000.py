@@ -112,6 +112,7 @@ def _upstream(source: Source) -> Iterator[Problem]:
                 limits=LIMITS,
             ),
             group=about["library"],
+            cluster=f"{about['library']}/{about.get('perturbation_origin_id', about['problem_id'])}",
         )
 
 

@@ -82,6 +82,7 @@ def task(execute: bool = True, sample: int = 0, sample_seed: int = 42) -> Task:
                 question=row["question"],
                 solution=wikisql_form.sql_over_header(form),
                 check=check,
+                cluster=row["table_id"],
                 parts=tables.prompt_parts_of_header(wikisql_form.TABLE, form.header, form.types),
             )
 

@@ -136,11 +136,13 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, with_papers
 @click.argument("runs", nargs=-1, required=True, callback=local_path)
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric; repeatable.")
 @click.option("--task", default="", metavar="NAME", help="Only the runs of this task.")
-@click.option("--cluster", is_flag=True, help="Resample problems of one group together.")
+@click.option(
+    "--cluster/--no-cluster", default=None, help="Sample problems in clusters. Default: as the task says."
+)
 @click.option("--flips", default=3, metavar="N", help="Flipped problems to show, both answers side by side.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def compare_command(
-    runs: Sequence[Path], metrics: Sequence[str], task: str, cluster: bool, flips: int, as_json: bool
+    runs: Sequence[Path], metrics: Sequence[str], task: str, cluster: bool | None, flips: int, as_json: bool
 ) -> None:
     """Paired differences to the first run (for folders of runs, to the zero-shot one): intervals, p-values, cost,
     flipped problems."""

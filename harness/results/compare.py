@@ -44,22 +44,25 @@ class ComparisonCell:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`rows[0]` is the reference. `cells` is metric -> one cell per row. `skipped` counts problems with faults."""
+    """`rows[0]` is the reference. `cells` is metric -> one cell per row. `skipped` counts problems with faults.
+    `clusters` is how many clusters were the units of intervals and tests, 0 where problems were."""
 
     task: str
     rows: tuple[ComparisonRow, ...]
     problems: Mapping[str, tuple[str, ...]]
     cells: Mapping[str, tuple[ComparisonCell, ...]]
     skipped: int
-    clustered: bool = False
+    clusters: int = 0
 
 
 def compare(
-    runs: Sequence[Result], metrics: Sequence[str] = (), *, clustered: bool = False, seed: int = 0
+    runs: Sequence[Result], metrics: Sequence[str] = (), *, clustered: bool | None = None, seed: int = 0
 ) -> Comparison:
     """Compare every run with the first, on `metrics` (default: all that the runs share).
 
-    Raises NotComparable, and ConfigError for a metric that the runs do not have.
+    Problems of one cluster are sampled as one where the task declares clusters; `clustered` says so anyhow, and takes
+    the groups where there are no clusters, or says that problems are sampled one by one. Raises NotComparable, and
+    ConfigError for a metric that the runs do not have.
     """
     check_comparable(runs)
     if len(group_seeds(runs)) < 2:
@@ -68,7 +71,7 @@ def compare(
 
 
 def tabulate(
-    runs: Sequence[Result], metrics: Sequence[str] = (), *, clustered: bool = False, seed: int = 0
+    runs: Sequence[Result], metrics: Sequence[str] = (), *, clustered: bool | None = None, seed: int = 0
 ) -> Comparison:
     """The same for runs known to be comparable. A single row has estimates and no differences."""
     rows = group_seeds(runs)
@@ -84,7 +87,18 @@ def tabulate(
         if judged:
             found[metric] = _metric_cells(rows, metric, problems[metric], clustered, seed)
     skipped = max((len(runs[0].samples) - len(names) for names in problems.values()), default=0)
-    return Comparison(rows[0].runs[0].summary.task, rows, problems, found, skipped, clustered)
+    first = next(iter(problems.values()), ())
+    clusters = len(set(_clusters(runs[0], first, clustered) or ()))
+    return Comparison(rows[0].runs[0].summary.task, rows, problems, found, skipped, clusters)
+
+
+def _clusters(run: Result, problems: Sequence[str], clustered: bool | None) -> list[str] | None:
+    if clustered is False:
+        return None
+    declared = run.cluster_labels(problems)
+    if declared is None and clustered:
+        return [run.groups.get(name, "") or name for name in problems]
+    return declared
 
 
 def check_comparable(runs: Sequence[Result]) -> None:
@@ -135,10 +149,10 @@ def reference_first(runs: Sequence[Result]) -> list[Result]:
 
 
 def _metric_cells(
-    rows: Sequence[ComparisonRow], metric: str, problems: Sequence[str], clustered: bool, seed: int
+    rows: Sequence[ComparisonRow], metric: str, problems: Sequence[str], clustered: bool | None, seed: int
 ) -> tuple[ComparisonCell, ...]:
     first = rows[0].runs[0]
-    clusters = [first.groups.get(name, "") or name for name in problems] if clustered else None
+    clusters = _clusters(first, problems, clustered)
     single = all(len(row.runs) == 1 and set(run.samples.values()) == {1} for row in rows for run in row.runs)
     return compare_vectors(
         first.reduces[metric][1],
@@ -270,7 +284,7 @@ def as_json(comparison: Comparison, flipped: Sequence[Flip]) -> dict[str, Any]:
     return {
         "task": comparison.task,
         "reference": comparison.rows[0].name,
-        "clustered": comparison.clustered,
+        "clusters": comparison.clusters,
         "skipped": comparison.skipped,
         "rows": [
             {

@@ -301,7 +301,8 @@ def gated_metrics(run: Result, rules: Rules) -> list[str]:
 def _metric_checks(run: Result, baseline: Baseline, rules: Rules, problems: Sequence[str]) -> list[Check]:
     names = [name for name in gated_metrics(run, rules) if run.reduces[name][0] in baseline.scores]
     single = all(count == 1 for count in run.samples.values())
-    design = Design(single=single, prior=CAUTIOUS_PRIOR)
+    clusters = run.cluster_labels(problems)
+    design = Design(single, clusters, prior=CAUTIOUS_PRIOR)
     vectors = {name: _vectors(run, baseline, name, problems) for name in names}
     differences = {
         name: paired_tests.paired_difference(run.reduces[name][1], before, after, design)
@@ -327,9 +328,11 @@ def _significance_check(
     name: str, difference: paired_tests.Difference, p: float, claims: int, reduce: Reduce
 ) -> Check:
     """No significant loss. Where not even a loss on every problem would be significant, the check says nothing."""
-    least = 0.5 ** (difference.units - (difference.exact is None)) * claims
+    least = (1 / 6 if difference.test.startswith("wild") else 0.5) ** difference.units * claims
+    least *= 1 if difference.exact is not None else 2
     if least > ALPHA:
-        few = f"{difference.units} problems: a loss on each of them would have p {_p_text(min(least, 1.0))}"
+        units = "problems" if difference.units == difference.n else "clusters"
+        few = f"{difference.units} {units}: a loss on each of them would have p {_p_text(min(least, 1.0))}"
         return Check(name, False, f"{TOO_FEW}, {few}", undecided=True)
     if not difference.better + difference.worse and difference.value == 0:
         return Check(name, True, f"equal on each of {difference.n} problems")

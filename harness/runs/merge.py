@@ -64,6 +64,7 @@ class MergedProblem:
 
     id: str
     group: str
+    cluster: str
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,10 @@ def _problem_id(line: bytes, path: Path) -> str:
 
 def _problems(run: ShardRun) -> list[MergedProblem]:
     """The shard's problems. Raises StoreFault where their number is not what its record says."""
-    found = [MergedProblem(row["problem_id"], row["group"]) for row in reader.problems(run.folder)]
+    found = [
+        MergedProblem(row["problem_id"], row["group"], row.get("cluster", ""))
+        for row in reader.problems(run.folder)
+    ]
     if len(found) != run.record["shard"]["problems"]:
         raise StoreFault(f"{run.folder / 'problems.jsonl'} is incomplete; rerun its command")
     return found

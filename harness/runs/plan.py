@@ -213,6 +213,7 @@ def problem_rows(plan: Plan, backend: Backend) -> Iterator[dict[str, Any]]:
         yield {
             "problem_id": problem.id,
             "group": problem.group,
+            **({"cluster": problem.cluster} if problem.cluster else {}),
             "question": problem.question,
             "references": list(texts),
             "prompt": plan.prompts[problem.id].model_dump(mode="json"),

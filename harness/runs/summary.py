@@ -14,6 +14,7 @@ from harness.runs.store.run_folder import RunFolder, read_timings
 from harness.schema import Completion, Estimate, Generation, Judgement, Reduce, Summary, Task, unanswered
 from harness.schema.sample_index import SampleIndex
 from harness.stats import estimates
+from harness.stats.resampling import cluster_labels
 
 UNUSUAL = ("length", "tool_calls")  # ends that are counted beside those without an answer
 # What is counted of completions, and how a person reads it.
@@ -40,6 +41,8 @@ class Grouped(Protocol):
     def id(self) -> str: ...
     @property
     def group(self) -> str: ...
+    @property
+    def cluster(self) -> str: ...
 
 
 class Judged(Protocol):
@@ -146,8 +149,11 @@ class Completions:
             why = unanswered(said.finish, said.text)
             ends = {why, "cut_off" if said.cut_off else None, said.finish if said.finish in UNUSUAL else None}
             self.counts.update(end for end in ends if end is not None)
-            counts = {"reasoned": bool(said.reasoning), "after_stop_tokens": said.after_stop_tokens}
-            self.counts.update({name: int(n) for name, n in counts.items() if n})
+            tokens = {
+                "reasoning_tokens": said.reasoning_tokens or 0,
+                "after_stop_tokens": said.after_stop_tokens,
+            }
+            self.counts.update({name: n for name, n in tokens.items() if n})
             self.all_thought += why == "empty" and bool(said.reasoning) and not said.cut_off
             if why in self.exclude:
                 self.excluded.add((row.problem_id, row.index))
@@ -246,14 +252,20 @@ class Sums:
         found = {}
         for suffix, members in chosen.items():
             rows = [self.judged[problem.id] for problem in members]
+            clusters = cluster_labels([problem.cluster for problem in members])
             for name, reduce in self.reduces.items():
                 if reduce.over is None:
                     vectors = np.frombuffer(self.vectors[name]).reshape(len(self.judged), -1)[rows]
-                    found[name + suffix] = estimates.estimate_rows(reduce, vectors, seed=seed)
+                    found[name + suffix] = estimates.estimate_rows(
+                        reduce, vectors, clusters=clusters, seed=seed
+                    )
                 elif not suffix:  # what is taken together may lie in several groups
                     everyone = (problem.id for problem in problems)
                     if counted := estimates.scores_by_unit(reduce, self.whole, everyone):
-                        found[name] = estimates.estimate(reduce, list(counted.values()), seed=seed)
+                        vectors = estimates.per_problem_vectors(reduce, list(counted.values()))
+                        of = {problem.id: problem.cluster for problem in problems}
+                        clusters = cluster_labels([of[name] for name in counted])
+                        found[name] = estimates.estimate_rows(reduce, vectors, clusters=clusters, seed=seed)
         return found
 
 

@@ -177,6 +177,7 @@ Check = Reference | UnitTests | InlineTests | IOCases | Snippet | Expression | U
 class Problem(Value):
     """One row of a benchmark. `solution` is shown as a shot, trained on, and must pass its own check.
 
+    `cluster` names the problems that stand or fall together, those on one database say: they are sampled as one.
     `parts` are further texts that a template may show by name, a database's schema in several forms say.
     """
 
@@ -185,4 +186,5 @@ class Problem(Value):
     solution: str
     check: Check = Field(discriminator="kind")
     group: str = ""
+    cluster: str = ""
     parts: Mapping[str, str] = {}

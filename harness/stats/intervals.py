@@ -7,7 +7,7 @@ zeros and ones would have. Both samples within problems and differences between 
 
 The design effect is itself an estimate, and with few problems that are off the common value a bad one: nearly all of
 a hard benchmark's problems at 0 say nothing about the rare problem at 1. So it is drawn towards 1, in logarithms, by as
-much as one more problem would weigh among those that carry the variance. benchmarks/statistics.py measures the
+much as one more problem would weigh among those that carry the variance. benchmarks/inference.py measures the
 coverage; docs/statistics.md has the tables. Arrays of any leading shape in, the last axis being the units. Pure numpy.
 """
 

@@ -80,7 +80,7 @@ def hardness(sql: str, database: Database) -> str:
 
 
 def problem(name: str, question: str, sql: str, database: Database, group: str | None = None) -> Problem:
-    """A problem of Spider's kind: bag semantics, exact set match, hardness as its group."""
+    """A problem of Spider's kind: bag semantics, exact set match, hardness as its group, its database as cluster."""
     check = Query(
         sql=sql, database=database.name, folders=database.folders, files=database.files, tables=database.names
     )
@@ -90,6 +90,7 @@ def problem(name: str, question: str, sql: str, database: Database, group: str |
         solution=sql,
         check=check,
         group=hardness(sql, database) if group is None else group,
+        cluster=database.name,
         parts=database.parts,
     )
 

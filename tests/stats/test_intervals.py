@@ -113,7 +113,7 @@ def test_problems_of_one_cluster_that_go_together_count_as_one() -> None:
     assert found.n == 200
 
 
-# ---------------------------------------------------------------- simulated worlds: benchmarks/statistics.py has more
+# ---------------------------------------------------------------- simulated worlds: benchmarks/inference.py has more
 
 
 def draw(rng: np.random.Generator, rates: Floats, n: int, k: int) -> Floats:

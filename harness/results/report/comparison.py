@@ -66,12 +66,12 @@ def notes(comparison: Comparison, *, seeds: bool = True) -> Iterator[str]:
         f"differences to {comparison.rows[0].name}, paired by problem; two-sided p ({', '.join(sorted(tests))}),"
         " Holm-corrected over the rows of a metric; + / -: problems that got better / worse"
     )
-    if comparison.clustered:
-        yield "problems of one group are resampled and permuted together"
+    if comparison.clusters:
+        yield f"problems are sampled in {comparison.clusters} clusters (--no-cluster: one by one)"
     for metric, cells in comparison.cells.items():
         seen = [cell.detectable for cell in cells if cell.detectable]
         if seen:
-            n = len(comparison.problems[metric])
+            n = comparison.clusters or len(comparison.problems[metric])
             yield f"{metric}: {minimum_detectable(cells[0].estimate.unit, max(seen), n)}"
         for row, cell in zip(comparison.rows, cells, strict=True):
             if seeds and (s := cell.seeds) is not None:

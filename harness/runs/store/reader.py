@@ -19,7 +19,7 @@ from harness.errors import ConfigError, HarnessError, StoreFault
 from harness.runs.store.run_folder import read_run, read_timings
 from harness.schema import Generation, Judgement, Reduce, Sampling, Summary, unanswered
 from harness.schema.sample_index import SampleIndex
-from harness.stats import estimates
+from harness.stats import estimates, resampling
 from harness.stats.intervals import Floats
 from harness.tasks.loading import registry
 
@@ -43,6 +43,7 @@ class Result:
     reduces: Mapping[str, tuple[str, Reduce]]
     faults: int
     groups: Mapping[str, str] = field(default_factory=dict)
+    clusters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -56,6 +57,10 @@ class Result:
     def judged(self, metric: str) -> set[str]:
         """The problems that are in the metric, or the first of each that it takes together."""
         return set(self._units(metric))
+
+    def cluster_labels(self, problems: Sequence[str]) -> list[str] | None:
+        """The clusters that the task declares, one a problem; None if there are none to speak of."""
+        return resampling.cluster_labels([self.clusters.get(name, "") for name in problems])
 
     def _units(self, metric: str) -> dict[str, Floats]:
         scorer, reduce = self.reduces[metric]
@@ -94,8 +99,10 @@ def read(folder: Path) -> Result:
         if name in summary.metrics
     }
     _check_complete(folder, summary, samples, {scorer.name for scorer in task_made.scorers} - set(scores))
-    groups = {row["problem_id"]: row["group"] for row in problems(folder)}
-    return Result(folder, record, config, summary, samples, scores, reduces, faults, groups)
+    groups, clusters = {}, {}
+    for row in problems(folder):
+        groups[row["problem_id"]], clusters[row["problem_id"]] = row["group"], row.get("cluster", "")
+    return Result(folder, record, config, summary, samples, scores, reduces, faults, groups, clusters)
 
 
 def read_config(record: Mapping[str, Any]) -> RunConfig:
