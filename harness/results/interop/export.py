@@ -1,4 +1,4 @@
-"""Export a run in other tools' formats: lm-evaluation-harness, human-eval, evalplus, bigcode, or Parquet.
+"""Export a run in other tools' formats: lm-evaluation-harness, human-eval, evalplus, bigcode, Parquet, Every Eval Ever.
 
 The other direction is interop/readers.py (results that another tool reported) and backends/replay (its completions, to
 be judged here). Inspect logs are not written, because only Inspect can validate one.
@@ -12,17 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError
+from harness.results.interop import every_eval_ever
 from harness.runs.store import reader
 from harness.runs.store.atomic import replace_file, write_atomic
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Judgement
 from harness.stats.intervals import Z95
 
-FORMATS = ("lm-eval", "human-eval", "evalplus", "bigcode", "parquet")
+FORMATS = ("lm-eval", "human-eval", "evalplus", "bigcode", "parquet", "every-eval-ever")
+FOLDERS = ("lm-eval", "every-eval-ever")  # formats of more than one file
 
 
-def export(run: Result, form: str, out: Path) -> list[Path]:
-    """Write the run in one of FORMATS and return the files. `out` is a folder for lm-eval, else a file."""
+def export(run: Result, form: str, out: Path, model: str = "") -> list[Path]:
+    """Write the run in one of FORMATS and return the files. `out` is a folder for FOLDERS, else a file.
+
+    `model` is the name under which every-eval-ever files it.
+    """
+    if form in FOLDERS and out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {str(out)!r} is a file; the {form} format is a folder")
+    if form == "every-eval-ever":
+        return every_eval_ever.write(run, samples(run), model, out)
     writers: Mapping[str, Callable[[Result, Path], list[Path]]] = {
         "lm-eval": lm_eval,
         "human-eval": human_eval,
@@ -50,12 +59,16 @@ def samples(run: Result) -> Iterator[dict[str, Any]]:
             "problem_id": row["problem_id"],
             "index": row["index"],
             "group": problem.get("group", ""),
+            "question": problem.get("question", ""),
             "prompt": text,
             "references": list(problem.get("references", ())),
             "completion": row["completion"]["text"],
+            "form": row["completion"]["form"],
+            "reasoning": row["completion"].get("reasoning", ""),
             "finish": row["completion"]["finish"],
             "prompt_tokens": row["completion"]["prompt_tokens"],
             "completion_tokens": row["completion"]["completion_tokens"],
+            "reasoning_tokens": row["completion"].get("reasoning_tokens"),
             "answer": of_one[0]["answer"],
             "verdicts": {
                 v["scorer"]: {
@@ -147,8 +160,6 @@ def lm_eval(run: Result, out: Path) -> list[Path]:
 
     Standard errors come from the width of the interval, read as that of a normal distribution.
     """
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {str(out)!r} is a file; the lm-eval format is a folder")
     out.mkdir(parents=True, exist_ok=True)
     task, config = run.summary.task, run.config
     metrics: dict[str, Any] = {"alias": task}

@@ -2,8 +2,8 @@
 
     read_results(path) -> [(ExternalResult, completions), ...]     one per task; the format is detected from the content
 
-lm_eval.py, inspect_log.py and programs.py (EvalPlus, BigCodeBench, human-eval, MultiPL-E, LiveCodeBench) read them. The
-files say what was reported; nothing is judged here.
+lm_eval.py, inspect_log.py, every_eval_ever.py and programs.py (EvalPlus, BigCodeBench, human-eval, MultiPL-E,
+LiveCodeBench) read them. The files say what was reported; nothing is judged here.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import DataError
 from harness.files import decode, lines, parse_json, read
 from harness.results.external import ExternalResult
-from harness.results.interop import inspect_log, lm_eval, programs
+from harness.results.interop import every_eval_ever, inspect_log, lm_eval, programs
 from harness.results.interop.imported import ImportedTask, plain_name
 
 
@@ -41,7 +41,7 @@ def read_results(path: Path) -> list[ImportedTask]:
         raise DataError(
             f"{path}: not a known result file; expected results*.json of lm-evaluation-harness, a log of Inspect"
             " (.eval or JSON), *_eval_results.json of EvalPlus or BigCodeBench, *_results.jsonl of human-eval,"
-            " *_eval_all.json of LiveCodeBench, or a folder of MultiPL-E's *.results.json"
+            " *_eval_all.json of LiveCodeBench, a record of Every Eval Ever, or a folder of MultiPL-E's *.results.json"
         )
     return read_by
 
@@ -71,6 +71,8 @@ def _json(path: Path, plain: Any, sha: str) -> list[ImportedTask]:
         return []
     if {"results", "versions"} <= set(plain):
         return list(lm_eval.results(path, plain, sha))
+    if {"schema_version", "evaluation_id", "evaluation_results"} <= set(plain):
+        return list(every_eval_ever.read(path, plain, sha))
     if {"version", "status", "eval"} <= set(plain):
         samples = sorted(plain.get("samples") or (), key=lambda sample: sample["epoch"])
         return [inspect_log.log(path, plain, sha, samples)]

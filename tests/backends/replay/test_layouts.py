@@ -286,3 +286,38 @@ def test_lists_that_do_not_reach_the_end_or_begin_elsewhere_are_refused(tmp_path
         in score(tmp_path, lists(tmp_path, every), "--only", only).complaint
     )
     assert "give --limit 2" in score(tmp_path, lists(tmp_path, 2)).complaint
+
+
+# file below the benchmarks' folder -> (field, an id in it, how many problems, the form)
+RECORDED = {
+    "humaneval/outputs/raw/CodeFuse-13B__humaneval_result_python.jsonl": (
+        "",
+        "HumanEval/3",
+        164,
+        "continuation",
+    ),
+    "multipl_e/outputs/1.5b-base/pred_ts_output.jsonl.gz": (
+        "wholecode=solution",
+        "HumanEval_23_strlen",
+        159,
+        "program",
+    ),
+    "multipl_e/outputs_chat/llama3-8b/generations_java.jsonl.gz": (
+        "generation=text",
+        "HumanEval_23_strlen",
+        158,
+        "output",
+    ),
+    "classeval/outputs/GPT-3.5-Turbo_class_H_greedy.json.gz": ("predict", "ClassEval_7", 100, "output"),
+    "cruxeval/outputs/codellama-7b/generations_input.json.gz": ("", "sample_450", 800, "output"),
+    "livecodebench/outputs/o1-mini-2024-09-12.json.gz": ("", "1873_A", 880, "output"),
+    "bigcodebench/outputs/1.5b-base/hard/completion.jsonl.gz": ("", "BigCodeBench/13", 148, "program"),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_outputs_of_today_are_read_as_they_are(real_data: Path, name: str) -> None:
+    field, problem_id, problems, form = RECORDED[name]
+    backend = load(real_data / name, field, ids=(problem_id,))
+    assert {one.form for one in completions(backend)[problem_id]} == {form}
+    assert len(backend.unmatched) + 1 == problems

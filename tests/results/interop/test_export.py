@@ -140,7 +140,7 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("form", export.FORMATS)
+@pytest.mark.parametrize("form", [form for form in export.FORMATS if form != "every-eval-ever"])
 def test_half_a_surrogate_pair_in_a_completion_is_exported_and_read_back(tmp_path: Path, form: str) -> None:
     said = [
         {"task_id": row["task_id"], "solution": f"{row['prompt']}    '\ud83d'\n" + row["canonical_solution"]}
