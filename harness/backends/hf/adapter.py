@@ -1,15 +1,15 @@
-"""An adapter on its base: found, checked against the base it was trained on, attached, and seen to have an effect.
+"""An adapter before it is on its base: found, and checked against the base it was trained on.
 
     adapter = find_adapter("results/adapters/x")   a folder, or a hub id with its revision: owner/name@COMMIT
     check_base(adapter, folder, ...)               another base or tokenizer is an error
-    attached = attach(model, adapter)              LoRA, IA3 ... change layers; prompt tuning adds virtual tokens
+    doubts(adapter, ...)                           what suggests another base and proves nothing: a warning
 
-An adapter cannot be dropped silently: `check_effect` compares the logits with and without it. Nothing is merged, and
-nothing is taken off here: `snapshot.CleanBase` puts the base back.
+`adapter_weights` puts it on, and `check_effect` sees that it is not dropped silently: it compares the logits with and
+without it. Nothing is merged, and nothing is taken off there: `snapshot.CleanBase` puts the base back.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,21 +24,21 @@ PROBE = Prompt(
     text="def add(a, b):\n    return a"
 )  # the logits after it show whether an adapter has an effect
 MAX_TOKENS = 32  # trained tokens that a probe has
-LAYERS = {
-    "LORA",
-    "IA3",
-    "ADALORA",
-    "LOHA",
-    "LOKR",
-    "OFT",
-    "BOFT",
-    "VERA",
-    "HRA",
-    "LN_TUNING",
-    "RANDLORA",
-    "TRAINABLE_TOKENS",
+LAYERS = {  # kinds that change layers: tests/support/adapter_kinds.py has one of each
+    *("LORA", "ADALORA", "IA3", "LOHA", "LOKR", "OFT", "BOFT", "HRA", "LN_TUNING", "TRAINABLE_TOKENS"),
+    *("VERA", "PVERA", "VBLORA", "RANDLORA", "FOURIERFT", "WAVEFT", "C3A", "ROAD", "SHIRA", "MISS"),
+    *("DELORA", "GRALORA", "HIRA", "OSF"),
 }
 PROMPTS = {"PROMPT_TUNING", "P_TUNING"}  # virtual tokens before the text, as embeddings
+REFUSED = {  # kinds and options, and why their layers alone do not make what PEFT makes
+    "XLORA": "X-LoRA weighs several adapters anew for each token in a second forward pass",
+    "POLY": "Poly needs a task's number with every text",
+    "MULTITASK_PROMPT_TUNING": "multitask prompt tuning needs a task's number with every text",
+    "CPT": "context-aware prompt tuning needs the kinds of its tokens with every text",
+    "ADAPTION_PROMPT": "adaption prompts replace whole attention layers",
+    "alora_invocation_tokens": "an activated LoRA begins at certain tokens of each text",
+    "arrow_config": "Arrow routes between several adapters",
+}
 PREFIX = "PREFIX_TUNING"  # virtual tokens before the text, as keys and values in every layer
 
 
@@ -66,21 +66,6 @@ class Adapter:
         return sorted({int(token) for tokens in each for token in tokens})
 
 
-@dataclass
-class AttachedAdapter:
-    """A model with an adapter on it; `wrapped` is PEFT's model, which holds all of its tensors.
-
-    `virtual_embeddings` are [tokens, hidden]; `make_prefix` builds a fresh cache of keys and values for a number of
-    rows; either stands for `virtual_tokens` tokens. Layers that adapt are in the model itself.
-    """
-
-    model: Any
-    wrapped: Any
-    virtual_embeddings: Any = None
-    make_prefix: Callable[[int], Any] | None = None
-    virtual_tokens: int = 0
-
-
 def find_adapter(name: str) -> Adapter:
     """The adapter called `name`. Raises UserError saying what is not there; never touches the network."""
     folder, commit = _folder(name)
@@ -90,6 +75,9 @@ def find_adapter(name: str) -> Adapter:
     except ValueError as error:
         raise UserError(f"{files[0]} is not valid JSON: {error}") from None
     kind = str(config.get("peft_type", ""))
+    for name_of_it in (kind, *[key for key in REFUSED if config.get(key)]):
+        if name_of_it in REFUSED:
+            raise UserError(f"adapter {name} is not supported: {REFUSED[name_of_it]}")
     if kind not in LAYERS | PROMPTS | {PREFIX}:
         known = ", ".join(sorted(LAYERS | PROMPTS | {PREFIX}))
         raise UserError(f"adapter {name} is of type {kind!r}, which is not supported: one of {known} is")
@@ -151,51 +139,60 @@ def check_base(adapter: Adapter, model: str, folder: Path, commit: str) -> None:
         )
 
 
+def doubts(adapter: Adapter, model: str, folder: Path) -> list[str]:
+    """What suggests another base or tokenizer and proves nothing: said, and kept in the run's record."""
+    found = []
+    recorded = (adapter.folder / "train.json").is_file()  # then digests have been compared
+    if not recorded and adapter.base and not _same_model(adapter.base, model, folder):
+        found.append(f"its adapter_config.json names another base, {adapter.base}")
+    if (initialised := str(adapter.config.get("init_lora_weights"))).startswith("pissa_niter"):
+        found.append(
+            f"its file does not hold the base that it was trained on ({initialised} draws): PEFT makes another one at"
+            " every load, here it is always the same; save it with path_initial_model_for_weight_conversion"
+        )
+    theirs, own = checkpoint.vocabulary(adapter.folder), checkpoint.vocabulary(folder)
+    if theirs and theirs.digest != own.digest:
+        found.append(
+            f"it has a tokenizer of its own ({theirs.size} tokens, the base's has {own.size}),"
+            " and prompts are made with the base's"
+        )
+    if theirs.template and theirs.template != own.template:
+        found.append("it has a chat template of its own, and prompts are made with the base's")
+    return found
+
+
+def _same_model(named: str, model: str, folder: Path) -> bool:
+    """Whether a base's name in an adapter's config may mean this model: by weights if it is here, else by name."""
+    there = Path(named).expanduser()
+    if named == model or (there.is_dir() and there.samefile(folder)):
+        return True
+    if (there / "config.json").is_file():
+        return checkpoint.same_weights(there, folder)
+    return _last_name(named) in (_last_name(model), _last_name(str(folder.resolve())))
+
+
+def _last_name(model: str) -> str:
+    """Of a folder or hub id; a snapshot in the hub cache has the name of its model."""
+    parts = Path(model).parts
+    if "snapshots" in parts[:-1]:
+        return parts[parts.index("snapshots") - 1].rpartition("--")[2]
+    return parts[-1] if parts else ""
+
+
+def describe(adapter: Adapter, loaded: str, doubted: Sequence[str]) -> dict[str, str]:
+    """What a run's record says of the adapter; `loaded` is the digest of all that is in memory with it."""
+    said = {"adapter_warnings": "; ".join(doubted)} if doubted else {}
+    return {"adapter": f"{adapter.digest} {adapter.kind} active", "loaded": loaded, **said}
+
+
 def probe(adapter: Adapter, text: Sequence[int], vocabulary: int) -> tuple[int, ...]:
     """The tokens after which the logits show whether the adapter has an effect; `text` is PROBE's."""
     return (*text, *[token for token in adapter.tokens if token < vocabulary][:MAX_TOKENS])
 
 
-def attach(model: Any, adapter: Adapter) -> AttachedAdapter:
-    """Put the adapter on a transformers model. Raises UserError when it does not fit."""
-    import torch
-    from peft import PeftModel
-    from safetensors import SafetensorError
-
-    try:
-        with checkpoint.silenced(), torch.random.fork_rng():
-            torch.manual_seed(0)  # some initialisations draw, and PEFT initialises before it loads
-            wrapped = PeftModel.from_pretrained(
-                model, str(adapter.folder), adapter_name=NAME, local_files_only=True
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-        raise UserError(
-            f"adapter {adapter.name} does not fit the model: {checkpoint.first_line(error)}"
-        ) from error
-    wrapped.eval()
-    if adapter.kind in LAYERS:
-        return AttachedAdapter(wrapped.get_base_model(), wrapped)
-    return _with_virtual_tokens(model, wrapped, adapter.kind)
-
-
-def _with_virtual_tokens(model: Any, wrapped: Any, kind: str) -> AttachedAdapter:
-    import torch
-
-    count = int(wrapped.active_peft_config.num_virtual_tokens)
-    with torch.no_grad():
-        if kind in PROMPTS:
-            embeddings = wrapped.get_prompt(batch_size=1)[0, :count].to(model.device, model.dtype)
-            return AttachedAdapter(model, wrapped, virtual_embeddings=embeddings, virtual_tokens=count)
-
-    def make_prefix(rows: int) -> Any:
-        return wrapped.get_prompt(batch_size=rows)
-
-    return AttachedAdapter(model, wrapped, make_prefix=make_prefix, virtual_tokens=count)
-
-
 def check_effect(name: str, with_adapter: Any, without: Any) -> None:
     """Logits [vocabulary] with and without the adapter must differ. Raises UserError."""
-    if bool((with_adapter == without).all()):
+    if with_adapter.shape == without.shape and bool((with_adapter == without).all()):
         raise UserError(
             f"adapter {name} changes nothing: the model's logits are the same with and without it."
             " Was it trained? Its weights are those that training begins with"

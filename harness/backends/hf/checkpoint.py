@@ -3,9 +3,12 @@
 Every mistake of a user ends in one line that says what to do.
 """
 
+import hashlib
+import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
@@ -63,7 +66,7 @@ def check(folder: Path) -> None:
         raise UserError(
             f"model folder {folder} has no config.json: expected a model saved with save_pretrained"
         )
-    if not any((folder / name).is_file() for name in TOKENIZERS):
+    if not has_tokenizer(folder):
         raise UserError(
             f"model folder {folder} has no tokenizer: expected tokenizer.json, tokenizer.model or vocab.json;"
             " save it there with tokenizer.save_pretrained(FOLDER)"
@@ -141,6 +144,52 @@ def weights_digest(folder: Path) -> str:
 
 def tokenizer_digest(folder: Path) -> str:
     return digest([folder / name for name in TOKENIZERS if (folder / name).is_file()])
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    """Whether two model folders hold the same weights and architecture; sizes are compared first, as digests cost."""
+    sizes = [sorted(path.stat().st_size for path in weight_files(folder)) for folder in (one, other)]
+    return sizes[0] == sizes[1] and weights_digest(one) == weights_digest(other)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a folder's tokenizer makes of texts: the digest of its own file, its tokens, its chat template."""
+
+    digest: str = ""
+    size: int = 0
+    template: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.digest)
+
+
+def vocabulary(folder: Path) -> Vocabulary:
+    """That of the tokenizer in a folder; an empty one if there is none that can be read."""
+    try:
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        settings = {}
+    beside = folder / "chat_template.jinja"
+    template = beside.read_text(encoding="utf-8") if beside.is_file() else settings.get("chat_template")
+    template = json.dumps(template) if template else ""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return Vocabulary(tokenizer_digest(folder) if has_tokenizer(folder) else "", 0, template)
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from None
+    for kept_from_training in ("truncation", "padding"):
+        plain.pop(kept_from_training, None)
+    tokens = {str(token) for token in plain.get("model", {}).get("vocab", ())}
+    tokens |= {str(token.get("content")) for token in plain.get("added_tokens", ())}
+    text = json.dumps(plain, sort_keys=True)
+    return Vocabulary(hashlib.sha256(text.encode()).hexdigest(), len(tokens), template)
+
+
+def has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in TOKENIZERS)
 
 
 def quantisation(bits: str, dtype: Any) -> Any:

@@ -53,7 +53,6 @@ class ModelRunner:
         self.max_positions: int | None = getattr(
             config.get_text_config(decoder=True), "max_position_embeddings", None
         )
-        self.vocab_size = int(config.get_text_config(decoder=True).vocab_size)
         self.hidden_size = int(config.get_text_config(decoder=True).hidden_size)
         self.decoder_start = _decoder_start(model) if self.encoder else -1
         accepted = inspect.signature(model.forward).parameters
@@ -61,6 +60,12 @@ class ModelRunner:
         self._takes_keep = "logits_to_keep" in accepted
         # Without position ids the padding between a cached prefix and the prompt would count.
         self.can_reuse_prefix = self._takes_positions
+
+    @property
+    def vocab_size(self) -> int:
+        return int(
+            self.model.config.get_text_config(decoder=True).vocab_size
+        )  # an adapter may bring more tokens
 
     def set_virtual_tokens(
         self, embeddings: Tensor | None, make_prefix: Callable[[int], Any] | None, count: int

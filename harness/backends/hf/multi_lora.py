@@ -21,10 +21,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from harness.backends import hub
-from harness.backends.hf import checkpoint
-from harness.backends.hf.adapter import PROBE, Adapter, check_base, check_effect, find_adapter
-from harness.errors import BackendFault, UserError
+from harness.backends.hf.adapter import PROBE, Adapter, check_effect, describe, find_adapter
+from harness.backends.hf.adapter_weights import put_beside, put_on
+from harness.errors import BackendFault
 
 BASE = -1
 MIXABLE: Mapping[str, tuple[Any, ...]] = {  # LoRA options and the values with which adapters can be mixed
@@ -149,18 +148,15 @@ def attach_adapters(engine: Any, adapters: Sequence[str]) -> list[Mapping[str, s
     """
     runner = engine.detach_adapter()
     bare = dict(engine.identity)
-    folder, commit = hub.find(bare["model"], bare["revision"] or None)
-    found = [find_adapter(adapter) if adapter else None for adapter in adapters]
-    if not all(adapter is None or mixable(adapter) for adapter in found):
+    if not all(mixable(find_adapter(adapter)) for adapter in adapters if adapter):
         return None
-    for adapter in found:
-        if adapter is not None:
-            check_base(adapter, bare["model"], folder, commit)
+    both = [engine.find_adapter(adapter) if adapter else (None, ()) for adapter in adapters]
+    found = [adapter for adapter, _ in both]
     ids, base = engine.codec.encode(PROBE), engine.require_base()
     without = base.logits(ids)
     engine.set_attached(bare, ", ".join(adapter.name for adapter in found if adapter))
     try:
-        wrapped, mixed = _load_adapters(runner.model, found)
+        wrapped, mixed = _load_adapters(runner.model, found, engine.warn)
         if (
             mixed is None or base.snapshot.overwritten()
         ):  # an initialisation may take its part out of the base
@@ -186,34 +182,26 @@ def attach_adapters(engine: Any, adapters: Sequence[str]) -> list[Mapping[str, s
         engine.detach_adapter()
         raise
     return [
-        {**bare, "adapter": f"{adapter.digest} {adapter.kind} active" if adapter else "", "loaded": digest}
-        for adapter, digest in zip(found, loaded, strict=True)
+        {**bare, **describe(adapter, digest, doubted)} if adapter else bare
+        for (adapter, doubted), digest in zip(both, loaded, strict=True)
     ]
 
 
-def _load_adapters(model: Any, found: Sequence[Adapter | None]) -> tuple[Any, MixedAdapters | None]:
+def _load_adapters(
+    model: Any, found: Sequence[Adapter | None], warn: Callable[[str], None]
+) -> tuple[Any, MixedAdapters | None]:
     """PEFT's model with all adapters loaded, and what mixes them; None if a layer does not allow it."""
-    import peft
     from peft.tuners.lora import LoraLayer
     from peft.tuners.tuners_utils import BaseTunerLayer
-    from safetensors import SafetensorError
 
     wrapped: Any = None
     for number, adapter in enumerate(found):
         if adapter is None:
             continue
-        where = {"adapter_name": _name(number), "local_files_only": True}
-        try:
-            with checkpoint.silenced():
-                if wrapped is None:
-                    wrapped = peft.PeftModel.from_pretrained(model, str(adapter.folder), **where)
-                else:
-                    wrapped.load_adapter(str(adapter.folder), **where)
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-            raise UserError(
-                f"adapter {adapter.name} does not fit the model: {checkpoint.first_line(error)}"
-            ) from error
-    wrapped.eval()
+        if wrapped is None:
+            wrapped = put_on(model, adapter, _name(number), warn)
+        else:
+            put_beside(wrapped, adapter, _name(number))
     layers = [module for module in wrapped.modules() if isinstance(module, BaseTunerLayer)]
     mixable_layers = all(isinstance(layer, LoraLayer) and _linear(layer) for layer in layers)
     if not mixable_layers:

@@ -14,7 +14,18 @@ import torch
 
 from harness.backends import hub
 from harness.backends.hf import CAPABILITIES, batch_size, likelihood, multi_lora
-from harness.backends.hf.adapter import NAME, PROBE, attach, check_base, check_effect, find_adapter, probe
+from harness.backends.hf.adapter import (
+    NAME,
+    PROBE,
+    Adapter,
+    check_base,
+    check_effect,
+    describe,
+    doubts,
+    find_adapter,
+    probe,
+)
+from harness.backends.hf.adapter_weights import attach, check_forward
 from harness.backends.hf.batch_size import MemoryCost
 from harness.backends.hf.decoding.beam_search import BeamSearchDecoder
 from harness.backends.hf.decoding.decode_loop import DecodeLoop
@@ -75,7 +86,7 @@ class Engine:
         self.base = base  # without it no adapter can be attached
         self.runner: ModelRunner | None = runner
         self.codec = codec
-        self.identity = identity
+        self.identity = self._bare = identity
         self.batch_size = batch_size
         self.warn = warn
         self.stats = DecodeStats()
@@ -95,26 +106,34 @@ class Engine:
         runner = self.detach_adapter()
         if not adapter:
             return
-        model, revision = self.identity["model"], self.identity["revision"]
-        folder, commit = hub.find(model, revision or None)
-        found = find_adapter(adapter)
-        check_base(found, model, folder, commit)
+        found, doubted = self.find_adapter(adapter)
         base, ids = self.require_base(), probe(found, self.codec.encode(PROBE), runner.vocab_size)
         without = base.logits(ids)
         self.set_attached(self.identity, found.name)
         try:
-            attached = attach(runner.model, found)
+            attached = attach(runner.model, found, self.warn)
             runner.set_virtual_tokens(
                 attached.virtual_embeddings, attached.make_prefix, attached.virtual_tokens
             )
-            check_effect(found.name, runner.single(ids, ()).logits, without)
+            logits = runner.single(ids, ()).logits
+            check_effect(found.name, logits, without)
+            check_forward(attached.wrapped, found, ids, logits, self.tolerance)
             loaded = base.snapshot.digest_with(attached.wrapped, NAME)
         except BaseException:
             self.detach_adapter()
             raise
-        self.set_attached(
-            {**self.identity, "adapter": f"{found.digest} {found.kind} active", "loaded": loaded}, found.name
-        )
+        self.set_attached({**self.identity, **describe(found, loaded, doubted)}, found.name)
+
+    def find_adapter(self, name: str) -> tuple[Adapter, list[str]]:
+        """The adapter, checked against this base, and what of it is doubtful, which is said. Raises UserError."""
+        model, revision = self.identity["model"], self.identity["revision"]
+        folder, commit = hub.find(model, revision or None)
+        found = find_adapter(name)
+        check_base(found, model, folder, commit)
+        doubted = doubts(found, model, folder)
+        if doubted:
+            self.warn(f"adapter {name}: {'; '.join(doubted)}")
+        return found, doubted
 
     def attach_adapters(self, adapters: Sequence[str]) -> Sequence[Mapping[str, str]] | None:
         return multi_lora.attach_adapters(self, adapters)
@@ -125,9 +144,8 @@ class Engine:
         runner.set_virtual_tokens(None, None, 0)
         runner.mixed = None
         if self._attached:
-            base = self.require_base()
-            base.restore(self._attached)
-            self.set_attached({**self.identity, "adapter": "", "loaded": base.digest}, "")
+            self.require_base().restore(self._attached)
+            self.set_attached(self._bare, "")
         return runner
 
     def set_attached(self, identity: Mapping[str, str], adapter: str) -> None:

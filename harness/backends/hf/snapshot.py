@@ -154,7 +154,8 @@ class CleanBase:
             return
         if adapter not in self._said:
             self._said.add(adapter)
-            shown = f"{len(changed)} tensors or settings, {changed[0]} ..." if changed else "a probe's logits"
+            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            shown = f"{changed[0]}{more}" if changed else "a probe's logits"
             self._warn(
                 f"adapter {adapter} changed the base itself ({shown}): the base is loaded anew after it"
             )
