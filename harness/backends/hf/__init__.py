@@ -23,7 +23,8 @@ time; the profile is part of a run's identity.
 It does not give equal bytes across machines, thread counts or library versions, which change the arithmetic itself.
 
   checkpoint      folder -> model, tokenizer, digests; the user's mistakes
-  adapter         an adapter on its base, and the check that it has an effect
+  adapter         an adapter found, and checked against the base it was trained on
+  adapter_weights an adapter put on its base: whole, or refused
   snapshot        the base as it was loaded, and the way back to it
   multi_lora      several LoRA adapters in one batch, each row its own
   tokenizer       prompt -> ids, ids -> text, stop strings

@@ -10,7 +10,7 @@ them, with their shapes and the likely cause.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -168,23 +168,31 @@ def _fill(wrapped: Any, adapter: Adapter, name: str, tensors: Mapping[str, Any])
         handle.remove()
     # Names of another version are translated by PEFT: what it made of them counts, in the model's own names.
     if not wrapped.peft_config[name].is_prompt_learning:
-        used = _unused(wrapped, expected, allowed, given)
-        found = (found if found else used) if used else used
+        unused = _unused(wrapped, expected, allowed, given, tensors)
+        found = unused and (found or unused)
     if found:
         raise UserError(describe(adapter, found, rows))
 
 
 def _unused(
-    wrapped: Any, expected: Mapping[str, Any], allowed: Mapping[str, Any], given: Mapping[str, Any]
+    wrapped: Any,
+    expected: Mapping[str, Any],
+    allowed: Mapping[str, Any],
+    given: Mapping[str, Any],
+    file: Collection[str],
 ) -> Mismatch:
-    """What of `given` (in the model's own names) the model does not have, and what of `expected` it leaves."""
+    """What of `given` (in the model's own names) the model does not have, and what of `expected` it leaves unfilled.
+
+    A tensor with several names is filled under any of them; one that is no parameter or buffer is known by its name in
+    the file alone.
+    """
     own = wrapped.state_dict()
-    everywhere = {tensor.data_ptr() for tensor in own.values()}
     filled = {own[key].data_ptr() for key in given if key in own}
+    everywhere = {tensor.data_ptr() for tensor in own.values()}
     missing = {
         key: tensor
         for key, tensor in expected.items()
-        if tensor.data_ptr() in everywhere and tensor.data_ptr() not in filled
+        if tensor.data_ptr() not in filled and (tensor.data_ptr() in everywhere or key not in file)
     }
     # PEFT saves resized embeddings that are modules_to_save a second time, under a name that it does not read.
     extra = {key: given[key] for key in given if key not in own and key not in allowed}
