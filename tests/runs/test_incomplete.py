@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.results import gate
+from harness.runs.judge import answer_of
 from harness.runs.store import reader
+from harness.schema import Completion, Problem, Reference
+from harness.tasks.loading import registry
 from tests.support.command import Ended, harness, rows
 from tests.support.faulty_server import World, asked, serving
 
@@ -201,3 +205,12 @@ def test_completions_that_were_cut_are_counted_and_too_many_are_told(world: Worl
     assert "of 4 completions 1 empty, 1 ended by length, 1 ended inside a thought" in ended.out
     assert "25.0 % of the completions ended by length: sampling.max_tokens may be too small" in ended.out
     assert "25.0 % of the completions ended inside a thought: a reasoning model needs" in ended.out
+
+
+@pytest.mark.parametrize("finish", ["refused", "filtered", "skipped"])
+def test_the_text_of_a_sample_that_was_no_answer_is_not_judged_whoever_made_it(finish: Any) -> None:
+    task = registry.task("conala", {})
+    problem = Problem(id="p", question="q", solution="x", check=Reference(texts=("x",)))
+    for scorer in (task.scorers[0], replace(task.scorers[0], raw=True)):
+        assert answer_of(task, scorer, problem, Completion(text="x = 1", finish=finish)) == ""
+        assert answer_of(task, scorer, problem, Completion(text="x = 1", finish="eos")) == "x = 1"
