@@ -115,6 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
             case ["refuses"]:
                 message = {"content": None, "refusal": "I can't help with that."}
                 self._json(200, good | {"choices": [{"message": message, "finish_reason": "stop"}]})
+            case ["single"]:  # as Groq says it
+                error = {"message": "'n' : number must be at most 1", "type": "invalid_request_error"}
+                self._json(400, {"error": error})
             case ["prompt_filtered"]:  # as Azure says it
                 error = {"message": "The prompt was filtered", "code": "content_filter"}
                 self._json(400, {"error": error})

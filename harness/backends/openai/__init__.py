@@ -12,15 +12,14 @@ key is read from the environment, sent, and written nowhere.
 
   transport     one request: retries, back-off, time limit
   response      a response -> completions
+  dialect       what a server wants to be asked otherwise
   choice        one choice of it: answer, thought, refusal, why it ended
   thread_pool   many requests at a time
 """
 
 import hashlib
-import logging
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from typing import Any
 
 from harness.backends.loader import BackendLoader, require_model
 from harness.backends.openai import response, thread_pool
+from harness.backends.openai.dialect import MISTAKES, Dialect
 from harness.backends.openai.response import count
 from harness.backends.openai.transport import FIRST_WAIT_S, Reply, Transport
 from harness.config.backend import SERVER_TEMPLATE_ARGS, BackendConfig, ServerConfig
@@ -39,16 +39,11 @@ from harness.schema import Capabilities, Completion, Generation, Prompt, Request
 from harness.text import reasoning
 from harness.text.completion_parts import separate
 
-LOG = logging.getLogger(__name__)
-
-FEW_STOPS = 4  # that OpenAI's own API takes
-MAX_SAMPLES = 128  # in one request, likewise
 NAMED = 5  # problem ids that an error message lists
+FAULTS_IN_A_ROW = 3  # requests that fail, with none between them that succeeds: the server is gone
 CHARACTERS_A_TOKEN = 3.5  # of code, for estimates
 CAPABILITIES = Capabilities(adapters=True)
 TOO_LONG = re.compile(r"context|too long|maximum.*length|max_new_tokens", re.I)
-ABOUT_STOPS = re.compile(r"\bstop(s|_sequences?|_strings?)?\b", re.I)
-MISTAKES = (400, 413, 422)  # statuses of a request that the server will not do
 # What a server calls a prompt that its filter refuses: Azure, OpenAI, Alibaba.
 FILTERED = frozenset(
     {"content_filter", "content_policy_violation", "invalid_prompt", "data_inspection_failed"}
@@ -78,9 +73,8 @@ class OpenAIClient:
         return replace(CAPABILITIES, chat=self.server.api != "completions")
 
     def __post_init__(self) -> None:
-        self._max_n = MAX_SAMPLES
-        self._length = "max_tokens"  # newer models of OpenAI's call it otherwise, and say so
-        self._max_stops = sys.maxsize  # until the server says that it takes fewer
+        self._dialect = Dialect()
+        self._answered = False  # whether it has done a request
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -114,18 +108,21 @@ class OpenAIClient:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         """Samples in the order in which they come. What other requests returned is yielded before an error is raised,
-        so that a run keeps it; prompts that are too long stop nothing and are named together."""
+        so that a run keeps it. Prompts that are too long stop nothing, and a request that fails stops no others, until
+        several fail in a row: all are named together."""
         _check_sampling(sampling)
         failure: HarnessError | None = None
-        too_long: list[PromptTooLong] = []
+        too_long: list[HarnessError] = []
+        faults: list[HarnessError] = []
+        in_a_row = 0
 
         def pieces() -> Iterator[Request]:
             for request in requests:
                 at = 0
                 while at < len(request.indices):
-                    if failure is not None:
+                    if failure is not None or in_a_row >= FAULTS_IN_A_ROW:
                         return
-                    size = self._max_n
+                    size = self._dialect.max_n
                     yield replace(request, indices=request.indices[at : at + size])
                     at += size
 
@@ -133,21 +130,25 @@ class OpenAIClient:
         for result in thread_pool.imap_unordered(work, pieces(), self.server.concurrency):
             if isinstance(result, PromptTooLong):
                 too_long.append(result)
+            elif isinstance(result, BackendFault):
+                faults.append(result)
+                in_a_row += 1
             elif isinstance(result, HarnessError):
                 failure = failure or result
             else:
+                in_a_row = 0
                 yield from result
         if failure is not None:
             raise failure
-        if too_long:
-            raise _merged(too_long)
+        if several := faults or too_long:
+            raise _merged(several)
 
     def _samples(self, sampling: Sampling, request: Request, cancelled: Event) -> list[Generation]:
         """All wanted samples of one problem; several requests if the server ignores `n`."""
         made: list[Completion] = []
         opened = reasoning.opens_thought(request.prompt.text)
         while len(made) < len(request.indices):
-            wanted = min(len(request.indices) - len(made), self._max_n)
+            wanted = min(len(request.indices) - len(made), self._dialect.max_n)
             body = self._body(request, sampling, wanted, request.indices[len(made)])
             try:
                 read = partial(response.completions, sampling=sampling, most=wanted, opened=opened)
@@ -155,7 +156,7 @@ class OpenAIClient:
             except HarnessError as error:
                 raise type(error)(f"{request.problem_id}: {error}") from None
             if len(came) < wanted:
-                self._max_n = min(self._max_n, len(came))
+                self._dialect.max_n = min(self._dialect.max_n, len(came))
             made += came
         return [
             Generation(
@@ -170,7 +171,7 @@ class OpenAIClient:
     def _body(self, request: Request, sampling: Sampling, wanted: int, first: int) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.model,
-            self._length: sampling.budget,
+            self._dialect.length: sampling.budget,
             "temperature": sampling.temperature,
         }
         if wanted > 1:
@@ -178,8 +179,8 @@ class OpenAIClient:
         if sampling.temperature > 0:
             body["top_p"] = sampling.top_p
             body["seed"] = _seed(sampling.seed, request.problem_id, first)
-        if sampling.stop and self._max_stops:
-            body["stop"] = list(sampling.stop if self._max_stops > FEW_STOPS else few_stops(sampling.stop))
+        if stops := self._dialect.stops(sampling.stop):
+            body["stop"] = stops
         if self._is_chat(request.prompt):
             turns = [{"role": turn.role, "content": turn.content} for turn in request.prompt.messages]
             body["messages"] = turns or [{"role": "user", "content": request.prompt.text}]
@@ -211,36 +212,13 @@ class OpenAIClient:
             if answer.status in MISTAKES and str(answer.error.get("code")).lower() in FILTERED:
                 words = self.transport.reason_given(answer)
                 return [Completion(text="", finish="filtered", note=words)] * wanted
-            if not self._adapt(body, answer):
+            if not self._dialect.learn(body, answer, self.transport.reason_given(answer)):
                 raise self._refusal(answer, path, body)
+        self._answered = True
         if "stop" in body and any(map(_stopped_in_thought, answer)):
-            if self._max_stops:
-                LOG.warning(
-                    "%s ends thoughts at stop strings: from now on they are applied here", self.transport.url
-                )
-            self._max_stops = 0
-            del body["stop"]
+            self._dialect.keep_stops_here(body, self.transport.url)
             return self._complete(body, read, wanted, cancelled)
         return answer
-
-    def _adapt(self, body: dict[str, Any], answer: Reply) -> bool:
-        """Say it as this server wants it, here and from now on. False where it complains about something else."""
-        reason = self.transport.reason_given(answer)
-        if "max_tokens" in body and "max_completion_tokens" in reason:
-            self._length = "max_completion_tokens"
-            body[self._length] = body.pop("max_tokens")
-            return True
-        sent = body.get("stop", [])
-        if not sent or answer.status not in MISTAKES:
-            return False
-        if answer.error.get("param") != "stop" and not ABOUT_STOPS.search(reason):
-            return False
-        self._max_stops = FEW_STOPS if len(sent) > FEW_STOPS else 0
-        if self._max_stops:
-            body["stop"] = few_stops(sent)
-        else:
-            del body["stop"]
-        return True
 
     def _refusal(self, answer: Reply, path: str, body: Mapping[str, Any]) -> HarnessError:
         reason = self.transport.reason_given(answer)
@@ -251,6 +229,10 @@ class OpenAIClient:
         if answer.status in MISTAKES and TOO_LONG.search(reason):
             return PromptTooLong(
                 f"too long for the model's context: {reason}. Fewer shots, or less sampling.max_tokens"
+            )
+        if answer.status in MISTAKES and self._answered:
+            return BackendFault(
+                f"{self.transport.url} refuses this request (status {answer.status}), and took others: {reason}"
             )
         return ConfigError(
             f"{self.transport.url} refuses the request (status {answer.status}): {reason}. It had"
@@ -264,17 +246,13 @@ def _stopped_in_thought(made: Completion) -> bool:
     return bool(parts.reasoning) and not parts.text.strip() and made.finish in ("stop", "eos")
 
 
-def few_stops(stops: Sequence[str]) -> list[str]:
-    """The first ones, and always the closing fence: behind it a model goes on for as long as it may."""
-    fences = [stop for stop in stops[FEW_STOPS:] if stop.strip() == "```"][:1]
-    return [*stops[: FEW_STOPS - len(fences)], *fences]
-
-
-def _merged(errors: Sequence[PromptTooLong]) -> PromptTooLong:
-    """The first error, and the ids of the others."""
+def _merged(errors: Sequence[HarnessError]) -> HarnessError:
+    """The first error, and the ids of the others, of one kind."""
     others = [str(error).partition(": ")[0] for error in errors[1:]]
     more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-    return PromptTooLong(f"{errors[0]}" + (f". Likewise {', '.join(others[:NAMED])}{more}" if others else ""))
+    return type(errors[0])(
+        f"{errors[0]}" + (f". Likewise {', '.join(others[:NAMED])}{more}" if others else "")
+    )
 
 
 def _seed(seed: int, problem_id: str, first: int) -> int:

@@ -67,14 +67,15 @@ def read(choice: Mapping[str, Any]) -> Said:
     if choice.get("error") or (isinstance(why, str) and why.lower() in GAVE_UP):
         raise InvalidResponse(f"the server gave a choice up: {str(choice.get('error') or why)[:MAX_SHOWN]}")
     content = source.get("content" if source is message else "text")
-    if content is None and not (isinstance(why, str) and (source is message or "text" in choice)):
+    finish = _finish(why, choice)
+    whole = source is message or "text" in choice or finish in NO_ANSWER
+    if content is None and not (whole and isinstance(why, str)):
         raise InvalidResponse(f"a choice without a text: {str(choice)[:MAX_SHOWN]}")
     parts = list(_parts(content))
     text = "".join(words for kind, words in parts if kind == "text")
     refusal = "".join(_texts(source.get("refusal"))) + "".join(w for kind, w in parts if kind == "refusal")
     given = next((joined for key in THOUGHTS if (joined := "".join(_texts(source.get(key))))), "")
     reasoning = given or "".join(words for kind, words in parts if kind == "thought")
-    finish = _finish(why, choice)
     if refusal.strip():
         finish = "refused"
     elif finish == "eos" and (source.get("tool_calls") or source.get("function_call")):

@@ -51,6 +51,7 @@ def chat(finish: object = "stop", **message: Any) -> dict[str, Any]:
         (chat("model_length", content="a"), "a", "length"),
         (chat("content_filter", content=CODE), "", "filtered"),
         (chat("SAFETY", content=None), "", "filtered"),
+        ({"finish_reason": "content_filter"}, "", "filtered"),
         (chat(content=None, refusal="No."), "", "refused"),
         (chat(content="", refusal="No."), "", "refused"),
         (chat(content=CODE, refusal=None), CODE, "eos"),

@@ -221,6 +221,30 @@ def test_a_mistake_that_is_not_about_stop_strings_leaves_them_as_they_are(world:
     assert [len(body["stop"]) for body in world.bodies] == [6]
 
 
+def test_a_server_that_makes_one_sample_at_a_time_is_asked_so(world: World) -> None:
+    world.plan = lambda number, body: "single" if body.get("n", 1) > 1 else ""
+    made = generate(client(world, concurrency=1), requests(2, 2), DRAWN)
+    assert len(set(texts(made).values())) == 4
+    assert [body.get("n", 1) for body in world.bodies] == [2, 1, 1, 1, 1]
+
+
+def test_a_request_that_fails_each_time_stops_no_others(world: World) -> None:
+    world.plan = lambda number, body: {"q1": "status 500", "q3": "status 422"}.get(asked(body), "")
+    made = client(world, concurrency=1, retries=1)
+    got: list[Generation] = []
+    with pytest.raises(BackendFault, match=r"^p/1: .* no answer after 2 tries .*\. Likewise p/3$"):
+        got.extend(made.generate(requests(6), Sampling(max_tokens=9)))
+    made.close()
+    assert [each.problem_id for each in got] == ["p/0", "p/2", "p/4", "p/5"]
+
+
+def test_a_server_that_is_gone_is_not_asked_for_the_rest(world: World) -> None:
+    world.plan = lambda number, body: "dropped"
+    with pytest.raises(BackendFault, match=r"^p/0: .*Likewise p/1, p/2$"):
+        generate(client(world, concurrency=1, retries=0), requests(9), Sampling(max_tokens=9))
+    assert len(world.bodies) == 3
+
+
 def test_a_prompt_that_the_servers_filter_refuses_is_filtered_and_no_fault(world: World) -> None:
     world.plan = lambda number, body: "prompt_filtered" if asked(body) == "q1" else ""
     made = generate(client(world), requests(3, 2), DRAWN)
