@@ -30,13 +30,16 @@ class RunCost:
 
 
 def total_cost(completions: Iterable[Completion], config: BackendConfig) -> RunCost:
-    uncounted, read, made, paid = 0, 0, 0, 0.0
+    uncounted, read, made, thought, paid = 0, 0, 0, 0, 0.0
     for completion in completions:
         uncounted += not completion.prompt_tokens
         read += completion.prompt_tokens
         made += completion.completion_tokens
+        thought += completion.reasoning_tokens or 0
         paid += price(completion, config)
     figures: dict[str, float] = {"completion_tokens": made}
+    if thought:
+        figures["reasoning_tokens"] = thought
     if config.price_in is not None:
         figures["price"] = paid
     return RunCost({} if uncounted else {**figures, "prompt_tokens": read}, uncounted)

@@ -5,6 +5,7 @@
     generate  : prompt -> Completion, cached or made by the backend            generate.py   -> generations.jsonl
     judge     : Completion -> answer -> Score                                  judge.py      -> judgements.jsonl
     summarise : scores -> metrics with intervals                               summary.py    -> summary.json
+                of reasoning models also accuracy by budget of tokens          thinking_budget.py
 
 Each stage does only what is not on disk yet, so the same command continues a run that was cut off anywhere. The
 stages know each other through the files alone. Nothing here prints, reads the environment or exits.
@@ -18,7 +19,7 @@ from pathlib import Path
 from harness.config.backend import BackendConfig
 from harness.config.run import JudgeConfig, RunConfig
 from harness.errors import IncompleteRun
-from harness.runs import workers
+from harness.runs import thinking_budget, workers
 from harness.runs.generate import generate_or_fault
 from harness.runs.judge import judge, open_sandbox
 from harness.runs.plan import Progress, make_plan, no_progress, problem_rows
@@ -70,6 +71,9 @@ def run(
             fault = generate_or_fault(resolved, backend, files, progress)
             judge(resolved.plan, files, sandbox, progress)
             summary = summarise(resolved, files)
+            if "reasoned" in summary.completions:
+                by_budget = thinking_budget.curve(resolved, files, sandbox)
+                summary = summary.model_copy(update={"thinking_budget": by_budget})
             files.write_summary(summary)
             if fault is not None:
                 raise IncompleteRun(str(fault), files.folder) from fault

@@ -149,11 +149,8 @@ class Completions:
             why = unanswered(said.finish, said.text)
             ends = {why, "cut_off" if said.cut_off else None, said.finish if said.finish in UNUSUAL else None}
             self.counts.update(end for end in ends if end is not None)
-            tokens = {
-                "reasoning_tokens": said.reasoning_tokens or 0,
-                "after_stop_tokens": said.after_stop_tokens,
-            }
-            self.counts.update({name: n for name, n in tokens.items() if n})
+            counts = {"reasoned": bool(said.reasoning), "after_stop_tokens": said.after_stop_tokens}
+            self.counts.update({name: int(n) for name, n in counts.items() if n})
             self.all_thought += why == "empty" and bool(said.reasoning) and not said.cut_off
             if why in self.exclude:
                 self.excluded.add((row.problem_id, row.index))

@@ -140,8 +140,9 @@ class Summary(Value):
 
     `error_classes` counts, over all executed answers, the classes of the exceptions that ended them. `completions`
     counts how samples ended where that is out of the ordinary: refused, filtered, skipped, empty (for no such reason),
-    tool_calls, length, cut_off (inside a thought), and tokens of reasoning and after a stop string. `missing` counts
+    tool_calls, length, cut_off (inside a thought), reasoned, and tokens after a stop string. `missing` counts
     the samples that could not be made; their problems are in no metric.
+    `thinking_budget`, of a reasoning model: the first metric, had every sample ended after so many tokens.
     """
 
     run_id: str
@@ -156,4 +157,5 @@ class Summary(Value):
     error_classes: Mapping[str, int] = {}
     completions: Mapping[str, int] = Field(default={}, exclude_if=lambda counts: not counts)
     missing: int = Field(default=0, exclude_if=lambda count: count == 0)
+    thinking_budget: Mapping[int, Estimate] = Field(default={}, exclude_if=lambda curve: not curve)
     notes: tuple[str, ...] = ()

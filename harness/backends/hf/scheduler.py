@@ -281,14 +281,14 @@ class Engine:
 
     def _check_budget(self, jobs: Sequence[DecodeJob], sampling: Sampling) -> None:
         """Warn where a model that thinks first has room for an answer alone."""
-        if sampling.budget >= ROOM_TO_THINK or not jobs:
+        if sampling.max_reasoning_tokens or sampling.budget >= ROOM_TO_THINK or not jobs:
             return
         first = jobs[0]
         if first.opened or (first.request.prompt.messages and self.codec.thinks(first.prompt)):
             self.warn(
-                f"this model thinks before it answers, and has {sampling.budget} tokens for both: most answers may be"
-                " cut off. Allow more with sampling.max_reasoning_tokens (8192, say), or switch thinking off in the"
-                " model's template"
+                f"this model thinks before it answers, and has {sampling.max_tokens} tokens for both: most answers may"
+                " be cut off. Allow more with sampling.max_reasoning_tokens (8192, say), or switch thinking off in the"
+                " model's template (backend.template_args)"
             )
 
     def _rows_that_fit(self, jobs: Sequence[DecodeJob]) -> int:

@@ -30,6 +30,7 @@ CAPTIONS = {
     "memory": "Against the memory used in training",
     "groups": "By group of problems",
     "pass-at-k": "Against k",
+    "thinking": "Against the tokens for reasoning and answer",
     "metrics": "All metrics",
 }
 COST_COLUMNS = 5

@@ -47,6 +47,7 @@ def all_of(section: Section) -> dict[str, "Figure"]:
         "memory": partial(cost, name="training peak MB", label="peak memory of training, MB"),
         "groups": groups,
         "pass-at-k": at_k,
+        "thinking": thinking,
         "metrics": radar_of_metrics,
     }
     with _style():
@@ -187,26 +188,43 @@ def at_k(section: Section) -> "Figure | None":
     )
     if max(map(len, found.values()), default=0) < 2:
         return None
-    figure, axes = _axes()
-    for colour, (name, points) in zip(_colours(), found.items(), strict=False):
-        ks = [k for k, _ in points]
-        axes.plot(ks, [_scaled(section.unit, e.value) for _, e in points], color=colour, label=_short(name))
-        axes.fill_between(
-            ks,
-            [_scaled(section.unit, e.low) for _, e in points],
-            [_scaled(section.unit, e.high) for _, e in points],
-            color=colour,
-            alpha=0.12,
-            linewidth=0,
-        )
-    axes.set_xscale("log")
-    ticks = sorted({k for points in found.values() for k, _ in points})
-    axes.set_xticks(ticks, [str(k) for k in ticks])
-    axes.minorticks_off()
+    figure, axes = _curves(found)
     axes.set_xlabel("k")
     axes.set_ylabel(f"{stem}@k, percent" if section.unit == "share" else f"{stem}@k")
-    axes.legend()
     return figure
+
+
+def thinking(section: Section) -> "Figure | None":
+    """The first metric against the tokens that a reasoning model had for thought and answer."""
+    found = {
+        row.name: sorted(row.runs[0].summary.thinking_budget.items())
+        for row in section.rows
+        if row.runs[0].summary.thinking_budget
+    }
+    if not found:
+        return None
+    figure, axes = _curves(found)
+    axes.set_xlabel("tokens for reasoning and answer")
+    axes.set_ylabel("percent" if section.unit == "share" else "value")
+    return figure
+
+
+def _curves(found: Mapping[str, Sequence[tuple[int, Estimate]]]) -> "tuple[Figure, Axes]":
+    """Lines of estimates with bands for their intervals, over a logarithmic axis with a tick a point."""
+    figure, axes = _axes()
+    for colour, (name, points) in zip(_colours(), found.items(), strict=False):
+        xs = [x for x, _ in points]
+        values, low, high = (
+            [_scaled(e.unit, getattr(e, bound)) for _, e in points] for bound in ("value", "low", "high")
+        )
+        axes.plot(xs, values, color=colour, label=_short(name), marker="o", markersize=3)
+        axes.fill_between(xs, low, high, color=colour, alpha=0.12, linewidth=0)
+    axes.set_xscale("log")
+    ticks = sorted({x for points in found.values() for x, _ in points})
+    axes.set_xticks(ticks, [str(x) for x in ticks])
+    axes.minorticks_off()
+    axes.legend()
+    return figure, axes
 
 
 def radar_of_metrics(section: Section) -> "Figure | None":
