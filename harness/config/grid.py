@@ -10,6 +10,7 @@ any other name is a list of tables, each of which sets several keys together, fo
 
 import copy
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from harness.config.load import parse
 from harness.config.run import RunConfig
 from harness.errors import ConfigError, unknown
+from harness.schema import Value
 
 SHORT = {
     "model": "backend.model",
@@ -51,24 +53,10 @@ class Axis:
 
 def expand(plain: Mapping[str, Any], where: str = "config") -> list[Cell]:
     """The cells of the grid, the last axis turning fastest. Raises ConfigError naming the key or the cell."""
-    rest = {key: value for key, value in plain.items() if key != "matrix"}
-    matrix = plain.get("matrix", {})
-    if not isinstance(matrix, dict) or not matrix:
-        raise ConfigError(f"{where}: [matrix] needs at least one axis, for example seed = [1, 2, 3]")
-    axes = [_axis(name, values, where) for name, values in _leaves(matrix)]
-    _check_overlap(axes, rest, where)
-    total = 1
-    for axis in axes:
-        total *= len(axis.values)
-    if total > MOST:
-        raise ConfigError(f"{where}: [matrix] has {total} cells; at most {MOST} make sense")
     cells: dict[str, Cell] = {}
-    for places in itertools.product(*(axis.values for axis in axes)):
-        settings = {key: value for place in places for key, value in place.items()}
-        label = ", ".join(f"{key}={_shown(value)}" for key, value in settings.items())
-        filled = copy.deepcopy(rest)
-        for key, value in settings.items():
-            _put(filled, key, value)
+    total = 0
+    for label, filled in fill(plain, RunConfig, where):
+        total += 1
         config = parse(filled, f"{where}, cell {label}")
         if (same := cells.setdefault(config.model_dump_json(), Cell(label, config))).label != label:
             raise ConfigError(
@@ -77,6 +65,24 @@ def expand(plain: Mapping[str, Any], where: str = "config") -> list[Cell]:
     if len(cells) != total:
         raise ConfigError(f"{where}: an axis of [matrix] has the same value twice")
     return list(cells.values())
+
+
+def fill(plain: Mapping[str, Any], model: type[Value], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(label, what `model` gets) of each cell of a config with a [matrix]. Raises ConfigError."""
+    rest = {key: value for key, value in plain.items() if key != "matrix"}
+    matrix = plain.get("matrix", {})
+    if not isinstance(matrix, dict) or not matrix:
+        raise ConfigError(f"{where}: [matrix] needs at least one axis, for example seed = [1, 2, 3]")
+    axes = [_axis(name, values, model, where) for name, values in _leaves(matrix)]
+    _check_overlap(axes, rest, where)
+    if (total := math.prod(len(axis.values) for axis in axes)) > MOST:
+        raise ConfigError(f"{where}: [matrix] has {total} cells; at most {MOST} make sense")
+    for places in itertools.product(*(axis.values for axis in axes)):
+        settings = {key: value for place in places for key, value in place.items()}
+        filled = copy.deepcopy(rest)
+        for key, value in settings.items():
+            _put(filled, key, copy.deepcopy(value))
+        yield ", ".join(f"{key}={_shown(value)}" for key, value in settings.items()), filled
 
 
 def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -88,21 +94,22 @@ def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{name}", value
 
 
-def _axis(name: str, values: Any, where: str) -> Axis:
+def _axis(name: str, values: Any, model: type[Value], where: str) -> Axis:
     if isinstance(values, str) and values in NAMED.get(name, {}):
         values = NAMED[name][values]
     if not isinstance(values, list) or not values:
         raise ConfigError(f"{where}: matrix.{name} = {values!r}: expected a list with at least one value")
-    full = SHORT.get(name, name)
-    known = full.split(".")[0] in RunConfig.model_fields
+    short = SHORT if model is RunConfig else {}
+    full = short.get(name, name)
+    known = full.split(".")[0] in model.model_fields
     tables = all(isinstance(value, dict) for value in values)
     if not known and not tables:
-        hint = unknown("key", name, [*RunConfig.model_fields, *SHORT])
+        hint = unknown("key", name, [*model.model_fields, *short])
         raise ConfigError(f"{where}: matrix.{name}: {hint} An axis of another name is a list of tables")
     if known and full != "options" and tables:
         return Axis(name, tuple({f"{full}.{key}": v for key, v in _leaves(value)} for value in values))
     if tables and not known:
-        return Axis(name, tuple({SHORT.get(k, k): v for k, v in _leaves(value)} for value in values))
+        return Axis(name, tuple({short.get(k, k): v for k, v in _leaves(value)} for value in values))
     return Axis(name, tuple({full: value} for value in values))
 
 
@@ -111,7 +118,7 @@ def _check_overlap(axes: list[Axis], rest: Mapping[str, Any], where: str) -> Non
     outside = {key for key, _ in _leaves(rest)}
     for axis in axes:
         for key in sorted({key for value in axis.values for key in value}):
-            if key in outside:
+            if any(_overlap(key, other) for other in outside):
                 raise ConfigError(
                     f"{where}: {key} is set by matrix.{axis.name} and outside of it too: drop one of them"
                 )
@@ -119,6 +126,11 @@ def _check_overlap(axes: list[Axis], rest: Mapping[str, Any], where: str) -> Non
                 raise ConfigError(
                     f"{where}: {key} is set by two axes, {other!r} and {axis.name!r}: drop one of them"
                 )
+
+
+def _overlap(key: str, other: str) -> bool:
+    """Whether two dotted keys set the same thing, or one of them a part of the other."""
+    return f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")
 
 
 def _put(plain: dict[str, Any], key: str, value: Any) -> None:

@@ -36,14 +36,27 @@ def apply_sets(plain: dict[str, Any], sets: Sequence[str]) -> dict[str, Any]:
         key, equals, text = item.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set {item!r}: expected KEY=VALUE, for example sampling.samples=10")
-        at = plain
+        at: Any = plain
         *parents, last = key.strip().split(".")
         for parent in parents:
-            at = at.setdefault(parent, {})
-            if not isinstance(at, dict):
+            at = _step(at, parent, item)
+            if not isinstance(at, dict | list):
                 raise ConfigError(f"--set {item!r}: {parent!r} is a value, not a table")
-        at[last] = _toml_value(text.strip())
+        if isinstance(at, list):
+            _step(at, last, item)  # there has to be such an element
+            at[int(last)] = _toml_value(text.strip())
+        else:
+            at[last] = _toml_value(text.strip())
     return plain
+
+
+def _step(at: dict[str, Any] | list[Any], part: str, item: str) -> Any:
+    """What a key's part leads to: a table, made where there is none, or an element of a list, by its number."""
+    if isinstance(at, dict):
+        return at.setdefault(part, {})
+    if not part.isdigit() or int(part) >= len(at):
+        raise ConfigError(f"--set {item!r}: {part!r} is no place in a list of {len(at)}; the first is 0")
+    return at[int(part)]
 
 
 def _toml_value(text: str) -> Any:

@@ -151,9 +151,11 @@ class EvalConfig(Value):
 
 
 class TrainConfig(Value):
-    """One training. `peft` holds the method's options under PEFT's names; see `methods.OPTIONS`."""
+    """One training. `peft` holds the method's options under PEFT's names; see `methods.OPTIONS`. `name` is what a
+    study calls it; weights do not depend on it."""
 
     model: str
+    name: str = ""
     revision: str | None = None
     method: Method = "lora"
     seed: int = 0
@@ -175,7 +177,7 @@ class TrainConfig(Value):
     def hash(self) -> str:
         """First 16 hex digits of the SHA-256 of everything that can change the weights."""
         return digest(
-            self.model_dump(mode="json", exclude={"device", "data_folder", "trackers", "log_every"})
+            self.model_dump(mode="json", exclude={"name", "device", "data_folder", "trackers", "log_every"})
         )
 
 

@@ -133,8 +133,8 @@ def with_learning_rate(config: TrainConfig) -> TrainConfig:
 
 
 def default_name(config: TrainConfig) -> str:
-    titles = "+".join(each.title for each in config.data)
-    return f"{titles}-{config.method}-{config.hash[:8]}"
+    name = config.name or "+".join(each.title for each in config.data)
+    return f"{name}-{config.method}-{config.hash[:8]}"
 
 
 def default_folder(config: TrainConfig, root: Path | None = None) -> Path:
