@@ -1,14 +1,14 @@
 """The commands that make runs: run (one, or a study), score (recordings), merge (shards), prefer (a rater chooses)."""
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from harness.cli.downloads import download
 from harness.cli.options import (
     finish_run,
     flags_to_keys,
@@ -24,13 +24,9 @@ from harness.cli.options import (
     set_one_or_several,
     sets_option,
     show_runs,
-    unjudged_message,
 )
+from harness.cli.study import StudyOptions, run_study
 from harness.errors import UserError
-
-if TYPE_CHECKING:
-    from harness.config.run import RunConfig
-    from harness.runs.run import Executor
 
 
 @click.command()
@@ -61,6 +57,10 @@ if TYPE_CHECKING:
 @sampling_options
 @model_options
 @click.option("--limit", type=int, metavar="N", help="Only the first N problems.")
+@click.option(
+    "--smoke", is_flag=True, help="A study in its smallest size: two problems a cell, one step a training."
+)
+@click.option("--dry-run", is_flag=True, help="Say what a study would do, and stop.")
 @click.option("--allow-download", is_flag=True, help="Fetch a missing data file or model from the hub.")
 @click.option(
     "--no-cache",
@@ -73,6 +73,8 @@ def run(
     config: Path | None,
     out: Path | None,
     sets: Sequence[str],
+    smoke: bool,
+    dry_run: bool,
     allow_download: bool,
     no_cache: bool,
     tasks: Sequence[str],
@@ -95,14 +97,19 @@ def run(
     set_one_or_several(plain, "task", tasks)
     set_one_or_several(plain, "backend.adapter", adapters)
     set_one_or_several(plain, "extract", extracts)
-    if "matrix" in plain:
+    if "matrix" in plain or "train" in plain:
         with open_executor(executor, ray_address) as workers:
-            _run_study(plain, out, sets, str(config or "flags"), allow_download, workers, shard)
+            options = StudyOptions(allow_download, smoke, dry_run, shard)
+            run_study(plain, out, sets, str(config or "flags"), workers, options)
         return
+    if smoke or dry_run:
+        raise UserError(
+            "--smoke and --dry-run are for studies: a config with a [matrix], or several adapters"
+        )
     if "task" not in plain:
         raise UserError("no task: give --task NAME or a config file; 'harness tasks' lists the names")
     if allow_download:
-        _download(parse_config(plain, sets, str(config or "flags")))
+        download(parse_config(plain, sets, str(config or "flags")))
     with open_executor(executor, ray_address) as workers:
         done = run_config(plain, out, sets, str(config or "flags"), workers, shard)
     finish_run(*done)
@@ -143,7 +150,7 @@ def score(
     set_one_or_several(plain, "extract", extracts)
     with open_executor(executor, ray_address) as workers:
         if "matrix" in plain:
-            _run_study(plain, out, sets, "--set", False, workers, shard)
+            run_study(plain, out, sets, "--set", workers, StudyOptions(shard=shard))
             return
         done = run_config(plain, out, sets, "--set", workers, shard)
     finish_run(*done)
@@ -207,58 +214,3 @@ def prefer_command(
     with progress.show(sys.stderr) as step:
         folder, summary = preference.prefer(runs, config, criteria, out, step)
     finish_run(folder, summary)
-
-
-def _run_study(
-    plain: dict[str, Any],
-    out: Path | None,
-    sets: Sequence[str],
-    where: str,
-    allow_download: bool,
-    executor: "Executor",
-    shard: str | None,
-) -> None:
-    from harness.config import grid
-    from harness.config.load import apply_sets, with_defaults
-    from harness.runs import progress, shards, study
-    from harness.runs.run import RUNS
-
-    part = shards.parse(shard)
-    cells = grid.expand(with_defaults(apply_sets(plain, sets), os.environ), where)
-    if allow_download:
-        for cell in cells:
-            _download(cell.config)
-    with progress.show(sys.stderr) as step:
-        study.check(cells, step, part)
-        outcome = study.run(cells, out or RUNS, step, executor, part)
-    show_runs([*(folder for _, folder, _ in outcome.done), *outcome.incomplete])
-    for cell, why in outcome.failed:
-        click.echo(f"error: cell {cell.label}: {why}", err=True)
-    if outcome.failed:
-        click.echo(
-            f"error: {len(outcome.failed)} of {len(cells)} cells failed; rerun the same command to retry them",
-            err=True,
-        )
-    if outcome.errors:
-        click.echo(f"error: {unjudged_message(outcome.errors)}", err=True)
-    if outcome.failed or outcome.errors:
-        sys.exit(3)
-
-
-def _download(config: "RunConfig") -> None:
-    from harness.tasks.loading import data_files, registry
-
-    task = registry.task(config.task, config.options)
-    source = data_files.open_source(config.data)
-    for file in task.card.files:
-        if file.hub is not None and source.find(file) is None:
-            data_files.fetch(file.hub)
-    if config.backend.kind == "hf":
-        data_files.fetch_model(config.backend.model, config.backend.revision)
-    if "rag:" in config.shots:
-        from harness.prompts.retrieval import encoder
-
-        if config.retrieval.method != "bm25" and config.retrieval.encoder != encoder.MINI:
-            data_files.fetch_model(config.retrieval.encoder, config.retrieval.revision)
-        if config.retrieval.rerank:
-            data_files.fetch_model(config.retrieval.rerank, None)

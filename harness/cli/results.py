@@ -53,7 +53,7 @@ def report(
         raise UserError("--paper is for the page: give --out FILE.html or --format html")
     if form == "html" or plot_dir:
         out_page = (out or folders[0] / "report.html") if form == "html" else None
-        _page(folders, out_page, metric, plot_dir, papers)
+        write_page(folders, out_page, metric, plot_dir, papers)
         if form == "html" or out is None:
             return
     summaries = [read_run(folder)[1] for folder in folders]
@@ -78,9 +78,10 @@ def _sections(folders: Sequence[Path], metric: str) -> "tuple[list[Section], lis
     return make_sections(read, metric), skipped
 
 
-def _page(
+def write_page(
     folders: Sequence[Path], out: Path | None, metric: str, plot_dir: Path | None, papers: Sequence[str]
 ) -> None:
+    """The page of these runs, and its plots as files of their own. Raises UserError."""
     from harness.results.report import page, plots, published
     from harness.runs.store.atomic import write_atomic
 

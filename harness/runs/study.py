@@ -27,6 +27,7 @@ from harness.runs.shards import Shard
 from harness.schema import Backend, Summary
 
 SHOWN = 5
+CHARACTERS_A_TOKEN = 3.5  # of code, for estimates
 
 
 @dataclass
@@ -59,6 +60,27 @@ def check(cells: Sequence[Cell], progress: Progress = no_progress, shard: Shard 
     if wrong:
         more = f"; and {len(wrong) - SHOWN} more cells" if len(wrong) > SHOWN else ""
         raise ConfigError(f"{len(wrong)} of {len(cells)} cells cannot run: {'; '.join(wrong[:SHOWN])}{more}")
+
+
+@dataclass(frozen=True)
+class CellEstimate:
+    """What a cell will ask for: completions, tokens of its prompts (estimated), and tokens generated at most."""
+
+    problems: int
+    samples: int
+    prompt_tokens: int
+    most_tokens: int
+
+
+def estimate(cell: Cell) -> CellEstimate:
+    """Without a model, so prompts are counted in characters. Raises UserError for a cell that cannot run."""
+    plan = make_plan(cell.config)
+    texts = (
+        prompt.text + "".join(turn.content for turn in prompt.messages) for prompt in plan.prompts.values()
+    )
+    samples = len(plan.problems) * plan.sampling.samples
+    read = sum(len(text.encode()) for text in texts) / CHARACTERS_A_TOKEN
+    return CellEstimate(len(plan.problems), samples, round(read), samples * plan.sampling.budget)
 
 
 def run(

@@ -41,8 +41,10 @@ class Assigned:
     trainings: dict[Path, TrainConfig] = field(default_factory=dict)
 
 
-def assign(cells: Sequence[Cell], train: Mapping[str, Any], root: Path, where: str = "config") -> Assigned:
-    """Give every cell that names a training its folder below `root`. Raises ConfigError for an unclear name."""
+def assign(
+    cells: Sequence[Cell], train: Mapping[str, Any], root: Path | None = None, where: str = "config"
+) -> Assigned:
+    """Give every cell that names a training its folder, below `root`. Raises ConfigError for an unclear name."""
     found = Assigned()
     templates: dict[str, list[TrainConfig]] = {}
     for cell in cells:
@@ -50,6 +52,10 @@ def assign(cells: Sequence[Cell], train: Mapping[str, Any], root: Path, where: s
         if not name.startswith(PREFIX):
             found.cells.append(cell)
             continue
+        if not train:
+            raise ConfigError(
+                f"{where}, cell {cell.label}: {name!r} names a training, and there is no [train]"
+            )
         plain = _with_base(train, cell.config)
         key = json.dumps(plain, sort_keys=True, default=str)
         if key not in templates:

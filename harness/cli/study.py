@@ -1,0 +1,171 @@
+"""What `harness run` does with a study: cells checked, trainings done, cells run, compared with the base, reported."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.downloads import download
+from harness.cli.options import echo, show_runs, unjudged_message
+from harness.errors import ConfigError, UserError, unknown
+
+if TYPE_CHECKING:
+    from harness.config.grid import Cell
+    from harness.runs.run import Executor
+    from harness.training.study import Assigned
+
+REPORT_KEYS = ("papers", "metric")
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """`smoke`: the smallest size that goes through all of it. `dry_run`: say what would be done, and stop."""
+
+    allow_download: bool = False
+    smoke: bool = False
+    dry_run: bool = False
+    shard: str | None = None
+
+
+def run_study(
+    plain: dict[str, Any],
+    out: Path | None,
+    sets: Sequence[str],
+    where: str,
+    executor: "Executor",
+    options: StudyOptions,
+) -> None:
+    """Do all of it; what is done already is not done again. Exits with 3 where a cell failed."""
+    from harness.config.load import apply_sets
+    from harness.runs import progress, shards, study
+    from harness.runs.run import RUNS
+    from harness.training import smoke
+    from harness.training.study import base_cells, train_missing
+
+    plain = apply_sets(plain, sets)
+    if options.smoke:
+        plain = smoke.shrink(plain)
+    report = _report_options(plain.pop("report", {}), where)
+    cells, assigned = _cells(plain, out, where)
+    if options.dry_run:
+        _show_plan(cells, assigned, out or RUNS)
+        return
+    for cell in base_cells(cells) if options.allow_download else ():
+        download(cell.config)
+    part, root = shards.parse(options.shard), out or RUNS
+    with progress.show(sys.stderr) as step:
+        study.check(base_cells(cells), step, part)
+        if assigned.trainings:
+            train_missing(assigned.trainings, step)
+        outcome = study.run(assigned.cells, root, step, executor, part)
+    show_runs([*(folder for _, folder, _ in outcome.done), *outcome.incomplete])
+    if outcome.done and part is None and (out is not None or report):
+        _write_report([folder for _, folder, _ in outcome.done], root / "report.html", report)
+    _tell_failures(outcome, len(cells))
+
+
+def _cells(plain: dict[str, Any], out: Path | None, where: str) -> "tuple[list[Cell], Assigned]":
+    from harness.config import grid
+    from harness.config.load import with_defaults
+    from harness.training.study import assign
+
+    train = plain.pop("train", {})
+    cells = grid.expand(with_defaults(plain, os.environ), where)
+    return cells, assign(cells, train, out / "adapters" if out else None, where)
+
+
+def _report_options(plain: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(plain, dict):
+        raise ConfigError(f"{where}: report = {plain!r}: expected a table, with {' and '.join(REPORT_KEYS)}")
+    for key in plain:
+        if key not in REPORT_KEYS:
+            raise ConfigError(f"{where}: report: {unknown('key', key, REPORT_KEYS)}")
+    return plain
+
+
+def _write_report(folders: Sequence[Path], page: Path, report: Mapping[str, Any]) -> None:
+    """Every cell against the zero-shot base, with the papers' rows beside."""
+    from harness.cli.results import write_page
+
+    try:
+        write_page(folders, page, str(report.get("metric", "")), None, tuple(report.get("papers", ())))
+    except UserError as error:
+        click.echo(f"warning: no report: {error}", err=True)
+
+
+def _tell_failures(outcome: Any, cells: int) -> None:
+    for cell, why in outcome.failed:
+        click.echo(f"error: cell {cell.label}: {why}", err=True)
+    if outcome.failed:
+        click.echo(
+            f"error: {len(outcome.failed)} of {cells} cells failed; rerun the same command to retry them",
+            err=True,
+        )
+    if outcome.errors:
+        click.echo(f"error: {unjudged_message(outcome.errors)}", err=True)
+    if outcome.failed or outcome.errors:
+        sys.exit(3)
+
+
+# ---------------------------------------------------------------- --dry-run
+
+
+def _show_plan(cells: "Sequence[Cell]", assigned: "Assigned", root: Path) -> None:
+    """Trainings and cells with what each will ask for, and a time where earlier cells tell how fast this machine is."""
+    from harness.runs import progress, study
+    from harness.training.study import base_cells, is_finished
+
+    for folder, config in assigned.trainings.items():
+        state = "done" if is_finished(folder, config) else "to do"
+        echo(f"training {folder.name}: {config.method}, {len(config.data)} data sets, {state}")
+    rows = []
+    with progress.show(sys.stderr) as step:
+        for number, cell in enumerate(base_cells(cells)):
+            step("estimate", number, len(cells))
+            rows.append(study.estimate(cell))
+    width = max(len(cell.label) for cell in cells)
+    echo(f"{'cell':{width}}  problems  samples  prompt tokens  tokens at most")
+    for cell, row in zip(cells, rows, strict=True):
+        echo(
+            f"{cell.label:{width}}  {row.problems:8,}  {row.samples:7,}  {row.prompt_tokens:13,}"
+            f"  {row.most_tokens:14,}"
+        )
+    read, most = (sum(getattr(row, name) for row in rows) for name in ("prompt_tokens", "most_tokens"))
+    echo(
+        f"{len(assigned.trainings)} trainings, {len(cells)} cells: {read:,} prompt tokens, at most {most:,} more"
+    )
+    for name, size in _weights(cells).items():
+        echo(f"weights of {name}: {size / 1e6:,.0f} MB, besides what the batches take")
+    echo(f"time: {_time(most, root)}")
+
+
+def _weights(cells: "Sequence[Cell]") -> dict[str, int]:
+    """The bytes of each base's weights, where its folder is on this machine."""
+    from harness.backends import hub
+
+    found = {}
+    for model, revision in dict.fromkeys((c.config.backend.model, c.config.backend.revision) for c in cells):
+        try:
+            folder, _ = hub.find(model, revision)
+        except UserError:
+            continue
+        found[model] = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    return found
+
+
+def _time(tokens: int, root: Path) -> str:
+    from datetime import timedelta
+
+    from harness.runs.store.run_folder import read_timings
+
+    made = [row for file in root.glob("*/timings.jsonl") for row in read_timings(file.parent)]
+    made = [row for row in made if row["stage"] == "generate" and row.get("tokens")]
+    if not made:
+        return "not known before the first cell has run here"
+    rate = sum(row["tokens"] for row in made) / max(sum(row["seconds"] for row in made), 1e-9)
+    most = timedelta(seconds=round(tokens / rate))
+    return f"at most {most} of generating, at {rate:,.0f} tokens/s as in earlier cells"
