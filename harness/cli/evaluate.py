@@ -58,7 +58,7 @@ from harness.errors import UserError
 @model_options
 @click.option("--limit", type=int, metavar="N", help="Only the first N problems.")
 @click.option(
-    "--smoke", is_flag=True, help="A study in its smallest size: two problems a cell, one step a training."
+    "--smoke", is_flag=True, help="A study in its smallest size: two problems a cell, two steps a training."
 )
 @click.option("--dry-run", is_flag=True, help="Say what a study would do, and stop.")
 @click.option("--allow-download", is_flag=True, help="Fetch a missing data file or model from the hub.")

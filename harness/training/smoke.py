@@ -1,8 +1,8 @@
-"""A study in the smallest size that goes through all of it: a few rows, one optimiser step, plain number formats."""
+"""A study in the smallest size that goes through all of it: a few rows, two optimiser steps, plain number formats."""
 
 from typing import Any
 
-PROBLEMS, ROWS, STEPS, LENGTH = 2, 8, 1, 256
+PROBLEMS, ROWS, STEPS, LENGTH = 2, 8, 2, 256
 
 
 def shrink(plain: dict[str, Any]) -> dict[str, Any]:
