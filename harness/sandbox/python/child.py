@@ -101,8 +101,12 @@ def _write_files(files: dict[str, str]) -> None:
 
 def _run_main(source: str) -> NoReturn:
     """As `python program.py` does: threads joined, exit functions run, output flushed, the same exit status."""
-    for name in ("exit", "quit"):
-        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))  # else `site` does it
+    sys.set_int_max_str_digits(0)  # benchmarks are older than that limit, and CPU time has its own
+    for name in ("exit", "quit"):  # what else `site` does
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
+    for name in ("copyright", "credits", "license"):
+        setattr(builtins, name, _sitebuiltins._Printer(name, ""))
+    builtins.help = _sitebuiltins._Helper()
     stdout, stderr = sys.stdout, sys.stderr
     code = _execute_main(source)
     try:

@@ -332,6 +332,8 @@ def test_bytes_that_are_no_text_reach_a_program_as_they_are(pool: sandbox.Pool) 
         ("print('gone', file=open('/dev/stderr', 'w'))", ""),
         ("print('a')\nexit()\nprint('b')", "a\n"),
         ("print('a')\nquit(0)", "a\n"),
+        ("print(callable(help) and callable(license))", "True\n"),
+        ("print(len(str(3**12000)))", "5726\n"),
         (
             "from multiprocessing.pool import ThreadPool\nwith ThreadPool(8) as pool:\n"
             "    print(sum(pool.imap_unordered(abs, range(-50, 50))))",
