@@ -6,6 +6,7 @@ its parent's figures.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -13,11 +14,17 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class TreeUsage:
-    """`cpu_s` includes ended processes that were waited for; `memory_mb` is resident memory without file pages."""
+    """`cpu_s` includes ended processes that were waited for, `own_cpu_s` is each live process's own; `memory_mb` is
+    resident memory without file pages.
+    """
 
-    processes: tuple[int, ...]
+    own_cpu_s: Mapping[int, float]
     cpu_s: float
     memory_mb: float
+
+    @property
+    def processes(self) -> tuple[int, ...]:
+        return tuple(self.own_cpu_s)
 
 
 def lists_children(proc: int) -> bool:
@@ -32,19 +39,25 @@ def lists_children(proc: int) -> bool:
 def measure(proc: int) -> TreeUsage:
     """Usage of everything below the calling process. One that ends meanwhile counts as far as it was read."""
     pending = _children(proc, os.readlink("self", dir_fd=proc))
-    pids: list[int] = []
+    own: dict[int, float] = {}
     ticks = kib = 0
     while pending:
         pid = pending.pop()
         try:
             fields = _read(proc, f"{pid}/stat").rpartition(b")")[2].split()
             ticks += sum(map(int, fields[11:15]))
+            own_cpu = max(sum(map(int, fields[11:13])) / _TICK, _precise_cpu_s(proc, pid))
             kib += _anonymous_kib(_read(proc, f"{pid}/status"))
             pending += _children(proc, str(pid))
         except (FileNotFoundError, ProcessLookupError):
             continue
-        pids.append(pid)
-    return TreeUsage(tuple(pids), ticks / _TICK, kib / 1024)
+        own[pid] = own_cpu
+    return TreeUsage(own, ticks / _TICK, kib / 1024)
+
+
+def _precise_cpu_s(proc: int, pid: int) -> float:
+    """Of its first thread, in nanoseconds where ticks would be zero."""
+    return int(_read(proc, f"{pid}/schedstat").split()[0]) / 1e9
 
 
 def running(proc: int, processes: tuple[int, ...]) -> bool:

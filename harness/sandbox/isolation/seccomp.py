@@ -90,6 +90,7 @@ _DENIED = {
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     "io_setup": (206, 0),
+    "setsockopt": (54, 208),
     "init_module": (175, 105),
     "finit_module": (313, 273),
     "delete_module": (176, 106),
@@ -118,8 +119,8 @@ _DENIED = {
     "mbind": (237, 235),
     "set_mempolicy": (238, 237),
 }
-# Not for programs that are one process: locks on files that others see too, more kernel memory for a socket.
-_ALONE = {"flock": (73, 32), "setsockopt": (54, 208)}
+# Not for programs that are one process (the go command locks its cache).
+_ALONE = {"flock": (73, 32)}
 # A file sent to oneself and closed is on the disk, and no descriptor shows it.
 _SENDING = {"sendmsg": (46, 211), "sendmmsg": (307, 269)}
 # Landlock does not control these: where programs share the machine's files they report success and do nothing.
@@ -152,6 +153,8 @@ _PRCTL = (157, 167)
 _PRLIMIT = (302, 261)
 _IOCTL = (16, 29)
 _FCNTL = (72, 25)
+_MMAP = (9, 222)
+_MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
 _SIGNAL_CALLS = ((62, 129), (200, 130), (234, 131))  # kill, tkill, tgkill
 
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -261,6 +264,15 @@ def _checked(column: int, own_pid: int, children: bool) -> dict[int, Body]:
         _IOCTL[column]: _choose(1, _DENIED_IOCTLS, deny, _ALLOWED),
         _FCNTL[column]: _choose(1, _DENIED_FCNTLS, deny, _ALLOWED),
     }
+    if children:
+        # Several processes' shared memory is no one's address space, and pages given back stay in it.
+        bodies[_MMAP[column]] = (
+            _argument(3),
+            (_ANY_BIT, 0, 2, _MAP_ANONYMOUS),
+            (_ANY_BIT, 0, 1, _MAP_SHARED),
+            *deny,
+            *_ALLOWED,
+        )
     for numbers in () if children else _SIGNAL_CALLS:
         bodies[numbers[column]] = _choose(0, _signal_targets(own_pid, numbers), _ALLOWED, deny)
     return bodies

@@ -8,6 +8,7 @@ until nothing is left (monitor.py).
 
 import contextlib
 import fcntl
+import fnmatch
 import os
 import resource
 import signal
@@ -39,7 +40,9 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class Step:
-    """One command with its limits. `files`: written before it runs. `remove`: files it must not see."""
+    """One command with its limits. `files`: written before it runs. `keep`: patterns of what stays in the folder before
+    that; all of it where there are none.
+    """
 
     command: tuple[str, ...]
     environment: dict[str, str]
@@ -49,7 +52,7 @@ class Step:
     output_kb: int
     stdin: bytes = b""
     files: dict[str, str] = field(default_factory=dict)
-    remove: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ def enter(plan: StepPlan) -> StepSandbox | None:
         raise OSError("the kernel does not list a process's children (CONFIG_PROC_CHILDREN)")
     pid_namespace, home, other_threads = -1, plan.scratch, 0
     keep: tuple[int, ...] = ()
-    readable = (*plan.folders, plan.seed_root, *namespaces.SYSTEM, *namespaces.DEVICES)
+    # Mapped and shared, /dev/zero is memory that no process is seen to have.
+    devices = [device for device in namespaces.DEVICES if device != "/dev/zero"]
+    readable = (*plan.folders, plan.seed_root, *namespaces.SYSTEM, *devices)
     if plan.isolation == "namespaces":
         entered = namespaces.enter((), plan.uid, (*plan.folders, plan.seed_root))
         if entered is None:
@@ -227,14 +232,23 @@ def _lower_limit(what: int, value: int) -> None:
     resource.setrlimit(what, (value, value))
 
 
+def _remove(name: str) -> None:
+    if os.path.isdir(name) and not os.path.islink(name):
+        scratch.empty(name)
+        os.rmdir(name)
+    else:
+        os.unlink(name)
+
+
 def _exec_step(step: Step) -> NoReturn:
     try:
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
             signal.signal(ignored, signal.SIG_DFL)
+        if step.keep:
+            for name in os.listdir():
+                if not any(fnmatch.fnmatchcase(name, pattern) for pattern in step.keep):
+                    _remove(name)
         os.makedirs(".tmp", exist_ok=True)  # not the folder itself, because Go refuses a module there
-        for name in step.remove:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
         for name, text in step.files.items():
             if os.path.dirname(name):
                 os.makedirs(os.path.dirname(name), exist_ok=True)

@@ -17,6 +17,9 @@ from harness.sandbox.languages import confined_step
 
 WALL_SLACK = 10
 _CHECK_S = 0.02
+# CPU seconds of processes that nobody waits for, from which on time can't be told from the kernel's sums.
+_UNACCOUNTED_S = 0.1
+_UNACCOUNTED_FACTOR = 2
 
 
 class ConfinementError(Exception):
@@ -54,6 +57,7 @@ class StepMonitor:
         self.report = b""
         self.idle = 0.0
         self.last_check: tuple[float, float] = (0.0, 0.0)
+        self.seen_cpu_s: dict[int, float] = {}
 
     def run(self) -> StepResult:
         """Raises ConfinementError when the step could not be confined, ControllerGone when the controller has ended."""
@@ -131,14 +135,15 @@ class StepMonitor:
     def _check(self, started_at: float) -> None:
         step, usage, now = self.step, process_tree.measure(self.sandbox.proc), time.monotonic()
         last_time, cpu = self.last_check
-        if usage.cpu_s <= cpu and not process_tree.running(self.sandbox.proc, usage.processes):
+        used, unaccounted = self._cpu(usage)
+        if used <= cpu and not process_tree.running(self.sandbox.proc, usage.processes):
             self.idle += now - last_time
-        self.last_check = (now, max(cpu, usage.cpu_s))
-        self.result.cpu_s = max(self.result.cpu_s, usage.cpu_s)
+        self.last_check = (now, max(cpu, used))
+        self.result.cpu_s = max(self.result.cpu_s, used)
         self.result.peak_mb = max(self.result.peak_mb, usage.memory_mb)
         if usage.memory_mb > step.memory_mb:
             self._stop("memory", f"more than {step.memory_mb} MB of memory")
-        elif usage.cpu_s >= step.cpu_s:
+        elif used >= step.cpu_s or (unaccounted and now - started_at >= _UNACCOUNTED_FACTOR * step.cpu_s):
             self._stop("timeout", f"more than {step.cpu_s:g} s of CPU time")
         elif self.idle >= step.wall_s:
             self._stop("timeout", f"no end within {step.wall_s:g} s")
@@ -148,6 +153,17 @@ class StepMonitor:
             self.sandbox.home, confined_step.SCRATCH_MB, confined_step.SCRATCH_FILES
         ):
             self._stop("output", "more files than the scratch space holds")
+
+    def _cpu(self, usage: process_tree.TreeUsage) -> tuple[float, bool]:
+        """CPU time so far, and whether more was used than that.
+
+        The kernel adds a process's time to its parent's when that waits for it. A program that has its children's end
+        ignored keeps their time out of every sum; then only what was seen of them counts, which is too little.
+        """
+        for pid, cpu in usage.own_cpu_s.items():
+            self.seen_cpu_s[pid] = max(cpu, self.seen_cpu_s.get(pid, 0.0))
+        seen = sum(self.seen_cpu_s.values())
+        return max(seen, usage.cpu_s), seen > usage.cpu_s + _UNACCOUNTED_S
 
     def _kill_all(self, init: int) -> resource.struct_rusage:
         """Kill what is left and wait for all of it."""

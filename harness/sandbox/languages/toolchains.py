@@ -23,7 +23,8 @@ Command = tuple[str, ...]
 @dataclass(frozen=True)
 class Language:
     """`tests`: compile commands of a program that contains its own tests; `test_source` and `test_run`: its source file
-    and run command where they differ. `tools`: `version` makes the first one print its version. `overhead_mb`: what the
+    and run command where they differ. `tools`: `version` makes the first one print its version. `products`: of what was
+    built, what it takes to run; all else is gone then. `overhead_mb`: what the
     runtime needs in addition to the program's memory. `files`: written next to each program that has no file of that
     name. `seed`: commands run once, unconfined, in {seed}, a copy of the language's folder in shims/; all programs may
     read what they leave there. `failed` and `memory`: what a runtime prints when an assertion fails or memory runs out;
@@ -35,6 +36,7 @@ class Language:
     tools: tuple[str, ...]
     package: str
     version: Command = ("--version",)
+    products: tuple[str, ...] = ("program",)
     compile: tuple[Command, ...] = ()
     tests: tuple[Command, ...] = ()
     test_source: str = ""
@@ -86,6 +88,7 @@ LANGUAGES: Mapping[str, Language] = {
         run=("java", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xmx{memory}m", "-cp", ".", "Main"),
         tools=("javac", "java"),
         package="default-jdk-headless",
+        products=("*.class",),
         overhead_mb=256,
         failed="AssertionError|did not pass",
         memory="java.lang.OutOfMemoryError|insufficient memory for the Java Runtime",

@@ -14,6 +14,7 @@ import resource
 import secrets
 import signal
 import stat
+from collections.abc import Iterator
 from typing import Any
 
 from harness.sandbox import framing
@@ -23,6 +24,8 @@ from harness.sandbox.values import codec
 
 JOB_LIMIT = 128 << 20
 CONTROL = "HARNESS_CONTROL"
+# Bytes of an output, and of a line, in which messages of runtimes are looked for.
+_SEARCHED, _LINE = 1 << 16, 2000
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
 
 
@@ -95,8 +98,8 @@ class ProgramRunner:
 
     def _run(self, job: dict[str, Any], files: dict[str, str], control: bool = False) -> monitor.StepResult:
         environment = {CONTROL: "1"} if control else {}
-        remove = tuple(job["remove"]) if job["compile"] else ()
-        return self._step(job["run"], job, job, files, remove, job["stdin"], environment)
+        keep = tuple(job["products"]) if job["compile"] else ()
+        return self._step(job["run"], job, job, files, keep, job["stdin"], environment)
 
     def _passes_falsified(self, job: dict[str, Any], nonce: str) -> bool:
         """Run once more with the task's own false assertion switched on: a program that passes it passes anything."""
@@ -112,7 +115,7 @@ class ProgramRunner:
         job: dict[str, Any],
         limits: dict[str, Any],
         files: dict[str, str],
-        remove: tuple[str, ...] = (),
+        keep: tuple[str, ...] = (),
         stdin: bytes = b"",
         extra: dict[str, str] | None = None,
     ) -> monitor.StepResult:
@@ -127,7 +130,7 @@ class ProgramRunner:
             limits["output_kb"],
             stdin,
             files,
-            remove,
+            keep,
         )
         return monitor.StepMonitor(self.sandbox, step, self.controller).run()
 
@@ -146,7 +149,7 @@ class ProgramRunner:
     def _not_compiled(self, result: monitor.StepResult, cpu_s: float) -> dict[str, Any]:
         text = (result.stderr or result.stdout).decode("utf-8", "backslashreplace")
         # Go begins with "# package" and calls nothing an error.
-        lines = [line for line in text.splitlines() if line.strip() and not line.startswith("# ")]
+        lines = [line[:_LINE] for line in text.splitlines() if line.strip() and not line.startswith("# ")]
         errors = [line for line in lines if "error" in line] or lines
         detail = f"the compiler needs {result.detail}" if result.detail else (errors or ["no output"])[0]
         result.cpu_s = cpu_s
@@ -164,20 +167,29 @@ def _verdict(result: monitor.StepResult, job: dict[str, Any]) -> tuple[str, str]
         return result.status, result.detail
     if result.code == 0:
         return "passed", ""
-    printed = (result.stderr + b"\n" + result.stdout).decode("utf-8", "backslashreplace")
+    lines = [line for stream in (result.stderr, result.stdout) for line in _searched(stream)]
     for status, pattern in (("memory", job["memory_words"]), ("failed", job["failed_words"])):
-        if pattern and (found := re.search(pattern, printed)):
-            return status, printed[printed.rfind("\n", 0, found.start()) + 1 :].split("\n")[0].strip()
+        for line in lines:
+            if pattern and re.search(pattern, line):
+                return status, line.strip()
     if result.code < 0:
         return "signal", f"killed by {signal.Signals(-result.code).name}"
-    last = result.stderr.decode("utf-8", "backslashreplace").strip().split("\n")[0]
+    last = result.stderr[:_LINE].decode("utf-8", "backslashreplace").strip().split("\n")[0]
     return "error", f"exit status {result.code}: {last}" if last else f"exit status {result.code}"
+
+
+def _searched(stream: bytes) -> Iterator[str]:
+    """The lines in which a runtime's messages are looked for: of the beginning and the end, and not all of a long one."""
+    if len(stream) > 2 * _SEARCHED:
+        stream = stream[:_SEARCHED] + b"\n" + stream[-_SEARCHED:]
+    for line in stream.split(b"\n"):
+        yield line[:_LINE].decode("utf-8", "backslashreplace")
 
 
 def _result(result: monitor.StepResult, status: str, detail: str, judge: str) -> dict[str, Any]:
     return {
         "status": status,
-        "detail": _ADDRESS.sub("0x...", detail)[:1000],
+        "detail": _ADDRESS.sub("0x...", detail[:_LINE])[:1000],
         "stdout": result.stdout.decode("utf-8", "backslashreplace"),
         "stderr": _ADDRESS.sub("0x...", result.stderr.decode("utf-8", "backslashreplace")),
         "cpu_s": result.cpu_s,

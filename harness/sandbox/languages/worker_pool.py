@@ -113,7 +113,7 @@ class LanguagePool:
         files = {**row_files, **program.files, source: program.code}
         fields: dict[str, Any] = {
             "files": files,
-            "remove": list(files),
+            "products": list(row.products),
             "compile": [command(words) for words in compile_steps],
             "run": [*command(run), *program.argv],
             "environment": _environment(program.language, seed),
