@@ -17,14 +17,15 @@ class Program(Value):
     Other languages than Python (sandbox/languages/) are compiled and run by command; `flags` are more words for
     the compiler, `needs` headers without which nothing can be judged. Their tests are part of the code, so they
     say so with `sentinel`: that text is replaced by a word made for the run, and a program passes only if it prints
-    the word and ends with 0; run once more with HARNESS_CONTROL=1 in its environment, which has to make a test
-    fail, it must not pass."""
+    the word and ends with 0. The tests begin at `tests_start`; with an expectation of theirs falsified it must not
+    pass."""
 
     code: str
     language: str = "python"
     flags: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     sentinel: str = ""
+    tests_start: int = 0
     argv: tuple[str, ...] = ()
     stdin: str = ""
     files: Mapping[str, str] = {}

@@ -1,56 +1,36 @@
 """Instruments a test that stands in the program's own source: it prints a sentinel when it has run to its end.
 
 HumanEval-X and its variants compile a candidate together with its tests, so they share a process and the exit
-status proves nothing: a candidate that ends the process with 0 would pass. `instrument` puts two things behind
-the last assertion of such a test: one more assertion that fails when the environment has HARNESS_CONTROL,
-made with the means the test itself uses, and the printing of SENTINEL. The sandbox replaces SENTINEL by a word
-made for the run, expects to see it, and runs a candidate that shows it once more with HARNESS_CONTROL: one that
-has disarmed the assertions passes then too, and is caught.
-
-It does not hold against a candidate written to read the word out of its own memory: nothing in one process is.
+status proves nothing: a candidate that ends the process with 0 would pass. `instrument` puts behind the last
+assertion of such a test the printing of SENTINEL. The sandbox replaces SENTINEL by a word made for the build and
+expects to see it. A candidate that disarms the assertions, or reads the word out of its own memory, shows it with
+falsified tests too (sandbox/languages/falsify.py), and is caught.
 """
 
 import re
 
 SENTINEL = "@@HARNESS_PROOF@@"
 
-_CPP_ASSERTS = """
-    assert(::getenv("HARNESS_CONTROL") == 0);"""
-_CPP_THROWS = """
-    if (::getenv("HARNESS_CONTROL") != 0) throw 1;"""
 _CPP = """
     ::printf("%s\\n", "@@HARNESS_PROOF@@");
 """
 # The end of main, with the return that some tests have there.
 _CPP_END = re.compile(r"(?:return\s+0\s*;\s*)?\}\s*\Z")
-_CPP_MACROS = "\n".join(f"#undef {name}" for name in ("getenv", "printf", "main", "if", "return", "NDEBUG"))
+_CPP_MACROS = "\n".join(f"#undef {name}" for name in ("printf", "main", "if", "return", "NDEBUG"))
 
 _JAVA = """
-        if (System.getenv("HARNESS_CONTROL") != null) {{
-            {control}
-        }}
         System.out.println("@@HARNESS_PROOF@@");
 """
-_JAVA_PLAIN = "throw new AssertionError();"
-_JAVA_LIST = "if (Arrays.asList(true, false).contains(false)) throw new AssertionError();"
 
 _GO = """
     harness_proof_.Done(t, "@@HARNESS_PROOF@@")
 """
 
 _RUST = """
-        assert!(::std::env::var_os("HARNESS_CONTROL").is_none());
-        assert_eq!(::std::env::var_os("HARNESS_CONTROL"), None);
         {
             use ::std::io::Write;
             ::std::io::stdout().write_all(b"@@HARNESS_PROOF@@\\n").unwrap();
         }
-"""
-
-_JAVASCRIPT = """
-if (process.env.HARNESS_CONTROL) {
-  console.assert(JSON.stringify([1]) === JSON.stringify([2]))
-}
 """
 
 
@@ -60,14 +40,13 @@ def instrument(language: str, test: str) -> str:
         case "cpp":
             return f"{_CPP_MACROS}\n#include <assert.h>\n{_cpp(test)}"
         case "java":
-            control = _JAVA_LIST if "Arrays.asList(" in test else _JAVA_PLAIN
-            return _before_braces(test, 2, _JAVA.format(control=control))
+            return _before_braces(test, 2, _JAVA)
         case "go":
             return _before_braces(test, 1, _GO)
         case "rust":
             return _before_braces(test, 2, _RUST)
         case "javascript":
-            return test + _JAVASCRIPT
+            return test  # javascript_files tell its end
     raise ValueError(f"no way is known to close a test in {language!r}")
 
 
@@ -75,9 +54,7 @@ def _cpp(test: str) -> str:
     found = _CPP_END.search(test)
     if found is None:
         raise ValueError("the test does not end in 1 closing braces")
-    control = _CPP_ASSERTS if re.search(r"\bassert\s*\(", test) else _CPP_THROWS
-    what = control + _CPP
-    return test[: found.start()].rstrip() + "\n" + what + test[found.start() :]
+    return test[: found.start()].rstrip() + "\n" + _CPP + test[found.start() :]
 
 
 def _before_braces(text: str, count: int, what: str) -> str:

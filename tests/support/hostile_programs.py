@@ -18,7 +18,7 @@ from typing import Any
 from harness import sandbox
 from harness.errors import SandboxFault
 from harness.schema import Limits, Program, UnitTests
-from harness.tasks.families import completion_marker
+from harness.tasks.families import completion_marker, single_source
 from harness.text import output_match
 from tests.support import polyglot_programs
 
@@ -92,9 +92,12 @@ def program(case: Hostile, code: str) -> Program:
         case "x":
             if case.language == "go":
                 code = completion_marker.go_imports(code)
+            if case.language == "cpp":
+                code = single_source.cpp_includes("") + code
             return Program(
                 code=code + "\n" + completion_marker.instrument(case.language, X_TESTS[case.language]),
                 language=case.language,
+                tests_start=len(code),
                 sentinel=completion_marker.SENTINEL,
                 files=polyglot_programs.FILES.get(case.language, {}),
                 flags=("-std=c++11",) if case.language == "cpp" else (),

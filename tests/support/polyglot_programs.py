@@ -91,6 +91,7 @@ def with_test(language: str, code: str, limits: Limits = LIMITS) -> Program:
         code = completion_marker.go_imports(code)
     return Program(
         code=code + "\n" + completion_marker.instrument(language, TESTS[language]),
+        tests_start=len(code),
         language=language,
         sentinel=completion_marker.SENTINEL,
         files=FILES.get(language, {}),

@@ -28,7 +28,6 @@ _LINKS = {
     "/dev/stdout": "/proc/self/fd/1",
     "/dev/stderr": "/proc/self/fd/2",
     "/dev/fd": "/proc/self/fd",
-    "/dev/shm": HOME,
 }
 
 

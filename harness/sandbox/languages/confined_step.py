@@ -8,7 +8,6 @@ until nothing is left (monitor.py).
 
 import contextlib
 import fcntl
-import fnmatch
 import os
 import resource
 import signal
@@ -40,9 +39,7 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class Step:
-    """One command with its limits. `files`: written before it runs. `keep`: patterns of what stays in the folder before
-    that; all of it where there are none.
-    """
+    """One command with its limits. `files`: written before it runs."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
@@ -52,7 +49,6 @@ class Step:
     output_kb: int
     stdin: bytes = b""
     files: dict[str, str] = field(default_factory=dict)
-    keep: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -232,22 +228,10 @@ def _lower_limit(what: int, value: int) -> None:
     resource.setrlimit(what, (value, value))
 
 
-def _remove(name: str) -> None:
-    if os.path.isdir(name) and not os.path.islink(name):
-        scratch.empty(name)
-        os.rmdir(name)
-    else:
-        os.unlink(name)
-
-
 def _exec_step(step: Step) -> NoReturn:
     try:
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
             signal.signal(ignored, signal.SIG_DFL)
-        if step.keep:
-            for name in os.listdir():
-                if not any(fnmatch.fnmatchcase(name, pattern) for pattern in step.keep):
-                    _remove(name)
         os.makedirs(".tmp", exist_ok=True)  # not the folder itself, because Go refuses a module there
         for name, text in step.files.items():
             if os.path.dirname(name):

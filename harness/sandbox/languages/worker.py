@@ -6,7 +6,7 @@ no tests to hide: they are part of the program's source. Each step is a fork of 
 the step started (monitor.py) and ends it.
 """
 
-import contextlib
+import fnmatch
 import json
 import os
 import re
@@ -15,6 +15,7 @@ import secrets
 import signal
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.sandbox import framing
@@ -23,7 +24,10 @@ from harness.sandbox.languages import confined_step, monitor
 from harness.sandbox.values import codec
 
 JOB_LIMIT = 128 << 20
-CONTROL = "HARNESS_CONTROL"
+# True and falsified tests run so often by turns, as long as that takes no more CPU time.
+_ROUNDS, _ROUNDS_CPU_S = 5, 3.0
+_PRODUCT_BYTES = confined_step.FILE_MB << 20
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 # Bytes of an output, and of a line, in which messages of runtimes are looked for.
 _SEARCHED, _LINE = 1 << 16, 2000
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
@@ -57,6 +61,30 @@ def main(job_fd: int, plan: confined_step.StepPlan) -> None:
         return
 
 
+@dataclass
+class _Build:
+    """A program ready to run: files to write (sources, where nothing is compiled), or what its compiler made. `nonce`:
+    what it prints when its tests have passed. `failed`: the step that did not succeed.
+    """
+
+    nonce: str
+    files: dict[str, str] = field(default_factory=dict)
+    products: dict[str, bytes] = field(default_factory=dict)
+    failed: monitor.StepResult | None = None
+
+
+def _products(home: str, patterns: list[str]) -> dict[str, bytes]:
+    """The regular files among what was built whose names fit, read without following links."""
+    found: dict[str, bytes] = {}
+    for name in sorted(os.listdir(home)):
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+            fd = os.open(os.path.join(home, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with open(fd, "rb") as file:
+                if stat.S_ISREG(os.fstat(fd).st_mode):
+                    found[name] = file.read(_PRODUCT_BYTES)
+    return found
+
+
 class ProgramRunner:
     """Runs one program's steps and turns how they ended into a result."""
 
@@ -67,47 +95,82 @@ class ProgramRunner:
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
         """The result as plain data: an ExecResult's fields and `suspect`, or `broken` with a text."""
         try:
-            with confined_step.scratch_folder(self.sandbox):
-                return self._run_program(job)
+            return self._run_program(job)
         except (monitor.ConfinementError, OSError) as error:
             return {"broken": str(error), "by_program": False}
 
     def _run_program(self, job: dict[str, Any]) -> dict[str, Any]:
-        nonce = secrets.token_hex(16)
-        files = {name: text.replace(job["sentinel"], nonce) for name, text in job["files"].items()}
-        if not job["sentinel"]:
-            files = job["files"]
-        cpu_s = 0.0
-        for command in job["compile"]:
-            result = self._step(command, job, job["building"], files=files)
-            files = {}
-            cpu_s += result.cpu_s
-            if result.status or result.code:
-                return self._not_compiled(result, cpu_s)
-        if job["compile"]:
-            self._make_executable()
-        result = self._run(job, files)
+        built = self._build(job, job["files"])
+        if built.failed is not None:
+            return self._not_compiled(built.failed)
+        result = self._run(job, built)
         status, detail = _verdict(result, job)
         if job["sentinel"] and status == "passed":
-            result.stdout, printed = _without_nonce(result.stdout, nonce)
+            result.stdout, printed = _without_nonce(result.stdout, built.nonce)
             if not printed:
                 status, detail = "error", "the program ended before its tests did"
-            elif self._passes_falsified(job, nonce):
-                status, detail = "failed", "the program passes even when an expectation is falsified"
+            elif doubt := self._doubt(job, built, result.cpu_s):
+                status, detail = "failed", doubt
         return _result(result, status, detail, "in_process" if job["sentinel"] else "exit")
 
-    def _run(self, job: dict[str, Any], files: dict[str, str], control: bool = False) -> monitor.StepResult:
-        environment = {CONTROL: "1"} if control else {}
-        keep = tuple(job["products"]) if job["compile"] else ()
-        return self._step(job["run"], job, job, files, keep, job["stdin"], environment)
+    def _doubt(self, job: dict[str, Any], built: "_Build", spent: float) -> str:
+        """Why a program that passed its tests has no pass, or "". One that passes by chance has to do so again and
+        again, and to fail the falsified tests as often: below one in a thousand unless it takes much time.
+        """
+        texts = job["falsified"]
+        single = [job["files"] | {job["source"]: text} for text in texts[:-1]]
+        every = job["files"] | {job["source"]: texts[-1]} if texts else None
+        builds = (self._build(job, files) for files in single)
+        falsified = next((build for build in builds if build.failed is None), None)
+        for _ in range(_ROUNDS):
+            if falsified is None or spent > _ROUNDS_CPU_S:
+                return ""
+            passed, cpu_s = self._passes(job, falsified)
+            if passed:
+                # Perhaps it does not reach that one expectation; but all of them?
+                if every is None or self._passes(job, falsified := self._build(job, every))[0]:
+                    return "the program passes even when an expectation is falsified"
+                every = None
+            again, more_s = self._passes(job, built)
+            if not again:
+                return "the program does not pass the same tests each time"
+            spent += cpu_s + more_s
+        return ""
 
-    def _passes_falsified(self, job: dict[str, Any], nonce: str) -> bool:
-        """Run once more with the task's own false assertion switched on: a program that passes it passes anything."""
-        files = (
-            {} if job["compile"] else {n: t.replace(job["sentinel"], nonce) for n, t in job["files"].items()}
-        )
-        result = self._run(job, files, control=True)
-        return not result.status and not result.code and _without_nonce(result.stdout, nonce)[1]
+    def _passes(self, job: dict[str, Any], built: "_Build") -> tuple[bool, float]:
+        """Whether it passes, and the CPU seconds it took."""
+        if built.failed is not None:
+            return False, 0.0
+        result = self._run(job, built)
+        return not result.status and not result.code and _without_nonce(result.stdout, built.nonce)[
+            1
+        ], result.cpu_s
+
+    def _build(self, job: dict[str, Any], files: dict[str, str]) -> "_Build":
+        """Compile in a folder that is gone afterwards; what it takes to run is kept here. Each build has a nonce."""
+        nonce = secrets.token_hex(16)
+        if job["sentinel"]:
+            files = {name: text.replace(job["sentinel"], nonce) for name, text in files.items()}
+        if not job["compile"]:
+            return _Build(nonce, files)
+        with confined_step.scratch_folder(self.sandbox):
+            spent = 0.0
+            for command in job["compile"]:
+                result = self._step(command, job, job["building"], files=files)
+                files = {}
+                spent += result.cpu_s
+                if result.status or result.code:
+                    result.cpu_s = spent
+                    return _Build(nonce, failed=result)
+            return _Build(nonce, products=_products(self.sandbox.home, job["products"]))
+
+    def _run(self, job: dict[str, Any], built: "_Build") -> monitor.StepResult:
+        """In a folder of its own, so that no run knows of another."""
+        with confined_step.scratch_folder(self.sandbox):
+            for name, data in built.products.items():
+                with open(os.open(os.path.join(self.sandbox.home, name), _NEW_FILE, 0o755), "wb") as file:
+                    file.write(data)
+            return self._step(job["run"], job, job, built.files, job["stdin"])
 
     def _step(
         self,
@@ -115,44 +178,28 @@ class ProgramRunner:
         job: dict[str, Any],
         limits: dict[str, Any],
         files: dict[str, str],
-        keep: tuple[str, ...] = (),
         stdin: bytes = b"",
-        extra: dict[str, str] | None = None,
     ) -> monitor.StepResult:
         home = self.sandbox.home
         environment = {name: value.replace("{home}", home) for name, value in job["environment"].items()}
         step = confined_step.Step(
             tuple(word.replace("{home}", home) for word in command),
-            environment | {"HOME": home, "TMPDIR": f"{home}/.tmp"} | (extra or {}),
+            environment | {"HOME": home, "TMPDIR": f"{home}/.tmp"},
             limits["cpu_s"],
             limits["wall_s"],
             limits["memory_mb"],
             limits["output_kb"],
             stdin,
             files,
-            keep,
         )
         return monitor.StepMonitor(self.sandbox, step, self.controller).run()
 
-    def _make_executable(self) -> None:
-        """Where programs share the machine's files, the linker's chmod has no effect."""
-        if self.sandbox.plan.isolation == "namespaces":
-            return
-        with contextlib.suppress(FileNotFoundError):
-            fd = os.open(
-                os.path.join(self.sandbox.home, "program"), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-            )
-            if stat.S_ISREG(os.fstat(fd).st_mode):
-                os.fchmod(fd, 0o755)
-            os.close(fd)
-
-    def _not_compiled(self, result: monitor.StepResult, cpu_s: float) -> dict[str, Any]:
+    def _not_compiled(self, result: monitor.StepResult) -> dict[str, Any]:
         text = (result.stderr or result.stdout).decode("utf-8", "backslashreplace")
         # Go begins with "# package" and calls nothing an error.
         lines = [line[:_LINE] for line in text.splitlines() if line.strip() and not line.startswith("# ")]
         errors = [line for line in lines if "error" in line] or lines
         detail = f"the compiler needs {result.detail}" if result.detail else (errors or ["no output"])[0]
-        result.cpu_s = cpu_s
         return _result(result, "compile_error", detail, "exit")
 
 
@@ -179,7 +226,7 @@ def _verdict(result: monitor.StepResult, job: dict[str, Any]) -> tuple[str, str]
 
 
 def _searched(stream: bytes) -> Iterator[str]:
-    """The lines in which a runtime's messages are looked for: of the beginning and the end, and not all of a long one."""
+    """The lines in which a runtime's messages are looked for: those of the beginning and of the end, shortened."""
     if len(stream) > 2 * _SEARCHED:
         stream = stream[:_SEARCHED] + b"\n" + stream[-_SEARCHED:]
     for line in stream.split(b"\n"):

@@ -7,6 +7,7 @@ programs in all languages, one at a time.
 import hashlib
 import json
 import os
+import random
 import select
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from typing import Any
 from harness.errors import SandboxFault, UserError
 from harness.sandbox import batch, framing, launch
 from harness.sandbox.isolation import confine, scratch
-from harness.sandbox.languages import confined_step, monitor, toolchains
+from harness.sandbox.languages import confined_step, falsify, monitor, toolchains
 from harness.sandbox.values import codec
 from harness.schema import Limits, Program
 
@@ -27,6 +28,7 @@ from harness.schema import Limits, Program
 BUILDING = Limits(cpu_s=60.0, wall_s=60.0, memory_mb=3072, output_kb=256)
 _ENVIRONMENT = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 _START_S = 30.0
+_FALSIFIED = 2  # versions of the tests, the second in case that the first does not compile
 
 
 class LanguagePool:
@@ -112,6 +114,7 @@ class LanguagePool:
         row_files = {name: text.replace("{seed}", seed) for name, text in row.files.items()}
         files = {**row_files, **program.files, source: program.code}
         fields: dict[str, Any] = {
+            "falsified": [],
             "files": files,
             "products": list(row.products),
             "compile": [command(words) for words in compile_steps],
@@ -129,8 +132,14 @@ class LanguagePool:
         }
         timeout_s = (wall + BUILDING.wall_s) * 2 * monitor.WALL_SLACK + 30
         payload = framing.frame(codec.encode(fields, limit=1 << 30))
+        if not has_tests:
+            return batch.ProgramJob(payload, timeout_s)
         # Identical programs that contain their tests get one verdict; of others, each run's own output counts.
-        dedup_key = hashlib.sha256(payload).digest() if has_tests else b""
+        dedup_key = hashlib.sha256(payload).digest()
+        own, tests = program.code[: program.tests_start], program.code[program.tests_start :]
+        falsified = falsify.versions(program.language, tests, _FALSIFIED, random.SystemRandom())
+        fields |= {"source": source, "falsified": [own + each for each in falsified]}
+        payload = framing.frame(codec.encode(fields, limit=1 << 30))
         return batch.ProgramJob(payload, timeout_s, dedup_key=dedup_key)
 
 

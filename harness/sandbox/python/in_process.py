@@ -2,12 +2,15 @@
 
 Such a verdict cannot be made tamper-proof: what the tests can reach the candidate can reach. Two things make tampering
 hard. The tests arrive only after the candidate's definitions have run, with a nonce that has to come back, so ending
-early is no pass. And a candidate that passes is run again with falsified expectations, and then has to fail. The record
-says `in_process`.
+early is no pass. And a candidate that passes is run again with an expectation falsified, and then has to fail: one that
+reads what the tests expect cannot tell the false from the true. The record says `in_process`.
 """
 
 import ast
+import random
 import secrets
+from collections.abc import Iterator
+from typing import Any
 
 from harness.sandbox import framing
 from harness.sandbox.python.candidate import Candidate
@@ -55,3 +58,91 @@ def falsify(code: str) -> str | None:
     falsifier = _AssertionFalsifier()
     tree = ast.fix_missing_locations(falsifier.visit(ast.parse(code)))
     return ast.unparse(tree) if falsifier.changed else None
+
+
+def falsify_one(code: str, chance: random.Random) -> str | None:
+    """The tests with one expectation falsified, drawn among those that they reach for sure; a literal becomes another
+    of its kind. None where there is none.
+    """
+    tree = ast.parse(code)
+    sure = list(_sure_assertions(tree))
+    if not sure:
+        return None
+    chosen = chance.choice(sure)
+    match chosen.test:
+        case ast.Compare(ops=[ast.Eq()], comparators=[ast.expr() as right]) as comparison:
+            other = _other_literal(right, chance)
+            if other is not None:
+                comparison.comparators = [other]
+                return ast.unparse(ast.fix_missing_locations(tree))
+    chosen.test = ast.UnaryOp(ast.Not(), chosen.test)
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def controls(code: str, rounds: int) -> Iterator[tuple[str, bool]]:
+    """Tests to run again, and whether they are the true ones: by turns, beginning with falsified ones."""
+    chance = random.SystemRandom()
+    fallback = falsify(code)
+    if fallback is None:
+        return
+    for number in range(rounds):
+        yield falsify_one(code, chance) or fallback, False
+        if number + 1 < rounds:
+            yield code, True
+
+
+def _sure_assertions(tree: ast.Module) -> Iterator[ast.Assert]:
+    """Assertions that tests which pass have run: at their top level, and in functions without a way out before the end
+    that are called there.
+    """
+    called = {
+        node.func.id
+        for statement in tree.body
+        if isinstance(statement, ast.Expr | ast.Assign)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    for statement in tree.body:
+        if isinstance(statement, ast.Assert):
+            yield statement
+        elif (
+            isinstance(statement, ast.FunctionDef)
+            and statement.name in called
+            and _runs_to_its_end(statement)
+        ):
+            yield from (each for each in statement.body if isinstance(each, ast.Assert))
+
+
+def _runs_to_its_end(function: ast.FunctionDef) -> bool:
+    leaves = (ast.Return, ast.Yield, ast.YieldFrom)
+    return not function.decorator_list and not any(isinstance(node, leaves) for node in ast.walk(function))
+
+
+def _other_literal(node: ast.expr, chance: random.Random) -> ast.expr | None:
+    try:
+        value = ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return None
+    other = _other_value(value, chance)
+    return None if other is None else ast.parse(repr(other), mode="eval").body
+
+
+def _other_value(value: Any, chance: random.Random) -> Any:
+    """A value of the same kind that is not equal to it; None where there is none that looks like it."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + chance.choice([-2, -1, 1, 2]) if abs(value) > 2 else value + chance.choice([1, 2])
+        case float():
+            return value + chance.choice([-2, -1, 1, 2]) if abs(value) < 1e15 else None
+        case str() if value:
+            at = chance.randrange(len(value))
+            letter = chance.choice([each for each in "aeinorst" if each != value[at]])
+            return value[:at] + letter + value[at + 1 :]
+        case list() | tuple() if value:
+            items = list(value)
+            at = chance.randrange(len(items))
+            items[at] = _other_value(items[at], chance)
+            return None if items[at] is None else type(value)(items)
+    return None

@@ -1,4 +1,4 @@
-"""multiprocessing's locks where programs have no /dev/shm of their own: the kernel's named semaphores need one.
+"""multiprocessing's locks without the kernel's named semaphores, which need a /dev/shm.
 
 A program has no child processes, so what holds between its threads is all there is. ThreadPool, multiprocessing.dummy
 and shared counters build on these.

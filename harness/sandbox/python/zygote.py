@@ -54,8 +54,7 @@ def main(control_fd: int, plan: confine.ConfinementPlan) -> None:
             control.send(b"!" + problem.encode())
             return
         os.environ.pop("PYTHONHASHSEED", None)
-        if plan.scratch:
-            semaphores.install()
+        semaphores.install()
         for name in [name for name in sys.modules if name.split(".")[0] == "harness"]:
             del sys.modules[name]  # programs find no such package; the functions here keep their references
         prewarm.freeze()

@@ -37,6 +37,7 @@ def _program(answer: Answer) -> Program:
                 flags=inline.flags,
                 needs=inline.needs,
                 sentinel=inline.sentinel,
+                tests_start=len(inline.before) + len(code),
                 files=inline.files,
                 limits=inline.limits,
             )

@@ -1,0 +1,210 @@
+"""Tests with one expectation falsified, for programs that are compiled together with their tests.
+
+A program that shares a process with its tests may read there whatever proves a pass. So a pass has to be earned twice:
+the tests pass, and the same tests with an expectation falsified do not. Which one is drawn anew for every program, and
+nothing tells the falsified build from the true one: where the expectation is a literal it becomes another of its kind.
+Every version is false for each program that passes the true tests; it fails them unless it never reaches the place, for
+which there is the version with all expectations negated.
+"""
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# How a test of the language states an expectation; the call's closing bracket is found by counting.
+_CALLS = {
+    "cpp": re.compile(r"(?<![\w.])(?:assert|if)\s*\("),
+    "java": re.compile(r"(?:List<Boolean>\s+\w+\s*=\s*Arrays\.asList|\bif)\s*\("),
+    "javascript": re.compile(r"console\.assert\s*\("),
+    "go": re.compile(r"\bassert\.(?:Equal|NotEqual|True|False)\s*\("),
+    "rust": re.compile(r"\bassert(?:_eq|_ne)?!\s*\("),
+}
+# What a condition guards that states an expectation.
+_THROWS = re.compile(r"\)\s*\{?\s*throw\b")
+_OPPOSITES = {
+    "Equal": "NotEqual",
+    "NotEqual": "Equal",
+    "True": "False",
+    "False": "True",
+    "assert_eq": "assert_ne",
+    "assert_ne": "assert_eq",
+}
+_OPEN, _CLOSE, _QUOTES = "([{", ")]}", "\"'`"
+_INTEGER = re.compile(r"-?\d{1,9}")
+_FLOAT = re.compile(r"(-?\d{1,9})(\.\d+)")
+_STRING = re.compile(r'"([\w ]+)"')
+_BOOLEANS = {"true": "false", "false": "true"}
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A place in the tests that states something: `start` to `end` is replaced by `negated`, or by what `other` draws
+    where the expectation is a literal.
+    """
+
+    start: int
+    end: int
+    negated: str
+    other: Callable[[random.Random], str] | None = None
+
+
+def versions(language: str, tests: str, count: int, chance: random.Random) -> list[str]:
+    """At most `count` versions of the tests with one expectation falsified, then one with all. Empty where the tests
+    state nothing that is understood.
+    """
+    places = expectations(language, tests)
+    if not places:
+        return []
+    drawn = chance.sample(places, min(count, len(places)))
+    single = [_replaced(tests, [place], chance) for place in drawn]
+    return [*single, _replaced(tests, places, None)]
+
+
+def _replaced(tests: str, places: list[Expectation], chance: random.Random | None) -> str:
+    for place in reversed(places):
+        text = place.other(chance) if place.other and chance else place.negated
+        tests = tests[: place.start] + text + tests[place.end :]
+    return tests
+
+
+def expectations(language: str, tests: str) -> list[Expectation]:
+    """Every expectation that the tests state in the language's usual way, in order."""
+    found: list[Expectation] = []
+    for call in _CALLS[language].finditer(tests) if language in _CALLS else ():
+        parts = _arguments(tests, call.end())
+        if not parts or not all(tests[start:end].strip() for start, end in parts):
+            continue
+        if call[0].startswith("if"):
+            if _THROWS.match(tests, parts[-1][1]):
+                start, end = parts[0][0], parts[-1][1]
+                found.append(Expectation(start, end, f"!({tests[start:end]})"))
+            continue
+        match language:
+            case "java":
+                found += [_condition(tests, part, "==") for part in parts]
+            case "cpp":
+                # A comma outside of brackets belongs to the macro's one argument.
+                found.append(_condition(tests, (parts[0][0], parts[-1][1]), "=="))
+            case "javascript":
+                found.append(_condition(tests, parts[0], "==="))
+            case _:
+                found.append(_comparing_call(tests, call, parts))
+    return found
+
+
+def _condition(tests: str, part: tuple[int, int], comparison: str) -> Expectation:
+    """A condition: what it is compared with if that is a literal, else the whole of it."""
+    start, end = part
+    text = tests[start:end]
+    sides = _split(text, comparison)
+    if len(sides) == 2 and not re.search(r"&&|\|\||\?|[^<>=!]=[^=]", text) and (other := _literal(sides[1])):
+        return Expectation(start, end, f"!({text})", lambda chance: sides[0] + comparison + other(chance))
+    return Expectation(start, end, f"!({text})")
+
+
+def _comparing_call(tests: str, call: re.Match[str], parts: list[tuple[int, int]]) -> Expectation:
+    """Go and Rust: a call whose name says what is compared."""
+    start, end = call.start(), parts[-1][1]
+    text = tests[start:end]
+    name = re.split(r"[.!(]", call[0].replace("assert.", ""))[0].strip()
+    if name == "assert":
+        first, last = parts[0]
+        negated = tests[start:first] + f"!({tests[first:last]})" + tests[last:end]
+        return Expectation(start, end, negated)
+    opposite = text.replace(name, _OPPOSITES[name], 1)
+    if name in ("Equal", "assert_eq") and len(parts) >= 2:
+        for first, last in parts[:2]:
+            if other := _literal(tests[first:last]):
+                return Expectation(start, end, opposite, _inside(tests[start:first], other, tests[last:end]))
+    return Expectation(start, end, opposite)
+
+
+def _inside(before: str, other: Callable[[random.Random], str], after: str) -> Callable[[random.Random], str]:
+    return lambda chance: before + other(chance) + after
+
+
+def _literal(text: str) -> Callable[[random.Random], str] | None:
+    """Draws another literal of the same kind and length; None if it is not one."""
+    inner = text.strip()
+    lead, tail = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
+    if inner in _BOOLEANS:
+        return lambda chance: lead + _BOOLEANS[inner] + tail
+    if _INTEGER.fullmatch(inner):
+        return lambda chance: lead + _other_digits(inner, chance) + tail
+    if found := _FLOAT.fullmatch(inner):
+        whole, fraction = found.groups()
+        return lambda chance: lead + _other_digits(whole, chance) + fraction + tail
+    if found := _STRING.fullmatch(inner):
+        (letters,) = found.groups()
+        return lambda chance: f'{lead}"{_other_letter(letters, chance)}"{tail}'
+    return None
+
+
+def _other_digits(number: str, chance: random.Random) -> str:
+    """Another last digit; zero never appears where it would begin the number, nor with a sign."""
+    return number[:-1] + chance.choice([digit for digit in "123456789" if digit != number[-1]])
+
+
+def _other_letter(text: str, chance: random.Random) -> str:
+    at = chance.randrange(len(text))
+    return text[:at] + chance.choice([letter for letter in "aeinorst" if letter != text[at]]) + text[at + 1 :]
+
+
+# ---------------------------------------------------------------- brackets
+
+
+def _arguments(text: str, start: int) -> list[tuple[int, int]]:
+    """Where the arguments of the call lie whose opening bracket ends at `start`; empty where it does not close."""
+    parts: list[tuple[int, int]] = []
+    begin = start
+    for at, depth in _walk(text, start):
+        if depth < 0:
+            return [*parts, (begin, at)]
+        if depth == 0 and text[at] == ",":
+            parts.append((begin, at))
+            begin = at + 1
+    return []
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """The parts between separators that are in no bracket and no literal."""
+    parts: list[str] = []
+    begin = 0
+    for at, depth in _walk(text, 0):
+        if (
+            depth == 0
+            and at >= begin
+            and text.startswith(separator, at)
+            and text[at - 1 : at] not in tuple("!<>=")
+        ):
+            parts.append(text[begin:at])
+            begin = at + len(separator)
+    return [*parts, text[begin:]]
+
+
+def _walk(text: str, start: int) -> list[tuple[int, int]]:
+    """Every place outside of literals, with how many brackets are open there; ends where one too many closes."""
+    places, depth, at = [], 0, start
+    while at < len(text):
+        sign = text[at]
+        # An apostrophe alone in its line is Rust's, before the name of a lifetime.
+        if sign in _QUOTES and not (sign == "'" and "'" not in text[at + 1 :].split("\n", 1)[0]):
+            at = _after_literal(text, at)
+            continue
+        if sign in _CLOSE:
+            depth -= 1
+        places.append((at, depth))
+        if depth < 0:
+            return places
+        if sign in _OPEN:
+            depth += 1
+        at += 1
+    return places
+
+
+def _after_literal(text: str, at: int) -> int:
+    quote, at = text[at], at + 1
+    while at < len(text) and text[at] != quote:
+        at += 2 if text[at] == "\\" else 1
+    return at + 1
