@@ -201,7 +201,7 @@ def test_a_study_shows_the_cell_that_could_not_be_completed(world: World, tmp_pa
 def test_completions_that_were_cut_are_counted_and_too_many_are_told(world: World, tmp_path: Path) -> None:
     world.plan = lambda number, body: "thinks" if number == 0 else ""
     ended = run(world, tmp_path / "run")
-    assert summary(tmp_path / "run")["completions"] == {"cut_off": 1, "empty": 1, "length": 1}
+    assert summary(tmp_path / "run")["completions"] == {"cut_off": 1, "empty": 1, "length": 1, "reasoned": 1}
     assert "of 4 completions 1 empty, 1 ended by length, 1 ended inside a thought" in ended.out
     assert "25.0 % of the completions ended by length: sampling.max_tokens may be too small" in ended.out
     assert "25.0 % of the completions ended inside a thought: a reasoning model needs" in ended.out
