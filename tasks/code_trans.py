@@ -152,7 +152,7 @@ def task(direction: Direction = "cpp_to_python") -> Task:
         raise ConfigError(f"task 'code_trans': {unknown('direction', direction, SIZES)}")
     source_name, target = direction.split("_to_")
 
-    def extract(problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
+    def code_trans_program(problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
         return program(target, problem, completion, read)
 
     file = DataFile("codefuse_eval", f"code_trans/codeTrans_{direction}.jsonl")
@@ -161,7 +161,7 @@ def task(direction: Direction = "cpp_to_python") -> Task:
         version=2,
         load=_load(direction, file),
         templates=(PLAIN, CODEFUSE, CHAT),
-        extract=extract,
+        extract=code_trans_program,
         scorers=(scorers.unit_tests,),
         sampling=Sampling(max_tokens=1024),
         card=Card(

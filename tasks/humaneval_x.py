@@ -222,7 +222,7 @@ def task(language: Language = "python", silent: bool = True) -> Task:
         raise ConfigError(f"task 'humaneval_x': {unknown('language', language, LANGUAGES)}")
     runs, short, word, comment = LANGUAGES[name]
 
-    def extract(problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
+    def humaneval_x_program(problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
         return program(runs, problem, completion, read)
 
     where = files(short)
@@ -231,7 +231,7 @@ def task(language: Language = "python", silent: bool = True) -> Task:
         version=2,
         load=_load(runs, where, silent),
         templates=templates(runs, word, comment),
-        extract=extract,
+        extract=humaneval_x_program,
         scorers=(scorers.unit_tests,),
         sampling=Sampling(max_tokens=512),
         card=Card(

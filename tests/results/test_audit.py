@@ -78,6 +78,16 @@ def test_only_new_answers_are_judged_and_equal_ones_once() -> None:
     }
 
 
+def test_samples_that_the_run_leaves_out_are_in_no_row() -> None:
+    said = ["", block("x = 1") + block("y"), block("y") + block("x = 1")]
+    rows = [{"task_id": "conala/test/0", "text": text} for text in said]
+    score("conala", rows, "--set", 'judge.exclude=["empty"]', "--set", "scorers=['parse_rate']")
+    found = audited("--metric", "parse_rate")
+    assert (found["samples"], found["read"]) == (3, 2)
+    assert by_name(found)["verbatim"] == (2, 2, 0.0)
+    assert [flip["index"] for flip in found["readings"][-1]["flips"]] == [1, 2]
+
+
 def test_values_flips_and_spread_of_a_program_are_those_of_judging() -> None:
     usage = block(WHOLE) + "Use it:\n" + block("raise SystemExit")
     score("humaneval", [{"task_id": ONE["task_id"], "text": text} for text in (block(WHOLE), usage)])

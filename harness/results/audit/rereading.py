@@ -8,7 +8,7 @@ import difflib
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from harness.errors import StoreFault
@@ -19,7 +19,7 @@ from harness.runs import judge
 from harness.runs.plan import Progress
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
-from harness.schema import Generation, Judgement, Problem, Sandbox, Score, Scorer
+from harness.schema import Generation, Judgement, Problem, Sandbox, Score, Scorer, unanswered
 from harness.scorers import parallel
 from harness.stats import estimates
 from harness.stats.intervals import Floats
@@ -42,11 +42,15 @@ class AnswerOutcome:
 
 @dataclass(frozen=True)
 class Reread:
-    """A sample whose answer under another extractor differs; `own` is what the run says of it."""
+    """A sample whose answer under another extractor differs; `own` is what the run says of it.
+
+    `row` is its place in the scores of its problem, which lack the samples that the run leaves out.
+    """
 
     reading: int
     problem_id: str
     index: int
+    row: int
     own: AnswerOutcome
     own_answer: str
     answer: str
@@ -123,7 +127,11 @@ class Rereading:
     ) -> dict[str, list[Reread]]:
         """What the extractors read otherwise in a problem's samples, by answer."""
         found: dict[str, list[Reread]] = {}
-        for generation, judgement in pairs:
+        left_out = self.run.record.get("exclude", ())
+        counted = [
+            p for p in pairs if unanswered(p[0].completion.finish, p[0].completion.text) not in left_out
+        ]
+        for row, (generation, judgement) in enumerate(counted):
             self.parsing.add(problem, judgement)
             if generation.completion.form != "output":
                 continue
@@ -134,7 +142,7 @@ class Rereading:
                     self.tallies[number].differ += 1
                     own = AnswerOutcome.of(judgement.status, judgement.score)
                     found.setdefault(answer, []).append(
-                        Reread(number, problem.id, judgement.index, own, judgement.answer, answer)
+                        Reread(number, problem.id, judgement.index, row, own, judgement.answer, answer)
                     )
         return found
 
@@ -148,11 +156,9 @@ class Rereading:
             if outcome.values is None:
                 tally.faults += 1
                 tally.faulted.add(one.problem_id)
-            elif (
-                before is not None and one.own.values is not None
-            ):  # else the run has no number for it either
+            elif before is not None and one.own.values is not None:  # else the run has no number for it
                 scores = tally.scores.setdefault(one.problem_id, before.copy())
-                scores[one.index] = outcome.values
+                scores[one.row] = outcome.values
                 if outcome.values[0] != one.own.values[0]:
                     shown = (
                         readings.counted(list(self.extractors)[one.reading]) and len(tally.flips) < self.shown
@@ -169,14 +175,21 @@ class Rereading:
         scores = {
             key: tally.scores.get(key, values) for key, values in own.items() if key not in tally.faulted
         }
-        units = estimates.scores_by_unit(reduce, scores, self.run.samples)
+        reread = replace(self.run, scores={**self.run.scores, self.scorer.name: scores})
+        judged = reread.judged(metric)
+        names = [name for name in self.run.samples if name in judged]
         return ReadingResult(
             extractor=name,
             differ=tally.differ,
             judged=tally.judged,
             faults=tally.faults,
-            estimate=estimates.estimate(reduce, list(units.values()), seed=self.run.config.seed)
-            if units
+            estimate=estimates.estimate_rows(
+                reduce,
+                reread.vectors(metric, names),
+                clusters=reread.cluster_labels(names),
+                seed=self.run.config.seed,
+            )
+            if names
             else None,
             counted=readings.counted(name),
             flips=tuple(tally.flips),
