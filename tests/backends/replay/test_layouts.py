@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from harness.backends import replay
+from harness.backends.replay.rows import IDS as ID_KEYS
+from harness.backends.replay.rows import KEYS, REASONING
 from harness.config.backend import BackendConfig
 from harness.errors import DataError
 from harness.schema import Completion
 from tests.backends.replay.test_replay import completions
 from tests.support.command import harness, mini_humaneval, write_rows
+from tests.support.paths import ROOT
 
 IDS = ("T/0", "T/1")
 
@@ -273,6 +276,22 @@ def test_bigcodes_lists_go_with_a_limit_whether_made_with_it_or_without(tmp_path
         ended = score(tmp_path / str(number), lists(tmp_path, count), "--limit", 2)
         assert ended.code == 0, ended
         assert json.loads((tmp_path / str(number) / "run/summary.json").read_text())["problems"] == 2
+
+
+def test_another_field_of_the_same_file_is_another_run(tmp_path: Path) -> None:
+    said = [
+        {"task_id": r["task_id"], "a": r["prompt"] + r["canonical_solution"], "b": ""}
+        for r in mini_humaneval()
+    ]
+    path = write_rows(tmp_path / "c.jsonl", said)
+    assert score(tmp_path, path, "--limit", 2, "--field", "a").code == 0
+    again = score(tmp_path, path, "--limit", 2, "--field", "b").complaint
+    assert "config.backend.field: 'a' there, 'b' now" in again
+
+
+def test_the_page_on_completions_names_every_field_that_is_read() -> None:
+    page = (ROOT / "docs" / "completions.md").read_text(encoding="utf-8")
+    assert [key for key in (*KEYS, *ID_KEYS[:-1], *REASONING) if f"`{key}`" not in page] == []
 
 
 def test_lists_that_do_not_reach_the_end_or_begin_elsewhere_are_refused(tmp_path: Path) -> None:
