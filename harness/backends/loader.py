@@ -40,6 +40,10 @@ def _nothing_to_check(config: BackendConfig, problem_ids: Sequence[str]) -> None
 
 def plain_sampling_only(config: BackendConfig, sampling: Sampling) -> None:
     """For a backend that does not check the sampling: refuse what it may not know, so that nothing is ignored."""
+    if sampling.over_long == "truncate_left":
+        raise ConfigError(
+            f"over_long: backend {config.kind!r} does not say that it can truncate prompts: leave it out"
+        )
     plain = Sampling()
     for name in ("beams", "top_k", "banned_tokens", "count_penalty", "repetition_penalty"):
         if getattr(sampling, name) != getattr(plain, name):

@@ -32,7 +32,7 @@ class RunCost:
 def total_cost(completions: Iterable[Completion], config: BackendConfig) -> RunCost:
     uncounted, read, made, thought, paid = 0, 0, 0, 0, 0.0
     for completion in completions:
-        uncounted += not completion.prompt_tokens
+        uncounted += not completion.prompt_tokens and completion.finish != "skipped"
         read += completion.prompt_tokens
         made += completion.completion_tokens
         thought += completion.reasoning_tokens or 0

@@ -13,7 +13,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from harness.config.backend import BackendConfig
 from harness.config.identity import digest
 from harness.config.sampling import SamplingConfig
-from harness.schema import Split, Template, Unanswered, Value
+from harness.schema import OverLong, Split, Template, Unanswered, Value
 
 Scalar = str | int | float | bool
 BY_NAME, AS_TABLE = "a name", "a table"  # the two ways to say which prompt; no part of a key
@@ -75,7 +75,8 @@ class RunConfig(Value):
     """One run: a task, a backend, and how to ask and judge. `cache` is the completion cache's file; empty is none.
 
     `extract` is which code of a completion is the answer: a reading of harness/text/extract, or a third party's
-    extractor; empty is the task's own.
+    extractor; empty is the task's own. `over_long`: what becomes of a prompt that does not fit the model's context
+    (schema.Sampling).
     """
 
     task: str
@@ -94,6 +95,7 @@ class RunConfig(Value):
     extract: str = Field(default="", exclude_if=lambda name: not name)
     data: str | None = None
     cache: str = ""
+    over_long: OverLong = Field(default="skip", exclude_if=lambda value: value == "skip")
     backend: BackendConfig = BackendConfig()
     retrieval: RetrievalConfig = RetrievalConfig()
     sampling: SamplingConfig = SamplingConfig()

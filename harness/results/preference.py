@@ -26,12 +26,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.config.run import RunConfig
-from harness.config.sampling import resolve_sampling
 from harness.errors import ConfigError, NotComparable, UserError
 from harness.prompts import templates
 from harness.runs import judge, workers
 from harness.runs.generate import generate
-from harness.runs.plan import Plan, Progress, no_progress, problem_rows
+from harness.runs.plan import Plan, Progress, no_progress, plan_sampling, problem_rows
 from harness.runs.resolve import resolve
 from harness.runs.run import RUNS
 from harness.runs.store.run_folder import open_run, read_run
@@ -370,9 +369,7 @@ def _plan(config: RunConfig, candidates: Sequence[CandidateRun], prompts: Sequen
         config=config,
         task=task,
         template=template,
-        sampling=resolve_sampling(
-            config.sampling, task.sampling, template.stop, config.seed, config.backend.kind
-        ),
+        sampling=plan_sampling(config, task, template),
         problems=problems,
         training=(),
         prompts={problem.id: templates.render(template, problem, ()) for problem in problems},

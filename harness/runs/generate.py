@@ -13,7 +13,7 @@ from time import monotonic
 
 from harness import backends
 from harness.backends import completion_cache, pricing
-from harness.errors import BackendFault, Fault, StoreFault
+from harness.errors import BackendFault, Fault, StoreFault, UserError
 from harness.prompts import templates
 from harness.runs.plan import Plan, Progress, scorers_needing
 from harness.runs.resolve import ResolvedRun
@@ -96,7 +96,9 @@ def _complete(
     began, before, tokens, price = monotonic(), len(done), 0, 0.0
     try:
         with _with_resume_hint(done, total, "samples"):
-            for made in backend.generate(requests, plan.sampling) if requests else ():
+            for made in (
+                _skipped_last(backend.generate(requests, plan.sampling), len(done)) if requests else ()
+            ):
                 if not 0 <= made.index < run.counts.get(made.problem_id, 0):
                     raise BackendFault(f"sample {made.index} of {made.problem_id!r} was not requested")
                 files.generations.append(plan.as_recorded(made))
@@ -111,6 +113,28 @@ def _complete(
     if len(done) != total:
         raise Fault(f"the backend made {len(done)} of {total} samples; rerun the same command to resume")
     files.generations.sort(plan.names)
+
+
+def _skipped_last(made: Iterator[Generation], done: int) -> Iterator[Generation]:
+    """The samples as they come, those of prompts that do not fit last.
+
+    Raises UserError where a run would have no others: then it is not a few prompts that are too long, and 0 % would
+    say nothing about the model.
+    """
+    skipped = []
+    for one in made:
+        if one.completion.finish == "skipped":
+            skipped.append(one)
+        else:
+            done += 1
+            yield one
+    if skipped and not done:
+        first = skipped[0]
+        raise UserError(
+            f"no prompt of this run fits the model: {first.problem_id}: {first.completion.note}. Use fewer shots, less"
+            " sampling.max_tokens or a model with a longer context"
+        )
+    yield from skipped
 
 
 def _score_references(plan: Plan, backend: Backend, files: RunFolder, progress: Progress) -> None:

@@ -188,6 +188,8 @@ def _generate(batch: Mapping[int, CellWork], backend: MultiAdapterBackend, progr
     began = monotonic()
     try:
         for adapter, made in backend.generate_mixed(wanted, next(iter(batch.values())).sampling):
+            if made.completion.finish == "skipped":
+                continue  # for the cell's own run, which knows whether others are left
             work = batch[adapter]
             work.files.generations.append(made.model_copy(update={"shots": work.shots[made.problem_id]}))
             work.cache.add(work.prompts[made.problem_id], made)

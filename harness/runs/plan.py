@@ -64,6 +64,7 @@ class Plan:
     data: Mapping[str, str]
     skipped: Mapping[str, str]
     selection: few_shot.Selection = field(default_factory=few_shot.Selection)
+    truncated: int = 0  # prompts that do not fit the model as they are
     ignored: int = 0  # recorded samples of problems that the task knows and this run does not ask
 
     @property
@@ -84,9 +85,7 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
     own = registry.task(config.task, config.options)
     task = registry.with_extractor(registry.with_scorers(own, config.scorers), config.extract)
     template = prompts.select_template(task, config.prompt)
-    sampling = resolve_sampling(
-        config.sampling, task.sampling, template.stop, config.seed, config.backend.kind
-    )
+    sampling = plan_sampling(config, task, template)
     backends.check_sampling(config.backend, sampling)
     if not backends.capabilities(config.backend).recorded:
         check_ks(config.k, sampling.samples)
@@ -135,11 +134,16 @@ def with_default_template(plan: Plan, chat: bool) -> Plan:
     if plan.config.prompt:
         return plan
     template = prompts.select_template(plan.task, "", chat)
-    config = plan.config
-    sampling = resolve_sampling(
-        config.sampling, plan.task.sampling, template.stop, config.seed, config.backend.kind
-    )
-    return replace(plan, template=template, sampling=sampling)
+    return replace(plan, template=template, sampling=plan_sampling(plan.config, plan.task, template))
+
+
+def plan_sampling(config: RunConfig, task: Task, template: Template) -> Sampling:
+    """The task's sampling with the template's stop strings and what the config says. Raises ConfigError."""
+    kind = config.backend.kind
+    if kind == "replay" and config.over_long != "skip":
+        raise ConfigError("over_long has no effect on recorded completions: leave it out")
+    base = task.sampling.model_copy(update={"over_long": config.over_long})
+    return resolve_sampling(config.sampling, base, template.stop, config.seed, kind)
 
 
 def finalize_prompts(plan: Plan, backend: Backend) -> Plan:
@@ -147,7 +151,10 @@ def finalize_prompts(plan: Plan, backend: Backend) -> Plan:
     render = partial(prompts.render, plan.template)
     selection = few_shot.finalize_shots(plan.selection, plan.problems, render, plan.sampling.budget, backend)
     built = {p.id: render(p, selection.solved_problems(p.id)) for p in plan.problems}
-    return replace(plan, selection=selection, prompts={**plan.prompts, **built})
+    truncated = 0
+    if plan.sampling.over_long == "truncate_left":
+        truncated = sum(not backend.fits(prompt, plan.sampling.budget) for prompt in built.values())
+    return replace(plan, selection=selection, prompts={**plan.prompts, **built}, truncated=truncated)
 
 
 def choose(problems: list[Problem], only: Sequence[str]) -> list[Problem]:

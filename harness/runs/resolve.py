@@ -159,6 +159,10 @@ def notes(plan: Plan, counts: Mapping[str, int]) -> tuple[str, ...]:
         found.append(f"{plan.ignored} recorded samples ignored: their problems are not part of this run")
     if len(set(counts.values())) > 1:
         found.append(f"{min(counts.values())} to {max(counts.values())} samples a problem")
+    if plan.truncated:
+        found.append(
+            f"{plan.truncated} prompts truncated from the left to fit the model's context (over_long)"
+        )
     if not plan.config.prompt and plan.template != plan.task.templates[0]:
         why = "answers chats" if plan.template.style == "chat" else "has no chat template"
         found.append(f"prompt {plan.template.name!r}, because the model {why}")
@@ -188,13 +192,17 @@ def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:
         f"prompt {plan.template.name}:{record['prompt']['hash'][:8]}{_template_args(plan)}",
         f"shots {plan.selection.label}",
         f"extract {plan.task.extract.__name__}",
-        f"{how} max {_budget(sampling)} seed {sampling.seed}",
+        f"{how} max {_budget(sampling)} seed {sampling.seed}{_over_long(sampling)}",
         _judged(judge),
         f"without {', '.join(record['exclude'])}" if "exclude" in record else "",
         *([backend["dtype"], backend["engine"]] if "dtype" in backend else [backend["kind"]]),
         *(part for scorer in plan.task.scorers if (part := _scorer_signature(scorer, plan.problems))),
     ]
     return " | ".join(filter(None, parts))
+
+
+def _over_long(sampling: Sampling) -> str:
+    return f" over_long {sampling.over_long}" if sampling.over_long != "skip" else ""
 
 
 def _template_args(plan: Plan) -> str:

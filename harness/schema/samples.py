@@ -63,12 +63,18 @@ class Template(Value):
         return self
 
 
+OverLong = Literal["error", "skip", "truncate_left"]
+
+
 class Sampling(Value):
     """How completions are sampled. temperature 0 is greedy (`samples` must be 1); beams > 1 is beam search.
 
     `banned_tokens` are never generated: ids, or texts that stand for every token of that text. `count_penalty` r
     divides a token's probability by r for each time it occurs in the completion; `repetition_penalty` is
     transformers': applied once to a token that occurs already, prompt included. 1 is none.
+
+    `over_long`: what becomes of a prompt that leaves the model's context no room for a completion. It is an error, or
+    skipped, which counts as failed; `truncate_left` takes tokens off its beginning until the budget has room.
 
     `max_tokens` is for the answer. A reasoning model may generate `max_reasoning_tokens` more, in all `budget`.
     """
@@ -85,6 +91,8 @@ class Sampling(Value):
     banned_tokens: tuple[int | str, ...] = ()
     count_penalty: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
     repetition_penalty: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+
+    over_long: OverLong = Field(default="skip", exclude_if=lambda over_long: over_long == "skip")
 
     @property
     def budget(self) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.command import Ended, harness, rows, write_rows
 from tests.support.faulty_server import World, serving
-from tests.support.tiny_models import build
+from tests.support.tiny_models import POSITIONS, build
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +130,47 @@ def test_a_server_is_sent_the_templates_arguments_and_the_beginning_of_the_answe
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
     assert body["messages"][-1] == {"role": "assistant", "content": "def"}
     assert (body["continue_final_message"], body["add_generation_prompt"]) == (True, False)
+
+
+@pytest.mark.parametrize(("policy", "ends"), [("skip", "skipped"), ("truncate_left", "length")])
+def test_prompts_that_do_not_fit_do_not_stop_a_run_and_are_told(
+    models: dict[str, Path], tmp_path: Path, policy: str, ends: str
+) -> None:
+    sets = ("limit=12", "sampling.max_tokens=2", f"over_long={policy}")
+    ended = run(tmp_path, "--model", models["chat"], *(part for one in sets for part in ("--set", one)))
+    assert ended.code == 0, ended.err
+    tokens = {row["problem_id"]: row["prompt_tokens"] for row in rows(tmp_path / "problems.jsonl")}
+    long = {name for name, count in tokens.items() if count > POSITIONS - 2}
+    finish = {row["problem_id"]: row["completion"]["finish"] for row in rows(tmp_path / "generations.jsonl")}
+    assert 0 < len(long) < 12
+    assert {finish[name] for name in long} == {ends}
+    assert {finish[name] for name in tokens.keys() - long} == {"length"}
+    if policy == "skip":
+        assert f"of 12 completions {len(long)} " in ended.out
+        assert "over_long" not in ended.out
+        assert "0 / 12" in ended.out, "skipped ones count as failed"
+    else:
+        assert f"{len(long)} prompts truncated from the left" in ended.out
+        assert " over_long truncate_left | " in ended.out
+
+
+def test_a_run_whose_prompts_are_all_too_long_is_refused_and_leaves_no_zero(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    for _ in range(2):
+        ended = run(tmp_path, "--model", models["base"], task="spider")
+        assert ended.complaint.startswith("no prompt of this run fits the model: spider/dev/0: the prompt's ")
+    assert not (tmp_path / "summary.json").exists()
+    stopped = run(tmp_path / "error", "--model", models["base"], "--set", "over_long=error", task="spider")
+    assert "2 prompts do not fit the model's context" in stopped.complaint
+
+
+def test_recorded_completions_have_no_prompt_that_could_be_too_long(tmp_path: Path) -> None:
+    file = write_rows(tmp_path / "said.jsonl", [{"task_id": "mbpp/11", "text": "x"}])
+    ended = harness(
+        "score", "mbpp", "--data", "mini", "--completions", file, "--partial", "--set", "over_long=error"
+    )
+    assert ended.complaint == "over_long has no effect on recorded completions: leave it out"
 
 
 def rows_of_record(folder: Path) -> dict[str, dict[str, object]]:

@@ -33,7 +33,8 @@ It does not give equal bytes across machines, thread counts or library versions,
   kv_cache        the rows of a decode batch, and their keys and values
   prefix_cache    the prefix that many prompts share, computed once
   batch_size      how many rows fit in memory
-  scheduler       requests in, completions out; out of memory
+  decode_jobs     requests -> what is to be decoded; prompts that do not fit
+  scheduler       completions out; out of memory
   likelihood      the log-probability of a given text
   decoding/       decode_loop     which jobs are decoded together, and when the next ones begin
                   sampling        greedy and sampled decoding, one row a sample; rechecking near ties

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 
 from harness.backends import hub
-from harness.backends.hf import CAPABILITIES, batch_size, likelihood, multi_lora
+from harness.backends.hf import CAPABILITIES, batch_size, decode_jobs, likelihood, multi_lora
 from harness.backends.hf.adapter import (
     NAME,
     PROBE,
@@ -27,11 +27,11 @@ from harness.backends.hf.adapter import (
 )
 from harness.backends.hf.adapter_weights import attach, check_forward
 from harness.backends.hf.batch_size import MemoryCost
+from harness.backends.hf.decode_jobs import DecodeJob, DecodeJobs
 from harness.backends.hf.decoding.beam_search import BeamSearchDecoder
 from harness.backends.hf.decoding.decode_loop import DecodeLoop
 from harness.backends.hf.decoding.logits_processors import logits_processors
 from harness.backends.hf.decoding.sampling import (
-    DecodeJob,
     DecodeStats,
     FinishedSample,
     Rechecker,
@@ -42,7 +42,7 @@ from harness.backends.hf.multi_lora import AdapterTagged, adapter_of
 from harness.backends.hf.prefix_cache import PrefixCache, shared_prefix
 from harness.backends.hf.snapshot import CleanBase
 from harness.backends.hf.tokenizer import Codec
-from harness.errors import BackendFault, ConfigError, UserError
+from harness.errors import BackendFault, ConfigError
 from harness.schema import (
     Capabilities,
     Completion,
@@ -65,8 +65,6 @@ TOLERANCE: Mapping[torch.dtype, float] = {
     torch.bfloat16: 2.0**-4,
 }
 DEFAULT_BATCH = 64  # texts scored at once if backend.batch_size does not say; their logits are limited anyway
-ROOM_TO_THINK = 2048  # tokens for reasoning and answer, below which the former is likely to be cut off
-NAMED = 5  # problem ids that an error message lists
 
 DecodingStrategy = SamplingDecoder | BeamSearchDecoder
 
@@ -159,17 +157,21 @@ class Engine:
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         """Yield every wanted sample once, as it is finished. Raises UserError, BackendFault."""
-        for _, generation in self._decode(self._jobs(requests, sampling), sampling):
+        made = self._jobs(requests, sampling)
+        yield from made.skipped
+        for _, generation in self._decode(made.jobs, sampling):
             yield generation
 
     def generate_mixed(
         self, requests: Mapping[int, Sequence[Request]], sampling: Sampling
     ) -> Iterator[tuple[int, Generation]]:
         """The same for several adapters at once: (adapter, sample) as each is finished (multi_lora)."""
-        by_adapter = [
-            [replace(job, prompt=AdapterTagged(job.prompt, adapter)) for job in self._jobs(of_one, sampling)]
-            for adapter, of_one in requests.items()
-        ]
+        by_adapter = []
+        for adapter, of_one in requests.items():
+            made = self._jobs(of_one, sampling)
+            by_adapter.append([replace(job, prompt=AdapterTagged(job.prompt, adapter)) for job in made.jobs])
+            for skipped in made.skipped:
+                yield adapter, skipped
         mixed = sorted((job for jobs in by_adapter for job in jobs), key=lambda job: -len(job.prompt))
         # A prefix that all prompts of an adapter share saves more than mixing does.
         kept = self._require_open().can_reuse_prefix and any(
@@ -237,7 +239,8 @@ class Engine:
 
     def fits(self, prompt: Prompt, max_tokens: int) -> bool:
         """Whether prompt and answer fit; an answer as long as the context itself leaves no room for a prompt."""
-        room, most = self._room(self.tokens(prompt)), self._room(0)
+        runner = self._require_open()
+        room, most = decode_jobs.room(runner, self.tokens(prompt)), decode_jobs.room(runner, 0)
         return room is None or most is None or room >= min(max_tokens, most)
 
     def close(self) -> None:
@@ -250,46 +253,10 @@ class Engine:
             raise BackendFault("this backend is closed")
         return self.runner
 
-    def _jobs(self, requests: Sequence[Request], sampling: Sampling) -> list[DecodeJob]:
-        jobs, too_long, short = [], [], 0
-        for request in requests:
-            prompt = self.codec.encode(request.prompt)
-            room = self._room(len(prompt))
-            limit = sampling.budget if room is None else min(sampling.budget, room)
-            if limit < 1:
-                too_long.append(f"{request.problem_id} ({len(prompt)} tokens)")
-                continue
-            groups = [request.indices] if sampling.beams > 1 else [(index,) for index in request.indices]
-            short += limit < sampling.budget
-            opened = self.codec.opens_thought(prompt)
-            jobs += [DecodeJob(request, group, prompt, limit, opened) for group in groups if group]
-        context = self._require_open().max_positions
-        if too_long:
-            more = f" and {len(too_long) - NAMED} more" if len(too_long) > NAMED else ""
-            raise UserError(
-                f"{len(too_long)} prompts do not fit the model's context of {context} tokens:"
-                f" {', '.join(too_long[:NAMED])}{more}; use fewer shots, or a model with a longer context"
-            )
-        if short:
-            self.stats.shortened += short
-            self.warn(
-                f"{short} of {len(requests)} prompts leave less room than {_budget_name(sampling)}"
-                f" in the model's context of {context} tokens: their completions end there"
-            )
-        self._check_budget(jobs, sampling)
-        return sorted(jobs, key=lambda job: -len(job.prompt))
-
-    def _check_budget(self, jobs: Sequence[DecodeJob], sampling: Sampling) -> None:
-        """Warn where a model that thinks first has room for an answer alone."""
-        if sampling.max_reasoning_tokens or sampling.budget >= ROOM_TO_THINK or not jobs:
-            return
-        first = jobs[0]
-        if first.opened or (first.request.prompt.messages and self.codec.thinks(first.prompt)):
-            self.warn(
-                f"this model thinks before it answers, and has {sampling.max_tokens} tokens for both: most answers may"
-                " be cut off. Allow more with sampling.max_reasoning_tokens (8192, say), or switch thinking off in the"
-                " model's template (backend.template_args)"
-            )
+    def _jobs(self, requests: Sequence[Request], sampling: Sampling) -> DecodeJobs:
+        made = decode_jobs.make_jobs(self._require_open(), self.codec, requests, sampling, self.warn)
+        self.stats.shortened += made.shortened
+        return made
 
     def _rows_that_fit(self, jobs: Sequence[DecodeJob]) -> int:
         """How many rows of these jobs, longest prompt first, fit in memory."""
@@ -305,17 +272,6 @@ class Engine:
             runner.vocab_size,
             batch_size.row_limit(runner.device),
         )
-
-    def _room(self, prompt: int) -> int | None:
-        """How many tokens the model can generate after a prompt of this length; None is any number."""
-        runner = self._require_open()
-        if runner.max_positions is None:
-            return None
-        if (
-            runner.encoder
-        ):  # encoder and decoder have a context each; the decoder's begins with its start token
-            return runner.max_positions - 1 if prompt <= runner.max_positions else 0
-        return runner.max_positions - prompt
 
     def _generation(self, job: DecodeJob, sample: FinishedSample, sampling: Sampling) -> Generation:
         made = self._split_completion(job, sample)
@@ -357,13 +313,6 @@ class Engine:
         self.batch_size = max(1, jobs // 2) * width
         self.stats.halvings += 1
         self.warn(f"out of memory with {jobs * width} sequences at once: going on with {self.batch_size}")
-
-
-def _budget_name(sampling: Sampling) -> str:
-    more = (
-        f" + max_reasoning_tokens = {sampling.max_reasoning_tokens}" if sampling.max_reasoning_tokens else ""
-    )
-    return f"max_tokens = {sampling.max_tokens}{more}"
 
 
 def _check_sampling(sampling: Sampling) -> None:

@@ -57,6 +57,13 @@ class Codec:
         text = self._chat(prompt) if prompt.messages else prompt.text
         return RenderedPrompt(text, len(self.encode(prompt)))
 
+    def truncate_left(self, ids: tuple[int, ...], most: int | None) -> tuple[int, ...]:
+        """At most so many tokens, cut off on the left behind the token that begins a text."""
+        if most is None or len(ids) <= most:
+            return ids
+        begins = ids[:1] if ids[0] == self.tokenizer.bos_token_id and most > 1 else ()
+        return (*begins, *ids[len(ids) - most + len(begins) :])
+
     def encode_continuation(self, text: str) -> tuple[tuple[int, ...], bool]:
         """Token ids that append `text` to a text, and whether they do so exactly.
 

@@ -154,7 +154,9 @@ class OpenAIClient:
                 read = partial(response.completions, sampling=sampling, most=wanted, opened=opened)
                 came = self._complete(body, read, wanted, cancelled)
             except HarnessError as error:
-                raise type(error)(f"{request.problem_id}: {error}") from None
+                if not isinstance(error, PromptTooLong) or sampling.over_long == "error":
+                    raise type(error)(f"{request.problem_id}: {error}") from None
+                came = [Completion(text="", finish="skipped", note=str(error))] * wanted
             if len(came) < wanted:
                 self._dialect.max_n = min(self._dialect.max_n, len(came))
             made += came
@@ -269,6 +271,11 @@ def _check_sampling(sampling: Sampling) -> None:
     if sampling.beams > 1:
         raise ConfigError(
             "sampling.beams: OpenAI's protocol has no beam search; leave it out, or use backend.kind = 'hf'"
+        )
+    if sampling.over_long == "truncate_left":
+        raise ConfigError(
+            "over_long = 'truncate_left': the server has the tokenizer; leave it out, or where the server can truncate"
+            " say so, for vLLM backend.server.extra = {truncate_prompt_tokens = ...}"
         )
     if sampling.top_k > 0:
         raise ConfigError(

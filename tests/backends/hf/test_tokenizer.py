@@ -151,7 +151,33 @@ def test_an_empty_prompt_begins_with_beginning_of_text(folders: dict[str, Path])
 def test_prompts_that_do_not_fit_are_named_before_anything_is_generated(folders: dict[str, Path]) -> None:
     asked = requests(texts=["x", "y" * 300, "z"])
     with pytest.raises(UserError, match=rf"1 prompts do not fit .* {POSITIONS} tokens: t/1 \(301 tokens\)"):
-        next(loaded(folders["llama"]).generate(asked, GREEDY))
+        next(loaded(folders["llama"]).generate(asked, GREEDY.model_copy(update={"over_long": "error"})))
+
+
+def test_prompts_that_do_not_fit_are_skipped_and_change_no_other(folders: dict[str, Path]) -> None:
+    backend = loaded(folders["llama"])
+    alone = [one.completion for one in backend.generate(requests(texts=["x", "z"]), GREEDY)]
+    made = {
+        one.problem_id: one.completion
+        for one in backend.generate(requests(texts=["x", "y" * 300, "z"]), GREEDY)
+    }
+    assert sorted([made["t/0"].text, made["t/2"].text]) == sorted(one.text for one in alone)
+    skipped = made["t/1"]
+    assert (skipped.finish, skipped.text, skipped.completion_tokens) == ("skipped", "", 0)
+    assert skipped.note == f"the prompt's 301 tokens do not fit the model's context of {POSITIONS} tokens"
+
+
+def test_a_prompt_is_truncated_from_the_left_until_the_completion_has_room(folders: dict[str, Path]) -> None:
+    backend = loaded(folders["llama"])
+    cut = GREEDY.model_copy(update={"over_long": "truncate_left"})
+    whole = "a" * 300 + "y" * (POSITIONS - GREEDY.max_tokens - 1)  # behind the token that begins a text
+    made = only(backend, whole, cut)
+    assert (made.prompt_tokens, made.completion_tokens) == (POSITIONS - 24, 24)
+    assert made == only(backend, whole[300:], cut)
+    assert backend.codec.truncate_left((1, 5, 6, 7), 3) == (1, 6, 7)
+    assert backend.codec.truncate_left((4, 5, 6, 7), 3) == (5, 6, 7)
+    with pytest.raises(UserError, match=rf"max_tokens = {POSITIONS} leaves no room for a prompt"):
+        only(backend, "x", cut.model_copy(update={"max_tokens": POSITIONS}))
 
 
 def test_a_prompt_that_leaves_little_room_gets_a_shorter_completion(folders: dict[str, Path]) -> None:

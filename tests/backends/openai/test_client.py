@@ -442,8 +442,28 @@ def test_a_study_is_told_what_a_server_cannot_do_before_any_work(tmp_path: Path)
 def test_a_mistake_is_told_at_once(world: World, fault: str, message: str) -> None:
     world.plan = lambda number, body: fault
     with pytest.raises(UserError, match=message):
-        generate(client(world), requests(1), Sampling(max_tokens=9))
+        generate(client(world), requests(1), Sampling(max_tokens=9, over_long="error"))
     assert len(world.bodies) == 1
+
+
+def test_prompts_too_long_are_skipped_with_the_servers_words(world: World) -> None:
+    world.plan = lambda number, body: "context" if int(asked(body)[1:]) % 2 else ""
+    made = {
+        each.problem_id: each.completion
+        for each in generate(client(world), requests(4), Sampling(max_tokens=9))
+    }
+    assert {name: one.finish for name, one in made.items()} == {
+        "p/0": "eos",
+        "p/1": "skipped",
+        "p/2": "eos",
+        "p/3": "skipped",
+    }
+    assert made["p/1"].text == ""
+    assert made["p/1"].note.startswith(
+        "too long for the model's context: This model's maximum context length is 4096"
+    )
+    with pytest.raises(ConfigError, match="over_long = 'truncate_left': the server has the tokenizer"):
+        generate(client(world), requests(1), Sampling(over_long="truncate_left"))
 
 
 def test_prompts_too_long_stop_nothing_and_are_named_together(world: World) -> None:
@@ -451,7 +471,7 @@ def test_prompts_too_long_stop_nothing_and_are_named_together(world: World) -> N
     made = client(world, concurrency=1)
     got: list[Generation] = []
     with pytest.raises(UserError, match=r"^p/1: too long .* Likewise p/3, p/5, p/7, p/9, p/11 and 2 more$"):
-        got.extend(made.generate(requests(16), Sampling(max_tokens=9)))
+        got.extend(made.generate(requests(16), Sampling(max_tokens=9, over_long="error")))
     made.close()
     assert [each.problem_id for each in got] == [f"p/{i}" for i in range(0, 16, 2)]
 

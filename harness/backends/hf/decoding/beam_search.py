@@ -20,10 +20,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from harness.backends.hf.decode_jobs import DecodeJob
 from harness.backends.hf.decoding.logits_processors import LogitsProcessors
 from harness.backends.hf.decoding.next_token import row_margins
 from harness.backends.hf.decoding.sampling import (
-    DecodeJob,
     DecodeStep,
     Finish,
     FinishedSample,

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from harness.backends.hf.decoding.sampling import DecodeJob, DecodeStep, FinishedSample
+from harness.backends.hf.decode_jobs import DecodeJob
+from harness.backends.hf.decoding.sampling import DecodeStep, FinishedSample
 from harness.backends.hf.kv_cache import DecodeBatch, KVCacheSlots
 from harness.backends.hf.model_runner import ModelRunner
 from harness.backends.hf.multi_lora import BASE, adapter_of

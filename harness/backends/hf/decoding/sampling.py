@@ -1,4 +1,4 @@
-"""Greedy decoding and sampling, one row a sample, and what they share with beam search: jobs, steps, the rechecker.
+"""Greedy decoding and sampling, one row a sample, and what they share with beam search: steps, the rechecker.
 
 A decoding strategy owns some rows of the batch for each job. `advance` takes their next logits and returns a
 `DecodeStep` for each job: which of its rows continue (by number, so that rows can be dropped, duplicated and
@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from harness.backends.hf.decode_jobs import DecodeJob
 from harness.backends.hf.decoding.logits_processors import LogitsProcessors
 from harness.backends.hf.decoding.next_token import (
     LOGPROB_SHARE,
@@ -24,23 +25,11 @@ from harness.backends.hf.decoding.next_token import (
 )
 from harness.backends.hf.model_runner import ModelRunner, SingleResult
 from harness.backends.hf.tokenizer import Codec
-from harness.schema import Request, Sampling
+from harness.schema import Sampling
 
 Finish = Literal["stop", "eos", "length"]
 DIGITS = 2  # of a recorded log-probability: coarse enough that rounding seldom needs a recomputation
 WATCHED = 16  # tokens at the head of a distribution, whose noise matters
-
-
-@dataclass(frozen=True)
-class DecodeJob:
-    """One sample of a request, or all its beams. `limit` is the most tokens that there is room for, `opened`:
-    the prompt ends with a mark that opens a thought."""
-
-    request: Request
-    indices: tuple[int, ...]
-    prompt: tuple[int, ...]
-    limit: int
-    opened: bool = False
 
 
 @dataclass(frozen=True)
