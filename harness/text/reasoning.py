@@ -45,6 +45,7 @@ TAGS = (
     "reasoning",
     "reflection",
     "scratchpad",
+    "analysis",
     "inner_monologue",
 )
 _TEMPLATES_OPEN = ("think", "thinking", "thought", "reasoning")

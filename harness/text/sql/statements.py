@@ -35,6 +35,9 @@ distinct all any group having order by limit offset asc desc over partition wind
 with values case when then else end sum avg min max count
 """
 _SQL_WORDS = frozenset(_GRAMMAR.split())
+_OTHERS = frozenset({"create", "insert", "drop", "pragma", "update", "delete", "alter"})
+_LABEL = re.compile(r"[A-Z]\w*(?: \w+){0,3}:(?:\s|\Z)")  # "Explanation: ..."
+_GOES_ON = re.compile(rf"(?:[,(=<>+*/|-]|\b(?:{'|'.join(sorted(_SQL_WORDS))}))\Z", re.IGNORECASE)
 _FIRST_WORD = re.compile(r"[^\W\d_]++")
 _WORDS = re.compile(r"(?<!\w)[^\W\d_]{2,}+[,;:.]?+[ \t]++[`'\"(*]*+[^\W\d_]")
 _HEADLESS = re.compile(
@@ -125,31 +128,37 @@ def _in_ticks(spoken: str, ticks: str, before: str) -> str | None:
 def _statement(spoken: str) -> str:
     query = first_statement(spoken)
     query = re.split(r"</|\[/SQL\]", query, maxsplit=1)[0].rstrip()
-    if query.count("`") % 2 and query.endswith("`"):
-        query = query[:-1].rstrip()
-    return query[:-1] if query.endswith(".") and not query[-2:-1].isdigit() else query
+    query = query[:-1] if query.endswith(".") and not query[-2:-1].isdigit() else query
+    while (last := query[-1:]) and last in "`\"'" and query.count(last) % 2:
+        query = query.rstrip(last).rstrip()  # it stood in quotes
+    return query.removesuffix("**").rstrip()
 
 
 def _without_prose(spoken: str) -> str:
-    """The query without the sentences below it."""
+    """The query without what is below it and none of it."""
     lines = spoken.split("\n")
-    for number, line in enumerate(lines[1:], 1):
+    begun, depth, last = False, 0, ""
+    for number, line in enumerate(lines):
         said = line.strip()
-        word = _FIRST_WORD.match(said.lstrip("*#_ "))
-        if not said or said.startswith(("--", "(", ")")) or (word and word.group().lower() in _SQL_WORDS):
-            continue
-        above = lines[number - 1].strip()
-        second = said.partition(" ")[2].split(" ")[0].lower()
-        apart = not above and (
-            said.startswith(("**", "#")) or (_WORDS.match(said) and second not in _SQL_WORDS)
-        )
-        if (
-            said.startswith("```")
-            or apart
-            or (said[-1] in ".:!?" and len(said.split()) > 2 and said[0].isupper())
-        ):
-            return "\n".join(lines[:number])
+        if number and said:
+            apart = begun and depth <= 0 and not lines[number - 1].strip() and not _GOES_ON.search(last)
+            if _ends_query(said, apart):
+                return "\n".join(lines[:number])
+        begun = begun or _FROM.search(line) is not None
+        depth += line.count("(") - line.count(")")
+        last = said or last
     return spoken
+
+
+def _ends_query(said: str, apart: bool) -> bool:
+    """Whether a line is no more of the query above it; `apart`: the query may have ended, and a blank line follows."""
+    if said.startswith(("```", "**", "#")) or _LABEL.match(said) or set(said) == {"-"}:
+        return True
+    found = _FIRST_WORD.match(said)
+    word = found.group().lower() if found else ""
+    if word in _SQL_WORDS or said.startswith(("--", "(", ")")):
+        return said.endswith(":")
+    return apart or word in _OTHERS or (said[-1] in ".:!?" and len(said.split()) > 2 and said[0].isupper())
 
 
 def first_statement(text: str) -> str:
