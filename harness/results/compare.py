@@ -148,20 +148,73 @@ def reference_first(runs: Sequence[Result]) -> list[Result]:
     return sorted(runs, key=lambda run: reader.method(run.config) != "zero-shot")
 
 
+@dataclass(frozen=True)
+class RowVectors:
+    """One metric of every row on the same problems, and how it was sampled: what differences are computed from."""
+
+    reduce: Reduce
+    vectors: Sequence[Floats]
+    single: bool
+    clusters: Sequence[str] | None
+    over_seeds: Sequence[SeedVariance | None]
+
+    def design(self, i: int, j: int) -> paired_tests.Design:
+        """How the rows i and j were sampled."""
+        return _design(self.single, self.clusters, self.over_seeds[i], self.over_seeds[j])
+
+
+def _row_vectors(
+    rows: Sequence[ComparisonRow], metric: str, problems: Sequence[str], clustered: bool | None
+) -> RowVectors:
+    first = rows[0].runs[0]
+    return RowVectors(
+        reduce=first.reduces[metric][1],
+        vectors=[_mean_vectors(row, metric, problems) for row in rows],
+        single=all(
+            len(row.runs) == 1 and set(run.samples.values()) == {1} for row in rows for run in row.runs
+        ),
+        clusters=_clusters(first, problems, clustered),
+        over_seeds=[_over_seeds(row, metric, problems) for row in rows],
+    )
+
+
 def _metric_cells(
     rows: Sequence[ComparisonRow], metric: str, problems: Sequence[str], clustered: bool | None, seed: int
 ) -> tuple[ComparisonCell, ...]:
-    first = rows[0].runs[0]
-    clusters = _clusters(first, problems, clustered)
-    single = all(len(row.runs) == 1 and set(run.samples.values()) == {1} for row in rows for run in row.runs)
+    found = _row_vectors(rows, metric, problems, clustered)
     return compare_vectors(
-        first.reduces[metric][1],
-        [_mean_vectors(row, metric, problems) for row in rows],
-        single=single,
-        clusters=clusters,
-        over_seeds=[_over_seeds(row, metric, problems) for row in rows],
+        found.reduce,
+        found.vectors,
+        single=found.single,
+        clusters=found.clusters,
+        over_seeds=found.over_seeds,
         seed=seed,
     )
+
+
+def rank_ranges(comparison: Comparison, metric: str) -> list[tuple[int, int]]:
+    """The ranks that each row may have: behind all that are significantly better, before all that are worse.
+
+    A row's p-values are those of a comparison with that row as the reference, Holm-corrected over the others, so that
+    no range contradicts `compare`.
+    """
+    rows = comparison.rows
+    found = _row_vectors(rows, metric, comparison.problems[metric], bool(comparison.clusters))
+    values = [cell.estimate.value for cell in comparison.cells[metric]]
+    p = np.ones((len(rows), len(rows)))
+    for i in range(len(rows)):
+        for j in range(i + 1, len(rows)):
+            p[i, j] = p[j, i] = paired_tests.paired_p(
+                found.reduce, found.vectors[i], found.vectors[j], found.design(i, j)
+            )[0]
+    ranges = []
+    for i, value in enumerate(values):
+        others = [j for j in range(len(rows)) if j != i]
+        corrected = paired_tests.holm([p[i, j] for j in others])
+        apart = [values[j] for j, each in zip(others, corrected, strict=True) if each <= paired_tests.ALPHA]
+        above = sum(other < value if found.reduce.lower_is_better else other > value for other in apart)
+        ranges.append((1 + above, len(rows) - (len(apart) - above)))
+    return ranges
 
 
 def compare_vectors(

@@ -1,29 +1,30 @@
 """A static site over every run below a folder: one sortable, searchable table per task; CSV and Markdown too.
 
-Rows whose intervals overlap that of the best of their group share its rank (a tie). Published rows and those reported
-by other tools have no interval and no rank.
+A row's rank is a range: behind the rows that a paired test finds better, before those that it finds worse
+(`compare.rank_ranges`). Published rows and those reported by other tools have no interval and no rank.
 """
 
 import csv
 import io
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from harness.results import compare
 from harness.results.external import ExternalResult
 from harness.results.report import page
 from harness.results.report.published import PublishedValue
 from harness.results.report.sections import Section
 from harness.results.report.tables import escape_markdown, figure
 from harness.runs.store import reader
-from harness.schema import Estimate, Unit
+from harness.schema import Unit
 
 COLUMNS = (
     "task",
     "rank",
+    "rank_to",
     "tied",
     "model",
     "method",
@@ -40,6 +41,11 @@ COLUMNS = (
 )
 
 
+RANK_NOTE = (
+    "A rank is a range where no test tells rows apart: 2 to 4 is behind one row that the paired test on the same"
+    " problems finds better, and fourth at worst, because it finds all others worse (p at most 0.05, Holm-corrected over"
+    " the other rows, as in harness compare with this row first)."
+)
 TEXT_COLUMNS = {1, 2}  # columns of the table that are not numeric
 
 
@@ -56,13 +62,17 @@ class LeaderboardRow:
     high: float | None = None
     n: int | None = None
     rank: int = 0
-    tied: bool = False
+    rank_to: int = 0
     seeds: int = 0
     prompt_tokens: float = 0.0
     published: str = ""
     runs: tuple[Path, ...] = ()
     signature: str = ""
     unit: Unit = "share"
+
+    @property
+    def tied(self) -> bool:
+        return self.rank_to > self.rank
 
 
 def make_rows(
@@ -107,9 +117,9 @@ def external_rows(one: ExternalResult, section: Section) -> list[LeaderboardRow]
 
 def _run_rows(section: Section) -> Iterator[LeaderboardRow]:
     estimates = [cell.estimate for cell in section.cells]
-    ranks = rank(estimates)
-    shared = Counter(ranks)
-    for row, e, place in zip(section.rows, estimates, ranks, strict=False):
+    ranges = compare.rank_ranges(section.comparison, section.metric) if estimates else []
+    for row, e, place in zip(section.rows, estimates, section.order, strict=False):
+        best, worst = ranges[place]
         first = row.runs[0]
         cost = first.summary.cost.get("prompt_tokens", 0.0) / max(first.summary.samples, 1)
         yield LeaderboardRow(
@@ -121,8 +131,8 @@ def _run_rows(section: Section) -> Iterator[LeaderboardRow]:
             low=e.low,
             high=e.high,
             n=e.n,
-            rank=place,
-            tied=shared[place] > 1,
+            rank=best,
+            rank_to=worst,
             seeds=len(row.runs),
             prompt_tokens=cost,
             runs=tuple(run.folder for run in row.runs),
@@ -140,24 +150,11 @@ def _published_row(section: Section, row: PublishedValue) -> LeaderboardRow:
     )
 
 
-def rank(estimates: Sequence[Estimate]) -> list[int]:
-    """Ranks of estimates sorted best first: a row ties with the best of its group until the intervals do not overlap.
-
-    1, 1, 3 if the second's interval overlaps the first's and the third's does not.
-    """
-    ranks: list[int] = []
-    leader = 0
-    for i, e in enumerate(estimates):
-        best = estimates[leader]
-        if (e.low > best.high) if e.lower_is_better else (e.high < best.low):
-            leader = i
-        ranks.append(leader + 1)
-    return ranks
-
-
 def rank_text(entry: LeaderboardRow) -> str:
-    """ "1", or "2=" if it is shared."""
-    return "" if entry.rank == 0 else f"{entry.rank}{'=' if entry.tied else ''}"
+    """ "3", or "1 to 2" where no test tells the rows apart."""
+    if entry.rank == 0:
+        return ""
+    return f"{entry.rank} to {entry.rank_to}" if entry.tied else str(entry.rank)
 
 
 # ---------------------------------------------------------------- files
@@ -171,7 +168,8 @@ def csv_text(found: Sequence[LeaderboardRow]) -> str:
         blank = ("" if value is None else value for value in (entry.low, entry.high, entry.n))
         writer.writerow(
             [
-                *(entry.task, entry.rank or "", int(entry.tied), entry.model, entry.method, entry.metric),
+                *(entry.task, entry.rank or "", entry.rank_to or "", int(entry.tied)),
+                *(entry.model, entry.method, entry.metric),
                 *(entry.value, *blank, entry.seeds or "", entry.prompt_tokens or "", entry.published),
                 *(" ".join(path.name for path in entry.runs), entry.signature),
             ]
@@ -190,7 +188,7 @@ def markdown(found: Sequence[LeaderboardRow]) -> str:
             cells = (rank_text(e), e.model, method, figure(e.unit, e.value), _interval(e), str(e.n or ""))
             lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
         lines.append("")
-    return "\n".join([*lines, "Equal ranks (=) are ties: the intervals overlap.", ""])
+    return "\n".join([*lines, RANK_NOTE, ""])
 
 
 def _interval(entry: LeaderboardRow) -> str:
@@ -216,8 +214,9 @@ def site(
 
 def _index(sections: Sequence[Section], found: Sequence[LeaderboardRow], skipped: Sequence[str]) -> str:
     parts = [
-        '<header class="top"><h1>Leaderboard</h1><p class="quiet">A row ties (=) with the best of its group as'
-        " long as their 95 % intervals overlap. Published and imported rows have no rank.</p>"
+        '<header class="top"><h1>Leaderboard</h1><p class="quiet">'
+        + page.text(RANK_NOTE)
+        + " Published and imported rows have no rank.</p>"
         "</header><main>",
         *(f'<p class="warning">{page.text(line)}</p>' for line in skipped),
         '<label class="small quiet">Filter by task, model or method <input type="search" id="filter"></label>',

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.results import compare
 from harness.results.report import leaderboard, published, sections
 from harness.runs.store import reader
-from harness.schema import Estimate
 from tests.results.report.test_page import browser, visit
 from tests.support.command import harness
 from tests.support.recordings import edit, edit_rows, make
@@ -17,20 +17,35 @@ from tests.support.recordings import edit, edit_rows, make
 __all__ = ["browser"]
 
 
-def e(value: float, low: float, high: float) -> Estimate:
-    return Estimate(value=value, low=low, high=high, n=100)
-
-
 # ---------------------------------------------------------------- ranks
 
 
-def test_rows_inside_the_interval_of_the_best_of_their_group_tie() -> None:
-    rows = [e(0.9, 0.8, 0.95), e(0.82, 0.7, 0.9), e(0.6, 0.5, 0.7), e(0.55, 0.4, 0.65), e(0.2, 0.1, 0.3)]
-    assert leaderboard.rank(rows) == [1, 1, 3, 3, 5]
-    lower = [e(2.0, 1.5, 2.5), e(2.4, 2.0, 3.0), e(4.0, 3.5, 5.0)]
-    lower = [each.model_copy(update={"lower_is_better": True}) for each in lower]
-    assert leaderboard.rank(lower) == [1, 1, 3]
-    assert leaderboard.rank([]) == []
+def test_a_rank_is_a_range_that_never_contradicts_compare(tmp_path: Path) -> None:
+    """Whatever row is the reference: compare finds as many better and worse as its range leaves out."""
+    right = {"best": range(38), "near": range(33), "odd": range(2, 38), "low": range(20), "last": range(4)}
+    runs = {name: reader.read(make(tmp_path / name, those)) for name, those in right.items()}
+    (section,) = sections.make_sections(list(runs.values()))
+    found = {row.runs[0].name: (row.rank, row.rank_to) for row in leaderboard.make_rows([section])}
+    assert found["best"][0] == 1
+    assert found["last"] == (5, 5)
+    assert found["low"] == (4, 4)
+    for name, run in runs.items():
+        others = [other for other in runs if other != name]
+        cells = compare.compare([run, *(runs[other] for other in others)], ["em@1"]).cells["em@1"][1:]
+        gaps = [cell.difference.value for cell in cells if cell.difference and (cell.p_holm or 0) <= 0.05]
+        better, worse = sum(gap > 0 for gap in gaps), sum(gap < 0 for gap in gaps)
+        assert found[name] == (1 + better, 5 - worse), name
+
+
+def test_paired_tests_tell_rows_apart_whose_intervals_overlap(tmp_path: Path) -> None:
+    """Eight problems more, and none less: the intervals overlap, the paired test does not."""
+    runs = [reader.read(make(tmp_path / name, range(n), problems=100)) for name, n in (("a", 58), ("b", 50))]
+    (section,) = sections.make_sections(runs)
+    first, second = leaderboard.make_rows([section])
+    assert first.low is not None
+    assert second.high is not None
+    assert first.low < second.high
+    assert [leaderboard.rank_text(row) for row in (first, second)] == ["1", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +71,7 @@ def test_csv_and_markdown_say_the_same(board: Path) -> None:
         ("near", "1", "1", "0.825"),
         ("far", "3", "0", "0.125"),
     ]
-    assert "| 1= | near | zero-shot | 82.50 |" in (board / "leaderboard.md").read_text()
+    assert "| 1 to 2 | near | zero-shot | 82.50 |" in (board / "leaderboard.md").read_text()
 
 
 def test_the_site_sorts_filters_and_links(browser, board: Path) -> None:  # type: ignore[no-untyped-def]
