@@ -43,8 +43,8 @@ COLUMNS = (
 
 RANK_NOTE = (
     "A rank is a range where no test tells rows apart: 2 to 4 is behind one row that the paired test on the same"
-    " problems finds better, and fourth at worst, because it finds all others worse (p at most 0.05, Holm-corrected over"
-    " the other rows, as in harness compare with this row first)."
+    " problems finds better, and fourth at worst, because it finds all others worse (p at most 0.05,"
+    " Holm-corrected over the other rows, as in harness compare with this row first)."
 )
 TEXT_COLUMNS = {1, 2}  # columns of the table that are not numeric
 
