@@ -19,7 +19,7 @@ from harness.scorers import parallel
 from harness.stats import estimates
 
 if TYPE_CHECKING:
-    from harness.scorers.style_classifier import Floats
+    from harness.stats.intervals import Floats
 
 POINTS = 8  # budgets: powers of two, the largest of which leaves every sample whole
 CHARACTERS_A_TOKEN = 3.5  # of code and English, for estimates
