@@ -93,7 +93,7 @@ def _rows(run: Result) -> Iterator[dict[str, Any]]:
 
 
 def _texts(row: Mapping[str, Any], problem: Mapping[str, Any]) -> list[Any]:
-    """[completion, answer, error, prompt, references, shots]; an answer equal to its completion is 0."""
+    """[completion, answer, error, prompt, references, shots, reasoning]; an answer equal to its completion is 0."""
     answer = 0 if row["answer"] == row["text"] else _truncate(row["answer"])
     prompt = problem.get("prompt", {})
     shown = prompt.get("text") or "\n\n".join(
@@ -107,6 +107,7 @@ def _texts(row: Mapping[str, Any], problem: Mapping[str, Any]) -> list[Any]:
         0 if later else _truncate(shown),
         0 if later else [_truncate(text) for text in problem.get("references", ())],
         0 if later else "\n".join(map(_shot, row.get("shots", ()))),
+        _truncate(row["completion"].get("reasoning", "")),
     ]
 
 

@@ -163,6 +163,7 @@
     if (i !== current) return;
     about.references.forEach((text, n) => part(n ? `Reference ${n + 1}` : "Reference", text));
     if (t[1] !== 0) part("Completion", t[0]);
+    part("Reasoning", t[6]);
     part("Shots in the prompt", about.shots);
     part("Prompt", about.prompt);
     detail.replaceChildren(out);
