@@ -13,17 +13,24 @@ from pydantic import ValidationError
 
 from harness.config.run import AS_TABLE, BY_NAME, RunConfig
 from harness.errors import ConfigError, unknown
+from harness.files import packaged
 from harness.schema import Value
 
+RECIPES = "tasks/recipes"
 COMPLETIONS = "completions.sqlite"  # the completion cache, in HARNESS_CACHE
 Config = TypeVar("Config", bound=Value)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
+    """A config file's content, or that of a recipe of the project by its name: rq1. Raises ConfigError."""
+    recipes = {recipe.stem: recipe for recipe in packaged(RECIPES).glob("*.toml")}
+    file = path if path.exists() else recipes.get(str(path), path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"no config file {str(path)!r}") from None
+        if path.suffix:
+            raise ConfigError(f"no config file {str(path)!r}") from None
+        raise ConfigError(unknown("config file or recipe", str(path), recipes)) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -98,6 +98,12 @@ def test_a_toml_file_is_read_with_its_tables(tmp_path: Path) -> None:
     )
 
 
+def test_a_recipe_is_found_by_its_name() -> None:
+    assert read_toml(Path("rq4"))["task"] == "apps"
+    with pytest.raises(ConfigError, match=r"^no config file or recipe 'rq44'\. Did you mean 'rq4'"):
+        read_toml(Path("rq44"))
+
+
 def test_a_missing_or_broken_config_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^no config file '.*/no\.toml'$"):
         read_toml(tmp_path / "no.toml")
