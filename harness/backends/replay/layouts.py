@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from harness.backends.replay import json_stream
-from harness.backends.replay.rows import IDS
+from harness.backends.replay.rows import IDS, IMPORT
 from harness.errors import DataError
 from harness.files import decode, parse_json, read
 
+ZIP = b"PK\x03\x04"
 BOM = b"\xef\xbb\xbf"
 MULTIPL_E = re.compile(r"(?<!\.results)\.json(\.gz)?$")
 BIRD_MARK = "\t----- bird -----\t"
@@ -35,8 +36,11 @@ Rows = Iterator[tuple[str, Any]]  # (place, a row or an UnnamedRow)
 
 def open_rows(path: Path, file: BinaryIO) -> Rows | None:
     """The rows of a file, None if it holds JSON lines (or is damaged, which whoever reads lines will tell)."""
-    start = file.read(json_stream.BLOCK).removeprefix(BOM).lstrip()[:1]
+    head = file.read(json_stream.BLOCK)
+    start = head.removeprefix(BOM).lstrip()[:1]
     file.seek(0)
+    if head.startswith(ZIP):
+        raise DataError(f"{path}: an archive, as Inspect writes it; {IMPORT}")
     if start == b"[":
         return _list(path, file)
     if start not in (b"", b"{"):

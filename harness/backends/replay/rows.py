@@ -27,6 +27,9 @@ KEYS: Mapping[str, Form] = {
 IDS = ("task_id", "problem_id", "custom_id", "question_id", "name")
 # (chosen, beside it): EvalPlus takes the solution; HumanEval-X has the problem's description as text.
 PRECEDENCE = (("solution", "completion"), ("generation", "text"))
+IMPORT = (
+    "results of another tool are read by 'harness import FILE --out DIR', which writes their completions too"
+)
 REASONING = ("reasoning", "reasoning_content")
 # HumanEval's problems under the names that HumanEval-X and HumanEvalPack give their Python part: same prompts.
 SAME_PROBLEMS = ("HumanEval", "Python")
@@ -106,7 +109,10 @@ def _id(row: Any, place: str) -> str:
         raise DataError(f"{place}: 'doc' must be an object, as lm-evaluation-harness has it")
     name = next((row[key] for key in IDS if key in row), None)
     if not isinstance(name, str):
-        raise DataError(f"{place}: expected 'task_id' or 'problem_id' with a text, the row has {_keys(row)}")
+        hint = f"; {IMPORT}" if {"eval", "results"} & set(row) else ""
+        raise DataError(
+            f"{place}: expected 'task_id' or 'problem_id' with a text, the row has {_keys(row)}{hint}"
+        )
     return name
 
 

@@ -29,6 +29,7 @@ from harness.schema import Card, Estimate
 from harness.tasks.loading import registry
 
 SCHEMA = "0.3.0"
+NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json$")  # a record's file
 MODEL_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # The field of a row for `harness score` in which a completion of each form stands.
 FIELDS = {"output": "text", "continuation": "completion", "program": "solution"}

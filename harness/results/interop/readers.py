@@ -52,10 +52,18 @@ def _folder(path: Path) -> list[ImportedTask]:
     of_tasks = [
         each
         for each in inside
-        if each.suffix == ".json" and (each.name.startswith("results") or lm_eval.DATE.search(each.name))
+        if each.suffix == ".json"
+        and (
+            each.name.startswith("results")
+            or lm_eval.DATE.search(each.name)
+            or every_eval_ever.NAME.match(each.name)
+        )
     ]
     if not of_problems and not of_tasks:
-        raise DataError(f"{path}: neither results*.json nor *.results.json inside; give the file itself")
+        raise DataError(
+            f"{path}: no results*.json of lm-evaluation-harness, *.results.json of MultiPL-E or UUID.json of Every Eval"
+            " Ever inside; give the file itself"
+        )
     found = [programs.multipl_e(path, of_problems)] if of_problems else []
     return found + [result for each in of_tasks for result in read_results(each)]
 

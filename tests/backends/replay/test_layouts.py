@@ -255,6 +255,15 @@ def test_a_folder_of_neither_kind_says_what_it_must_hold(tmp_path: Path) -> None
         load(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b'{"date": "", "hash": "", "eval": {"T/0": []}}'])
+def test_other_tools_results_are_sent_to_import(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "c.json").write_bytes(content)
+    with pytest.raises(
+        DataError, match="results of another tool are read by 'harness import FILE --out DIR'"
+    ):
+        load(tmp_path / "c.json")
+
+
 # ---------------------------------------------------------------- task order and limits, through the command
 
 
