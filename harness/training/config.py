@@ -1,4 +1,4 @@
-"""What a training is asked to do: read from TOML and flags, checked before any work, hashed.
+"""What a training is asked to do: read from TOML and flags, checked before any work.
 
 Option names of a method are PEFT's own; unknown keys are errors that name the nearest one. It is not the place
 for what depends on the model (which modules to tune is resolved in `methods`).
@@ -9,7 +9,6 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from harness.config.identity import digest
 from harness.config.load import complaint
 from harness.config.run import Scalar
 from harness.errors import ConfigError
@@ -172,13 +171,6 @@ class TrainConfig(Value):
     evaluation: EvalConfig = EvalConfig()
     trackers: tuple[str, ...] = ()
     log_every: int = Field(default=10, ge=1)
-
-    @property
-    def hash(self) -> str:
-        """First 16 hex digits of the SHA-256 of everything that can change the weights."""
-        return digest(
-            self.model_dump(mode="json", exclude={"name", "device", "data_folder", "trackers", "log_every"})
-        )
 
 
 class LoraOptions(Value):

@@ -24,6 +24,7 @@ from harness.errors import UserError
 from harness.training import checkpoints, distributed, methods, run_record
 from harness.training.config import LEARNING_RATES, TrainConfig, check
 from harness.training.data import examples, packing, tokenize
+from harness.training.identity import config_hash
 
 SMALL = 50_000_000  # parameters below which a second CPU thread costs more than it saves
 
@@ -134,7 +135,7 @@ def with_learning_rate(config: TrainConfig) -> TrainConfig:
 
 def default_name(config: TrainConfig) -> str:
     name = config.name or "+".join(each.title for each in config.data)
-    return f"{name}-{config.method}-{config.hash[:8]}"
+    return f"{name}-{config.method}-{config_hash(config)[:8]}"
 
 
 def default_folder(config: TrainConfig, root: Path | None = None) -> Path:

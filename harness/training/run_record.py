@@ -14,6 +14,7 @@ from harness import environment
 from harness.errors import StoreFault, UserError
 from harness.runs.store.atomic import write_atomic
 from harness.training.config import TrainConfig
+from harness.training.identity import config_hash
 
 FILE = "train.json"
 LOCK = ".lock"
@@ -34,12 +35,12 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 def open_folder(folder: Path, config: TrainConfig) -> dict[str, Any]:
     """Open the training's folder. Raises UserError where it holds another training, or something else."""
-    found = read_record(folder)
+    found, own_hash = read_record(folder), config_hash(config)
     if found is not None:
-        if found["config_hash"] != config.hash:
+        if found["config_hash"] != own_hash:
             raise UserError(
                 f"{folder} holds a training with another config ({found['config_hash']}, this one is"
-                f" {config.hash}): give another --out, or the config it was begun with"
+                f" {own_hash}): give another --out, or the config it was begun with"
             )
         return found
     own = {f".{FILE}.tmp", LOCK}  # all that a kill in this very function leaves
@@ -49,7 +50,7 @@ def open_folder(folder: Path, config: TrainConfig) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {str(folder)!r} cannot be made: {error.strerror}") from None
-    record = {"config": config.model_dump(mode="json"), "config_hash": config.hash, "finished": False}
+    record = {"config": config.model_dump(mode="json"), "config_hash": own_hash, "finished": False}
     write_record(folder, record)
     return record
 

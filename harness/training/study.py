@@ -25,6 +25,7 @@ from harness.config.run import RunConfig
 from harness.errors import ConfigError, Fault, HarnessError, UserError
 from harness.training import grid, run_record
 from harness.training.config import TrainConfig, check
+from harness.training.identity import config_hash
 from harness.training.run import default_folder, train, with_learning_rate
 
 PREFIX = "train:"
@@ -159,7 +160,7 @@ def train_missing(trainings: Mapping[Path, TrainConfig], progress: Progress) -> 
 
 def is_finished(folder: Path, config: TrainConfig) -> bool:
     found = run_record.read_record(folder)
-    return found is not None and found["finished"] and found["config_hash"] == config.hash
+    return found is not None and found["finished"] and found["config_hash"] == config_hash(config)
 
 
 def train_in_process(config: TrainConfig, folder: Path, progress: Progress) -> dict[str, Any]:

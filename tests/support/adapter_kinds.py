@@ -87,8 +87,8 @@ KINDS: Mapping[str, Callable[[], Any]] = {
 WITH_BIASES = ("bias-all", "bias-lora")
 
 
-def save_kind(kind: str, base: Path, folder: Path, seed: int = 0) -> Any:
-    """The adapter, saved; and the model with it on, as PEFT has it after loading the file."""
+def save_kind(kind: str, base: Path, folder: Path, seed: int = 0, **changed: Any) -> Any:
+    """The adapter, saved; and the model with it on, as PEFT has it. `changed`: options of its config."""
     import peft
     import torch
 
@@ -96,7 +96,11 @@ def save_kind(kind: str, base: Path, folder: Path, seed: int = 0) -> Any:
 
     with checkpoint.silenced(), torch.random.fork_rng():
         torch.manual_seed(seed)
-        wrapped = peft.get_peft_model(checkpoint.from_folder(base, torch.float32), KINDS[kind]())
+        model, config = checkpoint.from_folder(base, torch.float32), KINDS[kind]()
+        config.task_type = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
+        for name, value in changed.items():
+            setattr(config, name, value)
+        wrapped = peft.get_peft_model(model, config)
         draw(wrapped)
         wrapped.save_pretrained(folder)
     return wrapped.eval()

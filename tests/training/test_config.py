@@ -1,6 +1,8 @@
 """Training configs: every recipe is one, and a mistake is one line that names the key and what would be right."""
 
+import json
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,10 @@ from harness.errors import ConfigError
 from harness.files import packaged
 from harness.training import grid
 from harness.training.config import TrainConfig, check, method_options
+from harness.training.identity import config_hash
+from harness.training.run import default_folder
 from harness.training.trainer import should_stop
+from tests.support.tiny_models import build
 
 RECIPES = packaged("tasks/recipes")
 
@@ -50,8 +55,22 @@ def test_a_mistake_is_named(more: dict[str, Any], complaint: str) -> None:
 
 
 def test_the_hash_covers_what_can_change_the_weights() -> None:
-    assert config().hash == config(device="cpu", log_every=3, data_folder="x").hash
-    assert config().hash != config(seed=1).hash != config(peft={"r": 8}).hash
+    assert config_hash(config()) == config_hash(config(device="cpu", log_every=3, data_folder="x"))
+    assert len({config_hash(each) for each in (config(), config(seed=1), config(peft={"r": 8}))}) == 3
+
+
+def test_the_same_training_has_the_same_id_wherever_its_files_lie(tmp_path: Path) -> None:
+    def at(place: str, seed: int = 0, row: str = "x = 1") -> str:
+        folder = tmp_path / place
+        model = build("llama", folder / "model", seed=seed)
+        rows = folder / "rows.jsonl"
+        rows.write_text(json.dumps({"instruction": "set x", "output": row}) + "\n", encoding="utf-8")
+        data = [{"file": str(rows), "validation": str(rows)}]
+        return default_folder(config(model=str(model), data=data)).name
+
+    here = at("here")
+    assert at("there") == here
+    assert len({here, at("other weights", seed=1), at("other rows", row="x = 2")}) == 3
 
 
 def test_the_options_are_those_of_the_study_by_default() -> None:

@@ -14,10 +14,17 @@ from harness.backends.hf.adapter import Adapter, check_base, find_adapter
 from harness.config.backend import BackendConfig
 from harness.errors import UserError
 from tests.backends.hf.test_engine import GREEDY, lines, requests
+from tests.support.adapter_kinds import save_kind
 from tests.support.command import harness
 from tests.support.tiny_models import ARCHITECTURES, build
 
 KINDS = ("lora", "dora", "ia3", "prompt", "p-tuning", "prefix")
+MERGED = ("lora", "dora", "ia3", "rslora", "pissa", "olora", "vera", "loha", "lokr", "oft", "boft", "hra")
+SQUARE = {
+    "llama": ["q_proj", "o_proj"],
+    "codegen": ["out_proj"],
+    "t5": ["q", "o"],
+}  # attention layers, 32 x 32
 TOLERANCE = 1e-4  # of logits up to about 10, float32
 
 
@@ -111,18 +118,29 @@ def test_every_kind_acts_as_peft_has_it_and_at_any_batch_size(
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("kind", ["lora", "dora", "ia3"])
+@pytest.mark.parametrize("kind", MERGED)
 def test_merged_and_unmerged_agree(
     kind: str, architecture: str, bases: dict[str, Path], tmp_path: Path
 ) -> None:
     base = bases[architecture]
-    wrapped = save(kind, base, tmp_path / "a")
-    unmerged = logits(engine(base, tmp_path / "a").runner)
+    if kind in KINDS:
+        save(kind, base, tmp_path / "a")
+    else:
+        save_kind(kind, base, tmp_path / "a", target_modules=SQUARE[architecture])
+    tuned = engine(base, tmp_path / "a")
+    unmerged, texts = logits(tuned.runner), lines(tuned.generate(requests(), GREEDY))
+    with checkpoint.silenced():
+        import peft
+
+        wrapped = peft.PeftModel.from_pretrained(checkpoint.from_folder(base, torch.float32), tmp_path / "a")
     with checkpoint.silenced():
         wrapped.merge_and_unload().save_pretrained(tmp_path / "merged")
     checkpoint.load_tokenizer(base).save_pretrained(tmp_path / "merged")
     merged = logits(engine(tmp_path / "merged").runner)
-    torch.testing.assert_close(merged, unmerged, rtol=0, atol=TOLERANCE)
+    torch.testing.assert_close(
+        merged, unmerged, rtol=0, atol=TOLERANCE
+    )  # merging rounds each weight once more
+    assert lines(engine(tmp_path / "merged").generate(requests(), GREEDY)) == texts
     assert (merged - logits(engine(base).runner)).abs().max() > 100 * TOLERANCE
 
 
