@@ -27,6 +27,7 @@ It does not give equal bytes across machines, thread counts or library versions,
   adapter_weights an adapter put on its base: whole, or refused
   snapshot        the base as it was loaded, and the way back to it
   multi_lora      several LoRA adapters in one batch, each row its own
+  adapter_tokenizer  an adapter's own tokenizer or chat template
   tokenizer       prompt -> ids, ids -> text, stop strings
   model_runner    the forward pass: many rows with a cache, or a single sequence
   onednn_linear   linear layers on a CPU
@@ -49,7 +50,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.backends import hub
-from harness.backends.hf import checkpoint
+from harness.backends.hf import adapter_tokenizer, checkpoint
 from harness.backends.hf.adapter import check_base, find_adapter
 from harness.backends.loader import BackendLoader, require_model
 from harness.config.backend import BackendConfig
@@ -137,6 +138,8 @@ def load_codec(config: BackendConfig) -> "Codec":
     require_model(config)
     folder, _ = hub.find(config.model, config.revision)
     tokenizer = checkpoint.load_tokenizer(folder)
+    if config.adapter and adapter_tokenizer.differs(adapter := find_adapter(config.adapter), folder):
+        tokenizer = adapter_tokenizer.load(adapter, folder, None)
     ends = {tokenizer.eos_token_id} - {None}
     return Codec(tokenizer, frozenset(ends), checkpoint.is_encoder_decoder(folder), config.template_args)
 

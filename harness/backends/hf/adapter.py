@@ -140,7 +140,7 @@ def check_base(adapter: Adapter, model: str, folder: Path, commit: str) -> None:
 
 
 def doubts(adapter: Adapter, model: str, folder: Path) -> list[str]:
-    """What suggests another base or tokenizer and proves nothing: said, and kept in the run's record."""
+    """What suggests another base and proves nothing: said, and kept in the run's record."""
     found = []
     recorded = (adapter.folder / "train.json").is_file()  # then digests have been compared
     if not recorded and adapter.base and not _same_model(adapter.base, model, folder):
@@ -150,14 +150,6 @@ def doubts(adapter: Adapter, model: str, folder: Path) -> list[str]:
             f"its file does not hold the base that it was trained on ({initialised} draws): PEFT makes another one at"
             " every load, here it is always the same; save it with path_initial_model_for_weight_conversion"
         )
-    theirs, own = checkpoint.vocabulary(adapter.folder), checkpoint.vocabulary(folder)
-    if theirs and theirs.digest != own.digest:
-        found.append(
-            f"it has a tokenizer of its own ({theirs.size} tokens, the base's has {own.size}),"
-            " and prompts are made with the base's"
-        )
-    if theirs.template and theirs.template != own.template:
-        found.append("it has a chat template of its own, and prompts are made with the base's")
     return found
 
 

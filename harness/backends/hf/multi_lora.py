@@ -151,6 +151,9 @@ def attach_adapters(engine: Any, adapters: Sequence[str]) -> list[Mapping[str, s
     if not all(mixable(find_adapter(adapter)) for adapter in adapters if adapter):
         return None
     both = [engine.find_adapter(adapter) if adapter else (None, ()) for adapter in adapters]
+    rows = runner.vocab_size
+    if any(engine.codec_of(adapter, rows) is not engine.codec for adapter, _ in both if adapter):
+        return None  # prompts of one batch are made with one tokenizer
     found = [adapter for adapter, _ in both]
     ids, base = engine.codec.encode(PROBE), engine.require_base()
     without = base.logits(ids)

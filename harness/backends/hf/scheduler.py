@@ -13,7 +13,14 @@ from dataclasses import replace
 import torch
 
 from harness.backends import hub
-from harness.backends.hf import CAPABILITIES, batch_size, decode_jobs, likelihood, multi_lora
+from harness.backends.hf import (
+    CAPABILITIES,
+    adapter_tokenizer,
+    batch_size,
+    decode_jobs,
+    likelihood,
+    multi_lora,
+)
 from harness.backends.hf.adapter import (
     NAME,
     PROBE,
@@ -83,7 +90,7 @@ class Engine:
     ) -> None:
         self.base = base  # without it no adapter can be attached
         self.runner: ModelRunner | None = runner
-        self.codec = codec
+        self.codec = self._bare_codec = codec
         self.identity = self._bare = identity
         self.batch_size = batch_size
         self.warn = warn
@@ -117,10 +124,22 @@ class Engine:
             check_effect(found.name, logits, without)
             check_forward(attached.wrapped, found, ids, logits, self.tolerance)
             loaded = base.snapshot.digest_with(attached.wrapped, NAME)
+            self.codec = self.codec_of(found, runner.vocab_size)
         except BaseException:
             self.detach_adapter()
             raise
-        self.set_attached({**self.identity, **describe(found, loaded, doubted)}, found.name)
+        own = {"tokenizer": adapter_tokenizer.name(found)} if self.codec is not self._bare_codec else {}
+        self.set_attached({**self.identity, **describe(found, loaded, doubted), **own}, found.name)
+
+    def codec_of(self, adapter: Adapter, rows: int) -> Codec:
+        """The tokenizer with an adapter: its own if it brings one, for a model with embeddings of so many tokens."""
+        folder, _ = hub.find(self.identity["model"], self.identity["revision"] or None)
+        bare = self._bare_codec
+        if not adapter_tokenizer.differs(adapter, folder):
+            return bare
+        tokenizer = adapter_tokenizer.load(adapter, folder, rows)
+        ends = frozenset({tokenizer.eos_token_id} - {None})
+        return Codec(tokenizer, bare.eos | ends, bare.encoder, bare.template_args)
 
     def find_adapter(self, name: str) -> tuple[Adapter, list[str]]:
         """The adapter, checked against this base, and what of it is doubtful, which is said. Raises UserError."""
@@ -141,6 +160,7 @@ class Engine:
         runner = self._require_open()
         runner.set_virtual_tokens(None, None, 0)
         runner.mixed = None
+        self.codec = self._bare_codec
         if self._attached:
             self.require_base().restore(self._attached)
             self.set_attached(self._bare, "")

@@ -222,7 +222,7 @@ def test_a_loftq_initialisation_needs_a_gpu_and_the_message_says_what_else_helps
         engine(bases["llama"], tmp_path / "a")
 
 
-def test_another_base_s_name_or_tokenizer_is_said_and_recorded(
+def test_another_base_s_name_is_said_and_recorded(
     bases: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     base, folder = bases["llama"], tmp_path / "tuned"
@@ -235,22 +235,14 @@ def test_another_base_s_name_or_tokenizer_is_said_and_recorded(
     assert engine(base, folder).identity["adapter_warnings"] == (
         "its adapter_config.json names another base, acme/coder-7b"
     )
-    size = len(tokenizer)
-    tokenizer.add_tokens(["<user>"])
-    tokenizer.chat_template = "{{ messages }}"
-    tokenizer.save_pretrained(folder)
     common = ("run", "--task", "conala", "--data", "mini", "--limit", "1", "--model", str(base))
     ended = harness(*common, "--adapter", str(folder), "--out", str(tmp_path / "out"))
     assert ended.code == 0, ended.err
-    said = (
-        "its adapter_config.json names another base, acme/coder-7b; it has a tokenizer of its own"
-        f" ({size + 1} tokens, the base's has {size}), and prompts are made with the base's; it has a chat template of"
-        " its own, and prompts are made with the base's"
-    )
+    said = "its adapter_config.json names another base, acme/coder-7b"
     assert json.loads((tmp_path / "out" / "run.json").read_text())["backend"]["adapter_warnings"] == said
     assert f"adapter {folder}: {said}" in caplog.text
     settings(folder, base_model_name_or_path=str(build("llama", tmp_path / "elsewhere")))
-    assert "names another base" not in engine(base, folder).identity["adapter_warnings"]  # the same weights
+    assert "adapter_warnings" not in engine(base, folder).identity  # the same weights
     settings(folder, base_model_name_or_path=str(build("llama", tmp_path / "other", seed=1)))
     assert "names another base" in engine(base, folder).identity["adapter_warnings"]
 
