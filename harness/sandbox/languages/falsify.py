@@ -76,8 +76,9 @@ def expectations(language: str, tests: str) -> list[Expectation]:
         if not parts or not all(tests[start:end].strip() for start, end in parts):
             continue
         if call[0].startswith("if"):
-            if _THROWS.match(tests, parts[-1][1]):
-                start, end = parts[0][0], parts[-1][1]
+            start, end = parts[0][0], parts[-1][1]
+            # Not where it only looks at the expectations collected above: negated too, the test would always fail.
+            if _THROWS.match(tests, end) and ".contains(false)" not in tests[start:end]:
                 found.append(Expectation(start, end, f"!({tests[start:end]})"))
             continue
         match language:

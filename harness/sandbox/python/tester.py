@@ -36,7 +36,6 @@ _MEMORY_MB = 4096
 # True and falsified tests beside a program run so often, as long as that takes no more CPU time.
 _ROUNDS, _ROUNDS_CPU_S = 5, 1.0
 _FORGED = "the program passes even when an expectation is falsified"
-_INCONSTANT = "the program does not pass the same tests each time"
 _DETAIL = 4000  # characters of a message that are looked at
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
 _SCRATCH = re.compile(r"(/tmp|/var/tmp)/[\w./-]+")
@@ -172,11 +171,25 @@ class JobRunner:
             self._next_candidate()
             passed = self._run_tests_inside(job, setup, text).status == "passed"
             spent += self._end(by_itself=False).cpu_s
-            if passed != true:
-                detail = _INCONSTANT if true else _FORGED
+            if passed == true:
+                continue
+            if passed or self._passes_negated(job, setup, code):
                 usage = ResourceUsage(result["cpu_s"], result["wall_s"], result["peak_mb"])
-                return _result(first, Termination("failed", detail), usage, "in_process")
+                return _result(first, Termination("failed", _FORGED), usage, "in_process")
         return result
+
+    def _passes_negated(self, job: dict[str, Any], setup: str, code: str) -> bool:
+        """For one that did not pass again: perhaps it depends on chance. Whether it ever passes with all expectations
+        falsified, which no honest program does.
+        """
+        spent, falsified = 0.0, in_process.falsify(code)
+        while falsified is not None and spent < _ROUNDS_CPU_S:
+            self._next_candidate()
+            passed = self._run_tests_inside(job, setup, falsified).status == "passed"
+            spent += self._end(by_itself=False).cpu_s + 0.002
+            if passed:
+                return True
+        return False
 
     def _run_tests_inside(self, job: dict[str, Any], setup: str, code: str) -> Termination:
         self._start(dict(job))
