@@ -62,7 +62,16 @@ def test_the_names_stay_what_they_are_when_every_module_is_loaded() -> None:
 
 
 def test_metrics_are_a_frame_with_intervals(half: harness.Run) -> None:
-    assert list(half.metrics.columns) == ["value", "low", "high", "n", "k", "unit", "lower_is_better"]
+    assert list(half.metrics.columns) == [
+        "value",
+        "low",
+        "high",
+        "n",
+        "k",
+        "unit",
+        "lower_is_better",
+        "with_faults",
+    ]
     assert set(half.metrics["unit"]) == {"share"}
     row = half.metrics.loc["pass@1"]
     assert (row["value"], row["n"], row["k"]) == (0.5, 66, 33)

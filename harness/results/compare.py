@@ -45,7 +45,9 @@ class ComparisonCell:
 @dataclass(frozen=True)
 class Comparison:
     """`rows[0]` is the reference. `cells` is metric -> one cell per row. `skipped` counts problems with faults.
-    `clusters` is how many clusters were the units of intervals and tests, 0 where problems were."""
+    `clusters` is how many clusters were the units of intervals and tests, 0 where problems were. `faults`
+    counts samples that could not be judged and count as failed where a metric can have it; elsewhere their problems are
+    skipped."""
 
     task: str
     rows: tuple[ComparisonRow, ...]
@@ -53,6 +55,7 @@ class Comparison:
     cells: Mapping[str, tuple[ComparisonCell, ...]]
     skipped: int
     clusters: int = 0
+    faults: int = 0
 
 
 def compare(
@@ -89,7 +92,15 @@ def tabulate(
     skipped = max((len(runs[0].samples) - len(names) for names in problems.values()), default=0)
     first = next(iter(problems.values()), ())
     clusters = len(set(_clusters(runs[0], first, clustered) or ()))
-    return Comparison(rows[0].runs[0].summary.task, rows, problems, found, skipped, clusters)
+    return Comparison(
+        rows[0].runs[0].summary.task,
+        rows,
+        problems,
+        found,
+        skipped,
+        clusters,
+        sum(run.faults for run in runs),
+    )
 
 
 def _clusters(run: Result, problems: Sequence[str], clustered: bool | None) -> list[str] | None:
@@ -339,6 +350,7 @@ def as_json(comparison: Comparison, flipped: Sequence[Flip]) -> dict[str, Any]:
         "reference": comparison.rows[0].name,
         "clusters": comparison.clusters,
         "skipped": comparison.skipped,
+        "faults": comparison.faults,
         "rows": [
             {
                 "name": row.name,

@@ -4,7 +4,7 @@ from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any, Protocol
 
 from harness.backends import pricing
@@ -75,9 +75,10 @@ def summarise(run: Judged, files: RunFolder) -> Summary:
     sums = {scorer.name: Sums(scorer.metrics(ks)) for scorer in run.task.scorers}
     seen = Seen(counted.excluded)
     for problem_id, rows in groupby(files.judgements.values(), key=lambda row: row.problem_id):
-        scored = seen.scores(problem_id, rows)
+        scored, failed = seen.scores(problem_id, rows)
         for name, (scores, width) in scored.items() if left.get(problem_id) else ():
-            sums[name].add(problem_id, scores, width)
+            add = sums[name].add_failed if name in failed else sums[name].add
+            add(problem_id, scores, width)
     metrics = {}
     for one in sums.values():
         metrics.update(one.metrics(run.problems, run.config.seed))
@@ -184,10 +185,12 @@ class Seen:
     in_process: int = 0
     first_fault: tuple[str, ...] = ()
 
-    def scores(self, problem_id: str, rows: Iterable[Judgement]) -> dict[str, tuple["array[float]", int]]:
-        """A problem's scores by scorer, sample by sample, `width` values each; none of a scorer with a fault."""
-        scores: dict[str, array[float]] = {}
-        width: dict[str, int] = {}
+    def scores(
+        self, problem_id: str, rows: Iterable[Judgement]
+    ) -> tuple[dict[str, tuple["array[float]", int]], set[str]]:
+        """A problem's scores by scorer, sample by sample, `width` values each; and the scorers with faults, which are
+        zeros there."""
+        found: dict[str, list[tuple[float, ...]]] = {}
         faulted: set[str] = set()
         for row in rows:
             self.statuses[row.status] += 1
@@ -195,14 +198,19 @@ class Seen:
                 self.error_classes[raised] += 1
             if (problem_id, row.index) in self.excluded:
                 continue
+            values: tuple[float, ...] = ()
             if row.score is None:
                 faulted.add(row.scorer)
                 self.first_fault = self.first_fault or (f"first fault, of {problem_id}: {row.error}",)
             else:
                 self.in_process += row.score.note == "in_process"
-                scores.setdefault(row.scorer, array("d")).extend((row.score.value, *row.score.stats))
-                width[row.scorer] = 1 + len(row.score.stats)
-        return {name: (scores[name], width[name]) for name in scores.keys() - faulted}
+                values = (row.score.value, *row.score.stats)
+            found.setdefault(row.scorer, []).append(values)
+        scores = {}
+        for name, samples in found.items():
+            width = max(map(len, samples)) or 1
+            scores[name] = array("d", chain(*(values or (0.0,) * width for values in samples))), width
+        return scores, faulted
 
     def notes(self) -> Iterator[str]:
         if self.in_process:
@@ -221,6 +229,9 @@ class Sums:
         default_factory=dict
     )  # metric -> the problems' vectors, end to end
     whole: dict[str, Any] = field(default_factory=dict)  # problem id -> [samples, 1 + stats]
+    failed: dict[str, dict[str, float]] = field(
+        default_factory=dict
+    )  # metric -> problem with faults -> value
 
     def add(self, problem_id: str, scores: "array[float]", width: int) -> None:
         """A problem's scores, sample by sample, `width` values each."""
@@ -234,6 +245,27 @@ class Sums:
                 self.vectors.setdefault(name, array("d")).extend(vector)
             else:
                 self.whole[problem_id] = of_one
+
+    def add_failed(self, problem_id: str, scores: "array[float]", width: int) -> None:
+        """A problem with samples that could not be judged, which are zeros: it is in no metric but beside it."""
+        import numpy as np
+
+        of_one = np.frombuffer(scores).reshape(-1, width)
+        for name, reduce in self.reduces.items():
+            if estimates.can_fail(reduce):
+                some = reduce.over is None and bool(of_one.any())
+                value = float(reduce.per_problem(of_one)[0]) if some else 0.0
+                self.failed.setdefault(name, {})[
+                    problem_id if reduce.over is None else reduce.over(problem_id)
+                ] = value
+
+    def _with_faults(self, name: str, members: Collection[str], counted: Estimate) -> Estimate:
+        """With the value that the faults of the members would leave."""
+        lost = [value for unit, value in self.failed.get(name, {}).items() if unit in members]
+        if not lost or counted.k is None:
+            return counted
+        value = (counted.k + sum(lost)) / (counted.n + len(lost))
+        return counted.model_copy(update={"with_faults": value})
 
     def metrics(self, problems: Sequence[Grouped], seed: int) -> dict[str, Estimate]:
         """Each metric over all problems and, where they have several groups, over each group."""
@@ -253,16 +285,16 @@ class Sums:
             for name, reduce in self.reduces.items():
                 if reduce.over is None:
                     vectors = np.frombuffer(self.vectors[name]).reshape(len(self.judged), -1)[rows]
-                    found[name + suffix] = estimates.estimate_rows(
-                        reduce, vectors, clusters=clusters, seed=seed
-                    )
+                    e = estimates.estimate_rows(reduce, vectors, clusters=clusters, seed=seed)
+                    everyone = {p.id for p in problems if not suffix or f"[{p.group}]" == suffix}
+                    found[name + suffix] = self._with_faults(name, everyone, e)
                 elif not suffix:  # what is taken together may lie in several groups
-                    everyone = (problem.id for problem in problems)
-                    if counted := estimates.scores_by_unit(reduce, self.whole, everyone):
+                    of = {problem.id: problem.cluster for problem in problems}
+                    if counted := estimates.scores_by_unit(reduce, self.whole, of):
                         vectors = estimates.per_problem_vectors(reduce, list(counted.values()))
-                        of = {problem.id: problem.cluster for problem in problems}
-                        clusters = cluster_labels([of[name] for name in counted])
-                        found[name] = estimates.estimate_rows(reduce, vectors, clusters=clusters, seed=seed)
+                        clusters = cluster_labels([of[unit] for unit in counted])
+                        e = estimates.estimate_rows(reduce, vectors, clusters=clusters, seed=seed)
+                        found[name] = self._with_faults(name, of, e)
         return found
 
 

@@ -124,6 +124,8 @@ class Estimate(Value):
     """A metric with its 95 % interval. n problems; k is the sum over problems where the metric is a mean of them.
 
     `unit` and `lower_is_better` are the metric's own (`Reduce`); files have them only where they are not the default.
+    `with_faults` is the value with samples that could not be judged counted as failed, None where there are none: a
+    program that brings the judge down is no gain.
     """
 
     value: float
@@ -133,6 +135,7 @@ class Estimate(Value):
     k: float | None = None
     unit: Unit = Field(default="share", exclude_if=lambda unit: unit == "share")
     lower_is_better: bool = Field(default=False, exclude_if=lambda lower: not lower)
+    with_faults: float | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Summary(Value):

@@ -209,6 +209,11 @@ def estimate_rows(
     )
 
 
+def can_fail(reduce: Reduce) -> bool:
+    """Whether a sample that could not be judged can be counted as failed: as 0 in a mean of which more is better."""
+    return reduce.of_sum is None and reduce.unit == "share" and not reduce.lower_is_better
+
+
 def is_bounded(reduce: Reduce, *rows: Floats) -> bool:
     """Whether the metric is a mean of values that cannot leave 0..1."""
     if reduce.of_sum is not None or reduce.unit != "share":

@@ -11,7 +11,12 @@ from harness.config.load import parse
 from harness.errors import ConfigError, NotComparable, StoreFault
 from harness.results import compare
 from harness.results.report import comparison
+from harness.runs.merge import MergedProblem, MergedRun
+from harness.runs.resolve import Header
 from harness.runs.store import reader
+from harness.runs.store.run_folder import open_run
+from harness.runs.summary import summarise
+from harness.tasks.loading import registry
 from tests.support.command import harness
 from tests.support.recordings import edit, edit_rows, make
 
@@ -299,16 +304,57 @@ def test_a_lost_judgement_and_a_lost_sample_are_faults(pair: tuple[Path, Path]) 
         reader.read(pair[1])
 
 
-def test_a_problem_with_a_fault_is_left_out_of_the_pairs_and_counted(pair: tuple[Path, Path]) -> None:
-    def fault(rows: list[dict[str, Any]]) -> None:
-        rows[0].update(status="fault", score=None)
+def summarise_again(folder: Path) -> None:
+    """The summary of the records as they are now."""
+    record = json.loads((folder / "run.json").read_text())
+    config = reader.read_config(record)
+    problems = [MergedProblem(row["problem_id"], row["group"], "") for row in reader.problems(folder)]
+    with open_run(folder, record) as files:
+        counts = {one.id: files.generations.keys.count(one.id) for one in problems}
+        task = registry.task(config.task, config.options)
+        files.write_summary(summarise(MergedRun(task, config, problems, counts, Header("", ())), files))
 
-    edit_rows(pair[1] / "judgements.jsonl", fault)
-    found = compare.compare(read(*pair), ["em@1"])
-    assert found.skipped == 1
-    assert found.problems["em@1"][0] == "letters/1"
-    assert len(found.problems["em@1"]) == 39
-    assert "1 problems skipped" in comparison.render(found, [], 0)
+
+def test_faults_count_as_failed_and_help_nobody(tmp_path: Path) -> None:
+    """Six problems, three of them right; the answers to the others bring the judge down, which leaves 3 of 3."""
+    plain, hostile = (
+        make(tmp_path / "plain", range(3), problems=6),
+        make(tmp_path / "hostile", range(3), problems=6),
+    )
+
+    def fault(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [
+            row
+            if row["problem_id"] in {"letters/0", "letters/1", "letters/2"}
+            else {**row, "status": "fault", "score": None}
+            for row in rows
+        ]
+
+    edit_rows(hostile / "judgements.jsonl", fault)
+    summarise_again(hostile)
+    read_back = reader.read(hostile)
+    e = read_back.summary.metrics["em@1"]
+    assert (e.value, e.n, e.with_faults) == (1.0, 3, 0.5)
+    shown = harness("report", hostile).out
+    assert "100.00 (50.00)" in shown
+    assert "in brackets: the value with samples that could not be judged counted as failed" in shown
+    found = compare.compare([reader.read(plain), read_back], ["em@1"])
+    assert [cell.estimate.value for cell in found.cells["em@1"]] == [0.5, 0.5]
+    assert (found.skipped, found.faults) == (0, 3)
+    assert "could not be judged and count as failed" in comparison.render(found, [], 0)
+    assert reader.read(plain).summary.metrics["em@1"].with_faults is None
+
+
+def test_of_several_samples_only_the_faulted_one_fails(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", lambda i, j: True, problems=4, samples=2)
+    edit_rows(run / "judgements.jsonl", lambda rows: rows[0].update(status="fault", score=None))
+    summarise_again(run)
+    found = reader.read(run)
+    e = found.summary.metrics["em@1"]
+    assert (e.value, e.n) == (1.0, 3)
+    assert e.with_faults == pytest.approx(3 / 4)  # the first of the beam is the faulted one
+    assert found.vectors("em@2", ["letters/0"])[0, 0] == 1.0
+    assert found.vectors("em@1", ["letters/0"])[0, 0] == 0.0
 
 
 def test_shuffled_rows_change_nothing(pair: tuple[Path, Path]) -> None:

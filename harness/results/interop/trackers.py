@@ -50,6 +50,7 @@ def tracked_run(run: Result) -> TrackedRun:
     values: dict[str, float] = {}
     for name, e in run.summary.metrics.items():
         values |= {name: e.value, f"{name} low": e.low, f"{name} high": e.high}
+        values |= {} if e.with_faults is None else {f"{name} with faults": e.with_faults}
     values |= {f"status/{name}": float(n) for name, n in run.summary.status_counts.items()}
     values |= {f"completions/{name}": float(n) for name, n in run.summary.completions.items()}
     values |= {f"cost/{name}": value for name, value in reader.cost(run).items()}

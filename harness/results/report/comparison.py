@@ -82,6 +82,8 @@ def notes(comparison: Comparison, *, seeds: bool = True) -> Iterator[str]:
                     f"{metric}, {row.name}: {s.seeds} seeds, standard deviation between seeds {between},"
                     f" standard error over problems {among}, over both {both}"
                 )
+    if comparison.faults:
+        yield f"{comparison.faults} samples could not be judged and count as failed: rerun their command"
     if comparison.skipped:
         yield f"{comparison.skipped} problems skipped: judging failed in one of the runs"
     for row in comparison.rows:

@@ -38,6 +38,7 @@ COLUMNS = (
     "published",
     "runs",
     "signature",
+    "faults",
 )
 
 
@@ -68,6 +69,7 @@ class LeaderboardRow:
     published: str = ""
     runs: tuple[Path, ...] = ()
     signature: str = ""
+    faults: int = 0
     unit: Unit = "share"
 
     @property
@@ -137,6 +139,7 @@ def _run_rows(section: Section) -> Iterator[LeaderboardRow]:
             prompt_tokens=cost,
             runs=tuple(run.folder for run in row.runs),
             signature=first.summary.signature,
+            faults=sum(run.faults for run in row.runs),
             unit=e.unit,
         )
 
@@ -171,7 +174,7 @@ def csv_text(found: Sequence[LeaderboardRow]) -> str:
                 *(entry.task, entry.rank or "", entry.rank_to or "", int(entry.tied)),
                 *(entry.model, entry.method, entry.metric),
                 *(entry.value, *blank, entry.seeds or "", entry.prompt_tokens or "", entry.published),
-                *(" ".join(path.name for path in entry.runs), entry.signature),
+                *(" ".join(path.name for path in entry.runs), entry.signature, entry.faults),
             ]
         )
     return out.getvalue()
@@ -185,10 +188,15 @@ def markdown(found: Sequence[LeaderboardRow]) -> str:
         lines += ["| rank | model | method | value | 95 % interval | n |", "|--:|---|---|--:|---|--:|"]
         for e in of_task:
             method = f"{e.method} (reported: {e.published})" if e.published else e.method
+            method += f" ({fault_text(e)})" if e.faults else ""
             cells = (rank_text(e), e.model, method, figure(e.unit, e.value), _interval(e), str(e.n or ""))
             lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
         lines.append("")
     return "\n".join([*lines, RANK_NOTE, ""])
+
+
+def fault_text(entry: LeaderboardRow) -> str:
+    return f"{entry.faults} samples could not be judged and count as failed"
 
 
 def _interval(entry: LeaderboardRow) -> str:
@@ -254,6 +262,8 @@ def _html_row(entry: LeaderboardRow, out: Path | None) -> str:
     method = page.text(entry.method)
     if entry.published:
         method += f' <span class="sub wrap">reported: {page.text(entry.published)}</span>'
+    if entry.faults:
+        method += f' <span class="sub wrap">{fault_text(entry)}</span>'
     for run in entry.runs if out else ():
         if out and (run / "report.html").is_file():
             link = os.path.relpath(run / "report.html", out)

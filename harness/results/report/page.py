@@ -217,7 +217,14 @@ def _cost_text(value: float) -> str:
 
 def _metric_text(row: ComparisonRow, name: str) -> str:
     found = row_estimate(row, name)
-    return "" if found is None else figure(found.unit, found.value)
+    if found is None:
+        return ""
+    failed = (
+        ""
+        if found.with_faults is None
+        else f" ({figure(found.unit, found.with_faults)} with faults as failed)"
+    )
+    return figure(found.unit, found.value) + failed
 
 
 def _table_row(
@@ -277,6 +284,8 @@ def _table_notes(section: Section) -> str:
             "intervals cover the choice of problems, given these seeds; 'sd of seeds' is the standard deviation between"
             " seeds, 'se of problems' the standard error over problems, 'se of both' that of the row's value"
         )
+    if section.comparison.faults:
+        words.append(f"{section.comparison.faults} samples could not be judged and count as failed")
     if section.comparison.skipped:
         words.append(
             f"{section.comparison.skipped} problems skipped because judging failed in one of the runs"

@@ -105,7 +105,11 @@ def row_estimate(row: ComparisonRow, metric: str) -> Estimate | None:
     if len(found) <= 1:
         return found[0] if found else None
     mean = [sum(getattr(e, name) for e in found) / len(found) for name in ("value", "low", "high")]
-    return found[0].model_copy(update={"value": mean[0], "low": mean[1], "high": mean[2], "k": None})
+    failed = None
+    if any(e.with_faults is not None for e in found):
+        failed = sum(e.value if e.with_faults is None else e.with_faults for e in found) / len(found)
+    update = {"value": mean[0], "low": mean[1], "high": mean[2], "k": None, "with_faults": failed}
+    return found[0].model_copy(update=update)
 
 
 def group_names(section: Section) -> list[str]:

@@ -34,6 +34,8 @@ def rows(summaries: Summaries) -> Iterator[tuple[str, ...]]:
         for metric, estimate in summary["metrics"].items():
             unit = estimate.get("unit", "share")
             value, low, high = (figure(unit, estimate[key]) for key in ("value", "low", "high"))
+            if estimate.get("with_faults") is not None:
+                value += f" ({figure(unit, estimate['with_faults'])})"
             n, k = estimate["n"], estimate["k"]
             count = f"{n}" if k is None else f"{k:g} / {n}"
             yield name, metric, value, f"{low} to {high}", count, str(summary["errors"] or "")
@@ -59,6 +61,8 @@ def exceptions(summary: Mapping[str, Any]) -> str:
 def footnotes(summary: Mapping[str, Any]) -> list[str]:
     """The lines under a table: verdicts, exceptions, notes, signature."""
     lines = [f"verdicts: {verdicts(summary)}"] if verdicts(summary) else []
+    if any(e.get("with_faults") is not None for e in summary["metrics"].values()):
+        lines.append("in brackets: the value with samples that could not be judged counted as failed")
     lines += [f"exceptions: {exceptions(summary)}"] if exceptions(summary) else []
     if "price" in (spent := summary["cost"]):
         tokens = (
@@ -93,14 +97,17 @@ def csv_text(summaries: Summaries) -> str:
     """One row per metric; a run in which no sample could be judged has one row without a metric."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["run_id", "task", "metric", "value", "low", "high", "n", "k", "errors", "signature"])
+    writer.writerow(
+        ["run_id", "task", "metric", "value", "low", "high", "n", "k", "with_faults", "errors", "signature"]
+    )
     for summary in summaries:
         for metric, e in summary["metrics"].items():
             figures = [e["value"], e["low"], e["high"], e["n"], "" if e["k"] is None else e["k"]]
+            figures.append("" if (failed := e.get("with_faults")) is None else failed)
             head = [summary["run_id"], summary["task"], metric]
             writer.writerow([*head, *figures, summary["errors"], summary["signature"]])
         if not summary["metrics"]:
-            blank = [""] * 6
+            blank = [""] * 7
             writer.writerow(
                 [summary["run_id"], summary["task"], *blank, summary["errors"], summary["signature"]]
             )

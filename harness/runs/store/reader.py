@@ -5,7 +5,7 @@ Reads files and never writes. A damaged or missing row is an error that names it
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ EQUIVALENT_ISOLATION = {"namespaces", "landlock"}
 
 @dataclass(frozen=True)
 class Result:
-    """`scores` is scorer -> problem id -> [samples, 1 + stats]; a problem with a fault has no entry there.
+    """`scores` is scorer -> problem id -> [samples, 1 + stats]; a problem with a fault has no entry there, but one in
+    `failed`, where samples that could not be judged are zeros: so they count where a metric can have it.
 
     `faults` counts judgements without a score, `samples` is problem id -> number of samples, in the run's order.
     """
@@ -44,6 +45,7 @@ class Result:
     faults: int
     groups: Mapping[str, str] = field(default_factory=dict)
     clusters: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -64,7 +66,10 @@ class Result:
 
     def _units(self, metric: str) -> dict[str, Floats]:
         scorer, reduce = self.reduces[metric]
-        return estimates.scores_by_unit(reduce, self.scores[scorer], self.samples)
+        scores = self.scores[scorer]
+        if estimates.can_fail(reduce):
+            scores = {**scores, **self.failed.get(scorer, {})}
+        return estimates.scores_by_unit(reduce, scores, self.samples)
 
 
 def read(folder: Path) -> Result:
@@ -85,8 +90,9 @@ def read(folder: Path) -> Result:
         if exclude and unanswered(said["finish"], said["text"]) in exclude:
             excluded.setdefault(name, []).append(row["index"])
     planned = record["sampling"]["samples"] if summary.missing else 0
-    scores, faults = _scores(folder, samples, planned)
+    scores, failed, faults = _scores(folder, samples, planned)
     scores = {scorer: _left(by_problem, excluded) for scorer, by_problem in scores.items()}
+    failed = {scorer: _left(by_problem, excluded) for scorer, by_problem in failed.items()}
     task_made = registry.with_scorers(registry.task(config.task, config.options), config.scorers)
     left = (n - len(excluded.get(name, ())) for name, n in samples.items() if n >= planned)
     least = min(filter(None, left), default=0)
@@ -102,7 +108,7 @@ def read(folder: Path) -> Result:
     groups, clusters = {}, {}
     for row in problems(folder):
         groups[row["problem_id"]], clusters[row["problem_id"]] = row["group"], row.get("cluster", "")
-    return Result(folder, record, config, summary, samples, scores, reduces, faults, groups, clusters)
+    return Result(folder, record, config, summary, samples, scores, reduces, faults, groups, clusters, failed)
 
 
 def read_config(record: Mapping[str, Any]) -> RunConfig:
@@ -128,13 +134,14 @@ def _check_complete(folder: Path, summary: Summary, samples: Mapping[str, int], 
 
 def _scores(
     folder: Path, samples: Mapping[str, int], planned: int
-) -> tuple[dict[str, dict[str, Floats]], int]:
-    """The scores, and the number of faults. Every sample must have one judgement of every scorer.
+) -> tuple[dict[str, dict[str, Floats]], dict[str, dict[str, Floats]], int]:
+    """The scores, those of problems with faults, and the number of faults. Every sample must have one judgement of
+    every scorer.
 
     Eight bytes a value are held, whatever order the rows have. Problems with fewer samples than `planned` miss some,
     anywhere among them, and have no scores.
     """
-    judged, faulted, faults = SampleIndex(), set[tuple[str, str]](), 0
+    judged, faulted = SampleIndex(), dict[str, dict[str, list[int]]]()  # scorer -> problem -> samples
     scores: dict[str, dict[str, Floats]] = {}
     for row in rows(folder / "judgements.jsonl", Judgement):
         scorer, problem_id, index = row["scorer"], row["problem_id"], row["index"]
@@ -148,8 +155,7 @@ def _scores(
             )
         judged.add(problem_id, index, scorer)
         if row["score"] is None:
-            faults += 1
-            faulted.add((scorer, problem_id))
+            faulted.setdefault(scorer, {}).setdefault(problem_id, []).append(index)
         else:
             values = [row["score"]["value"], *row["score"]["stats"]]
             if problem_id not in of_scorer:
@@ -161,7 +167,17 @@ def _scores(
             of_scorer[problem_id][index] = values
     _check_all_judged(folder, judged, scores, samples)
     complete = [name for name, count in samples.items() if count >= planned]
-    return {scorer: _without(faulted, scorer, scores[scorer], complete) for scorer in scores}, faults
+    good, failed = {}, {}
+    for scorer, of_scorer in scores.items():
+        bad = faulted.get(scorer, {})
+        good[scorer] = {name: of_scorer[name] for name in complete if name in of_scorer and name not in bad}
+        width = max((of_one.shape[1] for of_one in of_scorer.values()), default=1)
+        failed[scorer] = {
+            name: of_scorer.get(name, np.zeros((samples[name], width))) for name in complete if name in bad
+        }
+        for name, of_one in failed[scorer].items():
+            of_one[bad[name]] = 0.0
+    return good, failed, sum(len(at) for bad in faulted.values() for at in bad.values())
 
 
 def _check_all_judged(
@@ -174,16 +190,6 @@ def _check_all_judged(
                     f"{folder}: {problem_id} has {count} samples and {found} judgements of {scorer}: some were"
                     " lost; rerun its command"
                 )
-
-
-def _without(
-    faulted: Collection[tuple[str, str]],
-    scorer: str,
-    vectors: Mapping[str, Floats],
-    problems: Sequence[str],
-) -> dict[str, Floats]:
-    """A scorer's vectors of those of the problems that are without a fault, in their order."""
-    return {name: vectors[name] for name in problems if name in vectors and (scorer, name) not in faulted}
 
 
 def _left(by_problem: Mapping[str, Floats], excluded: Mapping[str, Sequence[int]]) -> dict[str, Floats]:
