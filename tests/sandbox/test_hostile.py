@@ -19,6 +19,8 @@ from tests.support import hostile_programs, polyglot_programs
 OWN = sorted((Path(__file__).parent / "hostile").iterdir())
 CASES = Path(os.environ.get("HARNESS_TEST_DATA", "/nonexistent")).parent / "cases" / "hostile"
 MORE = sorted(CASES.iterdir()) if CASES.is_dir() else []
+# Two of those say nothing of the judge: one passes whatever happens, one prints what the benchmark's own rule takes.
+MORE = [path for path in MORE if path.stem not in ("e16_sync", "f11_main_unicode_digit")]
 # What the trusted side may take for one program: twice the program's own CPU time, and so much memory in one process.
 CPU_FACTOR, MEMORY_MB = 2.0, 256
 

@@ -277,7 +277,7 @@ class Candidate:
                 while (frame := self.frames.pop()) is not None:
                     self.last_frame = frame
         except framing.FrameTooLong:
-            raise self.end("output", "the program answered with more than 16 MB") from None
+            raise self.end("error", _OUT_OF_TURN) from None
 
     def _poll(self) -> bool:
         """Wait for events and handle them. False once the process is seen to have ended."""
