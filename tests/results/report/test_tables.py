@@ -150,6 +150,7 @@ def test_csv_parses_back_into_the_unrounded_figures() -> None:
         "high": "0.4481",
         "n": "164",
         "k": "61.0",
+        "with_faults": "",
         "errors": "0",
         "signature": "humaneval v1 | test 164x1 | greedy",
     }
