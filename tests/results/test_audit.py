@@ -74,7 +74,6 @@ def test_only_new_answers_are_judged_and_equal_ones_once() -> None:
         "first_block": (0, 0),
         "last_block": (4, 1),
         "all_blocks": (4, 3),
-        "verbatim": (5, 4),
     }
 
 
@@ -82,7 +81,7 @@ def test_samples_that_the_run_leaves_out_are_in_no_row() -> None:
     said = ["", block("x = 1") + block("y"), block("y") + block("x = 1")]
     rows = [{"task_id": "conala/test/0", "text": text} for text in said]
     score("conala", rows, "--set", 'judge.exclude=["empty"]', "--set", "scorers=['parse_rate']")
-    found = audited("--metric", "parse_rate")
+    found = audited("--metric", "parse_rate", "--extract", "verbatim")
     assert (found["samples"], found["read"]) == (3, 2)
     assert by_name(found)["verbatim"] == (2, 2, 0.0)
     assert [flip["index"] for flip in found["readings"][-1]["flips"]] == [1, 2]
@@ -98,7 +97,6 @@ def test_values_flips_and_spread_of_a_program_are_those_of_judging() -> None:
         "first_block": (0, 0, 1.0),
         "last_block": (1, 1, 0.5),
         "all_blocks": (1, 1, 0.5),
-        "verbatim": (2, 2, 0.0),
     }
     (flip,) = found["readings"][1]["flips"]
     assert (flip["problem_id"], flip["index"], flip["own_status"], flip["status"]) == (
@@ -108,7 +106,7 @@ def test_values_flips_and_spread_of_a_program_are_those_of_judging() -> None:
         "error",
     )
     assert "+raise SystemExit" in flip["diff"].splitlines()
-    assert found["spread"] == 0.5  # without verbatim
+    assert found["spread"] == 0.5
     assert found["note"].startswith("how answers are read moves pass@1 from 50.00 (last_block) to 100.00 (")
 
 
@@ -120,7 +118,6 @@ def test_queries_are_read_by_block_and_whole() -> None:
     assert {name: row[::2] for name, row in found.items()} == {
         "first_block": (1, 1.0),
         "last_block": (0, found["last_block"][2]),
-        "verbatim": (1, 0.0),
     }
 
 
@@ -142,8 +139,18 @@ def test_a_run_that_chose_an_extractor_is_held_against_the_tasks_own() -> None:
     assert list(by_name(found)) == ["python_program", "first_block", "last_block", "all_blocks"]
     assert found["parsing"] == {"answers": 3, "failed": 3, "kinds": {"SyntaxError: invalid syntax": 3}}
     assert found["note"] == (
-        "3 of 3 answers fail to parse in the same way (SyntaxError: invalid syntax): see harness audit"
+        "3 of 3 answers do not parse or compile for one reason (SyntaxError: invalid syntax): see harness audit"
     )
+
+
+def test_texts_without_blocks_may_be_taken_as_they_stand() -> None:
+    body = ONE["canonical_solution"]
+    rows = [
+        {"task_id": ONE["task_id"], "text": text}
+        for text in (body, f"Here is the rest:\n\n{body}", block(WHOLE))
+    ]
+    score("humaneval", rows)
+    assert by_name(audited())["verbatim"] == (2, 2, pytest.approx(1 / 3))
 
 
 def test_an_extractor_of_ones_own_is_a_row_more(tmp_path: Path) -> None:

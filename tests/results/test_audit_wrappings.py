@@ -2,8 +2,10 @@
 
 import pytest
 
+from harness import sandbox
 from harness.results.audit import wrappings
 from harness.schema import Completion
+from harness.tasks.loading import data_files, registry
 from tests.support.command import harness
 
 
@@ -43,6 +45,15 @@ def test_a_draft_of_an_unfinished_thought_is_no_answer(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(wrappings, "separate", whole)
     assert "  DRAFT    taken out of an unfinished <think>: 3: conala/test/0" in doctor()
+
+
+def test_of_a_reference_that_fails_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = registry.task("mbpp")
+    (good,) = data_files.load(task, "test", data_files.open_source("mini"), 1)
+    bad = good.model_copy(update={"solution": good.solution.replace("return", "raise")})
+    with sandbox.start() as box:
+        found = wrappings.read_back(task, [bad, good], box)
+    assert found == wrappings.ReadBack({}, [])
 
 
 def test_queries_and_programs_are_wrapped_in_their_own_language() -> None:

@@ -17,8 +17,9 @@ from harness.runs.store import reader
 from harness.runs.store.atomic import to_json, write_atomic
 from harness.runs.store.reader import EQUIVALENT_ISOLATION, Result
 from harness.runs.store.run_folder import AUDIT
-from harness.schema import Problem, Scorer, Task
+from harness.schema import Generation, Problem, Scorer, Task
 from harness.tasks.loading import data_files, registry
+from harness.text.markdown import blocks
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ def audit(folder: Path, options: AuditOptions, progress: Progress = no_progress)
     task = registry.with_scorers(registry.task(run.config.task, run.config.options), run.config.scorers)
     metric, scorer = _metric(run, task, options.metric)
     problems = _problems(run, task, options.data)
-    others = readings.others(
-        task, run.config.extract, run.record["task"]["version"], problems, options.extractors
-    )
+    names = readings.plausible(problems[0], _fenced(run))
+    version = run.record["task"]["version"]
+    others = readings.others(task, run.config.extract, version, names, options.extractors)
     settings = _judge_settings(run.record, options)
     with judge.open_sandbox(settings, task.preload) as sandbox:
         if scorer.executes:
@@ -99,6 +100,16 @@ def _problems(run: Result, task: Task, data: str | None) -> list[Problem]:
     if missing := [name for name in run.samples if name not in by_id]:
         raise DataError(f"no row for {missing[0]} of {run.run_id} and {len(missing) - 1} more problems of it")
     return [by_id[name] for name in run.samples]
+
+
+def _fenced(run: Result) -> bool:
+    """Whether most of the run's raw outputs have code blocks."""
+    raw = fenced = 0
+    for row in reader.rows(run.folder / "generations.jsonl", Generation):
+        if row["completion"].get("form", "output") == "output":
+            raw += 1
+            fenced += bool(blocks(row["completion"]["text"]))
+    return 2 * fenced > raw
 
 
 def _judge_settings(record: Mapping[str, Any], options: AuditOptions) -> JudgeConfig:

@@ -1,4 +1,4 @@
-"""How answers fail to parse, by kind: one kind for most answers is a fault of reading and not of the model."""
+"""Why answers do not parse or compile, by kind: one kind for most of them is a fault of reading, not of the model."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ _QUOTED = re.compile(r"'[^'\n]*'|‘[^’\n]*’|`[^`\n]*`|\"[^\"\n]*\"")
 
 
 class ParseFailures(Value):
-    """Of `answers` that are not empty, `failed` do not parse; `kinds` has the most frequent ways."""
+    """Of `answers` that are not empty, `failed` do not parse or compile; `kinds` has the most frequent reasons."""
 
     answers: int
     failed: int

@@ -7,26 +7,21 @@ from harness.schema import IOCases, Problem, Query, Task
 from harness.tasks.loading import registry
 from harness.text.extract import READINGS, Extractor
 
-UNREAD = "verbatim"  # reads nothing: what it loses says no more than that there was something to read
 
-
-def counted(name: str) -> bool:
-    """Whether a result of this extractor says how much hangs on reading."""
-    return name != UNREAD
-
-
-def plausible(problem: Problem) -> tuple[str, ...]:
-    """The readings for answers to such a problem."""
+def plausible(problem: Problem, fenced: bool) -> tuple[str, ...]:
+    """The readings for answers to such a problem. Nobody takes texts as they stand that are mostly `fenced`."""
     match problem.check:
         case Query():
-            return ("first_block", "last_block", UNREAD)
+            found: tuple[str, ...] = ("first_block", "last_block")
         case IOCases(fn_name=""):
-            return ("program", "first_block", "last_block", "all_blocks", UNREAD)
-    return ("entry_point", "first_block", "last_block", "all_blocks", UNREAD)
+            found = ("program", "first_block", "last_block", "all_blocks")
+        case _:
+            found = ("entry_point", "first_block", "last_block", "all_blocks")
+    return found if fenced else (*found, "verbatim")
 
 
 def others(
-    task: Task, chosen: str, version: int, problems: Sequence[Problem], asked: Sequence[str] = ()
+    task: Task, chosen: str, version: int, names: Sequence[str], asked: Sequence[str]
 ) -> Mapping[str, Extractor]:
     """The extractors beside the run's own, `chosen` in its config, by name. Raises ConfigError for one `asked` for.
 
@@ -39,8 +34,8 @@ def others(
         found[task.extract.__name__] = task.extract
     elif task.version != version:
         found[f"{task.extract.__name__} of v{task.version}"] = task.extract
-    names = plausible(problems[0]) if "read" in parameters and problems else ()
-    for name in dict.fromkeys((*names, *asked)):
+    readable = names if "read" in parameters else ()
+    for name in dict.fromkeys((*readable, *asked)):
         if name in asked or (name != chosen and READINGS[name] is not own):
             found[name] = registry.extractor(task, name)
     return found

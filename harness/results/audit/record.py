@@ -22,7 +22,7 @@ class ReadingFlip(Value):
 class ReadingResult(Value):
     """What another extractor would have given: `differ` answers are not the run's own, `judged` had to be judged.
 
-    `estimate` is None where nothing could be judged. `counted`: it is in the spread.
+    `estimate` is None where nothing could be judged.
     """
 
     extractor: str
@@ -30,7 +30,6 @@ class ReadingResult(Value):
     judged: int
     faults: int
     estimate: Estimate | None
-    counted: bool
     flips: tuple[ReadingFlip, ...]
 
 
@@ -58,8 +57,8 @@ class Audit(Value):
 
 
 def spread(own: Estimate, others: Sequence[ReadingResult]) -> float:
-    """How far the extractors that count lie apart, the run's own among them."""
-    values = [own.value, *(one.estimate.value for one in others if one.counted and one.estimate)]
+    """How far the extractors lie apart, the run's own among them."""
+    values = [own.value, *(one.estimate.value for one in others if one.estimate)]
     return max(values) - min(values)
 
 
@@ -67,9 +66,9 @@ def note(audit: Audit) -> str:
     """One line where the choice of the extractor matters more than the choice of problems, or reading fails."""
     found, own = [], audit.estimate
     half = (own.high - own.low) / 2
-    counted = [(one.estimate.value, one.extractor) for one in audit.readings if one.counted and one.estimate]
-    if audit.spread > half and counted:
-        rows = [(own.value, audit.extractor), *counted]
+    others = [(one.estimate.value, one.extractor) for one in audit.readings if one.estimate]
+    if audit.spread > half and others:
+        rows = [(own.value, audit.extractor), *others]
         (low, lowest), (high, highest) = (pick(rows, key=lambda row: row[0]) for pick in (min, max))
         found.append(
             f"how answers are read moves {audit.metric} from {figure(own.unit, low)} ({lowest}) to"
@@ -77,6 +76,6 @@ def note(audit: Audit) -> str:
         )
     if (most := audit.parsing.most) is not None:
         found.append(
-            f"{most[1]} of {audit.parsing.answers} answers fail to parse in the same way ({most[0]})"
+            f"{most[1]} of {audit.parsing.answers} answers do not parse or compile for one reason ({most[0]})"
         )
     return f"{'; '.join(found)}: see harness audit" if found else ""

@@ -72,11 +72,9 @@ def _lines(audit: Audit) -> list[str]:
     parsing = audit.parsing
     if parsing.failed:
         kinds = ", ".join(f"{kind} {count}" for kind, count in parsing.kinds.items())
-        lines.append(f"{parsing.failed} of {parsing.answers} answers do not parse: {kinds}")
+        lines.append(f"{parsing.failed} of {parsing.answers} answers do not parse or compile: {kinds}")
     if audit.faults:
         lines.append(f"{audit.faults} answers could not be judged: their problems are left out of that row")
-    if any(not one.counted for one in audit.readings):
-        lines.append("verbatim reads nothing, so that it is not counted in what follows")
     if audit.note:
         lines.append(audit.note)
     elif audit.readings:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from harness.errors import StoreFault
-from harness.results.audit import readings
 from harness.results.audit.parse_failures import ParseCounter
 from harness.results.audit.record import ReadingFlip, ReadingResult
 from harness.runs import judge
@@ -160,10 +159,7 @@ class Rereading:
                 scores = tally.scores.setdefault(one.problem_id, before.copy())
                 scores[one.row] = outcome.values
                 if outcome.values[0] != one.own.values[0]:
-                    shown = (
-                        readings.counted(list(self.extractors)[one.reading]) and len(tally.flips) < self.shown
-                    )
-                    tally.flips.append(_flip(one, one.own.values[0], outcome, shown))
+                    tally.flips.append(_flip(one, one.own.values[0], outcome, len(tally.flips) < self.shown))
 
     def results(self, metric: str) -> tuple[ReadingResult, ...]:
         """What each extractor gives for the metric."""
@@ -191,7 +187,6 @@ class Rereading:
             )
             if names
             else None,
-            counted=readings.counted(name),
             flips=tuple(tally.flips),
         )
 

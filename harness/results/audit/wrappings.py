@@ -105,15 +105,15 @@ def read_back(task: Task, problems: Sequence[Problem], sandbox: Sandbox) -> Read
             if UNFINISHED in read.get(code, ()):
                 found[UNFINISHED].append(problem.id)
 
-    worth = 0.0
+    worth: float | None = None  # of a problem whose reference fails nothing can be said
     for verdict in scorer.score(answers(), sandbox if scorer.executes else None):
         problem_id, names = waiting.popleft()
         if verdict.score is None:
             raise Fault(f"{problem_id}: {scorer.name}: {verdict.error}")
         if not names:
-            worth = verdict.score.value
+            worth = verdict.score.value if verdict.status in {"passed", "scored"} else None
         for name in names:
-            if (verdict.score.value < worth) != (name == UNFINISHED):
+            if worth is not None and (verdict.score.value < worth) != (name == UNFINISHED):
                 found[name].append(problem_id)
     drafts = found.pop(UNFINISHED)
     return ReadBack({name: ids for name, ids in found.items() if ids}, drafts)
