@@ -6,8 +6,9 @@ that only go on from a prompt.
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import islice
 
 from harness.text.extract import python_code
 from harness.text.extract.wanted import Wanted
@@ -35,6 +36,7 @@ _LONE_WORD = re.compile(
     r"\*{0,2}(?!(?:else|try|finally)\b)[^\W\d_]\w*+\*{0,2}[!.?:…]\*{0,2}"
 )  # "Sure!", "**Answer:**"
 _IN_TICKS = re.compile(r"`[^`]*+`")
+_MOST_ENDS = 20  # places at which code among sentences may end, each of which costs a parse
 _RULE = re.compile(r"\*\*|[-=*_]{3,}+$")
 
 
@@ -89,7 +91,7 @@ def read(text: str, wanted: Wanted) -> str:
             return found
     if wanted.prompt and (moved := python_code.restore_first_blank(wanted.prompt, text)) != text:
         return moved
-    for found in (_up_to_prose(trimmed), _between_prose(trimmed)):
+    for found in (*_up_to_prose(trimmed), _between_prose(trimmed)):
         if wanted.is_answer(found, python_code.parse(found)) or wanted.continues(found):
             return found
     return text
@@ -139,10 +141,12 @@ def without_prose(text: str, is_prose: Callable[[str], bool]) -> str:
     return "".join(lines[first:last]) if first < last else text
 
 
-def _up_to_prose(text: str) -> str:
+def _up_to_prose(text: str) -> Iterator[str]:
+    """The text up to each line that may be no more code: a string holds such lines too."""
     lines = _lines(text)
-    end = next((number for number, line in enumerate(lines) if number and _ends_code(line)), len(lines))
-    return "".join(lines[:end])
+    ends = (number for number, line in enumerate(lines) if number and _ends_code(line))
+    for end in islice(ends, _MOST_ENDS):
+        yield "".join(lines[:end])
 
 
 def _ends_code(line: str) -> bool:
