@@ -18,7 +18,7 @@ from harness.config.backend import BackendConfig
 from harness.errors import BackendFault, ConfigError
 from harness.runs.workers.protocol import PartialResult, WorkerServer
 from harness.runs.workers.tasks import JudgeSpec, JudgeTask
-from harness.schema import Completion, Generation, Request
+from harness.schema import Capabilities, Completion, Generation, Request
 
 CONFIG = BackendConfig(model="none", batch_size=2)
 
@@ -59,6 +59,9 @@ class DoubleTask:
         for number, item in items:
             if method == "generate":
                 yield number, list(self._generations(item))
+                continue
+            if method == "capabilities":
+                yield number, Capabilities()
                 continue
             if method == "gpus":
                 yield number, os.environ.get("CUDA_VISIBLE_DEVICES", "")
@@ -107,6 +110,8 @@ class EchoTask:
         for number, item in items:
             if method == "generate":
                 yield number, list(self._generations(item))
+            elif method == "capabilities":
+                yield number, Capabilities()
             else:
                 yield number, (True if method == "fits" else 1)
 
