@@ -85,6 +85,14 @@ def find_adapter(name: str) -> Adapter:
     return Adapter(name, folder, commit, kind, base, str(config.get("revision") or ""), config)
 
 
+def find_checked(name: str, model: str, revision: str) -> tuple[Adapter, list[str]]:
+    """The adapter, checked against this base, and what of it is doubtful. Raises UserError."""
+    folder, commit = hub.find(model, revision or None)
+    found = find_adapter(name)
+    check_base(found, model, folder, commit)
+    return found, doubts(found, model, folder)
+
+
 def _folder(name: str) -> tuple[Path, str]:
     folder = Path(name).expanduser()
     repo, _, revision = name.partition("@")

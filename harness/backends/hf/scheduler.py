@@ -25,11 +25,9 @@ from harness.backends.hf.adapter import (
     NAME,
     PROBE,
     Adapter,
-    check_base,
     check_effect,
     describe,
-    doubts,
-    find_adapter,
+    find_checked,
     probe,
 )
 from harness.backends.hf.adapter_weights import attach, check_forward
@@ -97,6 +95,7 @@ class Engine:
         self.stats = DecodeStats()
         self.tolerance = TOLERANCE.get(runner.dtype, 2.0**-4)
         self._attached = ""
+        self._doubted: set[str] = set()  # adapters whose doubts were said
         self._cost: MemoryCost | None = None
 
     @property
@@ -143,12 +142,9 @@ class Engine:
 
     def find_adapter(self, name: str) -> tuple[Adapter, list[str]]:
         """The adapter, checked against this base, and what of it is doubtful, which is said. Raises UserError."""
-        model, revision = self.identity["model"], self.identity["revision"]
-        folder, commit = hub.find(model, revision or None)
-        found = find_adapter(name)
-        check_base(found, model, folder, commit)
-        doubted = doubts(found, model, folder)
-        if doubted:
+        found, doubted = find_checked(name, self.identity["model"], self.identity["revision"])
+        if doubted and name not in self._doubted:
+            self._doubted.add(name)
             self.warn(f"adapter {name}: {'; '.join(doubted)}")
         return found, doubted
 

@@ -228,7 +228,7 @@ def test_another_base_s_name_is_said_and_recorded(
     base, folder = bases["llama"], tmp_path / "tuned"
     save_kind("lora", base, folder)
     assert "adapter_warnings" not in engine(base, folder).identity
-    assert caplog.text == ""
+    assert f"adapter {folder}" not in caplog.text
     settings(folder, base_model_name_or_path="acme/coder-7b")
     tokenizer = checkpoint.load_tokenizer(base)
     tokenizer.save_pretrained(folder)
@@ -241,6 +241,11 @@ def test_another_base_s_name_is_said_and_recorded(
     said = "its adapter_config.json names another base, acme/coder-7b"
     assert json.loads((tmp_path / "out" / "run.json").read_text())["backend"]["adapter_warnings"] == said
     assert f"adapter {folder}: {said}" in caplog.text
+    caplog.clear()
+    shared = engine(base)
+    for adapter in (folder, "", folder):
+        shared.set_adapter(str(adapter))
+    assert caplog.text.count(said) == 1
     settings(folder, base_model_name_or_path=str(build("llama", tmp_path / "elsewhere")))
     assert "adapter_warnings" not in engine(base, folder).identity  # the same weights
     settings(folder, base_model_name_or_path=str(build("llama", tmp_path / "other", seed=1)))
