@@ -292,7 +292,7 @@ class Sums:
                     of = {problem.id: problem.cluster for problem in problems}
                     if counted := estimates.scores_by_unit(reduce, self.whole, of):
                         vectors = estimates.per_problem_vectors(reduce, list(counted.values()))
-                        clusters = cluster_labels([of[unit] for unit in counted])
+                        clusters = cluster_labels([of.get(unit, "") for unit in counted])
                         e = estimates.estimate_rows(reduce, vectors, clusters=clusters, seed=seed)
                         found[name] = self._with_faults(name, of, e)
         return found
