@@ -139,10 +139,10 @@ class Cost:
 
 
 def _trusted(pool: sandbox.Pool) -> set[int]:
-    """Testers, zygotes and this process; not the programs, which are the zygotes' children."""
+    """Testers and zygotes; not the programs, which are their children, nor this process, which holds all tests."""
     pids = {process.pid for worker in pool.workers() for process in worker.processes}
     pids |= {process.pid for worker in _language_workers(pool) for process in worker.processes}
-    return pids | {os.getpid()}
+    return pids
 
 
 def _language_workers(pool: sandbox.Pool) -> list[Any]:
@@ -153,14 +153,14 @@ def _language_workers(pool: sandbox.Pool) -> list[Any]:
 def watched(pool: sandbox.Pool) -> Iterator[Cost]:
     """What the trusted side takes while the block runs, looked at every 10 ms."""
     cost, stop = Cost(), threading.Event()
-    for pid in _trusted(pool) - {os.getpid()}:
+    for pid in _trusted(pool):
         with suppress(OSError):
             Path(f"/proc/{pid}/clear_refs").write_text("5")
     cost.look(_trusted(pool))
 
     def look() -> None:
         while not stop.wait(0.01):
-            cost.look(_trusted(pool) - {os.getpid()})
+            cost.look(_trusted(pool))
 
     thread = threading.Thread(target=look)
     thread.start()
