@@ -63,7 +63,7 @@ def run_study(
             train_missing(assigned.trainings, step)
         outcome = study.run(assigned.cells, root, step, executor, part)
     show_runs([*(folder for _, folder, _ in outcome.done), *outcome.incomplete])
-    if outcome.done and part is None and (out is not None or report):
+    if outcome.done and part is None and (report or assigned.trainings):
         _write_report([folder for _, folder, _ in outcome.done], root / "report.html", report)
     _tell_failures(outcome, len(cells))
 

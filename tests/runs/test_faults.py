@@ -6,7 +6,6 @@ tests/runs/workers/test_ray.py's, a full disk tests/runs/store/test_run_folder.p
 """
 
 import ast
-import json
 import signal
 import threading
 import time
@@ -83,28 +82,20 @@ def test_a_judge_killed_for_want_of_memory_changes_no_byte(
     assert contents(tmp_path / "disturbed") == contents(tmp_path / "undisturbed")
 
 
-def test_a_program_that_has_its_judge_killed_each_time_is_a_fault_with_its_cause_and_is_tried_again(
+def test_a_program_that_has_its_judge_killed_each_time_is_judged_by_that(
     asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     victim = mini_humaneval()[4]
     with monkeypatch.context() as patch:
         reaper = Reaper(patch, victim["entry_point"].encode(), 1000, 0)
         ended = harness(*asked, "--out", tmp_path / "run")
-    assert ended.code == 3
-    assert "1 samples could not be judged" in ended.err
-    assert "rerun the same command to retry" in ended.err
+    assert ended.code == 0, ended.err  # a fault would take the problem out of the metric
     assert reaper.killed == 2  # a budget, not for ever
-    (fault,) = [row for row in rows(tmp_path / "run" / "judgements.jsonl") if row["status"] == "fault"]
-    assert fault["problem_id"] == victim["task_id"]
-    assert fault["score"] is None
-    assert fault["error"] == (
-        "a sandbox worker ended while it judged: its tester was killed (SIGKILL), as the kernel does when memory"
-        " runs out (twice for the same program)"
-    )
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["errors"] == 1
-    assert harness(*asked, "--out", tmp_path / "run").code == 0
-    assert harness(*asked, "--out", tmp_path / "undisturbed").code == 0
-    assert contents(tmp_path / "run") == contents(tmp_path / "undisturbed")
+    judged = {row["problem_id"]: row for row in rows(tmp_path / "run" / "judgements.jsonl")}
+    mine = judged[victim["task_id"]]
+    assert (mine["status"], mine["score"]["value"]) == ("error", 0.0)
+    assert "judge resources" in mine["error"]
+    assert {row["status"] for name, row in judged.items() if name != victim["task_id"]} <= {"passed", "failed"}
 
 
 def test_a_machine_on_which_no_worker_starts_any_more_ends_the_run_and_the_same_command_goes_on(
