@@ -95,7 +95,10 @@ def test_a_program_that_has_its_judge_killed_each_time_is_judged_by_that(
     mine = judged[victim["task_id"]]
     assert (mine["status"], mine["score"]["value"]) == ("error", 0.0)
     assert "judge resources" in mine["error"]
-    assert {row["status"] for name, row in judged.items() if name != victim["task_id"]} <= {"passed", "failed"}
+    assert {row["status"] for name, row in judged.items() if name != victim["task_id"]} <= {
+        "passed",
+        "failed",
+    }
 
 
 def test_a_machine_on_which_no_worker_starts_any_more_ends_the_run_and_the_same_command_goes_on(
