@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from harness.cli.options import check_writable, echo, local_path
 from harness.errors import UserError
 
 if TYPE_CHECKING:
+    from harness.results.gate import Rules
     from harness.results.report.sections import Section
 
 
@@ -180,46 +181,46 @@ def compare_command(
 @click.option("--ceiling", "ceilings", multiple=True, metavar="COST=X", help="Largest cost per sample.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML.")
 @click.option("--summary", type=click.Path(path_type=Path), metavar="FILE", help="Write Markdown.")
+@click.option(
+    "--comment",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a pull request's comment: the same, and the flipped problems with their answers folded.",
+)
+@click.option(
+    "--before",
+    callback=local_path,
+    metavar="RUN",
+    help="With --comment: the baseline's own run, whose answers are shown beside.",
+)
 def gate_command(
-    run: Path,
-    baseline: Path,
-    write: bool,
-    smoke: int | None,
-    junit: Path | None,
-    summary: Path | None,
-    **rule_flags: Sequence[str],
+    run: Path, baseline: Path, write: bool, smoke: int | None, before: Path | None, **flags: Any
 ) -> None:
     """Compare a run with a baseline. Exit code: 0 passed, 1 regression, 3 could not be judged, 4 not comparable."""
     from harness.results import gate
-    from harness.results.report import ci, comparison
-    from harness.results.smoke import subset
-    from harness.runs.store import reader
+    from harness.results.report import ci, pull_request
     from harness.runs.store.atomic import write_atomic
 
+    kinds = ("margins", "floors", "ceilings")
     rules = gate.Rules(
-        **{
-            kind: dict(gate.parse_rule(item, kind[:-1]) for item in items)
-            for kind, items in rule_flags.items()
-        }
+        **{kind: dict(gate.parse_rule(item, kind[:-1]) for item in flags[kind]) for kind in kinds}
     )
     if smoke is not None and not write:
         raise UserError("--smoke selects the problems of a new baseline: add --write")
+    if before and not flags["comment"]:
+        raise UserError("--before gives the answers that a comment shows: add --comment FILE")
     if write:
-        read = reader.read(run)
-        chosen = subset(read, smoke) if smoke is not None else None
-        text = gate.dump_baseline(gate.make_baseline(read, rules, chosen.problems if chosen else ()))
-        write_atomic(check_writable(baseline, "--baseline"), text)
-        echo(f"wrote {baseline}")
-        if chosen:
-            n = len(chosen.problems)
-            power = comparison.minimum_detectable(chosen.unit, chosen.detectable, n)
-            click.echo(f"{n} of {len(read.samples)} problems from {chosen.strata} strata; {power}")
+        _write_baseline(run, baseline, rules, smoke)
         return
-    found = gate.gate(run, gate.read_baseline(baseline), rules)
-    if junit:
-        write_atomic(check_writable(junit, "--junit"), ci.junit(found))
-    if summary:
-        write_atomic(check_writable(summary, "--summary"), ci.markdown(found))
+    held = gate.read_baseline(baseline)
+    found = gate.gate(run, held, rules)
+    if path := flags["junit"]:
+        write_atomic(check_writable(path, "--junit"), ci.junit(found))
+    if path := flags["summary"]:
+        write_atomic(check_writable(path, "--summary"), ci.markdown(found))
+    if path := flags["comment"]:
+        text = pull_request.comment(found, run, held, before)
+        write_atomic(check_writable(path, "--comment"), text)
     if step := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(step).open("a", encoding="utf-8") as file:
             file.write(ci.markdown(found))
@@ -228,3 +229,21 @@ def gate_command(
         click.echo(line)
     click.echo(f"{found.outcome}: {found.run_id} against {found.baseline_id}")
     sys.exit(found.exit_code)
+
+
+def _write_baseline(run: Path, baseline: Path, rules: "Rules", smoke: int | None) -> None:
+    from harness.results import gate
+    from harness.results.report import comparison
+    from harness.results.smoke import subset
+    from harness.runs.store import reader
+    from harness.runs.store.atomic import write_atomic
+
+    read = reader.read(run)
+    chosen = subset(read, smoke) if smoke is not None else None
+    text = gate.dump_baseline(gate.make_baseline(read, rules, chosen.problems if chosen else ()))
+    write_atomic(check_writable(baseline, "--baseline"), text)
+    echo(f"wrote {baseline}")
+    if chosen:
+        n = len(chosen.problems)
+        power = comparison.minimum_detectable(chosen.unit, chosen.detectable, n)
+        click.echo(f"{n} of {len(read.samples)} problems from {chosen.strata} strata; {power}")

@@ -310,13 +310,13 @@ def flips(comparison: Comparison, metric: str) -> Iterator[Flip]:
         return
     problems = comparison.problems[metric]
     values = [_mean_vectors(row, metric, problems)[:, 0] for row in comparison.rows]
-    reference = _first_answers(comparison.rows[0].runs[0], metric)
+    reference = first_answers(comparison.rows[0].runs[0], metric)
     for row, of_row in zip(comparison.rows[1:], values[1:], strict=True):
         gains = values[0] - of_row if reduce.lower_is_better else of_row - values[0]
         moved = np.flatnonzero(np.abs(gains) > paired_tests.TOLERANCE)
         if not len(moved):
             continue
-        answers = _first_answers(row.runs[0], metric)
+        answers = first_answers(row.runs[0], metric)
         for i in sorted(moved, key=lambda i: (gains[i], problems[i])):
             name = problems[i]
             before, after = reference[name], answers[name]
@@ -330,7 +330,7 @@ def flips(comparison: Comparison, metric: str) -> Iterator[Flip]:
             )
 
 
-def _first_answers(run: Result, metric: str) -> dict[str, tuple[str, str]]:
+def first_answers(run: Result, metric: str) -> dict[str, tuple[str, str]]:
     """Problem id -> (answer, status) of the first sample, as the metric's scorer saw it."""
     scorer = run.reduces[metric][0]
     found = {}

@@ -253,7 +253,8 @@ def compare_with_baseline(run: Result, baseline: Baseline, rules: Rules) -> Gate
     for name, most in rules.ceilings.items():
         cost = run.summary.cost[name] / run.summary.samples
         checks.append(Check(f"{name} ceiling", cost <= most, f"{cost:.1f} per sample, ceiling {most:g}"))
-    return verdict(_outcome(checks), checks, _worse_problems(run, baseline, problems))
+    worse = [name for name, gain in flipped(run, baseline) if gain < 0]
+    return verdict(_outcome(checks), checks, worse)
 
 
 def _outcome(checks: Sequence[Check]) -> GateOutcome:
@@ -380,9 +381,18 @@ def _vectors(run: Result, baseline: Baseline, name: str, problems: Sequence[str]
     return estimates.per_problem_vectors(reduce, rows), run.vectors(name, problems)
 
 
-def _worse_problems(run: Result, baseline: Baseline, problems: Sequence[str]) -> list[str]:
+def first_metric(run: Result, baseline: Baseline) -> str:
+    """The metric by which problems are said to have got worse; "" if there is none."""
     name = next((n for n in run.reduces if run.reduces[n][0] in baseline.scores), "")
-    if not name or run.reduces[name][1].of_sum is not None:
+    return "" if not name or run.reduces[name][1].of_sum is not None else name
+
+
+def flipped(run: Result, baseline: Baseline) -> list[tuple[str, float]]:
+    """The problems whose value of the first metric is another than in the baseline, and what they gained; the worst
+    come first. For a run that can be compared."""
+    if not (name := first_metric(run, baseline)):
         return []
+    problems = sorted(baseline.prompts)
     gains = paired_tests.gains(run.reduces[name][1], *_vectors(run, baseline, name, problems))
-    return [problems[i] for i in np.argsort(gains, kind="stable") if gains[i] < -paired_tests.TOLERANCE]
+    order = np.argsort(gains, kind="stable")
+    return [(problems[i], float(gains[i])) for i in order if abs(gains[i]) > paired_tests.TOLERANCE]
