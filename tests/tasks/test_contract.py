@@ -33,6 +33,7 @@ CONTRACT += [("spider", {"execute": False}), ("bird", {"corpus": "dev"}), ("spar
 CONTRACT += [
     ("humaneval_x", {"language": name}) for name in ("java", "cpp", "javascript", "go", "rust", "python_cn")
 ]
+CONTRACT += [("cruxeval", {"predict": "input"})]
 CONTRACT += [("code_trans", {"direction": name}) for name in ("java_to_cpp", "python_to_java")]
 
 # The benchmark's own form of an id; the project's own HumanEval-like rows are Mini/0, Mini/1, ...
@@ -43,6 +44,7 @@ IDS = {
     "codealpaca_py": r"codealpaca_py/(train|validation|test)/\d+",
     "code_trans": r"(Python|Java|CPP)/\d+",
     "humaneval_x": r"(Python|Java|CPP|JavaScript|Go|Rust)/\d+",
+    "cruxeval": r"sample_\d+",
     "conala": r"conala/(train|validation|test)/\d+",
     "ds1000": r"ds1000/\d+",
     "humaneval": r"(HumanEval|Mini)/\d+",
@@ -59,7 +61,16 @@ IDS = {
 }
 
 # Rows that a split of the project's own set has at least, where 30 would be more than are needed.
-FEWEST = {"bird": 10, "cosql": 18, "cspider": 18, "sparc": 22, "apps": 1, "humaneval_x": 4, "code_trans": 3}
+FEWEST = {
+    "bird": 10,
+    "cosql": 18,
+    "cspider": 18,
+    "sparc": 22,
+    "apps": 1,
+    "humaneval_x": 4,
+    "code_trans": 3,
+    "cruxeval": 10,
+}
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
