@@ -3,22 +3,20 @@
 One row: code "def f(xs):\\n    return xs[::-1]", input "[1, 2]", output "[2, 1]" -> the model completes
 `assert f([1, 2]) == ??` (`predict = "output"`) or, with `predict = "input"`, `assert f(??) == [2, 1]`, for which
 any input with that output is right. Prompts are the benchmark's (MIT), with its worked examples: direct, and with
-`_cot` in their names chain of thought. Its models are asked ten times: `--set sampling.samples=10
+`_cot` in their names chain of thought. Its models are asked ten times: `--set sampling.samples=10 --set
 sampling.temperature=0.2`, 0.8 for pass@5.
 
-The answer is run behind the row's function and its value compared outside, in 3 s of CPU time. As in the benchmark an
-input answer has to call f and an output answer must not; here the whole answer is that call, or does not name f at all.
+The answer, an expression, is run behind the row's function in 3 s of CPU time: harness/scorers/execution/assertions.py.
 """
 
-import ast
 from collections.abc import Iterable
 from typing import Literal
 
 from harness import scorers
 from harness.errors import ConfigError
 from harness.schema import (
+    Assertion,
     Card,
-    Completion,
     DataFile,
     Limits,
     Problem,
@@ -27,7 +25,6 @@ from harness.schema import (
     Split,
     Task,
     Template,
-    UnitTests,
 )
 from harness.text.extract import assertion
 
@@ -35,7 +32,6 @@ Predict = Literal["output", "input"]
 
 FILE = DataFile(benchmark="cruxeval", name="cruxeval.jsonl")
 FIELDS = ("id", "code", "input", "output")
-ENTRY_POINT = "_answer"
 LIMITS = Limits(cpu_s=3.0)
 STOP = ("[/ANSWER]",)
 
@@ -166,32 +162,6 @@ def _templates(predict: Predict) -> tuple[Template, ...]:
     )
 
 
-def _complaint(predict: Predict, expression: ast.expr) -> str:
-    """Why an answer does not count; empty for one that does."""
-    if predict == "output":
-        names_f = any(isinstance(node, ast.Name) and node.id == "f" for node in ast.walk(expression))
-        return "an output answer must not call f" if names_f else ""
-    match expression:
-        case ast.Call(func=ast.Name(id="f")):
-            return ""
-    return "an input answer has to be a call of f"
-
-
-def answer_program(predict: Predict, problem: Problem, completion: Completion) -> str:
-    """The row's function, and one that returns what the answer compares; a program that says why there is no answer."""
-    if completion.form == "program":  # recorded as the expression itself
-        text = completion.text.strip()
-    elif predict == "input":
-        text = assertion.asserted_call(problem, completion)
-    else:
-        text = assertion.asserted_value(problem, completion)
-    compared = assertion.compared_expression(text)
-    complaint = _complaint(predict, compared[1]) if compared else "the answer completes no assertion"
-    if compared is None or complaint:
-        return f"raise ValueError({complaint!r})\n"
-    return f"{problem.parts['code']}\n\n\ndef {ENTRY_POINT}():\n    return (\n{compared[0]}\n)\n"
-
-
 def task(predict: Predict = "output") -> Task:
     """`predict`: "output" (CRUXEval-O) or "input" (CRUXEval-I)."""
     if predict not in DIRECT:
@@ -207,22 +177,21 @@ def task(predict: Predict = "output") -> Task:
                 id=row["id"],
                 question=f"{code}\nassert {asked}",
                 solution=f"assert f({given}) == {output}",
-                check=UnitTests(
-                    code=f"assert {output} == {ENTRY_POINT}()", entry_point=ENTRY_POINT, limits=LIMITS
+                check=Assertion(
+                    code=code,
+                    expected=output,
+                    asked="value" if predict == "output" else "call",
+                    limits=LIMITS,
                 ),
-                parts={"code": code},
             )
-
-    def extract(problem: Problem, completion: Completion) -> str:
-        return answer_program(predict, problem, completion)
 
     return Task(
         name="cruxeval",
         version=1,
         load=load,
         templates=_templates(predict),
-        extract=extract,
-        scorers=(scorers.unit_tests,),
+        extract=assertion.asserted_value if predict == "output" else assertion.asserted_call,
+        scorers=(scorers.assertions,),
         sampling=Sampling(max_tokens=1024),
         card=Card(
             title=f"CRUXEval: the {predict} of a Python function, by reasoning",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from harness.schema.base import ExecStatus, Split, Status, Style, Value
 from harness.schema.execution import ExecResult, Pair, PairResult, Program, Sandbox
 from harness.schema.problems import (
+    Assertion,
     Check,
     Compare,
     DatabaseFile,
@@ -82,6 +83,7 @@ __all__ = [
     "UNANSWERED",
     "AdapterBackend",
     "Answer",
+    "Assertion",
     "Backend",
     "Capabilities",
     "Card",

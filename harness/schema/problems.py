@@ -80,6 +80,19 @@ class Snippet(Value):
     limits: Limits = Limits()
 
 
+class Assertion(Value):
+    """Judged by whether `assert expected == ANSWER` holds behind `code`; the answer is a `call` of its `function`, or
+    the `value` of one, which must not call it.
+    """
+
+    kind: Literal["assertion"] = "assertion"
+    code: str
+    expected: str
+    asked: Literal["value", "call"]
+    function: str = "f"
+    limits: Limits = Limits()
+
+
 class Expression(Value):
     """Judged by whether the answer leaves the expression `value` in `result`; `texts` are programs that do."""
 
@@ -171,7 +184,7 @@ class InlineTests(Value):
     limits: Limits = Limits()
 
 
-Check = Reference | UnitTests | InlineTests | IOCases | Snippet | Expression | UnderTest | Query
+Check = Reference | UnitTests | InlineTests | IOCases | Snippet | Assertion | Expression | UnderTest | Query
 
 
 class Problem(Value):

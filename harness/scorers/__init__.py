@@ -19,6 +19,7 @@ from functools import cache
 from harness.config import plugins
 from harness.errors import ConfigError, unknown
 from harness.schema import Reduce, Scorer
+from harness.scorers.execution.assertions import assertions
 from harness.scorers.execution.generated_tests import generated_tests
 from harness.scorers.execution.io_cases import io_cases, io_cases_with
 from harness.scorers.execution.snippets import snippets
@@ -44,6 +45,7 @@ from harness.scorers.sql.turns import with_interactions
 
 __all__ = [
     "PerAnswer",
+    "assertions",
     "ast_similarity",
     "ast_similarity_with",
     "bleu",

@@ -62,7 +62,7 @@ ANSWERS = [
     ("output", "assert f([3, 1]) == [3, 1]", False),
     ("output", "assert f([3, 1]) == [1, 3], 'sorted'", True),
     ("output", "[ANSWER]\nassert f([3, 1]) == [1, 3]\n[/ANSWER]\nIt sorts.", True),
-    ("output", "```python\nassert f([3, 1]) == [1, 3]\n```\nIt sorts.", True),
+    ("output", "```python\nassert f([3, 1]) == [1, 3]\n```\nRun:\n```bash\npython f.py\n```\n", True),
     ("output", "It sorts.\n[/THOUGHT]\n[ANSWER]\nassert f([3, 1]) == [1, 3]\n", True),
     ("output", "f([3, 1])", False),
     ("output", "f( [3, 1] )", False),
@@ -97,7 +97,7 @@ def test_an_answer_that_does_not_count_says_why(folder: Path, box: sandbox.Pool)
     task = registry.task("cruxeval", {"predict": "input"})
     answers = [(problem, task.extract(problem, Completion(text=text))) for text in ("[1, 3]", "no idea")]
     assert [verdict.error for verdict in task.scorers[0].score(answers, box)] == [
-        "ValueError: an input answer has to be a call of f",
+        "ValueError: the answer has to be a call of f",
         "ValueError: the answer completes no assertion",
     ]
 

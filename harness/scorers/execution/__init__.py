@@ -1,1 +1,1 @@
-"""Scorers that run the answer in the sandbox: unit tests, input and output cases, snippets, symbolic mathematics."""
+"""Scorers that run the answer in the sandbox: tests, input and output cases, snippets, assertions, mathematics."""

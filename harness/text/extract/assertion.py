@@ -14,6 +14,8 @@ from harness.text.markdown import blocks
 def asserted_value(problem: Problem, completion: Completion) -> str:
     """The value: what stands behind `==`, or the whole text."""
     del problem
+    if completion.form == "program":  # the expression itself
+        return completion.text.strip()
     text = _answer(completion)
     before, equals, behind = text.partition("==")
     return (behind.partition("==")[0] if equals else before).strip()
@@ -22,6 +24,8 @@ def asserted_value(problem: Problem, completion: Completion) -> str:
 def asserted_call(problem: Problem, completion: Completion) -> str:
     """The call: what stands before `==`, from `f` on."""
     del problem
+    if completion.form == "program":
+        return completion.text.strip()
     before = _answer(completion).partition("==")[0].strip()
     _, asserts, call = before.partition("assert f")
     return f"f{call.partition('assert f')[0]}".strip() if asserts else before
@@ -49,4 +53,7 @@ def _answer(completion: Completion) -> str:
     text = text.partition("[ANSWER]")[2] if "[ANSWER]" in text else text
     text = text.partition("[/ANSWER]")[0]
     found = blocks(text)
-    return text[found[0].start : found[0].end] if found else text
+    if not found:
+        return text
+    block = next((each for each in found if each.language in {"", "python"}), found[0])
+    return text[block.start : block.end]
