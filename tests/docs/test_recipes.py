@@ -243,3 +243,24 @@ def test_a_mistake_in_scoring_ends_it_and_faults_go_to_the_gate(
 
 def test_nothing_to_gate_is_a_mistake(tmp_path: Path) -> None:
     assert gate(tmp_path, "exit 0", baseline="b", task="conala") == (2, "exit-code=2\n")
+
+
+@pytest.mark.parametrize(
+    ("there", "asked"), [("", "issues/7/comments "), ("11\n12\n", "issues/comments/12 ")]
+)
+def test_a_comment_takes_the_place_of_the_one_before(there: str, asked: str, tmp_path: Path) -> None:
+    (tmp_path / "comment.md").write_text("<!-- harness gate conala -->\n### passed\n")
+    gh = tmp_path / "gh"
+    gh.write_text(
+        '#!/bin/sh\necho "$@" >> calls\n'
+        f"""case "$*" in *--paginate*) echo "$mark" >> marks; printf '{there}';; esac\n"""
+    )
+    gh.chmod(0o755)
+    said = {"COMMENT": "comment.md", "PULL_REQUEST": "7", "GITHUB_REPOSITORY": "a/b"}
+    paths = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["bash", ACTION / "comment.sh"], cwd=tmp_path, env=os.environ | said | paths, check=True)
+    _, written = (tmp_path / "calls").read_text().splitlines()
+    assert f"repos/a/b/{asked}" in written
+    assert written.endswith("--field body=@comment.md")
+    assert ("PATCH" in written) == bool(there)
+    assert (tmp_path / "marks").read_text() == "<!-- harness gate conala -->\n"

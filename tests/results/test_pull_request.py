@@ -46,6 +46,12 @@ def test_without_the_baselines_run_only_the_new_answers_are_there(runs: Path, tm
     assert "before:" not in text
 
 
+def test_a_p_value_is_explained_only_where_there_is_one(runs: Path, tmp_path: Path) -> None:
+    margin = ("--margin", "em@1=0.02", "--comment", tmp_path / "c.md")
+    assert harness("gate", runs / "now", "--baseline", runs / "b.json", *margin).code == 1
+    assert "p is the chance" not in (tmp_path / "c.md").read_text()
+
+
 def test_no_answer_ends_its_code_block_or_makes_the_comment_too_long(runs: Path, tmp_path: Path) -> None:
     nasty = "````\n</details>\x1b[2J\ud800\n" + "z" * 100_000 + "\n" * 5000
     now = make(tmp_path / "now", range(20, 100), problems=N)

@@ -33,7 +33,8 @@ def comment(
     out = [f"<!-- harness gate {html.escape(printable(verdict.task))} -->", ci.markdown(verdict)]
     if verdict.outcome in ("fault", "not comparable"):
         return "\n".join(out)
-    out += [P_VALUE, ""]
+    if any(", p " in check.detail for check in verdict.checks):
+        out += [P_VALUE, ""]
     run = reader.read(folder)
     if flips := gate.flipped(run, baseline):
         metric = gate.first_metric(run, baseline)
