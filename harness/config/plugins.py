@@ -10,6 +10,7 @@ Nothing is registered by decorators or on import. What the object must be, the c
 import hashlib
 import importlib.util
 import sys
+import traceback
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -92,6 +93,13 @@ def load_file(kind: Kind, path: Path) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses and pydantic look their module up there
     try:
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, NameError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+    except Exception as error:  # noqa: BLE001 - whatever the user's own code raises
+        said = str(error).partition("\n")[0]
+        raise ConfigError(f"{path}{_line_in(error, spec.origin)}: {type(error).__name__}: {said}") from error
     return module
+
+
+def _line_in(error: Exception, file: str | None) -> str:
+    """":LINE" of the file at which it was raised; nothing where it was raised before any line ran."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f":{lines[-1]}" if lines else ""

@@ -173,5 +173,5 @@ def _with_resume_hint(done: Sized, total: int, what: str) -> Iterator[None]:
     try:
         yield
     except Fault as error:
-        kept = f"{len(done)} of {total} {what} are kept; rerun the same command to resume"
-        raise type(error)(f"{error}. {kept}") from None
+        hint = "" if "rerun" in str(error) else "; rerun the same command to resume"
+        raise type(error)(f"{error}. {len(done)} of {total} {what} are kept{hint}") from None

@@ -405,9 +405,10 @@ def test_a_file_that_holds_a_task_is_a_task(tmp_path: Path) -> None:
 
 def test_a_task_file_that_cannot_be_imported_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import nowhere_to_be_found\n")
-    assert harness("tasks", "mine.py").complaint == "mine.py: No module named 'nowhere_to_be_found'"
+    missing = "mine.py:1: ModuleNotFoundError: No module named 'nowhere_to_be_found'"
+    assert harness("tasks", "mine.py").complaint == missing
     (tmp_path / "mine.py").write_text("def task(:\n")
-    assert harness("tasks", "mine.py").complaint.startswith("mine.py: invalid syntax")
+    assert harness("tasks", "mine.py").complaint.startswith("mine.py: SyntaxError: invalid syntax")
     (tmp_path / "mine.py").write_text("x = 1\n")
     assert harness("tasks", "mine.py").complaint == (
         "task 'mine.py': expected a function task() -> Task in its file"

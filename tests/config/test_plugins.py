@@ -48,6 +48,7 @@ def test_a_template_of_a_file_is_used_by_its_own_name_or_the_kinds(tmp_path: Pat
         ("import nowhere_to_be_found\n", "No module named 'nowhere_to_be_found'"),
         ("template = (\n", "mine.py"),
         ("template = undefined_name\n", "undefined_name"),
+        ("x = 1\ntemplate = x / 0\n", "mine.py:2: ZeroDivisionError: division by zero"),
     ],
 )
 def test_a_file_without_a_template_is_one_line(tmp_path: Path, code: str, complaint: str) -> None:

@@ -386,8 +386,8 @@ def test_a_third_partys_task_file_is_used_by_its_path(third_party: Path) -> None
             "def task():\n    return 1",
             r"task '.*mytask.py': task\(\) returned int, expected harness.schema.Task",
         ),
-        ("import no_such_module", r".*mytask.py: No module named 'no_such_module'"),
-        ("def task(:", r".*mytask.py: invalid syntax.*"),
+        ("import no_such_module", r".*mytask.py:1: ModuleNotFoundError: No module named 'no_such_module'"),
+        ("def task(:", r".*mytask.py: SyntaxError: invalid syntax.*"),
     ],
 )
 def test_a_file_that_is_no_task_is_one_line(tmp_path: Path, code: str, complaint: str) -> None:
