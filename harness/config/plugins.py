@@ -93,13 +93,13 @@ def load_file(kind: Kind, path: Path) -> ModuleType:
     sys.modules[spec.name] = module  # dataclasses and pydantic look their module up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - whatever the user's own code raises
+    except Exception as error:  # whatever the user's own code raises
         said = str(error).partition("\n")[0]
         raise ConfigError(f"{path}{_line_in(error, spec.origin)}: {type(error).__name__}: {said}") from error
     return module
 
 
 def _line_in(error: Exception, file: str | None) -> str:
-    """":LINE" of the file at which it was raised; nothing where it was raised before any line ran."""
+    """ ":LINE" of the file at which it was raised; nothing where it was raised before any line ran."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     return f":{lines[-1]}" if lines else ""

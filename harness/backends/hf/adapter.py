@@ -85,12 +85,13 @@ def find_adapter(name: str) -> Adapter:
     return Adapter(name, folder, commit, kind, base, str(config.get("revision") or ""), config)
 
 
-def find_checked(name: str, model: str, revision: str) -> tuple[Adapter, list[str]]:
-    """The adapter, checked against this base, and what of it is doubtful. Raises UserError."""
-    folder, commit = hub.find(model, revision or None)
+def find_checked(name: str, base: Mapping[str, str]) -> tuple[Adapter, list[str]]:
+    """The adapter, checked against the base of this identity, and what of it is doubtful. Raises UserError."""
+    model = base["model"]
+    folder, commit = hub.find(model, base["revision"] or None)
     found = find_adapter(name)
     check_base(found, model, folder, commit)
-    return found, doubts(found, model, folder)
+    return found, [*doubts(found, model, folder), *_other_precision(found, base["dtype"])]
 
 
 def _folder(name: str) -> tuple[Path, str]:
@@ -159,6 +160,18 @@ def doubts(adapter: Adapter, model: str, folder: Path) -> list[str]:
             " every load, here it is always the same; save it with path_initial_model_for_weight_conversion"
         )
     return found
+
+
+def _other_precision(adapter: Adapter, dtype: str) -> list[str]:
+    """A QLoRA adapter was tuned on a quantised base, and makes up for what the quantisation lost."""
+    record = adapter.folder / "train.json"
+    plain = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    method, _, trained = str(plain.get("config", {}).get("method", "")).partition("-")
+    if method != "qlora" or dtype.startswith(trained):
+        return []
+    return [
+        f"it was trained on the base in {trained}, and this one is in {dtype}: --set backend.quantize={trained}"
+    ]
 
 
 def _same_model(named: str, model: str, folder: Path) -> bool:

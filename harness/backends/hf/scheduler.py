@@ -142,7 +142,7 @@ class Engine:
 
     def find_adapter(self, name: str) -> tuple[Adapter, list[str]]:
         """The adapter, checked against this base, and what of it is doubtful, which is said. Raises UserError."""
-        found, doubted = find_checked(name, self.identity["model"], self.identity["revision"])
+        found, doubted = find_checked(name, self.identity)
         if doubted and name not in self._doubted:
             self._doubted.add(name)
             self.warn(f"adapter {name}: {'; '.join(doubted)}")

@@ -259,6 +259,17 @@ def test_a_quantised_base_takes_an_adapter_and_ignores_the_batch(bits: str, tmp_
     assert 1e-3 < (full - rounded).abs().max() < 0.5 * full.abs().max()
 
 
+def test_an_adapter_trained_on_a_quantised_base_says_so_on_another(
+    bases: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save("lora", bases["llama"], tmp_path / "a")
+    record = {"finished": True, "config": {"method": "qlora-4bit"}}
+    (tmp_path / "a" / "train.json").write_text(json.dumps(record), encoding="utf-8")
+    said = "it was trained on the base in 4bit, and this one is in float32: --set backend.quantize=4bit"
+    assert engine(bases["llama"], tmp_path / "a").identity["adapter_warnings"] == said
+    assert said in caplog.text
+
+
 def test_several_adapters_make_a_study_that_loads_the_base_once(
     bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
