@@ -14,7 +14,7 @@ from pathlib import Path
 from harness import __version__
 from harness.errors import install
 from harness.results.compare import ComparisonCell, ComparisonRow, mean_cost
-from harness.results.report import plots, samples
+from harness.results.report import across_tasks, plots, samples
 from harness.results.report.comparison import minimum_detectable, p_value, signed
 from harness.results.report.sections import Section, metric_names, row_estimate, sample_outcomes
 from harness.results.report.tables import amount, figure, printable
@@ -57,6 +57,7 @@ def render(sections: Sequence[Section], skipped: Sequence[str] = (), extra: Sequ
         _navigation(sections),
         "</header><main>",
         *(f'<p class="warning">{text(line)}</p>' for line in skipped),
+        across_tasks.html(sections),
         *(part for section in sections for part in _section(section)),
         *extra,
         (ASSETS / "samples.html").read_text(encoding="utf-8"),
