@@ -274,7 +274,7 @@ def test_an_imported_result_keeps_the_direction_that_its_tool_reported(tmp_path:
             "scorer '{mine}': expected FILE.py:NAME, or a Scorer called scorer in its file",
         ),
         ("{mine}x.py:lines", "no scorer file '{mine}x.py'"),
-        ("{broken}:lines", "{broken}: invalid syntax (broken.py, line 1)"),
+        ("{broken}:lines", "{broken}: SyntaxError: invalid syntax (broken.py, line 1)"),
         ("{mine}:exact", "scorer 'exact' of mine.py {digest}: the task has one of that name; rename it"),
         ("blue", "no scorer 'blue'. Did you mean 'bleu'?"),
     ],

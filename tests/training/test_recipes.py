@@ -37,6 +37,7 @@ def read(name: str) -> study.Assigned:
         ("mft_padding", 3, 4),
         ("text_to_sql", 0, 5),
         ("mini_study", 15, 27),
+        ("transfer", 3, 24),
     ],
 )
 def test_a_recipe_has_the_cells_of_its_study(name: str, trainings: int, evaluations: int) -> None:
