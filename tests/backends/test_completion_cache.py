@@ -20,7 +20,7 @@ from harness.backends.hf import checkpoint
 from harness.config import grid
 from harness.config.backend import BackendConfig, ServerConfig
 from harness.config.load import COMPLETIONS, parse
-from harness.errors import BackendFault
+from harness.errors import IncompleteRun
 from harness.runs import run, study
 from harness.runs.store import reader
 from harness.schema import Completion, Generation, Message, Prompt, Request, Sampling
@@ -303,13 +303,13 @@ def test_a_run_that_a_fault_ended_leaves_what_it_made_to_others(
         server = {"url": world.url, "weights": "w1", "concurrency": 1, "retries": 0}
         plain = {"task": "conala", "data": "mini", "limit": 8, "cache": str(store)}
         plain["backend"] = {"kind": "openai", "model": "m", "server": server}
-        with pytest.raises(BackendFault, match="4 of 8 samples are kept; rerun the same command to resume"):
+        with pytest.raises(IncompleteRun, match="7 of 8 samples are kept; rerun the same command to resume"):
             run.run(parse(plain), tmp_path / "first")
         world.plan = lambda number, body: ""
         _, summary = run.run(parse(plain), tmp_path / "other")
-        assert len(world.bodies) == 5 + 4
-        assert stages(tmp_path / "other") == {"reuse": 4, "generate": 4}
-        assert any(note.startswith("4 of 8 samples were reused") for note in summary.notes)
+        assert len(world.bodies) == 8 + 1  # one that fails stops no others
+        assert stages(tmp_path / "other") == {"reuse": 7, "generate": 1}
+        assert any(note.startswith("7 of 8 samples were reused") for note in summary.notes)
         assert len({asked(body) for body in world.bodies}) == 8
         run.run(parse(plain | {"cache": ""}), tmp_path / "plain")
     for name in ("other", "plain"):

@@ -160,4 +160,5 @@ def test_weights_that_were_changed_in_place_are_noticed(models: dict[str, Path],
         ),
         *("--set", f"sampling.max_tokens={TOKENS}"),
     )
-    assert "holds another run: backend.weights: " in ended.complaint
+    assert "holds another run: backend.loaded: " in ended.complaint
+    assert "backend.weights: " in ended.complaint

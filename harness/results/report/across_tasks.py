@@ -45,9 +45,12 @@ def _table(
     )
     heads = "".join(f"<th>{_text(section.title)}<br>{_text(section.metric)}</th>" for section in tasks)
     region = 'class="scroll" tabindex="0" role="region" aria-label="Across tasks"'
-    yield f'<div {region}><table><thead><tr><th>method</th>{heads}</tr></thead><tbody>'
+    yield f"<div {region}><table><thead><tr><th>method</th>{heads}</tr></thead><tbody>"
     largest = [
-        max((abs(cell.difference.value) for (_, n), cell in cells.items() if n == number and cell.difference), default=0)
+        max(
+            (abs(c.difference.value) for (_, n), c in cells.items() if n == number and c.difference),
+            default=0,
+        )
         for number in range(len(tasks))
     ]
     for name in names:

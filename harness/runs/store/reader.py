@@ -194,7 +194,10 @@ def _check_all_judged(
 
 def _left(by_problem: Mapping[str, Floats], excluded: Mapping[str, Sequence[int]]) -> dict[str, Floats]:
     """A scorer's vectors without the excluded samples, and without a problem that has no other."""
-    kept = {name: np.delete(of_one, excluded.get(name, []), axis=0) for name, of_one in by_problem.items()}
+    kept = {
+        name: np.delete(of_one, excluded[name], axis=0) if name in excluded else of_one
+        for name, of_one in by_problem.items()
+    }
     return {name: of_one for name, of_one in kept.items() if len(of_one)}
 
 

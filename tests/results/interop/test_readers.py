@@ -339,9 +339,9 @@ def test_a_leaderboard_shows_what_was_reported_without_a_rank_and_names_what_it_
     assert ended.code == 0, ended.err
     assert ended.err.count("warning: skipped") == 1
     lines = (tmp_path / "runs" / "leaderboard" / "leaderboard.csv").read_text().split("\n")
-    assert lines[1].startswith("letters,1,0,")
+    assert lines[1].startswith("letters,1,1,0,")
     assert "lm-eval 0.4.13, em@1,none, not judged here" in lines[2]
-    assert lines[2].startswith("letters,,0,other,0-shot,em@1,0.9,,,40")
+    assert lines[2].startswith("letters,,,0,other,0-shot,em@1,0.9,,,40")
 
 
 def test_what_is_exported_for_lm_eval_is_read_as_lm_evals(tmp_path: Path) -> None:
