@@ -1,6 +1,7 @@
 """What is installed: `harness` and nothing else, whole, however it is installed and wherever it is called."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -146,4 +147,6 @@ def test_every_extra_that_a_message_may_name_is_one_of_the_project() -> None:
 def test_the_list_of_slow_tests_names_tests_that_there_are() -> None:
     for name in slow_tests.listed():
         path, _, function = name.partition("::")
-        assert f"def {function.rpartition('::')[2]}(" in (ROOT / path).read_text(encoding="utf-8"), name
+        function = function.rpartition("::")[2]
+        named = rf"def {function}\(|^from .* import .*\b{function}\b"  # a fixture may be another file's
+        assert re.search(named, (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), name
