@@ -3,13 +3,17 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: core ds1000-env quickstart test test-fast lint check format gate grid baseline clean
+.PHONY: core ds1000-env quickstart test test-long test-fast lint check format gate grid baseline clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/harness quickstart
 
+# Without the few that take longest (tests/long.txt), which `make test-long` runs, as continuous integration does.
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+
+test-long: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long
 
 # What takes long is left out (tests/slow.txt): for everyday work.
 test-fast: $(VENV)/.installed-test

@@ -62,13 +62,15 @@ def real_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    slow = slow_tests.listed()
+    slow, long = slow_tests.listed(), slow_tests.listed(slow_tests.LONG)
     place = {name: number for number, name in enumerate(LONGEST)}
     for item in items:
         if "real_data" in getattr(item, "fixturenames", ()):
             item.add_marker("real_data")
         if slow & slow_tests.names(item):
             item.add_marker("slow")
+        if long & slow_tests.names(item):
+            item.add_marker("long")
     items.sort(key=lambda item: place.get(item.path.relative_to(HERE).as_posix(), len(LONGEST)))
 
 

@@ -145,7 +145,7 @@ def test_every_extra_that_a_message_may_name_is_one_of_the_project() -> None:
 
 
 def test_the_list_of_slow_tests_names_tests_that_there_are() -> None:
-    for name in slow_tests.listed():
+    for name in slow_tests.listed() | slow_tests.listed(slow_tests.LONG):
         path, _, function = name.partition("::")
         function = function.rpartition("::")[2]
         named = rf"def {function}\(|^from .* import .*\b{function}\b"  # a fixture may be another file's

@@ -1,14 +1,14 @@
-"""Which tests are slow: those that tests/slow.txt lists, by themselves or by a fixture that they share.
-`make test-fast` leaves them out, `make test` runs all.
+"""Which tests are slow or long: those that tests/slow.txt and tests/long.txt list, by themselves or by a fixture that
+they share. `make test-fast` runs neither, `make test` the slow ones too, `.ci/run` all.
 
     python -m pytest --junit-xml=times.xml ... && python -m tests.support.slow_tests times.xml
 
-writes the list anew from measured times: the functions whose cases take longer than LIMIT_S together, and the
-fixtures of a module or a session that do. A shared fixture is not counted for the test that happens to come first.
+writes the lists anew from measured times: the functions whose cases take longer than LIMIT_S together, or LONG_S, and
+the fixtures of a module or a session that do. A shared fixture is not counted for the test that happens to come first.
 """
 
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,12 +17,13 @@ import pytest
 from tests.support.paths import ROOT
 
 FILE = ROOT / "tests" / "slow.txt"
-LIMIT_S = 0.3  # measured while two processes share two cores
+LONG = ROOT / "tests" / "long.txt"
+LIMIT_S, LONG_S = 0.3, 12.0  # measured while two processes share two cores
 FIXTURE = "shared fixture"  # the junit property that tests/conftest.py records
 
 
-def listed() -> set[str]:
-    return set(FILE.read_text(encoding="utf-8").split())
+def listed(file: Path = FILE) -> set[str]:
+    return set(file.read_text(encoding="utf-8").split())
 
 
 def function(node_id: str) -> str:
@@ -56,13 +57,16 @@ def measured(junit: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    seconds = measured(Path(sys.argv[1]))
-    slow = sorted(name for name, total in seconds.items() if total > LIMIT_S)
-    FILE.write_text("\n".join(slow) + "\n", encoding="utf-8")
-    rest = sum(total for name, total in seconds.items() if name not in slow)
-    print(
-        f"{len(slow)} of {len(seconds)} test functions and shared fixtures are slow; the others take {rest:.0f} s"
-    )
+    seconds: Counter[str] = Counter()
+    for file in sys.argv[1:]:
+        seconds |= Counter(measured(Path(file)))
+    for file, limit in ((FILE, LIMIT_S), (LONG, LONG_S)):
+        above = sorted(name for name, total in seconds.items() if total > limit)
+        file.write_text("\n".join(above) + "\n", encoding="utf-8")
+        rest = sum(total for total in seconds.values() if total <= limit)
+        print(
+            f"{len(above)} of {len(seconds)} tests and fixtures take more than {limit} s; the others {rest:.0f} s"
+        )
 
 
 if __name__ == "__main__":
