@@ -34,24 +34,35 @@ def completions(reply: Reply, sampling: Sampling, most: int, opened: bool = Fals
         [None] * len(rows) if thought is None else _shares(thought, len(rows)),
         strict=True,
     ):
-        text, behind = cut(one.text, sampling.stop, opened and not one.reasoning)
-        stopped = len(text) < len(one.text)
+        unmarked = _is_unmarked_thought(one, sampling)
+        text, behind = cut(one.text, sampling.stop, unmarked or (opened and not one.reasoning))
+        stopped = not unmarked and len(text) < len(one.text)
         made.append(
             Completion(
-                text=text,
+                text="" if unmarked else text,
                 finish="stop" if stopped and one.finish not in choices.NO_ANSWER else one.finish,
                 prompt_tokens=asked,
                 completion_tokens=tokens,
                 prompt_share=prompt_share if len(rows) > 1 else None,
-                reasoning=one.reasoning,
-                reasoning_tokens=reasoning_tokens,
-                cut_off=one.cut_off,
+                reasoning=one.text if unmarked else one.reasoning,
+                reasoning_tokens=tokens if unmarked else reasoning_tokens,
+                cut_off=one.cut_off or unmarked,
                 after_stop_tokens=_tokens_of(behind, one, tokens, reasoning_tokens),
                 logprob=None if stopped else _logprob(row.get("logprobs")),
                 note=one.note,
             )
         )
     return made[:most]
+
+
+def _is_unmarked_thought(one: Said, sampling: Sampling) -> bool:
+    """Whether a text without any mark is a thought that its server's template opened and that was cut off.
+
+    It cannot be told from an answer, but where a run gives a model room to think, an answer that fills all of that room
+    and was cut there has no thought before it.
+    """
+    filled = bool(sampling.max_reasoning_tokens) and one.finish == "length"
+    return filled and not one.reasoning and not reasoning.has_marks(one.text)
 
 
 def _read(reply: Reply) -> dict[str, Any]:

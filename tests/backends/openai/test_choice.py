@@ -178,3 +178,27 @@ def test_an_unknown_reason_is_an_end_and_is_told_once(caplog: pytest.LogCaptureF
     assert [record.getMessage() for record in caplog.records] == [
         "the server ended a completion for a reason unknown here, 'new_reason_of_next_year': taken for its end"
     ]
+
+
+def test_a_text_without_marks_that_fills_the_room_to_think_is_a_thought_that_was_cut_off() -> None:
+    def one(choice: dict[str, Any], room: int) -> Completion:
+        plain = {"choices": [choice], "usage": {"prompt_tokens": 5, "completion_tokens": 9}}
+        sampling = Sampling(max_tokens=4, max_reasoning_tokens=room, stop=("x =",))
+        return response.completions(Reply(200, {}, json.dumps(plain).encode()), sampling, most=1)[0]
+
+    made = one(chat("length", content=CODE), room=5)
+    assert (made.text, made.reasoning, made.cut_off, made.finish, made.reasoning_tokens) == (
+        "",
+        CODE,
+        True,
+        "length",
+        9,
+    )
+    for choice, room in (
+        (chat("length", content=CODE), 0),  # no room to think: an answer
+        (chat("stop", content=CODE), 5),  # it ended by itself
+        (chat("length", content=CODE, reasoning="hm"), 5),  # the server tells them apart
+        (chat("length", content=f"hm</think>{CODE}"), 5),  # so does a mark
+    ):
+        assert not one(choice, room).cut_off
+        assert one(choice, room).text
