@@ -140,4 +140,7 @@ def test_blocks_lie_in_the_text_one_behind_another(text: str) -> None:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("unit", ["```\n", '```python\n"""\n', '"""\n```\n', "> ", "a: ```python\n", "`"])
 def test_a_megabyte_of_anything_is_read_in_linear_time(unit: str) -> None:
-    blocks((unit * (1_000_000 // len(unit) + 1))[:1_000_000])
+    text = (unit * (1_000_000 // len(unit) + 1))[:1_000_000]
+    found = blocks(text)
+    assert all(0 <= block.start <= block.end <= len(text) for block in found)
+    assert bool(found) == ("```" in text)
