@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.errors import SandboxFault
 from harness.sandbox import framing
-from harness.sandbox.isolation import confine, cpu_affinity, scratch
+from harness.sandbox.isolation import confine, control_group, cpu_affinity, scratch
 from harness.sandbox.python import interpreter, tester
 from harness.sandbox.values import codec
 
@@ -58,12 +58,15 @@ class IsolationUnavailable(SandboxFault):
 
 @dataclass(eq=False)
 class SandboxWorker:
-    """The controller's handle on a worker. `jobs`: the numbers of those sent to it. `core`: the one it is pinned to."""
+    """The controller's handle on a worker. `jobs`: the numbers of those sent to it. `core`: the one it is pinned to.
+    `group`: what its steps are counted by.
+    """
 
     socket: socket.socket
     processes: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]
     scratch: tempfile.TemporaryDirectory[str] | None
     core: cpu_affinity.Core | None = None
+    group: control_group.GroupFolders | None = None
     frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(tester.JOB_LIMIT))
     jobs: list[int] = field(default_factory=list)
     deadline: float = 0.0

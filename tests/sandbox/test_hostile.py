@@ -13,6 +13,7 @@ import pytest
 
 from harness import sandbox
 from harness.sandbox import launch
+from harness.sandbox.isolation import control_group
 from harness.schema import Program
 from tests.support import hostile_programs, polyglot_programs
 
@@ -47,3 +48,26 @@ def test_a_hostile_program_gets_a_verdict_and_costs_only_itself(pool: sandbox.Po
     assert outcome.neighbours == ("failed", "passed"), outcome
     assert outcome.cost.cpu_s <= CPU_FACTOR * case.limits.cpu_s + 0.1, outcome
     assert outcome.cost.memory_mb <= MEMORY_MB, outcome
+
+
+COUNTED = sorted(
+    path
+    for path in OWN
+    if path.suffix == ".cpp" and path.stem.startswith(("memory_", "time_", "descriptors_"))
+)
+
+
+@pytest.mark.parametrize("isolation", ["namespaces", "landlock"])
+def test_what_nobody_is_seen_to_use_counts_without_a_control_group_too(
+    isolation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if polyglot_programs.missing("cpp"):
+        pytest.skip(polyglot_programs.missing("cpp"))
+    monkeypatch.setattr(control_group, "make", lambda: None)
+    assert len(COUNTED) == 5
+    with sandbox.start(sandbox.Settings(isolation=isolation, workers=1)) as pool:  # type: ignore[arg-type]
+        for path in COUNTED:
+            case = hostile_programs.read(path)
+            outcome = hostile_programs.judge(pool, case)
+            assert outcome.status in case.want, (path, outcome)
+            assert pool.run(polyglot_programs.whole("bash", "ulimit -n")).stdout == "256\n"

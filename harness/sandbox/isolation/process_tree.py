@@ -2,7 +2,7 @@
 
 Read from the machine's /proc through a descriptor opened before the root was changed, so it works where the programs
 themselves have no /proc. Each figure is a sum over the live tree; a process that has ended and was waited for counts in
-its parent's figures.
+its parent's figures. Where a control group counts (control_group.py) only the processes are asked for here.
 """
 
 import os
@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _TICK = os.sysconf("SC_CLK_TCK")
+# At most what a socket and a pipe hold: their sizes cannot be raised (seccomp.py, net.core.wmem_default).
+_SOCKET_KIB, _PIPE_KIB, _KERNEL_FREE_KIB = 208, 64, 32 << 10
 
 
 @dataclass(frozen=True)
 class TreeUsage:
     """`cpu_s` includes ended processes that were waited for, `own_cpu_s` is each live process's own; `memory_mb` is
-    resident memory without file pages.
+    resident memory without file pages, and what the kernel holds for it beyond what a runtime needs.
     """
 
     own_cpu_s: Mapping[int, float]
@@ -36,23 +38,29 @@ def lists_children(proc: int) -> bool:
     return True
 
 
-def measure(proc: int) -> TreeUsage:
+def measure(proc: int, memory: bool = True) -> TreeUsage:
     """Usage of everything below the calling process. One that ends meanwhile counts as far as it was read."""
     pending = _children(proc, os.readlink("self", dir_fd=proc))
     own: dict[int, float] = {}
-    ticks = kib = 0
+    channels: set[str] = set()
+    ticks = kib = kernel_kib = 0
     while pending:
         pid = pending.pop()
         try:
             fields = _read(proc, f"{pid}/stat").rpartition(b")")[2].split()
             ticks += sum(map(int, fields[11:15]))
             own_cpu = max(sum(map(int, fields[11:13])) / _TICK, _precise_cpu_s(proc, pid))
-            kib += _anonymous_kib(_read(proc, f"{pid}/status"))
+            if memory:
+                status = _read(proc, f"{pid}/status")
+                kib += _kib(status, b"RssAnon:", b"RssShmem:")
+                kernel_kib += _kib(status, b"VmPTE:")
+                channels |= _channels(proc, pid)
             pending += _children(proc, str(pid))
         except (FileNotFoundError, ProcessLookupError):
             continue
         own[pid] = own_cpu
-    return TreeUsage(own, ticks / _TICK, kib / 1024)
+    kernel_kib += sum(_SOCKET_KIB if name.startswith("socket") else _PIPE_KIB for name in channels)
+    return TreeUsage(own, ticks / _TICK, (kib + max(0, kernel_kib - _KERNEL_FREE_KIB)) / 1024)
 
 
 def _precise_cpu_s(proc: int, pid: int) -> float:
@@ -79,13 +87,29 @@ def _children(proc: int, pid: str) -> list[int]:
     return pids
 
 
-def _anonymous_kib(status: bytes) -> int:
-    """KiB of memory that is not backed by a file, shared or not."""
-    kib = 0
-    for line in status.splitlines():
-        if line.startswith((b"RssAnon:", b"RssShmem:")):
-            kib += int(line.split()[1])
-    return kib
+def _kib(status: bytes, *names: bytes) -> int:
+    """The sum of these lines: anonymous memory, shared or not; page tables."""
+    return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith(names))
+
+
+def _channels(proc: int, pid: int) -> set[str]:
+    """The sockets and pipes that a process has open; several processes may have the same."""
+    found: set[str] = set()
+    try:
+        fd = os.open(f"{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
+    except PermissionError:
+        return found  # the first process of a step, which is the sandbox's own
+    try:
+        for name in os.listdir(fd):
+            try:
+                target = os.readlink(name, dir_fd=fd)
+            except OSError:
+                continue  # closed meanwhile
+            if target.startswith(("socket:", "pipe:")):
+                found.add(target)
+    finally:
+        os.close(fd)
+    return found
 
 
 def _list(proc: int, path: str) -> list[str]:

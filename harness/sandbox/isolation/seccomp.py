@@ -250,10 +250,15 @@ def _denied(column: int, shared_files: bool, allowed: set[str], children: bool) 
 def _checked(column: int, own_pid: int, children: bool) -> dict[int, Body]:
     """The calls that depend on their arguments."""
     deny = _errno(_EPERM)
-    thread = (_argument(0), (_ANY_BIT, 0, 1, syscalls.CLONE_THREAD), *_ALLOWED, *deny)
+    # A thread with descriptors of its own could keep what no limit and no list of its process shows.
+    is_thread, shares = syscalls.CLONE_THREAD, syscalls.CLONE_FILES
+    thread = (_argument(0), (_ANY_BIT, 0, 2, is_thread), (_ANY_BIT, 0, 1, shares), *_ALLOWED, *deny)
     if children:
-        thread = (_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), *deny, *_ALLOWED)
-    dangerous = (syscalls.PR_SET_PDEATHSIG, syscalls.PR_SET_MM, syscalls.PR_SET_PTRACER)
+        process = (_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), *deny)
+        thread = (*process, (_ANY_BIT, 0, 2, is_thread), (_ANY_BIT, 1, 0, shares), *deny, *_ALLOWED)
+    dangerous = [syscalls.PR_SET_PDEATHSIG, syscalls.PR_SET_MM, syscalls.PR_SET_PTRACER]
+    if children:
+        dangerous.append(syscalls.PR_SET_DUMPABLE)  # what it has open could then not be counted
     bodies = {
         # Its flags are in memory, which a filter cannot read; ENOSYS makes libc fall back to clone.
         _CLONE3: _errno(_ENOSYS),

@@ -22,6 +22,7 @@ _Longs = {count: ctypes.c_uint64 * count for count in (1, 2, 3, 4)}
 
 MACHINE = platform.machine()
 
+CLONE_FILES = 0x00000400
 CLONE_THREAD = 0x00010000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000

@@ -16,18 +16,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from harness.sandbox.isolation import confine, namespaces, process_tree, scratch, seccomp, syscalls
+from harness.sandbox.isolation import (
+    confine,
+    control_group,
+    namespaces,
+    process_tree,
+    scratch,
+    seccomp,
+    syscalls,
+)
 
 # Limits of a step: processes and threads; size of one file, of all files, and their number.
 MAX_PROCESSES = 256
 FILE_MB, SCRATCH_MB, SCRATCH_FILES = 128, 512, 20_000
+# Where no control group counts, descriptors may hold little memory of the kernel, those on their way included.
+DESCRIPTORS, UNCOUNTED_DESCRIPTORS = 1024, 256
 STATUS = struct.Struct("<i")
 
 
 @dataclass(frozen=True)
 class StepPlan:
     """What the controller tells this process. `folders`: what toolchains read. `seed_root`: the folder of prepared
-    seeds. The rest as in confine.ConfinementPlan.
+    seeds. `group`: the folders of its control group, if it has one. The rest as in confine.ConfinementPlan.
     """
 
     isolation: confine.Isolation
@@ -35,6 +45,7 @@ class StepPlan:
     seed_root: str
     scratch: str = ""
     uid: int = 0
+    group: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,7 @@ class Step:
 @dataclass(frozen=True)
 class StepSandbox:
     """What each step of this worker needs. `proc`: the machine's /proc. `pid_namespace`: this process's own, or -1.
-    `other_threads`: those of the same user id, which count against its limit.
+    `other_threads`: those of the same user id, which count against its limit. `group`: counts what a step takes.
     """
 
     plan: StepPlan
@@ -65,6 +76,7 @@ class StepSandbox:
     ruleset: confine.Ruleset | None
     filter: syscalls.Filter
     other_threads: int
+    group: control_group.ControlGroup | None
 
 
 def enter(plan: StepPlan) -> StepSandbox | None:
@@ -72,6 +84,7 @@ def enter(plan: StepPlan) -> StepSandbox | None:
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     if not process_tree.lists_children(proc):
         raise OSError("the kernel does not list a process's children (CONFIG_PROC_CHILDREN)")
+    group = control_group.ControlGroup(plan.group) if plan.group else None
     pid_namespace, home, other_threads = -1, plan.scratch, 0
     keep: tuple[int, ...] = ()
     # Mapped and shared, /dev/zero is memory that no process is seen to have.
@@ -100,7 +113,20 @@ def enter(plan: StepPlan) -> StepSandbox | None:
             other_threads = confine.count_threads(os.getuid()) + 1024
     ruleset = None if plan.isolation == "process" else confine.build_ruleset(readable, execute=True)
     rules = seccomp.instructions(0, shared_files=plan.isolation == "landlock", children=True)
-    return StepSandbox(plan, home, proc, pid_namespace, keep, ruleset, syscalls.Filter(rules), other_threads)
+    filter = syscalls.Filter(rules)
+    if group is not None and not _can_join(group):
+        group = None
+    return StepSandbox(plan, home, proc, pid_namespace, keep, ruleset, filter, other_threads, group)
+
+
+def _can_join(group: control_group.ControlGroup) -> bool:
+    """Whether this kernel lets a process of these namespaces and this user id into the group."""
+    if pid := os.fork():
+        return os.waitpid(pid, 0)[1] == 0
+    with contextlib.suppress(OSError):
+        group.join()
+        os._exit(0)
+    os._exit(1)
 
 
 def verify(sandbox: StepSandbox) -> str:
@@ -191,6 +217,8 @@ def run_init(sandbox: StepSandbox, step: Step, streams: tuple[int, int, int], st
         status = fcntl.fcntl(status, fcntl.F_DUPFD, 10)
         os.dup2(status, 3, inheritable=False)
         _drop_privileges(sandbox)
+        if sandbox.group is not None:
+            sandbox.group.join()
         os.closerange(4, 1 << 12)
         for what, value in _limits(sandbox, step):
             _lower_limit(what, value)
@@ -215,7 +243,7 @@ def _limits(sandbox: StepSandbox, step: Step) -> list[tuple[int, int]]:
         # Not address space: the JVM, Go and node reserve far more of it than they use.
         (resource.RLIMIT_DATA, 2 * step.memory_mb + 256 << 20),
         (resource.RLIMIT_FSIZE, FILE_MB << 20),
-        (resource.RLIMIT_NOFILE, 1024),
+        (resource.RLIMIT_NOFILE, DESCRIPTORS if sandbox.group else UNCOUNTED_DESCRIPTORS),
         (resource.RLIMIT_NPROC, MAX_PROCESSES + sandbox.other_threads),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_CORE, 0),

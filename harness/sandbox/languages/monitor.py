@@ -1,6 +1,7 @@
 """Watches one step of a program in another language: enforces its limits, collects its output, tells how it ended.
 
-Time and memory are sums over everything the step started (process_tree.py), not only its first process.
+Time and memory are those of everything the step started: as the kernel counts them, where the worker has a control
+group, else as sums over its processes (process_tree.py).
 """
 
 import contextlib
@@ -20,6 +21,8 @@ _CHECK_S = 0.02
 # CPU seconds of processes that nobody waits for, from which on time can't be told from the kernel's sums.
 _UNACCOUNTED_S = 0.1
 _UNACCOUNTED_FACTOR = 2
+# Beyond a step's memory and its files: where the kernel ends it, should it take more between two checks.
+_SLACK_MB = 128
 
 
 class ConfinementError(Exception):
@@ -58,6 +61,7 @@ class StepMonitor:
         self.idle = 0.0
         self.last_check: tuple[float, float] = (0.0, 0.0)
         self.seen_cpu_s: dict[int, float] = {}
+        self.files_mb = 0.0
 
     def run(self) -> StepResult:
         """Raises ConfinementError when the step could not be confined, ControllerGone when the controller has ended."""
@@ -66,6 +70,10 @@ class StepMonitor:
         out, out_write = os.pipe()
         err, err_write = os.pipe()
         status, status_write = os.pipe()
+        group = self.sandbox.group
+        if group is not None:
+            group.begin(self.step.memory_mb + confined_step.SCRATCH_MB + _SLACK_MB)
+            self.files_mb = self._files_mb()
         init = confined_step.fork_confined(self.sandbox)
         if init == 0:
             confined_step.run_init(self.sandbox, self.step, (stdin, out_write, err_write), status_write)
@@ -84,6 +92,10 @@ class StepMonitor:
             for fd in (out, err, status):
                 os.close(fd)
         result = self.result
+        if group is not None:
+            result.cpu_s = group.measure().cpu_s
+            if group.ran_out:
+                self._stop("memory", f"more than {self.step.memory_mb} MB of memory")
         result.cpu_s = max(result.cpu_s, rusage.ru_utime + rusage.ru_stime)
         result.wall_s = time.monotonic() - started_at
         result.peak_mb = max(result.peak_mb, rusage.ru_maxrss / 1024)
@@ -133,15 +145,16 @@ class StepMonitor:
             self.result.status, self.result.detail, self.result.suspect = status, detail, suspect
 
     def _check(self, started_at: float) -> None:
-        step, usage, now = self.step, process_tree.measure(self.sandbox.proc), time.monotonic()
+        usage = process_tree.measure(self.sandbox.proc, memory=self.sandbox.group is None)
+        step, now = self.step, time.monotonic()
         last_time, cpu = self.last_check
-        used, unaccounted = self._cpu(usage)
+        used, memory_mb, unaccounted = self._usage(usage)
         if used <= cpu and not process_tree.running(self.sandbox.proc, usage.processes):
             self.idle += now - last_time
         self.last_check = (now, max(cpu, used))
         self.result.cpu_s = max(self.result.cpu_s, used)
-        self.result.peak_mb = max(self.result.peak_mb, usage.memory_mb)
-        if usage.memory_mb > step.memory_mb:
+        self.result.peak_mb = max(self.result.peak_mb, memory_mb)
+        if memory_mb > step.memory_mb:
             self._stop("memory", f"more than {step.memory_mb} MB of memory")
         elif used >= step.cpu_s or (unaccounted and now - started_at >= _UNACCOUNTED_FACTOR * step.cpu_s):
             self._stop("timeout", f"more than {step.cpu_s:g} s of CPU time")
@@ -154,16 +167,29 @@ class StepMonitor:
         ):
             self._stop("output", "more files than the scratch space holds")
 
-    def _cpu(self, usage: process_tree.TreeUsage) -> tuple[float, bool]:
-        """CPU time so far, and whether more was used than that.
+    def _usage(self, usage: process_tree.TreeUsage) -> tuple[float, float, bool]:
+        """CPU time so far, memory now, and whether more time was used than that.
 
-        The kernel adds a process's time to its parent's when that waits for it. A program that has its children's end
-        ignored keeps their time out of every sum; then only what was seen of them counts, which is too little.
+        Without a control group the kernel adds a process's time to its parent's when that waits for it. A program that
+        has its children's end ignored keeps their time out of every sum; then only what was seen of them counts, which
+        is too little.
         """
+        if self.sandbox.group is not None:
+            counted = self.sandbox.group.measure()
+            # What is mapped and shared is counted as files are; the files have a limit of their own.
+            shared_mb = max(0.0, counted.files_mb - (self._files_mb() - self.files_mb))
+            return counted.cpu_s, counted.memory_mb + shared_mb, False
         for pid, cpu in usage.own_cpu_s.items():
             self.seen_cpu_s[pid] = max(cpu, self.seen_cpu_s.get(pid, 0.0))
         seen = sum(self.seen_cpu_s.values())
-        return max(seen, usage.cpu_s), seen > usage.cpu_s + _UNACCOUNTED_S
+        return max(seen, usage.cpu_s), usage.memory_mb, seen > usage.cpu_s + _UNACCOUNTED_S
+
+    def _files_mb(self) -> float:
+        """What the scratch files take, where they are in memory."""
+        if self.sandbox.plan.isolation != "namespaces":
+            return 0.0
+        space = os.statvfs(self.sandbox.home)
+        return (space.f_blocks - space.f_bfree) * space.f_frsize / (1 << 20)
 
     def _kill_all(self, init: int) -> resource.struct_rusage:
         """Kill what is left and wait for all of it."""

@@ -6,6 +6,7 @@ no tests to hide: they are part of the program's source. Each step is a fork of 
 the step started (monitor.py) and ends it.
 """
 
+import contextlib
 import fnmatch
 import json
 import os
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.sandbox import framing
-from harness.sandbox.isolation import syscalls
+from harness.sandbox.isolation import scratch, syscalls
 from harness.sandbox.languages import confined_step, monitor
 from harness.sandbox.values import codec
 
@@ -45,7 +46,8 @@ def main(job_fd: int, plan: confined_step.StepPlan) -> None:
             os.close(job_fd)
             os.wait()
             return
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if not plan.scratch:
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         if problem := confined_step.verify(sandbox):
             raise OSError(problem)
     except (OSError, monitor.ConfinementError) as error:
@@ -62,6 +64,12 @@ def main(job_fd: int, plan: confined_step.StepPlan) -> None:
                 return
     except (framing.ConnectionClosed, monitor.ControllerGone):
         return
+    finally:
+        if plan.scratch:
+            # A controller that was killed cannot do it: that is why this process outlives its parent.
+            with contextlib.suppress(OSError):
+                scratch.empty(plan.scratch)
+                os.rmdir(plan.scratch)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import json
 import os
 import random
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 
 from harness.errors import SandboxFault, UserError
 from harness.sandbox import batch, framing, launch
-from harness.sandbox.isolation import confine, scratch
+from harness.sandbox.isolation import confine, control_group, left_behind, scratch
 from harness.sandbox.languages import confined_step, falsify, monitor, toolchains
 from harness.sandbox.values import codec
 from harness.schema import Limits, Program
@@ -28,6 +29,7 @@ from harness.schema import Limits, Program
 BUILDING = Limits(cpu_s=60.0, wall_s=60.0, memory_mb=3072, output_kb=256)
 _ENVIRONMENT = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 _START_S = 30.0
+_SEEDS = "harness-seeds-"
 _FALSIFIED = 2  # versions of the tests, the second in case that the first does not compile
 
 
@@ -43,7 +45,10 @@ class LanguagePool:
         self._workers: list[launch.SandboxWorker] = []
         self._started = 0
         # Not in /tmp, which each program has for itself: compilers put folder names into what they cache.
-        self._seed_root = tempfile.TemporaryDirectory(prefix="harness-", dir="/var/tmp")
+        for left in left_behind.unheld("/var/tmp", _SEEDS):
+            shutil.rmtree(left, ignore_errors=True)
+        self._seed_root = tempfile.TemporaryDirectory(prefix=_SEEDS, dir="/var/tmp")
+        self._held = left_behind.hold(self._seed_root.name)
         os.chmod(self._seed_root.name, 0o755)
         self._seeded: set[str] = set()
 
@@ -64,6 +69,7 @@ class LanguagePool:
         while self._workers:
             stop_worker(self._workers.pop())
         self._seed_root.cleanup()
+        os.close(self._held)
 
     def _prepare_seed(self, language: str) -> None:
         """Fill the language's seed folder, when its first program comes. Runs unconfined: the sources are the
@@ -168,13 +174,19 @@ def start_worker(isolation: confine.Isolation, number: int, seed_root: str) -> l
     if isolation != "namespaces":
         folder = tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True)
         os.chown(folder.name, uid or -1, uid or -1)
+    group = None if isolation == "process" else control_group.make()
     plan = confined_step.StepPlan(
-        isolation, toolchains.folders(), seed_root, folder.name if folder else "", uid
+        isolation,
+        toolchains.folders(),
+        seed_root,
+        folder.name if folder else "",
+        uid,
+        group.paths if group else (),
     )
     ours, theirs = socket.socketpair()
     with theirs:
         process = launch.spawn(sys.executable, "languages.worker", (theirs,), [json.dumps(vars(plan))], {})
-    worker = launch.SandboxWorker(ours, (process, process), folder)
+    worker = launch.SandboxWorker(ours, (process, process), folder, group=group)
     try:
         if not select.select([ours], [], [], _START_S)[0]:
             raise SandboxFault(f"a sandbox worker did not start within {_START_S:g} s")
@@ -200,6 +212,8 @@ def stop_worker(worker: launch.SandboxWorker) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    if worker.group is not None:
+        worker.group.remove()
     if worker.scratch is not None:
         scratch.empty_after_end(worker.scratch.name)
         worker.scratch.cleanup()

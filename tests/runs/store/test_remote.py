@@ -5,6 +5,7 @@ server of this machine that speaks S3.
 """
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ from harness.runs.store.remote import RemoteRun, RemoteRuns
 from tests.support.command import harness, write_rows
 
 FILES = ("run.json", "problems.jsonl", "generations.jsonl", "judgements.jsonl", "summary.json")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def local_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A run that is cut off keeps its local copy: not in this machine's /tmp."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("copies")))
+        yield
 
 
 @pytest.fixture(scope="module")

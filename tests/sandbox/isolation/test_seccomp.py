@@ -55,7 +55,8 @@ ALLOW, KILL, DENY, NOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
     [
         (0, (), ALLOW),
         (1, (), ALLOW),
-        (56, (0x00010100,), ALLOW),
+        (56, (0x00010500,), ALLOW),
+        (56, (0x00010100,), DENY),  # a thread with descriptors of its own
         (56, (17,), DENY),
         (57, (), DENY),
         (59, (), DENY),
@@ -111,7 +112,16 @@ def test_the_tree_answers_every_call_as_its_tables_say(machine: str, shared: boo
     program = seccomp.instructions(7, shared, machine, children=children)
     steps = []
     for number in range(600):
-        for arguments in [(), (7, 7), (8, 8), (0, 0x8902), (1, 10), (syscalls.CLONE_THREAD,), (1 << 28,)]:
+        for arguments in [
+            (),
+            (7, 7),
+            (8, 8),
+            (0, 0x8902),
+            (1, 10),
+            (syscalls.CLONE_THREAD,),
+            (0x10400,),
+            (1 << 28,),
+        ]:
             body = list(bodies.get(number, seccomp._ALLOWED))
             data = {"arch": seccomp._ARCH[machine]}
             assert answer(program, number, *arguments, **data) == answer(body, number, *arguments, **data)

@@ -147,6 +147,26 @@ def test_equal_candidates_of_one_batch_are_compiled_once(strongest: sandbox.Pool
     assert len({r.wall_s for r in results}) == 2, "the same result, not one of each"
 
 
+def test_steps_are_in_a_control_group_that_is_gone_afterwards() -> None:
+    """Under root; what such a group counts is tested in isolation/test_control_group.py."""
+    with sandbox.start(sandbox.Settings(workers=1)) as pool:
+        pool.run(polyglot_programs.whole("bash", "exit 0"))
+        assert pool._languages is not None
+        (worker,) = pool._languages.workers()
+        if worker.group is None:
+            pytest.skip("no control group can be made here")
+        paths = worker.group.paths
+        running = pool.map([polyglot_programs.whole("bash", code) for code in ("exit 0", "sleep 1")])
+        next(running)
+        members: set[str] = set()
+        deadline = time.monotonic() + 0.8
+        while len(members) < 2 and time.monotonic() < deadline:
+            members = {pid for path in paths for pid in Path(path, "cgroup.procs").read_text().split()}
+        assert len(members) >= 2, "the step's first process and the program"
+        running.close()  # type: ignore[attr-defined]
+    assert not any(map(os.path.exists, paths))
+
+
 @pytest.mark.parametrize("attack", FORGERIES, ids=[path.name for path in FORGERIES])
 def test_a_forged_verdict_is_no_pass(strongest: sandbox.Pool, attack: Path) -> None:
     language = polyglot_programs.LANGUAGE[attack.suffix[1:]]

@@ -15,6 +15,8 @@ import pytest
 from harness import sandbox
 from harness.errors import SandboxFault
 from harness.sandbox import launch
+from harness.sandbox.isolation import left_behind
+from harness.sandbox.languages import worker_pool
 from harness.schema import Program, UnitTests
 
 SQUARE = UnitTests(code="assert f(2) == 4", entry_point="f")
@@ -31,6 +33,18 @@ with sandbox.start(sandbox.Settings(isolation=sys.argv[1], workers=2)) as pool:
     print("up", flush=True)
     for result in pool.map(programs):
         pass
+"""
+
+
+# The same with a program in another language.
+OTHER_PARENT = """
+import sys
+from harness import sandbox
+from harness.schema import Limits, Program
+with sandbox.start(sandbox.Settings(isolation=sys.argv[1], workers=1)) as pool:
+    pool.run(Program(code="exit 0", language="bash"))
+    print("up", flush=True)
+    pool.run(Program(code="sleep 60", language="bash", limits=Limits(wall_s=60)))
 """
 
 
@@ -109,12 +123,12 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def start(isolation: str, folder: Path) -> "subprocess.Popen[bytes]":
+def start(isolation: str, folder: Path, code: str = PARENT) -> "subprocess.Popen[bytes]":
     """A process that judges without end. Its scratch folders lie in `folder`."""
     root = str(Path(sandbox.__file__).parents[2])
     more = {"PYTHONPATH": os.pathsep.join([root, *sys.path]), "TMPDIR": str(folder)}
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, offered(isolation)],
+        [sys.executable, "-c", code, offered(isolation)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=os.environ | more,
@@ -148,3 +162,30 @@ def test_a_parent_killed_at_any_moment_leaves_nothing_running(
     while os.listdir(folder) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("isolation", LEVELS)
+def test_so_it_is_with_programs_in_other_languages(
+    isolation: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = set(Path("/var/tmp").glob("harness-seeds-*"))
+    parent = start(isolation, folder, OTHER_PARENT)
+    time.sleep(0.1)
+    workers = below(parent.pid)
+    (own,) = set(Path("/var/tmp").glob("harness-seeds-*")) - seeds
+    kill(parent)
+    assert ended(workers) == set()
+    deadline = time.monotonic() + 20
+    while os.listdir(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert os.listdir(folder) == []
+    # What nobody is left to remove the next one removes, and nothing that somebody holds.
+    monkeypatch.setattr(left_behind, "_AGE_S", 0.0)
+    held = tmp_path / "held"
+    held.mkdir()
+    lock = left_behind.hold(str(held))
+    assert str(held) not in left_behind.unheld(str(tmp_path), "h")
+    os.close(lock)
+    assert str(held) in left_behind.unheld(str(tmp_path), "h")
+    worker_pool.LanguagePool("process", 1, lambda program: (1.0, 1.0, 100)).close()
+    assert not own.exists()
