@@ -66,8 +66,9 @@ Other languages than Python (languages/toolchains.py) run by command: a further 
 compiles each program and runs it, every step in a confined process (languages/confined_step.py) as above, with these
 differences. A step may start processes and threads, 256 in all; it is process 1 of a pid namespace with an init, or its
 worker is the subreaper that kills until nothing is left. The root also has the toolchains' folders, read-only, and the
-512 MB of scratch space are executable. Memory is the sum over all processes without file pages, checked every 20 ms,
-with a limit on each process's data behind it; CPU time is a sum too. The `landlock` level then takes Landlock's scope
+512 MB of scratch space are executable. Memory and CPU time are the kernel's counts of a control group where one can be
+made (isolation/control_group.py), looked at every 20 ms, with a limit of the kernel's behind it. Elsewhere they are
+sums over all processes: memory without file pages, with page tables and what sockets and pipes may hold. The `landlock` level then takes Landlock's scope
 for signals (Linux 6.12) or root. Network, other processes and the machine's files are as far out of reach. The tests of
 such a program are in its own source, so the record says `in_process`: tasks/families/completion_marker.py says what
 makes the usual forgeries fail, and what it cannot do.
