@@ -68,10 +68,10 @@ differences. A step may start processes and threads, 256 in all; it is process 1
 worker is the subreaper that kills until nothing is left. The root also has the toolchains' folders, read-only, and the
 512 MB of scratch space are executable. Memory and CPU time are the kernel's counts of a control group where one can be
 made (isolation/control_group.py), looked at every 20 ms, with a limit of the kernel's behind it. Elsewhere they are
-sums over all processes: memory without file pages, with page tables and what sockets and pipes may hold. The `landlock` level then takes Landlock's scope
-for signals (Linux 6.12) or root. Network, other processes and the machine's files are as far out of reach. The tests of
-such a program are in its own source, so the record says `in_process`: tasks/families/completion_marker.py says what
-makes the usual forgeries fail, and what it cannot do.
+sums over all processes: memory without file pages, with page tables and what sockets and pipes may hold. The `landlock`
+level then takes Landlock's scope for signals (Linux 6.12) or root. Network, other processes and the machine's files are
+as far out of reach. The tests of such a program are in its own source, so the record says `in_process`:
+tasks/families/completion_marker.py says what makes the usual forgeries fail, and what it cannot do.
 
 What judging a program's values costs is limited too (python/budget.py): the tester's CPU time to twice the program's,
 its memory to 200 MB over what the tests take. A program that exceeds this, or ends two workers, is an `error`.
