@@ -247,6 +247,7 @@ def task(
         extract=apps_program,
         scorers=(io_cases_with(compare, stop_early),),
         sampling=Sampling(max_tokens=1024),
+        packages=("numpy",),
         card=Card(
             title="APPS: programs for contest and interview problems",
             paper="Hendrycks et al. 2021, arXiv 2105.09938",

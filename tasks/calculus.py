@@ -61,6 +61,7 @@ def task() -> Task:
         extract=whole_program,
         scorers=(scorers.symbolic, scorers.valid_rate, scorers.ast_similarity),
         sampling=Sampling(max_tokens=128),
+        packages=("numpy", "sympy"),
         card=Card(
             title="Calculus: SymPy and NumPy cells",
             paper="a course note on CodeGen (Nijkamp et al. 2022, arXiv 2203.13474); own rows",

@@ -164,6 +164,7 @@ def task(direction: Direction = "cpp_to_python") -> Task:
         extract=code_trans_program,
         scorers=(scorers.unit_tests,),
         sampling=Sampling(max_tokens=1024),
+        packages=("numpy",),
         card=Card(
             title=f"Code translation from {WORDS[source_name]} to {WORDS[target]}",
             paper="Liu et al. 2023, arXiv 2311.02303",

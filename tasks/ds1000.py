@@ -186,6 +186,7 @@ def task(
         extract=answer,
         scorers=(scorers.snippets,),
         sampling=Sampling(max_tokens=512, stop=STOP),
+        packages=("numpy", "pandas", "scipy", "scikit-learn", "matplotlib", "seaborn", "torch", "tensorflow"),
         card=Card(
             title="DS-1000: data-science snippets in seven libraries",
             paper="Lai et al. 2023, arXiv 2211.11501",

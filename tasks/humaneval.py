@@ -79,6 +79,7 @@ def task() -> Task:
         extract=python_program,
         scorers=(scorers.unit_tests,),
         sampling=Sampling(max_tokens=512),
+        packages=("numpy",),
         card=Card(
             title="HumanEval: Python functions from docstrings",
             paper="Chen et al. 2021, arXiv 2107.03374",

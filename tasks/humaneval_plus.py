@@ -52,6 +52,7 @@ def task(mini: bool = False) -> Task:
         extract=python_program,
         scorers=(scorers.unit_tests,),
         sampling=Sampling(max_tokens=512),
+        packages=("numpy",),
         card=Card(
             title="HumanEval+: HumanEval with 80 times the tests" + (", the small set" if mini else ""),
             paper="Liu et al. 2023, arXiv 2305.01210",

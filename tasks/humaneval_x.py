@@ -234,6 +234,7 @@ def task(language: Language = "python", silent: bool = True) -> Task:
         extract=humaneval_x_program,
         scorers=(scorers.unit_tests,),
         sampling=Sampling(max_tokens=512),
+        packages=("numpy",),
         card=Card(
             title=f"HumanEval-X: functions from docstrings, {word}",
             paper="Zheng et al. 2023, arXiv 2303.17568",

@@ -170,6 +170,7 @@ def task(with_challenge: bool = False, wording: Wording = "lines") -> Task:
         extract=whole_program,
         scorers=(scorers.unit_tests,),
         sampling=Sampling(max_tokens=512),
+        packages=("numpy",),
         card=Card(
             title="MBPP: short Python functions from a sentence and three assertions",
             paper="Austin et al. 2021, arXiv 2108.07732",

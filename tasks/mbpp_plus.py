@@ -166,6 +166,7 @@ def task() -> Task:
         extract=whole_program,
         scorers=(scorers.unit_tests,),
         sampling=Sampling(max_tokens=512),
+        packages=("numpy",),
         card=Card(
             title="MBPP+: 378 problems of MBPP with 35 times the tests",
             paper="Liu et al. 2023, arXiv 2305.01210",

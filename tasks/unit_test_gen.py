@@ -79,6 +79,7 @@ def task(corpus: Corpus = "mbpp", mutants: int = 10) -> Task:
         extract=whole_program,
         scorers=(scorers.generated_tests,),
         sampling=Sampling(max_tokens=512),
+        packages=("numpy",),
         card=Card(
             title="Unit-test generation: tests for a function that is right",
             paper="Liu et al. 2023, arXiv 2311.02303 (rows not released; these are other ones)",

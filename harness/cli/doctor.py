@@ -50,7 +50,7 @@ def _prove_task(config: "RunConfig") -> None:
     from harness.runs.plan import make_plan
 
     plan = make_plan(config)
-    with judge.open_sandbox(config.judge, plan.task.preload) as box:
+    with judge.open_sandbox(config.judge, plan.task) as box:
         wrong = judge.prove(plan.task, plan.problems, box)
         wrapped = wrappings.read_back(plan.task, plan.problems, box)
     for line in wrong:

@@ -23,8 +23,9 @@ class JudgeConfig(Value):
     """How programs are run. None keeps the limits of the task. `time_factor`: a program gets this many times the CPU
     time that the problem's reference took here just before, where that is more than the task's limit. `python`: the
     interpreter of another virtual environment, for benchmarks that want library versions of their own; its versions
-    identify a run, not its path. `exclude`: samples without an answer for these reasons are left out of every metric;
-    by default they count as failed.
+    identify a run, not its path. `packages`: what Python programs may import beside the standard library: what the task
+    names, or all that is installed beside their interpreter. `exclude`: samples without an answer for these reasons are
+    left out of every metric; by default they count as failed.
     """
 
     sandbox: Literal["auto", "namespaces", "landlock", "process"] = "auto"
@@ -33,6 +34,7 @@ class JudgeConfig(Value):
     time_factor: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     memory_mb: int | None = Field(default=None, ge=16)
     python: str = ""
+    packages: Literal["task", "environment"] = Field(default="task", exclude_if=lambda value: value == "task")
     exclude: tuple[Unanswered, ...] = Field(default=(), exclude_if=lambda reasons: not reasons)
 
     @field_validator("exclude")

@@ -32,19 +32,20 @@ from harness.scorers import parallel
 from harness.text.ngrams import MAX_PARSED_CHARS
 
 
-def open_sandbox(judge: JudgeConfig, preload: tuple[str, ...] = ()) -> sandboxes.Pool:
+def open_sandbox(judge: JudgeConfig, task: Task | None = None) -> sandboxes.Pool:
     """The configured sandbox; nothing is started before the first program."""
-    return sandboxes.start(settings(judge, preload))
+    return sandboxes.start(settings(judge, task))
 
 
-def settings(judge: JudgeConfig, preload: tuple[str, ...]) -> sandboxes.Settings:
+def settings(judge: JudgeConfig, task: Task | None) -> sandboxes.Settings:
     return sandboxes.Settings(
         isolation=judge.sandbox,
         workers=judge.workers,
         time_limit=judge.time_limit,
         memory_mb=judge.memory_mb,
         python=judge.python,
-        preload=preload,
+        packages=None if judge.packages == "environment" else task.packages if task else (),
+        preload=task.preload if task else (),
     )
 
 

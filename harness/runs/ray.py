@@ -35,7 +35,7 @@ from harness.runs.workers.pool import WorkerDied, WorkerHandle, WorkerPool
 from harness.runs.workers.protocol import PartialResult, WorkerServer
 from harness.runs.workers.sandbox import PooledSandbox
 from harness.runs.workers.tasks import GenerateSpec, JudgeSpec
-from harness.schema import Backend
+from harness.schema import Backend, Task
 
 CONNECT_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0  # for actors to release what they hold
@@ -125,13 +125,13 @@ class Cluster:
         spec = GenerateSpec(config, (config.device,), os.getcwd())
         return PooledBackend(WorkerPool(launcher, spec), spec)
 
-    def open_sandbox(self, judge: JudgeConfig, preload: tuple[str, ...] = ()) -> PooledSandbox:
+    def open_sandbox(self, judge: JudgeConfig, task: Task) -> PooledSandbox:
         """Sandboxes on all CPUs. Raises SandboxFault, when one is used, where an attack gets through."""
         self._connect()
         cpus = sum(int(node["Resources"].get("CPU", 0)) for node in _nodes())
         count = judge.workers or cpus
         launcher = ActorLauncher(count, {"num_cpus": 1})
-        one = replace(settings(judge, preload), workers=1, crowded=count >= cpus)
+        one = replace(settings(judge, task), workers=1, crowded=count >= cpus)
 
         def admit(worker: WorkerHandle) -> None:
             assert isinstance(worker, ActorWorker)

@@ -7,7 +7,7 @@ Everything here is settled before the first token; a user's mistake that only th
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from harness.config.sampling import check_ks
 from harness.runs import shards
 from harness.runs.plan import Plan, check_likelihoods, expected_counts, finalize_prompts, follow_model
 from harness.runs.shards import Shard
-from harness.schema import Backend, Problem, Sampling, Sandbox, Scorer, Task
+from harness.schema import Backend, Check, Problem, Sampling, Sandbox, Scorer, Task
 from harness.tasks.loading import data_files
 
 
@@ -68,7 +68,9 @@ def resolve(plan: Plan, backend: Backend, sandbox: Sandbox, shard: Shard | None 
     check_likelihoods(plan, backend)
     record = describe(plan, backend, sandbox)
     signed = signature(plan, record, recorded=backend.capabilities.recorded)
-    whole = ResolvedRun(plan, counts, record, Header(signed, notes(plan, counts)))
+    whole = ResolvedRun(
+        plan, counts, record, Header(signed, (*notes(plan, counts), *_absent(record, sandbox)))
+    )
     return whole if shard is None else select_shard(whole, shard)
 
 
@@ -113,7 +115,7 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
         "shots": plan.selection.identity,
         "sampling": plan.sampling.model_dump(mode="json"),
         "backend": dict(backend.identity),
-        "judge": _judge_record(config, sandbox) if executes else None,
+        "judge": _judge_record(config, sandbox, languages(plan.problems)) if executes else None,
     }
     if config.extract:
         described["extractor"] = plan.task.extract.__name__
@@ -129,14 +131,29 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
     return {"run_id": run_id, **described, **({"prices": paid} if paid else {}), **environment.here()}
 
 
-def _judge_record(config: RunConfig, sandbox: Sandbox) -> dict[str, Any]:
+def languages(problems: Iterable[Problem]) -> set[str]:
+    """What the answers are written in, as far as verdicts depend on who reads it."""
+    return {_language(problem.check) for problem in problems}
+
+
+def _language(check: Check) -> str:
+    match check.kind:
+        case "inline_tests":
+            return check.language
+        case "query":
+            return "sqlite"
+    return "python"
+
+
+def _judge_record(config: RunConfig, sandbox: Sandbox, used: set[str]) -> dict[str, Any]:
     limits = config.judge.model_dump(exclude={"sandbox", "workers", "python", "time_factor", "exclude"})
     record = {"sandbox": sandbox.isolation, **limits}
     # Only where it is asked for, so that records of before it existed stay comparable.
     if config.judge.time_factor:
         record["time_factor"] = config.judge.time_factor
-    if sandbox.interpreter:
-        record["interpreter"] = sandbox.interpreter
+    record["versions"] = dict(sandbox.versions(used))
+    if "python" in used:
+        record["installed"] = dict(sandbox.packages)
     return record
 
 
@@ -205,6 +222,12 @@ def _over_long(sampling: Sampling) -> str:
     return f" over_long {sampling.over_long}" if sampling.over_long != "skip" else ""
 
 
+def _absent(record: Mapping[str, Any], sandbox: Sandbox) -> list[str]:
+    """A note on packages that programs should find and do not: a right one may then fail."""
+    absent = sandbox.absent if "installed" in (record["judge"] or {}) else ()
+    return [f"not installed for programs: {', '.join(absent)}"] if absent else []
+
+
 def _template_args(plan: Plan) -> str:
     given = plan.config.backend.template_args
     return "".join(f" {name}={json.dumps(value)}" for name, value in sorted(given.items()))
@@ -223,7 +246,9 @@ def _scorer_signature(scorer: Scorer, problems: Sequence[Problem]) -> str:
 
 
 def _judged(judge: Mapping[str, Any] | None) -> str:
-    """The sandbox, and the limits where they are not the task's own: a tighter one fails more programs."""
+    """The sandbox, who runs the programs in it with which packages, and the limits where they are not the task's own:
+    a tighter one fails more programs.
+    """
     if judge is None:
         return "judge text"
     limits = (
@@ -232,5 +257,6 @@ def _judged(judge: Mapping[str, Any] | None) -> str:
         ("memory", judge["memory_mb"], "MB"),
     )
     own = [f"{name} {value:g} {unit}" for name, value, unit in limits if value is not None]
-    where = [judge["interpreter"]] if "interpreter" in judge else []
-    return " ".join(["judge", judge["sandbox"], *own, *where])
+    versions = [f"{name} {version}" for name, version in judge["versions"].items()]
+    packages = [f"packages {digest(judge['installed'])[:8]}"] if judge.get("installed") else []
+    return " ".join(["judge", judge["sandbox"], *own, *versions, *packages])

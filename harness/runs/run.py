@@ -27,12 +27,12 @@ from harness.runs.resolve import resolve
 from harness.runs.shards import Shard
 from harness.runs.store.run_folder import open_run
 from harness.runs.summary import summarise
-from harness.schema import Backend, Sandbox, Summary
+from harness.schema import Backend, Sandbox, Summary, Task
 
 RUNS = Path("results") / "runs"
 
 OpenBackend = Callable[[BackendConfig, Sequence[str]], Backend]
-OpenSandbox = Callable[[JudgeConfig, tuple[str, ...]], AbstractContextManager[Sandbox]]
+OpenSandbox = Callable[[JudgeConfig, Task], AbstractContextManager[Sandbox]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Executor:
     """Who does the work: this machine, unless told. Written nowhere: every executor makes the same bytes."""
 
     open_backend: OpenBackend = workers.load
-    open_sandbox: OpenSandbox = lambda judge, preload: open_sandbox(judge, preload)
+    open_sandbox: OpenSandbox = lambda judge, task: open_sandbox(judge, task)
 
 
 LOCAL = Executor()
@@ -63,7 +63,7 @@ def run(
     plan = make_plan(config, progress)
     with (
         closing(executor.open_backend(config.backend, plan.names)) as backend,
-        executor.open_sandbox(config.judge, plan.task.preload) as sandbox,
+        executor.open_sandbox(config.judge, plan.task) as sandbox,
     ):
         resolved = resolve(plan, backend, sandbox, shard)
         with open_run(out or root / resolved.run_id, resolved.record) as files:

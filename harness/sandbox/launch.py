@@ -10,8 +10,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
-import sysconfig
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -72,13 +70,6 @@ class SandboxWorker:
     deadline: float = 0.0
 
 
-def package_folders() -> tuple[str, ...]:
-    """Where this interpreter finds installed packages; programs may import from there, read-only."""
-    paths = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
-    paths += [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-    return tuple(dict.fromkeys(os.path.realpath(path) for path in paths if path and os.path.isdir(path)))
-
-
 def throwaway_uid(number: int) -> int:
     """A user id that nobody has, for root's workers; 0 where this process cannot switch to one.
 
@@ -104,13 +95,15 @@ def start_worker(
     """Start worker `number`, with this process's own interpreter unless `python` is given, and wait until it is ready.
     Raises IsolationUnavailable with the kernel's reason. `core`: released when the worker is stopped.
     """
-    python = python or interpreter.current(package_folders())
+    python = python or interpreter.bare()
     uid = throwaway_uid(number)
     folder = None
     if isolation != "namespaces":
         folder = tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True)
         os.chown(folder.name, uid or -1, uid or -1)
-    plan = confine.ConfinementPlan(isolation, python.packages, folder.name if folder else "", uid, preload)
+    plan = confine.ConfinementPlan(
+        isolation, python.folders, folder.name if folder else "", uid, preload, python.importable
+    )
     ours, tester_end = socket.socketpair()
     control, zygote_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ExitStack() as cleanup, tester_end, control, zygote_end, cpu_affinity.pinned(core):
@@ -129,7 +122,7 @@ def start_worker(
             python.path,
             "python.tester",
             (tester_end, control),
-            [isolation, ",".join(preload), *plan.packages],
+            [isolation, ",".join(preload), ",".join(plan.importable), *plan.packages],
             {},
         )
         cleanup.pop_all()

@@ -2,7 +2,8 @@
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from harness import cpu_count
 from harness.errors import ConfigError, SandboxFault, UserError
 from harness.sandbox import batch, framing, launch
 from harness.sandbox.isolation import confine, cpu_affinity
-from harness.sandbox.languages import worker_pool
+from harness.sandbox.languages import toolchains, worker_pool
 from harness.sandbox.python import interpreter
 from harness.sandbox.python.candidate import WALL_SLACK
 from harness.sandbox.sql import client
@@ -25,8 +26,9 @@ _LEVELS: tuple[confine.Isolation, ...] = ("namespaces", "landlock")
 @dataclass(frozen=True)
 class Settings:
     """`time_limit` (CPU seconds; the wall limit is scaled by the same factor) and `memory_mb` replace the programs' own
-    limits. `python`: another interpreter for programs and tests. `preload`: modules imported before each program
-    starts. `crowded`: other sandboxes use this machine's other cores.
+    limits. `python`: another interpreter for programs and tests. `packages`: distributions that they may import from,
+    None for all that are installed. `preload`: modules imported before each program starts. `crowded`: other sandboxes
+    use this machine's other cores.
     """
 
     isolation: Literal["auto", "namespaces", "landlock", "process"] = "auto"
@@ -34,6 +36,7 @@ class Settings:
     time_limit: float | None = None
     memory_mb: int | None = None
     python: str = ""
+    packages: tuple[str, ...] | None = ()
     preload: tuple[str, ...] = ()
     crowded: bool = False
 
@@ -84,18 +87,28 @@ class Pool:
         """The interpreter that runs programs and tests. Raises UserError for one that cannot."""
         if self._python is None:
             settings = self.settings
-            if settings.python or settings.preload:
-                self._python = interpreter.probe(settings.python, settings.preload)
-            else:
-                self._python = interpreter.current(launch.package_folders())
+            self._python = interpreter.find(settings.python, settings.packages, settings.preload)
         return self._python
 
     @property
-    def interpreter(self) -> str:
-        """Versions of Python and libraries that verdicts depend on; empty if that is only this Python."""
-        if not (self.settings.python or self.settings.preload):
-            return ""
-        return ", ".join(f"{name} {version}" for name, version in self.python.versions.items())
+    def packages(self) -> Mapping[str, str]:
+        return self.python.packages
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        return self.python.absent
+
+    def versions(self, languages: Iterable[str]) -> Mapping[str, str]:
+        return {language: self._version(language) for language in sorted(languages)}
+
+    def _version(self, language: str) -> str:
+        match language:
+            case "python":
+                return self.python.version
+            case "sqlite":
+                return sqlite3.sqlite_version
+        missing = toolchains.toolchain(language).missing
+        return f"no {missing}" if missing else toolchains.version(language)
 
     def run(self, program: Program) -> ExecResult:
         """Run one program. Raises SandboxFault when the sandbox or the task's own tests failed."""

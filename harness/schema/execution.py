@@ -80,17 +80,21 @@ class PairResult(Value):
 
 
 class Sandbox(Protocol):
-    """Runs programs that nobody trusts. `isolation` names the level in force; it is written into the run.
-
-    `interpreter` tells the versions of Python and libraries that verdicts depend on, empty where that is only this
-    Python.
+    """Runs programs that nobody trusts. `isolation` names the level in force; it is written into the run, as is what
+    else verdicts depend on: `versions` of the languages ("python", "sqlite", "cpp" ...), and of the `packages` that
+    Python programs may import. `absent` are those that they should have and that are not installed.
     """
 
     @property
     def isolation(self) -> str: ...
 
     @property
-    def interpreter(self) -> str: ...
+    def packages(self) -> Mapping[str, str]: ...
+
+    @property
+    def absent(self) -> tuple[str, ...]: ...
+
+    def versions(self, languages: Iterable[str]) -> Mapping[str, str]: ...
 
     def run(self, program: Program) -> ExecResult:
         """Run one program. Raises SandboxFault when the sandbox itself failed."""

@@ -80,8 +80,9 @@ class Task:
 
     The first template that is a chat is the default of models with a chat template, the first that is a text that of
     the others; the first of all that of recorded completions. `version` goes up with any change of prompt, extractor
-    or scorer. `preload`: modules that the sandbox's interpreters hold ready, where nearly every program would import
-    them.
+    or scorer. `packages`: distributions that programs may import from beside the standard library, those that the
+    benchmark's own judge has. `preload`: modules that the sandbox's interpreters hold ready, where nearly every program
+    would import them.
     """
 
     name: str
@@ -92,4 +93,5 @@ class Task:
     scorers: tuple[Scorer, ...]
     sampling: Sampling
     card: Card = field(repr=False)
+    packages: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -236,8 +236,12 @@ class Breaking:
     """A sandbox that breaks on every second program."""
 
     isolation = "breaking"
-    interpreter = ""
+    packages: Mapping[str, str] = {}
+    absent = ()
     broken = True
+
+    def versions(self, languages: Iterable[str]) -> Mapping[str, str]:
+        return dict.fromkeys(languages, "1")
 
     def map(self, programs: Iterable[Program]) -> Iterator[ExecResult | SandboxFault]:
         for number, _ in enumerate(programs):
@@ -254,7 +258,7 @@ def test_faults_end_in_3_with_the_table_and_are_gone_after_a_good_second_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box = Breaking()
-    monkeypatch.setattr(run, "open_sandbox", lambda judge, preload: box)
+    monkeypatch.setattr(run, "open_sandbox", lambda judge, task: box)
     path = canonical(tmp_path / "c.jsonl")
     command = ["score", "humaneval", "--data", "mini", "--completions", path, "--out", tmp_path / "run"]
     ended = harness(*command)

@@ -51,7 +51,7 @@ def test_of_a_reference_that_fails_nothing_is_said(monkeypatch: pytest.MonkeyPat
     task = registry.task("mbpp")
     (good,) = data_files.load(task, "test", data_files.open_source("mini"), 1)
     bad = good.model_copy(update={"solution": good.solution.replace("return", "raise")})
-    with sandbox.start() as box:
+    with sandbox.start(sandbox.Settings(packages=("numpy",))) as box:
         found = wrappings.read_back(task, [bad, good], box)
     assert found == wrappings.ReadBack({}, [])
 

@@ -212,7 +212,7 @@ def test_isolating_sandboxes_are_one_judge_and_process_is_another(pair: tuple[Pa
     def judge(folder: Path, isolation: str) -> None:
         edit(
             folder / "run.json",
-            lambda p: p.update(judge={"sandbox": isolation, "time_limit": None, "memory_mb": None}),
+            lambda p: p.update(judge={"sandbox": isolation, "time_limit": None, "versions": {}}),
         )
 
     judge(pair[0], "namespaces")
@@ -220,6 +220,22 @@ def test_isolating_sandboxes_are_one_judge_and_process_is_another(pair: tuple[Pa
     compare.check_comparable(read(*pair))
     judge(pair[1], "process")
     with pytest.raises(NotComparable, match="judge"):
+        compare.check_comparable(read(*pair))
+
+
+def test_verdicts_of_another_python_or_of_other_packages_are_refused(pair: tuple[Path, Path]) -> None:
+    def judge(folder: Path, python: str, **installed: str) -> None:
+        told = {"sandbox": "namespaces", "versions": {"python": python}, "installed": installed}
+        edit(folder / "run.json", lambda plain: plain.update(judge=told))
+
+    judge(pair[0], "3.11.2", numpy="2.4.6")
+    judge(pair[1], "3.11.9", numpy="2.4.6")  # a repaired Python judges alike
+    compare.check_comparable(read(*pair))
+    judge(pair[1], "3.13.0", numpy="2.4.6")
+    with pytest.raises(NotComparable, match='judge.python: "3.11" and "3.13"'):
+        compare.check_comparable(read(*pair))
+    judge(pair[1], "3.11.2", numpy="1.26.4", torch="2.0")
+    with pytest.raises(NotComparable, match='judge.packages.numpy: "2.4.6" and "1.26.4"'):
         compare.check_comparable(read(*pair))
 
 

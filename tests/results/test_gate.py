@@ -412,6 +412,16 @@ def test_the_committed_baseline_of_the_mini_suite_holds(task: str, tmp_path: Pat
     assert " equal on each of " in ended.out
 
 
+def test_a_run_under_another_python_is_not_comparable(tmp_path: Path) -> None:
+    folder = ROOT / "results" / "baselines"
+    recorded = ("--data", "mini", "--completions", folder / "humaneval.jsonl", "--out", tmp_path)
+    assert harness("score", "humaneval", *recorded, "--workers", 1).code == 0
+    edit(tmp_path / "run.json", lambda plain: plain["judge"]["versions"].update(python="3.14.2"))
+    ended = harness("gate", tmp_path, "--baseline", folder / "humaneval.json")
+    assert ended.code == 4
+    assert 'judge.python: "3.11" in the baseline, "3.14" now' in ended.out
+
+
 def test_a_sampling_field_that_a_newer_version_adds_is_no_other_condition(runs: Path, fresh: Path) -> None:
     edit(fresh / "run.json", lambda plain: plain["sampling"].pop("count_penalty", None))
     edit(fresh / "run.json", lambda plain: plain["sampling"].pop("repetition_penalty", None))

@@ -3,7 +3,7 @@
 import itertools
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -305,7 +305,11 @@ class Breaking:
     """A sandbox that breaks on every second program."""
 
     isolation = "breaking"
-    interpreter = ""
+    packages: Mapping[str, str] = {}
+    absent = ()
+
+    def versions(self, languages: Iterable[str]) -> Mapping[str, str]:
+        return dict.fromkeys(languages, "1")
 
     def map(self, programs: Any) -> Iterator[ExecResult | SandboxFault]:
         for number, _ in enumerate(programs):
@@ -319,7 +323,7 @@ class Breaking:
 
 
 def test_faults_of_parts_are_the_runs_and_end_in_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "open_sandbox", lambda judge, preload: Breaking())
+    monkeypatch.setattr(run, "open_sandbox", lambda judge, task: Breaking())
     asked = command("humaneval", recording(tmp_path / "c.jsonl", "humaneval"))
     folders = [tmp_path / f"part{index}" for index in range(2)]
     for index, folder in enumerate(folders):

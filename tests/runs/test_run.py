@@ -101,8 +101,12 @@ class FakeSandbox:
 
     broken: set[str] = field(default_factory=set)
     isolation: str = "fake"
-    interpreter: str = ""
     judged: list[str] = field(default_factory=list)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+
+    def versions(self, languages: Iterable[str]) -> Mapping[str, str]:
+        return dict.fromkeys(sorted(languages), "1.2.3")
 
     def run(self, program: Program) -> ExecResult:
         raise NotImplementedError
@@ -193,7 +197,7 @@ class World:
     ) -> Summary:
         self.patch.setattr(plan.registry, "task", lambda name, options: task or small_task())
         self.patch.setattr(backends, "load", lambda config, ids: backend)
-        self.patch.setattr(runner, "open_sandbox", lambda judge, preload: sandbox or FakeSandbox())
+        self.patch.setattr(runner, "open_sandbox", lambda judge, task: sandbox or FakeSandbox())
         config = {"task": "small", "data": str(self.folder), "backend": {"model": "m"}, **config}
         return runner.run(parse(config), self.folder / self.out, progress)[1]
 
@@ -460,7 +464,10 @@ def test_a_whole_run_has_no_notes(world: World) -> None:
 
 def test_the_signature_says_all_that_a_number_depends_on(world: World) -> None:
     summary = world.run(
-        FakeBackend(right), seed=7, sampling={"samples": 2, "temperature": 0.8, "top_p": 0.95}
+        FakeBackend(right),
+        FakeSandbox(packages={"numpy": "2.4.6"}),
+        seed=7,
+        sampling={"samples": 2, "temperature": 0.8, "top_p": 0.95},
     )
     task, size, data, prompt, *rest = summary.signature.split(" | ")
     assert (task, size) == ("small v3", "test 4x2")
@@ -470,7 +477,7 @@ def test_the_signature_says_all_that_a_number_depends_on(world: World) -> None:
         "shots none",
         "extract whole",
         "T 0.8 top-p 0.95 top-k 0 max 8 seed 7",
-        "judge fake",
+        "judge fake python 1.2.3 packages b6759e0b",
         "float32",
         "fake 1",
     ]
@@ -481,11 +488,29 @@ def test_the_signature_says_all_that_a_number_depends_on(world: World) -> None:
     [
         ({}, "greedy max 8 seed 0"),
         ({"sampling": {"beams": 4}}, "beams 4 max 8 seed 0"),
-        ({"judge": {"time_limit": 1.5, "memory_mb": 64}}, "judge fake cpu 1.5 s memory 64 MB"),
+        ({"judge": {"time_limit": 1.5, "memory_mb": 64}}, "judge fake cpu 1.5 s memory 64 MB python 1.2.3"),
     ],
 )
 def test_the_signature_names_what_the_config_changed(world: World, config: dict[str, Any], part: str) -> None:
     assert f" | {part} | " in world.run(FakeBackend(right), **config).signature
+
+
+def test_another_python_or_package_of_the_judge_makes_another_run(world: World) -> None:
+    first = world.run(FakeBackend(right), FakeSandbox(packages={"numpy": "2.4.6"}))
+    record = json.loads(world.file("run.json"))
+    assert record["judge"]["versions"] == {"python": "1.2.3"}
+    assert record["judge"]["installed"] == {"numpy": "2.4.6"}
+    with pytest.raises(ConfigError, match="judge.installed.numpy: '2.4.6' there, '2.0' now"):
+        world.run(FakeBackend(right), FakeSandbox(packages={"numpy": "2.0"}))
+    world.out = "other"
+    other = world.run(FakeBackend(right), FakeSandbox(packages={"numpy": "2.0"}))
+    assert other.signature != first.signature
+    assert other.run_id != first.run_id
+
+
+def test_packages_that_programs_should_find_and_do_not_are_in_the_notes(world: World) -> None:
+    summary = world.run(FakeBackend(right), FakeSandbox(absent=("numpy", "torch")))
+    assert summary.notes == ("not installed for programs: numpy, torch",)
 
 
 def test_a_task_judged_by_text_starts_no_sandbox_and_says_so(world: World) -> None:

@@ -21,7 +21,7 @@ def problem(*cases: tuple[object, object], fn_name: str = "") -> Problem:
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[sandbox.Pool]:
-    with sandbox.start() as pool:
+    with sandbox.start(sandbox.Settings(packages=("numpy",))) as pool:
         yield pool
 
 

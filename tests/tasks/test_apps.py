@@ -333,7 +333,7 @@ def test_all_75_real_rows_load_and_their_first_references_pass_but_one(real_data
     problems = load("train", real_data, setting="full")
     assert len(problems) == 75
     assert sum(isinstance(p.check, IOCases) and bool(p.check.fn_name) for p in problems) == 6
-    with sandbox.start() as box:
+    with sandbox.start(sandbox.Settings(packages=("numpy",))) as box:
         wrong = judge.prove(registry.task("apps"), problems, box)
     # Written to stand in a function, where the published scorer puts it: a program has no `nonlocal`.
     assert [line.split(" (line")[0] for line in wrong] == [
@@ -404,7 +404,7 @@ def test_recorded_failures_are_of_the_recorded_kind_but_for_five_that_are_explai
         )
         for file in ("gen_solutions.json", "baseline_solutions.json"):
             said = json.loads((place / file).read_text(encoding="utf-8"))
-            with sandbox.start() as box:
+            with sandbox.start(sandbox.Settings(packages=("numpy",))) as box:
                 verdicts = io_cases_with("apps", stop_early=True).score(
                     ((asked, one["code"]) for one in said), box
                 )
@@ -427,7 +427,7 @@ def test_mapcoders_samples_get_the_rechecked_verdict_and_nine_differ_from_its_au
         )
         for one in said
     ]
-    with sandbox.start() as box:
+    with sandbox.start(sandbox.Settings(packages=("numpy",))) as box:
         verdicts = list(io_cases_with("apps", stop_early=True).score(iter(asked), box))
     passed = [verdict.status == "passed" for verdict in verdicts]
     assert passed == [one["recheck"] == "passed" for one in said]
@@ -450,7 +450,7 @@ def test_recorded_samples_get_their_recorded_verdicts(
 ) -> None:
     samples = recording(real_data / "apps")
     scorer = io_cases_with(compare, stop_early=True)  # type: ignore[arg-type]
-    with sandbox.start() as box:
+    with sandbox.start(sandbox.Settings(packages=("numpy",))) as box:
         verdicts = list(scorer.score(((p, code) for p, code, _ in samples), box))
     assert [v.status == "passed" for v in verdicts] == [passed for *_, passed in samples]
     assert (len(samples), sum(passed for *_, passed in samples)) == (count, solved)

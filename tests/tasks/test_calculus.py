@@ -18,7 +18,7 @@ TASK = registry.task("calculus")
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[sandbox.Pool]:
-    with sandbox.start(sandbox.Settings(workers=1, preload=TASK.preload)) as pool:
+    with sandbox.start(sandbox.Settings(workers=1, packages=TASK.packages, preload=TASK.preload)) as pool:
         yield pool
 
 

@@ -81,7 +81,7 @@ def load(name: str, options: Options, split: Split, data: str = "mini") -> list[
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[sandbox.Pool]:
-    with sandbox.start() as pool:
+    with sandbox.start(sandbox.Settings(packages=("numpy",))) as pool:
         yield pool
 
 
@@ -133,7 +133,7 @@ def test_every_reference_passes_and_every_empty_answer_is_worth_less(
         if polyglot_programs.missing(language):
             pytest.skip(polyglot_programs.missing(language))
     if task.preload:  # as a run does: importing pandas takes twenty times as long as a program
-        with sandbox.start(sandbox.Settings(preload=task.preload)) as ready:
+        with sandbox.start(sandbox.Settings(packages=task.packages, preload=task.preload)) as ready:
             assert judge.prove(task, found, ready) == []
     else:
         assert judge.prove(task, found, box) == []

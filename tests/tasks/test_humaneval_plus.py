@@ -17,7 +17,7 @@ from tests.support.command import write_rows
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[sandbox.Pool]:
-    with sandbox.start() as pool:
+    with sandbox.start(sandbox.Settings(packages=("numpy",))) as pool:
         yield pool
 
 

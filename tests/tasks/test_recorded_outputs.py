@@ -146,7 +146,7 @@ def cases(real_data: Path) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[sandbox.Pool]:
-    with sandbox.start() as pool:
+    with sandbox.start(sandbox.Settings(packages=("numpy",))) as pool:
         yield pool
 
 

@@ -17,7 +17,7 @@ TASK = registry.task("humaneval")
 
 @pytest.fixture(scope="module")
 def judged() -> Iterator["Judged"]:
-    with sandbox.start() as box:
+    with sandbox.start(sandbox.Settings(packages=("numpy",))) as box:
         yield Judged(box)
 
 

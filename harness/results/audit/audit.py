@@ -17,7 +17,7 @@ from harness.runs.store import reader
 from harness.runs.store.atomic import to_json, write_atomic
 from harness.runs.store.reader import EQUIVALENT_ISOLATION, Result
 from harness.runs.store.run_folder import AUDIT
-from harness.schema import Generation, Problem, Scorer, Task
+from harness.schema import Generation, Problem, Sandbox, Scorer, Task
 from harness.tasks.loading import data_files, registry
 from harness.text.markdown import blocks
 
@@ -46,9 +46,9 @@ def audit(folder: Path, options: AuditOptions, progress: Progress = no_progress)
     version = run.record["task"]["version"]
     others = readings.others(task, run.config.extract, version, names, options.extractors)
     settings = _judge_settings(run.record, options)
-    with judge.open_sandbox(settings, task.preload) as sandbox:
+    with judge.open_sandbox(settings, task) as sandbox:
         if scorer.executes:
-            _check_interpreter(run.record, sandbox.interpreter)
+            _check_versions(run.record, sandbox)
             if settings.time_factor is not None:
                 problems = judge.with_reference_times(
                     task, scorer, problems, settings.time_factor, sandbox
@@ -114,14 +114,19 @@ def _fenced(run: Result) -> bool:
 
 def _judge_settings(record: Mapping[str, Any], options: AuditOptions) -> JudgeConfig:
     """The run's own limits and isolation; of two isolations that give the same verdicts, what there is here."""
-    kept = {name: value for name, value in (record["judge"] or {}).items() if name != "interpreter"}
+    judged = record["judge"] or {}
+    kept = {name: value for name, value in judged.items() if name not in ("versions", "installed")}
     if kept.get("sandbox") in EQUIVALENT_ISOLATION:
         kept["sandbox"] = "auto"
     plain = {**kept, "workers": options.workers, "python": options.python}
     return JudgeConfig.model_validate_json(json.dumps(plain))
 
 
-def _check_interpreter(record: Mapping[str, Any], here: str) -> None:
-    before = (record["judge"] or {}).get("interpreter", "")
-    if here != before:
-        raise ConfigError(f"the run's programs ran in {before or 'this Python'}: name that one by --python")
+def _check_versions(record: Mapping[str, Any], sandbox: Sandbox) -> None:
+    before, here = record["judge"]["versions"], sandbox.versions(record["judge"]["versions"])
+    before, here = before | record["judge"].get("installed", {}), {**here, **sandbox.packages}
+    for name, was in before.items():
+        if (now := here.get(name, "not installed")) != was:
+            raise ConfigError(
+                f"the run's judge had {name} {was}, and here it is {now}: name its Python by --python"
+            )

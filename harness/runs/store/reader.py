@@ -321,9 +321,6 @@ def _training_cost(adapter: str) -> dict[str, float]:
 def conditions(result: Result) -> dict[str, Any]:
     """What two runs must share for their numbers to be about the same thing: dotted name -> value."""
     record, config = result.record, result.config
-    judge = record.get("judge")
-    if judge is not None and judge["sandbox"] in EQUIVALENT_ISOLATION:
-        judge = {**judge, "sandbox": "isolated"}
     # Defaults are skipped, so that a field that a newer version adds is no difference.
     defaults = Sampling().model_dump(mode="json")
     sampling = {
@@ -341,11 +338,27 @@ def conditions(result: Result) -> dict[str, Any]:
         "limit": config.limit,
         "data": record["data"]["sha256"],
         "prompt": record["prompt"]["template"],
-        "judge": judge,
+        **_judge_conditions(record["judge"]),
         "partial": partial[0] if partial else None,
         **{f"sampling.{name}": value for name, value in sampling.items()},
         **({"exclude": record["exclude"]} if "exclude" in record else {}),
         **{f"scorers.{name}": source for name, source in record.get("scorers", {}).items()},
+    }
+
+
+def _judge_conditions(judge: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Limits and isolation, packages, and each language's version: of Python without the number of its repairs."""
+    if judge is None:
+        return {"judge": None}
+    sandbox = "isolated" if judge["sandbox"] in EQUIVALENT_ISOLATION else judge["sandbox"]
+    own = {name: value for name, value in judge.items() if name not in ("versions", "installed")}
+    versions = dict(judge.get("versions", {}))
+    if "python" in versions:
+        versions["python"] = ".".join(versions["python"].split(".")[:2])
+    return {
+        "judge": {**own, "sandbox": sandbox},
+        **{f"judge.{name}": version for name, version in versions.items()},
+        **{f"judge.packages.{name}": version for name, version in judge.get("installed", {}).items()},
     }
 
 

@@ -1,6 +1,6 @@
 """A schema.Sandbox whose sandboxes are run by the workers of a pool."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -33,8 +33,15 @@ class PooledSandbox:
         return str(self.workers.identity["sandbox"])
 
     @property
-    def interpreter(self) -> str:
-        return str(self.workers.identity["interpreter"])
+    def packages(self) -> Mapping[str, str]:
+        return dict(self.workers.identity["packages"])
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        return tuple(self.workers.identity["absent"])
+
+    def versions(self, languages: Iterable[str]) -> Mapping[str, str]:
+        return {name: self.workers.identity["versions"][name] for name in sorted(languages)}
 
     def run(self, program: Program) -> ExecResult:
         (result,) = self.map([program])

@@ -14,6 +14,7 @@ from typing import Any, cast
 from harness import backends, environment, sandbox
 from harness.config.backend import BackendConfig
 from harness.runs.workers.protocol import WorkerTask
+from harness.sandbox.languages import toolchains
 from harness.schema import (
     AdapterBackend,
     Backend,
@@ -154,14 +155,16 @@ class JudgeTask:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """What verdicts depend on apart from the programs: isolation, interpreter, and versions of what they import."""
-        versions = environment.versions()
+        """What verdicts depend on apart from the programs: isolation, and versions of languages and packages."""
+        own = environment.versions()
         return {
             "sandbox": self.pool.isolation,
-            "interpreter": self.pool.interpreter,
+            "versions": dict(self.pool.versions(("sqlite", *toolchains.LANGUAGES))),
+            "packages": dict(self.pool.packages),
+            "absent": list(self.pool.absent),
             "Python": platform.python_version(),
-            "harness": versions["harness"],
-            "numpy": versions["numpy"],
+            "harness": own["harness"],
+            "numpy": own["numpy"],
         }
 
     def run(self, method: str, common: Any, items: Items) -> Iterator[tuple[int, Any]]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.sandbox.isolation import namespaces, seccomp, syscalls
+from harness.sandbox.isolation import named_packages, namespaces, seccomp, syscalls
 
 Isolation = Literal["namespaces", "landlock", "process"]
 
@@ -40,7 +40,7 @@ class ConfinementPlan:
 
     `packages`: folders of installed packages. `scratch`: the folder for programs' files where none can be mounted.
     `uid`: an unused user id to switch to, 0 to keep the present one (only root can switch). `preload`: modules of
-    installed packages to import before programs start.
+    installed packages to import before programs start. `importable`: those that may be imported, empty for all.
     """
 
     isolation: Isolation
@@ -48,6 +48,7 @@ class ConfinementPlan:
     scratch: str = ""
     uid: int = 0
     preload: tuple[str, ...] = ()
+    importable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,14 @@ def enter(plan: ConfinementPlan) -> ConfinedState | None:
 
     Raises OSError where the kernel refuses anything.
     """
-    home, other_threads = plan.scratch, _WORKER_THREADS
+    home, other_threads, packages = plan.scratch, _WORKER_THREADS, plan.packages
     keep: tuple[int, ...] = ()
     if plan.isolation == "namespaces":
         entered = namespaces.enter(plan.packages, plan.uid)
         if entered is None:
             return None
         statm, home = entered, namespaces.HOME
-        readable = namespaces.INSIDE
+        readable, packages = namespaces.INSIDE, namespaces.inside_packages(len(plan.packages))
         other_threads += not plan.uid  # the one that waits outside
     else:
         statm = os.open("/proc/self/statm", os.O_RDONLY)
@@ -113,6 +114,8 @@ def enter(plan: ConfinementPlan) -> ConfinedState | None:
     ruleset = None if plan.isolation == "process" else build_ruleset(readable)
     if plan.preload and plan.isolation == "namespaces":
         namespaces.scratch(SCRATCH_MB, SCRATCH_FILES)  # some modules create a file when they are imported
+    if plan.importable:
+        named_packages.limit(packages, plan.importable)
     for name in plan.preload:
         __import__(name)
     with open(statm, "rb") as file:

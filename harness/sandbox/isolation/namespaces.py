@@ -38,6 +38,10 @@ def library_folders() -> tuple[str, ...]:
     return tuple(sorted(folder for folder in folders if os.path.isdir(folder)))
 
 
+def inside_packages(count: int) -> tuple[str, ...]:
+    return tuple(f"/packages/{index}" for index in range(count))
+
+
 def _inside_libraries() -> dict[str, str]:
     return {path: f"/python/{os.path.basename(path)}" for path in library_folders()}
 
@@ -154,7 +158,7 @@ def _use_inside_paths(packages: int, relocated: Mapping[str, str]) -> None:
     folder = f"python{sys.version_info.major}.{sys.version_info.minor}"
     homes = [f"/python/{name}/{folder}" for name in dict.fromkeys(("lib", sys.platlibdir))]
     library = [path for home in homes for path in (home, f"{home}/lib-dynload") if os.path.isdir(path)]
-    sys.path[:] = [*library, *(f"/packages/{index}" for index in range(packages))]
+    sys.path[:] = [*library, *inside_packages(packages)]
     sys.path_importer_cache.clear()
     sys.prefix = sys.exec_prefix = sys.base_prefix = sys.base_exec_prefix = "/python"
     for module in list(sys.modules.values()):

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.sandbox import framing
-from harness.sandbox.isolation import confine, syscalls
+from harness.sandbox.isolation import confine, named_packages, syscalls
 from harness.sandbox.python import budget, in_process, test_runner
 from harness.sandbox.python.candidate import Candidate
 from harness.sandbox.python.control import ZygoteControl, ZygoteError
@@ -239,8 +239,10 @@ def _result(
 
 def start(arguments: list[str]) -> None:
     """Entry point of the process. `arguments`: the descriptors of the controller and of the zygote, the isolation
-    level, modules to preload (joined by commas), the package folders.
+    level, modules to preload and those that may be imported (joined by commas), the package folders.
     """
-    job_fd, control_fd, isolation, preload, *packages = arguments
+    job_fd, control_fd, isolation, preload, importable, *packages = arguments
     sys.path[:] = [*filter(os.path.isdir, sys.path), *packages]
+    if importable:
+        named_packages.limit(packages, importable.split(","))
     main(int(job_fd), int(control_fd), isolation, packages, [*filter(None, preload.split(","))])

@@ -175,7 +175,7 @@ def _reap(fork: CandidateFork) -> "tuple[int, os.resource.struct_rusage]":  # ty
 def start(arguments: list[str]) -> None:
     """Entry point of the process. `arguments`: the descriptor's number, the plan as JSON."""
     fields = json.loads(arguments[1])
-    fields |= {name: tuple(fields[name]) for name in ("packages", "preload")}
+    fields |= {name: tuple(fields[name]) for name in ("packages", "preload", "importable")}
     main(int(arguments[0]), confine.ConfinementPlan(**fields))
 
 

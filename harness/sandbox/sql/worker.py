@@ -303,6 +303,6 @@ def main(fd: int, plan: confine.ConfinementPlan, memory_mb: int) -> None:
 def start(arguments: list[str]) -> None:
     """Entry point of the process. `arguments`: the descriptor's number, the plan as JSON, megabytes."""
     fields = json.loads(arguments[1])
-    fields |= {name: tuple(fields[name]) for name in ("packages", "preload")}
+    fields |= {name: tuple(fields[name]) for name in ("packages", "preload", "importable")}
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     main(int(arguments[0]), confine.ConfinementPlan(**fields), int(arguments[2]))

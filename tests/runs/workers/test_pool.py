@@ -1,6 +1,7 @@
 """Work on several workers: every item once and in order, whichever worker dies; what fails is given up and reported."""
 
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from harness.runs.workers.pool import WorkerPool
 from harness.runs.workers.sandbox import PooledSandbox
 from harness.runs.workers.tasks import JudgeSpec
 from harness.runs.workers.work_queue import ChunkSizer, GivenUp, WorkQueue
-from harness.schema import Program, Prompt, Request, Sampling, UnitTests
+from harness.schema import Program, Prompt, Request, Sampling, Task, UnitTests
 from tests.backends.hf.test_adapter import save
 from tests.support.command import Ended, harness, mini_humaneval, rows, until, write_rows
 from tests.support.paths import ROOT
@@ -423,7 +424,7 @@ def test_verdicts_are_those_of_one_pool_in_the_order_of_the_programs() -> None:
     workers = WorkerPool(processes.ProcessLauncher(["a", "b"]), JudgeSpec(sandbox.Settings(workers=1)))
     with PooledSandbox(workers) as box:
         assert told(box.map(iter(programs(60)))) == expected
-        assert (box.isolation, box.interpreter) == (isolation, "")
+        assert (box.isolation, box.versions(["python"])) == (isolation, {"python": platform.python_version()})
         assert box.run(programs(1)[0]).status == "passed"
         with pytest.raises(SandboxFault):
             box.run(programs(4)[3])
@@ -450,9 +451,9 @@ def test_judging_on_workers_leaves_the_same_files(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "answers.jsonl", answers)
     config = RunConfig(task="humaneval", data="mini", backend=BackendConfig(kind="replay", path=str(path)))
 
-    def pooled(judge: Any, preload: tuple[str, ...]) -> PooledSandbox:
+    def pooled(judge: Any, task: Task) -> PooledSandbox:
         return PooledSandbox(
-            WorkerPool(processes.ProcessLauncher(["a", "b"]), JudgeSpec(judging.settings(judge, preload)))
+            WorkerPool(processes.ProcessLauncher(["a", "b"]), JudgeSpec(judging.settings(judge, task)))
         )
 
     runner.run(config, tmp_path / "one")

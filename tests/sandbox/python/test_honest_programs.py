@@ -16,7 +16,7 @@ LINES = "".join(f"{number}\n" for number in range(1_500_000))  # 10.4 MB
 
 @pytest.fixture(scope="module", params=["namespaces", "landlock"])
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
-    with sandbox.start(sandbox.Settings(isolation=request.param, workers=1)) as pool:
+    with sandbox.start(sandbox.Settings(isolation=request.param, workers=1, packages=("numpy",))) as pool:
         try:
             pool.run(Program(code=""))
         except launch.IsolationUnavailable as fault:

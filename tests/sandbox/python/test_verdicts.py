@@ -25,7 +25,7 @@ SHORT = Limits(cpu_s=0.5, wall_s=1.0, memory_mb=256, output_kb=64)
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[sandbox.Pool]:
-    with sandbox.start(sandbox.Settings(workers=2)) as pool:
+    with sandbox.start(sandbox.Settings(workers=2, packages=("numpy",))) as pool:
         yield pool
 
 
