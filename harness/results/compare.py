@@ -14,6 +14,7 @@ import numpy as np
 
 from harness.errors import ConfigError, NotComparable, unknown
 from harness.runs.store import reader
+from harness.runs.store.conditions import condition_differences
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Judgement, Reduce
 from harness.stats import estimates, paired_tests, seeds
@@ -115,7 +116,7 @@ def _clusters(run: Result, problems: Sequence[str], clustered: bool | None) -> l
 def check_comparable(runs: Sequence[Result]) -> None:
     """Raise NotComparable, listing what differs between the first run and the others."""
     for run in runs[1:]:
-        if lines := reader.condition_differences(runs[0], run):
+        if lines := condition_differences(runs[0], run):
             raise NotComparable(
                 f"{runs[0].run_id} and {run.run_id} cannot be compared: {'; '.join(dict.fromkeys(lines))}"
             )

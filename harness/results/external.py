@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from harness.errors import ConfigError, NotComparable, unknown
 from harness.results import compare
 from harness.results.compare import Comparison, ComparisonRow
-from harness.runs.store.reader import format_value
+from harness.runs.store.conditions import format_value
 from harness.schema import Unit, Value
 from harness.stats import estimates
 from harness.stats.intervals import Floats

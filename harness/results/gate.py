@@ -21,6 +21,7 @@ from harness.errors import ConfigError, Fault, unknown
 from harness.results.compare import detectable_difference
 from harness.results.report.comparison import minimum_detectable
 from harness.runs.store import reader
+from harness.runs.store.conditions import conditions, format_value
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Reduce, Value
 from harness.stats import estimates, paired_tests
@@ -96,7 +97,7 @@ def make_baseline(run: Result, rules: Rules, only: Sequence[str] = ()) -> Baseli
     """A baseline from the run, or from the problems in `only`. Raises ConfigError for a partial or faulty run."""
     if run.faults or run.summary.errors:
         raise ConfigError(f"{run.run_id} has {run.faults} faults and cannot be a baseline")
-    if reader.conditions(run)["partial"]:
+    if conditions(run)["partial"]:
         raise ConfigError(f"{run.run_id} is partial and cannot be a baseline")
     if "exclude" in run.record:
         raise ConfigError(f"{run.run_id} leaves samples out (judge.exclude) and cannot be a baseline")
@@ -173,7 +174,7 @@ def dump_baseline(baseline: Baseline) -> str:
 
 
 def _conditions(run: Result) -> dict[str, Any]:
-    found = reader.conditions(run)
+    found = conditions(run)
     del found["partial"], found["limit"]  # the problems are compared themselves
     found["prompt"] = {name: found["prompt"][name] for name in ("name", "stop")}  # and so is each prompt
     return {**json.loads(json.dumps(found)), "shots": run.config.shots}
@@ -267,7 +268,7 @@ def _faults(run: Result, baseline: Baseline) -> list[str]:
     lines = []
     if run.faults or run.summary.errors:
         lines.append(f"{max(run.faults, run.summary.errors)} samples could not be judged")
-    if partial := reader.conditions(run)["partial"]:
+    if partial := conditions(run)["partial"]:
         lines.append(f"samples are missing: {partial}")
     elif missing := sorted(set(baseline.prompts) - set(run.samples)):
         lines.append(f"{len(missing)} problems of the baseline are missing: {', '.join(missing[:3])}")
@@ -281,7 +282,7 @@ def _faults(run: Result, baseline: Baseline) -> list[str]:
 def _condition_differences(run: Result, baseline: Baseline) -> list[str]:
     now, before = _conditions(run), baseline.conditions
     lines = [
-        f"{name}: {reader.format_value(before.get(name))} in the baseline, {reader.format_value(now.get(name))} now"
+        f"{name}: {format_value(before.get(name))} in the baseline, {format_value(now.get(name))} now"
         for name in dict.fromkeys([*before, *now])
         if before.get(name) != now.get(name) and (name in before or not name.startswith("scorers."))
     ]

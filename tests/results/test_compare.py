@@ -232,10 +232,10 @@ def test_verdicts_of_another_python_or_of_other_packages_are_refused(pair: tuple
     judge(pair[1], "3.11.9", numpy="2.4.6")  # a repaired Python judges alike
     compare.check_comparable(read(*pair))
     judge(pair[1], "3.13.0", numpy="2.4.6")
-    with pytest.raises(NotComparable, match='judge.python: "3.11" and "3.13"'):
+    with pytest.raises(NotComparable, match=r'judge.python: "3.11" and "3.13"'):
         compare.check_comparable(read(*pair))
     judge(pair[1], "3.11.2", numpy="1.26.4", torch="2.0")
-    with pytest.raises(NotComparable, match='judge.packages.numpy: "2.4.6" and "1.26.4"'):
+    with pytest.raises(NotComparable, match=r'judge.packages.numpy: "2.4.6" and "1.26.4"'):
         compare.check_comparable(read(*pair))
 
 

@@ -11,6 +11,7 @@ import pytest
 from harness.results import gate
 from harness.runs.judge import answer_of
 from harness.runs.store import reader
+from harness.runs.store.conditions import conditions
 from harness.schema import Completion, Problem, Reference
 from harness.tasks.loading import registry
 from tests.support.command import Ended, harness, rows
@@ -93,7 +94,7 @@ def test_refusals_can_be_left_out_and_the_signature_says_so(world: World, tmp_pa
     assert "2 samples are left out of the metrics (judge.exclude: empty, refused)" in found["notes"]
     result = reader.read(tmp_path / "run")
     assert len(result.judged("parse_rate")) == 2
-    assert reader.conditions(result)["exclude"] == ["empty", "refused"]
+    assert conditions(result)["exclude"] == ["empty", "refused"]
     with pytest.raises(gate.ConfigError, match=r"cannot be a baseline"):
         gate.make_baseline(result, gate.Rules())
     plain = run(world, tmp_path / "run")

@@ -500,7 +500,7 @@ def test_another_python_or_package_of_the_judge_makes_another_run(world: World) 
     record = json.loads(world.file("run.json"))
     assert record["judge"]["versions"] == {"python": "1.2.3"}
     assert record["judge"]["installed"] == {"numpy": "2.4.6"}
-    with pytest.raises(ConfigError, match="judge.installed.numpy: '2.4.6' there, '2.0' now"):
+    with pytest.raises(ConfigError, match=r"judge.installed.numpy: '2.4.6' there, '2.0' now"):
         world.run(FakeBackend(right), FakeSandbox(packages={"numpy": "2.0"}))
     world.out = "other"
     other = world.run(FakeBackend(right), FakeSandbox(packages={"numpy": "2.0"}))

@@ -11,6 +11,7 @@ from harness.errors import ConfigError, unknown
 from harness.results import compare
 from harness.results.compare import Comparison, ComparisonCell, ComparisonRow
 from harness.runs.store import reader
+from harness.runs.store.conditions import condition_differences
 from harness.runs.store.reader import Result
 from harness.schema import UNANSWERED, Estimate, Generation, Judgement, Unit
 
@@ -62,7 +63,7 @@ def make_sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
     sets: list[list[Result]] = []
     for run in runs:
         for same in sets:
-            if not reader.condition_differences(same[0], run):
+            if not condition_differences(same[0], run):
                 same.append(run)
                 break
         else:
