@@ -1,12 +1,11 @@
 """What is installed in a Python environment, and which of it a set of named distributions brings with it.
 
-    find(names, modules, everything)   in this process, or as a script in another environment's interpreter
+    find(names, modules, everything)   in this process, or run from its path by another environment's interpreter
 
 Nothing but the standard library, because the other environment need not have the harness.
 """
 
 import importlib.util
-import json
 import os
 import platform
 import re
@@ -86,7 +85,3 @@ def _importable(here: Distribution) -> Iterator[str]:
         name, _, suffix = path.partition(".")
         if name.isidentifier() and (not suffix or suffix.endswith(("py", "so"))):
             yield name
-
-
-if __name__ == "__main__":
-    print(json.dumps(find(*json.loads(sys.argv[1]))))

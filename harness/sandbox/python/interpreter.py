@@ -20,6 +20,10 @@ from harness.errors import UserError
 from harness.sandbox.python import installed
 
 MIN_VERSION = (3, 11)
+_ASK = """
+import json, runpy, sys
+print(json.dumps(runpy.run_path(sys.argv[1])["find"](*json.loads(sys.argv[2]))))
+"""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,10 @@ def _ask(python: str, path: str, wanted: tuple[list[str], list[str], bool]) -> d
         oldest = ".".join(map(str, MIN_VERSION))
         raise UserError(f"judge.python = {python!r} is Python {version}; the sandbox needs {oldest} or later")
     process = subprocess.run(
-        [path, "-I", installed.__file__, json.dumps(wanted)], capture_output=True, text=True, timeout=60
+        [path, "-I", "-c", _ASK, installed.__file__, json.dumps(wanted)],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     if process.returncode:
         last = process.stderr.strip().rpartition("\n")[2]
