@@ -2,7 +2,9 @@
 completion cache, real data only where it was given, slow tests marked, and the longest files first."""
 
 import os
+import re
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +13,12 @@ import pytest
 from tests.support import slow_tests
 
 REAL_DATA = "HARNESS_TEST_DATA"
+# Set where everything that tests can use is installed: there a skipped test is a failure, but for what hangs on the
+# kernel or the hardware.
+EVERYTHING = "HARNESS_TEST_EVERYTHING"
+OF_THE_MACHINE = re.compile(
+    r"this machine (does not offer|has one core)|aimed at the level|no mounts here|no /dev/full here|there is a GPU"
+)
 HERE = Path(__file__).parent
 # Files that take longest, first: begun last, one would keep one process busy while the others have nothing left to do.
 LONGEST = (
@@ -87,11 +95,29 @@ def pytest_fixture_setup(
     return value
 
 
+def _skipped(reporter: pytest.TerminalReporter) -> Counter[str]:
+    """Why tests were skipped, and how many for each reason."""
+    return Counter(
+        re.sub(r"\s+", " ", report.longrepr[2].removeprefix("Skipped: "))
+        for report in reporter.stats.get("skipped", [])
+        if isinstance(report.longrepr, tuple)
+    )
+
+
+def _unexpected(reasons: Counter[str]) -> Counter[str]:
+    everything = os.environ.get(EVERYTHING)
+    return Counter({why: n for why, n in reasons.items() if everything and not OF_THE_MACHINE.search(why)})
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    # A module that is skipped as a whole, for want of a package, is in this list too and has no keywords.
-    skipped = terminalreporter.stats.get("skipped", [])
-    without_data = [r for r in skipped if "real_data" in getattr(r, "keywords", ())]
-    if without_data:
-        terminalreporter.write_line(
-            f"{len(without_data)} real_data tests were skipped: set {REAL_DATA} to a folder of benchmark files"
-        )
+    reasons = _skipped(terminalreporter)
+    unexpected = _unexpected(reasons)
+    for why, count in sorted(reasons.items()):
+        failure = f", which {EVERYTHING} forbids" if why in unexpected else ""
+        terminalreporter.write_line(f"{count} skipped{failure}: {why}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and session.exitstatus == 0 and _unexpected(_skipped(reporter)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,23 +11,16 @@ from harness.cli.options import data_option, local_path, workers_option
 
 @click.command("audit")
 @click.argument("run", callback=local_path)
-@click.option("--extract", "extracts", multiple=True, metavar="NAME", help="One more extractor; repeatable.")
+@click.option(
+    "--extract", "extractors", multiple=True, metavar="NAME", help="One more extractor; repeatable."
+)
 @click.option("--metric", default="", metavar="NAME", help="Default: the run's first.")
-@click.option("--flips", default=3, metavar="N", help="Flipped samples of each extractor to show.")
+@click.option("--flips", "shown", default=3, metavar="N", help="Flipped samples of each extractor to show.")
 @click.option("--python", default="", metavar="PATH", help="The run's judge.python, if it had one.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @data_option
 @workers_option
-def audit_command(
-    run: Path,
-    extracts: tuple[str, ...],
-    metric: str,
-    flips: int,
-    python: str,
-    as_json: bool,
-    data: str | None,
-    workers: int | None,
-) -> None:
+def audit_command(run: Path, as_json: bool, **options: Any) -> None:
     """Read a run's completions by every other plausible extractor, judge what differs, and show which samples flip.
 
     No model needed. The result is kept in the run's folder (audit.json).
@@ -34,9 +28,8 @@ def audit_command(
     from harness.results.audit import audit, report
     from harness.runs import progress
 
-    options = audit.AuditOptions(data, extracts, metric, flips, workers, python)
     with progress.show(sys.stderr) as step:
-        found = audit.audit(run, options, step)
+        found = audit.audit(run, audit.AuditOptions(**options), step)
     click.echo(found.model_dump_json(indent=2) if as_json else report.render(found).rstrip("\n"))
     if found.faults:
         click.echo(

@@ -10,6 +10,7 @@ import click
 
 from harness.cli.downloads import download
 from harness.cli.options import (
+    JudgeOptions,
     finish_run,
     flags_to_keys,
     judge_options,
@@ -25,7 +26,7 @@ from harness.cli.options import (
     sets_option,
     show_runs,
 )
-from harness.cli.study import StudyOptions, run_study
+from harness.cli.study import StudyOptions, run_study, study_options
 from harness.errors import UserError
 
 
@@ -58,37 +59,26 @@ from harness.errors import UserError
 @model_options
 @click.option("--limit", type=int, metavar="N", help="Only the first N problems.")
 @click.option(
-    "--smoke", is_flag=True, help="A study in its smallest size: two problems a cell, two steps a training."
-)
-@click.option("--dry-run", is_flag=True, help="Say what a study would do, and stop.")
-@click.option("--allow-download", is_flag=True, help="Fetch a missing data file or model from the hub.")
-@click.option(
     "--no-cache",
     is_flag=True,
     envvar="HARNESS_NO_CACHE",
     help="Do not use the completion cache. [HARNESS_NO_CACHE]",
 )
+@study_options
 @judge_options
 def run(
     config: Path | None,
-    out: Path | None,
-    sets: Sequence[str],
-    smoke: bool,
-    dry_run: bool,
-    allow_download: bool,
+    judging: JudgeOptions,
+    study: StudyOptions,
     no_cache: bool,
     tasks: Sequence[str],
     adapters: Sequence[str],
-    extracts: Sequence[str],
-    executor: str,
-    ray_address: str | None,
-    shard: str | None,
     **flags: Any,
 ) -> None:
     """Generate, judge, summarise. Rerun the same command to resume a run that was interrupted."""
     from harness.config.load import read_toml
 
-    plain = read_toml(config) if config else {}
+    plain, where = read_toml(config) if config else {}, str(config or "flags")
     set_dotted(plain, flags_to_keys(flags))
     if flags["server"] and not flags["backend"]:
         set_dotted(plain, {"backend.kind": "openai"})
@@ -96,22 +86,21 @@ def run(
         plain["cache"] = ""
     set_one_or_several(plain, "task", tasks)
     set_one_or_several(plain, "backend.adapter", adapters)
-    set_one_or_several(plain, "extract", extracts)
+    set_one_or_several(plain, "extract", judging.extracts)
     if "matrix" in plain or "train" in plain:
-        with open_executor(executor, ray_address) as workers:
-            options = StudyOptions(allow_download, smoke, dry_run, shard)
-            run_study(plain, out, sets, str(config or "flags"), workers, options)
+        with open_executor(judging) as workers:
+            run_study(plain, where, judging, workers, study)
         return
-    if smoke or dry_run:
+    if study.smoke or study.dry_run:
         raise UserError(
             "--smoke and --dry-run are for studies: a config with a [matrix], or several adapters"
         )
     if "task" not in plain:
         raise UserError("no task: give --task NAME or a config file; 'harness tasks' lists the names")
-    if allow_download:
-        download(parse_config(plain, sets, str(config or "flags")))
-    with open_executor(executor, ray_address) as workers:
-        done = run_config(plain, out, sets, str(config or "flags"), workers, shard)
+    if study.allow_download:
+        download(parse_config(plain, judging.sets, where))
+    with open_executor(judging) as workers:
+        done = run_config(plain, judging.out, judging.sets, where, workers, judging.shard)
     finish_run(*done)
 
 
@@ -131,28 +120,18 @@ def run(
 @click.option("--partial", is_flag=True, help="Allow problems without completions.")
 @judge_options
 def score(
-    task: str,
-    completions: str,
-    field: str,
-    partial: bool,
-    out: Path | None,
-    sets: Sequence[str],
-    extracts: Sequence[str],
-    executor: str,
-    ray_address: str | None,
-    shard: str | None,
-    **flags: Any,
+    task: str, judging: JudgeOptions, completions: str, field: str, partial: bool, **flags: Any
 ) -> None:
     """Judge recorded completions; no model needed."""
     backend = {"kind": "replay", "path": completions, "field": field, "partial": partial}
     plain: dict[str, Any] = {"task": task, "backend": backend}
     set_dotted(plain, flags_to_keys(flags))
-    set_one_or_several(plain, "extract", extracts)
-    with open_executor(executor, ray_address) as workers:
+    set_one_or_several(plain, "extract", judging.extracts)
+    with open_executor(judging) as workers:
         if "matrix" in plain:
-            run_study(plain, out, sets, "--set", workers, StudyOptions(shard=shard))
+            run_study(plain, "--set", judging, workers, StudyOptions())
             return
-        done = run_config(plain, out, sets, "--set", workers, shard)
+        done = run_config(plain, judging.out, judging.sets, "--set", workers, judging.shard)
     finish_run(*done)
 
 

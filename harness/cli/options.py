@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +74,13 @@ sandbox_option = click.option(
 )
 
 
+def with_options(command: Any, *options: Any) -> Any:
+    """The command with these decorators; the last comes first in its help."""
+    for option in options:
+        command = option(command)
+    return command
+
+
 def executor_options(command: Any) -> Any:
     """Where the work is done: --executor and --ray-address."""
     address = click.option(
@@ -95,9 +104,37 @@ extract_option = click.option(
 )
 
 
+@dataclass(frozen=True)
+class JudgeOptions:
+    """Where a command judges and where its runs go, and the config keys that flags of a value each do not set."""
+
+    out: Path | None
+    sets: Sequence[str]
+    extracts: Sequence[str]
+    executor: str
+    ray_address: str | None
+    shard: str | None
+
+
+def collect(options: type, name: str) -> Any:
+    """A decorator: the command gets the flags that are fields of the dataclass `options` as one value, `name`."""
+
+    def decorate(command: Any) -> Any:
+        @wraps(command)
+        def collected(**flags: Any) -> Any:
+            values = {field.name: flags.pop(field.name) for field in fields(options)}
+            return command(**{name: options(**values)}, **flags)
+
+        return collected
+
+    return decorate
+
+
 def judge_options(command: Any) -> Any:
-    """The options of a command that judges: problems, output, limits and executor."""
-    options = (
+    """The options of a command that judges: problems, limits, and what is collected in JudgeOptions as `judging`."""
+    command = collect(JudgeOptions, "judging")(command)
+    return with_options(
+        command,
         shard_option,
         executor_options,
         sandbox_option,
@@ -110,14 +147,12 @@ def judge_options(command: Any) -> Any:
         only_option,
         extract_option,
     )
-    for option in options:
-        command = option(command)
-    return command
 
 
 def sampling_options(command: Any) -> Any:
     """How completions are sampled."""
-    options = (
+    return with_options(
+        command,
         click.option("--seed", type=int, metavar="N", help="Of sampling, shots and intervals."),
         click.option("--max-tokens", type=int, metavar="N", help="Tokens of an answer at most."),
         click.option(
@@ -126,37 +161,32 @@ def sampling_options(command: Any) -> Any:
         click.option("--temperature", type=float, metavar="T", help="0 is greedy."),
         click.option("--samples", type=int, metavar="N", help="Completions per problem."),
     )
-    for option in options:
-        command = option(command)
-    return command
 
 
 def model_options(command: Any) -> Any:
     """How a model on this machine is run."""
     dtypes = ("auto", "float32", "bfloat16", "float16")
-    options = (
+    return with_options(
+        command,
         click.option("--dtype", type=click.Choice(dtypes), help="Of the model's numbers."),
         click.option("--device", metavar="D", help="cpu, cuda, cuda:1, ... (default: what there is)."),
         click.option(
             "--batch-size", type=int, metavar="N", help="Rows at once; 0: as many as fit in memory."
         ),
     )
-    for option in options:
-        command = option(command)
-    return command
 
 
 @contextmanager
-def open_executor(executor: str, ray_address: str | None) -> "Iterator[Executor]":
-    """The executor that those two options name, connected for the duration of the block."""
+def open_executor(judging: JudgeOptions) -> "Iterator[Executor]":
+    """The executor that the options name, connected for the duration of the block."""
     from harness.runs import run
 
-    if executor == "local":
+    if judging.executor == "local":
         yield run.LOCAL
         return
     from harness.runs import ray
 
-    with ray.connect(ray_address or "") as joined:
+    with ray.connect(judging.ray_address or "") as joined:
         yield joined.executor
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.downloads import download
-from harness.cli.options import echo, show_runs, unjudged_message
+from harness.cli.options import JudgeOptions, collect, echo, show_runs, unjudged_message, with_options
 from harness.errors import ConfigError, UserError, unknown
 
 if TYPE_CHECKING:
@@ -28,16 +28,27 @@ class StudyOptions:
     allow_download: bool = False
     smoke: bool = False
     dry_run: bool = False
-    shard: str | None = None
+
+
+def study_options(command: Any) -> Any:
+    """The options of a study, as `study`."""
+    command = collect(StudyOptions, "study")(command)
+    return with_options(
+        command,
+        click.option(
+            "--allow-download", is_flag=True, help="Fetch a missing data file or model from the hub."
+        ),
+        click.option("--dry-run", is_flag=True, help="Say what a study would do, and stop."),
+        click.option(
+            "--smoke",
+            is_flag=True,
+            help="A study in its smallest size: two problems a cell, two steps a training.",
+        ),
+    )
 
 
 def run_study(
-    plain: dict[str, Any],
-    out: Path | None,
-    sets: Sequence[str],
-    where: str,
-    executor: "Executor",
-    options: StudyOptions,
+    plain: dict[str, Any], where: str, judging: JudgeOptions, executor: "Executor", options: StudyOptions
 ) -> None:
     """Do all of it; what is done already is not done again. Exits with 3 where a cell failed."""
     from harness.config.load import apply_sets
@@ -46,7 +57,7 @@ def run_study(
     from harness.training import smoke
     from harness.training.study import base_cells, train_missing
 
-    plain = apply_sets(plain, sets)
+    plain, out = apply_sets(plain, judging.sets), judging.out
     if options.smoke:
         plain = smoke.shrink(plain)
     report = _report_options(plain.pop("report", {}), where)
@@ -56,7 +67,7 @@ def run_study(
         return
     for cell in base_cells(cells) if options.allow_download else ():
         download(cell.config)
-    part, root = shards.parse(options.shard), out or RUNS
+    part, root = shards.parse(judging.shard), out or RUNS
     with progress.show(sys.stderr) as step:
         study.check(base_cells(cells), step, part)
         if assigned.trainings:

@@ -16,7 +16,7 @@ from harness.config.backend import BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError, UserError
 from harness.schema import Prompt, Request, Sampling
 from tests.support import tiny_models
-from tests.support.command import harness
+from tests.support.command import run_mini
 from tests.support.paths import ROOT
 
 GREEDY = Sampling(max_tokens=8)
@@ -121,21 +121,9 @@ def test_a_server_that_never_answers_is_ended(tmp_path: Path) -> None:
 def test_a_server_that_dies_in_the_run_is_told_and_what_was_made_is_kept(tmp_path: Path) -> None:
     plain = config(tmp_path, "dies", retries=1, concurrency=1)
     assert plain.server is not None
-    ended = harness(
-        *(
-            "run",
-            "--task",
-            "conala",
-            "--data",
-            "mini",
-            "--limit",
-            5,
-            "--model",
-            "m",
-            "--out",
-            tmp_path / "run",
-        ),
-        *("--set", "backend.kind=server", "--set", f"backend.server.command={plain.server.command}"),
+    own = ("--backend", "server", "--set", f"backend.server.command={plain.server.command}")
+    ended = run_mini(
+        *("", tmp_path / "run", 5, *own),
         *("--set", "backend.server.retries=1", "--set", "backend.server.concurrency=1"),
     )
     assert ended.code == 3, ended

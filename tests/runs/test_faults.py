@@ -5,7 +5,6 @@ any moment tests/sandbox/python/test_killed.py's, of workers and nodes tests/run
 tests/runs/workers/test_ray.py's, a full disk tests/runs/store/test_run_folder.py's.
 """
 
-import ast
 import signal
 import threading
 import time
@@ -18,7 +17,6 @@ import pytest
 from harness.sandbox import batch, launch
 from tests.support.command import Ended, harness, mini_humaneval, rows, write_rows
 from tests.support.faulty_server import World, serving
-from tests.support.paths import ROOT
 
 FILES = ("generations.jsonl", "judgements.jsonl", "summary.json")
 COUNT = 12
@@ -174,23 +172,3 @@ def test_a_server_that_restarts_in_the_middle_costs_no_completion(tmp_path: Path
     both = [(tmp_path / name / "generations.jsonl").read_bytes() for name in ("disturbed", "undisturbed")]
     assert both[0] == both[1]
     assert both[0].count(b"\n") == 20
-
-
-# ---------------------------------------------------------------- clocks
-
-
-def test_no_limit_and_no_wait_is_measured_by_a_clock_that_may_jump() -> None:
-    """time.time and datetime.now follow the machine's clock, which is set; only dates of others need it."""
-    found = set()
-    for path in (ROOT / "harness").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            match node:
-                case ast.Attribute(
-                    value=ast.Name(id="time"), attr="time" | "time_ns" | "localtime" | "ctime"
-                ):
-                    found.add(path.name)
-                case ast.Attribute(value=ast.Name(id="datetime" | "date"), attr="now" | "utcnow" | "today"):
-                    found.add(path.name)
-                case ast.ImportFrom(module="time", names=names) if any(each.name == "time" for each in names):
-                    found.add(path.name)
-    assert found == {"transport.py", "every_eval_ever.py"}  # Retry-After may be a date; its records have one

@@ -14,7 +14,7 @@ from harness.runs.store import reader
 from harness.runs.store.conditions import conditions
 from harness.schema import Completion, Problem, Reference
 from harness.tasks.loading import registry
-from tests.support.command import Ended, harness, rows
+from tests.support.command import Ended, harness, rows, run_mini
 from tests.support.faulty_server import World, asked, serving
 
 FILES = ("generations.jsonl", "judgements.jsonl", "summary.json")
@@ -29,30 +29,12 @@ def world() -> Iterator[World]:
 
 def run(world: World, out: Path, *more: object, limit: int = 4) -> Ended:
     server = (
-        "kind=openai",
-        f"server.url={world.url}",
         "server.api=chat",
         "server.concurrency=1",
         "server.retries=0",
     )
-    return harness(
-        *(
-            "run",
-            "--task",
-            "conala",
-            "--data",
-            "mini",
-            "--limit",
-            limit,
-            "--model",
-            "m",
-            "--out",
-            out,
-            "--no-cache",
-        ),
-        *(word for each in server for word in ("--set", f"backend.{each}")),
-        *more,
-    )
+    options = [word for each in server for word in ("--set", f"backend.{each}")]
+    return run_mini(world.url, out, limit, *options, *more)
 
 
 def summary(folder: Path) -> dict[str, Any]:

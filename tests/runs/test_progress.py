@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.runs import progress
-from tests.support.command import harness
+from tests.support.command import run_mini
 from tests.support.faulty_server import World, serving
 
 
@@ -82,23 +82,8 @@ def test_a_run_behind_a_priced_server_shows_what_it_spends(
 ) -> None:
     monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
     with serving(World()) as world:
-        ended = harness(
-            *(
-                "run",
-                "--task",
-                "conala",
-                "--data",
-                "mini",
-                "--limit",
-                4,
-                "--model",
-                "m",
-                "--out",
-                tmp_path / "r",
-            ),
-            *("--set", "backend.kind=openai", "--set", f"backend.server.url={world.url}"),
-            *("--set", "backend.price_in=100000", "--set", "backend.price_out=10000"),
-        )
+        priced = ("--set", "backend.price_in=100000", "--set", "backend.price_out=10000")
+        ended = run_mini(world.url, tmp_path / "r", 4, *priced)
     assert ended.code == 0, ended
     lines = [line for line in ended.err.splitlines() if line.startswith("generate ")]
     assert [line.split(", ")[0] for line in lines] == [f"generate {n}/4" for n in (1, 2, 3, 4)]

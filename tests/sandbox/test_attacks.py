@@ -15,8 +15,8 @@ import pytest
 
 from harness import sandbox
 from harness.errors import SandboxFault
-from harness.sandbox import launch
 from harness.schema import Limits, Program, UnitTests
+from tests.support.rungs import RUNGS, pool_on
 
 ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.py"))
 TESTS = UnitTests(
@@ -31,14 +31,10 @@ RIGHT = "def solve(x):\n    return x * x + 1"
 ONCE = {"burns_time_and_ignores_signals", "sleeps_forever"}
 
 
-@pytest.fixture(scope="module", params=["namespaces", "landlock"])
+@pytest.fixture(scope="module", params=RUNGS)
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
     os.environ["HARNESS_CANARY"] = "canary"
-    with sandbox.start(sandbox.Settings(isolation=request.param, workers=1)) as pool:
-        try:
-            pool.run(Program(code=RIGHT, tests=TESTS))
-        except launch.IsolationUnavailable as fault:
-            pytest.skip(f"this machine does not offer {request.param}: {fault}")
+    with pool_on(request.param) as pool:
         yield pool
     del os.environ["HARNESS_CANARY"]
 

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness import sandbox
-from harness.sandbox import launch
 from harness.sandbox.isolation import control_group
-from harness.schema import Program
 from tests.support import hostile_programs, polyglot_programs
+from tests.support.rungs import RUNGS, pool_on
 
 OWN = sorted((Path(__file__).parent / "hostile").iterdir())
 CASES = Path(os.environ.get("HARNESS_TEST_DATA", "/nonexistent")).parent / "cases" / "hostile"
@@ -26,13 +25,9 @@ MORE = [path for path in MORE if path.stem not in ("e16_sync", "f11_main_unicode
 CPU_FACTOR, MEMORY_MB = 2.0, 256
 
 
-@pytest.fixture(scope="module", params=["namespaces", "landlock"])
+@pytest.fixture(scope="module", params=RUNGS)
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
-    with sandbox.start(sandbox.Settings(isolation=request.param, workers=1)) as pool:
-        try:
-            pool.run(Program(code=""))
-        except launch.IsolationUnavailable as fault:
-            pytest.skip(f"this machine does not offer {request.param}: {fault}")
+    with pool_on(request.param) as pool:
         yield pool
 
 

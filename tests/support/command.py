@@ -46,6 +46,13 @@ def harness(*arguments: object) -> Ended:
     return Ended(code or 0, *read)
 
 
+def run_mini(server: str, out: Path, limit: int, *more: object) -> Ended:
+    """A run of mini CoNaLa at a server with OpenAI's protocol; an empty address leaves the server to `more`."""
+    task = ("--task", "conala", "--data", "mini", "--limit", limit, "--no-cache")
+    address = ("--server", server) if server else ()
+    return harness("run", *task, "--model", "m", "--out", out, *address, *more)
+
+
 def rows(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSON-lines file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]

@@ -28,17 +28,6 @@ SQUARE = {
 TOLERANCE = 1e-4  # of logits up to about 10, float32
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("bases")
-    return {name: build(name, root / name) for name in ARCHITECTURES}
-
-
 def peft_config(kind: str, base: Path) -> Any:
     """As `harness train` makes it, but with weights that already do something."""
     from harness.config.load import checked

@@ -23,17 +23,6 @@ LAYER = "base_model.model.model.layers.0."
 MISSING = f"{LAYER}self_attn.q_proj.lora_A.weight"
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("bases")
-    return {name: build(name, root / name) for name in ("llama", "codegen")}
-
-
 def rewrite(folder: Path, change: Callable[[Tensors], Tensors]) -> None:
     path = folder / "adapter_model.safetensors"
     save_file(change(load_file(path)), path)

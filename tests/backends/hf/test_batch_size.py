@@ -1,6 +1,5 @@
 """The number of rows by memory; the fast profile; attention and device map as the config has them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,9 @@ from harness.config.backend import BackendConfig
 from harness.config.load import parse
 from harness.errors import ConfigError, UserError
 from harness.schema import Prompt, Request, Sampling
-from tests.support.tiny_models import build
 
 GIB = 2**30
 DRAWN = Sampling(max_tokens=12, temperature=0.8, top_p=0.9, samples=8)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("models")
-    return {name: build(name, root / name) for name in ("llama", "t5")}
 
 
 def loaded(folder: Path, **more: Any) -> Engine:
@@ -58,8 +42,8 @@ def test_a_seven_billion_parameter_model_on_an_80_gib_card() -> None:
 
 
 @pytest.mark.parametrize("name", ["llama", "t5"])
-def test_a_token_costs_its_keys_and_values(folders: dict[str, Path], name: str) -> None:
-    runner = loaded(folders[name]).runner
+def test_a_token_costs_its_keys_and_values(bases: dict[str, Path], name: str) -> None:
+    runner = loaded(bases[name]).runner
     assert runner is not None
     cost = batch_size.measure_cost(runner, (5,) * 10)
     if name == "llama":  # 2 layers, keys and values, 2 heads of 8 numbers, 4 bytes
@@ -82,10 +66,10 @@ def test_free_memory_is_the_machines_within_the_groups_limit(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["llama", "t5"])
 def test_auto_probes_once_takes_what_fits_and_changes_no_byte(
-    folders: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
+    bases: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = made(loaded(folders[name], batch_size=3))
-    backend = loaded(folders[name], batch_size="auto")
+    expected = made(loaded(bases[name], batch_size=3))
+    backend = loaded(bases[name], batch_size="auto")
     assert made(backend) == expected
     probes: list[int] = []
     probe = batch_size.measure_cost
@@ -112,9 +96,9 @@ def test_auto_and_0_are_the_same() -> None:
 # ---------------------------------------------------------------- the fast profile
 
 
-def test_the_fast_profile_computes_nothing_alone_and_says_so(folders: dict[str, Path]) -> None:
+def test_the_fast_profile_computes_nothing_alone_and_says_so(bases: dict[str, Path]) -> None:
     exact, fast = (
-        loaded(folders["llama"], dtype="bfloat16", profile=profile, batch_size=8)
+        loaded(bases["llama"], dtype="bfloat16", profile=profile, batch_size=8)
         for profile in ("exact", "fast")
     )
     made(exact)
@@ -137,29 +121,29 @@ def test_the_profile_and_the_attention_are_part_of_a_runs_hash_and_the_device_ma
 # ---------------------------------------------------------------- attention, devices
 
 
-def test_attention_is_the_one_asked_for(folders: dict[str, Path]) -> None:
+def test_attention_is_the_one_asked_for(bases: dict[str, Path]) -> None:
     for name in ("eager", "sdpa"):
-        backend = loaded(folders["llama"], attention=name)
+        backend = loaded(bases["llama"], attention=name)
         assert backend.runner is not None
         assert backend.runner.model.config._attn_implementation == name
         assert backend.identity["attention"] == name
-    assert "attention" not in loaded(folders["llama"]).identity
+    assert "attention" not in loaded(bases["llama"]).identity
 
 
-def test_flash_attention_that_is_not_installed_is_one_line(folders: dict[str, Path]) -> None:
+def test_flash_attention_that_is_not_installed_is_one_line(bases: dict[str, Path]) -> None:
     from transformers.utils import is_flash_attn_2_available
 
     assert not is_flash_attn_2_available()
     with pytest.raises(UserError, match=r"cannot load the model in .*[Ff]lash"):
-        loaded(folders["llama"], attention="flash_attention_2")
+        loaded(bases["llama"], attention="flash_attention_2")
 
 
-def test_a_device_map_places_the_model_and_changes_no_byte(folders: dict[str, Path]) -> None:
-    plain = loaded(folders["llama"])
-    spread = loaded(folders["llama"], device_map="cpu")
+def test_a_device_map_places_the_model_and_changes_no_byte(bases: dict[str, Path]) -> None:
+    plain = loaded(bases["llama"])
+    spread = loaded(bases["llama"], device_map="cpu")
     assert made(spread, Sampling(max_tokens=6)) == made(plain, Sampling(max_tokens=6))
     with pytest.raises(UserError, match="sideways"):
-        loaded(folders["llama"], device_map="sideways")
+        loaded(bases["llama"], device_map="sideways")
 
 
 @pytest.mark.parametrize(

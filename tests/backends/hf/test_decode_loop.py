@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from harness.backends.hf.kv_cache import SLACK, DecodeBatch, KVCacheSlots
 from harness.backends.hf.scheduler import Engine
 from harness.config.backend import BackendConfig
 from harness.schema import Prompt, Request, Sampling
-from tests.support.tiny_models import build
 
 WORDS = (
     "def f(x):\n    return",
@@ -30,20 +29,6 @@ MIXED = {
     "drawn": Sampling(max_tokens=40, temperature=1.0, top_p=0.95, samples=4, stop=STOPS),
     "beams": Sampling(max_tokens=14, beams=3, samples=3, stop=("(", "3")),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("models")
-    return {name: build(name, root / name) for name in ("llama", "codegen", "t5")}
 
 
 def asked(sampling: Sampling, problems: int = 14) -> list[Request]:
@@ -71,24 +56,24 @@ def made(folder: Path, slots: int, sampling: Sampling, requests: Sequence[Reques
 
 @pytest.mark.parametrize("how", MIXED)
 @pytest.mark.parametrize("name", ["llama", "codegen", "t5"])
-def test_slots_that_are_filled_again_change_no_byte(folders: dict[str, Path], name: str, how: str) -> None:
+def test_slots_that_are_filled_again_change_no_byte(bases: dict[str, Path], name: str, how: str) -> None:
     requests = asked(MIXED[how])
-    alone, _ = made(folders[name], 1, MIXED[how], requests)
+    alone, _ = made(bases[name], 1, MIXED[how], requests)
     assert len(alone) == len(requests) * MIXED[how].samples
     for slots in (3, 16):
         shuffled = random.Random(slots).sample(requests, len(requests))
-        found, backend = made(folders[name], slots, MIXED[how], shuffled)
+        found, backend = made(bases[name], slots, MIXED[how], shuffled)
         assert found == alone
         assert backend.stats.noise < 0.5
 
 
-def test_a_free_slot_is_filled_while_the_others_run(folders: dict[str, Path]) -> None:
+def test_a_free_slot_is_filled_while_the_others_run(bases: dict[str, Path]) -> None:
     """As many steps as there are tokens for each slot, up to the last row's; one by one T5's rows do not come in."""
     sampling = MIXED["drawn"]
     requests = asked(sampling)
     waste = {}
     for name in ("llama", "t5"):
-        found, backend = made(folders[name], 8, sampling, requests)
+        found, backend = made(bases[name], 8, sampling, requests)
         longest = max(json.loads(line)["completion"]["completion_tokens"] for line in found)
         least = (backend.stats.tokens - len(found)) / 8  # the first token of each comes from its prompt
         waste[name] = (backend.steps - least) / longest
@@ -96,9 +81,9 @@ def test_a_free_slot_is_filled_while_the_others_run(folders: dict[str, Path]) ->
 
 
 @pytest.mark.parametrize("slots", [3, 8, 30])
-def test_the_samples_of_a_prompt_share_one_prefill(folders: dict[str, Path], slots: int) -> None:
+def test_the_samples_of_a_prompt_share_one_prefill(bases: dict[str, Path], slots: int) -> None:
     requests = asked(MIXED["drawn"])
-    _, backend = made(folders["llama"], slots, MIXED["drawn"], requests)
+    _, backend = made(bases["llama"], slots, MIXED["drawn"], requests)
     distinct = {backend.codec.encode(request.prompt) for request in requests}
     assert backend.stats.prefilled == sum(map(len, distinct))
 
@@ -111,11 +96,11 @@ def prefilled(backend: Engine, prompts: Sequence[tuple[int, ...]]) -> DecodeBatc
 @pytest.mark.parametrize("name", ["llama", "codegen"])
 @pytest.mark.parametrize("seed", range(4))
 def test_each_slot_holds_its_own_text_whatever_the_others_do(
-    folders: dict[str, Path], name: str, seed: int
+    bases: dict[str, Path], name: str, seed: int
 ) -> None:
     """Random placing, copying, releasing, picking and stepping, against each text computed alone."""
     draw = random.Random(seed)
-    backend = hf.load(BackendConfig(model=str(folders[name])))
+    backend = hf.load(BackendConfig(model=str(bases[name])))
     runner = backend.runner
     assert runner is not None
     texts: dict[int, tuple[tuple[int, ...], list[int]]] = {}
@@ -161,10 +146,10 @@ def test_each_slot_holds_its_own_text_whatever_the_others_do(
     assert slots.mask.shape[1] < 30 + 9 * 30 + SLACK
 
 
-def test_only_what_is_all_keys_and_values_goes_into_slots(folders: dict[str, Path]) -> None:
+def test_only_what_is_all_keys_and_values_goes_into_slots(bases: dict[str, Path]) -> None:
     from transformers.cache_utils import DynamicSlidingWindowLayer
 
-    engines = {name: hf.load(BackendConfig(model=str(folders[name]))) for name in ("llama", "codegen", "t5")}
+    engines = {name: hf.load(BackendConfig(model=str(bases[name]))) for name in ("llama", "codegen", "t5")}
     found = {name: prefilled(engine, [(5, 6, 7)]).is_plain for name, engine in engines.items()}
     assert found == {"llama": True, "codegen": True, "t5": False}
     batch = prefilled(engines["llama"], [(5, 6, 7)])

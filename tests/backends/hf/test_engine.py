@@ -18,7 +18,7 @@ from harness.backends.hf.scheduler import Engine
 from harness.config.backend import BackendConfig
 from harness.errors import BackendFault, ConfigError
 from harness.schema import Completion, Generation, Prompt, Request, Sampling
-from tests.support.tiny_models import ARCHITECTURES, build
+from tests.support.tiny_models import ARCHITECTURES
 
 TEXTS = (
     "def f(x):\n    return",
@@ -33,20 +33,6 @@ TEXTS = (
 GREEDY = Sampling(max_tokens=24)
 DRAWN = Sampling(max_tokens=24, temperature=0.8, top_p=0.9, top_k=50, samples=3)
 BEAMS = Sampling(max_tokens=12, beams=10, samples=10)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("models")
-    return {name: build(name, root / name) for name in ARCHITECTURES}
 
 
 def loaded(folder: Path, batch_size: int = 16, dtype: Any = "auto", **more: Any) -> Engine:
@@ -91,27 +77,27 @@ def reference(folder: Path, text: str, **settings: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_greedy_equals_generate_one_at_a_time(folders: dict[str, Path], name: str) -> None:
-    found = {g.problem_id: g.completion.text for g in loaded(folders[name]).generate(requests(), GREEDY)}
+def test_greedy_equals_generate_one_at_a_time(bases: dict[str, Path], name: str) -> None:
+    found = {g.problem_id: g.completion.text for g in loaded(bases[name]).generate(requests(), GREEDY)}
     for number, text in enumerate(TEXTS):
-        assert [found[f"t/{number}"]] == reference(folders[name], text, max_new_tokens=24)
+        assert [found[f"t/{number}"]] == reference(bases[name], text, max_new_tokens=24)
     assert len(set(found.values())) > 1
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_ten_beams_return_the_ten_texts_of_generate_in_its_order(folders: dict[str, Path], name: str) -> None:
+def test_ten_beams_return_the_ten_texts_of_generate_in_its_order(bases: dict[str, Path], name: str) -> None:
     found: dict[str, dict[int, str]] = {}
-    for g in loaded(folders[name], batch_size=32).generate(requests(10), BEAMS):
+    for g in loaded(bases[name], batch_size=32).generate(requests(10), BEAMS):
         found.setdefault(g.problem_id, {})[g.index] = g.completion.text
     for number, text in enumerate(TEXTS):
         own = [found[f"t/{number}"][index] for index in range(10)]
-        assert own == reference(folders[name], text, max_new_tokens=12, num_beams=10, num_return_sequences=10)
+        assert own == reference(bases[name], text, max_new_tokens=12, num_beams=10, num_return_sequences=10)
 
 
 @pytest.mark.parametrize("name", ["llama", "t5"])
-def test_beams_that_end_early_are_those_of_generate(folders: dict[str, Path], name: str) -> None:
+def test_beams_that_end_early_are_those_of_generate(bases: dict[str, Path], name: str) -> None:
     """Many end-of-text tokens, so that beams end at different steps and the search stops before its limit."""
-    backend = loaded(folders[name])
+    backend = loaded(bases[name])
     ends = [2, *range(40, 400, 8)]
     backend.codec.eos = frozenset(ends)
     sampling = Sampling(max_tokens=30, beams=4, samples=4)
@@ -140,8 +126,8 @@ def test_beams_that_end_early_are_those_of_generate(folders: dict[str, Path], na
             assert found[f"t/{number}"][index].text == backend.codec.decode(new[:end])
 
 
-def test_logprob_is_the_models_own(folders: dict[str, Path]) -> None:
-    backend = loaded(folders["llama"])
+def test_logprob_is_the_models_own(bases: dict[str, Path]) -> None:
+    backend = loaded(bases["llama"])
     completion = only(backend, TEXTS[0], Sampling(max_tokens=5))
     assert backend.runner is not None
     prompt = backend.codec.encode(Prompt(text=TEXTS[0]))
@@ -160,24 +146,24 @@ def test_logprob_is_the_models_own(folders: dict[str, Path]) -> None:
 @pytest.mark.parametrize("sampling", [GREEDY, DRAWN, BEAMS], ids=["greedy", "drawn", "beams"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_batch_1_batch_16_and_shuffled_requests_give_equal_bytes(
-    folders: dict[str, Path], name: str, sampling: Sampling
+    bases: dict[str, Path], name: str, sampling: Sampling
 ) -> None:
     asked = requests(sampling.samples)
     shuffled = random.Random(3).sample(asked, len(asked))
-    first = lines(loaded(folders[name], 1).generate(asked, sampling))
+    first = lines(loaded(bases[name], 1).generate(asked, sampling))
     assert len(first) == len(TEXTS) * sampling.samples
-    assert lines(loaded(folders[name], 16).generate(asked, sampling)) == first
-    assert lines(loaded(folders[name], 7).generate(shuffled, sampling)) == first
+    assert lines(loaded(bases[name], 16).generate(asked, sampling)) == first
+    assert lines(loaded(bases[name], 7).generate(shuffled, sampling)) == first
 
 
 @pytest.mark.parametrize(
     "sampling", [GREEDY, DRAWN, Sampling(max_tokens=20, beams=4, samples=4)], ids=["greedy", "drawn", "beams"]
 )
 def test_coarse_numbers_differ_between_batches_unless_close_calls_are_decided_alone(
-    folders: dict[str, Path], sampling: Sampling
+    bases: dict[str, Path], sampling: Sampling
 ) -> None:
     def at(size: int, doubting: bool) -> list[str]:
-        backend = loaded(folders["llama"], size, dtype="bfloat16")
+        backend = loaded(bases["llama"], size, dtype="bfloat16")
         if not doubting:
             backend.tolerance = 0.0
         found = lines(backend.generate(requests(sampling.samples), sampling))
@@ -189,17 +175,17 @@ def test_coarse_numbers_differ_between_batches_unless_close_calls_are_decided_al
     assert at(1, doubting=True) == at(16, doubting=True) == at(5, doubting=True)
 
 
-def test_close_calls_are_rare_in_float32(folders: dict[str, Path]) -> None:
-    backend = loaded(folders["codegen"])
+def test_close_calls_are_rare_in_float32(bases: dict[str, Path]) -> None:
+    backend = loaded(bases["codegen"])
     list(backend.generate(requests(3), DRAWN))
     assert backend.stats.decisions == 24 * 3 * 8
     assert backend.stats.near_ties < 0.02 * backend.stats.decisions
     assert backend.stats.noise < 0.5
 
 
-def test_wanted_indices_alone_are_the_ones_of_the_whole(folders: dict[str, Path]) -> None:
+def test_wanted_indices_alone_are_the_ones_of_the_whole(bases: dict[str, Path]) -> None:
     for sampling in (DRAWN, Sampling(max_tokens=8, beams=3, samples=3)):
-        backend = loaded(folders["llama"])
+        backend = loaded(bases["llama"])
         whole = lines(backend.generate(requests(3), sampling))
         parts = [Request(r.problem_id, r.prompt, (2,)) for r in requests()]
         assert lines(backend.generate(parts, sampling)) == [x for x in whole if json.loads(x)["index"] == 2]
@@ -208,7 +194,7 @@ def test_wanted_indices_alone_are_the_ones_of_the_whole(folders: dict[str, Path]
 # ---------------------------------------------------------------- drawing
 
 
-def test_noise_is_splitmix64(folders: dict[str, Path]) -> None:
+def test_noise_is_splitmix64(bases: dict[str, Path]) -> None:
     """Its first outputs from state 0 (prng.di.unimi.it/splitmix64.c): e220a8397b1dcdaf, 6e789e6aa1b965f4."""
     found = gumbel(torch.zeros((1, 1), dtype=torch.long), torch.tensor([[0, 1]]))[0].tolist()
     for value, bits in zip(found, (0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4), strict=True):
@@ -216,9 +202,9 @@ def test_noise_is_splitmix64(folders: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("top_p", [1.0, 0.9])
-def test_drawn_tokens_are_distributed_as_the_model_says(folders: dict[str, Path], top_p: float) -> None:
+def test_drawn_tokens_are_distributed_as_the_model_says(bases: dict[str, Path], top_p: float) -> None:
     """Chi-square over 4,000 first tokens; 0.999 quantile by Wilson and Hilferty (1931)."""
-    backend = loaded(folders["llama"], 500)
+    backend = loaded(bases["llama"], 500)
     assert backend.runner is not None
     logits = backend.runner.single(backend.codec.encode(Prompt(text="x")), ()).logits
     keys = [random.Random(n).getrandbits(63) for n in range(4000)]
@@ -294,8 +280,8 @@ def test_a_wide_nucleus_beyond_the_first_candidates_is_whole() -> None:
     assert len(set(tokens)) > 55
 
 
-def test_seeds_and_samples_differ(folders: dict[str, Path]) -> None:
-    backend = loaded(folders["llama"])
+def test_seeds_and_samples_differ(bases: dict[str, Path]) -> None:
+    backend = loaded(bases["llama"])
     one = [g.completion.text for g in backend.generate(requests(3), DRAWN)]
     two = [g.completion.text for g in backend.generate(requests(3), DRAWN.model_copy(update={"seed": 1}))]
     assert len(set(one)) > 20
@@ -320,10 +306,10 @@ def starve(backend: Engine, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("sampling", [GREEDY, DRAWN], ids=["greedy", "drawn"])
 def test_out_of_memory_halves_the_batch_and_changes_nothing_else(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, sampling: Sampling
+    bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch, sampling: Sampling
 ) -> None:
     said: list[str] = []
-    backend = loaded(folders["llama"], 8, warn=said.append)
+    backend = loaded(bases["llama"], 8, warn=said.append)
     expected = lines(backend.generate(requests(sampling.samples), sampling))
     starve(backend, 3, monkeypatch)
     assert lines(backend.generate(requests(sampling.samples), sampling)) == expected
@@ -335,9 +321,9 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing_else(
 
 
 def test_out_of_memory_in_the_middle_of_a_batch_loses_and_repeats_nothing(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = loaded(folders["llama"], 8, warn=lambda text: None)
+    backend = loaded(bases["llama"], 8, warn=lambda text: None)
     sampling = DRAWN.model_copy(update={"max_tokens": 60, "stop": ("e", "r", " ")})
     expected = lines(backend.generate(requests(3), sampling))
     assert backend.runner is not None
@@ -354,22 +340,22 @@ def test_out_of_memory_in_the_middle_of_a_batch_loses_and_repeats_nothing(
 
 
 def test_out_of_memory_with_one_sequence_is_a_fault_that_says_what_to_lower(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = loaded(folders["llama"], 2, warn=lambda text: None)
+    backend = loaded(bases["llama"], 2, warn=lambda text: None)
     starve(backend, 0, monkeypatch)
     with pytest.raises(BackendFault, match=r"out of memory with one sequence.*lower sampling.max_tokens"):
         list(backend.generate(requests(), GREEDY))
-    backend = loaded(folders["llama"], 8, warn=lambda text: None)
+    backend = loaded(bases["llama"], 8, warn=lambda text: None)
     starve(backend, 5, monkeypatch)
     with pytest.raises(BackendFault, match=r"one prompt with 10 beams.*sampling.beams"):
         list(backend.generate(requests(), BEAMS))
 
 
 def test_another_failure_of_the_model_is_a_fault(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = loaded(folders["llama"])
+    backend = loaded(bases["llama"])
     assert backend.runner is not None
 
     def broken(**kwargs: Any) -> Any:
@@ -380,8 +366,8 @@ def test_another_failure_of_the_model_is_a_fault(
         list(backend.generate(requests(), GREEDY))
 
 
-def test_logits_that_are_not_numbers_are_a_fault(folders: dict[str, Path]) -> None:
-    backend = loaded(folders["llama"])
+def test_logits_that_are_not_numbers_are_a_fault(bases: dict[str, Path]) -> None:
+    backend = loaded(bases["llama"])
     assert backend.runner is not None
     with torch.no_grad():
         backend.runner.model.lm_head.weight[5] = torch.nan
@@ -389,8 +375,8 @@ def test_logits_that_are_not_numbers_are_a_fault(folders: dict[str, Path]) -> No
         list(backend.generate(requests(), GREEDY))
 
 
-def test_generation_is_lazy_and_may_be_left_early(folders: dict[str, Path]) -> None:
-    backend = loaded(folders["llama"], 2)
+def test_generation_is_lazy_and_may_be_left_early(bases: dict[str, Path]) -> None:
+    backend = loaded(bases["llama"], 2)
     generations = backend.generate(requests(), GREEDY)
     assert backend.stats.decisions == 0
     next(generations)
@@ -413,8 +399,6 @@ def test_generation_is_lazy_and_may_be_left_early(folders: dict[str, Path]) -> N
         (Sampling(beams=4, temperature=0.5), "exclude each other"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(
-    folders: dict[str, Path], sampling: Sampling, said: str
-) -> None:
+def test_settings_that_cannot_work_are_refused(bases: dict[str, Path], sampling: Sampling, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        list(loaded(folders["llama"]).generate(requests(), sampling))
+        list(loaded(bases["llama"]).generate(requests(), sampling))

@@ -37,20 +37,6 @@ PAIRS = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("models")
-    return {name: build(name, root / name) for name in ARCHITECTURES}
-
-
 def loaded(folder: Path, batch_size: int = 16, dtype: Any = "auto", **more: Any) -> Engine:
     backend = hf.load(BackendConfig(model=str(folder), batch_size=batch_size, dtype=dtype), **more)
     assert isinstance(backend, Engine)
@@ -84,8 +70,8 @@ def own_loss(backend: Engine, prompt: Sequence[int], text: Sequence[int]) -> flo
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_a_references_logprob_is_transformers_own_loss(folders: dict[str, Path], name: str) -> None:
-    backend = loaded(folders[name])
+def test_a_references_logprob_is_transformers_own_loss(bases: dict[str, Path], name: str) -> None:
+    backend = loaded(bases[name])
     found = by_id(backend.likelihoods(asked()))
     assert len(found) == len(PAIRS)
     for one in asked():
@@ -99,9 +85,9 @@ def test_a_references_logprob_is_transformers_own_loss(folders: dict[str, Path],
 
 
 def test_a_model_that_finds_all_tokens_alike_has_the_perplexity_of_its_vocabulary(
-    folders: dict[str, Path], tmp_path: Path
+    bases: dict[str, Path], tmp_path: Path
 ) -> None:
-    backend = loaded(folders["llama"])
+    backend = loaded(bases["llama"])
     assert backend.runner is not None
     torch.nn.init.zeros_(backend.runner.model.lm_head.weight)
     for generation in backend.likelihoods(asked()):
@@ -112,21 +98,21 @@ def test_a_model_that_finds_all_tokens_alike_has_the_perplexity_of_its_vocabular
 @pytest.mark.parametrize("name", ARCHITECTURES)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_batch_1_batch_16_and_shuffled_references_give_equal_bytes(
-    folders: dict[str, Path], name: str, dtype: str
+    bases: dict[str, Path], name: str, dtype: str
 ) -> None:
     pairs = [(prompt * n, text[: n * 9]) for prompt, text in PAIRS for n in (1, 2, 3)]
     found = []
     for batch_size, seed in ((1, 0), (16, 1), (5, 2)):
         shuffled = asked(pairs)
         random.Random(seed).shuffle(shuffled)
-        told = loaded(folders[name], batch_size, dtype).likelihoods(shuffled)
+        told = loaded(bases[name], batch_size, dtype).likelihoods(shuffled)
         found.append(sorted(generation.model_dump_json() for generation in told))
     assert found[0] == found[1] == found[2]
     assert len(set(found[0])) == len(pairs)
 
 
 def test_sums_differ_between_batches_unless_close_ones_are_computed_alone(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test above has teeth: with more decimals batches are seen to differ, and the recheck mends that too."""
     monkeypatch.setattr(likelihood, "DIGITS", 6)
@@ -134,7 +120,7 @@ def test_sums_differ_between_batches_unless_close_ones_are_computed_alone(
     told: dict[tuple[int, float], list[Generation]] = {}
     for batch_size in (1, 16):
         for tolerance in (0.0, 2.0**-15):
-            backend = loaded(folders["llama"], batch_size)
+            backend = loaded(bases["llama"], batch_size)
             backend.tolerance = tolerance
             told[batch_size, tolerance] = sorted(
                 backend.likelihoods(asked(pairs)), key=lambda generation: generation.problem_id
@@ -143,8 +129,8 @@ def test_sums_differ_between_batches_unless_close_ones_are_computed_alone(
     assert told[1, 2.0**-15] == told[16, 2.0**-15]
 
 
-def test_few_sums_are_computed_twice_in_float32(folders: dict[str, Path]) -> None:
-    backend = loaded(folders["llama"])
+def test_few_sums_are_computed_twice_in_float32(bases: dict[str, Path]) -> None:
+    backend = loaded(bases["llama"])
     list(backend.likelihoods(asked()))
     assert backend.stats.logprobs == len(PAIRS)
     assert backend.stats.logprob_near_ties <= 2
@@ -171,8 +157,8 @@ def test_windows_predict_each_token_once_with_half_a_context_before_it(
         assert len(found) <= 1
 
 
-def test_a_text_beyond_the_context_is_the_sum_of_its_windows(folders: dict[str, Path]) -> None:
-    backend = loaded(folders["llama"])
+def test_a_text_beyond_the_context_is_the_sum_of_its_windows(bases: dict[str, Path]) -> None:
+    backend = loaded(bases["llama"])
     pair = ("# a long file\n", "for i in range(10):\n    print(i, x[i])\n" * 40)
     (found,) = backend.likelihoods(asked([pair]))
     prompt, (text, _) = backend.codec.encode(Prompt(text=pair[0])), backend.codec.encode_continuation(pair[1])
@@ -215,9 +201,9 @@ def test_a_reference_that_the_tokenizer_cannot_write_is_read_as_it_can_and_said_
     ]
 
 
-def test_a_reference_without_tokens_has_logprob_0(folders: dict[str, Path]) -> None:
+def test_a_reference_without_tokens_has_logprob_0(bases: dict[str, Path]) -> None:
     for name in ARCHITECTURES:
-        found = by_id(loaded(folders[name]).likelihoods(asked([("x", ""), ("x", "y")])))
+        found = by_id(loaded(bases[name]).likelihoods(asked([("x", ""), ("x", "y")])))
         assert found["t/0"].completion.logprob == 0.0
         assert found["t/0"].completion.completion_tokens == 0
 
@@ -226,10 +212,10 @@ def test_a_reference_without_tokens_has_logprob_0(folders: dict[str, Path]) -> N
 
 
 def test_out_of_memory_halves_the_batch_and_changes_nothing_else(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    backend = loaded(folders["llama"], warn=said.append)
+    backend = loaded(bases["llama"], warn=said.append)
     whole = by_id(backend.likelihoods(asked()))
     runner = backend.runner
     assert runner is not None
@@ -247,9 +233,9 @@ def test_out_of_memory_halves_the_batch_and_changes_nothing_else(
 
 
 def test_a_batch_is_no_larger_than_its_logits_allow(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = loaded(folders["llama"])
+    backend = loaded(bases["llama"])
     runner = backend.runner
     assert runner is not None
     jobs = likelihood.make_jobs(runner, backend.codec, asked(), lambda line: None)
@@ -259,8 +245,8 @@ def test_a_batch_is_no_larger_than_its_logits_allow(
     assert len(likelihood.first_batch(runner, jobs, 1)) == 1
 
 
-def test_logits_that_are_not_numbers_are_a_fault_and_no_perplexity(folders: dict[str, Path]) -> None:
-    backend = loaded(folders["llama"])
+def test_logits_that_are_not_numbers_are_a_fault_and_no_perplexity(bases: dict[str, Path]) -> None:
+    backend = loaded(bases["llama"])
     assert backend.runner is not None
     torch.nn.init.constant_(backend.runner.model.lm_head.weight, math.nan)
     with pytest.raises(
@@ -270,9 +256,9 @@ def test_logits_that_are_not_numbers_are_a_fault_and_no_perplexity(folders: dict
 
 
 def test_an_encoder_decoder_says_which_references_are_too_long(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = loaded(folders["t5"])
+    backend = loaded(bases["t5"])
     assert backend.runner is not None
     monkeypatch.setattr(backend.runner, "max_positions", 40)
     with pytest.raises(UserError, match=r"^1 references do not fit the model's context of 40 tokens.*: t/5;"):
@@ -300,9 +286,9 @@ def files(out: Path) -> dict[str, bytes]:
 
 
 def test_perplexity_bits_and_logprob_come_from_the_sums_over_problems(
-    folders: dict[str, Path], tmp_path: Path
+    bases: dict[str, Path], tmp_path: Path
 ) -> None:
-    ended = run(folders["llama"], tmp_path / "run", "--samples", 2, "--set", "sampling.temperature=1.0")
+    ended = run(bases["llama"], tmp_path / "run", "--samples", 2, "--set", "sampling.temperature=1.0")
     assert ended.code == 0, ended.err
     told = [row["completion"] for row in rows(tmp_path / "run" / "likelihoods.jsonl")]
     assert told[0]["text"] == "hashlib.md5(filename.encode()).hexdigest()"
@@ -321,21 +307,21 @@ def test_perplexity_bits_and_logprob_come_from_the_sums_over_problems(
 
 
 def test_a_run_that_was_cut_off_among_the_references_ends_with_the_same_bytes(
-    folders: dict[str, Path], tmp_path: Path
+    bases: dict[str, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    assert run(folders["llama"], out).code == 0
+    assert run(bases["llama"], out).code == 0
     before = files(out)
     lines = before["likelihoods.jsonl"].splitlines(keepends=True)
     (out / "likelihoods.jsonl").write_bytes(b"".join(lines[3:5]) + lines[0][:40])
     (out / "judgements.jsonl").unlink()
     (out / "summary.json").unlink()
-    assert run(folders["llama"], out).code == 0
+    assert run(bases["llama"], out).code == 0
     assert files(out) == before
 
 
-def test_a_recording_gives_the_likelihoods_it_has(folders: dict[str, Path], tmp_path: Path) -> None:
-    assert run(folders["llama"], tmp_path / "run").code == 0
+def test_a_recording_gives_the_likelihoods_it_has(bases: dict[str, Path], tmp_path: Path) -> None:
+    assert run(bases["llama"], tmp_path / "run").code == 0
     score = ("score", "conala", "--data", "mini", "--set", "limit=6", "--set", 'scorers=["perplexity"]')
     made = tmp_path / "run" / "generations.jsonl"
     ended = harness(*score, "--completions", made, "--out", tmp_path / "again")
@@ -389,7 +375,7 @@ def test_a_backend_that_cannot_tell_is_one_line_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_study_tells_likelihoods_with_the_model_it_keeps(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_study_tells_likelihoods_with_the_model_it_keeps(bases: dict[str, Path], tmp_path: Path) -> None:
     config = tmp_path / "study.toml"
     config.write_text(
         f"""
@@ -397,7 +383,7 @@ def test_a_study_tells_likelihoods_with_the_model_it_keeps(folders: dict[str, Pa
         data = "mini"
         limit = 3
         scorers = ["perplexity"]
-        backend = {{ model = "{folders["llama"]}" }}
+        backend = {{ model = "{bases["llama"]}" }}
         sampling = {{ max_tokens = 4 }}
         [matrix]
         seed = [1, 2]

@@ -19,11 +19,6 @@ from tests.backends.hf.test_engine import GREEDY, lines, loaded, requests
 from tests.support.tiny_models import build, make_tokenizer
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"llama": build("llama", tmp_path_factory.mktemp("models") / "llama")}

@@ -16,21 +16,10 @@ from harness.schema import Prompt, Request, Sampling
 from tests.backends.hf.test_adapter import engine, save
 from tests.backends.hf.test_engine import GREEDY, lines, requests
 from tests.support.command import harness
-from tests.support.tiny_models import ARCHITECTURES, build
+from tests.support.tiny_models import ARCHITECTURES
 
 DRAWN = Sampling(samples=2, temperature=0.8, max_tokens=12)
 BEAMS = Sampling(samples=2, beams=2, max_tokens=8)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("bases")
-    return {name: build(name, root / name) for name in ARCHITECTURES}
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,8 @@
 """A shared beginning computed once: the same bytes as without, fewer tokens computed, outliers let alone."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +12,6 @@ from harness.backends.hf.prefix_cache import MIN_TOKENS, common_length, shared_p
 from harness.backends.hf.scheduler import Engine
 from harness.config.backend import BackendConfig
 from harness.schema import Generation, Prompt, Request, Sampling
-from tests.support.tiny_models import build
 
 SHOTS = (
     "def add(a, b):\n    return a + b\n\nfor i in range(10):\n    print(i, x[i])\n\n"
@@ -35,20 +32,6 @@ METHODS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("models")
-    return {name: build(name, root / name) for name in ("llama", "codegen", "t5")}
-
-
 def made(folder: Path, texts: list[str], sampling: Sampling, batch_size: int = 8) -> tuple[list[str], Engine]:
     backend = hf.load(BackendConfig(model=str(folder), batch_size=batch_size))
     assert isinstance(backend, Engine)
@@ -62,44 +45,44 @@ def made(folder: Path, texts: list[str], sampling: Sampling, batch_size: int = 8
 @pytest.mark.parametrize("how", METHODS)
 @pytest.mark.parametrize("name", ["llama", "codegen"])
 def test_reuse_changes_no_byte_and_saves_most_of_the_prompts(
-    folders: dict[str, Path], name: str, how: str, monkeypatch: pytest.MonkeyPatch
+    bases: dict[str, Path], name: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = [SHOTS + question for question in QUESTIONS]
-    reused, backend = made(folders[name], texts, METHODS[how])
+    reused, backend = made(bases[name], texts, METHODS[how])
     length = len(backend.codec.encode(Prompt(text=SHOTS)))
     assert backend.stats.reused >= (length - 1) * len(texts)
     assert backend.stats.noise < 1
     monkeypatch.setattr(prefix_cache, "MIN_TOKENS", 10**9)
-    whole, without = made(folders[name], texts, METHODS[how])
+    whole, without = made(bases[name], texts, METHODS[how])
     assert reused == whole
     assert without.stats.reused == 0
     assert without.stats.prefilled >= sum(without.tokens(Prompt(text=text)) for text in texts)
     assert backend.stats.prefilled < 0.5 * without.stats.prefilled
-    small, _ = made(folders[name], texts, METHODS[how], batch_size=1)
+    small, _ = made(bases[name], texts, METHODS[how], batch_size=1)
     assert small == whole
 
 
-def test_a_prompt_that_begins_otherwise_is_computed_whole(folders: dict[str, Path]) -> None:
+def test_a_prompt_that_begins_otherwise_is_computed_whole(bases: dict[str, Path]) -> None:
     texts = [SHOTS + question for question in QUESTIONS] + ["class Other:\n    pass\n" + QUESTIONS[0]]
-    found, backend = made(folders["llama"], texts, METHODS["greedy"], batch_size=2)
+    found, backend = made(bases["llama"], texts, METHODS["greedy"], batch_size=2)
     assert backend.stats.reused > 0
-    alone, _ = made(folders["llama"], texts[-1:], METHODS["greedy"])
+    alone, _ = made(bases["llama"], texts[-1:], METHODS["greedy"])
     assert alone[0].replace('"t/0"', '"t/6"') in found
 
 
-def test_an_encoder_decoder_model_reuses_nothing(folders: dict[str, Path]) -> None:
+def test_an_encoder_decoder_model_reuses_nothing(bases: dict[str, Path]) -> None:
     texts = [SHOTS + question for question in QUESTIONS]
-    _, backend = made(folders["t5"], texts, METHODS["greedy"])
+    _, backend = made(bases["t5"], texts, METHODS["greedy"])
     assert (backend.stats.reused, backend.stats.prefilled) == (
         0,
         sum(backend.tokens(Prompt(text=t)) for t in texts),
     )
 
 
-def test_a_model_that_forgets_positions_reuses_nothing(folders: dict[str, Path]) -> None:
+def test_a_model_that_forgets_positions_reuses_nothing(bases: dict[str, Path]) -> None:
     from transformers.cache_utils import DynamicSlidingWindowLayer
 
-    backend = hf.load(BackendConfig(model=str(folders["llama"])))
+    backend = hf.load(BackendConfig(model=str(bases["llama"])))
     assert isinstance(backend, Engine)
     assert backend.runner is not None
     runner = backend.runner

@@ -20,17 +20,6 @@ OVERWRITES = {"olora", "bias-all", "bias-lora", "replicated"}  # what these writ
 DRAWS = {"pissa-niter"}  # PEFT's own base differs between two loads
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("bases")
-    return {name: build(name, root / name) for name in ("llama", "codegen")}
-
-
 def base_of(kind: str, bases: dict[str, Path]) -> Path:
     return bases["codegen" if kind in WITH_BIASES else "llama"]
 

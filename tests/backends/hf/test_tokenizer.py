@@ -3,18 +3,12 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import UserError
 from harness.schema import Message, Prompt, Request
 from tests.backends.hf.test_engine import GREEDY, TEXTS, loaded, only, requests
 from tests.support.tiny_models import CHAT, POSITIONS, build, make_tokenizer
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from harness.errors import BackendFault, ConfigError, UserError
 from harness.runs import study
 from harness.schema import Generation, Message, Prompt, Request, Sampling
 from harness.text.completion_parts import separate
-from tests.support.command import harness
+from tests.support.command import harness, run_mini
 from tests.support.faulty_server import World, asked, serving
 
 DRAWN = Sampling(samples=3, temperature=0.8, max_tokens=16, seed=1)
@@ -561,23 +561,7 @@ def test_keys_come_from_the_environment_and_are_written_nowhere(
         client(world, key_env="OWN_KEY")
     monkeypatch.setenv("OWN_KEY", world.key)
     world.answer = lambda body, index: "x"
-    ended = harness(
-        *(
-            "run",
-            "--task",
-            "conala",
-            "--data",
-            "mini",
-            "--limit",
-            3,
-            "--model",
-            "m",
-            "--out",
-            tmp_path / "run",
-        ),
-        *("--set", "backend.kind=openai", "--set", f"backend.server.url={world.url}"),
-        *("--set", "backend.server.key_env=OWN_KEY"),
-    )
+    ended = run_mini(world.url, tmp_path / "run", 3, "--set", "backend.server.key_env=OWN_KEY")
     assert ended.code == 0, ended
     assert set(world.keys) == {f"Bearer {world.key}"}
     made = client(world, key_env="OWN_KEY")

@@ -14,13 +14,13 @@ import pytest
 
 from harness import sandbox
 from harness.errors import SandboxFault, UserError
-from harness.sandbox import launch
 from harness.sandbox.languages import toolchains, worker_pool
 from harness.schema import Limits, Program
 from harness.tasks.families import completion_marker
 from tests.sandbox.test_attacks import targets
 from tests.support import polyglot_programs
 from tests.support.paths import ATTACKS
+from tests.support.rungs import RUNGS, pool_on
 
 __all__ = ["targets"]
 
@@ -30,14 +30,10 @@ PROGRAMS = [path for path in ATTACK_FILES if not path.stem.startswith(("forge_",
 COMPILED = ("cpp", "java", "go", "rust")
 
 
-@pytest.fixture(scope="module", params=["namespaces", "landlock"])
+@pytest.fixture(scope="module", params=RUNGS)
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
     os.environ["HARNESS_CANARY"] = "canary"
-    with sandbox.start(sandbox.Settings(isolation=request.param, workers=1)) as pool:
-        try:
-            pool.run(polyglot_programs.whole("bash", "exit 0"))
-        except launch.IsolationUnavailable as fault:
-            pytest.skip(f"this machine does not offer {request.param}: {fault}")
+    with pool_on(request.param) as pool:
         yield pool
     del os.environ["HARNESS_CANARY"]
 

@@ -7,20 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from harness import sandbox
-from harness.sandbox import launch
 from harness.schema import ExecResult, Limits, Program, UnitTests
+from tests.support.rungs import RUNGS, pool_on
 
 ROOMY = Limits(cpu_s=20, wall_s=60, memory_mb=2048, output_kb=16384)
 LINES = "".join(f"{number}\n" for number in range(1_500_000))  # 10.4 MB
 
 
-@pytest.fixture(scope="module", params=["namespaces", "landlock"])
+@pytest.fixture(scope="module", params=RUNGS)
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
-    with sandbox.start(sandbox.Settings(isolation=request.param, workers=1, packages=("numpy",))) as pool:
-        try:
-            pool.run(Program(code=""))
-        except launch.IsolationUnavailable as fault:
-            pytest.skip(f"this machine does not offer {request.param}: {fault}")
+    with pool_on(request.param, packages=("numpy",)) as pool:
         yield pool
 
 
