@@ -41,7 +41,7 @@ def main(rows: int, kind: str) -> None:
         def opened() -> tuple[index.Index, float]:
             began = time.perf_counter()
             size = index.IndexShape(rows, DIMENSION)
-            found = index.load_or_build(Path(folder), key, size, lambda: blocks(rows), print)
+            found = index.load_or_build(Path(folder), key, size, lambda start: blocks(rows), print)
             return found, time.perf_counter() - began
 
         _, built = opened()

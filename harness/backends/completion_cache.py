@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from harness import __version__
 from harness.config.backend import BackendConfig
+from harness.config.identity import OBSERVED
 from harness.environment import hardware
 from harness.errors import StoreFault
 from harness.schema import Completion, Generation, Prompt, Request, Sampling
@@ -49,6 +50,7 @@ def identity(backend: Mapping[str, str], config: BackendConfig) -> dict[str, Any
     """Everything about a backend that its completions depend on; None if that is not known."""
     if not backend.get("weights"):
         return None
+    backend = {key: value for key, value in backend.items() if key not in OBSERVED}
     fields = config.identity_fields()
     if config.kind == "hf":  # known by digest, under whatever name
         backend = {key: value for key, value in backend.items() if key not in NAMES - {"adapter"}}

@@ -24,6 +24,7 @@ from typing import IO
 
 from harness.backends import hub, openai
 from harness.backends.loader import BackendLoader, require_model
+from harness.backends.openai import adapter_proof
 from harness.config.backend import BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError
 from harness.schema import Capabilities, Generation, Prompt, Request, Sampling
@@ -53,8 +54,9 @@ class ServerBackend:
 
     @property
     def identity(self) -> Mapping[str, str]:
+        by_command = {adapter_proof.KEY: "vouched: the command loads it"}
         adapter = {"adapter": self.adapter.digest} if self.adapter else {}
-        return {**self.client.identity, "kind": "server", **adapter}
+        return {**(by_command if adapter else {}), **self.client.identity, "kind": "server", **adapter}
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
         try:

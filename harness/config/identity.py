@@ -31,6 +31,9 @@ FILES = (
     "config.backend.kind",
     "backend.kind",
 )  # a name, or the path of a Python file
+OBSERVED = (
+    "adapter_proof",
+)  # fields of a backend's identity that it found out, and no completion depends on
 DERIVED = ("run_id", "config_hash")  # they follow from the rest, with the places in it
 
 
@@ -41,9 +44,9 @@ def digest(plain: Any) -> str:
 
 
 def placeless(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record as plain JSON without places, device and what follows from them. The two sandboxes that give the same
-    verdicts (tests/sandbox/python/test_isolation_parity.py) have one name; of the path of a task's
-    or backend's file only the name is kept.
+    """The record as plain JSON without places, device, observations and what follows from them. The two sandboxes that
+    give the same verdicts (tests/sandbox/python/test_isolation_parity.py) have one name; of the path of a task's or
+    backend's file only the name is kept.
     """
     plain: dict[str, Any] = json.loads(json.dumps(record))
     for place, digest in PLACES.items():
@@ -58,6 +61,8 @@ def placeless(record: Mapping[str, Any]) -> dict[str, Any]:
             _at(plain, parent)[last] = Path(file).name
     if _at(plain, "judge.sandbox") in ("namespaces", "landlock"):
         plain["judge"]["sandbox"] = "isolated"
+    for name in OBSERVED:
+        _take_out(plain, f"backend.{name}")
     for name in DERIVED:
         plain.pop(name, None)
     return plain

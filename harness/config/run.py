@@ -54,9 +54,9 @@ class JudgeConfig(Value):
 class RetrievalConfig(Value):
     """How `rag:N` finds its shots among the training questions.
 
-    `encoder` is a sentence-transformers folder or hub id, or `mini`, the project's own; models that were trained
-    with a prefix before queries and passages need theirs. `rerank` is a cross-encoder. A training question at least
-    `near_duplicate` similar (cosine) to the one asked counts as the same, as do equal ones always. `cache` is the
+    `encoder` is a sentence-transformers folder or hub id, or `mini`, the project's own. A prefix before queries or
+    passages that is not given is the encoder's own; "none" is none. `rerank` is a cross-encoder. A training question at
+    least `near_duplicate` similar (cosine) to the one asked counts as the same, as do equal ones always. `cache` is the
     folder of the index files.
     """
 

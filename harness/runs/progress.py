@@ -9,7 +9,7 @@ from typing import TextIO
 
 from harness.runs.plan import Progress
 
-LINE_INTERVAL_S = 10.0  # between plain lines
+LINE_INTERVAL_S = 5.0  # between plain lines
 
 
 @dataclass

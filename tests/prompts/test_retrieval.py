@@ -1,11 +1,12 @@
 """Retrievers: exact against brute force, kept on disk and rebuilt when damaged, one line for what a user gets wrong."""
 
-import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from harness.config.run import RetrievalConfig
-from harness.errors import ConfigError, UserError
+from harness.errors import ConfigError
 from harness.prompts.retrieval import Hit, bm25, encoder, fusion, index, load_retriever
 from harness.tasks.loading import data_files, registry
 from tests.support.command import harness
@@ -124,9 +125,9 @@ class Built:
         self.vectors = vectors
         self.times = 0
 
-    def __call__(self) -> Iterator[Vectors]:
+    def __call__(self, start: int) -> Iterator[Vectors]:
         self.times += 1
-        yield from np.array_split(self.vectors, 3)
+        yield from np.array_split(self.vectors[start:], 3)
 
 
 def opened_index(
@@ -195,18 +196,81 @@ def test_a_damaged_index_is_built_again_and_that_is_said(name: str, tmp_path: Pa
     assert built.times == 2
 
 
-def test_a_build_that_was_stopped_leaves_nothing_that_is_taken_for_an_index(tmp_path: Path) -> None:
-    def stopped() -> Iterator[Vectors]:
-        yield unit(5, 4)
-        raise KeyboardInterrupt
+class Killed:
+    """Gives parts of five vectors, and dies where it should have given the one after `most` of them."""
 
-    built = Built(unit(20, 4))
-    built_badly: Any = stopped
+    def __init__(self, vectors: Vectors, most: int) -> None:
+        self.vectors = vectors
+        self.most = most
+        self.starts = list[int]()
+
+    def __call__(self, start: int) -> Iterator[Vectors]:
+        self.starts.append(start)
+        for at in range(start, len(self.vectors), 5):
+            if at == 5 * self.most:
+                raise KeyboardInterrupt
+            yield self.vectors[at : at + 5]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_build_that_was_killed_goes_on_where_it_was_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    vectors = unit(20, 4)
+    opened_index(tmp_path / "whole", vectors)
+    killed: Any = Killed(vectors, 2)
     with pytest.raises(KeyboardInterrupt):
-        opened_index(tmp_path, built.vectors, built=built_badly)
-    assert not any(path.is_dir() for path in tmp_path.iterdir())
-    opened_index(tmp_path, built.vectors, built=built)
-    assert built.times == 1
+        opened_index(tmp_path / "killed", vectors, built=killed)
+    (left,) = (path for path in (tmp_path / "killed").iterdir() if path.is_dir())
+    assert left.name.startswith(".")
+    assert left.name.endswith(".building")
+    killed.most = 99
+    opened_index(tmp_path / "killed", vectors, built=killed)
+    assert killed.starts == [0, 10]
+    one, other = (
+        [path for path in (tmp_path / name).iterdir() if path.is_dir()] for name in ("whole", "killed")
+    )
+    assert [path.name for path in one] == [path.name for path in other]
+    assert files(one[0]) == files(other[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "start"),
+    [
+        ("parts.jsonl", lambda data: data[:-9], 5),  # a torn last line
+        ("vectors.npy", lambda data: data[:-9], 5),  # less on the disk than was promised
+        ("vectors.npy", lambda data: data[:140] + b"!!!!" + data[144:], 0),  # another first part
+        ("vectors.npy", lambda data: b"no header" + data[9:], 0),
+        ("vectors.npy", lambda data: data + b"half of a part", 10),
+    ],
+)
+def test_what_a_killed_build_left_is_checked_before_it_is_used(
+    name: str, harm: Any, start: int, tmp_path: Path
+) -> None:
+    vectors = unit(20, 4)
+    killed: Any = Killed(vectors, 2)
+    with pytest.raises(KeyboardInterrupt):
+        opened_index(tmp_path, vectors, built=killed)
+    (path,) = tmp_path.glob(f".*.building/{name}")
+    path.write_bytes(harm(path.read_bytes()))
+    killed.most = 99
+    assert np.array_equal(opened_index(tmp_path, vectors, built=killed).vectors, vectors)
+    assert killed.starts == [0, start]
+
+
+def test_what_killed_builds_left_is_removed_when_nobody_comes_back(tmp_path: Path) -> None:
+    week_old, recent, useless, busy = (
+        tmp_path / name for name in (".aa.building", ".bb.building", ".cc.1234", ".dd.5678")
+    )
+    for folder in (week_old, recent, useless, busy):
+        folder.mkdir()
+        (folder / "vectors.npy").write_bytes(b"x")
+    for path in (week_old / "vectors.npy", week_old):
+        os.utime(path, (1e9, 1e9))
+    with filelock.FileLock(tmp_path / "dd.lock"):
+        opened_index(tmp_path, unit(20, 4))
+    assert [folder.exists() for folder in (week_old, recent, useless, busy)] == [False, True, False, True]
 
 
 # ---------------------------------------------------------------- words
@@ -313,84 +377,6 @@ def test_a_cross_encoder_from_a_folder_reorders_the_hits(tmp_path: Path) -> None
     assert len(set(wanted)) == 4
     assert opened.label == f"bm25 + rerank {name}:{sha[:8]}"
     assert opened.identity["rerank"] == {"model": str(folder), "digest": sha}
-
-
-# ---------------------------------------------------------------- encoders
-
-
-def test_the_small_encoder_is_small_and_finds_other_words_for_the_same() -> None:
-    folder = encoder.mini_folder()
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 2_000_000
-    mini = encoder.load_encoder("mini", None, "cpu")
-    (vectors,) = mini.encode(["reverse list `a`", "list `nums` in reverse order", "open url 'x.org'"])
-    assert vectors.dtype == np.float32
-    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-6)
-    assert vectors[0] @ vectors[1] > 0.5 > vectors[0] @ vectors[2]
-
-
-def test_a_prefix_is_put_before_each_text() -> None:
-    mini = encoder.load_encoder("mini", None, "cpu")
-    (prefixed,) = mini.encode(["sort `x`"], "query: ")
-    (written,) = mini.encode(["query: sort `x`"])
-    (bare,) = mini.encode(["sort `x`"])
-    assert np.array_equal(prefixed, written)
-    assert not np.array_equal(prefixed, bare)
-
-
-def test_a_folder_given_by_its_path_is_the_same_encoder(tmp_path: Path) -> None:
-    mini = encoder.load_encoder("mini", None, "cpu")
-    other = encoder.load_encoder(str(encoder.mini_folder()), None, "cpu")
-    assert (other.digest, other.dimension, other.name) == (mini.digest, mini.dimension, "encoder")
-
-
-def test_progress_is_told_and_long_lists_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder, "BLOCK", 3)
-    told: list[tuple[int, int]] = []
-    mini = encoder.load_encoder("mini", None, "cpu")
-    blocks = list(mini.encode(TEXTS, step=lambda done, total: told.append((done, total))))
-    assert [len(block) for block in blocks] == [3, 1]
-    assert told == [(3, 4), (4, 4)]
-    (whole,) = iter_all(mini)
-    assert np.array_equal(np.concatenate(blocks), whole)
-
-
-def iter_all(mini: encoder.Encoder) -> list[Vectors]:
-    return [np.concatenate(list(mini.encode(TEXTS)))]
-
-
-def no_folder(folder: Path) -> str:
-    return str(folder / "missing")
-
-
-def no_encoder(folder: Path) -> str:
-    (folder / "config.json").write_text("{}")
-    return str(folder)
-
-
-def broken_encoder(folder: Path) -> str:
-    (folder / "modules.json").write_text(
-        json.dumps([{"idx": 0, "name": "0", "path": "", "type": "no.such.Module"}])
-    )
-    return str(folder)
-
-
-@pytest.mark.parametrize(
-    ("make", "complaint"),
-    [
-        (no_folder, "encoder folder '{}/missing' does not exist; or use the project's own small one: --set"),
-        (no_encoder, "encoder folder {} is no encoder: it has no modules.json; expected a model saved by"),
-        (broken_encoder, "cannot load the encoder in {}: "),
-        (
-            lambda folder: "no/such",
-            "no encoder 'no/such': it is not a folder here, and the hub cache does not hold",
-        ),
-    ],
-)
-def test_what_is_no_encoder_is_one_line(make: Any, complaint: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        encoder.load_encoder(make(tmp_path), None, "cpu")
-    assert str(caught.value).startswith(complaint.format(tmp_path))
-    assert "\n" not in str(caught.value)
 
 
 def test_a_similarity_limit_without_cosines_is_refused() -> None:

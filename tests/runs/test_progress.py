@@ -62,7 +62,7 @@ def test_lines_come_now_and_then_and_each_cell_has_its_own_rate(clock: Clock) ->
             clock.now += 0.5
             step("generate", done, 100)
     lines = stream.getvalue().splitlines()
-    assert len(lines) == 10 + 5
+    assert len(lines) == 20 + 10
     assert {line.split(", ")[1] for line in lines[:10]} == {"1.0/s"}
     assert {line.split(", ")[1] for line in lines[10:]} == {"2.0/s"}
 

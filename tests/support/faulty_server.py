@@ -118,6 +118,9 @@ class _Handler(BaseHTTPRequestHandler):
             case ["single"]:  # as Groq says it
                 error = {"message": "'n' : number must be at most 1", "type": "invalid_request_error"}
                 self._json(400, {"error": error})
+            case ["single", "500"]:  # as llama.cpp says it
+                error = {"message": "Only one completion choice is allowed", "type": "server_error"}
+                self._json(500, {"error": error})
             case ["prompt_filtered"]:  # as Azure says it
                 error = {"message": "The prompt was filtered", "code": "content_filter"}
                 self._json(400, {"error": error})

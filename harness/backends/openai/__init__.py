@@ -15,9 +15,11 @@ key is read from the environment, sent, and written nowhere.
   dialect       what a server wants to be asked otherwise
   choice        one choice of it: answer, thought, refusal, why it ended
   thread_pool   many requests at a time
+  adapter_proof whether an adapter's answers are its own
 """
 
 import hashlib
+import logging
 import os
 import re
 import threading
@@ -29,16 +31,17 @@ from threading import Event
 from typing import Any
 
 from harness.backends.loader import BackendLoader, require_model
-from harness.backends.openai import response, thread_pool
+from harness.backends.openai import adapter_proof, response, thread_pool
 from harness.backends.openai.dialect import MISTAKES, Dialect
 from harness.backends.openai.response import count
 from harness.backends.openai.transport import FIRST_WAIT_S, Reply, Transport
 from harness.config.backend import SERVER_TEMPLATE_ARGS, BackendConfig, ServerConfig
 from harness.errors import BackendFault, ConfigError, HarnessError, UserError, unknown
-from harness.schema import Capabilities, Completion, Generation, Prompt, Request, Sampling
+from harness.schema import Capabilities, Completion, Generation, Message, Prompt, Request, Sampling
 from harness.text import reasoning
 from harness.text.completion_parts import separate
 
+LOG = logging.getLogger(__name__)
 NAMED = 5  # problem ids that an error message lists
 FAULTS_IN_A_ROW = 3  # requests that fail, with none between them that succeeds: the server is gone
 CHARACTERS_A_TOKEN = 3.5  # of code, for estimates
@@ -66,6 +69,7 @@ class OpenAIClient:
     served_models: Mapping[str, int | None] | None = (
         None  # the models served and their contexts, if the server lists them
     )
+    proves: bool = True  # whether an adapter is asked for a proof
 
     @property
     def capabilities(self) -> Capabilities:
@@ -75,11 +79,13 @@ class OpenAIClient:
     def __post_init__(self) -> None:
         self._dialect = Dialect()
         self._answered = False  # whether it has done a request
+        self._proofs = dict[str, str]()  # of each adapter that was asked for
 
     @property
     def identity(self) -> Mapping[str, str]:
         plain = {"kind": "openai", "model": self.model, "engine": "openai api", "api": self.server.api}
         known = {"url": self.server.url, "weights": self.server.weights}
+        known[adapter_proof.KEY] = self._proofs.get(self.model, "")
         return plain | {name: value for name, value in known.items() if value}
 
     def tokens(self, prompt: Prompt) -> int:
@@ -103,6 +109,29 @@ class OpenAIClient:
         ):
             raise ConfigError(f"{self.transport.url}: {unknown('model', wanted, self.served_models)}")
         self.model, self.context = wanted, (self.served_models or {}).get(wanted)
+        if self.proves and wanted != self.base and wanted not in self._proofs:
+            self._prove_adapter()
+
+    def _prove_adapter(self) -> None:
+        """See whether the adapter's answers are its own; a warning where that is not proved."""
+        adapter = self.model
+        try:
+            found = adapter_proof.prove(self._probe, self.base, adapter)
+        except UserError as error:
+            found = f"vouched: a probe was refused: {error}"
+        finally:
+            self.model, self._answered = adapter, False
+        if found != adapter_proof.PROVED:
+            LOG.warning("%s: nothing proves that adapter %s is used: %s", self.transport.url, adapter, found)
+        self._proofs[adapter] = found
+
+    def _probe(self, model: str, text: str) -> str:
+        self.model = model
+        turns = (Message(role="user", content=text),) if self.capabilities.chat else ()
+        request = Request("probe", Prompt(text=text, messages=turns), (0,))
+        sampling = Sampling(samples=1, temperature=0.0, max_tokens=adapter_proof.MAX_TOKENS)
+        (made,) = self._samples(sampling, request, Event())
+        return f"{made.completion.reasoning} {made.completion.text}"
 
     # ------------------------------------------------------------ many at a time
 
@@ -210,7 +239,8 @@ class OpenAIClient:
     ) -> list[Completion]:
         """Raises UserError for what a retry cannot help, BackendFault for what retries did not help."""
         path = "chat/completions" if "messages" in body else "completions"
-        while isinstance(answer := self.transport.post(path, body, read, cancelled), Reply):
+        refused = partial(self._dialect.is_refusal, body)
+        while isinstance(answer := self.transport.post(path, body, read, cancelled, refused), Reply):
             if answer.status in MISTAKES and str(answer.error.get("code")).lower() in FILTERED:
                 words = self.transport.reason_given(answer)
                 return [Completion(text="", finish="filtered", note=words)] * wanted
@@ -301,10 +331,12 @@ def load(config: BackendConfig, problem_ids: Sequence[str] = ()) -> OpenAIClient
 
 
 def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
-    load(config, problem_ids).close()
+    del problem_ids
+    require_model(config)
+    connect(config, proves=False).close()
 
 
-def connect(config: BackendConfig, url: str = "") -> OpenAIClient:
+def connect(config: BackendConfig, url: str = "", proves: bool = True) -> OpenAIClient:
     """`url`: of a server that was started for this model. It may list it by another name, or not at all."""
     server = config.server or ServerConfig()
     if config.template_args:
@@ -314,7 +346,7 @@ def connect(config: BackendConfig, url: str = "") -> OpenAIClient:
     transport = Transport(
         url=(url or server.url).rstrip("/") + "/", server=server, key=key, on_this_machine=bool(url)
     )
-    client = OpenAIClient(config.model, config.adapter or config.model, server, transport)
+    client = OpenAIClient(config.model, config.adapter or config.model, server, transport, proves=proves)
     try:
         client.served_models = _models(transport)
         client.set_adapter(config.adapter)

@@ -7,7 +7,7 @@ answer as well), one sample at a time. What would, a temperature that a server d
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,8 @@ FEW_STOPS = 4  # that OpenAI's own API takes
 MAX_SAMPLES = 128  # in one request, likewise
 MISTAKES = (400, 413, 422)  # statuses of a request that the server will not do
 ABOUT_STOPS = re.compile(r"\bstop(s|_sequences?|_strings?)?\b", re.I)
-ABOUT_N = re.compile(r"['\"`]n['\"`]|\bn ?(>|=)|\bbest_of\b")
+ABOUT_N = re.compile(r"['\"`]n['\"`]|\bn ?(>|=)|\bbest_of\b|\bone completion choice\b", re.I)
+MISTAKE_AS_FAULT = 500  # llama.cpp says so that it makes one sample a request: trying again does not help
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Dialect:
     def learn(self, body: dict[str, Any], answer: Reply, reason: str) -> bool:
         """Change a refused request so that the server may take it. False where it complains about something else."""
         if answer.status not in MISTAKES:
-            return False
+            return self.is_refusal(body, answer, reason) and self._ask_for_one(body)
         if "max_tokens" in body and "max_completion_tokens" in reason:
             self.length = "max_completion_tokens"
             body[self.length] = body.pop("max_tokens")
@@ -51,10 +52,17 @@ class Dialect:
             self._send_fewer_stops(body, FEW_STOPS if len(body["stop"]) > FEW_STOPS else 0)
             return True
         if "n" in body and (named == "n" or ABOUT_N.search(reason)):
-            self.max_n = 1
-            del body["n"]
-            return True
+            return self._ask_for_one(body)
         return False
+
+    def is_refusal(self, body: Mapping[str, Any], answer: Reply, reason: str) -> bool:
+        """Whether what a server calls its own fault is a field of the request that it does not take."""
+        return answer.status == MISTAKE_AS_FAULT and "n" in body and bool(ABOUT_N.search(reason))
+
+    def _ask_for_one(self, body: dict[str, Any]) -> bool:
+        self.max_n = 1
+        del body["n"]
+        return True
 
     def keep_stops_here(self, body: dict[str, Any], url: str) -> None:
         """For a server that ends thoughts at stop strings, so that there is no answer."""

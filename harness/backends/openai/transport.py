@@ -94,9 +94,15 @@ class Transport:
         self.http.close()
 
     def post(
-        self, path: str, body: Mapping[str, Any], read: Callable[[Reply], Read], cancelled: Event
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        read: Callable[[Reply], Read],
+        cancelled: Event,
+        is_refusal: Callable[[Reply, str], bool] = lambda reply, reason: False,
     ) -> Read | Reply:
-        """What `read` makes of the response, or the reply itself if the server refuses for good.
+        """What `read` makes of the response, or the reply itself if the server refuses for good: by its status, or
+        by its words, of which `is_refusal` decides.
 
         `read` raises InvalidResponse. Raises BackendFault if no try succeeded, with the first cause and the last: a
         server that dies of a request refuses connections in the end, and says why in the beginning.
@@ -109,7 +115,7 @@ class Transport:
             requested_wait = None
             try:
                 reply = self._send(path, body)
-                if reply.status not in RETRY_STATUSES:
+                if reply.status not in RETRY_STATUSES or is_refusal(reply, self.reason_given(reply)):
                     made = read(reply) if reply.status == 200 else reply
                     self._first_cause = ""
                     return made

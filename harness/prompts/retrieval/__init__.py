@@ -3,16 +3,17 @@
 A retriever is a function of questions and a depth; for each question it gives hits (row, score), best first, equal
 scores in the order of the rows. Four ways, one type:
 
-  dense    cosine of an encoder's vectors, exact (index.py, encoder.py)
+  dense    cosine, or the encoder's own dot product, of its vectors, exact (index.py, parts.py, encoder.py, prefixes.py)
   bm25     words in common, weighted by how rare they are (bm25.py)
   hybrid   both lists fused by reciprocal ranks (fusion.py)
   rerank   any of them, its best hits put in a cross-encoder's order (fusion.py)
 
-Only what a user asks is embedded, never an answer. Which hits may be shown is decided in few_shot.py.
+Only what a user asks is embedded, never an answer: after the encoder's query prefix where it is asked, after its
+passage prefix where it is searched. Which hits may be shown is decided in few_shot.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,27 +76,38 @@ def load_dense(
     """Nearest by cosine; the vectors of `texts` come from the cache where it has them."""
     from harness.prompts.retrieval.encoder import load_encoder
     from harness.prompts.retrieval.index import RECALL_AT, IndexShape, load_or_build, search
+    from harness.prompts.retrieval.prefixes import configured
 
     encoder = load_encoder(config.encoder, config.revision, device)
+    if config.near_duplicate is not None and encoder.similarity != "cosine":
+        raise ConfigError(
+            f"retrieval.near_duplicate is a cosine, and encoder {encoder.name!r} compares by dot product: leave it out"
+        )
+    prefixes = configured(encoder.prefixes, config.query_prefix, config.passage_prefix)
     key = {
         "encoder": encoder.digest,
         "texts": digest(list(texts)),
-        "template": config.passage_prefix + "{question}",
+        "template": prefixes.passage + "{question}",
         "index": config.index,
     }
-    blocks = lambda: encoder.encode(texts, config.passage_prefix, step)  # noqa: E731
+    blocks = lambda start: encoder.encode(texts, "passage", prefixes.passage, start, step)  # noqa: E731
     size = IndexShape(len(texts), encoder.dimension)
     index = load_or_build(Path(config.cache), key, size, blocks, warn)
 
     def retrieve(questions: Sequence[str], depth: int) -> list[list[Hit]]:
         return [
             hit
-            for block in encoder.encode(questions, config.query_prefix)
+            for block in encoder.encode(questions, "query", prefixes.query, step=step)
             for hit in search(index, block, depth)
         ]
 
-    identity = {
-        "encoder": {"model": config.encoder, "revision": encoder.revision, "digest": encoder.digest[:16]},
+    identity: dict[str, Any] = {
+        "encoder": {
+            "model": config.encoder,
+            "revision": encoder.revision,
+            "digest": encoder.digest[:16],
+            **({"prefixes": asdict(prefixes)} if prefixes.label else {}),
+        },
         "index": config.index,
     }
     notes: tuple[str, ...] = ()
@@ -104,4 +116,5 @@ def load_dense(
             f"index {config.index} is approximate: it finds {100 * index.recall:.1f} % of the"
             f" {RECALL_AT} nearest",
         )
-    return LoadedRetriever(retrieve, identity, f"{encoder.name}:{encoder.digest[:8]}", notes)
+    label = f"{encoder.name}:{encoder.digest[:8]}{prefixes.label}"
+    return LoadedRetriever(retrieve, identity, label, notes)

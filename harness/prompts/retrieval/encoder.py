@@ -1,20 +1,22 @@
-"""An encoder turns texts into unit vectors: any sentence-transformers model, from a folder or the hub cache.
+"""An encoder turns texts into vectors: any sentence-transformers model, from a folder or the hub cache.
 
 No remote code, no network. The project's own small one, `mini`, lies in tasks/demo/encoder and is loaded like any
-other. Texts longer than an encoder's limit are cut by it, which changes what is found but never what is shown.
+other. Pooling, normalisation, similarity and prefixes are those of the encoder's files (prefixes.py). Texts longer
+than an encoder's limit are cut by it, which changes what is found but never what is shown.
 """
 
 import functools
 import logging
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.backends import hub
+from harness.backends.hf import checkpoint
 from harness.errors import UserError
+from harness.prompts.retrieval.prefixes import Prefixes, own_prefixes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,42 +25,71 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 MINI = "mini"
-BLOCK = 4096  # texts whose vectors are held at a time; encoded in the batches of BATCH
+PART = 1024  # texts that are embedded and kept together, sorted by length into batches of BATCH
 BATCH = 64
+
+Role = Literal["query", "passage"]
+Step = Callable[[int, int], None]  # (texts done, texts in all)
+
+
+def quiet(done: int, total: int) -> None:
+    """For a few texts: nobody is waiting."""
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """`digest` identifies the files, `revision` is a hub model's commit, `name` is short and for people."""
+    """`digest` identifies the files, `revision` is a hub model's commit, `name` is short and for people.
+
+    `similarity` is the encoder's own: for `cosine` vectors have unit length, for `dot` the length that they have.
+    """
 
     model: Any
     name: str
     revision: str
     digest: str
     dimension: int
+    prefixes: Prefixes
+    similarity: str
 
     def encode(
-        self, texts: Sequence[str], prefix: str = "", step: Callable[[int, int], None] | None = None
+        self,
+        texts: Sequence[str],
+        role: Role = "passage",
+        prefix: str = "",
+        start: int = 0,
+        step: Step = quiet,
     ) -> "Iterator[Vectors]":
-        """Yield blocks float32 [texts, dimension] of unit length, in order. Raises UserError for NaN."""
+        """Yield parts float32 [texts, dimension] of the texts from `start` on, in order. Raises UserError for NaN.
+
+        Parts begin at multiples of PART, so that they are the same wherever one starts.
+        """
         import numpy as np
 
-        for start in range(0, len(texts), BLOCK):
-            block = list(texts[start : start + BLOCK])
-            with silenced():
-                vectors = self.model.encode(
-                    block,
-                    batch_size=BATCH,
-                    prompt=prefix,
-                    convert_to_numpy=True,
-                    normalize_embeddings=True,
-                    show_progress_bar=False,
-                )
+        while start < len(texts):
+            part = list(texts[start : start - start % PART + PART])
+            vectors = np.empty((len(part), self.dimension), dtype=np.float32)
+            order = sorted(range(len(part)), key=lambda at: -len(part[at]))
+            for first in range(0, len(part), BATCH):
+                step(start + first, len(texts))
+                batch = order[first : first + BATCH]
+                vectors[batch] = self._batch([part[at] for at in batch], role, prefix)
             if not np.isfinite(vectors).all():
                 raise UserError(f"encoder {self.name!r} gives vectors that are not numbers (NaN)")
-            if step is not None:
-                step(start + len(block), len(texts))
-            yield np.ascontiguousarray(vectors, dtype=np.float32)
+            start += len(part)
+            yield vectors
+        step(len(texts), len(texts))
+
+    def _batch(self, texts: list[str], role: Role, prefix: str) -> Any:
+        encode = self.model.encode_query if role == "query" else self.model.encode_document
+        with silenced():
+            return encode(
+                texts,
+                batch_size=BATCH,
+                prompt=prefix,
+                convert_to_numpy=True,
+                normalize_embeddings=self.similarity == "cosine",
+                show_progress_bar=False,
+            )
 
 
 def mini_folder() -> Path:
@@ -88,12 +119,21 @@ def load_encoder(name: str, revision: str | None, device: str) -> Encoder:
             " expected a model saved by sentence-transformers"
         )
     model = load_model("SentenceTransformer", folder, device, "encoder")
+    parts = [part for part in folder.parts if part.startswith("models--") or part == folder.name]
+    similarity = model.similarity_fn_name
+    if similarity not in ("cosine", "dot"):
+        raise UserError(
+            f"encoder {name!r} was trained for {similarity} distance, and neighbours are found by cosine or dot"
+            " product: choose another encoder"
+        )
     return Encoder(
         model=model,
         name=name if name == MINI else folder.name if not commit else name.split("/")[-1],
         revision=commit,
         digest=files_digest(folder),
         dimension=int(model.get_embedding_dimension()),
+        prefixes=own_prefixes(model.prompts, model.default_prompt_name, (name, *parts)),
+        similarity=similarity,
     )
 
 
@@ -119,7 +159,7 @@ def files_digest(folder: Path) -> str:
     """Of every file that can change a vector, in the folder and its modules' folders."""
     files = [
         path
-        for path in folder.rglob("*")
+        for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix != ".md" and not path.name.startswith(".")
     ]
     return hub.digest(files)
@@ -127,15 +167,12 @@ def files_digest(folder: Path) -> str:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """No advice from the libraries; errors still come as exceptions."""
-    loggers = [logging.getLogger(name) for name in ("sentence_transformers", "transformers", "bitsandbytes")]
-    before = [logger.level for logger in loggers]
+    """No advice and no progress bars from the libraries; errors still come as exceptions."""
+    logger = logging.getLogger("sentence_transformers")
+    before = logger.level
     try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        with checkpoint.silenced():
             yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
+        logger.setLevel(before)

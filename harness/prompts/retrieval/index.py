@@ -1,7 +1,7 @@
 """The vectors of the training questions on disk, and searching them by inner product.
 
-A folder a key, made once: `vectors.npy`, read by mapping it into memory; for an approximate index the file
-`graph.faiss`; and `index.json`, written last, with the size and SHA-256 of both. A file that is not what
+A folder a key, made once (parts.py): `vectors.npy`, read by mapping it into memory; for an approximate index the
+file `graph.faiss`; and `index.json`, written last, with the size and SHA-256 of both. A file that is not what
 index.json says (cut short, overwritten) is damage: the folder is built again, with a warning.
 
 Exact search takes faiss' candidates and ranks them again by inner products in float64; where the last places could
@@ -9,9 +9,8 @@ be a matter of float32's rounding it looks further down. So the order is a funct
 """
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,47 +19,53 @@ from harness.backends import hub
 from harness.config.identity import digest
 from harness.errors import ConfigError, StoreFault, UserError
 from harness.prompts.retrieval import Hit
+from harness.prompts.retrieval.parts import (
+    PARTS,
+    IndexShape,
+    building_folder,
+    remove_left_over,
+    write_vectors,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from harness.prompts.retrieval.parts import Blocks
+
     Vectors = NDArray[np.float32]
 
-FORMAT = 1
+FORMAT = 2
 APPROXIMATE_FROM = 50_000  # vectors below which exact search takes milliseconds and nothing is to be gained
 EXTRA_CANDIDATES = 16  # candidates beyond the depth that float32 may have put in the wrong order
-FLOAT32_ERROR = 1e-4  # inner products of unit vectors in float32 are off by less
+FLOAT32_ERROR = 1e-4  # inner products in float32 are off by less, times the product of the lengths
+CHUNK = 1 << 16  # vectors that are looked at together
 RECALL_AT = 16
 RECALL_QUERIES = 200
-
-
-@dataclass(frozen=True)
-class IndexShape:
-    rows: int
-    dimension: int
 
 
 @dataclass(frozen=True)
 class Index:
     """`vectors` float32 [rows, dimension]; `graph` is faiss' approximate index, None where search is exact.
 
-    `recall` is the share of the 16 nearest that the graph finds, measured when it was built.
+    `recall` is the share of the 16 nearest that the graph finds, measured when it was built. `longest` is the length
+    of the longest vector.
     """
 
     vectors: "Vectors"
     graph: Any = None
     recall: float | None = None
+    longest: float = 1.0
 
 
 def load_or_build(
     cache: Path,
     key: Mapping[str, str],
     size: IndexShape,
-    blocks: "Callable[[], Iterable[Vectors]]",
+    blocks: "Blocks",
     warn: Callable[[str], None],
 ) -> Index:
-    """The index of `key` from the cache, or made of `blocks()` and kept there. Raises UserError, StoreFault."""
+    """The index of `key` from the cache, or made of `blocks(row)` and kept there. Raises UserError, StoreFault."""
     import filelock
 
     kind = key["index"]
@@ -79,7 +84,7 @@ def load_or_build(
                     return read_index(folder, kind)
                 warn(f"index {folder} is damaged ({damage}): building it again")
                 shutil.rmtree(folder)
-            build_index(folder, key, size, blocks())
+            build_index(folder, key, size, blocks)
             return read_index(folder, kind)
     except RuntimeError as error:  # pathlib's, where nothing says what the home folder is
         raise UserError(f"retrieval.cache = {str(cache)!r}: {error}; name a folder") from None
@@ -111,49 +116,51 @@ def read_index(folder: Path, kind: str) -> Index:
     import numpy as np
 
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    said = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     if kind == "flat":
-        return Index(vectors)
+        return Index(vectors, longest=said["longest"])
     faiss = import_faiss()
     graph = faiss.read_index(str(folder / "graph.faiss"), faiss.IO_FLAG_MMAP_IFC)
     _set_search_effort(faiss, graph)
-    return Index(vectors, graph, json.loads((folder / "index.json").read_text(encoding="utf-8"))["recall"])
+    return Index(vectors, graph, said["recall"], said["longest"])
 
 
-def build_index(folder: Path, key: Mapping[str, str], size: IndexShape, blocks: "Iterable[Vectors]") -> None:
-    """Write the index to a temporary folder and rename that."""
+def build_index(folder: Path, key: Mapping[str, str], size: IndexShape, blocks: "Blocks") -> None:
+    """Write the index to the folder of its parts and rename that. A killed build is gone on with."""
     import numpy as np
 
-    making = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir()
-    try:
-        path = making / "vectors.npy"
-        vectors = np.lib.format.open_memmap(
-            path, mode="w+", dtype=np.float32, shape=(size.rows, size.dimension)
-        )
-        at = 0
-        for block in blocks:
-            vectors[at : at + len(block)] = block
-            at += len(block)
-        if at != size.rows:
-            raise StoreFault(f"{at} vectors for {size.rows} texts")
-        vectors.flush()
-        recall = None
-        if key["index"] != "flat":
-            recall = _build_graph(making / "graph.faiss", key["index"], vectors)
-        files = {each.name: [each.stat().st_size, hub.sha256(each)] for each in sorted(making.iterdir())}
-        said = {
-            "format": FORMAT,
-            "key": dict(key),
-            "rows": size.rows,
-            "dimension": size.dimension,
-            "recall": recall,
-            "files": files,
-        }
-        (making / "index.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-        making.rename(folder)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+    remove_left_over(folder.parent)
+    making = building_folder(folder)
+    write_vectors(making, size, blocks)
+    vectors = np.load(making / "vectors.npy", mmap_mode="r")
+    recall = None
+    if key["index"] != "flat":
+        recall = _build_graph(making / "graph.faiss", key["index"], vectors)
+    (making / PARTS).unlink()
+    files = {each.name: [each.stat().st_size, hub.sha256(each)] for each in sorted(making.iterdir())}
+    said = {
+        "format": FORMAT,
+        "key": dict(key),
+        "rows": size.rows,
+        "dimension": size.dimension,
+        "longest": _longest(vectors),
+        "recall": recall,
+        "files": files,
+    }
+    (making / "index.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    making.rename(folder)
+
+
+def _longest(vectors: "Vectors") -> float:
+    import numpy as np
+
+    return max(
+        (
+            float(np.linalg.norm(vectors[at : at + CHUNK], axis=1).max())
+            for at in range(0, len(vectors), CHUNK)
+        ),
+        default=0.0,
+    )
 
 
 def _build_graph(path: Path, kind: str, vectors: "Vectors") -> float:
@@ -190,7 +197,7 @@ def _set_search_effort(faiss: Any, graph: Any) -> None:
 
 
 def search(index: Index, queries: "Vectors", depth: int) -> list[list[Hit]]:
-    """For each query, unit vectors float32 [queries, dimension], the `depth` nearest rows, best first."""
+    """For each query, float32 [queries, dimension], the `depth` rows of largest inner product, best first."""
     rows = len(index.vectors)
     depth = min(depth, rows)
     width = min(rows, depth + EXTRA_CANDIDATES)
@@ -205,7 +212,8 @@ def search(index: Index, queries: "Vectors", depth: int) -> list[list[Hit]]:
     _, candidates = faiss.knn(queries, index.vectors, width, metric=faiss.METRIC_INNER_PRODUCT)
     for query, own in zip(queries, candidates, strict=True):
         hits = _ranked(index, query, own)
-        while len(hits) < rows and hits[depth - 1][1] - hits[-1][1] < FLOAT32_ERROR:
+        error = FLOAT32_ERROR * index.longest * float((query.astype("f8") ** 2).sum() ** 0.5)
+        while len(hits) < rows and hits[depth - 1][1] - hits[-1][1] < error:
             wider = min(rows, 2 * len(hits))
             _, more = faiss.knn(query[None], index.vectors, wider, metric=faiss.METRIC_INNER_PRODUCT)
             hits = _ranked(index, query, more[0])

@@ -58,6 +58,19 @@ def break_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
 
 
+def tear_tokenizer(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def empty_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text('{"model": {"type": "BPE", "vocab": []}}')
+
+
+def tear_tokenizer_config(folder: Path) -> None:
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": ')
+
+
 def break_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
@@ -85,6 +98,9 @@ def unknown_architecture(folder: Path) -> None:
     [
         (break_config, r"has no config\.json"),
         (break_tokenizer, r"has no tokenizer: expected tokenizer\.json.*tokenizer\.save_pretrained"),
+        (tear_tokenizer, r"cannot load the tokenizer in .*: \S.*"),
+        (empty_tokenizer, r"cannot load the tokenizer in .*: \S.*"),
+        (tear_tokenizer_config, r"cannot load the tokenizer in .*: \S.*"),
         (break_weights, r"holds no weights: expected model\.safetensors"),
         (tear_weights, r"cannot load the model in .*"),
         (rename_tensor, r"lack 1 of the model's tensors: model\.norm\.weight"),

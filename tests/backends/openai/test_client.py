@@ -18,7 +18,7 @@ import pytest
 
 from harness import backends
 from harness.backends import openai
-from harness.backends.openai import thread_pool, transport
+from harness.backends.openai import adapter_proof, thread_pool, transport
 from harness.config import grid
 from harness.config.backend import BackendConfig, ServerConfig
 from harness.config.load import parse
@@ -221,8 +221,9 @@ def test_a_mistake_that_is_not_about_stop_strings_leaves_them_as_they_are(world:
     assert [len(body["stop"]) for body in world.bodies] == [6]
 
 
-def test_a_server_that_makes_one_sample_at_a_time_is_asked_so(world: World) -> None:
-    world.plan = lambda number, body: "single" if body.get("n", 1) > 1 else ""
+@pytest.mark.parametrize("words", ["single", "single 500"])
+def test_a_server_that_makes_one_sample_at_a_time_is_asked_so(world: World, words: str) -> None:
+    world.plan = lambda number, body: words if body.get("n", 1) > 1 else ""
     made = generate(client(world, concurrency=1), requests(2, 2), DRAWN)
     assert len(set(texts(made).values())) == 4
     assert [body.get("n", 1) for body in world.bodies] == [2, 1, 1, 1, 1]
@@ -710,7 +711,10 @@ def test_a_study_of_adapters_asks_one_server_for_each_by_its_name(world: World, 
     }
     outcome = study.run(grid.expand(plain, "test"), tmp_path)
     assert outcome.failed == []
-    assert [body["model"] for body in world.bodies] == ["base", "tuned", "other"]
+    probes = [body["model"] for body in world.bodies if asked(body) in adapter_proof.PROBES]
+    assert probes == ["base", "tuned", "base", "base", "other", "base"]
+    others = [body["model"] for body in world.bodies if asked(body) not in adapter_proof.PROBES]
+    assert others == ["base", "tuned", "other"]
     for (_, folder, _), name in zip(outcome.done, world.models, strict=True):
         assert json.loads((folder / "run.json").read_text())["backend"]["model"] == name
     plain["matrix"] = {"adapter": ["tuned", "tunde"]}
