@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.prompts.retrieval import index
+from harness.prompts.retrieval.parts import IndexShape
 
 DIMENSION, BLOCK, QUERIES, DEPTH = 384, 20_000, 100, 16
 
@@ -40,7 +41,7 @@ def main(rows: int, kind: str) -> None:
 
         def opened() -> tuple[index.Index, float]:
             began = time.perf_counter()
-            size = index.IndexShape(rows, DIMENSION)
+            size = IndexShape(rows, DIMENSION)
             found = index.load_or_build(Path(folder), key, size, lambda start: blocks(rows), print)
             return found, time.perf_counter() - began
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from harness.config.run import RetrievalConfig
 from harness.errors import ConfigError
 from harness.prompts.retrieval import Hit, bm25, encoder, fusion, index, load_retriever
+from harness.prompts.retrieval.parts import IndexShape
 from harness.tasks.loading import data_files, registry
 from tests.support.command import harness
 
@@ -138,7 +139,7 @@ def opened_index(
     warn: Any = forbid,
     **key: str,
 ) -> index.Index:
-    size = index.IndexShape(*vectors.shape)
+    size = IndexShape(*vectors.shape)
     whole = {"encoder": "e", "texts": "t", "template": "{question}", "index": kind, **key}
     return index.load_or_build(folder, whole, size, built or Built(vectors), warn)
 

@@ -63,8 +63,8 @@ def test_lines_come_now_and_then_and_each_cell_has_its_own_rate(clock: Clock) ->
             step("generate", done, 100)
     lines = stream.getvalue().splitlines()
     assert len(lines) == 20 + 10
-    assert {line.split(", ")[1] for line in lines[:10]} == {"1.0/s"}
-    assert {line.split(", ")[1] for line in lines[10:]} == {"2.0/s"}
+    assert {line.split(", ")[1] for line in lines[:20]} == {"1.0/s"}
+    assert {line.split(", ")[1] for line in lines[20:]} == {"2.0/s"}
 
 
 def test_a_terminal_has_one_live_line_that_is_gone_at_the_end(clock: Clock) -> None:

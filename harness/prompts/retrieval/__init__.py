@@ -75,7 +75,8 @@ def load_dense(
 ) -> LoadedRetriever:
     """Nearest by cosine; the vectors of `texts` come from the cache where it has them."""
     from harness.prompts.retrieval.encoder import load_encoder
-    from harness.prompts.retrieval.index import RECALL_AT, IndexShape, load_or_build, search
+    from harness.prompts.retrieval.index import RECALL_AT, load_or_build, search
+    from harness.prompts.retrieval.parts import IndexShape
     from harness.prompts.retrieval.prefixes import configured
 
     encoder = load_encoder(config.encoder, config.revision, device)
