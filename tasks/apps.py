@@ -241,7 +241,7 @@ def task(
 
     return Task(
         name="apps",
-        version=3,
+        version=4,
         load=load,
         templates=TEMPLATES,
         extract=apps_program,

@@ -84,7 +84,7 @@ def program(target: str, problem: Problem, completion: Completion, read: Reading
     match target:
         case "python":
             code = rename_function(code, wanted, r"^def\s+(\w+)")
-            made = single_source.codefuse_python_imports(code) + code
+            made = single_source.codefuse_python_imports(code, wanted) + code
             return python_code.hoist_future_imports(made) if completion.form == "output" else made
         case "cpp":
             # Up to upstream's own idea of a main function.
@@ -158,7 +158,7 @@ def task(direction: Direction = "cpp_to_python") -> Task:
     file = DataFile("codefuse_eval", f"code_trans/codeTrans_{direction}.jsonl")
     return Task(
         name="code_trans",
-        version=2,
+        version=3,
         load=_load(direction, file),
         templates=(PLAIN, CODEFUSE, CHAT),
         extract=code_trans_program,

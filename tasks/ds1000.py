@@ -99,10 +99,12 @@ def _upstream(source: Source) -> Iterator[Problem]:
     for row in source.rows(FILE, FIELDS):
         about, context = row["metadata"], row["code_context"]
         wanted = dict.fromkeys(re.findall(r"test_env\[[\"'](\w+)[\"']\]", context))
+        name = f"ds1000/{about['problem_id']}"
         if "def test_execution(" not in context:
-            raise DataError(f"{FILE.name}, row {about['problem_id']}: its code_context has no test_execution")
+            source.skip(name, "its code_context has no test_execution")
+            continue
         yield Problem(
-            id=f"ds1000/{about['problem_id']}",
+            id=name,
             question=row["prompt"],
             solution=row["reference_code"].strip("\n"),
             check=Snippet(
@@ -125,7 +127,10 @@ def _codefuse(source: Source, folder: str) -> Iterator[Problem]:
             continue
         there += 1
         for row in source.rows(file, CODEFUSE_FIELDS):
-            yield _recorded(source, row, f"{folder}/{library}")
+            try:
+                yield _recorded(source, row, f"{folder}/{library}")
+            except DataError as error:
+                source.skip(row["task_id"], str(error))
     if not there:
         list(
             source.rows(DataFile(benchmark=CODEFUSE, name=f"{folder}/Numpy/Numpy.jsonl"))
@@ -135,9 +140,7 @@ def _codefuse(source: Source, folder: str) -> Iterator[Problem]:
 def _recorded(source: Source, row: Mapping[str, Any], folder: str) -> Problem:
     number = row["task_id"].rpartition("/")[2]
     context = row["code_context"]
-    dumped = re.findall(r"pickle\.dump\((\w+),", context)
-    if len(dumped) != 1:
-        raise DataError(f"{row['task_id']}: its code_context does not dump one value")
+    dumped = _dumped(context)
 
     def pickles(kind: str) -> tuple[str, ...]:
         names = [
@@ -151,14 +154,23 @@ def _recorded(source: Source, row: Mapping[str, Any], folder: str) -> Problem:
         solution=row["canonical_solution"].strip("\n"),
         check=Snippet(
             code=row["test"],
-            wanted=(dumped[0],),
+            wanted=tuple(dict.fromkeys(re.findall(r"\w+", dumped))),
             context=context,
+            dumped=dumped,
             inputs=pickles("input"),
             answers=pickles("ans"),
             limits=LIMITS,
         ),
         group=row["language"],
     )
+
+
+def _dumped(context: str) -> str:
+    """The expression whose value a context dumps: a name, or a list or tuple of names. Raises DataError."""
+    calls = re.findall(r"pickle\.dump\((.+), *\w+\)", context)
+    if len(calls) != 1 or not re.fullmatch(r"[A-Za-z_]\w*|[\[(][\w, ]+[\])]", calls[0].strip()):
+        raise DataError("its code_context does not dump one value")
+    return str(calls[0].strip())
 
 
 def task(
@@ -180,7 +192,7 @@ def task(
 
     return Task(
         name="ds1000",
-        version=2,
+        version=3,
         load=load,
         templates=(PLAIN, CHAT),
         extract=answer,

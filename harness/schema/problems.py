@@ -67,7 +67,8 @@ class Snippet(Value):
 
     `code` are the row's own tests; without recorded cases they hold the context themselves. `wanted` are the names
     that tests look at afterwards. `inputs` and `answers` are recorded cases, pickles in base64 that are opened in
-    the sandbox only. `in_process`: the tests look at what the program leaves in its process, a figure say.
+    the sandbox only; `dumped` is the expression of wanted names that an answer is held against. `in_process`: the
+    tests look at what the program leaves in its process, a figure say.
     """
 
     kind: Literal["snippet"] = "snippet"
@@ -76,6 +77,7 @@ class Snippet(Value):
     context: str = ""
     inputs: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    dumped: str = ""
     in_process: bool = False
     limits: Limits = Limits()
 

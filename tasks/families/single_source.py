@@ -44,13 +44,15 @@ def python_imports(code: str) -> str:
     return "\n".join([*lines, "from typing import *", "from collections import *"]) + "\n"
 
 
-def codefuse_python_imports(code: str) -> str:
-    """CodeFuseEval's, which has these too. Its `from math import *` would put math.pow in the place of pow."""
+def codefuse_python_imports(code: str, asked: str = "") -> str:
+    """CodeFuseEval's, which has these too. Its `from math import *` would put math.pow in the place of pow. The
+    function that is `asked` for is not among them: math's gcd is no answer.
+    """
     return python_imports(code) + (
         "from math import *\nfrom builtins import pow\nimport cmath\nimport collections as ct\n"
         "import heapq as hq\nfrom collections import Counter\nfrom copy import deepcopy\n"
         "from heapq import heappop, heappush\nfrom itertools import chain, combinations_with_replacement, groupby\n"
-        "from operator import itemgetter\n"
+        f"from operator import itemgetter; globals().pop({asked!r}, None)\n"
     )
 
 

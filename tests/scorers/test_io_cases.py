@@ -309,3 +309,13 @@ def test_it_asks_for_a_sandbox_and_for_cases() -> None:
     other = Problem(id="p/1", question="", solution="", check=Reference(texts=("x",)))
     with pytest.raises(UserError, match="cannot judge p/1"):
         list(io_cases.score([(other, "")], Recorded()))
+
+
+def test_the_imports_that_programs_find_are_no_answer_to_a_question_for_one_of_them(
+    box: sandbox.Pool,
+) -> None:
+    case = IOCase(given=[12, 18], expected=6)
+    asked = Problem(id="p/1", question="", solution="", check=IOCases(cases=(case,), fn_name="gcd"))
+    own = "def gcd(a, b):\n    while b:\n        a, b = b, a % b\n    return a\n"
+    verdicts = judged(box, asked, "pass", own, "def gcd(a, b):\n    return math.gcd(a, b)\n")
+    assert [verdict.status for verdict in verdicts] == ["error", "passed", "passed"]

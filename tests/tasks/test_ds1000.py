@@ -18,6 +18,7 @@ import pytest
 from harness import sandbox, scorers
 from harness.config.identity import digest
 from harness.errors import ConfigError, DataError
+from harness.files import packaged
 from harness.schema import Completion, Problem, Snippet, Verdict
 from harness.tasks.loading import data_files, registry
 from harness.text import extract
@@ -170,10 +171,13 @@ def test_a_row_whose_own_reference_fails_here_is_a_fault_and_never_a_zero(box: s
     assert fine.status == "passed"
 
 
-def recorded(folder: Path, answer: bytes | None = None, tests: str = "") -> Problem:
+def recorded(
+    folder: Path, answer: bytes | None = None, tests: str = "", dumped: str = "b", value: Any = None
+) -> Problem:
     """A row of CodeFuse's layout with one recorded case of its own."""
     home = folder / "ds1000_codefuse" / "CodeCompletion" / "Numpy"
-    for kind, value in (("input", (np.arange(3), 2)), ("ans", np.arange(3) * 2)):
+    answers = np.arange(3) * 2 if value is None else value
+    for kind, value in (("input", (np.arange(3), 2)), ("ans", answers)):
         (home / f"{kind}_1").mkdir(parents=True, exist_ok=True)
         data = answer if answer and kind == "ans" else pickle.dumps(value)
         (home / f"{kind}_1" / f"{kind}1.pkl").write_bytes(data)
@@ -181,7 +185,8 @@ def recorded(folder: Path, answer: bytes | None = None, tests: str = "") -> Prob
         "import pickle\nimport argparse\nparser = argparse.ArgumentParser()\n"
         'parser.add_argument("--test_case", type=int, default=1)\nargs = parser.parse_args()\n'
         'a, n = pickle.load(open(f"input/input{args.test_case}.pkl", "rb"))\n[insert]\n'
-        "with open('result/result_{}.pkl'.format(args.test_case), 'wb') as file:\n    pickle.dump(b, file)\n"
+        "with open('result/result_{}.pkl'.format(args.test_case), 'wb') as file:\n"
+        f"    pickle.dump({dumped}, file)\n"
     )
     test = tests or (
         "import numpy as np\nimport parser\ndef stringTest(code):\n"
@@ -193,7 +198,7 @@ def recorded(folder: Path, answer: bytes | None = None, tests: str = "") -> Prob
         "task_id": "ds1000_completion_Numpy/1",
         "prompt": "A:\n<code>\n",
         "code_context": context,
-        "canonical_solution": "b = a * n",
+        "canonical_solution": "b = a * n" if dumped == "b" else "b = n\nc = 5",
         "test": test,
         "language": "Numpy",
         "test_case_cnt": "1",
@@ -218,6 +223,29 @@ def test_recorded_cases_are_judged_outside_with_the_rule_that_codefuse_never_app
     assert [verdict.status for verdict in verdicts] == ["passed", "failed", "failed", "error"]
     assert verdicts[0].score is not None
     assert verdicts[0].score.note == ""
+
+
+def test_a_row_that_dumps_several_names_is_held_against_all_of_them(
+    tmp_path: Path, box: sandbox.Pool
+) -> None:
+    tests = "def test(result, ans):\n    assert result == ans\n    return 1\n"
+    problem = recorded(tmp_path, tests=tests, dumped="[b, c]", value=[2, 5])
+    good, half, none = judged(box, (problem, "b = n\nc = 5"), (problem, "b = n\nc = 4"), (problem, "b = n"))
+    assert [good.status, half.status, none.status] == ["passed", "failed", "error"]
+
+
+def test_a_bad_row_of_codefuses_costs_itself_alone(tmp_path: Path) -> None:
+    recorded(tmp_path)
+    home = tmp_path / "ds1000_codefuse" / "CodeCompletion" / "Numpy"
+    row = json.loads((home / "Numpy.jsonl").read_text())
+    calls = {**row, "task_id": "N/2", "code_context": row["code_context"].replace("(b,", "(f(b),")}
+    without_files = {**row, "task_id": "N/3"}
+    write_rows(home / "Numpy.jsonl", [calls, without_files, row])
+    source = data_files.open_source(str(tmp_path))
+    loaded = data_files.load(registry.task("ds1000", {"layout": "codefuse"}), "test", source)
+    assert [problem.id for problem in loaded] == ["ds1000_completion_Numpy/1"]
+    assert source.skipped["N/2"] == "its code_context does not dump one value"
+    assert "input_3/input1.pkl" in source.skipped["N/3"]
 
 
 class Bomb:
@@ -290,7 +318,7 @@ def test_a_wrong_option_is_one_line(options: dict[str, object], complaint: str) 
         registry.task("ds1000", options)
 
 
-def test_a_row_without_its_tests_is_named(tmp_path: Path) -> None:
+def test_a_row_without_its_tests_costs_itself_alone(tmp_path: Path) -> None:
     (tmp_path / "ds1000").mkdir()
     row = {
         "prompt": "",
@@ -299,8 +327,11 @@ def test_a_row_without_its_tests_is_named(tmp_path: Path) -> None:
         "metadata": {"problem_id": 7, "library": "Numpy"},
     }
     write_rows(tmp_path / "ds1000" / "ds1000.jsonl", [row])
-    with pytest.raises(DataError, match="row 7: its code_context has no test_execution"):
-        data_files.load(TASK, "test", data_files.open_source(str(tmp_path)))
+    good = json.loads(packaged("tasks/mini/ds1000/ds1000.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    write_rows(tmp_path / "ds1000" / "ds1000.jsonl", [row, good])
+    source = data_files.open_source(str(tmp_path))
+    assert [problem.id for problem in data_files.load(TASK, "test", source)] == ["ds1000/0"]
+    assert source.skipped == {"ds1000/7": "its code_context has no test_execution"}
 
 
 def test_a_folder_without_codefuses_files_is_one_line(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from harness import sandbox, scorers
 from harness.errors import ConfigError
 from harness.sandbox.languages import toolchains
 from harness.schema import Completion, Form, InlineTests, Problem, Verdict
+from harness.tasks import code_trans
 from harness.tasks.families import completion_marker, single_source
 from harness.tasks.loading import data_files, registry
 from tests.support import polyglot_programs
@@ -216,6 +217,29 @@ def test_a_translation_with_another_name_is_renamed_once_and_everywhere(code: st
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert called <= set(name)
+
+
+def test_math_is_no_answer_to_a_question_for_gcd(box: sandbox.Pool) -> None:
+    row = {
+        "test": "assert gcd(12, 18) == 6\nassert gcd(7, 5) == 1",
+        "func_title": "def gcd(x, y):",
+        "Difficulty": "x",
+    }
+    task = registry.task("code_trans")
+    given = Problem(
+        id="p",
+        question=f"# x\n{code_trans._ASKED}def gcd(x, y):\n",
+        solution="",
+        check=code_trans.build_check("python", row),
+    )
+    for text, expected in (
+        ("pass", "error"),
+        ("", "error"),
+        ("def gcd(x, y):\n    while y:\n        x, y = y, x % y\n    return x\n", "passed"),
+        ("from math import gcd\n", "passed"),
+    ):
+        (verdict,) = scorers.unit_tests.score([(given, task.extract(given, Completion(text=text)))], box)
+        assert verdict.status == expected, text
 
 
 def test_a_translation_prompt_names_both_languages_and_the_function() -> None:

@@ -94,17 +94,20 @@ def program(code: str, check: IOCases, case: IOCase, compare: Compare) -> Progra
         "'got ' + show(got) + ', expected ' + show(expected)\n"
     )
     return Program(
-        code=_prepared(code) + _CALL.format(entry=_ENTRY, name=fn_name),
+        code=_prepared(code, fn_name) + _CALL.format(entry=_ENTRY, name=fn_name),
         limits=limits,
         tests=UnitTests(code=test, entry_point=_ENTRY, setup=_comparison()),
     )
 
 
-def _prepared(code: str) -> str:
-    """The program below the imports that the published scorer puts above it."""
+def _prepared(code: str, asked: str = "") -> str:
+    """The program below the imports that the published scorer puts above it, without the function that is `asked` for:
+    a problem may ask for what a module of theirs has.
+    """
     future = "".join(line.rstrip("\n") + "\n" for line in _FUTURE.findall(code))
     numpy = "import numpy as np; " if re.search(r"\bnp\b", code) else ""
-    return f"{future}{numpy}{PRELUDE}\n{_FUTURE.sub('', code) if future else code}"
+    without = f"; globals().pop({asked!r}, None)" if asked else ""
+    return f"{future}{numpy}{PRELUDE}{without}\n{_FUTURE.sub('', code) if future else code}"
 
 
 @lru_cache(maxsize=1)

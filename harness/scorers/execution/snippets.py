@@ -85,8 +85,8 @@ def test_execution(solution):
     for number, (given, answer) in enumerate(zip({inputs!r}, {answers!r}, strict=True), 1):
         files = [(f"input/input{{number}}.pkl", base64.b64decode(given)), ("result/made", b"")]
         code = {context!r}.replace("[insert]", solution)
-        left = _run_answer(code, {{}}, [{name!r}], files, ["--test_case", str(number)])
-        assert test(left[{name!r}], codec.decode(base64.b64decode(answer), build=arrays.build))
+        left = _run_answer(code, {{}}, {wanted!r}, files, ["--test_case", str(number)])
+        assert test(eval({dumped!r}, left), codec.decode(base64.b64decode(answer), build=arrays.build))
 """
 _UNPICKLER = """
 import base64, json, pickle, sys
@@ -159,7 +159,11 @@ def program(check: Snippet, answer: str, ready: _Ready) -> Program:
     parts = [_BEFORE.format(wanted=list(check.wanted))]
     if check.inputs:
         recorded = _RECORDED.format(
-            inputs=check.inputs, answers=ready.answers, context=check.context, name=check.wanted[0]
+            inputs=check.inputs,
+            answers=ready.answers,
+            context=check.context,
+            wanted=list(check.wanted),
+            dumped=check.dumped,
         )
         parts += [_PARSER, check.code, recorded]
     else:
