@@ -36,10 +36,11 @@ def test_hostile_answers_turn_no_three_of_six_into_three_of_three(isolation: str
         out = tmp_path / name
         ended = harness(
             "score", "apps", "--data", tmp_path / "data", "--completions", path, "--out", out, "--workers", 1,
-            "--sandbox", isolation, "--extract", "verbatim", "--set", "task.options.setting=full",
+            "--sandbox", isolation, "--extract", "verbatim", "--set", "options.setting=full",
         )  # fmt: skip
         assert ended.code == 0, ended
         found[name] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    for name, summary in found.items():
-        print(name, json.dumps(summary, indent=1))
-    raise AssertionError
+    assert found["hostile"]["metrics"] == found["wrong"]["metrics"]
+    whole = found["hostile"]["metrics"]["pass@1"]
+    assert (whole["value"], whole["k"], whole["n"]) == (0.5, 3, 6)
+    assert [(summary["errors"], summary["notes"]) for summary in found.values()] == [(0, [])] * 2
