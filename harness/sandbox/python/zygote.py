@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from harness.sandbox.isolation import confine, scratch, syscalls
+from harness.sandbox.isolation import confine, huge_pages, scratch, syscalls
 from harness.sandbox.python import child, prewarm, semaphores
 from harness.sandbox.python.control import FILES, REPORT, THREADS
 
@@ -58,6 +58,8 @@ def main(control_fd: int, plan: confine.ConfinementPlan) -> None:
         for name in [name for name in sys.modules if name.split(".")[0] == "harness"]:
             del sys.modules[name]  # programs find no such package; the functions here keep their references
         prewarm.freeze()
+        if plan.preload:
+            huge_pages.collapse()
         control.send(b"+")
         _serve(control, state, plan.scratch)
     except (BrokenPipeError, ConnectionResetError):
