@@ -11,13 +11,19 @@ import hashlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from importlib.metadata import entry_points
+from inspect import unwrap
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
-from harness.errors import ConfigError, unknown
+from harness.errors import ConfigError, HarnessError, unknown
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Kind = Literal["task", "scorer", "backend", "template", "extractor"]
 EXPECTED = {
     "task": "a function task() -> Task",
@@ -91,15 +97,48 @@ def load_file(kind: Kind, path: Path) -> ModuleType:
         raise ConfigError(f"{path} cannot be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pydantic look their module up there
-    try:
+    with _one_line(path):
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's own code raises
-        said = str(error).partition("\n")[0]
-        raise ConfigError(f"{path}{_line_in(error, spec.origin)}: {type(error).__name__}: {said}") from error
     return module
 
 
-def _line_in(error: Exception, file: str | None) -> str:
-    """ ":LINE" of the file at which it was raised; nothing where it was raised before any line ran."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return f":{lines[-1]}" if lines else ""
+def guarded(function: Callable[P, T]) -> Callable[P, T]:
+    """The function, or generator, of a third party: what it raises is a ConfigError that says where in its file.
+
+    A function of this package stays what it is, and so do errors that are meant for the user.
+    """
+    code = getattr(unwrap(function), "__code__", None)
+    if code is None or function.__module__.partition(".")[0] == "harness":
+        return function
+    file = Path(code.co_filename)
+
+    @wraps(function)
+    def call(*arguments: P.args, **named: P.kwargs) -> T:
+        with _one_line(file):
+            made = function(*arguments, **named)
+        return cast(T, _rows(made, file)) if isinstance(made, Generator) else made
+
+    return call
+
+
+def _rows(made: Iterator[T], file: Path) -> Iterator[T]:
+    while True:
+        with _one_line(file):
+            try:
+                row = next(made)
+            except StopIteration:
+                return
+        yield row
+
+
+@contextmanager
+def _one_line(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except HarnessError:
+        raise
+    except Exception as error:  # whatever the user's own code raises
+        lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if Path(at.filename) == file]
+        place = f"{file}:{lines[-1]}" if lines else str(file)  # none: it was raised before any line ran
+        said = str(error).partition("\n")[0]
+        raise ConfigError(f"{place}: {type(error).__name__}: {said}") from error

@@ -63,14 +63,15 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Card:
-    """What a person wants to know of a task before running it."""
+    """What a person wants to know of a task before running it. `sizes`: the problems of each split; shots and training
+    need one called train."""
 
-    title: str
-    paper: str
-    licence: str
-    url: str
-    sizes: Mapping[str, int]
-    setting: str
+    title: str = ""
+    paper: str = ""
+    licence: str = ""
+    url: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    setting: str = ""
     files: tuple[DataFile, ...] = ()
 
 
@@ -91,7 +92,7 @@ class Task:
     templates: tuple[Template, ...]
     extract: Callable[[Problem, Completion], str]
     scorers: tuple[Scorer, ...]
-    sampling: Sampling
-    card: Card = field(repr=False)
+    sampling: Sampling = field(default_factory=Sampling)
+    card: Card = field(default_factory=Card, repr=False)
     packages: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()

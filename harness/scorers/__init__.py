@@ -119,4 +119,17 @@ def _load_plugin(name: str) -> Scorer:
         raise ConfigError(unknown("scorer", name, [*builtin_scorers(), *plugins.names("scorer")]))
     if not isinstance(value, Scorer):
         raise ConfigError(f"scorer {name!r}: expected a harness.schema.Scorer, got {type(value).__name__}")
-    return replace(value, source=plugins.source("scorer", name))
+    return replace(guarded(value), source=plugins.source("scorer", name))
+
+
+def guarded(scorer: Scorer) -> Scorer:
+    """The scorer, with what a third party's functions raise told in one line; one of this package is itself."""
+    score = scorer.score
+    if isinstance(score, PerAnswer):
+        judge = plugins.guarded(score.judge)
+        score = score if judge is score.judge else replace(score, judge=judge)
+    else:
+        score = plugins.guarded(score)
+    metrics = plugins.guarded(scorer.metrics)
+    same = score is scorer.score and metrics is scorer.metrics
+    return scorer if same else replace(scorer, score=score, metrics=metrics)

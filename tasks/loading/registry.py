@@ -39,7 +39,13 @@ def task(name: str, options: Mapping[str, object] | None = None) -> Task:
         raise ConfigError(
             f"task {name!r}: task() returned {type(made).__name__}, expected harness.schema.Task"
         )
-    return made
+    guarded = plugins.guarded
+    return replace(
+        made,
+        load=guarded(made.load),
+        extract=guarded(made.extract),
+        scorers=tuple(map(scorers.guarded, made.scorers)),
+    )
 
 
 def options(name: str) -> dict[str, list[str]]:
@@ -96,10 +102,12 @@ def extractor(made: Task, name: str) -> extract.Extractor:
             f"extractor {name!r}: expected a function (problem, completion) -> str, got {type(found).__name__}"
         )
 
+    call = plugins.guarded(found)
+
     def theirs(problem: Problem, completion: Completion) -> str:
         if completion.form != "output":
             return made.extract(problem, completion)
-        answer = found(problem, completion)
+        answer = call(problem, completion)
         if not isinstance(answer, str):
             raise ConfigError(
                 f"extractor {name!r}: {problem.id}: expected a text, got {type(answer).__name__}"
@@ -117,5 +125,5 @@ def _task_factory(name: str) -> Callable[..., object]:
         raise ConfigError(unknown("task", name, names()))
     if not callable(made):
         raise ConfigError(f"task {name!r}: expected a function task() -> Task in its file")
-    maker: Callable[..., object] = made
+    maker: Callable[..., object] = plugins.guarded(made)
     return maker

@@ -9,7 +9,7 @@ from harness.errors import ConfigError
 from harness.prompts import templates
 from harness.schema import Template
 from harness.tasks.loading import registry
-from tests.support.command import harness
+from tests.support.command import harness, write_rows
 
 CONALA = registry.task("conala")
 
@@ -58,6 +58,57 @@ def test_a_file_without_a_template_is_one_line(tmp_path: Path, code: str, compla
         templates.select_template(CONALA, str(file))
     assert complaint in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+TASK = """import harness
+
+def load(split, source):
+    yield harness.Problem(id="a", question="", solution="", check=harness.Reference(texts=("x",)))
+
+def extract(problem, completion):
+    return completion.text
+
+def judge(problem, answer):
+    return harness.Score(value=1.0)
+
+def task():
+    return harness.Task(
+        name="mine",
+        version=1,
+        load=load,
+        templates=(harness.Template(name="plain"),),
+        extract=extract,
+        scorers=(harness.Scorer("s", harness.PerAnswer(judge), lambda ks: {"s": harness.mean_of()}),),
+    )
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "complaint"),
+    [
+        ("    yield harness", "    1 / 0\n    yield harness", ":4: ZeroDivisionError: division by zero"),
+        (
+            "completion.text",
+            "completion.txt",
+            ":8: AttributeError: 'Completion' object has no attribute 'txt'",
+        ),
+        ("value=1.0", "value=answer.x", ":11: AttributeError: 'str' object has no attribute 'x'"),
+        (
+            "version=1,",
+            "",
+            ":14: TypeError: Task.__init__() missing 1 required positional argument: 'version'",
+        ),
+    ],
+    ids=["load", "extract", "score", "task"],
+)
+def test_what_a_tasks_own_code_raises_is_one_line_with_its_place(
+    tmp_path: Path, right: str, wrong: str, complaint: str
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(TASK.replace(right, wrong), encoding="utf-8")
+    rows = write_rows(tmp_path / "c.jsonl", [{"task_id": "a", "text": "x"}])
+    ended = harness("score", file, "--completions", rows, "--out", tmp_path / "run")
+    assert ended.complaint == f"{file}{complaint}"
 
 
 def test_an_installed_template_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
