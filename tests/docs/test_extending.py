@@ -60,4 +60,6 @@ def test_a_config_names_the_scorer_and_spells_the_prompt_out(folder: Path) -> No
     assert ended.code == 0, ended
     assert values() == {"pass@1": 0.5, "lines": 3.0}
     (problems,) = Path("results/runs").glob("*/problems.jsonl")
-    assert json.loads(problems.read_text().splitlines()[0])["prompt"].startswith("# Complete:\ndef solve")
+    assert json.loads(problems.read_text().splitlines()[0])["prompt"]["text"].startswith(
+        "# Complete:\ndef solve"
+    )
