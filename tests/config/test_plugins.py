@@ -90,13 +90,13 @@ def task():
         (
             "completion.text",
             "completion.txt",
-            ":8: AttributeError: 'Completion' object has no attribute 'txt'",
+            ":7: AttributeError: 'Completion' object has no attribute 'txt'",
         ),
-        ("value=1.0", "value=answer.x", ":11: AttributeError: 'str' object has no attribute 'x'"),
+        ("value=1.0", "value=answer.x", ":10: AttributeError: 'str' object has no attribute 'x'"),
         (
             "version=1,",
             "",
-            ":14: TypeError: Task.__init__() missing 1 required positional argument: 'version'",
+            ":13: TypeError: Task.__init__() missing 1 required positional argument: 'version'",
         ),
     ],
     ids=["load", "extract", "score", "task"],
