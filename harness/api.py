@@ -100,7 +100,7 @@ def score(
     """Judge recorded completions without a model.
 
     `completions` is a file in one of the formats that `harness score` reads, or its rows: {"task_id", and one of
-    "completion", "solution", "text"}. `field` names another field (NAME, or NAME=solution), `partial` allows problems
+    "completion", "solution", "text"}, as a list or a pandas frame. `field` names another field (NAME, or NAME=solution), `partial` allows problems
     without a completion. Raises HarnessError.
     """
     with one_line_errors(), _recording(completions) as path:
@@ -251,13 +251,24 @@ def _recording(completions: str | Path | Iterable[Mapping[str, Any]]) -> Iterato
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         path = Path(folder) / "rows.jsonl"
         try:
-            path.write_text("".join(json.dumps(dict(row)) + "\n" for row in completions), encoding="utf-8")
+            rows = (json.dumps(dict(row)) + "\n" for row in _rows(completions))
+            path.write_text("".join(rows), encoding="utf-8")
         except (TypeError, ValueError) as error:
             raise DataError(f"harness.score: a row cannot be written as JSON: {error}") from None
         try:
             yield path
         except HarnessError as error:
             raise type(error)(str(error).replace(str(path), "completions")) from None
+
+
+def _rows(completions: Any) -> Iterable[Mapping[str, Any]]:
+    """The rows of a list or of a pandas frame, whose missing values are no fields of a row."""
+    if not hasattr(completions, "iterrows"):
+        return completions  # type: ignore[no-any-return]
+    from pandas import isna
+
+    records = completions.to_dict("records")
+    return [{name: value for name, value in row.items() if isna(value) is not True} for row in records]
 
 
 def _progress(wanted: bool | None) -> "AbstractContextManager[Progress]":

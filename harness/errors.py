@@ -53,6 +53,10 @@ EXTRAS = {
 class HarnessError(Exception):
     exit_code = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it, by IPython's own protocol: the line, not the way to it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UserError(HarnessError):
     exit_code = 2

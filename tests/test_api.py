@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import harness
@@ -108,6 +109,24 @@ def test_comparing_gives_the_differences_that_the_command_gives(
     other = frame[frame["difference"].notna()].iloc[0]
     assert other["difference_low"] == cell["difference"]["low"]
     assert other["p"] == cell["p_holm"]
+
+
+def test_a_frame_is_judged_as_its_rows_are_and_a_missing_value_is_no_field(
+    right: harness.Run, tmp_path: Path
+) -> None:
+    frame = pd.DataFrame([*({**row, "note": None} for row in solutions()[:-1]), solutions()[-1]])
+    frame["other"] = float("nan")
+    frame["notes"] = [["a", "b"]] * len(frame)
+    run = harness.score("humaneval", frame, data="mini", out=tmp_path / "frame")
+    assert run.metrics.equals(right.metrics)
+
+
+def test_a_notebook_shows_the_line_of_an_error_and_no_traceback() -> None:
+    with pytest.raises(harness.HarnessError) as raised:
+        harness.run("humanevil", model="m")
+    shown = raised.value._render_traceback_()
+    assert shown == [f"ConfigError: {raised.value}"]
+    assert "humaneval" in shown[0]
 
 
 def test_rows_and_a_file_of_them_are_judged_alike(right: harness.Run, tmp_path: Path) -> None:
