@@ -99,9 +99,9 @@ def score(
 ) -> "Run":
     """Judge recorded completions without a model.
 
-    `completions` is a file in one of the formats that `harness score` reads, or its rows: {"task_id", and one of
-    "completion", "solution", "text"}, as a list or a pandas frame. `field` names another field (NAME, or NAME=solution), `partial` allows problems
-    without a completion. Raises HarnessError.
+    `completions` is a file in one of the formats that `harness score` reads, or its rows, as a list or a pandas frame:
+    {"task_id", and one of "completion", "solution", "text"}. `field` names another field (NAME, or NAME=solution),
+    `partial` allows problems without a completion. Raises HarnessError.
     """
     with one_line_errors(), _recording(completions) as path:
         backend = {"kind": "replay", "path": str(path), "field": field, "partial": partial}
