@@ -26,7 +26,7 @@ LONGEST = (
     "runs/workers/test_ray.py",
     "tasks/test_contract.py",
     "docs/test_readme.py",
-    "runs/workers/test_pool.py",
+    "runs/workers/test_backend.py",
     "training/test_run.py",
     "backends/hf/test_engine.py",
     "training/test_distributed.py",

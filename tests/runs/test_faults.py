@@ -1,8 +1,8 @@
 """What dies under a run costs time and no verdict: judges killed for want of memory, servers that restart.
 
 Kills of the run itself are tests/runs/test_resume.py's and tests/training/test_resume.py's, of a sandbox's processes at
-any moment tests/sandbox/python/test_killed.py's, of workers and nodes tests/runs/workers/test_pool.py's and
-tests/runs/workers/test_ray.py's, a full disk tests/runs/store/test_run_folder.py's.
+any moment tests/sandbox/python/test_killed.py's, of workers and nodes those in tests/runs/workers, a full disk
+tests/runs/store/test_run_folder.py's.
 """
 
 import signal

@@ -16,10 +16,13 @@ from typing import Any
 from harness import sandbox
 from harness.config.backend import BackendConfig
 from harness.errors import BackendFault, ConfigError
+from harness.runs.workers import processes
+from harness.runs.workers.pool import WorkerPool
 from harness.runs.workers.protocol import PartialResult, WorkerServer
 from harness.runs.workers.tasks import JudgeSpec, JudgeTask
 from harness.schema import Capabilities, Completion, Generation, Request
 
+KILLED = "it was killed (signal 9), as the kernel does when memory runs out"
 CONFIG = BackendConfig(model="none", batch_size=2)
 
 
@@ -174,3 +177,7 @@ class CrashingJudgeTask(JudgeTask):
             if "deadly" in program.code:
                 os.kill(os.getpid(), signal.SIGKILL)
             yield number, self.pool.run(program)
+
+
+def doubling(folder: Path, workers: int = 2, **options: Any) -> WorkerPool:
+    return WorkerPool(processes.ProcessLauncher(["x"] * workers), DoubleSpec(folder, **options))
