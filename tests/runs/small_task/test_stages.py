@@ -10,16 +10,7 @@ from harness import scorers
 from harness.config.run import JudgeConfig, RunConfig
 from harness.errors import Fault, IncompleteRun
 from harness.runs import run as runner
-from harness.schema import (
-    Answer,
-    Generation,
-    Request,
-    Sampling,
-    Sandbox,
-    Score,
-    Scorer,
-    Verdict,
-)
+from harness.schema import Answer, Generation, Request, Sampling, Sandbox, Score, Scorer, Verdict
 from harness.tasks.loading import data_files
 from tests.support.command import mini_humaneval, rows, write_rows
 from tests.support.small_run import (

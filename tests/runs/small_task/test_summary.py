@@ -7,10 +7,7 @@ from typing import Any
 import pytest
 
 from harness.errors import ConfigError, SandboxFault
-from harness.schema import (
-    ExecResult,
-    Program,
-)
+from harness.schema import ExecResult, Program
 from tests.support.small_run import (
     WANTED,
     FakeBackend,
