@@ -14,7 +14,6 @@ from harness.runs.store.run_folder import RunFolder, read_timings
 from harness.schema import Completion, Estimate, Generation, Judgement, Reduce, Summary, Task, unanswered
 from harness.schema.sample_index import SampleIndex
 from harness.stats import estimates
-from harness.stats.resampling import cluster_labels
 
 UNUSUAL = ("length", "tool_calls")  # ends that are counted beside those without an answer
 # What is counted of completions, and how a person reads it.
@@ -281,7 +280,7 @@ class Sums:
         found = {}
         for suffix, members in chosen.items():
             rows = [self.judged[problem.id] for problem in members]
-            clusters = cluster_labels([problem.cluster for problem in members])
+            clusters = estimates.cluster_labels([problem.cluster for problem in members])
             for name, reduce in self.reduces.items():
                 if reduce.over is None:
                     vectors = np.frombuffer(self.vectors[name]).reshape(len(self.judged), -1)[rows]
@@ -292,7 +291,7 @@ class Sums:
                     of = {problem.id: problem.cluster for problem in problems}
                     if counted := estimates.scores_by_unit(reduce, self.whole, of):
                         vectors = estimates.per_problem_vectors(reduce, list(counted.values()))
-                        clusters = cluster_labels([of.get(unit, "") for unit in counted])
+                        clusters = estimates.cluster_labels([of.get(unit, "") for unit in counted])
                         e = estimates.estimate_rows(reduce, vectors, clusters=clusters, seed=seed)
                         found[name] = self._with_faults(name, of, e)
         return found

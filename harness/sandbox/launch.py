@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -32,6 +33,7 @@ for package in ("", ".sandbox", ".sandbox.python", ".sandbox.values", ".sandbox.
     module.__path__ = [root + package.replace(".", "/")]
     sys.modules["harness" + package] = module
 module = __import__("harness.sandbox." + name, fromlist=["start"])
+sys.dont_write_bytecode = True
 module.start(sys.argv[3:])
 """
 # Hash order is fixed, so that a program that iterates over a set gets the same verdict in every run. One thread for
@@ -172,7 +174,7 @@ def spawn(
             "-S",
             "-s",
             "-P",
-            "-B",
+            *(["-B"] if sys.dont_write_bytecode else []),  # else its own modules are kept compiled
             "-X",
             "utf8",
             "-c",

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import ConfigError, DataError
-from harness.stats.intervals import wilson
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -169,6 +168,8 @@ def evaluate(classifier: Classifier, texts: Sequence[str], labels: Sequence[int]
     """How well the classes of texts are predicted. Best on a balanced set: then the majority is 1 / classes."""
     known, chances = _labels(labels, texts), classifier(texts)
     right, n = int((chances.argmax(axis=1) == known).sum()), len(known)
+    from harness.stats.intervals import wilson
+
     low, high = wilson(right, n)
     own = chances[np.arange(n), known]
     two = chances.shape[1] == 2 and 0 < int(known.sum()) < n

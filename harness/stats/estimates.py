@@ -1,24 +1,27 @@
 """Estimates: what a metric's value over the problems is, and how sure we are of it.
 
 Every metric is a `Reduce`: one vector per problem, summed over the problems, turned into a number. So one
-interval code serves them all. Pure numpy. Not here: what one answer is worth (scorers), and comparisons of
+interval code serves them all. Pure numpy, which is loaded by what computes: tasks and scorers only name
+metrics here, long before anything is computed. Not here: what one answer is worth (scorers), and comparisons of
 two runs.
 
 Problems are what is sampled from the world; the samples of one problem are not independent of each other. So
 every resampling draws problems, never samples.
 """
 
+from __future__ import annotations
+
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from harness.schema import Estimate, Reduce, Unit
-from harness.stats.intervals import Z95, Floats, share_interval
-from harness.stats.resampling import bootstrap_interval, metric_value, pseudo_values, unit_sums
-from harness.stats.seeds import SamplingError, SeedVariance
+
+if TYPE_CHECKING:
+    from harness.stats.intervals import Floats
+    from harness.stats.seeds import SeedVariance
 
 STANDARD_KS = (1, 2, 5, 10, 100)
 
@@ -58,6 +61,8 @@ def pass_at(k: int, column: int = 0) -> Reduce:
     """pass@k, correct meaning that the scores' column (0 is `Score.value`) is 1."""
 
     def per_problem(scores: Floats) -> Floats:
+        import numpy as np
+
         correct = int(np.count_nonzero(scores[:, column] == 1.0))
         return np.array([pass_at_k(len(scores), correct, k)])
 
@@ -70,6 +75,8 @@ def any_of_first(k: int, column: int = 0) -> Reduce:
     def per_problem(scores: Floats) -> Floats:
         if len(scores) < k:
             raise ValueError(f"a metric at {k} needs at least {k} samples a problem, got {len(scores)}")
+        import numpy as np
+
         return np.array([float(np.any(scores[:k, column] == 1.0))])
 
     return Reduce(per_problem)
@@ -78,7 +85,7 @@ def any_of_first(k: int, column: int = 0) -> Reduce:
 def mean_of(column: int = 0, *, unit: Unit = "share", lower_is_better: bool = False) -> Reduce:
     """The mean over problems of the mean over a problem's samples. Values outside 0..1 need unit="number"."""
     return Reduce(
-        lambda scores: np.array([scores[:, column].mean()]), unit=unit, lower_is_better=lower_is_better
+        lambda scores: scores[:, column].mean(keepdims=True), unit=unit, lower_is_better=lower_is_better
     )
 
 
@@ -86,6 +93,8 @@ def ratio_of_sums(part: int, whole: int, *, lower_is_better: bool = False) -> Re
     """One column's sum over another's, each over all samples of all problems; 0 where there is nothing."""
 
     def of_sum(sums: Floats) -> Floats:
+        import numpy as np
+
         value: Floats = sums[..., 0] / np.maximum(sums[..., 1], 1e-300)
         return value
 
@@ -99,11 +108,18 @@ def k_values(least: int, asked: Sequence[int]) -> list[int]:
     return sorted({k for k in STANDARD_KS if k <= least} | set(asked))
 
 
+def cluster_labels(labels: Sequence[str]) -> list[str] | None:
+    """The labels, if every problem has one and they are of several clusters; one cluster tells nothing of others."""
+    return list(labels) if all(labels) and len(set(labels)) > 1 else None
+
+
 # ---------------------------------------------------------------- vectors
 
 
 def per_problem_vectors(reduce: Reduce, scores: Sequence[Floats]) -> Floats:
     """One row per problem: [P, m]. Raises ValueError for no problems or a problem without samples."""
+    import numpy as np
+
     if not scores:
         raise ValueError("a metric over no problems is undefined")
     for i, of_one in enumerate(scores):
@@ -122,6 +138,8 @@ def scores_by_unit(
     `scores`: problem id -> [samples, 1 + stats]; a problem that is in `everyone` but not there could not be
     judged, and makes faults of those it is taken together with.
     """
+    import numpy as np
+
     if reduce.over is None:
         return dict(scores)
     together: dict[str, list[str]] = {}
@@ -178,6 +196,10 @@ def estimate_rows(
     bootstrap over problems; it always holds the value. With `clusters` (one label a problem) whole clusters are the
     units. Where all units are alike resamples cannot differ: such a bootstrap has no width.
     """
+    from harness.stats.intervals import Z95, share_interval
+    from harness.stats.resampling import bootstrap_interval, metric_value, pseudo_values, unit_sums
+    from harness.stats.seeds import SamplingError
+
     n = len(rows)
     sums, sizes = unit_sums(rows, clusters)
     value = float(metric_value(reduce, sums.sum(axis=0), sizes.sum()))
@@ -192,7 +214,7 @@ def estimate_rows(
         critical = Z95 if clusters is None and over_seeds is None else error.critical
         found = share_interval(sums[:, 0], sizes, added=error.added, critical=critical)
         low, high = float(found[0]), float(found[1])
-    elif bool(np.all(sums == sums[0])):
+    elif bool((sums == sums[0]).all()):
         low = high = value
     else:
         low, high = bootstrap_interval(metric, sums, sizes, error, seed=seed, rounds=rounds)

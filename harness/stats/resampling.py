@@ -13,11 +13,6 @@ MAX_CELLS = 2_000_000  # most resampling weights held at a time: 16 MB
 Metric = Callable[[Floats, Floats], Floats]  # sums [..., m] over n [...] problems -> values [...]
 
 
-def cluster_labels(labels: Sequence[str]) -> list[str] | None:
-    """The labels, if every problem has one and they are of several clusters; one cluster tells nothing of others."""
-    return list(labels) if all(labels) and len(set(labels)) > 1 else None
-
-
 def unit_sums(rows: Floats, clusters: Sequence[Hashable] | None = None) -> tuple[Floats, Floats]:
     """The problems' vectors [problems, m] summed over clusters, and how many problems each of these units holds.
 

@@ -3,14 +3,15 @@
 Reads files and never writes. A damaged or missing row is an error that names it, never ignored.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from harness.config.run import RunConfig
@@ -19,9 +20,11 @@ from harness.errors import ConfigError, HarnessError, StoreFault
 from harness.runs.store.run_folder import read_run, read_timings
 from harness.schema import Generation, Judgement, Reduce, Summary, unanswered
 from harness.schema.sample_index import SampleIndex
-from harness.stats import estimates, resampling
-from harness.stats.intervals import Floats
+from harness.stats import estimates
 from harness.tasks.loading import registry
+
+if TYPE_CHECKING:
+    from harness.stats.intervals import Floats
 
 # Isolation levels whose verdicts are the same (tests/sandbox/python/test_isolation_parity.py).
 EQUIVALENT_ISOLATION = {"namespaces", "landlock"}
@@ -62,7 +65,7 @@ class Result:
 
     def cluster_labels(self, problems: Sequence[str]) -> list[str] | None:
         """The clusters that the task declares, one a problem; None if there are none to speak of."""
-        return resampling.cluster_labels([self.clusters.get(name, "") for name in problems])
+        return estimates.cluster_labels([self.clusters.get(name, "") for name in problems])
 
     def _units(self, metric: str) -> dict[str, Floats]:
         scorer, reduce = self.reduces[metric]
@@ -141,6 +144,8 @@ def _scores(
     Eight bytes a value are held, whatever order the rows have. Problems with fewer samples than `planned` miss some,
     anywhere among them, and have no scores.
     """
+    import numpy as np
+
     judged, faulted = SampleIndex(), dict[str, dict[str, list[int]]]()  # scorer -> problem -> samples
     scores: dict[str, dict[str, Floats]] = {}
     for row in rows(folder / "judgements.jsonl", Judgement):
@@ -194,6 +199,8 @@ def _check_all_judged(
 
 def _left(by_problem: Mapping[str, Floats], excluded: Mapping[str, Sequence[int]]) -> dict[str, Floats]:
     """A scorer's vectors without the excluded samples, and without a problem that has no other."""
+    import numpy as np
+
     kept = {
         name: np.delete(of_one, excluded[name], axis=0) if name in excluded else of_one
         for name, of_one in by_problem.items()

@@ -299,11 +299,11 @@ def _score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdi
 
 def _share(hit: int, of: int) -> Reduce:
     """The mean over the problems that have such points of the mean over their samples of the share hit."""
-    import numpy as np
-
     counted = over_parsable(-1)
 
     def per_problem(scores: "Floats") -> "Floats":
+        import numpy as np
+
         total = scores[:, of]
         shares = np.divide(scores[:, hit], total, out=np.zeros_like(total), where=total > 0)
         return np.array([shares.mean(), float(total[0] > 0)])
@@ -312,11 +312,11 @@ def _share(hit: int, of: int) -> Reduce:
 
 
 def _metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-    import numpy as np
-
     from harness.stats.estimates import pass_at
 
     def dropped(scores: "Floats") -> "Floats":
+        import numpy as np
+
         kept, made = scores[0, 6], scores[0, 7]
         return np.array([(made - kept) / made if made else 0.0, float(made > 0)])
 
