@@ -31,9 +31,8 @@ FILES = (
     "config.backend.kind",
     "backend.kind",
 )  # a name, or the path of a Python file
-OBSERVED = (
-    "adapter_proof",
-)  # fields of a backend's identity that it found out, and no completion depends on
+# Fields of a backend's identity that it found out, and that no completion depends on.
+OBSERVED = ("adapter_proof", "adapter_warnings")
 DERIVED = ("run_id", "config_hash")  # they follow from the rest, with the places in it
 
 

@@ -8,6 +8,7 @@
 without it. Nothing is merged, and nothing is taken off there: `snapshot.CleanBase` puts the base back.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,10 @@ NAME = "default"  # PEFT's for the only adapter
 PROBE = Prompt(
     text="def add(a, b):\n    return a"
 )  # the logits after it show whether an adapter has an effect
+BASE = (
+    "base_model_name_or_path",
+    "revision",
+)  # in adapter_config.json; which base it is, is checked and recorded
 MAX_TOKENS = 32  # trained tokens that a probe has
 LAYERS = {  # kinds that change layers: tests/support/adapter_kinds.py has one of each
     *("LORA", "ADALORA", "IA3", "LOHA", "LOKR", "OFT", "BOFT", "HRA", "LN_TUNING", "TRAINABLE_TOKENS"),
@@ -56,7 +61,16 @@ class Adapter:
 
     @property
     def digest(self) -> str:
-        return hub.digest(checkpoint.adapter_files(self.folder))
+        """Of its weights and settings: not of where its base lay, nor of the order of names that PEFT has as sets."""
+        settings = {
+            name: sorted(value)
+            if isinstance(value, list) and all(isinstance(e, str) for e in value)
+            else value
+            for name, value in sorted(self.config.items())
+            if name not in BASE
+        }
+        weights = hub.digest(checkpoint.adapter_files(self.folder)[1:])
+        return hashlib.sha256(f"{json.dumps(settings)} {weights}".encode()).hexdigest()
 
     @property
     def tokens(self) -> list[int]:
@@ -153,7 +167,8 @@ def doubts(adapter: Adapter, model: str, folder: Path) -> list[str]:
     found = []
     recorded = (adapter.folder / "train.json").is_file()  # then digests have been compared
     if not recorded and adapter.base and not _same_model(adapter.base, model, folder):
-        found.append(f"its adapter_config.json names another base, {adapter.base}")
+        named = _last_name(adapter.base) if Path(adapter.base).is_absolute() else adapter.base
+        found.append(f"its adapter_config.json names another base, {named}")
     if (initialised := str(adapter.config.get("init_lora_weights"))).startswith("pissa_niter"):
         found.append(
             f"its file does not hold the base that it was trained on ({initialised} draws): PEFT makes another one at"

@@ -238,7 +238,22 @@ def test_another_base_s_name_is_said_and_recorded(
     settings(folder, base_model_name_or_path=str(build("llama", tmp_path / "elsewhere")))
     assert "adapter_warnings" not in engine(base, folder).identity  # the same weights
     settings(folder, base_model_name_or_path=str(build("llama", tmp_path / "other", seed=1)))
-    assert "names another base" in engine(base, folder).identity["adapter_warnings"]
+    assert (
+        engine(base, folder).identity["adapter_warnings"].endswith("names another base, other")
+    )  # not its place
+
+
+def test_where_an_adapters_base_lay_and_the_order_of_its_layers_make_no_other_adapter(
+    bases: dict[str, Path], tmp_path: Path
+) -> None:
+    save_kind("lora", bases["llama"], tmp_path / "a")
+    digest = find_adapter(str(tmp_path / "a")).digest
+    plain = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
+    moved = {"base_model_name_or_path": "/home/me/base", "target_modules": plain["target_modules"][::-1]}
+    settings(tmp_path / "a", **moved)
+    assert find_adapter(str(tmp_path / "a")).digest == digest
+    settings(tmp_path / "a", lora_alpha=plain["lora_alpha"] + 1)
+    assert find_adapter(str(tmp_path / "a")).digest != digest
 
 
 def test_a_drawn_initialisation_is_the_same_at_every_load_and_doubted(
