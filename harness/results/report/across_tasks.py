@@ -1,7 +1,8 @@
 """One table over all tasks of a page: what each method gains or costs on each, against that task's reference.
 
 Of adapters it is the transfer matrix: the gain of each on its own task, and its interference elsewhere. Colour says
-which way, bold what is significant at 5 % (Holm, within its task); the interval is below the difference.
+which way and how far, on one scale for all tasks of a unit; bold is what is significant at 5 % (Holm, within its task);
+the interval is below the difference.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,16 +47,15 @@ def _table(
     heads = "".join(f"<th>{_text(section.title)}<br>{_text(section.metric)}</th>" for section in tasks)
     region = 'class="scroll" tabindex="0" role="region" aria-label="Across tasks"'
     yield f"<div {region}><table><thead><tr><th>method</th>{heads}</tr></thead><tbody>"
-    largest = [
-        max(
-            (abs(c.difference.value) for (_, n), c in cells.items() if n == number and c.difference),
-            default=0,
-        )
-        for number in range(len(tasks))
-    ]
+    largest = dict[str, float]()  # by unit, so that one colour means one difference in all tasks
+    for (_, number), cell in cells.items():
+        if cell.difference:
+            unit = tasks[number].unit
+            largest[unit] = max(largest.get(unit, 0.0), abs(cell.difference.value))
     for name in names:
         row = "".join(
-            _cell(section, cells.get((name, number)), largest[number]) for number, section in enumerate(tasks)
+            _cell(section, cells.get((name, number)), largest.get(section.unit, 0.0))
+            for number, section in enumerate(tasks)
         )
         yield f'<tr><th scope="row">{_text(name)}</th>{row}</tr>'
     yield "</tbody></table></div></section>"

@@ -49,15 +49,16 @@ def render(sections: Sequence[Section], skipped: Sequence[str] = (), extra: Sequ
         f'<script type="text/plain" id="blob-{name}">{text}</script>\n'
         for name, text in samples.pack(runs, names)
     )
+    across = across_tasks.html(sections)
     title = "Results: " + ", ".join(dict.fromkeys(section.task for section in sections))
     body = [
         f'<header class="top"><h1>{text(title)}</h1>',
         f'<p class="quiet">{len(runs)} runs, {sum(run.summary.samples for run in runs):,} samples.'
         " Shares are in percent, with 95 % intervals; differences are paired by problem.</p>",
-        _navigation(sections),
+        _navigation(sections, bool(across)),
         "</header><main>",
         *(f'<p class="warning">{text(line)}</p>' for line in skipped),
-        across_tasks.html(sections),
+        across,
         *(part for section in sections for part in _section(section)),
         *extra,
         (ASSETS / "samples.html").read_text(encoding="utf-8"),
@@ -100,8 +101,9 @@ def _run_names(sections: Sequence[Section]) -> list[str]:
     return names
 
 
-def _navigation(sections: Sequence[Section]) -> str:
-    items = [f'<li><a href="#{anchor(s)}">{text(s.title)}</a></li>' for s in sections]
+def _navigation(sections: Sequence[Section], across: bool) -> str:
+    items = ['<li><a href="#across">Across tasks</a></li>'] if across else []
+    items += [f'<li><a href="#{anchor(s)}">{text(s.title)}</a></li>' for s in sections]
     return f'<nav aria-label="Parts"><ul>{"".join(items)}<li><a href="#samples">Samples</a></li></ul></nav>'
 
 

@@ -45,6 +45,12 @@ def test_what_is_not_significant_is_not_bold_and_small_gains_are_pale(tmp_path: 
     assert " 0%" in even
 
 
+def test_one_colour_means_one_difference_in_all_tasks(tmp_path: Path) -> None:
+    large, small = row(made(tmp_path, {"base": [10, 10], "tuned": [30, 6]}), "tuned")
+    assert "var(--good) 45%" in large
+    assert "var(--bad) 9%" in small
+
+
 @pytest.mark.parametrize("right", [{"base": [10], "tuned": [30]}, {"base": [10, 10]}])
 def test_one_task_or_one_method_needs_no_such_table(right: dict[str, list[int]], tmp_path: Path) -> None:
     assert made(tmp_path, right) == ""
