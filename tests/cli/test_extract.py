@@ -25,11 +25,6 @@ def counts(problem, completion):
 """
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
 def said(path: Path, *texts: str) -> list[object]:
     """Arguments that score these texts as answers to conala's first questions: no sandbox."""
     rows = [{"task_id": f"conala/test/{i}", "text": text} for i, text in enumerate(texts)]

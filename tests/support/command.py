@@ -76,3 +76,9 @@ def until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def snippets(path: Path, count: int = 3) -> list[str]:
+    """Arguments that score the first conala rows: text only, no sandbox."""
+    write_rows(path, [{"task_id": f"conala/test/{i}", "text": "x = 1"} for i in range(count)])
+    return ["conala", "--data", "mini", "--set", f"limit={count}", "--completions", str(path)]
