@@ -15,7 +15,7 @@ Where the package codebleu 0.7.0 is at fault this differs from it, and from numb
   (text/python_tree.py);
 - its data flow depends on PYTHONHASHSEED, and is lost for deep or some common texts (text/python_dataflow.py).
 
-Elsewhere the parts are equal to it (tests/scorers/test_codebleu.py); `codebleu_package` is the package itself.
+Elsewhere the parts are equal to it (tests/scorers/test_codebleu_package.py); `codebleu_package` is the package itself.
 """
 
 import importlib.metadata
