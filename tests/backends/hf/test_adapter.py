@@ -13,9 +13,9 @@ from harness.backends.hf import checkpoint
 from harness.backends.hf.adapter import Adapter, check_base, find_adapter
 from harness.config.backend import BackendConfig
 from harness.errors import UserError
-from tests.backends.hf.test_engine import GREEDY, lines, requests
 from tests.support.adapter_kinds import save_kind
 from tests.support.command import harness
+from tests.support.hf_engine import GREEDY, lines, requests
 from tests.support.tiny_models import ARCHITECTURES, build
 
 KINDS = ("lora", "dora", "ia3", "prompt", "p-tuning", "prefix")

@@ -11,13 +11,12 @@ import torch
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from harness.backends import hf
 from harness.backends.hf import likelihood
 from harness.backends.hf.decoding import sampling
 from harness.backends.hf.scheduler import Engine
-from harness.config.backend import BackendConfig
 from harness.errors import BackendFault, UserError
 from harness.schema import Generation, LikelihoodRequest, Prompt
+from tests.support.hf_engine import loaded
 from tests.support.tiny_models import ARCHITECTURES, POSITIONS, VOCABULARY, build, make_tokenizer
 
 PAIRS = (
@@ -29,12 +28,6 @@ PAIRS = (
     ("a prompt whose answer is long\n", "for i in range(10):\n    print(i, x[i])\n" * 4),
     ("for i in range(10):\n", "\tprint(i)"),
 )
-
-
-def loaded(folder: Path, batch_size: int = 16, dtype: Any = "auto", **more: Any) -> Engine:
-    backend = hf.load(BackendConfig(model=str(folder), batch_size=batch_size, dtype=dtype), **more)
-    assert isinstance(backend, Engine)
-    return backend
 
 
 def asked(pairs: Sequence[tuple[str, str]] = PAIRS) -> list[LikelihoodRequest]:
