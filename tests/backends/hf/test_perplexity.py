@@ -1,4 +1,4 @@
-"""Perplexity as a metric of runs: from the sums over problems, resumed, recorded, and refused where nobody can tell it."""
+"""Perplexity as a metric of runs: from the sums over problems, resumed, recorded, refused where nobody can tell it."""
 
 import json
 import math
