@@ -1,7 +1,6 @@
-"""APPS: rows of both forms, the study's split, prompts to the letter, programs from completions, verdicts."""
+"""APPS: rows of both forms, the study's split, prompts to the letter, programs from completions, a run."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from harness.prompts import templates
 from harness.runs import judge
 from harness.runs.plan import make_plan
 from harness.schema import Completion, Form, IOCase, IOCases, Message, Problem, Prompt, Split
-from harness.scorers.execution.io_cases import io_cases_with
 from harness.tasks.apps import TEMPLATES, apps_program
 from harness.tasks.loading import data_files, registry
 from tests.support.command import harness, rows, write_rows
@@ -60,9 +58,6 @@ def original(folder: Path, split: str, given: list[dict[str, Any]]) -> Path:
             if one[field]:
                 (place / name).write_text(one[field], encoding="utf-8")
     return folder
-
-
-# ---------------------------------------------------------------- rows
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -163,9 +158,6 @@ def test_a_wrong_option_names_what_there_is(option: str) -> None:
         registry.task("apps", {option: "x"})
 
 
-# ---------------------------------------------------------------- the study's split
-
-
 def test_the_study_takes_250_test_rows_of_each_level_in_the_order_of_the_file(tmp_path: Path) -> None:
     levels = ["interview"] * 260 + ["competition"] * 255 + ["introductory"] * 252
     folder = hub(tmp_path, "test", [row(i, level) for i, level in enumerate(levels)])
@@ -182,9 +174,6 @@ def test_the_study_cuts_train_after_the_shuffle_of_datasets_with_seed_42(tmp_pat
     assert validation[:4] == [f"apps/train/{i}" for i in (1535, 1183, 3378, 3825)]
     assert train[:4] == [f"apps/train/{i}" for i in (3430, 656, 1305, 4976)]
     assert sorted([*train, *validation]) == sorted(f"apps/train/{i}" for i in range(5000))
-
-
-# ---------------------------------------------------------------- prompts
 
 
 ADD = row(
@@ -262,9 +251,6 @@ def test_the_swapped_guide_is_there_for_comparisons_with_those_who_have_it(tmp_p
     assert registry.task("apps", {"guide": "swapped"}).templates == TEMPLATES
 
 
-# ---------------------------------------------------------------- answers
-
-
 WHOLE = "def add(a, b):\n    return a + b"
 
 
@@ -301,9 +287,6 @@ def test_programs_for_standard_input_are_taken_as_they_are(tmp_path: Path) -> No
         assert apps_program(stdin, Completion(text="print(input())", form=form)) == "print(input())"
 
 
-# ---------------------------------------------------------------- runs
-
-
 def test_a_run_reports_the_average_and_each_level(tmp_path: Path) -> None:
     said = [{"task_id": p.id, "solution": p.solution} for p in load("test")]
     said[0]["solution"] = "def even_squares(numbers):\n    return 0"  # right for two of its four cases
@@ -326,9 +309,6 @@ def test_a_run_reports_the_average_and_each_level(tmp_path: Path) -> None:
     assert "io_cases apps" in summary["signature"]
 
 
-# ---------------------------------------------------------------- the benchmark's own files
-
-
 def test_all_75_real_rows_load_and_their_first_references_pass_but_one(real_data: Path) -> None:
     problems = load("train", real_data, setting="full")
     assert len(problems) == 75
@@ -349,108 +329,3 @@ def test_the_19_real_folders_hold_what_the_hub_rows_hold(real_data: Path, tmp_pa
     known = {p.id: p for p in load("train", real_data, setting="full")}
     assert len(found) == 19
     assert [p for p in found if p != known[p.id]] == []
-
-
-def bare(name: str, cases: list[tuple[Any, Any]], fn_name: str = "") -> Problem:
-    given = tuple(IOCase(given=taken, expected=expected) for taken, expected in cases)
-    return Problem(id=name, question="", solution="", check=IOCases(cases=given, fn_name=fn_name))
-
-
-def coderl(folder: Path) -> list[tuple[Problem, str, bool]]:
-    found = []
-    for name in ("0111", "4184"):
-        place = folder / "coderl_outputs" / name
-        tests = json.loads((place / "input_output.json").read_text(encoding="utf-8"))
-        asked = bare(
-            name, list(zip(tests["inputs"], tests["outputs"], strict=True)), tests.get("fn_name", "")
-        )
-        for file in ("gen_solutions.json", "baseline_solutions.json"):
-            said = json.loads((place / file).read_text(encoding="utf-8"))
-            found += [(asked, sample["code"], sample["result"] is True) for sample in said]
-    return found
-
-
-def mapcoder(folder: Path) -> list[tuple[Problem, str, bool]]:
-    said = rows(folder / "mapcoder_outputs" / "ChatGPT-Direct.jsonl")
-    return [
-        (
-            bare(str(one["id"]), [(t["input"], "\n".join(map(str, t["output"]))) for t in one["test_list"]]),
-            one["source_codes"][0],
-            one["recorded_is_solved"],
-        )
-        for one in said
-        if one["recorded_verdict_trustworthy"]
-    ]
-
-
-KINDS = {"True": ["passed"], "False": ["failed"], "-1": ["error", "timeout"], "-2": ["compile_error"]}
-# Failures of another kind than recorded, and why: docs/parity.md.
-OTHER_KINDS = {
-    ("0111", "baseline_solutions.json", 0): "failed",
-    ("4184", "gen_solutions.json", 14): "error",
-    ("4184", "gen_solutions.json", 15): "failed",
-    ("4184", "gen_solutions.json", 16): "failed",
-    ("4184", "baseline_solutions.json", 0): "error",
-}
-
-
-def test_recorded_failures_are_of_the_recorded_kind_but_for_five_that_are_explained(real_data: Path) -> None:
-    other = {}
-    for name in ("0111", "4184"):
-        place = real_data / "apps" / "coderl_outputs" / name
-        tests = json.loads((place / "input_output.json").read_text(encoding="utf-8"))
-        asked = bare(
-            name, list(zip(tests["inputs"], tests["outputs"], strict=True)), tests.get("fn_name", "")
-        )
-        for file in ("gen_solutions.json", "baseline_solutions.json"):
-            said = json.loads((place / file).read_text(encoding="utf-8"))
-            with sandbox.start(sandbox.Settings(packages=("numpy",))) as box:
-                verdicts = io_cases_with("apps", stop_early=True).score(
-                    ((asked, one["code"]) for one in said), box
-                )
-                for n, (one, verdict) in enumerate(zip(said, verdicts, strict=True)):
-                    if verdict.status not in KINDS[str(one["result"])]:
-                        other[name, file, n] = verdict.status
-    assert other == OTHER_KINDS
-
-
-def test_mapcoders_samples_get_the_rechecked_verdict_and_nine_differ_from_its_authors(
-    real_data: Path,
-) -> None:
-    endless = {"timed out", "failed: died"}  # four, which time out here too, and slowly
-    recorded = rows(real_data / "apps" / "mapcoder_outputs" / "ChatGPT-Direct.jsonl")
-    said = [one for one in recorded if one["recheck"] not in endless]
-    asked = [
-        (
-            bare(str(one["id"]), [(t["input"], "\n".join(map(str, t["output"]))) for t in one["test_list"]]),
-            one["source_codes"][0],
-        )
-        for one in said
-    ]
-    with sandbox.start(sandbox.Settings(packages=("numpy",))) as box:
-        verdicts = list(io_cases_with("apps", stop_early=True).score(iter(asked), box))
-    passed = [verdict.status == "passed" for verdict in verdicts]
-    assert passed == [one["recheck"] == "passed" for one in said]
-    assert (len(recorded), len(passed), sum(passed)) == (88, 84, 17)
-    differ = [one for one, mine in zip(said, passed, strict=True) if mine != one["recorded_is_solved"]]
-    assert len(differ) == 9
-    assert not any(one["recorded_verdict_trustworthy"] for one in differ)
-
-
-@pytest.mark.parametrize(
-    ("recording", "compare", "count", "solved"),
-    [(coderl, "apps", 42, 3), (mapcoder, "apps", 46, 8), (mapcoder, "strict", 46, 8)],
-)
-def test_recorded_samples_get_their_recorded_verdicts(
-    recording: Callable[[Path], list[tuple[Problem, str, bool]]],
-    compare: str,
-    count: int,
-    solved: int,
-    real_data: Path,
-) -> None:
-    samples = recording(real_data / "apps")
-    scorer = io_cases_with(compare, stop_early=True)  # type: ignore[arg-type]
-    with sandbox.start(sandbox.Settings(packages=("numpy",))) as box:
-        verdicts = list(scorer.score(((p, code) for p, code, _ in samples), box))
-    assert [v.status == "passed" for v in verdicts] == [passed for *_, passed in samples]
-    assert (len(samples), sum(passed for *_, passed in samples)) == (count, solved)
