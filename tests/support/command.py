@@ -82,3 +82,8 @@ def snippets(path: Path, count: int = 3) -> list[str]:
     """Arguments that score the first conala rows: text only, no sandbox."""
     write_rows(path, [{"task_id": f"conala/test/{i}", "text": "x = 1"} for i in range(count)])
     return ["conala", "--data", "mini", "--set", f"limit={count}", "--completions", str(path)]
+
+
+def metrics(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "summary.json").read_text(encoding="utf-8"))["metrics"]
+    return found

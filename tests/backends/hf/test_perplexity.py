@@ -1,10 +1,8 @@
 """Perplexity as a metric of runs: from the sums over problems, resumed, recorded, refused where nobody can tell it."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +11,7 @@ from harness.results.report import tables
 from harness.runs import study
 from harness.schema import Capabilities, Generation, Request, Sampling
 from harness.schema.scores import Unit
-from tests.support.command import Ended, harness, rows, write_rows
+from tests.support.command import Ended, harness, metrics, rows, write_rows
 
 
 def run(model: Path, out: Path, *more: object) -> Ended:
@@ -21,11 +19,6 @@ def run(model: Path, out: Path, *more: object) -> Ended:
         *("run", "--task", "conala", "--data", "mini", "--model", model, "--limit", 6, "--out", out),
         *("--set", "sampling.max_tokens=4", "--set", 'scorers=["perplexity"]', *more),
     )
-
-
-def metrics(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / "summary.json").read_text(encoding="utf-8"))["metrics"]
-    return found
 
 
 def files(out: Path) -> dict[str, bytes]:
