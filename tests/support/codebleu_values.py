@@ -8,8 +8,6 @@ from harness.schema import Problem, Reference, Scorer
 from harness.stats.estimates import estimate
 
 PARTS = ("ngram", "weighted", "syntax", "dataflow")
-
-
 LOOP = "def f(xs):\n    total = 0\n    for x in xs:\n        total = total + x\n    return total"
 
 

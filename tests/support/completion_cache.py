@@ -8,11 +8,7 @@ from harness.config.backend import BackendConfig
 from harness.schema import Completion, Generation, Prompt, Request, Sampling
 
 DRAWN = Sampling(samples=3, temperature=0.8, max_tokens=16, seed=1)
-
-
 ASKED = Prompt(text="q")
-
-
 MODEL = {"backend": {"kind": "hf", "weights": "w1", "adapter": "", "dtype": "float32", "engine": "hf 1"}}
 
 

@@ -19,14 +19,8 @@ TEXTS = (
     "import os\nimport sys\n",
     "y" * 20,
 )
-
-
 GREEDY = Sampling(max_tokens=24)
-
-
 DRAWN = Sampling(max_tokens=24, temperature=0.8, top_p=0.9, top_k=50, samples=3)
-
-
 BEAMS = Sampling(max_tokens=12, beams=10, samples=10)
 
 

@@ -41,8 +41,6 @@ from harness.schema import (
 )
 
 FILE = DataFile("small", "rows.jsonl")
-
-
 WANTED = ("a", "b", "c", "d")  # each problem's right answer
 
 

@@ -1,4 +1,4 @@
-"""HumanEval: tests that use what the prompt defines, real references that pass, recorded samples with their verdicts."""
+"""HumanEval: tests that use what the prompt defines, real references that pass, recorded samples as recorded."""
 
 import json
 from collections.abc import Callable
