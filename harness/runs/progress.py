@@ -31,7 +31,7 @@ class StageRate:
         """ "3.4/s, 512 tokens/s, 0:01:25 left, cost 0.1234", as far as it is known."""
         seconds = max(monotonic() - self.began, 1e-9)
         rate = (self.done - self.before) / seconds
-        parts = [f"{rate:.1f}/s"]
+        parts = [f"{rate:.1f}/s"] if rate else []
         if tokens:
             parts.append(f"{tokens / seconds:,.0f} tokens/s")
         if rate:

@@ -58,6 +58,7 @@ class ModelRunner:
         accepted = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in accepted and not self.encoder
         self._takes_keep = "logits_to_keep" in accepted
+        self._cache_name = "cache" if "cache" in accepted else "past_key_values"  # since transformers 5.24
         # Without position ids the padding between a cached prefix and the prompt would count.
         self.can_reuse_prefix = self._takes_positions
 
@@ -200,7 +201,7 @@ class ModelRunner:
         return found
 
     def _decode_batch(self, out: Any, mask: Tensor) -> DecodeBatch:
-        cache = getattr(out, "past_key_values", None)
+        cache = getattr(out, self._cache_name, None)
         if cache is None:
             raise UserError(
                 f"{type(self.model).__name__} keeps no key-value cache: not supported by the hf backend"
@@ -226,9 +227,9 @@ class ModelRunner:
         return self.model(
             **self._inputs(ids),
             attention_mask=mask,
-            past_key_values=cache,
             use_cache=cached,
             return_dict=True,
+            **{self._cache_name: cache},
             **more,
         )
 
@@ -241,9 +242,9 @@ class ModelRunner:
             encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
             attention_mask=encoder_mask,
             decoder_input_ids=ids,
-            past_key_values=cache,
             use_cache=cached,
             return_dict=True,
+            **{self._cache_name: cache},
         )
 
 
