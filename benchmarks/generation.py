@@ -1,7 +1,8 @@
-"""Tokens a second of the hf backend, side by side with three other ways: python benchmarks/generation.py [--quick]
+"""Tokens a second of the hf backend, side by side with four other ways: python benchmarks/generation.py [--quick]
 
   a  transformers' `generate`, one prompt at a time (all its samples in one call), as evaluation scripts do
   b  transformers' `generate` on fixed batches of --batch rows, in file order, padded on the left
+  s  the same batches with the prompts sorted by length, longest first, so that little is padded
   c  transformers' continuous batching (`generate_batch`), which has no beam search
   h  the hf backend with --batch rows (0: its own choice)
 
@@ -11,7 +12,7 @@ benchmarks' own with HARNESS_DATA), greedy, drawn, and ten beams; one thread, fl
 only tokens before the end count. a runs on every fourth prompt: it is a rate. On a CPU time is CPU time, so
 that other work on the machine does not count; elsewhere it is wall time.
 
-Greedy texts of all four are compared: float32 differs in its last bits between them, so a few may differ.
+Greedy texts of all five are compared: float32 differs in its last bits between them, so a few may differ.
 
 On a GPU:
 
@@ -60,8 +61,8 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
 PAGE = 32  # tokens of a page of continuous batching
 EVERY = 4  # way a has one prompt in so many
 HEADER = """
-| model | task | setting | a tokens/s | b | c | h | h samples/s | h/a | h/b | h/c | greedy texts as a's |
-|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|---|"""
+| model | task | setting | a tokens/s | b | s | c | h | h samples/s | h/a | h/b | h/s | h/c | greedy texts as a's |
+|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"""
 
 
 @dataclass
@@ -120,7 +121,7 @@ def random_llama(args: argparse.Namespace) -> Model:
     return Model(f"random, {args.shape}", model, codec, prompts, tokens)
 
 
-# ---------------------------------------------------------------- the four ways
+# ---------------------------------------------------------------- the five ways
 
 
 def settings_of(model: Model, sampling: Sampling) -> dict[str, Any]:
@@ -158,6 +159,13 @@ def fixed(model: Model, prompts: Sequence[Prompt], sampling: Sampling, rows: int
     size = max(1, rows // sampling.samples)
     parts = [batch(model, prompts[at : at + size], sampling) for at in range(0, len(prompts), size)]
     return [samples for part in parts for samples in part]
+
+
+def by_length(model: Model, prompts: Sequence[Prompt], sampling: Sampling, rows: int) -> Made:
+    order = sorted(range(len(prompts)), key=lambda at: -len(model.codec.encode(prompts[at])))
+    made = fixed(model, [prompts[at] for at in order], sampling, rows)
+    back = dict(zip(order, made, strict=True))
+    return [back[at] for at in range(len(prompts))]
 
 
 def continuous(model: Model, prompts: Sequence[Prompt], sampling: Sampling, rows: int) -> Made:
@@ -202,6 +210,7 @@ def ways(
             each for prompt in prompts[::EVERY] for each in batch(model, [prompt], sampling)
         ],
         "b": lambda prompts: fixed(model, prompts, sampling, rows),
+        "s": lambda prompts: by_length(model, prompts, sampling, rows),
     }
     if sampling.beams == 1:
         found["c"] = lambda prompts: continuous(model, prompts, sampling, rows)
@@ -262,9 +271,9 @@ def main() -> None:
                 sampling = Sampling(max_tokens=model.tokens, **settings)
                 count = max(1, model.prompts // (4 if sampling.samples > 1 else 1))
                 cell = measure(model, prompts[:count], sampling, args)
-                shown = [f"{cell[way].tokens:,.0f}" if way in cell else "no beams" for way in "abch"]
+                shown = [f"{cell[way].tokens:,.0f}" if way in cell else "no beams" for way in "absch"]
                 ratios = [
-                    f"{cell['h'].tokens / cell[way].tokens:.1f}" if way in cell else "" for way in "abc"
+                    f"{cell['h'].tokens / cell[way].tokens:.1f}" if way in cell else "" for way in "absc"
                 ]
                 same = "/".join(f"{cell[way].same:.0%}" for way in cell) if name == "greedy" else ""
                 samples = f"{cell['h'].samples:,.1f}"

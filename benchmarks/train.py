@@ -1,7 +1,7 @@
 """Training and adapters: padding of a five-task mixture, tokens a second packed and padded, many adapters on one base.
 
 python -m benchmarks.train padding      share of padding at 4,096 tokens: pad, dynamic, pack
-python -m benchmarks.train speed        learnt tokens a CPU second: pack against pad, alternating, medians
+python -m benchmarks.train speed        learnt tokens a CPU second: pad, dynamic, pack, on long and short rows, in turns
 python -m benchmarks.train adapters     eight LoRA adapters in one study against eight runs: seconds, memory, bytes
 """
 
@@ -43,7 +43,7 @@ def planned(
     config = PackingConfig.model_validate({"mode": mode, "length": length, "batch": batch})
     windows = [
         packing.build_windows(of_one, config, packing.PackingReport(name))
-        for name, of_one in zip(MIXTURE, found, strict=True)
+        for name, of_one in zip(MIXTURE, found, strict=False)
     ]
     return config, packing.make_batches(packing.interleave(windows), config, 0)
 
@@ -60,29 +60,48 @@ def padding(times: int = 10) -> None:
 
 
 def speed(rounds: int = 5, length: int = 512) -> None:
-    """Forward and backward over one batch of four windows each, in turns."""
+    """Forward and backward over one batch each, in turns: as many windows as hold about the same number of tokens."""
+    found = mixture()
+    short = [of_one for of_one in found if sum(map(len, of_one)) < 50 * len(of_one)]
+    for name, rows in (("five tasks", found), ("short rows", short)):
+        count = sum(map(len, rows))
+        mean = sum(len(row) for of_one in rows for row in of_one) / count
+        rates = _rates(rows, rounds, length, max(1, round(4 * length / mean)))
+        shown = ", ".join(f"{mode} {rate:,.0f}" for mode, rate in rates.items())
+        print(f"{name}, {mean:.0f} tokens a row, windows of {length}: {shown} learnt tokens a CPU second")
+
+
+def _rates(found: list[list[packing.TokenRow]], rounds: int, length: int, singles: int) -> dict[str, float]:
+    """Of each mode; `singles` is the number of single rows that stand for four packed windows."""
     import torch
 
     from harness.training.losses import objectives, token_losses
 
     torch.set_num_threads(1)
     model = checkpoint.from_folder(MODEL, torch.float32)
-    found = mixture()
-    batches = {mode: planned(found, mode, length, 4) for mode in ("pad", "pack")}
-    rates: dict[str, list[float]] = {mode: [] for mode in batches}
+    hidden = model.config.hidden_size
+    modes = {
+        "pad": ("pad", 4),
+        "dynamic": ("dynamic", singles),
+        "pack": ("pack", 4),
+        "pack, block": ("pack", 4),
+    }
+    batches = {name: planned(found, mode, length, batch) for name, (mode, batch) in modes.items()}
+    rates: dict[str, list[float]] = {name: [] for name in modes}
     for number in range(rounds + 1):
-        for mode, (config, made) in batches.items():
-            tensors = tokenize.collate(made[number % len(made)], 0, length=config.length)
+        for name, (config, made) in batches.items():
+            windows, block = made[number % len(made)], "block" in name
+            if block and packing.apart_is_cheaper(windows, hidden, config.multiple):
+                windows, block = [(row,) for window in windows for row in window], False
+            padded = length if config.mode == "pad" else None
+            tensors = tokenize.collate(windows, 0, config.multiple, padded, block)
             began = time.process_time()
             tokens = token_losses.learnt_tokens(model, tensors, False, partial=True)
             objectives.balanced_loss(tokens, "none", torch.ones(len(MIXTURE))).backward()  # type: ignore[no-untyped-call]
             model.zero_grad()
             if number:  # the first round warms up
-                rates[mode].append(len(tokens.nll) / (time.process_time() - began))
-    pack, pad = (statistics.median(rates[mode]) for mode in ("pack", "pad"))
-    print(
-        f"length {length}: pack {pack:,.0f}, pad {pad:,.0f} learnt tokens a CPU second: {pack / pad:.1f} times"
-    )
+                rates[name].append(len(tokens.nll) / (time.process_time() - began))
+    return {name: statistics.median(values) for name, values in rates.items()}
 
 
 def adapters(count: int = 8, limit: int = 5) -> None:

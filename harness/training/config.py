@@ -56,7 +56,7 @@ class PackingConfig(Value):
     `pad` fills every window up to `length`, `dynamic` up to the longest of its batch, `pack` lays whole samples of
     one task behind each other, `concat` cuts one stream of tokens (samples are split). With `batch_tokens` a
     dynamic batch holds rows of like length, as many as fit, sorted within `pool` rows. `attention` block keeps
-    packed samples from seeing each other.
+    packed samples from seeing each other; they are laid one a line where that is less work.
     """
 
     mode: Literal["pad", "dynamic", "pack", "concat"] = "dynamic"

@@ -22,7 +22,7 @@ from transformers import Trainer, TrainerCallback, TrainerState
 from harness.errors import UserError
 from harness.training import arguments, checkpoints, distributed, muon
 from harness.training.config import TrainConfig
-from harness.training.data import tokenize
+from harness.training.data import packing, tokenize
 from harness.training.data.packing import Batch, Window
 from harness.training.losses import objectives, task_weights, token_losses
 
@@ -61,6 +61,7 @@ class HarnessTrainer(Trainer):  # type: ignore[misc]
         self.usage = usage
         self.started_at = time.monotonic() - usage.seconds
         self.partial_logits = False
+        self.hidden = getattr(token_losses.unwrap(more["model"]).config, "hidden_size", 0)
         self.totals: objectives.Totals | None = None
         self.adaptive_weights = task_weights.start(config.loss, data.tasks, data.validation, usage.weights)
         validation = [
@@ -80,9 +81,13 @@ class HarnessTrainer(Trainer):  # type: ignore[misc]
         return self.tensors([window for item in items for window in item])
 
     def tensors(self, windows: Sequence[Window]) -> dict[str, Tensor]:
+        """Of a training batch. Samples that do not see each other are laid as is cheaper: the loss is the same."""
         packs = self.train_config.packing
-        length = None if packs.mode == "dynamic" else packs.length
-        return tokenize.collate(windows, self.data.pad, packs.multiple, length, packs.attention == "block")
+        block = packs.attention == "block"
+        if block and self.hidden and packing.apart_is_cheaper(windows, self.hidden, packs.multiple):
+            windows, block = [(row,) for window in windows for row in window], False
+        length = packs.length if packs.mode == "pad" else None
+        return tokenize.collate(windows, self.data.pad, packs.multiple, length, block)
 
     def get_batch_samples(
         self, epoch_iterator: Any, num_batches: int, device: torch.device
@@ -170,7 +175,8 @@ class HarnessTrainer(Trainer):  # type: ignore[misc]
         self.model.eval()
         try:
             for batch in batches:
-                tensors = {name: t.to(self.args.device) for name, t in self.tensors(batch).items()}
+                found = tokenize.collate(batch, self.data.pad, self.train_config.packing.multiple)
+                tensors = {name: t.to(self.args.device) for name, t in found.items()}
                 with torch.no_grad(), self.accelerator.autocast():
                     yield token_losses.learnt_tokens(
                         self.model, tensors, self.data.encoder, self.partial_logits

@@ -143,3 +143,19 @@ def test_a_task_s_last_window_is_flushed() -> None:
     config = PackingConfig(mode="pack", length=10)
     made = packing.build_windows(rows([6, 6, 3]), config, PackingReport("t"))
     assert [[len(row) for row in window] for window in made] == [[6], [6, 3]]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "hidden", "apart"),
+    [
+        ([36] * 28, 192, True),  # short samples: attention over 1,008 tokens costs a small model much
+        ([40] * 25, 4096, True),  # and a large one a little
+        ([36] * 28, 4096, False),  # which is less than padding to 40 tokens does
+        ([8] * 20 + [800], 4096, False),  # one long sample would have all others padded
+        ([500, 508], 192, True),
+        ([1000], 192, False),
+    ],
+)
+def test_samples_are_laid_apart_where_that_is_less_work(lengths: list[int], hidden: int, apart: bool) -> None:
+    (window,) = packing.build_windows(rows(lengths), PackingConfig(mode="pack"), PackingReport("t"))
+    assert packing.apart_is_cheaper([window], hidden, 8) == apart

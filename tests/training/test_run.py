@@ -11,6 +11,7 @@ from harness.config.load import checked
 from harness.errors import UserError
 from harness.training import run
 from harness.training.config import TrainConfig
+from harness.training.data import packing
 from tests.support.command import harness
 from tests.support.tiny_models import build
 
@@ -94,6 +95,29 @@ def test_the_same_command_does_nothing_once_finished_and_another_config_is_refus
     assert (trained / "train.json").stat().st_mtime_ns == before
     with pytest.raises(UserError, match="holds a training with another config"):
         run.train(config(llama, file, seed=1), trained)
+
+
+def test_samples_that_do_not_see_each_other_are_learnt_alike_however_they_are_laid(
+    llama: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = {"mode": "pack", "attention": "block", "length": 128, "batch": 2}
+    found = []
+    for apart in (False, True):
+        monkeypatch.setattr(packing, "apart_is_cheaper", lambda windows, hidden, multiple, apart=apart: apart)
+        _, record = run.train(config(llama, file, packing=packed), tmp_path / str(apart))
+        found.append(record)
+    one, other = found
+    assert one["steps"] == other["steps"]
+    assert one["tokens"]["learnt"] == other["tokens"]["learnt"]
+    assert one["tokens"]["nominal"] != other["tokens"]["nominal"]
+    assert one["losses"]["eval_final"] == pytest.approx(other["losses"]["eval_final"], abs=1e-3)
+
+
+def test_packing_that_costs_a_small_model_more_than_it_saves_is_told(
+    llama: Path, file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run.train(config(llama, file, packing={"mode": "pack", "length": 200}), tmp_path)
+    assert "packing.mode = 'pack' lets samples see each other" in caplog.text
 
 
 @pytest.mark.parametrize("at", [2, 6, 7, 8])

@@ -194,11 +194,26 @@ def make_batches(found: Sequence[Window], config: PackingConfig, seed: int) -> l
     return made
 
 
+def apart_is_cheaper(windows: Batch, hidden: int, multiple: int) -> bool:
+    """Whether samples that do not see each other cost less one a line, padded, than behind each other.
+
+    For a cell and layer the products with weights take 24 hidden^2 operations, attention 4 hidden times the width of
+    the line: 6 hidden and the width are in proportion. Measured on a CPU: benchmarks/RESULTS.md.
+    """
+    rows = [(row,) for window in windows for row in window]
+
+    def cost(lines: Batch) -> int:
+        width = -max(map(window_width, lines)) // multiple * -multiple
+        return len(lines) * width * (6 * hidden + width)
+
+    return cost(rows) < cost(windows)
+
+
 def padding_share(made: Sequence[Batch], config: PackingConfig) -> float:
     """Share of a batch's cells that hold no token, over all batches: 1 - tokens / (lines x width)."""
     tokens = cells = 0
     for batch in made:
         widths = [window_width(window) for window in batch]
         tokens += sum(widths)
-        cells += len(batch) * (config.length if config.mode != "dynamic" else max(widths))
+        cells += len(batch) * (config.length if config.mode == "pad" else max(widths))
     return 1 - tokens / cells if cells else 0.0
