@@ -9,7 +9,7 @@ from tests.support.gated_runs import N, counted, right
 from tests.support.recordings import make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """good: 100 of 164. worse: 8 of these lost, 5 points. noisy: 4 lost, 4 won. better: 8 won."""
     folder = tmp_path_factory.mktemp("runs")
