@@ -14,9 +14,9 @@ from harness.config.run import RetrievalConfig
 from harness.errors import ConfigError, UserError
 from harness.prompts.retrieval import encoder, load_retriever, prefixes
 from harness.prompts.retrieval.prefixes import Prefixes
+from tests.support.hits import TEXTS, forbid
 
 Vectors = NDArray[np.float32]
-TEXTS = ("sort list `x`", "reverse list `x`", "join `words` with a comma", "read csv file 'a.csv'")
 
 
 def test_the_small_encoder_is_small_and_finds_other_words_for_the_same() -> None:
@@ -230,10 +230,6 @@ def test_a_folder_named_after_a_family_is_of_it_and_its_signature_says_so(tmp_pa
         "passage": "passage: ",
         "source": "e5",
     }
-
-
-def forbid(text: str) -> None:
-    raise AssertionError(f"warned: {text}")
 
 
 LOADS = """

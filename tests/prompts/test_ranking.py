@@ -10,10 +10,9 @@ import pytest
 from harness.config.run import RetrievalConfig
 from harness.errors import ConfigError
 from harness.prompts.retrieval import bm25, encoder, fusion, load_retriever
+from harness.prompts.retrieval.encoder import quiet
 from tests.support.command import harness
-from tests.support.hits import forbid, quiet, rows
-
-TEXTS = ("sort list `x`", "reverse list `x`", "join `words` with a comma", "read csv file 'a.csv'")
+from tests.support.hits import TEXTS, forbid, rows
 
 
 def test_bm25_is_lucenes_formula() -> None:

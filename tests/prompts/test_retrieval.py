@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from harness.config.run import RetrievalConfig
 from harness.errors import ConfigError
 from harness.prompts.retrieval import encoder, index, load_retriever
+from harness.prompts.retrieval.encoder import quiet
 from harness.prompts.retrieval.parts import IndexShape
 from harness.tasks.loading import data_files, registry
-from tests.support.hits import forbid, quiet, rows
+from tests.support.hits import forbid, rows
 
 Vectors = NDArray[np.float32]
 

@@ -1,16 +1,14 @@
-"""What tests of retrievers say and hear: rows of hits, and loggers that are quiet or forbid a warning."""
+"""Four texts to find, the rows of hits, and an end to the test at any warning."""
 
 from collections.abc import Sequence
 
 from harness.prompts.retrieval import Hit
 
+TEXTS = ("sort list `x`", "reverse list `x`", "join `words` with a comma", "read csv file 'a.csv'")
+
 
 def rows(hits: Sequence[Sequence[Hit]]) -> list[list[int]]:
     return [[row for row, _ in own] for own in hits]
-
-
-def quiet(done: int, total: int) -> None:
-    del done, total
 
 
 def forbid(text: str) -> None:

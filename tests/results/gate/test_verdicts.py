@@ -1,4 +1,4 @@
-"""`harness gate`: a regression is caught, too few problems are no pass; its verdict for other programs; the smoke subset."""
+"""`harness gate`: a regression is caught, too few problems are no pass; the verdict for programs; the smoke subset."""
 
 import json
 import random
