@@ -4,32 +4,30 @@ One row: prompt `def add(x, y):\\n    \"\"\"Add two numbers.\"\"\"\\n`, base_inp
 [[0, -1], ...], atol 0 -> canonical_solution `    return x + y`. The answer has to agree with the reference on
 every input (tasks/families/evalplus.py); a root that `find_zero` gives has to be one.
 
-`mini` takes the release's small set of inputs (2,677 in place of 124,253).
+`mini` takes the release's small set of inputs (2,677 in place of 124,253). Results recorded before July 2024 are mostly
+of `release = "v0.1.9"`.
 """
 
 from collections.abc import Iterable
+from typing import Literal, get_args
 
-from harness import scorers
-from harness.errors import ConfigError
-from harness.schema import Card, DataFile, Limits, Problem, Sampling, Source, Split, Task
+from harness.errors import ConfigError, unknown
+from harness.schema import Card, DataFile, Problem, Sampling, Source, Split, Task
 from harness.tasks.families import evalplus
 from harness.tasks.humaneval import CHAT, INSTRUCTION, PLAIN  # the two tasks differ in their tests alone
 from harness.text.extract import python_program
 
-# Neither file is on the hub: its parquet file has the expected values written out and no `atol`.
-FULL = DataFile("humaneval_plus", "HumanEvalPlus-v0.1.10.jsonl")
-MINI = DataFile("humaneval_plus", "HumanEvalPlus-Mini-v0.1.10.jsonl")
+Release = Literal["v0.1.10", "v0.1.9"]
 FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol")
 
-# EvalPlus gives each input four times the reference's time and at least a second. The slowest reference
-# takes 2.5 s for all its inputs on a common machine.
-LIMITS = Limits(cpu_s=15.0, wall_s=60.0)
 
-
-def task(mini: bool = False) -> Task:
+def task(mini: bool = False, release: Release = "v0.1.10") -> Task:
     if not isinstance(mini, bool):
         raise ConfigError(f"task 'humaneval_plus': mini {mini!r}: expected true or false")
-    file = MINI if mini else FULL
+    if release not in get_args(Release):
+        raise ConfigError(f"task 'humaneval_plus': {unknown('release', release, get_args(Release))}")
+    # None is on the hub: its parquet file has the expected values written out and no `atol`.
+    file = DataFile("humaneval_plus", f"HumanEvalPlus-{'Mini-' if mini else ''}{release}.jsonl")
 
     def load(split: Split, source: Source) -> Iterable[Problem]:
         if split != "test":
@@ -41,16 +39,16 @@ def task(mini: bool = False) -> Task:
                 id=row["task_id"],
                 question=row["prompt"],
                 solution=row["canonical_solution"],
-                check=evalplus.tests(row, row["prompt"] + row["canonical_solution"], judge, LIMITS),
+                check=evalplus.tests(row, row["prompt"] + row["canonical_solution"], judge),
             )
 
     return Task(
         name="humaneval_plus",
-        version=2,
+        version=3,
         load=load,
         templates=(PLAIN, INSTRUCTION, CHAT),
         extract=python_program,
-        scorers=(scorers.unit_tests,),
+        scorers=(evalplus.scorer(f"HumanEval+ {release}"),),
         sampling=Sampling(max_tokens=512),
         packages=("numpy",),
         card=Card(

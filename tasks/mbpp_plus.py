@@ -2,22 +2,22 @@
 
 One row of the release: prompt '\"\"\"\\nWrite a function to add numbers.\\nassert add(1, 2) == 3\\n\"\"\"',
 base_input [[1, 2]], plus_input [[0, -1], ...], atol 0 -> canonical_solution "def add(a, b): ...". It is
-judged as humaneval_plus is. The hub's rows (text in `prompt`, reference in `code`) bring a test program; that
+judged as humaneval_plus is. `release = "v0.1.0"` has 21 problems more, since found to be
+broken. The hub's rows (text in `prompt`, reference in `code`) bring a test program; that
 is run as it is. Ids are EvalPlus' own (Mbpp/2) in both forms.
 """
 
 import ast
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Literal, get_args
 
-from harness import scorers
-from harness.errors import DataError
+from harness.errors import ConfigError, DataError, unknown
 from harness.schema import (
     Card,
     DataFile,
     HubFile,
-    Limits,
     Problem,
     Sampling,
     Source,
@@ -29,18 +29,15 @@ from harness.tasks.families import evalplus
 from harness.tasks.mbpp import CHAT, INSTRUCTION, PLAIN  # the two tasks differ in their tests alone
 from harness.text.extract import whole_program
 
-FILE = DataFile(
-    benchmark="mbpp_plus",
-    name="MbppPlus-v0.2.0.jsonl",
-    hub=HubFile(
-        repo="evalplus/mbppplus",
-        revision="b2d74c91837c3f2a20c1299ae98133cbe7cfa077",
-        path="data/test-00000-of-00001-d5781c9c51e02795.parquet",
-    ),
+Release = Literal["v0.2.0", "v0.1.0"]
+SIZES: Mapping[Release, int] = {"v0.2.0": 378, "v0.1.0": 399}
+HUB_FILE = HubFile(
+    repo="evalplus/mbppplus",
+    revision="b2d74c91837c3f2a20c1299ae98133cbe7cfa077",
+    path="data/test-00000-of-00001-d5781c9c51e02795.parquet",
 )
 RELEASE = ("entry_point", "canonical_solution", "base_input", "plus_input", "atol")
 HUB = ("code", "test", "test_list")
-LIMITS = Limits(cpu_s=15.0, wall_s=60.0)
 
 InputForm = Callable[[list[Any]], list[Any]]
 
@@ -102,6 +99,9 @@ JUDGES: Mapping[str, str] = {
     ),
     "are_equivalent": "True",  # the text does not say what is equivalent
     "sum_div": "got == 0 or " + evalplus.AGREES,
+    # Two readings of "height", and of numbers of different lengths.
+    "surface_Area": "upright_pyramid(given, got, atol) or " + evalplus.AGREES,
+    "digit_distance_nums": "padded_digits(given, got) or " + evalplus.AGREES,
 }
 
 
@@ -110,7 +110,7 @@ def _release(row: Mapping[str, Any]) -> tuple[str, UnitTests]:
     shaped = {key: [shape(given) for given in row[key]] for key in ("base_input", "plus_input")}
     code = row["canonical_solution"]
     judge = JUDGES.get(row["entry_point"], evalplus.AGREES)
-    return code, evalplus.tests({**row, **shaped}, code, judge, LIMITS)
+    return code, evalplus.tests({**row, **shaped}, code, judge)
 
 
 def _parse(code: str) -> ast.Module:
@@ -125,7 +125,7 @@ def _hub(row: Mapping[str, Any]) -> tuple[str, UnitTests]:
     called = [call.func.id for call in _calls("\n".join(row["test_list"]))]
     defined = {node.name for node in _parse(code).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     name = next((each for each in called if each in defined), "")
-    return code, UnitTests(code=row["test"], entry_point=name, limits=LIMITS)
+    return code, UnitTests(code=row["test"], entry_point=name, limits=evalplus.LIMITS)
 
 
 def _calls(tests: str) -> list[Any]:
@@ -140,13 +140,13 @@ def _question(row: Mapping[str, Any]) -> str:
     return "\n".join([row["prompt"], *row["test_list"]])
 
 
-def load(split: Split, source: Source) -> Iterable[Problem]:
+def _load(file: DataFile, split: Split, source: Source) -> Iterable[Problem]:
     if split != "test":
         return
-    for row in source.rows(FILE, ("task_id", "prompt")):
+    for row in source.rows(file, ("task_id", "prompt")):
         release = "base_input" in row
         if missing := [field for field in (RELEASE if release else HUB) if field not in row]:
-            raise DataError(f"{FILE.name}, row {row['task_id']}: field {missing[0]!r} is missing")
+            raise DataError(f"{file.name}, row {row['task_id']}: field {missing[0]!r} is missing")
         code, check = (_release if release else _hub)(row)
         name = str(row["task_id"])
         yield Problem(
@@ -157,23 +157,26 @@ def load(split: Split, source: Source) -> Iterable[Problem]:
         )
 
 
-def task() -> Task:
+def task(release: Release = "v0.2.0") -> Task:
+    if release not in SIZES:
+        raise ConfigError(f"task 'mbpp_plus': {unknown('release', release, get_args(Release))}")
+    file = DataFile("mbpp_plus", f"MbppPlus-{release}.jsonl", HUB_FILE if release == "v0.2.0" else None)
     return Task(
         name="mbpp_plus",
-        version=2,
-        load=load,
+        version=3,
+        load=partial(_load, file),
         templates=(PLAIN, INSTRUCTION, CHAT),
         extract=whole_program,
-        scorers=(scorers.unit_tests,),
+        scorers=(evalplus.scorer(f"MBPP+ {release}"),),
         sampling=Sampling(max_tokens=512),
         packages=("numpy",),
         card=Card(
-            title="MBPP+: 378 problems of MBPP with 35 times the tests",
+            title=f"MBPP+: {SIZES[release]} problems of MBPP with 35 times the tests",
             paper="Liu et al. 2023, arXiv 2305.01210",
             licence="Apache-2.0 (MBPP: CC BY 4.0)",
             url="https://github.com/evalplus/mbppplus_release/releases/tag/v0.2.0",
-            sizes={"test": 378},
+            sizes={"test": SIZES[release]},
             setting="pass@1, greedy, zero-shot; 512 new tokens",
-            files=(FILE,),
+            files=(file,),
         ),
     )

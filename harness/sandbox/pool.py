@@ -209,7 +209,7 @@ class Pool:
 
     def job(self, program: Program) -> batch.ProgramJob:
         """A program as the bytes that a tester takes, with its limits replaced by the settings'."""
-        limits, tests = program.limits, program.tests
+        limits, tests, settings = program.limits, program.tests, self.settings
         if limits.processes:
             raise ConfigError("the sandbox gives programs no child processes: limits.processes has to be 0")
         cpu, wall, memory = self._limits(program)
@@ -226,6 +226,7 @@ class Pool:
             "wall_s": wall,
             "memory_mb": memory,
             "output_kb": limits.output_kb,
+            "calls_limited": settings.time_limit is None,
             "arrays": tests is not None and tests.arrays,
             "tests": (tests.setup, tests.code, tests.entry_point) if tests else None,
         }

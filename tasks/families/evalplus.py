@@ -2,12 +2,19 @@
 
 Makes the tests of HumanEval+ and MBPP+ from their rows; it runs nothing. The reference is run with the tests,
 outside the candidate's process, so no expected value is stored and none can be read by the candidate.
+
+EvalPlus' rule on time: each input has four times what the reference took for it on this machine, and at least a
+second; all together have a minute. Here it is CPU time, so that a busy machine fails nobody.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from harness.schema import Limits, UnitTests
+from harness import scorers
+from harness.schema import Limits, Scorer, UnitTests
+
+LIMITS = Limits(cpu_s=61.0, wall_s=61.0, memory_mb=4096)
 
 # The rule where a row has no other: equal, or floats within atol (1e-6 where the row says 0) and 1e-7 of the
 # value (EvalPlus, evalplus/eval/__init__.py).
@@ -15,6 +22,7 @@ AGREES = "agrees(got, wanted, atol)"
 
 # The reference has a name space of its own: a recursive one must not call the candidate.
 _SETUP = """\
+import copy, math, time
 inf, nan = float("inf"), float("nan")
 atol = {atol!r}
 _space = {{"__name__": "reference"}}
@@ -44,30 +52,48 @@ def agrees(got, wanted, atol):
     atol = atol or (1e-6 if _floats(wanted) else 0)
     return bool(atol) and type(got) is type(wanted) and _close(got, wanted, atol)
 
+def answered(given):
+    given, began = copy.deepcopy(given), time.process_time()
+    wanted = reference(*given)
+    return wanted, max(1.0, 4 * (time.process_time() - began))
+
 def root(given, got, atol):
     return abs(sum(factor * got ** power for power, factor in enumerate(given[0]))) <= atol
+
+def upright_pyramid(given, got, atol):
+    base, height = given
+    return abs(got - round(base**2 + 2 * base * math.sqrt((base / 2) ** 2 + height**2))) <= atol
+
+def padded_digits(given, got):
+    width = max(len(str(number)) for number in given)
+    pairs = zip(*(str(number).zfill(width) for number in given))
+    return got == sum(abs(int(one) - int(other)) for one, other in pairs)
 """
-# The candidate is asked first: it gets copies, the reference may change what it is given.
+# Both get copies: either may change what it is given.
 _TESTS = """\
 for given in {inputs}:
+    wanted, {name}.cpu_s = answered(given)
     got = {name}(*given)
-    wanted = {wanted}
     assert {judge}, f"{name}({{str(given)[1:-1][:200]}})"
 """
 
 
-def tests(row: Mapping[str, Any], reference: str, judge: str, limits: Limits) -> UnitTests:
+def scorer(release: str) -> Scorer:
+    """EvalPlus' scores: unit tests, of a release that the signature names."""
+    return replace(scorers.unit_tests, signature=lambda problems: release)
+
+
+def tests(row: Mapping[str, Any], reference: str, judge: str) -> UnitTests:
     """The tests of a row with base_input, plus_input, entry_point and atol.
 
     `reference` is a program that defines the entry point; `judge` is an expression of `given` (the
     arguments), `got`, `wanted` and `atol`.
     """
     name = row["entry_point"]
-    wanted = "reference(*given)" if "wanted" in judge else "None"
     inputs = [*row["base_input"], *row["plus_input"]]
     return UnitTests(
-        code=_TESTS.format(inputs=repr(inputs), name=name, wanted=wanted, judge=judge),
+        code=_TESTS.format(inputs=repr(inputs), name=name, judge=judge),
         entry_point=name,
         setup=_SETUP.format(atol=row["atol"], reference=reference, name=name),
-        limits=limits,
+        limits=LIMITS,
     )

@@ -1,5 +1,6 @@
 """HumanEval+ and MBPP+: EvalPlus' rules, on literals and on its own rows and results."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,10 +93,43 @@ def test_any_root_is_right(tmp_path: Path, box: sandbox.Pool) -> None:
     assert status(box, given, "def find_zero(x):\n    return 0.5\n") == "failed"
 
 
-def test_many_inputs_get_more_time_than_one_call(tmp_path: Path) -> None:
-    check = problem(tmp_path, "return x", [[1]]).check
-    assert isinstance(check, UnitTests)
-    assert (check.limits.cpu_s, check.limits.wall_s) == (15.0, 60.0)
+BURN = (
+    "import time\ndef burn(seconds):\n    end = time.process_time() + seconds\n"
+    "    while time.process_time() < end:\n        pass\n"
+)
+
+
+def test_each_input_has_a_second_or_four_times_the_references_own(tmp_path: Path, box: sandbox.Pool) -> None:
+    given = problem(tmp_path, "return x", [[0.0], [0.6], [0.6]])
+    code = f"{BURN}def f(x):\n    burn({{}})\n    return x\n"
+    assert status(box, given, code.format("x")) == "passed"  # 1.2 s for all of them
+    (slow,) = scorers.unit_tests.score([(given, code.format("3 * x"))], box)
+    assert (slow.status, slow.error) == ("timeout", "one call takes more CPU time than its tests allow")
+    assert slow.cpu_s < 1.6
+    body = f"exec({BURN!r}, globals()); burn(x); return x"
+    assert status(box, problem(tmp_path, body, [[0.0], [0.4]]), code.format("3 * x")) == "passed"
+    assert status(box, problem(tmp_path, body, [[0.0], [0.4]]), code.format("5 * x")) == "timeout"
+
+
+def test_a_time_limit_of_the_users_own_is_for_all_calls_together(tmp_path: Path) -> None:
+    given = problem(tmp_path, "return x", [[1.3]])
+    with sandbox.start(sandbox.Settings(workers=1, time_limit=4.0)) as patient:
+        assert status(patient, given, f"{BURN}def f(x):\n    burn(x)\n    return x\n") == "passed"
+
+
+def test_releases_are_told_apart_in_the_signature(tmp_path: Path) -> None:
+    for name, release, called in (
+        ("humaneval_plus", "v0.1.9", "HumanEval+ v0.1.9"),
+        ("humaneval_plus", "v0.1.10", "HumanEval+ v0.1.10"),
+        ("mbpp_plus", "v0.1.0", "MBPP+ v0.1.0"),
+        ("mbpp_plus", "v0.2.0", "MBPP+ v0.2.0"),
+    ):
+        task = registry.task(name, {"release": release})
+        assert task.scorers[0].signature is not None
+        assert task.scorers[0].signature([]) == called
+        assert release in task.card.files[0].name
+    with pytest.raises(ConfigError, match=r"no release 'v0.1.8'. Did you mean 'v0.1.9'"):
+        registry.task("humaneval_plus", {"release": "v0.1.8"})
 
 
 def test_a_wrong_option_says_what_would_be_right() -> None:
@@ -149,7 +183,7 @@ def test_inputs_get_back_the_types_that_json_has_not(
 ) -> None:
     check = mbpp(tmp_path, release(number, "f", "return x", [given])).check
     assert isinstance(check, UnitTests)
-    assert check.code.splitlines()[0] == f"for given in {[shown]!r}:"
+    assert f"for given in {[shown]!r}:" in check.code
 
 
 @pytest.mark.parametrize(
@@ -170,6 +204,27 @@ def test_problems_that_leave_something_open_are_judged_so(
 ) -> None:
     given = mbpp(tmp_path, release(999, name, reference, [[1]]))
     assert status(box, given, f"def {name}(x):\n    {answer}\n") == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "answer", "expected"),
+    [
+        # A pyramid's height may be read as the slant, which the reference does, or as upright.
+        ("surface_Area", [3, 4], 33, "passed"),
+        ("surface_Area", [3, 4], 35, "passed"),
+        ("surface_Area", [3, 4], 34, "failed"),
+        # 1 and 23: digits side by side as the reference has it, or the shorter number filled with a zero.
+        ("digit_distance_nums", [1, 23], 4, "passed"),
+        ("digit_distance_nums", [1, 23], 9, "passed"),
+        ("digit_distance_nums", [1, 23], 5, "failed"),
+    ],
+)
+def test_questions_that_can_be_read_in_two_ways_accept_both(
+    name: str, given: list[Any], answer: int, expected: str, tmp_path: Path, box: sandbox.Pool
+) -> None:
+    reference = "return x[0] ** 2 + 2 * x[0] * x[1]" if name == "surface_Area" else "return 9"
+    asked = mbpp(tmp_path, release(999, name, reference, [given]))
+    assert status(box, asked, f"def {name}(*x):\n    return {answer}\n") == expected
 
 
 def test_the_hubs_rows_are_read_as_well(tmp_path: Path, box: sandbox.Pool) -> None:
@@ -220,3 +275,32 @@ def test_the_164_references_pass_on_all_inputs_and_recorded_answers_get_evalplus
     }
     assert differ == EXPLAINED
     assert sum(found[164:]) == 63
+
+
+def recorded_statuses(real_data: Path, folder: str) -> dict[str, tuple[str, bool]]:
+    """Each problem's recorded solution, and whether EvalPlus passed it on all inputs."""
+    path = real_data / folder / "outputs" / "qwen25coder-1.5b-base" / "generated_eval_results.json.gz"
+    recorded = json.loads(gzip.decompress(path.read_bytes()))["eval"]
+    return {
+        name: (row["solution"], row["base_status"] == row["plus_status"] == "pass")
+        for name, (row,) in recorded.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "release", "passed"), [("humaneval_plus", "v0.1.10", 60), ("mbpp_plus", "v0.1.0", 234)]
+)
+def test_recorded_statuses_of_a_base_model_are_reproduced(
+    name: str, release: str, passed: int, real_data: Path, box: sandbox.Pool
+) -> None:
+    task = registry.task(name, {"release": release})
+    problems = data_files.load(task, "test", data_files.open_source(str(real_data)))
+    recorded = recorded_statuses(real_data, name)
+    assert {each.id for each in problems} == set(recorded)
+    answers = [(each, recorded[each.id][0]) for each in problems]
+    found = {
+        each.id: verdict.status == "passed"
+        for each, verdict in zip(problems, task.scorers[0].score(answers, box), strict=True)
+    }
+    assert {each for each, good in found.items() if good != recorded[each][1]} == set()
+    assert sum(found.values()) == passed

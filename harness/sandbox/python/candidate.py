@@ -5,7 +5,6 @@ stops replying is over as soon as it has used up its CPU or wall time.
 """
 
 import contextlib
-import fcntl
 import marshal
 import os
 import select
@@ -17,9 +16,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.sandbox import framing
+from harness.sandbox.isolation import syscalls
 from harness.sandbox.python import budget
 from harness.sandbox.python.control import FILES, REPORT, THREADS, ZygoteError
-from harness.sandbox.python.cpu_clock import CpuClock
+from harness.sandbox.python.cpu_clock import CallClock, CpuClock
 from harness.sandbox.python.termination import (
     GONE,
     CandidateEnded,
@@ -41,13 +41,13 @@ _FLAGS = {
     for exists in (True, False)
     for callable_ in (True, False)
 }
-_SEALS = 0x0F  # seal, shrink, grow, write
 _OUT_OF_TURN = "the program answered out of turn"
 _OVERRUNS = {
     FILES: Termination("output", "more files than the scratch space holds"),
     THREADS: Termination("error", "more threads than a program may start"),
 }
 _TOO_SLOW = "more than {:g} s of CPU time"
+_CALL_TOO_SLOW = "one call takes more CPU time than its tests allow"
 
 
 class Candidate:
@@ -79,7 +79,7 @@ class Candidate:
         self.speculated: deque[bytes] = deque()
         self.saw_opaque = False
         self.output_exceeded = False
-        self.clock = CpuClock(self.pidfd)
+        self.clock, self.call_clock = CpuClock(self.pidfd), CallClock()
         self.describe, self.build = codec.PLAIN
 
     # ------------------------------------------------------------ requests and replies
@@ -91,6 +91,7 @@ class Candidate:
         along so that nobody waits between them. Raises ZygoteError if the fork could not be confined.
         """
         self.cpu_limit, self.wall_limit, self.output_limit = limits
+        self.calls_limited = job["calls_limited"]
         if job["arrays"]:
             self.describe, self.build = arrays.describe, arrays.build
         self.started_at = time.monotonic()
@@ -110,13 +111,15 @@ class Candidate:
         if stdin:
             if self.receive() != b"S":
                 raise ZygoteError("a fork did not take its standard input")
-            fd = _sealed(stdin)
+            fd = syscalls.sealed_file(stdin)
             with socket.socket(fileno=os.dup(self.channel)) as channel:
                 socket.send_fds(channel, [b"S"], [fd])
             os.close(fd)
 
-    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call the entry point. Raises NeedsInProcess when the arguments cannot be serialised."""
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], cpu_s: float | None = None) -> Any:
+        """Call the entry point, with a CPU limit of its own if there is one. Raises NeedsInProcess when the arguments
+        cannot be serialised.
+        """
         self.calls += 1
         try:
             message = codec.encode((args, kwargs), opaque.handle_of, describe=self.describe)
@@ -124,7 +127,14 @@ class Candidate:
             self.needs_in_process = True
             raise NeedsInProcess from None
         self.await_definitions()
-        return self.request(b"c" + message)
+        if cpu_s is None or not self.calls_limited:
+            return self.request(b"c" + message)
+        self.call_clock.begin(cpu_s, self.clock)
+        self.next_check = min(self.next_check, time.monotonic() + cpu_s)
+        try:
+            return self.request(b"c" + message)
+        finally:
+            self.call_clock.end(self.clock)
 
     def await_definitions(self) -> None:
         """Wait until the program's definitions have run. Raises CandidateEnded unless the entry point is among them."""
@@ -341,7 +351,9 @@ class Candidate:
         idle = wall - waited - cpu
         if idle >= self.wall_limit or wall >= self.wall_limit * WALL_SLACK:
             raise self.end("timeout", f"no end within {self.wall_limit:g} s", idle < self.wall_limit)
-        self.next_check = now + max(0.01, min(self.cpu_limit - cpu, self.wall_limit - idle))
+        if (left := self.call_clock.left(cpu)) <= 0:
+            raise self.end("timeout", _CALL_TOO_SLOW)
+        self.next_check = now + max(0.01, min(self.cpu_limit - cpu, self.wall_limit - idle, left))
 
     # ------------------------------------------------------------ the end
 
@@ -386,14 +398,3 @@ class Candidate:
                     self.termination = Termination(
                         "output", f"more than {self.output_limit >> 10} KB of output"
                     )
-
-
-def _sealed(data: bytes) -> int:
-    """Standard input as a sealed memfd, which nobody can change."""
-    fd = os.memfd_create("stdin", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd

@@ -4,6 +4,8 @@ AssertionError of the test               failed   the candidate returned somethi
 any exception that the candidate raised  error    even an AssertionError: the program itself broke
 another exception of the test            error    after the first call: the test could not use what was returned
                                          fault    before it: the task is broken, and nothing is judged
+
+Tests that set `cpu_s` of the function give its next calls that many seconds of CPU time each.
 """
 
 import builtins
@@ -142,7 +144,7 @@ def run(compiled: CompiledTests, candidate: Candidate) -> Termination:
     namespace = _run_setup(compiled.setup)
 
     def proxy(*args: Any, **kwargs: Any) -> Any:
-        return candidate.call(args, kwargs)
+        return candidate.call(args, kwargs, getattr(proxy, "cpu_s", None))
 
     proxy.__name__ = proxy.__qualname__ = compiled.entry
     namespace[compiled.entry] = proxy
