@@ -73,7 +73,7 @@ INPUT_FORMS: tuple[tuple[InputForm, str], ...] = (
     (lambda given: _tuples_at_depth(given, 2), "63 64 70 94 120 237 272 299 400 409 417 438 473 614 780"),
     (lambda given: [_tuples_at_depth(given[0], 1), *given[1:]], "75 413 444 753"),
     (lambda given: [given[0], tuple(given[1])], "106 750"),
-    (lambda given: [[set(item) if item else {} for item in given[0]]], "115"),
+    (lambda given: [[set(item) if isinstance(item, list) and item else {} for item in given[0]]], "115"),
     (lambda given: [float(given[0]), complex(given[1])], "124"),
     (lambda given: [tuple(given[0]), *given[1:]], "250 307 405 446 617 720 763 808"),
     (lambda given: [complex(given[0])], "252"),

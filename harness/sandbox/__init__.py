@@ -29,15 +29,15 @@ Speculation: once a program has passed some tests, the next one is sent all thei
 one by one, as before, and tests that make other requests after all start over in a fresh fork.
 
 The tests' text, the expected values and the verdict are never in the program's memory, files or descriptors. A reply is
-decoded into the tester's own classes: no `__eq__`, `__reduce__` or metaclass of the program runs there. Where the tests
-ask for it (UnitTests.arrays) arrays, data frames, sparse matrices and dates are sent too, as an element type, a shape
-and raw bytes (values/arrays.py). Other values without a plain form (functions, generators, instances) become opaque
-objects that equal nothing but themselves; iterators can be iterated over. Arguments are passed by value: the test does
-not see a change in place.
+decoded into the tester's own classes: no `__eq__`, `__reduce__` or metaclass of the program runs there. The standard
+library's own types (named tuples, views, dates, UserList ...) are built again there (values/standard_types.py). Where
+the tests ask for it (UnitTests.arrays) arrays, data frames and sparse matrices are sent too, as an element type, a
+shape and raw bytes (values/arrays.py). Other values without a plain form (functions, generators, instances) become
+opaque objects that equal nothing but themselves; iterators can be iterated over. Arguments are passed by value.
 
-A test that passes the program something without a plain form, or uses names that only the program defines, or captures
-what it prints, runs in the program's own process (python/in_process.py), and the result says `in_process`. Only the
-tests decide that, never a reply. Such a verdict can in principle be forged by a program written to do it.
+A test that passes the program something without a plain form, or needs more of it than values (python/needs.py), runs
+in the program's own process (python/in_process.py), and the result says `in_process`. Only the tests decide that, never
+a reply. Such a verdict can in principle be forged by a program written to do it.
 
 SQL is judged by a fourth kind of process (sql/worker.py, sql/client.py): one per worker, confined like a program, with
 the benchmark's databases visible read-only. Queries run inside it, one after another, and their results are compared

@@ -28,7 +28,7 @@ from harness.sandbox.python.termination import (
     SpeculationMissed,
     Termination,
 )
-from harness.sandbox.values import arrays, codec, opaque
+from harness.sandbox.values import arrays, codec, nans, opaque, standard_types
 
 # Wall time counts only while the candidate is not waiting for a processor; after this many times the limit it is over
 # all the same.
@@ -73,14 +73,14 @@ class Candidate:
         self.channel_open = True
         self.needs_in_process = False
         self.speculation_missed = False
-        self.defined = False
-        self.has_job = False
+        self.defined = self.has_job = False
         self.requests: list[bytes] = []
         self.speculated: deque[bytes] = deque()
         self.saw_opaque = False
         self.output_exceeded = False
         self.clock, self.call_clock = CpuClock(self.pidfd), CallClock()
-        self.describe, self.build = codec.PLAIN
+        self.describe, self.build = standard_types.KINDS
+        nans.forget()
 
     # ------------------------------------------------------------ requests and replies
 
@@ -387,7 +387,7 @@ class Candidate:
         return self.termination
 
     def _drain(self) -> None:
-        """Read what is left in the pipes; their writers are gone, so this ends."""
+        """Read what is left in the pipes, whose writers are gone."""
         for fd in (self.out, self.err):
             text = self.output[fd]
             while len(text) <= self.output_limit and framing.read_available(fd, text):

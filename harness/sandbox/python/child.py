@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from harness.sandbox import framing
 from harness.sandbox.isolation import confine
-from harness.sandbox.values import arrays, codec
+from harness.sandbox.values import arrays, codec, standard_types
 
 CHANNEL = 3
 JOB_LIMIT = 64 << 20
@@ -83,7 +83,7 @@ def _serve(state: confine.ConfinedState) -> None:
     entry = vars(module).get(job["entry"], None)
     _send(b"D" + codec.encode((job["entry"] in vars(module), callable(entry))))
     serve_requests(
-        module, entry, frames, codec.PLAIN if not job["arrays"] else (arrays.describe, arrays.build)
+        module, entry, frames, standard_types.KINDS if not job["arrays"] else (arrays.describe, arrays.build)
     )
 
 

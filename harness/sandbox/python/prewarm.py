@@ -14,7 +14,7 @@ import sys
 
 from harness.sandbox import framing
 from harness.sandbox.python import child
-from harness.sandbox.values import codec
+from harness.sandbox.values import codec, standard_types
 
 # Modules that programs and the standard library's own functions use most. Each module makes every fork slower, so those
 # that few programs need (decimal, ctypes, tempfile ...) are left to those few.
@@ -118,7 +118,7 @@ def _run_sample() -> None:
             module = child.define(_PROGRAM)
         assert module is not None
         with contextlib.suppress(framing.ConnectionClosed):
-            child.serve_requests(module, vars(module)["answer"], frames, codec.PLAIN)
+            child.serve_requests(module, vars(module)["answer"], frames, standard_types.KINDS)
     finally:
         if saved < 0:
             os.close(child.CHANNEL)

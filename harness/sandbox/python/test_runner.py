@@ -8,15 +8,12 @@ another exception of the test            error    after the first call: the test
 Tests that set `cpu_s` of the function give its next calls that many seconds of CPU time each.
 """
 
-import builtins
-import symtable
 import types
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from harness.sandbox.python import budget
+from harness.sandbox.python import budget, needs
 from harness.sandbox.python.candidate import Candidate
 from harness.sandbox.python.termination import (
     CandidateEnded,
@@ -65,9 +62,6 @@ class CompiledTests:
 # Limits of what is recorded; less than a socket buffer holds.
 _MAX_REQUESTS, _MAX_REQUEST_BYTES = 256, 1 << 15
 
-# Tests that capture what a program prints, or patch what it uses, have to run in its process.
-_NEEDS_SAME_PROCESS = {"redirect_stdout", "redirect_stderr", "mock", "patch", "monkeypatch", "capsys"}
-
 
 @lru_cache(maxsize=1024)
 def compile_tests(setup: str, code: str, entry: str) -> CompiledTests:
@@ -78,11 +72,7 @@ def compile_tests(setup: str, code: str, entry: str) -> CompiledTests:
             code_objects.append(compile(text, f"{name}.py", "exec", dont_inherit=True))
         except (SyntaxError, ValueError, RecursionError) as error:
             raise BadTests(f"the task's {name} do not compile: {type(error).__name__}: {error}") from None
-    namespace = _run_setup(code_objects[0])
-    known = {*namespace, *vars(builtins), entry, "__file__"}
-    needs = _free_names(code) - known
-    special = _is_class_or_coroutine(namespace.get(entry))
-    in_process = bool(needs) or special or bool(_all_names(code_objects[1]) & _NEEDS_SAME_PROCESS)
+    in_process = needs.beside(code, entry, _run_setup(code_objects[0]))
     return CompiledTests(code_objects[0], code_objects[1], tuple(code.split("\n")), entry, in_process)
 
 
@@ -93,48 +83,6 @@ def _run_setup(setup: types.CodeType) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - whatever a task's own set-up raises makes the task unusable
         raise BadTests(f"the task's setup fails: {type(error).__name__}: {error}") from None
     return namespace
-
-
-def _is_class_or_coroutine(stub: object) -> bool:
-    """Whether the task's stub is a class or a coroutine: tests then need more than calls."""
-    return isinstance(stub, type) or (
-        isinstance(stub, types.FunctionType) and bool(stub.__code__.co_flags & 0x80)
-    )
-
-
-def _all_names(code: types.CodeType) -> set[str]:
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= _all_names(constant)
-    return names
-
-
-def _free_names(code: str) -> set[str]:
-    """Names that the tests use and nobody but the candidate could define."""
-    top = symtable.symtable(code, "tests.py", "exec")
-    bound = {
-        symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()
-    }
-    used = {
-        symbol.get_name()
-        for table in _tables(top)
-        for symbol in table.get_symbols()
-        if symbol.is_referenced() and (symbol.is_global() or table is top)
-    }
-    bound |= {
-        symbol.get_name()
-        for table in _tables(top)
-        for symbol in table.get_symbols()
-        if symbol.is_declared_global() and symbol.is_assigned()
-    }
-    return set() if "import *" in code else used - bound
-
-
-def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
-    yield table
-    for child in table.get_children():
-        yield from _tables(child)
 
 
 def run(compiled: CompiledTests, candidate: Candidate) -> Termination:

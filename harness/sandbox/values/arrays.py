@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from harness.sandbox.values import dataframes, datetimes
+from harness.sandbox.values import dataframes, datetimes, standard_types
 from harness.sandbox.values.codec import MAX_BYTES, Malformed, Uncrossable
 from harness.sandbox.values.datetimes import Parts, require, require_type
 
@@ -42,14 +42,16 @@ def describe(value: object) -> tuple[str, Parts] | None:
         elif root == "scipy":
             describer = _describe_sparse if kind in _sparse_classes().values() else None
     if describer is None:
-        return None
+        return standard_types.describe(value)
     return describer(value)
 
 
 def build(kind: str, parts: Any) -> Any:
     """The inverse of `describe`. Raises Malformed for anything that `describe` does not make."""
     builder = _BUILDERS.get(kind)
-    if builder is None or type(parts) is not tuple:
+    if builder is None:
+        return standard_types.build(kind, parts)
+    if type(parts) is not tuple:
         raise Malformed(f"unknown kind {kind[:40]!r}")
     try:
         return builder(*parts)

@@ -7,6 +7,7 @@ function cannot be sent. Any other value is passed to `other`, which gives it a 
 parts. Sizes, nesting and element counts are bounded on both sides. This is *not* a format for disk.
 """
 
+import math
 import struct
 from array import array
 from collections import Counter, OrderedDict, deque
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
+
+from harness.sandbox.values import nans
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 200
@@ -106,7 +109,7 @@ def _put_packed(items: list[Any], out: bytearray) -> bool:
     if len(kinds) != 1:
         return False
     kind = kinds.pop()
-    if kind is float:
+    if kind is float and not math.isnan(sum(items)):
         block = array("d", items)
         out += b"D"
     elif kind is int:
@@ -163,7 +166,7 @@ _LEAVES: dict[type, Callable[[Any, bytearray], Any]] = {
     type(None): lambda value, out: out.extend(b"N"),
     bool: lambda value, out: out.extend(b"T" if value else b"F"),
     int: _put_int,
-    float: lambda value, out: out.extend(b"f" + _F64.pack(value)),
+    float: nans.put_float,
     complex: lambda value, out: out.extend(b"c" + _F64.pack(value.real) + _F64.pack(value.imag)),
     str: _put_str,
     bytes: _put_bytes,
@@ -226,7 +229,6 @@ def build_nothing(kind: str, parts: Any) -> object:
 
 
 Kinds = tuple[Describe, Build]
-PLAIN: Kinds = (describe_nothing, build_nothing)
 
 
 def decode(
@@ -364,7 +366,8 @@ _READERS: dict[bytes, Callable[[bytes, int], tuple[Any, int]]] = {
     b"F": lambda data, at: (False, at),
     b"i": lambda data, at: (_I64.unpack_from(data, at)[0], at + 8),
     b"I": _get_big,
-    b"f": lambda data, at: (_F64.unpack_from(data, at)[0], at + 8),
+    b"f": nans.get_float,
+    b"n": nans.get_known,
     b"c": lambda data, at: (complex(*struct.unpack_from("<dd", data, at)), at + 16),
     b"s": _get_text,
     b"b": _block,

@@ -110,7 +110,7 @@ def _unpickling_program(check: Snippet) -> Program:
     values = files("harness.sandbox.values")
     sources = {
         f"harness/sandbox/values/{name}.py": values.joinpath(f"{name}.py").read_text(encoding="utf-8")
-        for name in ("codec", "datetimes", "dataframes", "arrays")
+        for name in ("nans", "codec", "datetimes", "dataframes", "standard_types", "arrays")
     }
     packages = {
         "harness/__init__.py": "",

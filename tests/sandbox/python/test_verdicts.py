@@ -98,9 +98,12 @@ def test_an_opaque_value_given_back_is_itself(pool: sandbox.Pool) -> None:
     assert judge(pool, code, "assert f(f(0)) == 7").status == "passed"
 
 
-def test_arguments_are_passed_by_value(pool: sandbox.Pool) -> None:
-    code = "def f(x):\n    x.clear()\n    return []"
-    assert judge(pool, code, "x = [1]\nf(x)\nassert x == [1]").status == "passed"
+def test_a_change_of_an_argument_is_seen_where_the_tests_look_at_it(pool: sandbox.Pool) -> None:
+    code = "def f(x):\n    x.append(2)\n    return x"
+    seen = judge(pool, code, "x = [1]\nf(x)\nassert x == [1]")
+    assert (seen.status, seen.judge) == ("failed", "in_process")
+    unseen = judge(pool, code, "x = [1]\nassert f(x) == [1, 2]")
+    assert (unseen.status, unseen.judge) == ("passed", "outside")
 
 
 @pytest.mark.parametrize(
