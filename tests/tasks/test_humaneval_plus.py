@@ -288,10 +288,15 @@ def recorded_statuses(real_data: Path, folder: str) -> dict[str, tuple[str, bool
 
 
 @pytest.mark.parametrize(
-    ("name", "release", "passed"), [("humaneval_plus", "v0.1.10", 60), ("mbpp_plus", "v0.1.0", 234)]
+    ("name", "release", "passed", "explained"),
+    [
+        ("humaneval_plus", "v0.1.10", 60, set()),
+        # A set where the reference gives a tuple: that recording's EvalPlus did not yet compare these two as sets.
+        ("mbpp_plus", "v0.1.0", 236, {"Mbpp/2", "Mbpp/579"}),
+    ],
 )
 def test_recorded_statuses_of_a_base_model_are_reproduced(
-    name: str, release: str, passed: int, real_data: Path, box: sandbox.Pool
+    name: str, release: str, passed: int, explained: set[str], real_data: Path, box: sandbox.Pool
 ) -> None:
     task = registry.task(name, {"release": release})
     problems = data_files.load(task, "test", data_files.open_source(str(real_data)))
@@ -302,5 +307,5 @@ def test_recorded_statuses_of_a_base_model_are_reproduced(
         each.id: verdict.status == "passed"
         for each, verdict in zip(problems, task.scorers[0].score(answers, box), strict=True)
     }
-    assert {each for each, good in found.items() if good != recorded[each][1]} == set()
+    assert {each for each, good in found.items() if good != recorded[each][1]} == explained
     assert sum(found.values()) == passed
