@@ -78,16 +78,20 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _act(self, fault: str, body: dict[str, Any]) -> None:
-        good = self._good(body)
-        match fault.split():
-            case []:
-                self._json(200, good)
+        good, words = self._good(body), fault.split()
+        if error := _refusal(words, body):
+            self._json(error.pop("status", 400), {"error": error})
+        elif (answer := _answer(words, good)) is not None:
+            self._json(200, answer)
+        else:
+            self._break(words, good)
+
+    def _break(self, words: list[str], good: dict[str, Any]) -> None:
+        """What is no answer of the protocol at all, or comes too late, in parts or with another status."""
+        match words:
             case ["status", number, *rest]:
                 headers = {"Retry-After": " ".join(rest)} if rest else {}
                 self._json(int(number), {"error": {"message": f"told to answer {number}"}}, headers)
-            case ["context"]:
-                message = "This model's maximum context length is 4096 tokens. However, you requested 5000."
-                self._json(400, {"error": {"message": message}})
             case ["html"]:
                 self._bytes(200, b"<html><body>504 Gateway</body></html>", "text/html")
             case ["truncated"]:
@@ -101,61 +105,6 @@ class _Handler(BaseHTTPRequestHandler):
             case ["slow"]:
                 time.sleep(1.0)
                 self._json(200, good)
-            case ["empty"]:
-                self._json(200, good | {"choices": []})
-            case ["schema"]:
-                self._json(200, {"result": "fine"})
-            case ["parses"]:  # the thought is told apart
-                for choice in good["choices"]:
-                    thought, _, text = choice["message"].pop("content").partition("</think>")
-                    choice["message"] |= {"content": text or None, "reasoning_content": thought}
-                self._json(200, good)
-            case ["abort"]:
-                self._json(200, good | {"choices": [{"text": "half", "finish_reason": "abort"}]})
-            case ["refuses"]:
-                message = {"content": None, "refusal": "I can't help with that."}
-                self._json(200, good | {"choices": [{"message": message, "finish_reason": "stop"}]})
-            case ["single"]:  # as Groq says it
-                error = {"message": "'n' : number must be at most 1", "type": "invalid_request_error"}
-                self._json(400, {"error": error})
-            case ["single", "500"]:  # as llama.cpp says it
-                error = {"message": "Only one completion choice is allowed", "type": "server_error"}
-                self._json(500, {"error": error})
-            case ["prompt_filtered"]:  # as Azure says it
-                error = {"message": "The prompt was filtered", "code": "content_filter"}
-                self._json(400, {"error": error})
-            case ["stops", number]:  # as OpenAI says it, and for 0 as its reasoning models do
-                if len(body.get("stop", ())) <= int(number):
-                    self._json(200, good)
-                elif int(number):
-                    message = f"Invalid 'stop': array too long. Expected maximum length {number}."
-                    self._json(400, {"error": {"message": message, "param": "stop"}})
-                else:
-                    message = "Unsupported parameter: 'stop' is not supported with this model."
-                    self._json(400, {"error": {"message": message}})
-            case ["one"]:  # n ignored
-                self._json(200, good | {"choices": good["choices"][:1]})
-            case ["most", number]:  # n has an upper limit
-                self._json(200, good | {"choices": good["choices"][: int(number)]})
-            case ["shuffled"]:
-                choices = [choice | {"index": i} for i, choice in enumerate(good["choices"])]
-                self._json(200, good | {"choices": choices[::-1] * 2})
-            case ["uncounted"]:
-                self._json(200, {"choices": good["choices"]})
-            case ["half"]:  # a character's first half, which JSON can hold
-                self._json(200, good | {"choices": [{"text": "a\ud83d", "finish_reason": "length"}]})
-            case ["thinks"]:
-                message = {"content": None, "reasoning_content": "Let me see"}
-                self._json(200, good | {"choices": [{"message": message, "finish_reason": "length"}]})
-            case ["infinite"]:
-                logprobs = {"token_logprobs": [-0.5, float("-inf")]}
-                self._json(200, good | {"choices": [{"text": "a", "logprobs": logprobs}]})
-            case ["newer"]:  # as OpenAI's newer models say it
-                if "max_tokens" not in body:
-                    self._json(200, good)
-                    return
-                message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
-                self._json(400, {"error": {"message": message}})
             case ["tells"]:  # the request's headers, as a proxy in its debugging mode does
                 self._json(500, {"error": {"message": str(self.headers)}})
             case ["garbled"]:
@@ -201,6 +150,68 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
+
+
+def _refusal(words: list[str], body: dict[str, Any]) -> dict[str, Any]:
+    """The error of a server that does not take this request, of status 400 unless it says another; {} if it does."""
+    match words:
+        case ["context"]:
+            message = "This model's maximum context length is 4096 tokens. However, you requested 5000."
+            return {"message": message}
+        case ["single"]:  # as Groq says it
+            return {"message": "'n' : number must be at most 1", "type": "invalid_request_error"}
+        case ["single", "500"]:  # as llama.cpp says it
+            return {"message": "Only one completion choice is allowed", "type": "server_error", "status": 500}
+        case ["prompt_filtered"]:  # as Azure says it
+            return {"message": "The prompt was filtered", "code": "content_filter"}
+        case ["stops", "0"] if body.get("stop"):  # as OpenAI's reasoning models say it
+            return {"message": "Unsupported parameter: 'stop' is not supported with this model."}
+        case ["stops", number] if len(body.get("stop", ())) > int(number):  # as OpenAI says it
+            message = f"Invalid 'stop': array too long. Expected maximum length {number}."
+            return {"message": message, "param": "stop"}
+        case ["newer"] if "max_tokens" in body:  # as OpenAI's newer models say it
+            return {"message": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."}
+    return {}
+
+
+def _answer(words: list[str], good: dict[str, Any]) -> dict[str, Any] | None:
+    """What a server answers whose good answer this is; None for what is no answer of the protocol."""
+    choices: list[dict[str, Any]] = good["choices"]
+    match words:
+        case [] | ["stops", _] | ["newer"]:
+            return good
+        case ["empty"]:
+            return good | {"choices": []}
+        case ["schema"]:
+            return {"result": "fine"}
+        case ["parses"]:  # the thought is told apart
+            for choice in choices:
+                thought, _, text = choice["message"].pop("content").partition("</think>")
+                choice["message"] |= {"content": text or None, "reasoning_content": thought}
+            return good
+        case ["abort"]:
+            return good | {"choices": [{"text": "half", "finish_reason": "abort"}]}
+        case ["refuses"]:
+            message = {"content": None, "refusal": "I can't help with that."}
+            return good | {"choices": [{"message": message, "finish_reason": "stop"}]}
+        case ["one"]:  # n ignored
+            return good | {"choices": choices[:1]}
+        case ["most", number]:  # n has an upper limit
+            return good | {"choices": choices[: int(number)]}
+        case ["shuffled"]:
+            numbered = [choice | {"index": i} for i, choice in enumerate(choices)]
+            return good | {"choices": numbered[::-1] * 2}
+        case ["uncounted"]:
+            return {"choices": choices}
+        case ["half"]:  # a character's first half, which JSON can hold
+            return good | {"choices": [{"text": "a\ud83d", "finish_reason": "length"}]}
+        case ["thinks"]:
+            message = {"content": None, "reasoning_content": "Let me see"}
+            return good | {"choices": [{"message": message, "finish_reason": "length"}]}
+        case ["infinite"]:
+            logprobs = {"token_logprobs": [-0.5, float("-inf")]}
+            return good | {"choices": [{"text": "a", "logprobs": logprobs}]}
+    return None
 
 
 class _Server(ThreadingHTTPServer):
