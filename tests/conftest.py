@@ -35,7 +35,7 @@ LONGEST = (
     "runs/test_resume.py",
     "sandbox/languages/test_languages.py",
     "cli/test_bad_input.py",
-    "tasks/test_ds1000.py",
+    "tasks/ds1000/test_verdicts.py",
     "sandbox/python/test_verdicts.py",
     "sandbox/sql/test_worker.py",
     "architecture/test_package.py",
