@@ -14,7 +14,7 @@ from harness.config.run import RetrievalConfig
 from harness.errors import ConfigError, UserError
 from harness.prompts.retrieval import encoder, load_retriever, prefixes
 from harness.prompts.retrieval.prefixes import Prefixes
-from tests.support.hits import TEXTS, forbid
+from tests.support.parts.hits import TEXTS, forbid
 
 Vectors = NDArray[np.float32]
 

@@ -12,7 +12,7 @@ from harness.errors import ConfigError
 from harness.prompts.retrieval import bm25, encoder, fusion, load_retriever
 from harness.prompts.retrieval.encoder import quiet
 from tests.support.command import harness
-from tests.support.hits import TEXTS, forbid, rows
+from tests.support.parts.hits import TEXTS, forbid, rows
 
 
 def test_bm25_is_lucenes_formula() -> None:

@@ -18,7 +18,7 @@ from harness.prompts.retrieval import encoder, index, load_retriever
 from harness.prompts.retrieval.encoder import quiet
 from harness.prompts.retrieval.parts import IndexShape
 from harness.tasks.loading import data_files, registry
-from tests.support.hits import forbid, rows
+from tests.support.parts.hits import forbid, rows
 
 Vectors = NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from harness.scorers.similarity import codebleu
 from harness.stats.estimates import estimate
 from harness.text import python_dataflow, python_tree
 from tests.support import codebleu_reference
-from tests.support.codebleu_values import LOOP, PARTS, corpus, one, problem
+from tests.support.parts.codebleu_values import LOOP, PARTS, corpus, one, problem
 
 
 def test_every_part_is_that_of_a_second_reading_of_the_definition():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import codebleu_reference
-from tests.support.codebleu_values import LOOP, PARTS, one
+from tests.support.parts.codebleu_values import LOOP, PARTS, one
 from tests.support.paths import ROOT
 
 

@@ -11,7 +11,7 @@ from codebleu.codebleu import calc_codebleu
 from harness import scorers
 from harness.scorers.similarity import codebleu
 from tests.support import codebleu_reference
-from tests.support.codebleu_values import PARTS, corpus, one, problem
+from tests.support.parts.codebleu_values import PARTS, corpus, one, problem
 
 
 class Ordered(dict):

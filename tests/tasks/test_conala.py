@@ -8,7 +8,7 @@ from harness import scorers
 from harness.schema import Split
 from harness.tasks.loading import registry
 from tests.support.command import write_rows
-from tests.support.task_rows import Options, load
+from tests.support.parts.task_rows import Options, load
 
 
 def test_conalas_corpora_are_different_files_with_ids_of_the_same_form() -> None:

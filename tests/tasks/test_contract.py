@@ -15,7 +15,7 @@ from harness.schema import Card, InlineTests, Split
 from harness.tasks.loading import registry
 from tests.support import polyglot_programs
 from tests.support.command import harness
-from tests.support.task_rows import Options, load
+from tests.support.parts.task_rows import Options, load
 
 # A task with options is held to the contract under each of them.
 CONTRACT: list[tuple[str, Options]] = [(name, {}) for name in registry.names()]

@@ -10,7 +10,7 @@ from harness import sandbox, scorers
 from harness.runs import judge
 from harness.tasks.loading import registry
 from tests.support.command import harness, metrics, rows, write_rows
-from tests.support.task_rows import load
+from tests.support.parts.task_rows import load
 
 
 def test_humanevals_tests_may_use_what_the_prompt_defines_beside_the_function(

@@ -14,7 +14,7 @@ import pytest
 from harness.backends import completion_cache
 from harness.backends.completion_cache import CompletionCache
 from harness.schema import Request
-from tests.support.completion_cache import ASKED, DRAWN, MODEL, found, made, put
+from tests.support.parts.completion_cache import ASKED, DRAWN, MODEL, found, made, put
 from tests.support.paths import ROOT
 
 

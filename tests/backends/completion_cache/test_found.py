@@ -10,7 +10,7 @@ from harness.backends import completion_cache
 from harness.backends.completion_cache import CompletionCache
 from harness.config.backend import ServerConfig
 from harness.schema import Message, Prompt, Request, Sampling
-from tests.support.completion_cache import ASKED, DRAWN, MODEL, config, found, identity, made, put
+from tests.support.parts.completion_cache import ASKED, DRAWN, MODEL, config, found, identity, made, put
 
 GREEDY = Sampling(max_tokens=16)
 

@@ -15,8 +15,8 @@ from harness.runs import run, study
 from harness.runs.store import reader
 from tests.support import tiny_models
 from tests.support.command import Ended, harness, rows
-from tests.support.completion_cache import config, identity, made, put
 from tests.support.faulty_server import World, asked, serving
+from tests.support.parts.completion_cache import config, identity, made, put
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from harness.config.backend import BackendConfig
 from harness.errors import UserError
 from tests.support.adapter_kinds import save_kind
 from tests.support.command import harness
-from tests.support.hf_engine import GREEDY, lines, requests
+from tests.support.parts.hf_engine import GREEDY, lines, requests
 from tests.support.tiny_models import ARCHITECTURES, build
 
 KINDS = ("lora", "dora", "ia3", "prompt", "p-tuning", "prefix")

@@ -9,7 +9,7 @@ from harness.errors import UserError
 from harness.schema import Message, Prompt
 from tests.support.adapter_kinds import save_kind
 from tests.support.command import harness
-from tests.support.hf_engine import loaded
+from tests.support.parts.hf_engine import loaded
 from tests.support.tiny_models import VOCABULARY, build, make_tokenizer
 
 ASKED = Prompt(messages=(Message(role="user", content="add"),))

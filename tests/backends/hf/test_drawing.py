@@ -12,7 +12,7 @@ import torch
 from harness.backends.hf.decoding import next_token
 from harness.backends.hf.decoding.next_token import gumbel, next_tokens
 from harness.schema import Prompt, Sampling
-from tests.support.hf_engine import DRAWN, loaded, requests
+from tests.support.parts.hf_engine import DRAWN, loaded, requests
 
 
 def test_noise_is_splitmix64(bases: dict[str, Path]) -> None:

@@ -13,7 +13,7 @@ import torch
 from harness.backends.hf.scheduler import Engine
 from harness.errors import BackendFault, ConfigError
 from harness.schema import Completion, Prompt, Request, Sampling
-from tests.support.hf_engine import BEAMS, DRAWN, GREEDY, TEXTS, lines, loaded, only, requests
+from tests.support.parts.hf_engine import BEAMS, DRAWN, GREEDY, TEXTS, lines, loaded, only, requests
 from tests.support.tiny_models import ARCHITECTURES
 
 

@@ -16,7 +16,7 @@ from harness.backends.hf.decoding import sampling
 from harness.backends.hf.scheduler import Engine
 from harness.errors import BackendFault, UserError
 from harness.schema import Generation, LikelihoodRequest, Prompt
-from tests.support.hf_engine import loaded
+from tests.support.parts.hf_engine import loaded
 from tests.support.tiny_models import ARCHITECTURES, POSITIONS, VOCABULARY, build, make_tokenizer
 
 PAIRS = (

@@ -15,7 +15,7 @@ import torch
 from harness.backends import hf
 from harness.config.backend import BackendConfig
 from harness.errors import UserError
-from tests.support.hf_engine import GREEDY, lines, loaded, requests
+from tests.support.parts.hf_engine import GREEDY, lines, loaded, requests
 from tests.support.tiny_models import build, make_tokenizer
 
 

@@ -15,7 +15,7 @@ from harness.runs.store.jsonl import JsonlFile
 from harness.schema import Prompt, Request, Sampling
 from tests.backends.hf.test_adapter import engine, save
 from tests.support.command import harness
-from tests.support.hf_engine import GREEDY, lines, requests
+from tests.support.parts.hf_engine import GREEDY, lines, requests
 from tests.support.tiny_models import ARCHITECTURES
 
 DRAWN = Sampling(samples=2, temperature=0.8, max_tokens=12)

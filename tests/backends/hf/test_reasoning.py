@@ -8,7 +8,7 @@ import pytest
 
 from harness.schema import Completion, Message, Prompt, Request, Sampling
 from tests.support import scripted_model
-from tests.support.hf_engine import loaded
+from tests.support.parts.hf_engine import loaded
 
 ASKED = Prompt(messages=(Message(role="user", content="f"),))
 THOUGHT = {

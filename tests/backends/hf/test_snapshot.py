@@ -13,7 +13,7 @@ from harness.errors import BackendFault, UserError
 from tests.backends.hf.test_adapter import IDS, engine
 from tests.support.adapter_kinds import KINDS, WITH_BIASES, save_kind
 from tests.support.command import harness, rows
-from tests.support.hf_engine import GREEDY, lines, requests
+from tests.support.parts.hf_engine import GREEDY, lines, requests
 from tests.support.tiny_models import build
 
 OVERWRITES = {"olora", "bias-all", "bias-lora", "replicated"}  # what these write into cannot be put back

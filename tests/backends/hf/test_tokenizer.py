@@ -7,7 +7,7 @@ import pytest
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import UserError
 from harness.schema import Message, Prompt, Request
-from tests.support.hf_engine import GREEDY, TEXTS, loaded, only, requests
+from tests.support.parts.hf_engine import GREEDY, TEXTS, loaded, only, requests
 from tests.support.tiny_models import CHAT, POSITIONS, build, make_tokenizer
 
 

@@ -5,7 +5,7 @@ import pytest
 from harness.errors import ConfigError, UserError
 from harness.schema import Generation, Message, Prompt, Request, Sampling
 from tests.support.faulty_server import World, asked
-from tests.support.openai_client import DRAWN, client, generate, requests, texts
+from tests.support.parts.openai_client import DRAWN, client, generate, requests, texts
 
 
 def test_samples_come_in_one_request_or_as_many_as_the_server_makes_of_it(world: World) -> None:

@@ -13,7 +13,7 @@ from harness.config.backend import BackendConfig, ServerConfig
 from harness.errors import BackendFault, UserError
 from harness.schema import Generation, Sampling
 from tests.support.faulty_server import World, asked
-from tests.support.openai_client import client, config, generate, requests, texts
+from tests.support.parts.openai_client import client, config, generate, requests, texts
 
 PASSING = [
     "status 429 0",

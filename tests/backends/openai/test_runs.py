@@ -18,7 +18,7 @@ from harness.runs import study
 from harness.schema import Sampling
 from tests.support.command import harness
 from tests.support.faulty_server import World, asked, serving
-from tests.support.openai_client import client, requests
+from tests.support.parts.openai_client import client, requests
 
 
 def test_leaving_early_waits_for_no_answer(world: World) -> None:

@@ -15,7 +15,7 @@ from harness.runs import study
 from harness.schema import Sampling
 from tests.support.command import run_mini
 from tests.support.faulty_server import World
-from tests.support.openai_client import client, config, generate, requests
+from tests.support.parts.openai_client import client, config, generate, requests
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from harness.errors import ConfigError
 from harness.schema import Prompt, Request, Sampling
 from harness.text.completion_parts import separate
 from tests.support.faulty_server import World
-from tests.support.openai_client import client, generate, requests
+from tests.support.parts.openai_client import client, generate, requests
 
 STOPS = ("a!", "b!", "c!", "d!", "\n```", "#")
 

@@ -12,7 +12,7 @@ from harness.prompts import few_shot, templates
 from harness.schema import Split
 from harness.tasks.loading import registry
 from tests.support.command import harness
-from tests.support.shots import ASKED, SMALL, TRAIN, Model, choose, chosen, ids, loaded, problem, render
+from tests.support.parts.shots import ASKED, SMALL, TRAIN, Model, choose, chosen, ids, loaded, problem, render
 from tools.demo_model.train_encoder import shape
 
 

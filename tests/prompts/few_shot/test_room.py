@@ -14,7 +14,7 @@ from harness.runs import run
 from harness.schema import Capabilities
 from harness.tasks.loading import registry
 from tests.support.command import harness, rows
-from tests.support.shots import ASKED, SMALL, TRAIN, Model, choose, chosen, ids, loaded, problem, render
+from tests.support.parts.shots import ASKED, SMALL, TRAIN, Model, choose, chosen, ids, loaded, problem, render
 from tests.support.tiny_models import POSITIONS, build
 
 

@@ -13,7 +13,7 @@ from harness.runs.store import reader
 from harness.runs.store.run_folder import read_run
 from harness.schema import Shot
 from tests.support.command import harness, rows, write_rows
-from tests.support.shots import SMALL, chosen, loaded
+from tests.support.parts.shots import SMALL, chosen, loaded
 
 OF_A_STUDY = ("train", "report")
 RECIPES = packaged("tasks/recipes")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import harness
-from tests.support.gated_runs import N, counted, right
+from tests.support.parts.gated_runs import N, counted, right
 from tests.support.recordings import make
 
 

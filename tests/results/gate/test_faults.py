@@ -8,7 +8,7 @@ import pytest
 from junitparser import Error, JUnitXml
 
 from tests.support.command import harness
-from tests.support.gated_runs import N, judged, right
+from tests.support.parts.gated_runs import N, judged, right
 from tests.support.paths import ROOT
 from tests.support.recordings import edit, edit_rows, make
 

@@ -16,7 +16,7 @@ from harness.runs.store import reader
 from harness.stats.estimates import mean_of
 from harness.stats.paired_tests import Design, paired_difference
 from tests.support.command import harness
-from tests.support.gated_runs import N, judged, right
+from tests.support.parts.gated_runs import N, judged, right
 from tests.support.paths import ROOT
 from tests.support.recordings import edit_rows, make
 

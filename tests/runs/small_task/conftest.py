@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import write_rows
-from tests.support.small_run import WANTED, World
+from tests.support.parts.small_run import WANTED, World
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from harness import scorers
 from harness.errors import Fault, SandboxFault
 from harness.runs import judge as judging
 from harness.schema import ExecResult, Problem, Program, Reference, Sandbox, Scorer, UnitTests
-from tests.support.small_run import FakeSandbox, small_task
+from tests.support.parts.small_run import FakeSandbox, small_task
 
 
 def proved(

@@ -13,7 +13,7 @@ from harness.runs import run as runner
 from harness.schema import Answer, Generation, Request, Sampling, Sandbox, Score, Scorer, Verdict
 from harness.tasks.loading import data_files
 from tests.support.command import mini_humaneval, rows, write_rows
-from tests.support.small_run import (
+from tests.support.parts.small_run import (
     WANTED,
     FakeBackend,
     FakeSandbox,

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import ConfigError, SandboxFault
 from harness.schema import ExecResult, Program
-from tests.support.small_run import (
+from tests.support.parts.small_run import (
     WANTED,
     FakeBackend,
     FakeSandbox,

@@ -14,7 +14,7 @@ import pytest
 from harness import sandbox
 from harness.errors import SandboxFault
 from harness.schema import ExecResult, Program, UnitTests
-from tests.support.judged_programs import GOOD, SQUARE, judge
+from tests.support.parts.judged_programs import GOOD, SQUARE, judge
 
 
 def descendants() -> list[str]:

@@ -6,7 +6,7 @@ from harness import sandbox
 from harness.errors import ConfigError, SandboxFault, UserError
 from harness.sandbox import launch
 from harness.schema import ExecResult, Limits, Program, UnitTests
-from tests.support.judged_programs import GOOD, SHORT, SQUARE, judge
+from tests.support.parts.judged_programs import GOOD, SHORT, SQUARE, judge
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from harness.sandbox.values import arrays, codec
-from tests.support.array_values import COLUMNS, INDEXES, cross
+from tests.support.parts.array_values import COLUMNS, INDEXES, cross
 
 ELEMENTS = st.one_of(
     npst.boolean_dtypes(),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.sandbox.values import arrays, codec
-from tests.support.array_values import COLUMNS, INDEXES, cross
+from tests.support.parts.array_values import COLUMNS, INDEXES, cross
 
 
 def told(kind: str, *parts: Any) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import sandbox
-from tests.support.ds1000_rows import TASK
+from tests.support.parts.ds1000_rows import TASK
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from harness import sandbox
 from harness.schema import Problem, Snippet
 from harness.tasks.loading import data_files, registry
 from tests.support.command import harness, write_rows
-from tests.support.ds1000_rows import TASK, judged, mini
+from tests.support.parts.ds1000_rows import TASK, judged, mini
 
 OLD_PYTHON = os.environ.get("HARNESS_DS1000_PYTHON", "")
 needs_old_python = pytest.mark.skipif(

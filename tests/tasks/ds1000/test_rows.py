@@ -14,7 +14,7 @@ from harness.schema import Completion, Snippet
 from harness.tasks.loading import data_files, registry
 from harness.text import extract
 from tests.support.command import harness, write_rows
-from tests.support.ds1000_rows import DOUBLE, TASK, mini
+from tests.support.parts.ds1000_rows import DOUBLE, TASK, mini
 
 
 def test_mini_rows_are_in_the_benchmarks_own_form_with_libraries_as_groups() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from harness import sandbox
-from tests.support.ds1000_rows import DOUBLE, EQUAL, judged, mini, snippet
+from tests.support.parts.ds1000_rows import DOUBLE, EQUAL, judged, mini, snippet
 
 
 def test_right_and_wrong_and_broken_answers_are_told_apart_outside(box: sandbox.Pool) -> None:
