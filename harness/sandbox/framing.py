@@ -1,6 +1,7 @@
 """Length-prefixed frames on a stream socket: four bytes of length, then the payload, whatever that is."""
 
 import os
+import socket
 import struct
 
 _LENGTH = struct.Struct("<I")
@@ -28,6 +29,18 @@ def write_all(fd: int, data: bytes) -> None:
                 written += os.write(fd, view[written:])
     except (BrokenPipeError, ConnectionResetError):
         raise ConnectionClosed from None
+
+
+def send_descriptor(fd: int, sent: int) -> None:
+    """To a process at the other end of a Unix socket that waits for it."""
+    with socket.socket(fileno=os.dup(fd)) as channel:
+        socket.send_fds(channel, [b"S"], [sent])
+
+
+def receive_descriptor(fd: int) -> int:
+    with socket.socket(fileno=os.dup(fd)) as channel:
+        _, (received,), _, _ = socket.recv_fds(channel, 1, 1)
+    return received
 
 
 # Data is read into this buffer first: allocating and shrinking a large bytes object for every read costs a mapping.

@@ -86,6 +86,10 @@ def trim_heap() -> None:
         _libc.malloc_trim(0)
 
 
+def memory_file() -> int:
+    return os.memfd_create("data", os.MFD_CLOEXEC)
+
+
 def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 

@@ -5,7 +5,6 @@ group, else as sums over its processes (process_tree.py).
 """
 
 import contextlib
-import fcntl
 import os
 import resource
 import select
@@ -13,7 +12,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from harness.sandbox.isolation import process_tree, scratch
+from harness.sandbox.isolation import process_tree, scratch, syscalls
 from harness.sandbox.languages import confined_step
 
 WALL_SLACK = 10
@@ -66,7 +65,9 @@ class StepMonitor:
     def run(self) -> StepResult:
         """Raises ConfinementError when the step could not be confined, ControllerGone when the controller has ended."""
         started_at = time.monotonic()
-        stdin = _sealed(self.step.stdin)
+        stdin = (
+            syscalls.sealed_file(self.step.stdin) if self.step.stdin else os.open("/dev/null", os.O_RDONLY)
+        )
         out, out_write = os.pipe()
         err, err_write = os.pipe()
         status, status_write = os.pipe()
@@ -222,16 +223,3 @@ class StepMonitor:
 
 def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
-
-
-def _sealed(data: bytes) -> int:
-    """Standard input as a sealed memfd, which nobody can change."""
-    if not data:
-        return os.open("/dev/null", os.O_RDONLY)
-    fd = os.memfd_create("stdin", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, 0x0F)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd

@@ -9,7 +9,6 @@ import marshal
 import os
 import select
 import signal
-import socket
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -18,10 +17,11 @@ from typing import Any
 from harness.sandbox import framing
 from harness.sandbox.isolation import syscalls
 from harness.sandbox.python import budget
-from harness.sandbox.python.control import FILES, REPORT, THREADS, ZygoteError
+from harness.sandbox.python.control import REPORT, ZygoteError
 from harness.sandbox.python.cpu_clock import CallClock, CpuClock
 from harness.sandbox.python.termination import (
     GONE,
+    OVERRUNS,
     CandidateEnded,
     NeedsInProcess,
     ResourceUsage,
@@ -42,10 +42,6 @@ _FLAGS = {
     for callable_ in (True, False)
 }
 _OUT_OF_TURN = "the program answered out of turn"
-_OVERRUNS = {
-    FILES: Termination("output", "more files than the scratch space holds"),
-    THREADS: Termination("error", "more threads than a program may start"),
-}
 _TOO_SLOW = "more than {:g} s of CPU time"
 _CALL_TOO_SLOW = "one call takes more CPU time than its tests allow"
 
@@ -69,15 +65,14 @@ class Candidate:
         self.calls = 0
         self.raised: BaseException | None = None
         self.raised_text = ""
-        self.last_frame = b""
-        self.channel_open = True
+        self.last_frame, self.channel_open = b"", True
         self.needs_in_process = False
         self.speculation_missed = False
         self.defined = self.has_job = False
         self.requests: list[bytes] = []
         self.speculated: deque[bytes] = deque()
-        self.saw_opaque = False
-        self.output_exceeded = False
+        self.saw_opaque = self.output_exceeded = False
+        self.takes_many = True
         self.clock, self.call_clock = CpuClock(self.pidfd), CallClock()
         self.describe, self.build = standard_types.KINDS
         nans.forget()
@@ -112,8 +107,7 @@ class Candidate:
             if self.receive() != b"S":
                 raise ZygoteError("a fork did not take its standard input")
             fd = syscalls.sealed_file(stdin)
-            with socket.socket(fileno=os.dup(self.channel)) as channel:
-                socket.send_fds(channel, [b"S"], [fd])
+            framing.send_descriptor(self.channel, fd)
             os.close(fd)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], cpu_s: float | None = None) -> Any:
@@ -157,21 +151,27 @@ class Candidate:
         if not self.speculated:
             self.send(framing.frame(message))
         elif self.speculated[0] != message:
-            raise self._miss()
+            raise self.miss()
         else:
             self.speculated.popleft()
         try:
             reply = self.receive()
+        except MemoryError:
+            raise self.end("error", budget.TOO_LARGE) from None
+        return self.value_of(reply)
+
+    def value_of(self, reply: bytes) -> Any:
+        """What a reply says: a value, or an exception, which is raised."""
+        try:
             if reply[:1] == b"R":
                 return self._decode(reply[1:])
         except MemoryError:
             raise self.end("error", budget.TOO_LARGE) from None
-        match reply[:1]:
-            case b"X":
-                bases, arguments, self.raised_text = self._expect_exception(reply)
-                self.raised = opaque.rebuild_exception(bases, arguments, self.raised_text)
-                if self.raised is not None:
-                    raise self.raised
+        if reply[:1] == b"X":
+            bases, arguments, self.raised_text = self._expect_exception(reply)
+            self.raised = opaque.rebuild_exception(bases, arguments, self.raised_text)
+            if self.raised is not None:
+                raise self.raised
         raise self.reject(reply)
 
     def reject(self, reply: bytes) -> CandidateEnded:
@@ -222,15 +222,15 @@ class Candidate:
             return opaque.Opaque(number, name)
         return opaque.OpaqueIterable(number, name, lambda n: self.request(b"n" + codec.encode(n)))
 
-    def _miss(self) -> SpeculationMissed:
+    def miss(self) -> SpeculationMissed:
         self.speculation_missed = True
         return SpeculationMissed()
 
     def end(self, status: str, detail: str, suspect: bool = False) -> CandidateEnded:
         """Record how it ended, unless that is known; the caller raises what this returns."""
-        return self._end(Termination(status, detail, suspect))
+        return self.end_with(Termination(status, detail, suspect))
 
-    def _end(self, termination: Termination) -> CandidateEnded:
+    def end_with(self, termination: Termination) -> CandidateEnded:
         self.termination = self.termination or termination
         return CandidateEnded()
 
@@ -243,7 +243,7 @@ class Candidate:
                 data = data[os.write(self.channel, data) :]
             except BlockingIOError:
                 self.poller.modify(self.channel, select.POLLIN | select.POLLOUT)
-                self._poll()
+                self.wait()
                 self.poller.modify(self.channel, select.POLLIN)
             except (BrokenPipeError, ConnectionResetError):
                 return  # what it sent before it ended may still be there to read; if not, reading says so
@@ -253,8 +253,8 @@ class Candidate:
         try:
             while (payload := self.frames.pop()) is None:
                 if not self.channel_open:
-                    raise self._end(GONE)
-                self._poll()
+                    raise self.end_with(GONE)
+                self.wait()
         except framing.FrameTooLong:
             raise self.end("output", "the program answered with more than 16 MB") from None
         assert payload is not None
@@ -269,7 +269,7 @@ class Candidate:
         self.poller.register(self.pidfd, select.POLLIN)
         self.speculated.clear()
         try:
-            while self._poll():
+            while self.wait():
                 pass
         except CandidateEnded:
             return
@@ -280,7 +280,7 @@ class Candidate:
         try:
             alive = True
             while alive:
-                alive = self._poll()
+                alive = self.wait()
                 # Its end and its last frame may be seen in one poll, in either order: read what is left.
                 while not alive and self.channel_open and self._read_channel():
                     pass
@@ -289,9 +289,9 @@ class Candidate:
         except framing.FrameTooLong:
             raise self.end("error", _OUT_OF_TURN) from None
 
-    def _poll(self) -> bool:
+    def wait(self, at_most_s: float = 1e6) -> bool:
         """Wait for events and handle them. False once the process is seen to have ended."""
-        timeout = max(0.0, self.next_check - time.monotonic())
+        timeout = max(0.0, min(self.next_check - time.monotonic(), at_most_s))
         alive = True
         for fd, what in self.poller.poll(timeout * 1000 + 1):
             if fd == self.controller:
@@ -303,7 +303,7 @@ class Candidate:
             elif what != select.POLLOUT:
                 self._read_channel()
         if self.output_exceeded and self.speculated:
-            raise self._miss()
+            raise self.miss()
         if time.monotonic() >= self.next_check or self.output_exceeded:
             # What it sent before it exceeded a limit comes first: with requests sent ahead it may be far beyond the
             # one whose reply is awaited.
@@ -361,7 +361,7 @@ class Candidate:
         """Read the zygote's report. `by_itself`: how the program ended is the verdict, not what its tests say."""
         status, cpu, peak_kb, overrun = REPORT.unpack(report)
         if overrun:
-            self.termination = _OVERRUNS[overrun]
+            self.termination = OVERRUNS[overrun]
         elif self.termination is GONE or (by_itself and self.termination is None):
             self.termination = self._termination_of(os.waitstatus_to_exitcode(status), cpu, by_itself)
         if by_itself or self.termination:

@@ -4,8 +4,9 @@ It serves the tester's requests over one socket and holds nothing worth stealing
 program. Whatever a candidate does to this process, the most it can achieve is to reply with values of its choice.
 
 Frames to the tester, by first byte: H confined, F could not be confined, S send standard input, D definitions done,
-C does not compile, X an exception, E SystemExit, R a value, P tests in this process passed. From the tester: the job,
-then c call, n next item of a handle, t tests to run here.
+C does not compile, X an exception, E SystemExit, R a value, P tests in this process passed; of many calls M send the
+file for the replies, B done, O too many bytes, V (in the file) a value of exact built-in types. From the tester: the
+job, then c call, n next item of a handle, m many calls, t tests to run here.
 """
 
 import _sitebuiltins
@@ -15,7 +16,6 @@ import gc
 import marshal
 import os
 import random
-import socket
 import sys
 import threading
 import traceback
@@ -25,11 +25,14 @@ from typing import Any, NoReturn
 
 from harness.sandbox import framing
 from harness.sandbox.isolation import confine
+from harness.sandbox.python import plain_bytes
 from harness.sandbox.values import arrays, codec, standard_types
 
 CHANNEL = 3
 JOB_LIMIT = 64 << 20
 _TEXT = 2000  # characters of a message
+# Types of which marshal writes the values, and not just any bytes that they hold.
+_PLAIN = {int, float, bool, str, bytes, complex, tuple, list, dict, set, frozenset, type(None)}
 
 _write = os.write
 _exit = os._exit
@@ -66,8 +69,7 @@ def _serve(state: confine.ConfinedState) -> None:
     )  # the tester's, and no candidate code has run yet
     if job["stdin"]:
         _send(b"S")
-        with socket.socket(fileno=os.dup(CHANNEL)) as channel:
-            _, (stdin,), _, _ = socket.recv_fds(channel, 1, 1)
+        stdin = framing.receive_descriptor(CHANNEL)
         os.dup2(stdin, 0)
         os.close(stdin)
     _write_files(job["files"])
@@ -188,15 +190,19 @@ def define(source: str) -> types.ModuleType | None:
 
 
 def _report(error: BaseException) -> None:
-    """Send an exception to the tester: its built-in bases, nearest first, its arguments as far as they can be
+    """Send an exception to the tester."""
+    _send(_exception(error))
+
+
+def _exception(error: BaseException) -> bytes:
+    """An exception as a frame: its built-in bases, nearest first, its arguments as far as they can be
     serialised, and the last line of its traceback.
     """
     if isinstance(error, _CompileError):
         inner = error.args[0]
         where = f" (line {inner.lineno})" if isinstance(inner, SyntaxError) and inner.lineno else ""
         what = inner.msg if isinstance(inner, SyntaxError) else str(inner)
-        _send(b"C" + codec.encode(f"{type(inner).__name__}: {what[:_TEXT]}{where}"))
-        return
+        return b"C" + codec.encode(f"{type(inner).__name__}: {what[:_TEXT]}{where}")
     bases = tuple(base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins")
     try:
         text = str(error)[:_TEXT]
@@ -207,7 +213,7 @@ def _report(error: BaseException) -> None:
     except BaseException:  # noqa: BLE001 - a candidate's own args
         arguments = codec.encode((text,))
     name = str(type(error).__name__)[:_TEXT]
-    _send(b"X" + codec.encode((bases, arguments, f"{name}: {text}" if text else name)))
+    return b"X" + codec.encode((bases, arguments, f"{name}: {text}" if text else name))
 
 
 def serve_requests(
@@ -229,8 +235,15 @@ def serve_requests(
     def handle_value(number: int, kind: str, name: str) -> object:
         return handles[number]
 
+    file = -1
     while True:
         request = framing.read_frame(CHANNEL, frames)
+        if request[:1] == b"m":
+            if file < 0:
+                _send(b"M")
+                file = framing.receive_descriptor(CHANNEL)
+            _answer_many(entry, marshal.loads(request[1:]), file, handle_of, describe)
+            continue
         try:
             if request[:1] == b"c":
                 args, kwargs = codec.decode(request[1:], handle_value, build)
@@ -250,6 +263,31 @@ def serve_requests(
             _report(error)
             continue
         _send(b"R" + payload)
+
+
+def _answer_many(
+    entry: Any, inputs: list[Any], file: int, handle_of: codec.Other, describe: codec.Describe
+) -> None:
+    """Replies go to a file, which the tester reads when it likes."""
+    stdout, plain = sys.stdout, _PLAIN if describe is standard_types.describe else ()
+    for args in inputs:
+        try:
+            value = entry(*args)
+            stdout.flush()
+            data = plain_bytes.dumps(value) if type(value) in plain else None
+            reply = b"R" + _payload(value, handle_of, describe) if data is None else b"V" + data
+        except SystemExit as exit_request:
+            reply = b"E" + codec.encode(str(exit_request.code)[:200])
+        except BaseException as error:  # noqa: BLE001 - whatever a candidate raises is its result
+            reply = _exception(error)
+        try:
+            framing.write_all(file, framing.frame(reply))
+        except OSError:  # the file has a largest size
+            _send(b"O")
+            return
+        if reply[:1] == b"E":
+            _exit(1)
+    _send(b"B")
 
 
 def _payload(value: object, handle_of: codec.Other, describe: codec.Describe) -> bytes:

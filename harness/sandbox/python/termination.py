@@ -5,6 +5,8 @@ The three signals are BaseExceptions, not Exceptions: tests that catch errors mu
 
 from dataclasses import dataclass
 
+from harness.sandbox.python.control import FILES, THREADS
+
 
 @dataclass(frozen=True)
 class Termination:
@@ -19,6 +21,12 @@ class Termination:
 
 # It closed its channel; its exit status will say how it ended.
 GONE = Termination("gone", "")
+
+# What the zygote ended it for.
+OVERRUNS = {
+    FILES: Termination("output", "more files than the scratch space holds"),
+    THREADS: Termination("error", "more threads than a program may start"),
+}
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ another exception of the test            error    after the first call: the test
 Tests that set `cpu_s` of the function give its next calls that many seconds of CPU time each.
 """
 
+import hashlib
 import types
+from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from harness.sandbox.python import budget, needs
+from harness.sandbox.python import budget, many_calls, needs
 from harness.sandbox.python.candidate import Candidate
 from harness.sandbox.python.termination import (
     CandidateEnded,
@@ -41,6 +42,7 @@ class CompiledTests:
     source: tuple[str, ...]
     entry: str
     in_process: bool
+    digest: bytes
     recorded_requests: tuple[bytes, ...] | None = None
     deterministic: bool = True
 
@@ -51,7 +53,8 @@ class CompiledTests:
             and sum(map(len, candidate.requests)) <= _MAX_REQUEST_BYTES
         )
         # Later requests about opaque values name them by numbers that hold for that one candidate only.
-        if self.recorded_requests is None and self.deterministic and small and not candidate.saw_opaque:
+        plain = candidate.calls == len(candidate.requests) and not candidate.saw_opaque
+        if self.recorded_requests is None and self.deterministic and small and plain:
             self.recorded_requests = tuple(candidate.requests)
 
     def stop_speculating(self) -> None:
@@ -63,9 +66,26 @@ class CompiledTests:
 _MAX_REQUESTS, _MAX_REQUEST_BYTES = 256, 1 << 15
 
 
-@lru_cache(maxsize=1024)
+# The same tests come for every sample; compiled, a text of a million inputs takes ten times its size.
+_compiled: OrderedDict[tuple[str, str, str], CompiledTests] = OrderedDict()
+_MAX_COMPILED, _MAX_COMPILED_CHARACTERS = 1024, 2_000_000
+
+
 def compile_tests(setup: str, code: str, entry: str) -> CompiledTests:
-    """Compile tests and find out what they need. The same tests come for every sample, hence the cache."""
+    """Compile tests and find out what they need, or take what was found out for the last samples."""
+    key = (setup, code, entry)
+    if key not in _compiled:
+        _compiled[key] = _compile_tests(*key)
+        while len(_compiled) > 1 and (
+            len(_compiled) > _MAX_COMPILED
+            or sum(len(code) for _, code, _ in _compiled) > _MAX_COMPILED_CHARACTERS
+        ):
+            _compiled.popitem(last=False)
+    _compiled.move_to_end(key)
+    return _compiled[key]
+
+
+def _compile_tests(setup: str, code: str, entry: str) -> CompiledTests:
     code_objects = []
     for name, text in (("setup", setup), ("tests", code)):
         try:
@@ -73,7 +93,9 @@ def compile_tests(setup: str, code: str, entry: str) -> CompiledTests:
         except (SyntaxError, ValueError, RecursionError) as error:
             raise BadTests(f"the task's {name} do not compile: {type(error).__name__}: {error}") from None
     in_process = needs.beside(code, entry, _run_setup(code_objects[0]))
-    return CompiledTests(code_objects[0], code_objects[1], tuple(code.split("\n")), entry, in_process)
+    digest = hashlib.blake2b(f"{setup}\0{code}".encode("utf-8", "surrogatepass")).digest()
+    source = tuple(code.split("\n"))
+    return CompiledTests(code_objects[0], code_objects[1], source, entry, in_process, digest)
 
 
 def _run_setup(setup: types.CodeType) -> dict[str, Any]:
@@ -96,6 +118,10 @@ def run(compiled: CompiledTests, candidate: Candidate) -> Termination:
 
     proxy.__name__ = proxy.__qualname__ = compiled.entry
     namespace[compiled.entry] = proxy
+    if "differing" in namespace:
+        namespace["differing"] = lambda _, answered, inputs: many_calls.differing(
+            candidate, compiled.digest, answered, inputs
+        )
     try:
         exec(compiled.tests, namespace)
     except CandidateEnded:

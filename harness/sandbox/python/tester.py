@@ -136,10 +136,12 @@ class JobRunner:
                 compiled.in_process = True
             except SpeculationMissed:
                 speculated = ()
-                if not self.candidate.output_exceeded:
+                if self.candidate.takes_many and not self.candidate.output_exceeded:
                     compiled.stop_speculating()
+            takes_many = self.candidate.takes_many
             self._end(by_itself=False)
             self._next_candidate()
+            self.candidate.takes_many = takes_many
         return self._run_in_process(job, setup, code)
 
     def _run_outside(self, compiled: test_runner.CompiledTests) -> Termination:
