@@ -183,7 +183,7 @@ def test_inputs_get_back_the_types_that_json_has_not(
 ) -> None:
     check = mbpp(tmp_path, release(number, "f", "return x", [given])).check
     assert isinstance(check, UnitTests)
-    assert f"for given in {[shown]!r}:" in check.code
+    assert check.code.splitlines()[0] == f"for given, got, wanted in differing(f, answered, {[shown]!r}):"
 
 
 @pytest.mark.parametrize(
