@@ -50,7 +50,7 @@ class LongValue:
 
 
 @dataclass
-class Chunk:
+class InputChunk:
     """`request`: the inputs. `replies`: the frames of a program that is right; `ends`: where each ends. `values`: of
     inputs whose reply has to be read whatever its bytes are, the right one; in order. `cpu_s`: the calls' limits.
     """
@@ -104,13 +104,15 @@ class _ChunkMaker:
     def full(self) -> bool:
         return self.sizes[0] > _INPUT_BYTES or self.sizes[1] > _REPLY_BYTES
 
-    def made(self) -> Chunk:
+    def made(self) -> InputChunk:
         head = b"[" + len(self.requests).to_bytes(4, "little")
         ends = list(itertools.accumulate(map(len, self.frames)))
-        return Chunk(head + b"".join(self.requests), b"".join(self.frames), ends, self.values, self.cpu_s)
+        return InputChunk(
+            head + b"".join(self.requests), b"".join(self.frames), ends, self.values, self.cpu_s
+        )
 
 
-def chunks_of(answered: Answered, inputs: list[Any]) -> list[Chunk]:
+def chunks_of(answered: Answered, inputs: list[Any]) -> list[InputChunk]:
     """Raises ValueError where an input is not plain data, and what the reference raises."""
     chunks, maker = [], _ChunkMaker()
     for given in inputs:
@@ -127,10 +129,10 @@ def _digest(reply: bytes) -> bytes:
 
 # ---------------------------------------------------------------- kept for the next program
 
-_kept: OrderedDict[bytes, list[Chunk]] = OrderedDict()
+_kept: OrderedDict[bytes, list[InputChunk]] = OrderedDict()
 
 
-def _chunks(tests: bytes, answered: Answered, inputs: list[Any]) -> list[Chunk]:
+def _chunks(tests: bytes, answered: Answered, inputs: list[Any]) -> list[InputChunk]:
     """`tests`: their digest. Raises ValueError."""
     key = hashlib.blake2b(tests + marshal.dumps(inputs, VERSION), digest_size=16).digest()
     if key not in _kept:
@@ -187,7 +189,7 @@ class ManyCalls:
         if self.file >= 0:
             os.close(self.file)
 
-    def ask(self, chunk: Chunk, answered: Answered) -> Iterator[Difference]:
+    def ask(self, chunk: InputChunk, answered: Answered) -> Iterator[Difference]:
         candidate = self.candidate
         self._send(chunk.request)
         inputs: list[Any] | None = None
@@ -211,7 +213,7 @@ class ManyCalls:
         while not self.done:
             self._wait()
 
-    def _limit_call(self, chunk: Chunk, at: int) -> None:
+    def _limit_call(self, chunk: InputChunk, at: int) -> None:
         """Each call has its CPU time from when it was seen to be the one that is computed."""
         candidate = self.candidate
         if at == self.awaited or not candidate.calls_limited:
@@ -236,7 +238,7 @@ class ManyCalls:
             self.file = syscalls.memory_file()
             framing.send_descriptor(candidate.channel, self.file)
 
-    def _skip_equal(self, chunk: Chunk, at: int) -> int:
+    def _skip_equal(self, chunk: InputChunk, at: int) -> int:
         """The first input from `at` on whose reply is another or not there yet; equal ones are dropped unread."""
         start = chunk.ends[at - 1] if at else 0
         there = min(len(self.unread), len(chunk.replies) - start)
@@ -310,7 +312,7 @@ class ManyCalls:
         return self.candidate.miss()
 
 
-def _wanted(chunk: Chunk, at: int, given: Any, answered: Answered) -> Any:
+def _wanted(chunk: InputChunk, at: int, given: Any, answered: Answered) -> Any:
     """The right value."""
     if at not in chunk.values:
         return marshal.loads(chunk.replies[(chunk.ends[at - 1] if at else 0) + 5 : chunk.ends[at]])
