@@ -36,7 +36,7 @@ LONGEST = (
     "sandbox/languages/test_languages.py",
     "cli/test_bad_input.py",
     "tasks/ds1000/test_verdicts.py",
-    "sandbox/python/test_verdicts.py",
+    "sandbox/python/test_batches.py",
     "sandbox/sql/test_worker.py",
     "architecture/test_package.py",
 )
