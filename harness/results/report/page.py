@@ -7,7 +7,7 @@ second line of defence.
 import base64
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from html import escape
 from pathlib import Path
 
@@ -33,7 +33,9 @@ CAPTIONS = {
     "thinking": "Against the tokens for reasoning and answer",
     "metrics": "All metrics",
 }
-COST_COLUMNS = 5
+# At 1,280 pixels no column of either table is cut.
+METRIC_COLUMNS = 4  # beside the first metric, with its interval and difference
+FURTHER_COLUMNS = 8
 SEED_COLUMNS = ("sd of seeds", "se of problems", "se of both")
 FAILURE_COLOURS = tuple(
     f"var(--s{i})" for i in (2, 5, 4, 7, 1, 6, 8)
@@ -124,6 +126,7 @@ def _section(section: Section) -> Iterator[str]:
     yield _table(section)
     if section.cells:
         yield f'<p class="small quiet">{_table_notes(section)}</p>'
+    yield from _further_tables(section)
     if not plots.available():
         how = text(install("plots"))
         yield f'<p class="small quiet">No plots: the package matplotlib is not installed ({how}).</p>'
@@ -175,11 +178,7 @@ def _interval(e: Estimate) -> str:
 
 
 def _table(section: Section) -> str:
-    others = metric_names(section)[1:]
-    costs = [mean_cost(row) for row in section.rows]
-    cost_names = list(dict.fromkeys(name for cost in costs for name, value in cost.items() if value))[
-        :COST_COLUMNS
-    ]
+    others = metric_names(section)[1 : 1 + METRIC_COLUMNS]
     faults = any(run.summary.errors for run in section.runs)
     several = len(section.rows) > 1
     head = [
@@ -190,21 +189,47 @@ def _table(section: Section) -> str:
         *(SEED_COLUMNS if _has_seeds(section) else ()),
         *others,
     ]
-    head += [name.replace("_", " ") for name in cost_names] + (["faults"] if faults else [])
-    words = {0: "", 2: ""}  # these two columns are not numeric
-    cells = "".join(
-        f'<th scope="col"{words.get(i, " class=n")}>{text(name)}</th>' for i, name in enumerate(head)
-    )
+    head += ["faults"] if faults else []
     top = max((cell.estimate.high for cell in section.cells), default=1.0) or 1.0
     rows = []
-    for i, (row, cost) in enumerate(zip(section.rows, costs, strict=True)):
+    for i, row in enumerate(section.rows):
         cell = section.cells[i] if section.cells else None
         more = [_metric_text(row, name) for name in others]
-        more += [_cost_text(cost.get(name, 0.0)) for name in cost_names]
         more += [str(sum(run.summary.errors for run in row.runs) or "")] if faults else []
         rows.append(_table_row(section, row, cell, top, more))
+    return _scrolled(f"{section.title}: results", head, rows, words={0, 2})
+
+
+def _further_tables(section: Section) -> Iterator[str]:
+    """What does not fit beside the results: more metrics, and what each method cost."""
+    others = metric_names(section)[1 + METRIC_COLUMNS :]
+    for start in range(0, len(others), FURTHER_COLUMNS):
+        names = others[start : start + FURTHER_COLUMNS]
+        rows = [_further_row(row, [_metric_text(row, name) for name in names]) for row in section.rows]
+        yield _scrolled(f"{section.title}: further metrics", ["method", *names], rows, words={0})
+    costs = [mean_cost(row) for row in section.rows]
+    names = list(dict.fromkeys(name for cost in costs for name, value in cost.items() if value))
+    if names:
+        rows = [
+            _further_row(row, [_cost_text(cost.get(name, 0.0)) for name in names])
+            for row, cost in zip(section.rows, costs, strict=True)
+        ]
+        head = ["cost", *(name.replace("_", " ") for name in names)]
+        yield _scrolled(f"{section.title}: cost", head, rows, words={0})
+
+
+def _further_row(row: ComparisonRow, values: Sequence[str]) -> str:
+    tail = "".join(f'<td class="n">{text(value)}</td>' for value in values)
+    return f'<tr><td class="name">{text(row.name)}</td>{tail}</tr>'
+
+
+def _scrolled(label: str, head: Sequence[str], rows: Sequence[str], words: Set[int]) -> str:
+    """A table that scrolls by itself where it is wider than the screen; the columns `words` are not numeric."""
+    cells = "".join(
+        f'<th scope="col"{"" if i in words else " class=n"}>{text(name)}</th>' for i, name in enumerate(head)
+    )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(section.title)}: results"><table>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(label)}"><table>'
         f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
