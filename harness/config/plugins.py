@@ -97,7 +97,7 @@ def load_file(kind: Kind, path: Path) -> ModuleType:
         raise ConfigError(f"{path} cannot be loaded as a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pydantic look their module up there
-    with _one_line(path):
+    with _one_line(path.absolute(), shown=path):
         spec.loader.exec_module(module)
     return module
 
@@ -132,13 +132,14 @@ def _rows(made: Iterator[T], file: Path) -> Iterator[T]:
 
 
 @contextmanager
-def _one_line(file: Path) -> Iterator[None]:
+def _one_line(file: Path, shown: Path | None = None) -> Iterator[None]:
+    """Tells what is raised with the line of `file` at which it was; `shown` is the file's name for the user."""
     try:
         yield
     except HarnessError:
         raise
     except Exception as error:  # whatever the user's own code raises
         lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if Path(at.filename) == file]
-        place = f"{file}:{lines[-1]}" if lines else str(file)  # none: it was raised before any line ran
+        place = f"{shown or file}:{lines[-1]}" if lines else str(shown or file)  # none: it was raised before any line ran
         said = str(error).partition("\n")[0]
         raise ConfigError(f"{place}: {type(error).__name__}: {said}") from error

@@ -31,7 +31,7 @@ def test_a_server_is_its_address_and_the_sampling_is_typed(world: World, tmp_pat
         *("--samples", 2, "--temperature", 0.5, "--top-p", 0.9, "--max-tokens", 33, "--seed", 7),
     )
     assert ended.code == 0, ended
-    (body, _) = world.bodies
+    *_, body = world.bodies  # behind the probes of the adapter
     found = {name: body[name] for name in ("model", "temperature", "top_p", "max_tokens", "n")}
     assert found == {"model": "tuned", "temperature": 0.5, "top_p": 0.9, "max_tokens": 33, "n": 2}
     made = record(tmp_path / "run")
