@@ -140,6 +140,8 @@ def _one_line(file: Path, shown: Path | None = None) -> Iterator[None]:
         raise
     except Exception as error:  # whatever the user's own code raises
         lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if Path(at.filename) == file]
-        place = f"{shown or file}:{lines[-1]}" if lines else str(shown or file)  # none: it was raised before any line ran
+        place = (
+            f"{shown or file}:{lines[-1]}" if lines else str(shown or file)
+        )  # none: it was raised before any line ran
         said = str(error).partition("\n")[0]
         raise ConfigError(f"{place}: {type(error).__name__}: {said}") from error
