@@ -1,5 +1,6 @@
 """The commands tasks (list, cards, prompts) and data (fetch, check, synthesise)."""
 
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -73,12 +74,14 @@ def _list_tasks() -> None:
 def _show_prompt(plain: dict[str, Any], sets: Sequence[str]) -> None:
     from harness import backends
     from harness.prompts import templates
+    from harness.runs import progress
     from harness.runs.plan import make_plan, with_default_template
 
     config = parse_config(plain, sets, "--set")
     if config.shots.startswith("random"):
         raise UserError(f"shots = {config.shots!r} depends on the model's tokenizer: choose other shots")
-    plan = make_plan(config)
+    with progress.show(sys.stderr) as step:
+        plan = make_plan(config, step)
     renderer = backends.load_renderer(config.backend) if config.backend.model else None
     if renderer is not None:
         plan = with_default_template(plan, renderer.chat)

@@ -137,7 +137,7 @@ def _show_plan(cells: "Sequence[Cell]", assigned: "Assigned", root: Path) -> Non
     with progress.show(sys.stderr) as step:
         for number, cell in enumerate(base_cells(cells)):
             step("estimate", number, len(cells))
-            rows.append(study.estimate(cell))
+            rows.append(study.estimate(cell, step))
     width = max(len(cell.label) for cell in cells)
     echo(f"{'cell':{width}}  problems  samples  prompt tokens  tokens at most")
     for cell, row in zip(cells, rows, strict=True):

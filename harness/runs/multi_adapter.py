@@ -154,7 +154,7 @@ def _cell_work(
     shard: Shard | None,
 ) -> CellWork:
     """The cell's files, opened as its own run opens them, and what is missing in them. Raises HarnessError."""
-    plan = make_plan(cell.config)
+    plan = make_plan(cell.config, progress)
     with open_sandbox(cell.config.judge, plan.task) as sandbox:
         run = resolve(plan, shared, sandbox, shard)
     files = stack.enter_context(open_run(root / run.run_id, run.record))

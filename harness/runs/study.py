@@ -50,7 +50,7 @@ def check(cells: Sequence[Cell], progress: Progress = no_progress, shard: Shard 
     for number, cell in enumerate(cells):
         progress("check", number, len(cells))
         try:
-            plan = make_plan(cell.config)
+            plan = make_plan(cell.config, progress)
             backends.check(cell.config.backend, [problem.id for problem in plan.problems])
             if shard is not None:
                 shards.check(shard, len(plan.problems))
@@ -72,9 +72,9 @@ class CellEstimate:
     most_tokens: int
 
 
-def estimate(cell: Cell) -> CellEstimate:
+def estimate(cell: Cell, progress: Progress = no_progress) -> CellEstimate:
     """Without a model, so prompts are counted in characters. Raises UserError for a cell that cannot run."""
-    plan = make_plan(cell.config)
+    plan = make_plan(cell.config, progress)
     texts = (
         prompt.text + "".join(turn.content for turn in prompt.messages) for prompt in plan.prompts.values()
     )

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.runs import progress
-from tests.support.command import run_mini
+from harness.config import grid
+from harness.errors import ConfigError
+from harness.runs import progress, study
+from tests.support.command import harness, run_mini
 from tests.support.faulty_server import World, serving
 
 
@@ -94,3 +96,25 @@ def test_a_run_behind_a_priced_server_shows_what_it_spends(
         "cost 3.0000",
     ]
     assert all(" tokens/s, " in line for line in lines)
+
+
+def test_embedding_shows_itself_wherever_prompts_are_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_INTERVAL_S", 0.0)
+    sets = ("--set", "shots=rag:2", "--set", "retrieval.encoder=mini", "--set", f"retrieval.cache={tmp_path}")
+    ended = harness("tasks", "conala", "--data", "mini", "--prompt", *sets)
+    assert re.search(r"^index \d+/\d+, [\d.]+/s, 0:00:\d\d left$", ended.err, re.M)
+    plain = {
+        "task": "conala",
+        "data": "mini",
+        "shots": "rag:2",
+        "retrieval": {"encoder": "mini", "cache": str(tmp_path / "more")},
+        "backend": {"kind": "replay", "path": str(tmp_path)},
+        "matrix": {"seed": [1]},
+    }
+    stages = set[str]()
+    cells = grid.expand(plain, "test")
+    with pytest.raises(ConfigError, match="1 of 1 cells cannot run"):  # there are no recordings
+        study.check(cells, lambda stage, *counts: stages.add(stage))
+    assert stages == {"check", "index"}
