@@ -137,8 +137,14 @@ def install(extra: str) -> str:
 
 def unknown(kind: str, got: str, known: Iterable[str]) -> str:
     """The text for a name that does not exist: what was got, the nearest name, and the names there are."""
-    names = sorted(known)
-    near = get_close_matches(got, names, n=1, cutoff=0.5)
+    names = list(known)
+    near = get_close_matches(got, sorted(names), n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"no {kind} {got!r}.{hint} Known: {shown(names)}."
+
+
+def shown(known: Iterable[str]) -> str:
+    """Names in a message: the first of them, sorted, and how many more there are."""
+    names = sorted(known)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"no {kind} {got!r}.{hint} Known: {', '.join(names[:SHOWN]) or 'none'}{more}."
+    return f"{', '.join(names[:SHOWN]) or 'none'}{more}"

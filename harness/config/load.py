@@ -6,13 +6,15 @@ Unknown keys are errors that name the nearest known key.
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from harness.config.run import AS_TABLE, BY_NAME, RunConfig
-from harness.errors import ConfigError, unknown
+from harness.errors import ConfigError, shown, unknown
 from harness.files import packaged
 from harness.schema import Value
 
@@ -98,6 +100,20 @@ def with_defaults(
     return plain
 
 
+# Words of other tools -> the key's own.
+OTHER_WORDS = {
+    "n": "samples",
+    "num_samples": "samples",
+    "n_samples": "samples",
+    "num_return_sequences": "samples",
+    "max_new_tokens": "max_tokens",
+    "max_gen_toks": "max_tokens",
+    "num_beams": "beams",
+    "until": "stop",
+    "num_fewshot": "shots",
+}
+
+
 def parse(plain: Mapping[str, Any], where: str = "config") -> RunConfig:
     """A checked RunConfig; every complaint is one line that names the key and what would be right."""
     return checked(RunConfig, plain, where)
@@ -114,12 +130,13 @@ def checked(model: type[Config], plain: Mapping[str, Any], where: str) -> Config
 
 
 def complaint(error: ValidationError, model: type[Value]) -> str:
-    """The first complaint as one line: the key, what was got, what would be right."""
+    """All keys that there are not, or the first other complaint, as one line: the key, what was got, what would be
+    right."""
+    extra = [_path(each) for each in error.errors() if each["type"] == "extra_forbidden"]
+    if extra:
+        return "; ".join(_unknown_key(path, model, listed=len(extra) == 1) for path in extra)
     first = error.errors()[0]
-    path = [str(part) for part in first["loc"] if part not in (BY_NAME, AS_TABLE)]
-    if first["type"] == "extra_forbidden":
-        known = _fields_at(model, path[:-1])
-        return unknown("key", ".".join(path), [".".join([*path[:-1], name]) for name in known])
+    path = _path(first)
     if first["type"] == "value_error":
         at = f"{'.'.join(path)}: " if path else ""
         return at + first["msg"].removeprefix("Value error, ")
@@ -128,6 +145,37 @@ def complaint(error: ValidationError, model: type[Value]) -> str:
     if first["type"] == "missing":
         return f"key {'.'.join(path)!r} is missing"
     return f"{'.'.join(path)} = {first['input']!r}: {first['msg'].lower()}"
+
+
+def _path(error: ErrorDetails) -> list[str]:
+    return [str(part) for part in error["loc"] if part not in (BY_NAME, AS_TABLE)]
+
+
+def _unknown_key(path: Sequence[str], model: type[Value], listed: bool) -> str:
+    """A key that there is not, the one that was meant (there, or elsewhere in the config), and those there are."""
+    names, key, last = _fields_at(model, path[:-1]), ".".join(path), path[-1]
+    there = {name: ".".join([*path[:-1], name]) for name in names}
+    elsewhere = {each.rpartition(".")[2]: each for each in _all_keys(model)}
+    meant = (
+        _nearest(last, there, 0.75)
+        or _nearest(last, elsewhere, 0.75)
+        or elsewhere.get(OTHER_WORDS.get(last, ""), "")
+        or _nearest(last, there, 0.5)
+    )
+    hint = f" Did you mean {meant!r}?" if meant else ""
+    return f"no key {key!r}.{hint}" + (f" Known: {shown(there.values())}." if listed else "")
+
+
+def _nearest(name: str, keys: Mapping[str, str], cutoff: float) -> str:
+    return "".join(keys[near] for near in get_close_matches(name, keys, n=1, cutoff=cutoff))
+
+
+def _all_keys(model: type[Value], above: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield f"{above}{name}"
+        for inner in _types(field.annotation):
+            if issubclass(inner, Value):
+                yield from _all_keys(inner, f"{above}{name}.")
 
 
 def _fields_at(model: type[Value], path: Sequence[str]) -> list[str]:

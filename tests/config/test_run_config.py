@@ -298,3 +298,13 @@ def test_a_value_that_is_no_unicode_is_one_line() -> None:
         complaint({"task": "t", "backend": {"path": "\udcff"}})
         == "run.toml: a value is no valid Unicode text"
     )
+
+
+def test_every_key_that_there_is_not_is_named_with_the_one_that_was_meant_wherever_it_is() -> None:
+    plain = {"task": "conala", "modle": "x", "sampling": {"n": 3, "max_new_tokens": 5, "temprature": 1}}
+    assert sorted(complaint(plain).removeprefix("run.toml: ").split("; ")) == [
+        "no key 'modle'. Did you mean 'backend.model'?",
+        "no key 'sampling.max_new_tokens'. Did you mean 'sampling.max_tokens'?",
+        "no key 'sampling.n'. Did you mean 'sampling.samples'?",
+        "no key 'sampling.temprature'. Did you mean 'sampling.temperature'?",
+    ]

@@ -230,3 +230,11 @@ def test_a_run_where_all_is_fault_is_shown_in_every_format_with_its_count() -> N
     assert (rows[0]["metric"], rows[0]["value"], rows[0]["errors"]) == ("", "", "164")
     assert rows[0]["signature"] == "humaneval v1 | test 164x1 | greedy"
     assert rows[1]["metric"] == "pass@1"
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
+def test_no_number_is_cut_at_any_width(width: int) -> None:
+    words = terminal.render([summary(), CONALA], width=width).split()
+    for row in tables.rows([summary(), CONALA]):
+        for cell in row[1:]:
+            assert " ".join(cell.split()) in " ".join(words), (width, cell)
