@@ -109,7 +109,7 @@ def find_served_adapter(config: BackendConfig) -> ServedAdapter | None:
     """A PEFT adapter (folder or hub id), or a file in the server's own form. Raises UserError."""
     if not config.adapter or not _loads_adapter(config):
         return None
-    from harness.backends.hf.adapter import find_adapter
+    from harness.backends.hf.adapters.adapter import find_adapter
 
     file = Path(config.adapter).expanduser()
     if file.is_file():

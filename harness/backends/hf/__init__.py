@@ -23,11 +23,11 @@ time; the profile is part of a run's identity.
 It does not give equal bytes across machines, thread counts or library versions, which change the arithmetic itself.
 
   checkpoint      folder -> model, tokenizer, digests; the user's mistakes
-  adapter         an adapter found, and checked against the base it was trained on
-  adapter_weights an adapter put on its base: whole, or refused
-  snapshot        the base as it was loaded, and the way back to it
-  multi_lora      several LoRA adapters in one batch, each row its own
-  adapter_tokenizer  an adapter's own tokenizer or chat template
+  adapters/       adapter         found, and checked against the base it was trained on
+                  weights         put on its base: whole, or refused
+                  snapshot        the base as it was loaded, and the way back to it
+                  multi_lora      several LoRA adapters in one batch, each row its own
+                  tokenizer       an adapter's own tokenizer or chat template
   tokenizer       prompt -> ids, ids -> text, stop strings
   model_runner    the forward pass: many rows with a cache, or a single sequence
   onednn_linear   linear layers on a CPU
@@ -50,8 +50,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.backends import hub
-from harness.backends.hf import adapter_tokenizer, checkpoint
-from harness.backends.hf.adapter import check_base, find_adapter
+from harness.backends.hf import checkpoint
+from harness.backends.hf.adapters import tokenizer as own_tokenizer
+from harness.backends.hf.adapters.adapter import check_base, find_adapter
 from harness.backends.loader import BackendLoader, require_model
 from harness.config.backend import BackendConfig
 from harness.schema import Capabilities, Sampling
@@ -80,9 +81,9 @@ def load(
     import torch
     import transformers
 
+    from harness.backends.hf.adapters.snapshot import CleanBase
     from harness.backends.hf.model_runner import ModelRunner
     from harness.backends.hf.scheduler import Engine
-    from harness.backends.hf.snapshot import CleanBase
     from harness.backends.hf.tokenizer import Codec
 
     folder, commit = hub.find(config.model, config.revision)
@@ -138,8 +139,8 @@ def load_codec(config: BackendConfig) -> "Codec":
     require_model(config)
     folder, _ = hub.find(config.model, config.revision)
     tokenizer = checkpoint.load_tokenizer(folder)
-    if config.adapter and adapter_tokenizer.differs(adapter := find_adapter(config.adapter), folder):
-        tokenizer = adapter_tokenizer.load(adapter, folder, None)
+    if config.adapter and own_tokenizer.differs(adapter := find_adapter(config.adapter), folder):
+        tokenizer = own_tokenizer.load(adapter, folder, None)
     ends = {tokenizer.eos_token_id} - {None}
     return Codec(tokenizer, frozenset(ends), checkpoint.is_encoder_decoder(folder), config.template_args)
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.backends.hf.adapters.multi_lora import MixedAdapters, adapter_of
 from harness.backends.hf.kv_cache import DecodeBatch, KVCacheSlots
-from harness.backends.hf.multi_lora import MixedAdapters, adapter_of
 from harness.errors import BackendFault, UserError
 
 CHUNK = 64  # positions whose full-vocabulary log-softmax is held at once

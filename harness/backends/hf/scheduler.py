@@ -13,15 +13,10 @@ from dataclasses import replace
 import torch
 
 from harness.backends import hub
-from harness.backends.hf import (
-    CAPABILITIES,
-    adapter_tokenizer,
-    batch_size,
-    decode_jobs,
-    likelihood,
-    multi_lora,
-)
-from harness.backends.hf.adapter import (
+from harness.backends.hf import CAPABILITIES, batch_size, decode_jobs, likelihood
+from harness.backends.hf.adapters import multi_lora
+from harness.backends.hf.adapters import tokenizer as own_tokenizer
+from harness.backends.hf.adapters.adapter import (
     NAME,
     PROBE,
     Adapter,
@@ -30,7 +25,9 @@ from harness.backends.hf.adapter import (
     find_checked,
     probe,
 )
-from harness.backends.hf.adapter_weights import attach, check_forward
+from harness.backends.hf.adapters.multi_lora import AdapterTagged, adapter_of
+from harness.backends.hf.adapters.snapshot import CleanBase
+from harness.backends.hf.adapters.weights import attach, check_forward
 from harness.backends.hf.batch_size import MemoryCost
 from harness.backends.hf.decode_jobs import DecodeJob, DecodeJobs
 from harness.backends.hf.decoding.beam_search import BeamSearchDecoder
@@ -43,9 +40,7 @@ from harness.backends.hf.decoding.sampling import (
     SamplingDecoder,
 )
 from harness.backends.hf.model_runner import ModelRunner
-from harness.backends.hf.multi_lora import AdapterTagged, adapter_of
 from harness.backends.hf.prefix_cache import PrefixCache, shared_prefix
-from harness.backends.hf.snapshot import CleanBase
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import BackendFault, ConfigError
 from harness.schema import (
@@ -127,16 +122,16 @@ class Engine:
         except BaseException:
             self.detach_adapter()
             raise
-        own = {"tokenizer": adapter_tokenizer.name(found)} if self.codec is not self._bare_codec else {}
+        own = {"tokenizer": own_tokenizer.name(found)} if self.codec is not self._bare_codec else {}
         self.set_attached({**self.identity, **describe(found, loaded, doubted), **own}, found.name)
 
     def codec_of(self, adapter: Adapter, rows: int) -> Codec:
         """The tokenizer with an adapter: its own if it brings one, for a model with embeddings of so many tokens."""
         folder, _ = hub.find(self.identity["model"], self.identity["revision"] or None)
         bare = self._bare_codec
-        if not adapter_tokenizer.differs(adapter, folder):
+        if not own_tokenizer.differs(adapter, folder):
             return bare
-        tokenizer = adapter_tokenizer.load(adapter, folder, rows)
+        tokenizer = own_tokenizer.load(adapter, folder, rows)
         ends = frozenset({tokenizer.eos_token_id} - {None})
         return Codec(tokenizer, bare.eos | ends, bare.encoder, bare.template_args)
 

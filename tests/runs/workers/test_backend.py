@@ -14,7 +14,7 @@ from harness.runs.workers import load, processes
 from harness.runs.workers.backend import PooledBackend
 from harness.runs.workers.pool import WorkerPool
 from harness.schema import Prompt, Request, Sampling
-from tests.backends.hf.test_adapter import save
+from tests.backends.hf.adapters.test_adapter import save
 from tests.support.command import Ended, harness
 from tests.support.tiny_models import build
 from tests.support.worker_roles import KILLED, EchoSpec, doubling

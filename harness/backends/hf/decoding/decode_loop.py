@@ -18,11 +18,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from harness.backends.hf.adapters.multi_lora import BASE, adapter_of
 from harness.backends.hf.decode_jobs import DecodeJob
 from harness.backends.hf.decoding.sampling import DecodeStep, FinishedSample
 from harness.backends.hf.kv_cache import DecodeBatch, KVCacheSlots
 from harness.backends.hf.model_runner import ModelRunner
-from harness.backends.hf.multi_lora import BASE, adapter_of
 from harness.backends.hf.prefix_cache import PrefixCache
 
 PREFILL = 8192  # most tokens, padding included, of prompts that are computed together

@@ -21,8 +21,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from harness.backends.hf.adapter import PROBE, Adapter, check_effect, describe, find_adapter
-from harness.backends.hf.adapter_weights import put_beside, put_on
+from harness.backends.hf.adapters.adapter import PROBE, Adapter, check_effect, describe, find_adapter
+from harness.backends.hf.adapters.weights import put_beside, put_on
 from harness.errors import BackendFault
 
 BASE = -1

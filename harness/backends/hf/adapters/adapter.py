@@ -4,7 +4,7 @@
     check_base(adapter, folder, ...)               another base or tokenizer is an error
     doubts(adapter, ...)                           what suggests another base and proves nothing: a warning
 
-`adapter_weights` puts it on, and `check_effect` sees that it is not dropped silently: it compares the logits with and
+`weights` puts it on, and `check_effect` sees that it is not dropped silently: it compares the logits with and
 without it. Nothing is merged, and nothing is taken off there: `snapshot.CleanBase` puts the base back.
 """
 

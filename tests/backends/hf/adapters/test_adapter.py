@@ -10,7 +10,7 @@ import torch
 from harness import environment
 from harness.backends import check, hf
 from harness.backends.hf import checkpoint
-from harness.backends.hf.adapter import Adapter, check_base, find_adapter
+from harness.backends.hf.adapters.adapter import Adapter, check_base, find_adapter
 from harness.config.backend import BackendConfig
 from harness.errors import UserError
 from tests.support.adapter_kinds import save_kind

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.backends.hf import checkpoint
-from harness.backends.hf.adapter import Adapter
+from harness.backends.hf.adapters.adapter import Adapter
 from harness.errors import UserError
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.backends.hf import checkpoint
-from harness.backends.hf.adapter import LAYERS, NAME, PROMPTS, Adapter
+from harness.backends.hf.adapters.adapter import LAYERS, NAME, PROMPTS, Adapter
 from harness.errors import BackendFault, UserError
 
 MIN_TOLERANCE = 2.0**-15  # of the largest logit; see scheduler.TOLERANCE

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.backends.hf import multi_lora
+from harness.backends.hf.adapters import multi_lora
 from harness.errors import UserError
 from harness.runs.store.jsonl import JsonlFile
 from harness.schema import Prompt, Request, Sampling
-from tests.backends.hf.test_adapter import engine, save
+from tests.backends.hf.adapters.test_adapter import engine, save
 from tests.support.command import harness
 from tests.support.parts.hf_engine import GREEDY, lines, requests
 from tests.support.tiny_models import ARCHITECTURES

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from harness.backends.hf import checkpoint, snapshot
-from harness.backends.hf.snapshot import ModelSnapshot
+from harness.backends.hf import checkpoint
+from harness.backends.hf.adapters import snapshot
+from harness.backends.hf.adapters.snapshot import ModelSnapshot
 from harness.errors import BackendFault, UserError
-from tests.backends.hf.test_adapter import IDS, engine
+from tests.backends.hf.adapters.test_adapter import IDS, engine
 from tests.support.adapter_kinds import KINDS, WITH_BIASES, save_kind
 from tests.support.command import harness, rows
 from tests.support.parts.hf_engine import GREEDY, lines, requests

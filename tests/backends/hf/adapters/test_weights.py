@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harness.backends.hf import checkpoint
-from harness.backends.hf.adapter import find_adapter
+from harness.backends.hf.adapters.adapter import find_adapter
 from harness.errors import UserError
-from tests.backends.hf.test_adapter import engine
-from tests.backends.hf.test_snapshot import base_of, logits, peft_logits
+from tests.backends.hf.adapters.test_adapter import engine
+from tests.backends.hf.adapters.test_snapshot import base_of, logits, peft_logits
 from tests.support.adapter_kinds import KINDS, draw, save_kind
 from tests.support.command import harness
 from tests.support.tiny_models import build
