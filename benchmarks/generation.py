@@ -201,7 +201,8 @@ def ways(
     model: Model, sampling: Sampling, rows: int, exact: bool
 ) -> dict[str, Callable[[Sequence[Prompt]], Made]]:
     network = copy.deepcopy(model.network) if model.network.device.type == "cpu" else model.network
-    onednn_linear.use_onednn(network)  # as hf.load does; the other ways have the model as it is
+    if onednn_linear.pays():
+        onednn_linear.use_onednn(network)  # as hf.load does; the other ways have the model as it is
     engine = Engine(ModelRunner(network), model.codec, {}, rows, warn=logging.warning)
     if not exact:
         engine.tolerance = 0.0  # as hf.load does for profile = "fast"

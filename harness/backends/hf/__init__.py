@@ -128,7 +128,8 @@ def load_base(folder: Path, config: BackendConfig) -> Any:
     from harness.backends.hf import onednn_linear
 
     model = checkpoint.load_model(folder, config)
-    onednn_linear.use_onednn(model)
+    if onednn_linear.pays():
+        onednn_linear.use_onednn(model)
     return model
 
 

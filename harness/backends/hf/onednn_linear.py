@@ -1,10 +1,12 @@
-"""Linear layers of a float32 model on a CPU through oneDNN, which is up to twice as fast as the BLAS of torch.
+"""Linear layers of a float32 model on a CPU through oneDNN, where that is up to twice as fast as the BLAS of torch.
 
-Torch has both, and takes the BLAS for float32: MKL, which does not use all of a processor that is not Intel's.
-Small products stay there, where oneDNN's setting up costs more than it saves. Which of the two computes a layer is
-a function of its shapes alone, and both round as float32 does. Imports torch; see model_runner.
+Torch has both, and takes the BLAS for float32: MKL, which does not use all of a processor that is not Intel's. On one
+of Intel's it was measured to be the faster one; layers stay as they are (benchmarks/RESULTS.md). Small products stay
+there too, where oneDNN's setting up costs more than it saves. Which of the two computes a layer is a function of the
+machine and of its shapes alone, and both round as float32 does. Imports torch; see model_runner.
 """
 
+from pathlib import Path
 from types import MethodType
 from typing import Any
 
@@ -14,6 +16,14 @@ from torch import Tensor, nn
 MIN_MULTIPLICATIONS = (
     1_500_000  # multiplications of a product (rows x inputs x outputs) from which oneDNN is the faster one
 )
+
+
+def pays(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether oneDNN is the faster one on this processor: by its maker, so that a machine always computes alike."""
+    has_mkl: bool = torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
+    if not has_mkl or not cpuinfo.is_file():
+        return True
+    return "GenuineIntel" not in cpuinfo.read_text(encoding="utf-8", errors="replace")
 
 
 def use_onednn(model: nn.Module) -> int:

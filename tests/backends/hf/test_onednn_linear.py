@@ -1,10 +1,12 @@
 """Linear layers through oneDNN: the same numbers up to float32's rounding, small ones and gradients as before."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from harness.backends.hf.onednn_linear import MIN_MULTIPLICATIONS, use_onednn
+from harness.backends.hf.onednn_linear import MIN_MULTIPLICATIONS, pays, use_onednn
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -36,3 +38,14 @@ def test_other_types_of_numbers_and_of_layers_are_let_alone() -> None:
     assert use_onednn(nn.Sequential(nn.Linear(4, 4).bfloat16(), Other(4, 4), nn.Embedding(4, 4))) == 0
     hooked = nn.Linear(4, 4)
     assert (use_onednn(hooked), use_onednn(hooked)) == (1, 0)
+
+
+def test_a_processor_of_intels_keeps_its_own_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "cpuinfo"
+    for maker, wanted in (("GenuineIntel", False), ("AuthenticAMD", True)):
+        told.write_text(f"processor : 0\nvendor_id : {maker}\n")
+        assert pays(told) == wanted
+    assert pays(tmp_path / "none")
+    monkeypatch.setattr("torch.backends.mkl.is_available", lambda: False)
+    told.write_text("vendor_id : GenuineIntel\n")
+    assert pays(told)
