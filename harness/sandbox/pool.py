@@ -228,6 +228,7 @@ class Pool:
             "output_kb": limits.output_kb,
             "calls_limited": settings.time_limit is None,
             "arrays": tests is not None and tests.arrays,
+            "tests_mb": tests.memory_mb if tests is not None else 0,
             "tests": (tests.setup, tests.code, tests.entry_point) if tests else None,
         }
         # The tester enforces the limits; this is for a tester that no longer responds.

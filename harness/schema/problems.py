@@ -31,6 +31,7 @@ class UnitTests(Value):
     `setup` is trusted code that the tests may use (the prompt's own helpers); the entry point replaces its namesake.
     `limits` are for the candidate; tests with many inputs need more than one call does. `arrays`: numpy arrays, pandas
     frames and dates cross between tests and candidate too (harness/sandbox/values/arrays.py), beside plain values.
+    `memory_mb`: what the tests themselves need for the values that they expect, where that is much.
     """
 
     kind: Literal["unit_tests"] = "unit_tests"
@@ -39,6 +40,7 @@ class UnitTests(Value):
     setup: str = ""
     limits: Limits = Limits()
     arrays: bool = False
+    memory_mb: int = Field(default=0, ge=0)
 
 
 class IOCase(Value):

@@ -277,6 +277,13 @@ def test_the_164_references_pass_on_all_inputs_and_recorded_answers_get_evalplus
     assert sum(found[164:]) == 63
 
 
+def test_all_399_references_of_mbpp_plus_pass(real_data: Path, box: sandbox.Pool) -> None:
+    task = registry.task("mbpp_plus", {"release": "v0.1.0"})
+    problems = data_files.load(task, "test", data_files.open_source(str(real_data)))
+    assert len(problems) == 399
+    assert judge.prove(task, problems, box) == []
+
+
 def recorded_statuses(real_data: Path, folder: str) -> dict[str, tuple[str, bool]]:
     """Each problem's recorded solution, and whether EvalPlus passed it on all inputs."""
     path = real_data / folder / "outputs" / "qwen25coder-1.5b-base" / "generated_eval_results.json.gz"

@@ -61,10 +61,12 @@ def uncounted() -> Iterator[None]:
 
 
 @contextmanager
-def limited(cpu_s: float) -> Iterator[None]:
-    """For one program with this CPU limit. Ends the process where its memory runs out in between the tests."""
+def limited(cpu_s: float, tests_mb: int = 0) -> Iterator[None]:
+    """For one program with this CPU limit, and with tests that say what memory they need themselves. Ends the process
+    where its memory runs out in between the tests.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = _own_bytes + (MEMORY_MB << 20)
+    wanted = _own_bytes + (MEMORY_MB + tests_mb << 20)
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))

@@ -28,7 +28,7 @@ from harness.sandbox.python.termination import (
     SpeculationMissed,
     Termination,
 )
-from harness.sandbox.values import arrays, codec, nans, opaque, standard_types
+from harness.sandbox.values import arrays, codec, large, nans, opaque, standard_types
 
 # Wall time counts only while the candidate is not waiting for a processor; after this many times the limit it is over
 # all the same.
@@ -137,7 +137,9 @@ class Candidate:
         reply = self.receive()
         if reply[:1] != b"D":
             raise self.reject(reply)
-        exists, callable_ = self._flags(reply)
+        if (flags := _FLAGS.get(reply[1:])) is None:
+            raise self.end("error", _OUT_OF_TURN)
+        exists, callable_ = flags
         if not exists:
             raise self.end("error", "NameError: the program does not define the function that the tests call")
         if not callable_:
@@ -184,6 +186,8 @@ class Candidate:
                 return self.end("compile_error", self._text(reply))
             case b"E":
                 return self.end("error", f"SystemExit: {self._text(reply)}")
+            case b"L":
+                return self.end("output", self._text(reply))
         return self.end("error", _OUT_OF_TURN)
 
     def _expect_exception(self, reply: bytes) -> tuple[tuple[Any, ...], bytes, str]:
@@ -191,12 +195,6 @@ class Candidate:
             case (tuple() as bases, bytes() as arguments, str() as text):
                 return bases, arguments, text
         raise self.end("error", _OUT_OF_TURN)
-
-    def _flags(self, reply: bytes) -> tuple[bool, bool]:
-        flags = _FLAGS.get(reply[1:])
-        if flags is None:
-            raise self.end("error", _OUT_OF_TURN)
-        return flags
 
     def _text(self, reply: bytes) -> str:
         text = self._notice(reply)
@@ -218,6 +216,8 @@ class Candidate:
     def _build_opaque(self, number: int, kind: str, name: str) -> object:
         self.saw_opaque = True
         name = name[:100]
+        if kind == "large":
+            return large.LargeValue(number, name, lambda n: self.request(b"v" + codec.encode(n)))
         if kind == "object":
             return opaque.Opaque(number, name)
         return opaque.OpaqueIterable(number, name, lambda n: self.request(b"n" + codec.encode(n)))

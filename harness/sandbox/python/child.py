@@ -4,9 +4,10 @@ It serves the tester's requests over one socket and holds nothing worth stealing
 program. Whatever a candidate does to this process, the most it can achieve is to reply with values of its choice.
 
 Frames to the tester, by first byte: H confined, F could not be confined, S send standard input, D definitions done,
-C does not compile, X an exception, E SystemExit, R a value, P tests in this process passed; of many calls M send the
-file for the replies, B done, O too many bytes, V (in the file) a value of exact built-in types. From the tester: the
-job, then c call, n next item of a handle, m many calls, t tests to run here.
+C does not compile, X an exception, E SystemExit, R a value, L one too large to send, P tests in this process passed; of
+many calls M send the file for the replies, B done, O too many bytes, V (in the file) a value of exact built-in types.
+From the tester: the job, then c call, n next item of a handle, v all of a handle's value, m many calls, t tests to run
+here.
 """
 
 import _sitebuiltins
@@ -26,7 +27,7 @@ from typing import Any, NoReturn
 from harness.sandbox import framing
 from harness.sandbox.isolation import confine
 from harness.sandbox.python import plain_bytes
-from harness.sandbox.values import arrays, codec, standard_types
+from harness.sandbox.values import arrays, codec, large, standard_types
 
 CHANNEL = 3
 JOB_LIMIT = 64 << 20
@@ -74,6 +75,7 @@ def _serve(state: confine.ConfinedState) -> None:
         os.close(stdin)
     _write_files(job["files"])
     confine.set_limits(state, job["cpu_s"], job["memory_mb"])
+    sys.set_int_max_str_digits(0)  # benchmarks are older than that limit, and CPU time has its own
     random.seed(0)
     sys.argv = ["program.py", *job["argv"]]
     gc.enable()
@@ -103,7 +105,6 @@ def _write_files(files: dict[str, str]) -> None:
 
 def _run_main(source: str) -> NoReturn:
     """As `python program.py` does: threads joined, exit functions run, output flushed, the same exit status."""
-    sys.set_int_max_str_digits(0)  # benchmarks are older than that limit, and CPU time has its own
     for name in ("exit", "quit"):  # what else `site` does
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     for name in ("copyright", "credits", "license"):
@@ -250,19 +251,22 @@ def serve_requests(
                 value = entry(*args, **kwargs)
             elif request[:1] == b"n":
                 value = _next_of(handles, codec.decode(request[1:]))
+            elif request[:1] == b"v":
+                _send(_reply(handles[codec.decode(request[1:])], handle_of, describe))
+                continue
             else:
                 value = _run_tests(module, codec.decode(request[1:]))
                 _send(b"P" + value)
                 continue
             stdout.flush()
-            payload = _payload(value, handle_of, describe)
+            reply = _reply_of_digest(value, handle_of) or _reply(value, handle_of, describe)
         except SystemExit as exit_request:
             _send(b"E" + codec.encode(str(exit_request.code)[:200]))
             return
         except BaseException as error:  # noqa: BLE001 - whatever a candidate raises is its result
             _report(error)
             continue
-        _send(b"R" + payload)
+        _send(reply)
 
 
 def _answer_many(
@@ -275,7 +279,10 @@ def _answer_many(
             value = entry(*args)
             stdout.flush()
             data = plain_bytes.dumps(value) if type(value) in plain else None
-            reply = b"R" + _payload(value, handle_of, describe) if data is None else b"V" + data
+            if data is not None:
+                reply = b"V" + data
+            else:
+                reply = _reply_of_digest(value, handle_of) or _reply(value, handle_of, describe)
         except SystemExit as exit_request:
             reply = b"E" + codec.encode(str(exit_request.code)[:200])
         except BaseException as error:  # noqa: BLE001 - whatever a candidate raises is its result
@@ -290,14 +297,25 @@ def _answer_many(
     _send(b"B")
 
 
-def _payload(value: object, handle_of: codec.Other, describe: codec.Describe) -> bytes:
+def _reply(value: object, handle_of: codec.Other, describe: codec.Describe) -> bytes:
     try:
-        return codec.encode(value, handle_of, describe=describe)
+        return b"R" + codec.encode(value, handle_of, describe=describe)
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 - too deep, too large, or lying about its class: sent as opaque
+    except (codec.TooLarge, RecursionError) as error:
+        return b"L" + codec.encode(str(error)[:200])
+    except Exception:  # noqa: BLE001 - it lies about its class: sent as opaque
         number, _, name = handle_of(value)
-        return codec.encode(_Placeholder(), lambda _: (number, "object", name))
+        return b"R" + codec.encode(_Placeholder(), lambda _: (number, "object", name))
+
+
+def _reply_of_digest(value: object, handle_of: codec.Other) -> bytes:
+    """For a value that may be too large; empty for others."""
+    told = large.digest(value)
+    if not told:
+        return b""
+    number, _, _ = handle_of(value)
+    return b"R" + codec.encode(_Placeholder(), lambda _: (number, "large", told))
 
 
 class _Placeholder:

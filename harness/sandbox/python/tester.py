@@ -33,6 +33,7 @@ from harness.sandbox.values import codec
 
 JOB_LIMIT = 128 << 20
 _MEMORY_MB = 4096
+_DIGITS = 100_000  # of an integer that tests read or write; a tenth of a second
 # True and falsified tests beside a program run so often, as long as that takes no more CPU time.
 _ROUNDS, _ROUNDS_CPU_S = 5, 1.0
 _FORGED = "the program passes even when an expectation is falsified"
@@ -48,6 +49,7 @@ def main(
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_MB << 20, _MEMORY_MB << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.set_int_max_str_digits(_DIGITS)
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - what tests print is discarded
     control = ZygoteControl(control_fd)
     try:
@@ -100,7 +102,7 @@ class JobRunner:
                     return self._run_main(job)
             with budget.uncounted():
                 compiled = test_runner.compile_tests(*tests)
-            with budget.limited(job["cpu_s"]):
+            with budget.limited(job["cpu_s"], job.pop("tests_mb")):
                 return self._run_tests(job, compiled, *tests)
         except test_runner.BadTests as error:
             if self.candidate.started_at:

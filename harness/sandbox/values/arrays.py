@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from harness.sandbox.values import dataframes, datetimes, standard_types
-from harness.sandbox.values.codec import MAX_BYTES, Malformed, Uncrossable
+from harness.sandbox.values.codec import MAX_BYTES, Malformed, TooLarge, Uncrossable
 from harness.sandbox.values.datetimes import Parts, require, require_type
 
 MAX_AXES = 32
@@ -92,7 +92,7 @@ def _describe_array(value: Any) -> tuple[str, Parts]:
 
     shape = tuple(map(int, value.shape))
     if value.nbytes > MAX_BYTES or value.size > MAX_ITEMS:
-        raise Uncrossable("an array that large cannot cross")
+        raise TooLarge("an array that large cannot cross")
     if value.dtype == np.dtype(object):
         return "objects", (shape, value.ravel(order="C").tolist())
     return "array", (_element_name(value.dtype), shape, value.tobytes(order="C"))
@@ -187,7 +187,7 @@ def _describe_sparse(value: Any) -> tuple[str, Parts]:
     form, last = next(name for name, kind in _sparse_classes().items() if kind is type(value))
     shape = tuple(map(int, value.shape))
     if len(shape) != 2 or max(shape) > MAX_SPARSE_SIDE:
-        raise Uncrossable("a sparse matrix that large cannot cross")
+        raise TooLarge("a sparse matrix that large cannot cross")
     entries = value.tocoo()
     return "sparse", (form, last, shape, entries.data, entries.row, entries.col)
 

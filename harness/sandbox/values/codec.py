@@ -19,7 +19,7 @@ from typing import Any
 from harness.sandbox.values import nans
 
 MAX_BYTES = 16 << 20
-MAX_DEPTH = 200
+MAX_DEPTH = 800  # Python itself compares no more than about 1,000
 _FRACTION_BYTES = 1 << 14  # both parts; reducing a fraction takes time with their square
 
 _U32 = struct.Struct("<I")
@@ -38,6 +38,10 @@ class Uncrossable(Exception):
 
     Where a program raises it, its name and text are part of recorded verdicts.
     """
+
+
+class TooLarge(Uncrossable):
+    """Plain data, beyond the limits of what crosses. Of a program's value the verdict is then `output`."""
 
 
 class Malformed(Exception):
@@ -60,15 +64,15 @@ def encode(
     out = bytearray()
     _put(value, out, 0, other, limit, describe)
     if len(out) > limit:
-        raise Uncrossable(f"a value of more than {limit} bytes cannot cross")
+        raise TooLarge(f"a value of more than {limit} bytes cannot cross")
     return bytes(out)
 
 
 def _put(value: Any, out: bytearray, depth: int, other: Other, limit: int, describe: Describe) -> None:
     if depth > MAX_DEPTH:
-        raise Uncrossable(f"a value nested deeper than {MAX_DEPTH} cannot cross")
+        raise TooLarge(f"a value nested deeper than {MAX_DEPTH} cannot cross")
     if len(out) > limit:
-        raise Uncrossable(f"a value of more than {limit} bytes cannot cross")
+        raise TooLarge(f"a value of more than {limit} bytes cannot cross")
     kind = type(value)
     leaf = _LEAVES.get(kind)
     if leaf is not None:
@@ -154,7 +158,7 @@ def _put_fraction(value: Fraction, out: bytearray) -> None:
     _put_int(value.numerator, out)
     _put_int(value.denominator, out)
     if len(out) - start > _FRACTION_BYTES:
-        raise Uncrossable("a fraction of so many digits cannot cross")
+        raise TooLarge("a fraction of so many digits cannot cross")
 
 
 def _put_decimal(value: Decimal, out: bytearray) -> None:
