@@ -127,23 +127,24 @@ class ProgramRunner:
     def _doubt(self, job: dict[str, Any], built: "_Build", spent: float) -> str:
         """Why a program that passed its tests has no pass, or "". True and falsified tests run by turns."""
         *single, every = [job["files"] | {job["source"]: text} for text in job["falsified"]] or [{}]
-        builds = (self._build(job, files) for files in single)
+        # With the same word: a program that finds it only in some builds would else fail falsified tests by chance.
+        builds = (self._build(job, files, built.nonce) for files in (*single, every) if files)
         falsified = next((build for build in builds if build.failed is None), None)
-        for _ in range(_ROUNDS):
-            if falsified is None or spent > _ROUNDS_CPU_S:
+        for turn in range(_ROUNDS):
+            if falsified is None or (turn and spent > _ROUNDS_CPU_S):
                 return ""
             passed, cpu_s = self._passes(job, falsified)
             again, more_s = (True, 0.0) if passed else self._passes(job, built)
             if passed or not again:
-                return self._suspicion(job, every, passed)
+                return self._suspicion(job, every, passed, built.nonce)
             spent += cpu_s + more_s
         return ""
 
-    def _suspicion(self, job: dict[str, Any], every: dict[str, str], passed: bool) -> str:
+    def _suspicion(self, job: dict[str, Any], every: dict[str, str], passed: bool, nonce: str) -> str:
         """It passed falsified tests, or did not pass the true ones again. Perhaps it does not reach that one
         expectation, or depends on chance; but an honest program never passes with all expectations negated.
         """
-        falsified, spent = self._build(job, every), 0.0
+        falsified, spent = self._build(job, every, nonce), 0.0
         if falsified.failed is not None:
             return _FORGED if passed else ""
         for _ in range(_SUSPECT_RUNS):
@@ -164,9 +165,9 @@ class ProgramRunner:
             1
         ], result.cpu_s
 
-    def _build(self, job: dict[str, Any], files: dict[str, str]) -> "_Build":
-        """Compile in a folder that is gone afterwards; what it takes to run is kept here. Each build has a nonce."""
-        nonce = secrets.token_hex(16)
+    def _build(self, job: dict[str, Any], files: dict[str, str], nonce: str = "") -> "_Build":
+        """Compile in a folder that is gone afterwards; what it takes to run is kept here. Each program has a nonce."""
+        nonce = nonce or secrets.token_hex(16)
         if job["sentinel"]:
             files = {name: text.replace(job["sentinel"], nonce) for name, text in files.items()}
         if not job["compile"]:
