@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from harness.sandbox.languages import falsify
+from harness.sandbox.languages import falsify, worker
 from harness.sandbox.python import in_process
 from tests.support import polyglot_programs
 
@@ -85,3 +85,24 @@ def test_true_and_falsified_tests_come_by_turns() -> None:
     kinds = [true for _, true in in_process.controls("assert f(1) == 2", 5)]
     assert kinds == [False, True, False, True, False, True, False, True, False]
     assert list(in_process.controls("f(1)", 5)) == []
+
+
+class Builds(worker.ProgramRunner):
+    """A program that passes nothing again, however slow; which words its builds have."""
+
+    words: list[str]
+
+    def _build(self, job: object, files: object, nonce: str = "") -> worker._Build:
+        self.words.append(nonce)
+        return worker._Build(nonce)
+
+    def _passes(self, job: object, built: object) -> tuple[bool, float]:
+        return False, 30.0
+
+
+def test_a_slow_program_too_has_falsified_tests_and_all_its_builds_have_one_word() -> None:
+    runner = Builds(None, -1)  # type: ignore[arg-type]
+    runner.words = []
+    job = {"files": {}, "source": "main.go", "falsified": ["one", "other", "all"]}
+    runner._doubt(job, worker._Build("word"), 30.0)
+    assert runner.words == ["word", "word"], "the first falsified one, and all negated"
