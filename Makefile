@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: core ds1000-env quickstart test test-long test-fast lint check format gate grid baseline clean
+.PHONY: core docs ds1000-env quickstart test test-long test-fast lint check format gate grid baseline clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/harness quickstart
@@ -69,6 +69,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
+	touch $@
+
+# The documentation site, with every warning an error: build/site.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
+
+$(VENV)/.installed-docs: $(VENV)/.installed-test
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
 	touch $@
 
 # The libraries that DS-1000's rows were written for, in an environment of their own (judge.python).
