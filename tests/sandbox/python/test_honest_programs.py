@@ -16,7 +16,7 @@ LINES = "".join(f"{number}\n" for number in range(1_500_000))  # 10.4 MB
 
 @pytest.fixture(scope="module", params=RUNGS)
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
-    with pool_on(request.param, packages=("numpy",)) as pool:
+    with pool_on(request.param, packages=tuple(PACKAGES)) as pool:
         yield pool
 
 
