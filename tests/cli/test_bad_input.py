@@ -222,7 +222,7 @@ ODD = {
     "brackets without end": ("    return " + "(" * 100_000, "compile_error"),
     "nested too deeply to compile": ("    return " + "-" * 50_000 + "1\n", "compile_error"),
     "nested too deeply to run": ("    return " + "[" * 90 + "]" * 90 + "\n", "failed"),
-    "a number of many digits": ("    return " + "9" * 5_000 + "\n", "compile_error"),
+    "a number of many digits": ("    return " + "9" * 5_000 + "\n", "failed"),
     "a form feed and odd spaces": ("\f    return\u00a01\n", "compile_error"),
     "terminal commands": ("    raise ValueError('\x1b[2J\x1b]0;x\x07')\n", "error"),
     "nothing": ("", "failed"),  # the docstring alone is a body

@@ -66,7 +66,7 @@ PROGRAMS: list[tuple[str, str, str]] = [
     (SQUARE, "if x == 1500: os.abort()\n    return x * x if x != 1499 else 0", "failed"),
     (SQUARE, "if x == 1500: print('z' * 99999)\n    return x * x", "output"),
     (SQUARE, "if x == 1500: print('z' * 99999)\n    return x * x if x != 1499 else 0", "failed"),
-    (SQUARE, "if x == 1500: return 'z' * (17 << 20)\n    return x * x", "failed"),
+    (SQUARE, "if x == 1500: return 'z' * (17 << 20)\n    return x * x", "output"),
     (SQUARE, "return x * x if x < 1500 else 3 ** 20000", "failed"),
     (SQUARE, "return calls * calls - 2 * calls + 1", "passed"),
     ("'y' * 40000", "return 'y' * 40000", "passed"),

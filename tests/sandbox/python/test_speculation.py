@@ -63,7 +63,7 @@ def test_what_comes_after_the_first_wrong_answer_does_not_count(
         ("[0] * 10**9", "memory"),
         ("raise KeyError(x)", "error"),
         ("import ctypes; ctypes.string_at(0)", "signal"),
-        ("return b'x' * (17 << 20)", "failed"),
+        ("return b'x' * (17 << 20)", "output"),
         ("return 0", "failed"),
         ("sys.exit()", "error"),
     ],
