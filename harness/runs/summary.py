@@ -166,8 +166,8 @@ class Completions:
             yield f"{len(self.excluded)} samples are left out of the metrics (judge.exclude: {which})"
         if self.all_thought:
             yield (
-                f"{self.all_thought} empty answers have a thought that ended by itself: the server may have taken the"
-                " answer for thought (its reasoning parser)"
+                f"{self.all_thought} empty answers have a thought that ended by itself: the answer may have been"
+                " taken for thought (at a server, by its reasoning parser)"
             )
         for name, cure in CURES.items():
             if (share := self.counts[name] / max(1, total)) > MOST_CUT:

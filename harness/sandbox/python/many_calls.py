@@ -20,6 +20,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from harness.sandbox import framing
@@ -63,9 +64,12 @@ class InputChunk:
 
     def must_read(self, at: int) -> int:
         """The first input from `at` on whose reply has to be read."""
-        numbers = list(self.values)
-        place = bisect.bisect_left(numbers, at)
-        return numbers[place] if place < len(numbers) else len(self.ends)
+        place = bisect.bisect_left(self._read, at)
+        return self._read[place] if place < len(self._read) else len(self.ends)
+
+    @cached_property
+    def _read(self) -> list[int]:
+        return list(self.values)
 
     @property
     def size(self) -> int:

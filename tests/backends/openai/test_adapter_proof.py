@@ -10,7 +10,7 @@ import pytest
 from harness.backends import openai
 from harness.backends.openai import adapter_proof
 from harness.config.backend import BackendConfig, ServerConfig
-from tests.support.command import harness
+from tests.support.command import run_mini
 from tests.support.faulty_server import World, asked, serving
 
 SAME = "vouched: the adapter answers 3 probes as the base does"
@@ -67,20 +67,7 @@ def test_the_record_says_it_and_no_run_is_another_by_it(
     world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def run() -> Any:
-        command = (
-            "run",
-            "--task",
-            "conala",
-            "--data",
-            "mini",
-            "--limit",
-            2,
-            "--server",
-            world.url,
-            "--model",
-            "m",
-        )
-        ended = harness(*command, "--adapter", "tuned", "--out", tmp_path)
+        ended = run_mini(world.url, tmp_path, 2, "--adapter", "tuned")
         assert ended.code == 0, ended.err
         return json.loads((tmp_path / "run.json").read_text())
 

@@ -16,7 +16,7 @@ from harness.backends.openai import adapter_proof, thread_pool
 from harness.config import grid
 from harness.runs import study
 from harness.schema import Sampling
-from tests.support.command import harness
+from tests.support.command import harness, run_mini
 from tests.support.faulty_server import World, asked, serving
 from tests.support.parts.openai_client import client, requests
 
@@ -75,33 +75,17 @@ def test_what_came_before_ctrl_c_is_given_out(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_run_goes_on_where_a_server_failed(world: World, tmp_path: Path) -> None:
-    arguments = [
-        *(
-            "run",
-            "--task",
-            "conala",
-            "--data",
-            "mini",
-            "--limit",
-            6,
-            "--model",
-            "m",
-            "--out",
-            tmp_path / "run",
-        ),
-        *("--set", "backend.kind=openai", "--set", f"backend.server.url={world.url}"),
-        *("--set", "backend.server.retries=0", "--set", "backend.server.concurrency=2"),
-    ]
+    settings = ("--set", "backend.server.retries=0", "--set", "backend.server.concurrency=2")
     world.answer = lambda body, index: "x = 1"
     world.plan = lambda number, body: "status 500" if number == 3 else ""
-    ended = harness(*arguments)
+    ended = run_mini(world.url, tmp_path / "run", 6, *settings)
     assert ended.code == 3, ended
     assert "no answer after 1 tries" in ended.err
     before = len(world.bodies)
     assert 4 <= before < 6 + 1
     kept = (tmp_path / "run/generations.jsonl").read_text().count("\n")
     assert kept == before - 1
-    ended = harness(*arguments)
+    ended = run_mini(world.url, tmp_path / "run", 6, *settings)
     assert ended.code == 0, ended
     assert len(world.bodies) - before == 6 - kept
 

@@ -15,23 +15,7 @@ from harness import sandbox
 from harness.errors import SandboxFault
 from harness.schema import ExecResult, Program, UnitTests
 from tests.support.parts.judged_programs import GOOD, SQUARE, judge
-
-
-def descendants() -> list[str]:
-    """Command lines of every process below this one."""
-    children: dict[int, list[int]] = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            text = Path(f"/proc/{name}/stat").read_text()
-        except OSError:
-            continue
-        children.setdefault(int(text.rsplit(")", 1)[1].split()[1]), []).append(int(name))
-    found, todo = [], [os.getpid()]
-    while todo:
-        below = children.get(todo.pop(), [])
-        todo += below
-        found += below
-    return [f"{pid}" for pid in found]
+from tests.support.processes import below
 
 
 def test_results_come_in_order_and_programs_are_drawn_lazily(pool: sandbox.Pool) -> None:
@@ -85,11 +69,11 @@ def test_closing_leaves_no_process_descriptor_or_folder(monkeypatch: pytest.Monk
 
 
 def check_closing(folder: Path) -> None:
-    before = (descendants(), len(os.listdir("/proc/self/fd")))
+    before = (below(os.getpid()), len(os.listdir("/proc/self/fd")))
     for isolation in ("auto", "process"):
         with sandbox.start(sandbox.Settings(isolation=isolation, workers=2)) as pool:  # type: ignore[arg-type]
             list(pool.map([Program(code="open('left', 'w')\nprint(1)")] * 20))
-    assert (descendants(), len(os.listdir("/proc/self/fd"))) == before
+    assert (below(os.getpid()), len(os.listdir("/proc/self/fd"))) == before
     assert os.listdir(folder) == []
 
 
@@ -109,7 +93,7 @@ with sandbox.start(sandbox.Settings(workers=2)) as pool:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_outlives_its_parent(number: signal.Signals) -> None:
     root = str(Path(sandbox.__file__).parents[2])
-    before = set(descendants())
+    before = set(below(os.getpid()))
     marked = {"PYTHONPATH": os.pathsep.join([root, *sys.path])}
     command = [sys.executable, "-c", PARENT]
     parent = subprocess.Popen(
@@ -121,7 +105,7 @@ def test_nothing_outlives_its_parent(number: signal.Signals) -> None:
     deadline = time.monotonic() + 60
     while len(workers) < 6 and time.monotonic() < deadline:  # a busy machine takes its time to start them
         time.sleep(0.1)
-        workers = {pid for pid in descendants() if pid not in before and pid != str(parent.pid)}
+        workers = {pid for pid in below(os.getpid()) if pid not in before and pid != parent.pid}
     assert len(workers) >= 6
     parent.send_signal(number)
     parent.wait(timeout=10)

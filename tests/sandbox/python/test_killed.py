@@ -18,6 +18,7 @@ from harness.sandbox import launch
 from harness.sandbox.isolation import left_behind
 from harness.sandbox.languages import worker_pool
 from harness.schema import Program, UnitTests
+from tests.support.processes import below
 
 SQUARE = UnitTests(code="assert f(2) == 4", entry_point="f")
 GOOD = Program(code="import time\ntime.sleep(0.002)\ndef f(x):\n    return x * x", tests=SQUARE)
@@ -57,20 +58,6 @@ def offered(isolation: str) -> str:
     return isolation
 
 
-def below(root: int) -> set[int]:
-    children: dict[int, list[int]] = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            text = Path(f"/proc/{name}/stat").read_text()
-        except OSError:
-            continue
-        children.setdefault(int(text.rsplit(")", 1)[1].split()[1]), []).append(int(name))
-    found = children.get(root, [])
-    for pid in found:
-        found += children.get(pid, [])
-    return set(found)
-
-
 def running(pids: set[int]) -> set[int]:
     found = set()
     for pid in pids:
@@ -95,7 +82,7 @@ def ended(pids: set[int]) -> set[int]:
 def test_any_process_of_a_worker_may_be_killed_at_any_moment(seed: int, isolation: str) -> None:
     """The kills are so far apart that no program is hit twice, which would be a fault and not a verdict."""
     rng = random.Random(seed)
-    before = below(os.getpid())
+    before = set(below(os.getpid()))
     seen: set[int] = set()
     got = []
     with sandbox.start(sandbox.Settings(isolation=offered(isolation), workers=2)) as pool:  # type: ignore[arg-type]
@@ -103,17 +90,17 @@ def test_any_process_of_a_worker_may_be_killed_at_any_moment(seed: int, isolatio
         kills = {rng.randrange(start, start + 20) for start in (5, 65, 125)}
         for number in range(200):
             got.append(next(results))
-            seen |= below(os.getpid()) - before if number % 20 == 0 else set()
+            seen |= set(below(os.getpid())) - before if number % 20 == 0 else set()
             if number in kills:
                 time.sleep(rng.random() * 0.02)
                 process = rng.choice(rng.choice(pool.workers()).processes)
-                seen |= below(process.pid)
+                seen |= set(below(process.pid))
                 os.kill(process.pid, signal.SIGKILL)
     statuses = ["fault" if isinstance(r, SandboxFault) else r.status for r in got]
     assert statuses == ["passed"] * 200
     assert len(seen) >= 4
     assert ended(seen) == set()
-    assert below(os.getpid()) <= before
+    assert set(below(os.getpid())) <= before
 
 
 @pytest.fixture
@@ -154,7 +141,7 @@ def test_a_parent_killed_at_any_moment_leaves_nothing_running(
     parent = start(isolation, folder)
     # The first moments are those of the workers' start.
     time.sleep(rng.random() * (0.3 if seed % 2 == 0 else 1.0))
-    workers = below(parent.pid)
+    workers = set(below(parent.pid))
     kill(parent)
     assert ended(workers) == set()
     # A process that was started between the look at them and the kill is not among them: it cleans up when it notices.
@@ -171,7 +158,7 @@ def test_so_it_is_with_programs_in_other_languages(
     seeds = set(Path("/var/tmp").glob("harness-seeds-*"))
     parent = start(isolation, folder, OTHER_PARENT)
     time.sleep(0.1)
-    workers = below(parent.pid)
+    workers = set(below(parent.pid))
     (own,) = set(Path("/var/tmp").glob("harness-seeds-*")) - seeds
     kill(parent)
     assert ended(workers) == set()
