@@ -22,8 +22,8 @@ from harness.text.completion_parts import separate
 from harness.text.extract import assertion, python_code
 
 FORMS: dict[str, Form] = {"text": "output", "completion": "continuation", "solution": "program"}
-# Judged as the benchmark's scorer does, or by what is installed: docs/decisions.md.
-ELSEWHERE = {"s28", "s36", "s37"}
+# Judged as the benchmark's own scorer does: docs/decisions.md.
+ELSEWHERE = {"s36", "s37"}
 
 
 def read(path: Path) -> Any:
