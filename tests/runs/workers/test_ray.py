@@ -23,6 +23,7 @@ from harness.runs.workers.pool import WorkerDied, WorkerPool  # noqa: E402
 from harness.runs.workers.protocol import PartialResult, pack  # noqa: E402
 from harness.runs.workers.work_queue import ChunkSizer  # noqa: E402
 from harness.schema import Program, UnitTests  # noqa: E402
+from harness.tasks.loading import registry  # noqa: E402
 from tests.support.command import harness, mini_humaneval, write_rows  # noqa: E402
 from tests.support.paths import ROOT  # noqa: E402
 from tests.support.worker_roles import DoubleSpec  # noqa: E402
@@ -187,7 +188,7 @@ def test_a_node_whose_sandbox_does_not_hold_gets_no_program(
     two_nodes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "_self_check", through)
-    box = cluster.connect().open_sandbox(JudgeConfig(workers=1))
+    box = cluster.connect().open_sandbox(JudgeConfig(workers=1), registry.task("humaneval"))
     program = Program(code="def f():\n    return 1", tests=UnitTests(code="assert f() == 1", entry_point="f"))
     with box, pytest.raises(SandboxFault) as told:
         box.run(program)
