@@ -12,8 +12,6 @@ prompts (templates.py); of the model it only asks how long a prompt is.
 """
 
 import random
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +20,7 @@ from harness.config.run import RetrievalConfig, RunConfig
 from harness.errors import ConfigError, unknown
 from harness.prompts.retrieval import Hit, LoadedRetriever, load_retriever
 from harness.schema import Backend, Problem, Prompt, Shot, Task
+from harness.text.seen_rows import normalize_question
 
 KINDS = ("icl", "rag", "random_like_rag")
 EXTRA_HITS = 8  # hits asked for beyond N, to replace excluded ones
@@ -127,12 +126,6 @@ def choose(
 
 
 # ---------------------------------------------------------------- what may not be shown
-
-
-def normalize_question(question: str) -> str:
-    """A question as it is compared: without case, blanks and a closing mark."""
-    text = unicodedata.normalize("NFKC", question).casefold()
-    return re.sub(r"[.?!:;]+$", "", "".join(text.split()))
 
 
 class DuplicateIndex:

@@ -16,7 +16,7 @@ from harness.config.backend import NOT_IDENTITY
 from harness.config.identity import digest, placeless
 from harness.config.run import RunConfig
 from harness.config.sampling import check_ks
-from harness.runs import shards
+from harness.runs import contamination, shards
 from harness.runs.plan import Plan, check_likelihoods, expected_counts, finalize_prompts, follow_model
 from harness.runs.shards import Shard
 from harness.schema import Backend, Check, Problem, Sampling, Sandbox, Scorer, Task
@@ -68,9 +68,8 @@ def resolve(plan: Plan, backend: Backend, sandbox: Sandbox, shard: Shard | None 
     check_likelihoods(plan, backend)
     record = describe(plan, backend, sandbox)
     signed = signature(plan, record, recorded=backend.capabilities.recorded)
-    whole = ResolvedRun(
-        plan, counts, record, Header(signed, (*notes(plan, counts), *_absent(record, sandbox)))
-    )
+    said = (*filter(None, [contamination.note(record)]), *notes(plan, counts), *_absent(record, sandbox))
+    whole = ResolvedRun(plan, counts, record, Header(signed, said))
     return whole if shard is None else select_shard(whole, shard)
 
 
@@ -128,7 +127,14 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
     names = (plan.task.name, environment.run_name(config.backend), environment.plugin_name(config.extract))
     run_id = "-".join([*filter(None, names), digest(placeless(described))[:8]])
     paid = config.backend.model_dump(include={"price_in", "price_out"}, exclude_none=True)
-    return {"run_id": run_id, **described, **({"prices": paid} if paid else {}), **environment.here()}
+    seen = contamination.find(config.backend, plan.problems)
+    return {
+        "run_id": run_id,
+        **described,
+        **({"prices": paid} if paid else {}),
+        **({"contamination": seen} if seen else {}),
+        **environment.here(),
+    }
 
 
 def languages(problems: Iterable[Problem]) -> set[str]:

@@ -5,7 +5,7 @@
     data   = windows and batches of them                        packing
     model  = the base with an adapter around it                 methods.prepare
     train  : Trainer, resumed from the last checkpoint          trainer.run_training
-    save   : weights, train.json, curve                         run_record
+    save   : weights, train.json, curve, digests of the rows    run_record
 
 The same command on the same folder resumes an interrupted training. Under a launcher of several processes
 (distributed.py) all of them come through here, and the first one writes. Nothing here prints or reads the environment.
@@ -22,6 +22,8 @@ from typing import Any
 from harness.backends.hf import checkpoint
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import UserError
+from harness.runs.store.atomic import replace_file
+from harness.text import seen_rows
 from harness.training import checkpoints, distributed, methods, run_record
 from harness.training.config import LEARNING_RATES, PackingConfig, TrainConfig, check
 from harness.training.data import examples, packing, tokenize
@@ -44,6 +46,7 @@ class PackedData:
     reports: list[packing.PackingReport]
     digests: Mapping[str, str]
     padding: float
+    seen: seen_rows.TrainedRows
 
 
 def train(
@@ -108,6 +111,7 @@ def _train(
     }
     if distributed.rank() == 0:
         save(config, base, model, folder)
+        replace_file(folder / seen_rows.FILE, [packed.seen.to_bytes()])
         run_record.plot_curve(folder, history)
         run_record.write_record(folder, result)
         shutil.rmtree(folder / checkpoints.FOLDER, ignore_errors=True)  # the best one is in the folder itself
@@ -185,6 +189,7 @@ def load_and_pack(config: TrainConfig, codec: Codec, progress: Callable[[str, in
     validation: list[list[packing.Batch]] = []
     reports: list[packing.PackingReport] = []
     digests: dict[str, str] = {}
+    seen: list[tuple[str, str]] = []
     unpacked = config.packing.model_copy(
         update={"mode": "dynamic", "batch_tokens": None, "attention": "full"}
     )
@@ -193,6 +198,7 @@ def load_and_pack(config: TrainConfig, codec: Codec, progress: Callable[[str, in
         progress("tokenise", number, len(config.data))
         found = examples.load(each, config.data_folder, config.seed, codec.chat)
         digests.update(found.digests)
+        seen += [(t.question, t.answer) for row in (*found.train, *found.validation) for t in row]
         report = packing.PackingReport(each.title)
         trained.append(
             packing.build_windows(tokenize.encode(found.train, codec, number), config.packing, report)
@@ -217,7 +223,7 @@ def load_and_pack(config: TrainConfig, codec: Codec, progress: Callable[[str, in
     if config.packing.batch_tokens is None:  # the Trainer draws windows by itself, anew in each epoch
         order = [window for batch in planned for window in batch]
         planned = [(window,) for window in order]
-    return PackedData(planned, validation, reports, digests, padding)
+    return PackedData(planned, validation, reports, digests, padding, seen_rows.digest_rows(seen))
 
 
 def fit(

@@ -1,11 +1,12 @@
 """A comparison in the terminal: differences to the reference row, cost, and the problems that flipped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from harness.results import compare
-from harness.results.compare import Comparison, ComparisonCell, Flip
+from harness.results.compare import Comparison, ComparisonCell, ComparisonRow, Flip
 from harness.results.report.tables import amount, figure, printable
+from harness.runs import contamination
 from harness.schema import Unit
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def notes(comparison: Comparison, *, seeds: bool = True) -> Iterator[str]:
                     f"{metric}, {row.name}: {s.seeds} seeds, standard deviation between seeds {between},"
                     f" standard error over problems {among}, over both {both}"
                 )
+    yield from (f"{row.name}: {said}" for row, said in contaminated(comparison.rows))
     if comparison.faults:
         yield f"{comparison.faults} samples could not be judged and count as failed: rerun their command"
     if comparison.skipped:
@@ -89,6 +91,13 @@ def notes(comparison: Comparison, *, seeds: bool = True) -> Iterator[str]:
     for row in comparison.rows:
         if row.runs:
             yield f"{row.name}: {', '.join(run.run_id for run in row.runs)}"
+
+
+def contaminated(rows: Iterable[ComparisonRow]) -> Iterator[tuple[ComparisonRow, str]]:
+    """The rows whose adapter or model was trained on problems that it is asked, each adapter's line once."""
+    for row in rows:
+        said = filter(None, (contamination.note(run.record) for run in row.runs))
+        yield from ((row, line) for line in dict.fromkeys(said))
 
 
 def render(comparison: Comparison, flips: Sequence[Flip], most: int, width: int | None = None) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.results import compare
 from harness.results.external import ExternalResult
 from harness.results.report import page
+from harness.results.report.comparison import contaminated
 from harness.results.report.published import PublishedValue
 from harness.results.report.sections import Section
 from harness.results.report.tables import escape_markdown, figure
@@ -71,6 +72,13 @@ class LeaderboardRow:
     signature: str = ""
     faults: int = 0
     unit: Unit = "share"
+    contaminated: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What takes from the value's worth."""
+        said = f"{self.faults} samples could not be judged and count as failed"
+        return (*([said] if self.faults else []), *self.contaminated)
 
     @property
     def tied(self) -> bool:
@@ -141,6 +149,7 @@ def _run_rows(section: Section) -> Iterator[LeaderboardRow]:
             signature=first.summary.signature,
             faults=sum(run.faults for run in row.runs),
             unit=e.unit,
+            contaminated=tuple(said for _, said in contaminated([row])),
         )
 
 
@@ -188,15 +197,11 @@ def markdown(found: Sequence[LeaderboardRow]) -> str:
         lines += ["| rank | model | method | value | 95 % interval | n |", "|--:|---|---|--:|---|--:|"]
         for e in of_task:
             method = f"{e.method} (reported: {e.published})" if e.published else e.method
-            method += f" ({fault_text(e)})" if e.faults else ""
+            method += "".join(f" ({said})" for said in e.remarks)
             cells = (rank_text(e), e.model, method, figure(e.unit, e.value), _interval(e), str(e.n or ""))
             lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
         lines.append("")
     return "\n".join([*lines, RANK_NOTE, ""])
-
-
-def fault_text(entry: LeaderboardRow) -> str:
-    return f"{entry.faults} samples could not be judged and count as failed"
 
 
 def _interval(entry: LeaderboardRow) -> str:
@@ -262,8 +267,7 @@ def _html_row(entry: LeaderboardRow, out: Path | None) -> str:
     method = page.text(entry.method)
     if entry.published:
         method += f' <span class="sub wrap">reported: {page.text(entry.published)}</span>'
-    if entry.faults:
-        method += f' <span class="sub wrap">{fault_text(entry)}</span>'
+    method += "".join(f' <span class="sub wrap">{page.text(said)}</span>' for said in entry.remarks)
     for run in entry.runs if out else ():
         if out and (run / "report.html").is_file():
             link = os.path.relpath(run / "report.html", out)

@@ -15,7 +15,7 @@ from harness import __version__
 from harness.errors import install
 from harness.results.compare import ComparisonCell, ComparisonRow, mean_cost
 from harness.results.report import across_tasks, plots, samples
-from harness.results.report.comparison import minimum_detectable, p_value, signed
+from harness.results.report.comparison import contaminated, minimum_detectable, p_value, signed
 from harness.results.report.sections import Section, metric_names, row_estimate, sample_outcomes
 from harness.results.report.tables import amount, figure, printable
 from harness.runs.store.run_folder import audit_note
@@ -122,7 +122,7 @@ def _section(section: Section) -> Iterator[str]:
     yield f'<section id="{anchor(section)}"><h2>{text(section.title)} {size}</h2>'
     if section.cells:
         yield f'<p class="answer">{_headline(section)}</p>'
-    yield from _audit_notes(section)
+    yield from _warnings(section)
     yield _table(section)
     if section.cells:
         yield f'<p class="small quiet">{_table_notes(section)}</p>'
@@ -142,8 +142,10 @@ def _section(section: Section) -> Iterator[str]:
     yield "</section>"
 
 
-def _audit_notes(section: Section) -> Iterator[str]:
-    """What audits have to say of the runs' numbers."""
+def _warnings(section: Section) -> Iterator[str]:
+    """Who was trained on what is asked, and what audits have to say of the runs' numbers."""
+    for row, said in contaminated(section.rows):
+        yield f'<p class="warning"><b>{text(row.name)}</b>: {text(said)}</p>'
     for row in section.rows:
         for run in row.runs:
             if said := audit_note(run.folder, run.summary.model_dump(mode="json")):

@@ -21,7 +21,7 @@ from harness.schema import Generation, Judgement, Value
 AUDIT = "audit.json"  # what `harness audit` found, where somebody asked
 
 # What may differ between the run that made a folder and the one that resumes it.
-NOT_COMPARED = frozenset({"versions", "hardware", "commit", "prices"})
+NOT_COMPARED = frozenset({"versions", "hardware", "commit", "prices", "contamination"})
 
 
 @dataclass

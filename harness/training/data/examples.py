@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,14 @@ class TrainingTurn:
     """A prompt and the answer that is learnt after it; `end`: the end-of-text token follows and is learnt too.
 
     `prompt` has messages in a chat and a text otherwise. In the turns after the first it continues the last answer.
+    `question` is what of it the row itself says.
     """
 
     prompt: Prompt
     answer: str
     learn: bool = True
     end: bool = True
+    question: str = ""
 
 
 Example = tuple[TrainingTurn, ...]
@@ -132,7 +134,7 @@ def from_problem(template: Template, problem: Problem, system: str = "") -> Exam
     asked = templates.render(template, problem)
     if system:
         asked = _with_system(template, asked, system)
-    return (TrainingTurn(asked, templates.render_answer(template, problem)),)
+    return (TrainingTurn(asked, templates.render_answer(template, problem), question=problem.question),)
 
 
 def _with_system(template: Template, asked: Prompt, system: str) -> Prompt:
@@ -194,7 +196,8 @@ def _example(place: str, row: Mapping[str, Any], template: Template) -> Example:
     if "chat_rounds" in row:
         return _from_chat_rounds(place, row["chat_rounds"], template)
     if "text" in row:
-        return (TrainingTurn(Prompt(text=""), _text(place, row, "text")),)
+        said = _text(place, row, "text")
+        return (TrainingTurn(Prompt(text=""), said, question=said),)
     for asks, answers in PAIRS:
         if asks in row and answers in row:
             question = _text(place, row, asks)
@@ -224,7 +227,8 @@ def _from_turns(place: str, turns: Any) -> Example:
         if not isinstance(learn, bool):
             raise DataError(f"{place}: turns[{i}].learn: expected true or false, got {learn!r}")
         asked = Prompt(text=_text(place, turn, "prompt", empty=True))
-        made.append(TrainingTurn(asked, _text(place, turn, "answer"), learn, end=i == len(turns) - 1))
+        answer, last = _text(place, turn, "answer"), i == len(turns) - 1
+        made.append(TrainingTurn(asked, answer, learn, end=last, question=asked.text))
     return tuple(made)
 
 
@@ -251,8 +255,8 @@ def _from_chat_rounds(place: str, rounds: Any, template: Template) -> Example:
         if template.style == "chat":
             asked = (*before, *turn.prompt.messages)
             before = (*asked, Message(role="assistant", content=turn.answer))
-            turn = TrainingTurn(Prompt(messages=asked), turn.answer)
+            turn = replace(turn, prompt=Prompt(messages=asked))
         elif made:
-            turn = TrainingTurn(Prompt(text=template.between + turn.prompt.text), turn.answer)
+            turn = replace(turn, prompt=Prompt(text=template.between + turn.prompt.text))
         made.append(turn)
     return tuple(made)

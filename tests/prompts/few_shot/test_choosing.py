@@ -11,6 +11,7 @@ from harness.errors import ConfigError
 from harness.prompts import few_shot, templates
 from harness.schema import Split
 from harness.tasks.loading import registry
+from harness.text.seen_rows import normalize_question
 from tests.support.command import harness
 from tests.support.parts.shots import ASKED, SMALL, TRAIN, Model, choose, chosen, ids, loaded, problem, render
 from tools.demo_model.train_encoder import shape
@@ -124,8 +125,8 @@ def test_no_problem_is_among_its_own_shots(
         assert asked.id not in shown
         assert len(set(shown)) == len(shown) <= count
         if duplicates == "exclude":
-            assert few_shot.normalize_question(asked.question) not in {
-                few_shot.normalize_question(p.question) for p in selection.solved_problems(asked.id)
+            assert normalize_question(asked.question) not in {
+                normalize_question(p.question) for p in selection.solved_problems(asked.id)
             }
 
 
