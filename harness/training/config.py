@@ -56,13 +56,15 @@ class PackingConfig(Value):
     `pad` fills every window up to `length`, `dynamic` up to the longest of its batch, `pack` lays whole samples of
     one task behind each other, `concat` cuts one stream of tokens (samples are split). With `batch_tokens` a
     dynamic batch holds rows of like length, as many as fit, sorted within `pool` rows. `attention` block keeps
-    packed samples from seeing each other; they are laid one a line where that is less work.
+    packed samples from seeing each other; they are laid one a line where that is less work. With full a token sees all
+    before it in its window (arXiv 2311.02303). Not given, it is block with `pack`, but for prompt learning and with
+    `concat`, whose samples are split.
     """
 
     mode: Literal["pad", "dynamic", "pack", "concat"] = "dynamic"
     length: int = Field(default=1024, ge=2)
     over_long: Literal["drop", "truncate_left", "truncate_right", "error"] = "drop"
-    attention: Literal["full", "block"] = "full"
+    attention: Literal["full", "block"] | None = None
     batch: int = Field(default=8, ge=1)
     batch_tokens: int | None = Field(default=None, ge=1)
     pool: int = Field(default=512, ge=1)
@@ -250,6 +252,11 @@ def method_options(config: TrainConfig) -> Value:
         raise ConfigError(f"peft ({config.method}): {complaint(error, model)}") from None
 
 
+def can_keep_samples_apart(config: TrainConfig) -> bool:
+    """Whether packed samples can be kept from seeing each other: by a mask of pairs, which not everything takes."""
+    return config.method not in PROMPT_LEARNING and config.attention != "flash_attention_2"
+
+
 def check(config: TrainConfig) -> TrainConfig:
     """What no single key can know. Raises ConfigError."""
     method_options(config)
@@ -257,8 +264,9 @@ def check(config: TrainConfig) -> TrainConfig:
     for title in titles:
         if titles.count(title) > 1:
             raise ConfigError(f"two [[data]] tables are called {title!r}: give each its own name")
-    if config.method in PROMPT_LEARNING and config.packing.attention == "block":
-        raise ConfigError(f"packing.attention = 'block' does not go with method {config.method!r}")
+    if config.packing.attention == "block" and not can_keep_samples_apart(config):
+        other = f"method {config.method!r}" if config.method in PROMPT_LEARNING else "attention = 'flash_attention_2'"
+        raise ConfigError(f"packing.attention = 'block' does not go with {other}")
     if config.method == "prefix" and config.optim.gradient_checkpointing:
         raise ConfigError(
             "optim.gradient_checkpointing does not go with method 'prefix': computing a layer anew would find its"

@@ -25,7 +25,7 @@ from harness.errors import UserError
 from harness.runs.store.atomic import replace_file
 from harness.text import seen_rows
 from harness.training import checkpoints, distributed, methods, run_record
-from harness.training.config import LEARNING_RATES, PackingConfig, TrainConfig, check
+from harness.training.config import LEARNING_RATES, PackingConfig, TrainConfig, can_keep_samples_apart, check
 from harness.training.data import examples, packing, tokenize
 from harness.training.identity import config_hash
 
@@ -53,7 +53,7 @@ def train(
     config: TrainConfig, out: Path | None = None, progress: Callable[[str, int, int], None] = no_progress
 ) -> tuple[Path, dict[str, Any]]:
     """Train what `config` says; the folder and the content of its train.json. Raises HarnessError."""
-    config = with_learning_rate(check(config))
+    config = with_method_defaults(check(config))
     folder = out or default_folder(config)
     distributed.init_process(config.device)
     with checkpoint.silenced():  # the Trainer's module imports bitsandbytes, which prints what it misses
@@ -149,10 +149,17 @@ def warn_of_slow_packing(config: PackingConfig, packed: PackedData, hidden: int)
         )
 
 
-def with_learning_rate(config: TrainConfig) -> TrainConfig:
-    """The learning rate of the method's paper where none is given."""
+def with_method_defaults(config: TrainConfig) -> TrainConfig:
+    """What the method decides where nothing is given: its paper's learning rate, what packed samples see."""
     rate = config.optim.lr or LEARNING_RATES[config.method]
-    return config.model_copy(update={"optim": config.optim.model_copy(update={"lr": rate})})
+    apart = config.packing.mode == "pack" and can_keep_samples_apart(config)
+    attention = config.packing.attention or ("block" if apart else "full")
+    return config.model_copy(
+        update={
+            "optim": config.optim.model_copy(update={"lr": rate}),
+            "packing": config.packing.model_copy(update={"attention": attention}),
+        }
+    )
 
 
 def default_name(config: TrainConfig) -> str:
@@ -161,7 +168,7 @@ def default_name(config: TrainConfig) -> str:
 
 
 def default_folder(config: TrainConfig, root: Path | None = None) -> Path:
-    return (root or Path("results") / "adapters") / default_name(with_learning_rate(config))
+    return (root or Path("results") / "adapters") / default_name(with_method_defaults(config))
 
 
 def set_seed(config: TrainConfig) -> None:

@@ -26,7 +26,7 @@ from harness.errors import ConfigError, Fault, HarnessError, UserError
 from harness.training import grid, run_record
 from harness.training.config import TrainConfig, check
 from harness.training.identity import config_hash
-from harness.training.run import default_folder, train, with_learning_rate
+from harness.training.run import default_folder, train, with_method_defaults
 
 PREFIX = "train:"
 QUANTIZED = {"qlora-8bit": "8bit", "qlora-4bit": "4bit"}  # the base as it was in training
@@ -61,7 +61,7 @@ def assign(
         key = json.dumps(plain, sort_keys=True, default=str)
         if key not in templates:
             made = grid.expand(plain, f"{where}: train")
-            templates[key] = [with_learning_rate(check(each)) for each in made]
+            templates[key] = [with_method_defaults(check(each)) for each in made]
         config = choose(templates[key], name, cell.config, f"{where}, cell {cell.label}")
         folder = default_folder(config, root)
         found.trainings[folder] = config

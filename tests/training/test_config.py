@@ -44,6 +44,10 @@ def test_the_recipe_of_the_demo_model_is_valid() -> None:
         ({"data": []}, "data = "),
         ({"packing": {"mode": "pack", "batch_tokens": 2048}}, "batch_tokens goes with mode = 'dynamic' only"),
         ({"packing": {"attention": "block"}}, "'block' goes with mode = 'pack' or 'concat'"),
+        (
+            {"packing": {"mode": "pack", "attention": "block"}, "attention": "flash_attention_2"},
+            "'block' does not go with attention = 'flash_attention_2'",
+        ),
         ({"loss": {"convergence": "coba"}}, "needs loss.balance = 'task_token' or 'task_sample'"),
         ({"loss": {"focal": "sample", "balance": "task_token"}}, "loss.focal replaces loss.balance"),
         ({"method": "full", "dtype": "float16"}, "cannot train float16 weights"),

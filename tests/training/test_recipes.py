@@ -34,7 +34,7 @@ def read(name: str) -> study.Assigned:
         ("rq4", 3, 4),
         ("mft_5tasks", 7, 160),
         ("mft_losses", 8, 18),
-        ("mft_padding", 3, 4),
+        ("mft_padding", 4, 5),
         ("text_to_sql", 0, 5),
         ("mini_study", 15, 27),
         ("transfer", 3, 24),

@@ -116,8 +116,26 @@ def test_samples_that_do_not_see_each_other_are_learnt_alike_however_they_are_la
 def test_packing_that_costs_a_small_model_more_than_it_saves_is_told(
     llama: Path, file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run.train(config(llama, file, packing={"mode": "pack", "length": 200}), tmp_path)
+    seen = {"mode": "pack", "length": 200, "attention": "full"}
+    run.train(config(llama, file, packing=seen), tmp_path)
     assert "packing.mode = 'pack' lets samples see each other" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("more", "attention"),
+    [
+        ({"packing": {"mode": "pack"}}, "block"),
+        ({"packing": {"mode": "pack", "attention": "full"}}, "full"),
+        ({"packing": {"mode": "pack"}, "method": "prefix"}, "full"),
+        ({"packing": {"mode": "pack"}, "attention": "flash_attention_2"}, "full"),
+        ({"packing": {"mode": "concat"}}, "full"),
+        ({}, "full"),
+    ],
+)
+def test_packed_samples_see_each_other_where_that_is_asked_for_or_cannot_be_helped(
+    more: dict[str, Any], attention: str, file: Path
+) -> None:
+    assert run.with_method_defaults(config(Path("base"), file, **more)).packing.attention == attention
 
 
 @pytest.mark.parametrize("at", [2, 6, 7, 8])
