@@ -265,7 +265,11 @@ def check(config: TrainConfig) -> TrainConfig:
         if titles.count(title) > 1:
             raise ConfigError(f"two [[data]] tables are called {title!r}: give each its own name")
     if config.packing.attention == "block" and not can_keep_samples_apart(config):
-        other = f"method {config.method!r}" if config.method in PROMPT_LEARNING else "attention = 'flash_attention_2'"
+        other = (
+            f"method {config.method!r}"
+            if config.method in PROMPT_LEARNING
+            else "attention = 'flash_attention_2'"
+        )
         raise ConfigError(f"packing.attention = 'block' does not go with {other}")
     if config.method == "prefix" and config.optim.gradient_checkpointing:
         raise ConfigError(
