@@ -111,7 +111,7 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, with_papers
     from harness.runs.store.atomic import write_atomic
 
     sections, skipped = _sections(reader.find_runs([folder]), metric)
-    papers = sorted(path.stem for path in published.FOLDER.glob("*.json")) if with_papers else []
+    papers = published.papers() if with_papers else []
     read = [external.read_result(path) for path in sorted(folder.rglob(f"*{external.SUFFIX}"))]
     for one in read:
         if not any(leaderboard.external_rows(one, section) for section in sections):
@@ -120,14 +120,15 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, with_papers
                 err=True,
             )
     found = leaderboard.make_rows(sections, list(published.published_values(papers)), read)
+    notes = {section.title: leaderboard.published_notes(section, papers) for section in sections}
     out = out or folder / "leaderboard"
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; the site needs a folder")
     out.mkdir(parents=True, exist_ok=True)
     files = {
-        **leaderboard.site(sections, found, skipped, out),
+        **leaderboard.site(sections, found, skipped, notes, out),
         "leaderboard.csv": leaderboard.csv_text(found),
-        "leaderboard.md": leaderboard.markdown(found),
+        "leaderboard.md": leaderboard.markdown(found, notes),
     }
     for name, text in files.items():
         write_atomic(out / name, text)

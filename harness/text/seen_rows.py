@@ -4,7 +4,7 @@ exact   the question is equal but for case, blanks and a closing mark, as where 
 near    the questions share most of their runs of SHINGLE bytes (Jaccard at least NEAR), or a long answer is equal
 
 Similarity is estimated from MinHash sketches (Broder, 1997), and rows to compare are found by bands of them. Of very
-many rows only some are kept, those of the smallest digests; `TrainedRows.notes` says so. Pure: who writes and reads the
+many rows only some are kept, those of the smallest digests: `TrainedRows.left_out`. Pure: who writes and reads the
 bytes is harness/training/run.py and harness/runs/contamination.py.
 """
 

@@ -7,7 +7,7 @@ A row's rank is a range: behind the rows that a paired test finds better, before
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -16,7 +16,7 @@ from harness.results import compare
 from harness.results.external import ExternalResult
 from harness.results.report import page
 from harness.results.report.comparison import contaminated
-from harness.results.report.published import PublishedValue
+from harness.results.report.published import PublishedValue, published_values, set_apart
 from harness.results.report.sections import Section
 from harness.results.report.tables import escape_markdown, figure
 from harness.runs.store import reader
@@ -97,11 +97,32 @@ def make_rows(
         reported = [entry for one in imported for entry in external_rows(one, section)]
         sign = 1 if section.lower_is_better else -1
         found += sorted(reported, key=lambda row: sign * row.value)
-        if section.runs[0].record["data"]["set"] == "mini":
-            continue  # published numbers are for the benchmark, not for the mini rows
-        same = [row for row in published if (row.task, row.metric) == (section.task, section.metric)]
+        same = [row for row in beside(section, published) if row.metric == section.metric]
         found += [_published_row(section, row) for row in sorted(same, key=lambda row: sign * row.value)]
     return found
+
+
+def beside(section: Section, published: Sequence[PublishedValue]) -> list[PublishedValue]:
+    """The published values on the section's own problems."""
+    settings = {id(row.setting): row.setting for row in published if row.task == section.task}
+    same = {key for key, setting in settings.items() if not setting.difference(section.runs[0])}
+    return [row for row in published if id(row.setting) in same]
+
+
+def published_notes(section: Section, papers: Sequence[str]) -> list[str]:
+    """What a reader has to know of the papers' values for the section: those of other metrics, and those set apart."""
+    other: dict[str, list[PublishedValue]] = {}
+    for row in beside(section, list(published_values(papers))):
+        if row.metric != section.metric:
+            other.setdefault(row.metric, []).append(row)
+    lines = []
+    for metric, rows in other.items():
+        if "[" not in metric:
+            lines.append(f"{len(rows)} values of {metric} are published: --metric {metric} shows them")
+        elif metric.startswith(f"{section.metric}["):
+            shown = "; ".join(f"{row.name} {figure(section.unit, row.value)}" for row in rows)
+            lines.append(f"published, {metric}: {shown}")
+    return [*lines, *set_apart(section, papers)]
 
 
 def external_rows(one: ExternalResult, section: Section) -> list[LeaderboardRow]:
@@ -189,7 +210,10 @@ def csv_text(found: Sequence[LeaderboardRow]) -> str:
     return out.getvalue()
 
 
-def markdown(found: Sequence[LeaderboardRow]) -> str:
+Notes = Mapping[str, Sequence[str]]  # by a section's title
+
+
+def markdown(found: Sequence[LeaderboardRow], notes: Notes) -> str:
     lines = []
     for task in dict.fromkeys(entry.task for entry in found):
         of_task = [entry for entry in found if entry.task == task]
@@ -200,7 +224,7 @@ def markdown(found: Sequence[LeaderboardRow]) -> str:
             method += "".join(f" ({said})" for said in e.remarks)
             cells = (rank_text(e), e.model, method, figure(e.unit, e.value), _interval(e), str(e.n or ""))
             lines.append("| " + " | ".join(map(escape_markdown, cells)) + " |")
-        lines.append("")
+        lines += ["", *(f"- {escape_markdown(line)}" for line in notes.get(task, ())), ""]
     return "\n".join([*lines, RANK_NOTE, ""])
 
 
@@ -211,21 +235,32 @@ def _interval(entry: LeaderboardRow) -> str:
 
 
 def site(
-    sections: Sequence[Section], found: Sequence[LeaderboardRow], skipped: Sequence[str], out: Path
+    sections: Sequence[Section],
+    found: Sequence[LeaderboardRow],
+    skipped: Sequence[str],
+    notes: Notes,
+    out: Path,
 ) -> dict[str, str]:
     """File name -> HTML: index.html over all tasks and a page for each. Links are relative to `out`."""
-    pages = {"index.html": _index(sections, found, skipped)}
+    pages = {"index.html": _index(sections, found, skipped, notes)}
     for section in sections:
         of_task = [entry for entry in found if entry.task == section.title]
         body = (
             f'<header class="top"><p><a href="index.html">All tasks</a></p><h1>{page.text(section.title)}</h1></header>'
-            f"<main>{page.section_html(section)}<h3>Ranks</h3>{_html_table(of_task, out)}</main>"
+            f"<main>{page.section_html(section)}<h3>Ranks</h3>{_html_table(of_task, out)}"
+            f"{_html_notes(section, notes)}</main>"
         )
         pages[f"{page.anchor(section)}.html"] = page.frame(section.title, body, _script())
     return pages
 
 
-def _index(sections: Sequence[Section], found: Sequence[LeaderboardRow], skipped: Sequence[str]) -> str:
+def _html_notes(section: Section, notes: Notes) -> str:
+    return "".join(f'<p class="small quiet">{page.text(line)}</p>' for line in notes.get(section.title, ()))
+
+
+def _index(
+    sections: Sequence[Section], found: Sequence[LeaderboardRow], skipped: Sequence[str], notes: Notes
+) -> str:
     parts = [
         '<header class="top"><h1>Leaderboard</h1><p class="quiet">'
         + page.text(RANK_NOTE)
@@ -237,7 +272,7 @@ def _index(sections: Sequence[Section], found: Sequence[LeaderboardRow], skipped
     for section in sections:
         of_task = [entry for entry in found if entry.task == section.title]
         link = f'<a href="{page.anchor(section)}.html">{page.text(section.title)}</a>'
-        parts.append(f"<h2>{link}</h2>{_html_table(of_task, None)}")
+        parts.append(f"<h2>{link}</h2>{_html_table(of_task, None)}{_html_notes(section, notes)}")
     parts.append(
         '</main><footer><a href="leaderboard.csv">CSV</a> <a href="leaderboard.md">Markdown</a></footer>'
     )

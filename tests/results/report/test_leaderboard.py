@@ -3,15 +3,20 @@
 import csv
 import io
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.config.load import parse
 from harness.results import compare
 from harness.results.report import leaderboard, published, sections
+from harness.runs import run as runner
 from harness.runs.store import reader
 from tests.results.report.test_page import browser, visit
-from tests.support.command import harness
+from tests.support.command import harness, write_rows
 from tests.support.recordings import edit, edit_rows, make
 
 __all__ = ["browser"]
@@ -148,31 +153,93 @@ def test_known_defects_stand_at_their_values() -> None:
     assert "29.48<sup>b</sup>" in published.html("2311.02303", [])
 
 
-def test_ones_own_runs_stand_beside_the_columns_they_have(tmp_path: Path) -> None:
-    run = make(tmp_path / "mine", range(10))
-    edit(run / "summary.json", lambda plain: plain.update(task="conala"))
-    html = published.html("2308.10462", sections.make_sections([reader.read(run)]))
-    assert html.count("this report") >= 1
-    assert "conala: mine" in html
-    assert ">25.00<" in html
-    edit(run / "run.json", lambda plain: plain["data"].update(set="mini"))
-    assert "(the project&#x27;s own mini rows)" in published.html(
-        "2308.10462", sections.make_sections([reader.read(run)])
+@pytest.fixture(scope="module")
+def conala(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run on each of CoNaLa's two corpora, in files of their sizes with rows made up here."""
+    folder = tmp_path_factory.mktemp("conala")
+    (folder / "conala").mkdir()
+    (folder / "docprompting-conala").mkdir()
+    rows = [{"intent": f"set {i}", "rewritten_intent": None, "snippet": f"x = {i}"} for i in range(500)]
+    (folder / "conala" / "conala-test.json").write_text(json.dumps(rows))
+    rows = [{"nl": f"set {i}", "cmd": f"x = {i}"} for i in range(543)]
+    write_rows(folder / "docprompting-conala" / "conala-test.jsonl", rows)
+    for corpus, count in (("original", 500), ("docprompting", 543)):
+        said = [{"task_id": f"conala/test/{i}", "text": f"x = {i % 100}"} for i in range(count)]
+        file = write_rows(folder / f"{corpus}.jsonl", said)
+        config = {
+            "task": "conala",
+            "options": {"corpus": corpus},
+            "data": str(folder),
+            "backend": {"kind": "replay", "path": str(file)},
+        }
+        runner.run(parse(config), folder / corpus)
+    return {corpus: folder / corpus for corpus in ("original", "docprompting")}
+
+
+def test_a_run_on_the_papers_problems_stands_beside_its_rows_and_any_other_apart(
+    conala: dict[str, Path], tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    assert harness("report", conala["docprompting"], "--out", page, "--paper", "2308.10462").code == 0
+    text = page.read_text()
+    row = text[text.index('<td class="name">conala: docprompting') :].partition("</tr>")[0]
+    assert "this report, decoded otherwise: beams 1 for 10, samples 1 for 10" in row
+    assert row.count('<td class="n">18.42</td>') == 1  # EM@1; there is no EM@10 of one sample
+    assert "set apart" not in text
+    assert harness("report", conala["original"], "--out", page, "--paper", "2308.10462").code == 0
+    text = page.read_text()
+    assert "<b>conala</b>: arXiv 2308.10462, set apart: corpus is original, the paper's docprompting" in (
+        text.replace("&#x27;", "'")
     )
+    assert "this report" not in text
+    assert harness("report", conala["original"], "--out", page, "--paper", "2311.02303").code == 0
+    assert "nothing is published for conala in arXiv 2311.02303" in page.read_text()
 
 
-def test_published_rows_take_no_rank_and_never_stand_beside_mini_rows(tmp_path: Path) -> None:
-    run = make(tmp_path / "mine", range(10))
-    edit(run / "summary.json", lambda plain: plain.update(task="conala"))
+def test_published_rows_take_no_rank_and_only_stand_beside_runs_on_the_same_problems(
+    conala: dict[str, Path], tmp_path: Path
+) -> None:
     printed = list(published.published_values(["2308.10462", "2311.02303"]))
-    assert len({(row.name, row.task, row.metric) for row in printed}) == len(printed)
-    found = leaderboard.make_rows(sections.make_sections([reader.read(run)]), printed)
-    assert (found[0].model, leaderboard.rank_text(found[0]), found[0].published) == ("mine", "1", "")
+    assert len({(row.name, id(row.setting), row.metric) for row in printed}) == len(printed)
+    of_corpus = {name: sections.make_sections([reader.read(run)]) for name, run in conala.items()}
+    found = leaderboard.make_rows(of_corpus["docprompting"], printed)
+    assert (leaderboard.rank_text(found[0]), found[0].published) == ("1", "")
     best = found[1]
     assert (best.model, best.method, best.value) == ("CodeLlama 7B", "LoRA", 0.2007)
     assert (leaderboard.rank_text(best), best.low, best.published) == ("", None, "arXiv 2308.10462, Table 3")
-    edit(run / "run.json", lambda plain: plain["data"].update(set="mini"))
-    assert len(leaderboard.make_rows(sections.make_sections([reader.read(run)]), printed)) == 1
+    assert len(leaderboard.make_rows(of_corpus["original"], printed)) == 1
+    mini = tmp_path / "original"
+    shutil.copytree(conala["docprompting"], mini)
+    edit(mini / "run.json", lambda plain: plain["data"].update(set="mini"))
+    assert len(leaderboard.make_rows(sections.make_sections([reader.read(mini)]), printed)) == 1
+    assert harness("leaderboard", mini, "--out", tmp_path / "site", "--published").code == 0
+    board = (tmp_path / "site" / "leaderboard.md").read_text()
+    assert "- arXiv 2308.10462, set apart: the project's own mini rows, not the benchmark's 543" in board
+
+
+def test_values_of_a_part_of_the_problems_and_of_other_metrics_are_told(
+    conala: dict[str, Path],
+) -> None:
+    def says(task: str, **changed: Any) -> list[str]:
+        (section,) = sections.make_sections([reader.read(conala["docprompting"])])
+        (result,) = section.runs
+        config = result.config.model_copy(update={"task": task, "options": {}, **changed})
+        run = replace(result, config=config, samples=dict.fromkeys(map(str, range(750)), 5))
+        row = replace(section.comparison.rows[0], runs=(run,))
+        comparison = replace(section.comparison, task=task, rows=(row,), cells={})
+        return leaderboard.published_notes(
+            replace(section, metric="pass@1", comparison=comparison), published.papers()
+        )
+
+    apps = says("apps")
+    assert any(line.startswith("published, pass@1[competition]: ") and "LoRA" in line for line in apps)
+    assert "2 values of logic_accuracy are published: --metric logic_accuracy shows them" in (
+        says("cosql", options={"sample": 70})
+    )
+    assert says("unit_test_gen") == [
+        "arXiv 2311.02303, set apart: the paper's rows are not released, and tests that assert nothing counted there"
+    ]
+    assert says("mbpp_plus") == ["nothing is published for mbpp_plus in arXiv 2308.10462, arXiv 2311.02303"]
 
 
 def test_an_unknown_paper_is_named_and_the_page_holds_the_tables(tmp_path: Path) -> None:
