@@ -122,8 +122,14 @@ def entry_point(prompt: str) -> str:
     return (found[1] or found[2]) if found else ""
 
 
-def program(language: str, problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
-    """The program without its tests."""
+def program(
+    language: str,
+    problem: Problem,
+    completion: Completion,
+    read: Reading = by_entry_point,
+    truncate: Callable[[str, str], str] = single_source.truncate_completion,
+) -> str:
+    """The program without its tests. `truncate`: where what continues the prompt ends (language, code)."""
     prompt, text = problem.question, completion.text
     setup = getattr(problem.check, "before", "")
     if completion.form == "program":
@@ -133,8 +139,8 @@ def program(language: str, problem: Problem, completion: Completion, read: Readi
     if completion.form == "output":
         code = read(text, _wanted(language, prompt)).replace("\r\n", "\n")
         if defines_entry_point(language, prompt, code):
-            return _whole_program(language, prompt, code)
-        text = single_source.truncate_completion(language, code)
+            return _whole_program(language, prompt, code, setup)
+        text = truncate(language, code)
     return single_source.continue_go_program(prompt, text, setup) if language == "go" else prompt + text
 
 
@@ -172,7 +178,7 @@ def defines_entry_point(language: str, prompt: str, code: str) -> bool:
     return bool(entry) and re.search(signature, code, re.MULTILINE) is not None
 
 
-def _whole_program(language: str, prompt: str, code: str) -> str:
+def _whole_program(language: str, prompt: str, code: str, setup: str) -> str:
     """The program of code that has the function itself: with what the prompt imports."""
     match language:
         case "cpp":
@@ -181,13 +187,13 @@ def _whole_program(language: str, prompt: str, code: str) -> str:
         case "java":
             heads = [line for line in prompt.split("\n") if line.startswith("import ") and line not in code]
         case "rust":
-            code = re.sub(r"^[ \t]*+fn\s+main\s*\(\s*\)\s*\{[^{}]*\}", "", code, flags=re.MULTILINE)
+            code = single_source.strip_rust_main(code)
             uses = [line for line in prompt.split("\n") if line.startswith("use ")]
             heads = [] if re.search(r"^use ", code, re.MULTILINE) else uses
         case "go":
             code = re.sub(r"^package \w+\n", "", code, flags=re.MULTILINE)
             return single_source.continue_go_program(
-                "", re.sub(r'^import (?:\([^)]*\)|"[^"]*")\n', "", code, flags=re.M), ""
+                "", re.sub(r'^import (?:\([^)]*\)|"[^"]*")\n', "", code, flags=re.M), setup
             )
         case _:
             heads = []

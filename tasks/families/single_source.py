@@ -19,6 +19,15 @@ CPP_INCLUDES = tuple(
         *("climits", "cstring", "iostream"),
     )
 )
+# HumanEvalPack's, before those.
+PACK_CPP_INCLUDES = "".join(
+    f"#include<{header}>\n"
+    for header in (
+        *("cmath", "numeric", "vector", "set", "map", "queue", "stack", "list", "deque", "string"),
+        *("iostream", "sstream", "fstream"),
+    )
+)
+PACK_CPP_INCLUDES += "using namespace std;\n"
 GO_PACKAGES = (
     *("math", "strings", "fmt", "strconv", "time", "bytes", "regexp", "sort", "math/rand", "crypto/md5"),
 )
@@ -92,15 +101,27 @@ def inline_tests(
 
 def continue_go_program(prompt: str, code: str, setup: str) -> str:
     """Go refuses unused imports: the prompt's are dropped, and those imported whose name the code uses."""
-    packages = [
-        package for package in GO_PACKAGES if package not in setup and f"{package.rsplit('/')[-1]}." in code
-    ]
+    packages = go_packages(code, setup)
     block = "import (\n" + "    ".join(f'"{package}"\n' for package in packages) + ")\n" if packages else ""
     return block + strip_go_imports(prompt) + code
 
 
+def go_packages(code: str, setup: str) -> list[str]:
+    """The packages that code names outside comments and that the set-up does not import."""
+    return [
+        package
+        for package in GO_PACKAGES
+        if f'"{package}"' not in setup
+        and re.search(rf"^(?!\s*//).*\b{package.rsplit('/')[-1]}\.", code, re.MULTILINE)
+    ]
+
+
 def strip_go_imports(prompt: str) -> str:
     return re.sub(r"\Aimport \([^)]*\)\n", "", prompt)
+
+
+def strip_rust_main(code: str) -> str:
+    return re.sub(r"^[ \t]*+fn\s+main\s*\(\s*\)\s*\{[^{}]*\}", "", code, flags=re.MULTILINE)
 
 
 def python_body(code: str) -> str:
@@ -125,3 +146,19 @@ def truncate_completion(language: str, code: str) -> str:
         if language != "cpp" and line.rstrip() in ("}", "};"):
             break
     return "\n".join(kept)
+
+
+def close_block(language: str, code: str) -> str:
+    """Up to where the block that the prompt began is closed, in Java with its class (HumanEvalPack's rule); or else
+    where the last block is.
+    """
+    if language == "python":
+        return python_body(code)
+    opened = 2 if language == "java" else 1
+    for i, char in enumerate(code):
+        opened += (char == "{") - (char == "}")
+        if opened == 0:
+            return code[: i + 1]
+    if language == "java" and "public static void main" in code:
+        code = code.partition("public static void main")[0] + "}"
+    return code[: code.rfind("}") + 1] or code

@@ -4,6 +4,7 @@ The rows are the project's own.
 """
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +29,10 @@ CONTRACT += [
     ("humaneval_x", {"language": name}) for name in ("java", "cpp", "javascript", "go", "rust", "python_cn")
 ]
 CONTRACT += [("cruxeval", {"predict": "input"})]
+CONTRACT += [("humanevalpack", {"language": name}) for name in ("java", "cpp", "javascript", "go", "rust")]
+CONTRACT += [("humanevalpack", {"kind": name}) for name in ("fix_docs", "synthesize", "describe")]
+EXPLAINED = str(packaged("tasks/mini/humanevalpack/described"))
+CONTRACT += [("humanevalpack", {"kind": "explain", "explanations": EXPLAINED})]
 CONTRACT += [("code_trans", {"direction": name}) for name in ("java_to_cpp", "python_to_java")]
 
 # The benchmark's own form of an id; the project's own HumanEval-like rows are Mini/0, Mini/1, ...
@@ -37,6 +42,7 @@ IDS = {
     "code_comment": r"mbpp/\d+",
     "codealpaca_py": r"codealpaca_py/(train|validation|test)/\d+",
     "code_trans": r"(Python|Java|CPP)/\d+",
+    "humanevalpack": r"((fix_tests|fix_docs|describe|explain)/)?(Python|Java|CPP|JavaScript|Go|Rust)/\d+",
     "humaneval_x": r"(Python|Java|CPP|JavaScript|Go|Rust)/\d+",
     "cruxeval": r"sample_\d+",
     "conala": r"conala/(train|validation|test)/\d+",
@@ -62,6 +68,7 @@ FEWEST = {
     "sparc": 22,
     "apps": 1,
     "humaneval_x": 4,
+    "humanevalpack": 4,
     "code_trans": 3,
     "cruxeval": 10,
 }
@@ -69,7 +76,11 @@ FEWEST = {
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
-@pytest.fixture(params=CONTRACT, ids=lambda case: "-".join([case[0], *map(str, case[1].values())]))
+def named(case: tuple[str, Options]) -> str:
+    return "-".join([case[0], *(Path(str(value)).name for value in case[1].values())])
+
+
+@pytest.fixture(params=CONTRACT, ids=named)
 def case(request: pytest.FixtureRequest) -> tuple[str, Options]:
     found: tuple[str, Options] = request.param
     return found
@@ -154,7 +165,9 @@ def test_templates_have_names_of_their_own_and_the_version_is_positive(case: tup
 
 
 def test_every_template_asks_the_question(case: tuple[str, Options]) -> None:
-    assert [t.name for t in registry.task(*case).templates if "{question}" not in t.question] == []
+    assert [
+        t.name for t in registry.task(*case).templates if "{question}" not in t.question + t.prefill
+    ] == []
 
 
 def test_the_command_line_shows_every_card_and_every_prompt(case: tuple[str, Options]) -> None:

@@ -31,7 +31,8 @@ IMPORT = (
     "results of another tool are read by 'harness import FILE --out DIR', which writes their completions too"
 )
 REASONING = ("reasoning", "reasoning_content")
-# HumanEval's problems under the names that HumanEval-X and HumanEvalPack give their Python part: same prompts.
+# HumanEval's problems under the names that HumanEval-X and HumanEvalPack give their Python part: same prompts. What
+# HumanEvalPack has repaired or explained has other ids (tasks/humanevalpack.py), for which neither is read.
 SAME_PROBLEMS = ("HumanEval", "Python")
 
 
