@@ -4,6 +4,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from harness.errors import UserError
 if TYPE_CHECKING:
     from harness.config.run import RunConfig
     from harness.results.audit.wrappings import ReadBack
+    from harness.schema import CertifiedSet
 
 
 @click.command()
@@ -23,16 +25,41 @@ if TYPE_CHECKING:
     metavar="T",
     help="Prove T's checks on your data: references pass, also as chat models wrap them.",
 )
+@click.option(
+    "--parity", metavar="DATA", help="Judge the recorded outputs in the folder DATA: do verdicts agree?"
+)
+@click.option(
+    "--only", multiple=True, metavar="SET", help="With --parity: only this set. Several times: several."
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("certificate.json"),
+    show_default=True,
+    help="With --parity: where the certificate goes.",
+)
 @data_option
 @sets_option
 @sandbox_option
 def doctor(
-    as_json: bool, task: str | None, data: str | None, sets: Sequence[str], sandbox: str | None
+    as_json: bool,
+    task: str | None,
+    parity: str | None,
+    only: Sequence[str],
+    out: Path,
+    data: str | None,
+    sets: Sequence[str],
+    sandbox: str | None,
 ) -> None:
     """What this machine can do: the sandbox attacked, devices, extras, versions."""
     plain: dict[str, Any] = {"task": task or "", "data": data}
     set_dotted(plain, {"judge.sandbox": sandbox})
     config = parse_config(plain, sets, "--set")
+    if parity is not None:
+        _certify(parity, only, config, out)
+        return
+    if only:
+        raise click.UsageError("--only is for --parity DATA")
     if task is not None:
         _prove_task(config)
         return
@@ -60,6 +87,44 @@ def _prove_task(config: "RunConfig") -> None:
         click.echo(_wrappings_text(wrapped))
     if wrong:
         raise UserError(f"task {plan.task.name!r}: {len(wrong)} of its checks are wrong on this data")
+
+
+def _certify(data: str, only: Sequence[str], config: "RunConfig", out: Path) -> None:
+    from harness.config import certificate
+    from harness.parity import certify
+    from harness.parity.sets import SETS
+    from harness.runs import progress
+    from harness.runs.store.atomic import to_json, write_atomic
+
+    asked = certify.Parity(SETS, only, data, config.judge)
+    left_out = asked.left_out()
+    for name, why in left_out.items():
+        if why != certify.NOT_ASKED:
+            click.echo(f"{name:40} ABSENT: {why}")
+    begun = certificate.load(out) if out.exists() else None
+    with progress.show(sys.stderr) as step:
+        for made in certify.certify(asked, begun, step):
+            write_atomic(out, to_json(made.model_dump(mode="json")))
+            click.echo(_set_text(made.sets[-1]))
+    wrong = [each for one in made.sets for each in one.unexplained]
+    differ = sum(len(one.disagreements) for one in made.sets)
+    rows = sum(one.rows for one in made.sets)
+    click.echo(
+        f"{len(made.sets)} sets, {rows:,} outputs: {rows - differ:,} agree, {differ - len(wrong)} differ for a known"
+        f" cause, {len(wrong)} unexplained; {len(left_out)} sets left out"
+    )
+    click.echo(f"certificate {certificate.short(made)} in {out}")
+    if wrong:
+        sys.exit(3)
+
+
+def _set_text(found: "CertifiedSet") -> str:
+    lines = [f"{found.name:40} {found.agreed:,} of {found.rows:,} agree"]
+    lines += [
+        f"  {each.id}: recorded {each.recorded!r}, here {each.own!r}: {each.cause or 'UNEXPLAINED'}"
+        for each in found.disagreements
+    ]
+    return "\n".join(lines)
 
 
 def _wrappings_text(found: "ReadBack") -> str:

@@ -25,7 +25,8 @@ class JudgeConfig(Value):
     interpreter of another virtual environment, for benchmarks that want library versions of their own; its versions
     identify a run, not its path. `packages`: what Python programs may import beside the standard library: what the task
     names, or all that is installed beside their interpreter. `exclude`: samples without an answer for these reasons are
-    left out of every metric; by default they count as failed.
+    left out of every metric; by default they count as failed. `certificate`: a file of harness doctor --parity; the
+    signature names it.
     """
 
     sandbox: Literal["auto", "namespaces", "landlock", "process"] = "auto"
@@ -36,6 +37,7 @@ class JudgeConfig(Value):
     python: str = ""
     packages: Literal["task", "environment"] = Field(default="task", exclude_if=lambda value: value == "task")
     exclude: tuple[Unanswered, ...] = Field(default=(), exclude_if=lambda reasons: not reasons)
+    certificate: str = Field(default="", exclude_if=lambda path: not path)
 
     @field_validator("exclude")
     @classmethod
@@ -107,5 +109,7 @@ class RunConfig(Value):
     def hash(self) -> str:
         """First 16 hex digits of the SHA-256 of everything that can change a number."""
         without: dict[str, Any] = {"data": True, "cache": True, "retrieval": {"cache"}}
-        plain = self.model_dump(mode="json", exclude=without | {"judge": {"workers", "python"}})
+        plain = self.model_dump(
+            mode="json", exclude=without | {"judge": {"workers", "python", "certificate"}}
+        )
         return digest(plain | {"backend": self.backend.identity_fields()})

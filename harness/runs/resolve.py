@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness import environment
+from harness.config import certificate
 from harness.config.backend import NOT_IDENTITY
 from harness.config.identity import digest, placeless
-from harness.config.run import RunConfig
+from harness.config.run import JudgeConfig, RunConfig
 from harness.config.sampling import check_ks
 from harness.runs import contamination, shards
 from harness.runs.plan import Plan, check_likelihoods, expected_counts, finalize_prompts, follow_model
@@ -114,7 +115,7 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
         "shots": plan.selection.identity,
         "sampling": plan.sampling.model_dump(mode="json"),
         "backend": dict(backend.identity),
-        "judge": _judge_record(config, sandbox, languages(plan.problems)) if executes else None,
+        "judge": judge_record(config.judge, sandbox, languages(plan.problems)) if executes else None,
     }
     if config.extract:
         described["extractor"] = plan.task.extract.__name__
@@ -151,12 +152,15 @@ def _language(check: Check) -> str:
     return "python"
 
 
-def _judge_record(config: RunConfig, sandbox: Sandbox, used: set[str]) -> dict[str, Any]:
-    limits = config.judge.model_dump(exclude={"sandbox", "workers", "python", "time_factor", "exclude"})
+def judge_record(judge: JudgeConfig, sandbox: Sandbox, used: set[str]) -> dict[str, Any]:
+    """Who judges, as run.json has it; `used` are the languages of the answers."""
+    limits = judge.model_dump(
+        exclude={"sandbox", "workers", "python", "time_factor", "exclude", "certificate"}
+    )
     record = {"sandbox": sandbox.isolation, **limits}
     # Only where it is asked for, so that records of before it existed stay comparable.
-    if config.judge.time_factor:
-        record["time_factor"] = config.judge.time_factor
+    if judge.time_factor:
+        record["time_factor"] = judge.time_factor
     record["versions"] = dict(sandbox.versions(used))
     if "python" in used:
         record["installed"] = dict(sandbox.packages)
@@ -216,7 +220,10 @@ def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:
         f"shots {plan.selection.label}",
         f"extract {plan.task.extract.__name__}",
         f"{how} max {_budget(sampling)} seed {sampling.seed}{_over_long(sampling)}",
-        _judged(judge),
+        judged_by(judge),
+        certificate.certified(plan.config.judge.certificate, plan.task.name, judge)
+        if plan.config.judge.certificate
+        else "",
         f"without {', '.join(record['exclude'])}" if "exclude" in record else "",
         *([backend["dtype"], backend["engine"]] if "dtype" in backend else [backend["kind"]]),
         *(part for scorer in plan.task.scorers if (part := _scorer_signature(scorer, plan.problems))),
@@ -251,7 +258,7 @@ def _scorer_signature(scorer: Scorer, problems: Sequence[Problem]) -> str:
     return f"{own or scorer.name} {scorer.source}" if scorer.source else own
 
 
-def _judged(judge: Mapping[str, Any] | None) -> str:
+def judged_by(judge: Mapping[str, Any] | None) -> str:
     """The sandbox, who runs the programs in it with which packages, and the limits where they are not the task's own:
     a tighter one fails more programs.
     """

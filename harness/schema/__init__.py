@@ -10,11 +10,13 @@ benchmark, a *sample* one of the n completions generated for it, a *shot* a solv
     execution    programs, queries, the sandbox
     scores       scores, judgements, scorers, metrics, the summary
     tasks        a benchmark's data, its card, the task
+    certificate  how often the judge agrees with recorded verdicts
 """
 
 from typing import TYPE_CHECKING
 
 from harness.schema.base import ExecStatus, Split, Status, Style, Value
+from harness.schema.certificate import Certificate, CertifiedSet, Disagreement
 from harness.schema.execution import ExecResult, Pair, PairResult, Program, Sandbox
 from harness.schema.problems import (
     Assertion,
@@ -87,11 +89,14 @@ __all__ = [
     "Backend",
     "Capabilities",
     "Card",
+    "Certificate",
+    "CertifiedSet",
     "Check",
     "Compare",
     "Completion",
     "DataFile",
     "DatabaseFile",
+    "Disagreement",
     "Estimate",
     "ExecResult",
     "ExecStatus",

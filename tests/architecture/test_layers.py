@@ -28,7 +28,7 @@ LAYERS = (
     ("prompts",),
     ("tasks",),
     ("runs",),
-    ("results", "training"),
+    ("parity", "results", "training"),
     ("api",),
     ("cli",),
     ("__main__",),

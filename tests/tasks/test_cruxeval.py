@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from harness import sandbox
 from harness.errors import ConfigError
+from harness.parity.sets import SETS
 from harness.prompts import templates
 from harness.runs import judge
 from harness.schema import Completion, Form, Problem
@@ -130,26 +132,6 @@ def read(path: Path) -> Any:
         return json.load(file)
 
 
-def differing(
-    predict: str, generations: dict[str, list[str]], verdicts: dict[str, list[bool]], data: Path
-) -> tuple[int, int, list[tuple[str, str]]]:
-    """How many generations were judged, how many passed, and those whose recorded verdict is another."""
-    by_id = {problem.id: problem for problem in problems(predict, data)}
-    rows = sorted(
-        {
-            (name, text, verdict)
-            for name, texts in generations.items()
-            for text, verdict in zip(texts, verdicts[name], strict=True)
-        }
-    )
-    with sandbox.start() as pool:
-        found = passed(predict, [(by_id[name], text) for name, text, _ in rows], pool)
-    counts = {row[:2]: was for row, was in zip(rows, found, strict=True)}
-    judged = [counts[name, text] for name, texts in generations.items() for text in texts]
-    differ = [row[:2] for row, was in zip(rows, found, strict=True) if was != row[2]]
-    return len(judged), sum(judged), differ
-
-
 def test_the_800_rows_are_there(real_data: Path) -> None:
     found = problems("output", real_data)
     assert [problem.id for problem in found] == [f"sample_{i}" for i in range(800)]
@@ -171,33 +153,7 @@ def test_chain_of_thought_prompts_are_the_recorded_ones(predict: str, real_data:
     assert [p.id for p in given if not raw[p.id][0].startswith(templates.render(template, p).text)] == []
 
 
-def thoughts(predict: str, data: Path) -> tuple[dict[str, list[str]], dict[str, list[bool]]]:
-    """Recorded chains of thought without their prompts, and their verdicts."""
-    folder = data / "cruxeval" / "outputs" / "1.5b-base" / f"{predict}-cot"
-    raw = read(folder / "completion_raw.json.gz")
-    texts = {name: [text.split("[THOUGHT]\n", 2)[2]] for name, (text,) in raw.items()}
-    return texts, read(folder / "completion_scored.json.gz")["raw_scored_generations"]
-
-
-@pytest.mark.parametrize(("predict", "expected"), [("output", 28), ("input", 35)])
-def test_every_tenth_chain_of_thought_gets_the_recorded_verdict(
-    predict: str, expected: int, real_data: Path
-) -> None:
-    texts, verdicts = thoughts(predict, real_data)
-    tenth = {name: texts[name] for name in list(texts)[::10]}
-    assert differing(predict, tenth, verdicts, real_data) == (80, expected, [])
-
-
-def test_four_right_answers_were_recorded_as_wrong_by_a_python_without_removeprefix(real_data: Path) -> None:
-    texts, verdicts = thoughts("input", real_data)
-    four = {name: texts[name] for name in ("sample_296", "sample_409", "sample_531", "sample_548")}
-    by_id = {problem.id: problem for problem in problems("input", real_data)}
-    assert all(".removeprefix(" in by_id[n].question or ".removesuffix(" in by_id[n].question for n in four)
-    judged, right, differ = differing("input", four, verdicts, real_data)
-    assert (judged, right, [name for name, _ in differ]) == (4, 4, list(four))
-
-
-def test_generations_of_codellama_7b_get_the_recorded_verdicts(real_data: Path) -> None:
-    scored = read(real_data / "cruxeval" / "outputs" / "codellama-7b" / "scored_input.json.gz")
-    generations = {name: scored["raw_generations"][name] for name in list(scored["raw_generations"])[::80]}
-    assert differing("input", generations, scored["raw_scored_generations"], real_data) == (100, 11, [])
+def test_the_rows_whose_verdict_differs_need_a_python_with_removeprefix(real_data: Path) -> None:
+    (recorded,) = (each for each in SETS if each.name == "cruxeval/input-cot")
+    by_id = {problem.id: problem.question for problem in problems("input", real_data)}
+    assert [name for name in recorded.causes if not re.search(r"\.remove(pre|suf)fix\(", by_id[name])] == []

@@ -1,7 +1,5 @@
 """HumanEval+ and MBPP+: EvalPlus' rules, on literals and on its own rows and results."""
 
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -244,78 +242,9 @@ def test_the_hubs_rows_are_read_as_well(tmp_path: Path, box: sandbox.Pool) -> No
 
 # ---------------------------------------------------------------- the benchmark's own files
 
-# Recorded with v0.1.9 as failing on [0.1, 0.5, 0.9, 0.3, 0.7], where one value of five is 1.1e-16 below the
-# reference's: EvalPlus' 1e-6 for floats allows that.
-EXPLAINED = {"HumanEval/21"}
-
 
 def test_the_164_references_pass_on_the_small_set(real_data: Path, box: sandbox.Pool) -> None:
     task = registry.task("humaneval_plus", {"mini": True})
     problems = data_files.load(task, "test", data_files.open_source(str(real_data)))
     assert [each.id for each in problems] == [f"HumanEval/{i}" for i in range(164)]
     assert judge.prove(task, problems, box) == []
-
-
-def test_the_164_references_pass_on_all_inputs_and_recorded_answers_get_evalplus_verdict(
-    real_data: Path, box: sandbox.Pool
-) -> None:
-    task = registry.task("humaneval_plus")
-    problems = data_files.load(task, "test", data_files.open_source(str(real_data)))
-    folder = real_data / "humaneval" / "outputs" / "llama3-exp" / "8b-instruct-repeatlots"
-    results = json.loads((folder / "samples_eval_results.json").read_text(encoding="utf-8"))["eval"]
-    assert set(results) == {each.id for each in problems}
-    references = [(each, each.question + each.solution) for each in problems]
-    recorded = [(each, results[each.id][0]["solution"]) for each in problems]
-    found = [each.status == "passed" for each in task.scorers[0].score([*references, *recorded], box)]
-    assert found[:164] == [True] * 164
-    differ = {
-        each.id
-        for each, passed in zip(problems, found[164:], strict=True)
-        if passed != (results[each.id][0]["plus_status"] == "pass")
-    }
-    assert differ == EXPLAINED
-    assert sum(found[164:]) == 63
-
-
-def test_all_399_references_of_mbpp_plus_pass(real_data: Path, box: sandbox.Pool) -> None:
-    task = registry.task("mbpp_plus", {"release": "v0.1.0"})
-    problems = data_files.load(task, "test", data_files.open_source(str(real_data)))
-    assert len(problems) == 399
-    assert judge.prove(task, problems, box) == []
-
-
-def recorded_statuses(real_data: Path, folder: str) -> dict[str, tuple[str, bool]]:
-    """Each problem's recorded solution, and whether EvalPlus passed it on all inputs."""
-    path = real_data / folder / "outputs" / "qwen25coder-1.5b-base" / "generated_eval_results.json.gz"
-    recorded = json.loads(gzip.decompress(path.read_bytes()))["eval"]
-    return {
-        name: (row["solution"], row["base_status"] == row["plus_status"] == "pass")
-        for name, (row,) in recorded.items()
-    }
-
-
-@pytest.mark.parametrize(
-    ("name", "release", "passed", "explained"),
-    [
-        ("humaneval_plus", "v0.1.10", 60, set()),
-        # A set where the reference gives a tuple: that recording's EvalPlus did not yet compare these two as sets.
-        ("mbpp_plus", "v0.1.0", 236, {"Mbpp/2", "Mbpp/579"}),
-    ],
-)
-def test_recorded_statuses_of_a_base_model_are_reproduced(
-    name: str, release: str, passed: int, explained: set[str], real_data: Path, box: sandbox.Pool
-) -> None:
-    task = registry.task(name, {"release": release})
-    problems = data_files.load(task, "test", data_files.open_source(str(real_data)))
-    recorded = recorded_statuses(real_data, name)
-    assert {each.id for each in problems} == set(recorded)
-    answers = [(each, recorded[each.id][0]) for each in problems]
-    found = {
-        each.id: verdict.status
-        for each, verdict in zip(problems, task.scorers[0].score(answers, box), strict=True)
-    }
-    # Its loops, and the reference's, take about EvalPlus' 60 seconds a task on a slow machine.
-    too_slow = {each for each in ("Mbpp/599",) if found.get(each) == "timeout"}
-    wrong = {each for each, status in found.items() if (status == "passed") != recorded[each][1]}
-    assert wrong - too_slow == explained
-    assert list(found.values()).count("passed") == passed - len(too_slow)

@@ -3,7 +3,6 @@
 import json
 import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from harness.prompts import templates
 from harness.schema import Completion, Problem, Query
 from harness.tasks.loading import data_files, registry
 from harness.text.sql import query_text
-from tests.support.command import harness, rows
+from tests.support.command import harness
 
 
 def load(data: str | Path, split: str = "test", **options: object) -> list[Problem]:
@@ -38,29 +37,8 @@ def executed(pairs: list[tuple[Problem, str]]) -> list[bool]:
 # ---------------------------------------------------------------- the official verdicts
 
 
-def recorded(real_data: Path) -> list[dict[str, Any]]:
-    return rows(real_data / "spider" / "outputs" / "dail_gpt4.verdicts.jsonl")
-
-
-def test_507_predictions_have_the_official_evaluators_verdicts(real_data: Path) -> None:
-    # Against the gold queries that the evaluator was given: those of dev.json were mended later (30 differ).
-    problems, given = load(real_data), recorded(real_data)
-    assert len(problems) == len(given) == 507
-    pairs = [
-        (with_gold(problem, row["gold"]), row["pred"]) for problem, row in zip(problems, given, strict=True)
-    ]
-    assert executed(pairs) == [row["exec_match"] for row in given]
-    matched = [verdict.score for verdict in scorers.exact_set_match.score(pairs, None)]
-    assert [score is not None and score.value == 1.0 for score in matched] == [
-        row["exact_match"] for row in given
-    ]
-    assert sum(row["exec_match"] for row in given) == 424
-    assert sum(row["exact_match"] for row in given) == 344
-
-
-def test_every_gold_query_runs_and_matches_itself_and_a_shuffled_pairing_mostly_not(real_data: Path) -> None:
+def test_a_shuffled_pairing_of_gold_queries_is_mostly_wrong(real_data: Path) -> None:
     problems = load(real_data)
-    assert all(executed([(problem, problem.solution) for problem in problems]))
     shuffled = [problem.solution for problem in problems]
     random.Random(7).shuffle(shuffled)
     same = executed(list(zip(problems, shuffled, strict=True)))

@@ -1,0 +1,161 @@
+"""Judge recorded outputs again on the way that every answer takes, and write down where the verdict differs.
+
+certify(sets, data, judge)  ->  the certificate after each set, the last of them whole
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from harness import __version__, environment
+from harness.config.run import JudgeConfig
+from harness.errors import ConfigError, unknown
+from harness.parity.recordings import ParitySet, RecordedOutput, at
+from harness.runs.judge import answer_of, open_sandbox
+from harness.runs.plan import Progress, no_progress
+from harness.runs.resolve import judge_record, languages
+from harness.schema import Certificate, CertifiedSet, Disagreement, Sandbox, Scorer, Task, Verdict
+from harness.tasks.loading import data_files, registry
+from harness.text.completion_parts import separate
+
+NOT_YET = "not judged yet"
+NOT_ASKED = "not asked for"
+SHOWN = 60  # characters of a text that is read otherwise
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What is certified: the sets asked for of all that are known, in a folder, by a judge."""
+
+    sets: Sequence[ParitySet]
+    only: Sequence[str]
+    data: str
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+
+    def left_out(self) -> dict[str, str]:
+        """Why a set is not judged, by its name. Raises UserError for a folder or a name that is not there."""
+        known = [each.name for each in self.sets]
+        for name in self.only:
+            if name not in known:
+                raise ConfigError(f"--only: {unknown('set', name, known)}")
+        source = data_files.open_source(self.data)
+        found = {}
+        for each in self.sets:
+            missing = [place for place in each.files if source.find(at(place)) is None]
+            if self.only and each.name not in self.only:
+                found[each.name] = NOT_ASKED
+            elif missing:
+                found[each.name] = f"no {missing[0]} in the data folder"
+        return found
+
+
+def certify(
+    parity: Parity, begun: Certificate | None = None, progress: Progress = no_progress
+) -> Iterator[Certificate]:
+    """The certificate after each set. `begun`: one that was cut off; its sets are kept where nothing has changed."""
+    if parity.judge.time_factor is not None:
+        raise ConfigError("judge.time_factor: recorded verdicts are judged with the tasks' own limits")
+    left_out = parity.left_out()
+    wanted = [each for each in parity.sets if each.name not in left_out]
+    if not wanted:
+        name, why = next((name, why) for name, why in left_out.items() if why != NOT_ASKED)
+        raise ConfigError(f"no set to judge in {parity.data}: {name}: {why}")
+    commit = environment.commit()
+    kept = {}
+    if begun is not None and (begun.harness, begun.commit) == (__version__, commit):
+        kept = {each.name: each for each in begun.sets} if NOT_YET in begun.left_out.values() else {}
+    done: list[CertifiedSet] = []
+    for number, each in enumerate(wanted, 1):
+        source = data_files.open_source(parity.data)
+        done.append(replay(each, source, parity.judge, kept.get(each.name), progress))
+        waiting = dict.fromkeys((later.name for later in wanted[number:]), NOT_YET)
+        yield Certificate(
+            harness=__version__, commit=commit, sets=tuple(done), left_out={**left_out, **waiting}
+        )
+
+
+def replay(
+    which: ParitySet,
+    source: data_files.DataFolders,
+    judge: JudgeConfig,
+    kept: CertifiedSet | None = None,
+    progress: Progress = no_progress,
+) -> CertifiedSet:
+    """Judge one set. Raises DataError for a file that cannot be read."""
+    task = registry.task(which.task, which.options)
+    problems = data_files.load(task, which.split, source) if which.split else []
+    outputs = list(which.outputs(source, {problem.id: problem for problem in problems}))
+    scorer = _scorer(task, which)
+    with open_sandbox(judge, task) as box:
+        used = languages(output.problem for output in outputs)
+        record = judge_record(judge, box, used) if scorer.executes and not which.reading else None
+        files = dict(sorted(source.digests.items()))
+        if kept is not None and (kept.files, kept.judge) == (files, record):
+            return kept
+        answers = [answer_of(task, scorer, each.problem, separate(each.completion)) for each in outputs]
+        own = answers if which.reading else _verdicts(which, scorer, outputs, answers, box, progress)
+    differ = [
+        Disagreement(
+            id=each.id,
+            recorded=_beginning(each.verdict),
+            own=_beginning(mine),
+            cause=which.causes.get(each.id, "") if mine != "fault" else "",
+        )
+        for each, mine in zip(outputs, own, strict=True)
+        if not which.agrees(each.verdict, mine)
+    ]
+    return CertifiedSet(
+        name=which.name,
+        task=which.task,
+        files=files,
+        judge=record,
+        rows=len(outputs),
+        agreed=len(outputs) - len(differ),
+        disagreements=tuple(differ),
+    )
+
+
+def _scorer(task: Task, which: ParitySet) -> Scorer:
+    return next(each for each in task.scorers if which.scorer in ("", each.name))
+
+
+def _verdicts(
+    which: ParitySet,
+    scorer: Scorer,
+    outputs: Sequence[RecordedOutput],
+    answers: Sequence[str],
+    box: Sandbox,
+    progress: Progress,
+) -> list[str]:
+    """What the scorer says of each answer; of equal ones to one problem it is asked once.
+
+    A timeout where a pass was recorded may be this machine's, busy as it is: it is judged a second time.
+    """
+    keys = [(each.problem.id, answer) for each, answer in zip(outputs, answers, strict=True)]
+    distinct = {key: each.problem for key, each in zip(keys, outputs, strict=True)}
+    passed = {key for key, each in zip(keys, outputs, strict=True) if each.verdict == "passed"}
+    found: dict[tuple[str, str], str] = {}
+    progress(which.name, 0, len(distinct))
+    waiting = list(distinct)
+    while waiting:
+        asked = ((distinct[key], key[1]) for key in waiting)
+        again = []
+        for key, verdict in zip(waiting, scorer.score(asked, box if scorer.executes else None), strict=True):
+            if verdict.status == "timeout" and key in passed and key not in found:
+                again.append(key)
+            found[key] = _outcome(verdict)
+            progress(which.name, len(found), len(distinct))
+        waiting = again
+    return [found[key] for key in keys]
+
+
+def _outcome(verdict: Verdict) -> str:
+    """The status; of a scorer of texts, which has none, whether the answer is all right."""
+    if verdict.status != "scored" or verdict.score is None:
+        return verdict.status
+    return "passed" if verdict.score.value == 1.0 else "failed"
+
+
+def _beginning(text: str) -> str:
+    """As much of a recorded word or text as a person needs to see."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."

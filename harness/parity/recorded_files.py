@@ -1,0 +1,163 @@
+"""How each published recording holds its outputs and verdicts: one function for each layout."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from harness.parity.recordings import (
+    Outputs,
+    Problems,
+    RecordedOutput,
+    at,
+    document,
+    numbered,
+    passed,
+)
+from harness.schema import Completion, IOCase, IOCases, Problem, Query, Source, UnitTests
+
+
+def bare(name: str, check: IOCases | UnitTests) -> Problem:
+    """A problem of which the recording has the tests and nobody asks the question."""
+    return Problem(id=name, question="", solution="", check=check)
+
+
+def program(text: str) -> Completion:
+    return Completion(text=text, form="program")
+
+
+def reflexion_mbpp(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+    """Under the tests that the recording has itself; they are not MBPP's."""
+    del problems
+    for row in source.rows(at(MBPP_REFLEXION), ("name", "entry_point", "test", "completion", "recheck")):
+        tests = row["test"].partition("def test_check")[0] + f"\ncheck({row['entry_point']})"
+        problem = bare(row["name"], UnitTests(code=tests, entry_point=row["entry_point"]))
+        yield RecordedOutput(row["name"], problem, program(row["completion"]), row["recheck"])
+
+
+MBPP_REFLEXION = "mbpp/outputs/reflexion__mbpp-py._reflexion_5_gpt-4_pass_at_k_1_py.jsonl"
+
+
+# ---------------------------------------------------------------- APPS
+
+CODERL = {name: f"apps/coderl_outputs/{name}" for name in ("0111", "4184")}
+CODERL_FILES = ("input_output.json", "gen_solutions.json", "baseline_solutions.json")
+MAPCODER = "apps/mapcoder_outputs/ChatGPT-Direct.jsonl"
+
+
+def coderl(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+    """`result`: true, false (a wrong answer), -1 (a run-time error), -2 (a compile error)."""
+    del problems
+    for name, folder in CODERL.items():
+        cases, *files = CODERL_FILES
+        tests = document(source, f"{folder}/{cases}")
+        given = zip(tests["inputs"], tests["outputs"], strict=True)
+        check = IOCases(
+            cases=tuple(IOCase(given=one, expected=expected) for one, expected in given),
+            fn_name=tests.get("fn_name", ""),
+        )
+        for file in files:
+            for number, row in enumerate(document(source, f"{folder}/{file}")):
+                sample = f"{name} {file.partition('_')[0]} {number}"
+                yield RecordedOutput(
+                    sample, bare(name, check), program(row["code"]), CODERL_KINDS[str(row["result"])]
+                )
+
+
+CODERL_KINDS = {"True": "passed", "False": "failed", "-1": "error", "-2": "compile_error"}
+
+
+def same_kind(recorded: str, own: str) -> bool:
+    return own == recorded or (recorded, own) == ("error", "timeout")
+
+
+def mapcoder(verdict: str) -> Outputs:
+    """The author's verdict `recorded_is_solved` where it is to be trusted, or that of the `recheck`."""
+
+    def outputs(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+        del problems
+        for row in source.rows(at(MAPCODER), ("id", "test_list", "source_codes", verdict)):
+            cases = tuple(
+                IOCase(given=test["input"], expected="\n".join(map(str, test["output"])))
+                for test in row["test_list"]
+            )
+            name, said = str(row["id"]), program(row["source_codes"][0])
+            if verdict == "recheck":
+                yield RecordedOutput(name, bare(name, IOCases(cases=cases)), said, row[verdict])
+            elif row["recorded_verdict_trustworthy"]:
+                yield RecordedOutput(name, bare(name, IOCases(cases=cases)), said, passed(row[verdict]))
+
+    return outputs
+
+
+# ---------------------------------------------------------------- SQL
+
+DAIL = "spider/outputs/dail_gpt4.verdicts.jsonl"
+
+
+def dail(verdict: str) -> Outputs:
+    """Against the gold query that the official evaluator was given; dev.json's were mended later."""
+
+    def outputs(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+        asked = list(problems.values())
+        for row in source.rows(at(DAIL), ("index", "gold", "pred", verdict)):
+            problem = asked[row["index"]]
+            assert isinstance(problem.check, Query)
+            check = problem.check.model_copy(update={"sql": row["gold"]})
+            against = problem.model_copy(update={"solution": row["gold"], "check": check})
+            yield RecordedOutput(problem.id, against, program(row["pred"]), passed(row[verdict]))
+
+    return outputs
+
+
+# ---------------------------------------------------------------- CRUXEval
+
+CODELLAMA = "cruxeval/outputs/codellama-7b/scored_input.json"
+
+
+def codellama(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+    """Ten samples a row."""
+    recorded = document(source, CODELLAMA)
+    for name, texts in recorded["raw_generations"].items():
+        verdicts = recorded["raw_scored_generations"][name]
+        for number, (text, right) in enumerate(zip(texts, verdicts, strict=True)):
+            yield RecordedOutput(numbered(name, number), problems[name], Completion(text=text), passed(right))
+
+
+def thought_files(predict: str) -> tuple[str, str, str]:
+    """What was said, its official verdict, its official extraction."""
+    folder = f"cruxeval/outputs/1.5b-base/{predict}-cot"
+    return tuple(f"{folder}/{name}.json" for name in ("completion_raw", "completion_scored", "completion"))  # type: ignore[return-value]
+
+
+def thoughts(predict: str, reading: bool = False) -> Outputs:
+    """Chains of thought behind their prompts, which have one example and open the thought."""
+    raw, scored, extracted = thought_files(predict)
+
+    def outputs(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+        found: dict[str, list[Any]] = (
+            document(source, extracted) if reading else document(source, scored)["raw_scored_generations"]
+        )
+        for name, (text,) in document(source, raw).items():
+            said = Completion(text=text.split("[THOUGHT]\n", 2)[2])
+            (official,) = found[name]
+            verdict = official if reading else passed(official)
+            yield RecordedOutput(name, problems[name], said, verdict)
+
+    return outputs
+
+
+# ---------------------------------------------------------------- LiveCodeBench
+
+O1_MINI = "livecodebench/outputs/o1-mini-2024-09-12.json"
+
+
+def livecodebench(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+    """The official extraction of each output; the tests are not part of the recording."""
+    del problems
+    for row in source.rows(at(O1_MINI), ("question_id", "starter_code", "output_list", "code_list")):
+        called = re.search(r"def (\w+)\(self", row["starter_code"])
+        name = row["question_id"]
+        check = IOCases(cases=(IOCase(given="", expected=""),), fn_name=called[1] if called else "")
+        yield RecordedOutput(
+            name, bare(name, check), Completion(text=row["output_list"][0]), row["code_list"][0]
+        )

@@ -1,0 +1,249 @@
+"""The certificate: what differs is named, a known cause excuses it and a fault never, and signatures name the file."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.config import certificate
+from harness.errors import ConfigError, DataError
+from harness.parity import certify, sets
+from harness.parity.recordings import ParitySet, Problems, RecordedOutput, references, same_text
+from harness.schema import (
+    Answer,
+    Certificate,
+    Completion,
+    Disagreement,
+    Sandbox,
+    Score,
+    Scorer,
+    Source,
+    Status,
+    Verdict,
+)
+from tests.support import recordings
+from tests.support.command import Ended, harness, write_rows
+
+PROMPT = "def double(x):\n    '''Twice x.'''\n"
+ROW = {
+    "task_id": "HumanEval/0",
+    "prompt": PROMPT,
+    "entry_point": "double",
+    "canonical_solution": "    return 2 * x\n",
+    "test": "def check(candidate):\n    assert candidate(3) == 6\n",
+}
+SAID = [
+    {"task_id": "HumanEval/0", "completion": "    return x + x\n", "verdict": "passed"},
+    {
+        "task_id": "HumanEval/1",
+        "completion": "    return x ** 2\n",
+        "verdict": "passed",
+    },  # planted: 9 is not 6
+]
+NAME = "humaneval/codefuse-13b"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with one of the recordings: two outputs, the verdict of the second is wrong."""
+    folder = tmp_path_factory.mktemp("data") / "humaneval"
+    (folder / "outputs").mkdir(parents=True)
+    write_rows(folder / "HumanEval.jsonl", [ROW, {**ROW, "task_id": "HumanEval/1"}])
+    write_rows(folder / "outputs" / "CodeFuse-13B.jsonl", SAID)
+    return folder.parent
+
+
+def doctor(data: Path, out: Path, *more: object) -> Ended:
+    return harness("doctor", "--parity", data, "--out", out, *more)
+
+
+@pytest.fixture(scope="module")
+def certified(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, Path]:
+    """How the command ended, and its certificate."""
+    path = tmp_path_factory.mktemp("out") / "c.json"
+    return doctor(data, path), path
+
+
+def test_an_unexplained_disagreement_is_named_and_ends_in_3(certified: tuple[Ended, Path]) -> None:
+    ended, path = certified
+    assert ended.code == 3
+    assert (
+        f"{NAME:40} 1 of 2 agree\n  HumanEval/1: recorded 'passed', here 'failed': UNEXPLAINED\n" in ended.out
+    )
+    assert "1 sets, 2 outputs: 1 agree, 0 differ for a known cause, 1 unexplained" in ended.out
+    for absent in (each for each in sets.SETS if each.name != NAME):
+        assert f"{absent.name:40} ABSENT: no " in ended.out
+    made = certificate.load(path)
+    (found,) = made.sets
+    assert (found.rows, found.agreed) == (2, 1)
+    assert found.disagreements == (Disagreement(id="HumanEval/1", recorded="passed", own="failed"),)
+    assert set(found.files) == {"humaneval/HumanEval.jsonl", "humaneval/outputs/CodeFuse-13B.jsonl"}
+    assert found.judge is not None
+    assert {"sandbox", "versions", "installed"} <= set(found.judge)
+    assert set(made.left_out) == {each.name for each in sets.SETS} - {NAME}
+    assert ended.out.endswith(f"certificate {certificate.short(made)} in {path}\n")
+
+
+def test_a_known_cause_is_told_and_excuses(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (codefuse,) = (each for each in sets.SETS if each.name == NAME)
+    known = replace(codefuse, causes={"HumanEval/1": "planted"})
+    monkeypatch.setattr(sets, "SETS", (known,))
+    ended = doctor(data, tmp_path / "c.json", "--only", NAME)
+    assert ended.code == 0, ended
+    assert "HumanEval/1: recorded 'passed', here 'failed': planted\n" in ended.out
+
+
+def test_the_signature_names_the_certificate_and_nothing_else_of_the_run_changes(
+    certified: tuple[Ended, Path], data: Path, tmp_path: Path
+) -> None:
+    path = certified[1]
+    said = data / "humaneval" / "outputs" / "CodeFuse-13B.jsonl"
+    named = ("--set", f"judge.certificate={path}")
+    for name, more in (("plain", ()), ("named", named)):
+        ended = harness(
+            "score", "humaneval", "--completions", said, "--data", data, "--out", tmp_path / name, *more
+        )
+        assert ended.code == 0, ended
+    plain, with_it = (
+        json.loads((tmp_path / name / "summary.json").read_text(encoding="utf-8"))
+        for name in ("plain", "named")
+    )
+    part = f" | certificate {certificate.short(certificate.load(path))} 1/2 1 unexplained"
+    assert with_it["signature"].replace(part, "") == plain["signature"] != with_it["signature"]
+    assert with_it["run_id"] == plain["run_id"]
+
+
+def test_a_certificate_of_another_judge_or_version_is_refused(
+    certified: tuple[Ended, Path], tmp_path: Path
+) -> None:
+    made = certificate.load(certified[1])
+    judge = made.sets[0].judge
+    assert judge is not None
+    path = tmp_path / "c.json"
+
+    def said_of(made: Certificate, **change: object) -> str:
+        path.write_text(made.model_copy(update=change).model_dump_json(), encoding="utf-8")
+        return certificate.certified(str(path), "humaneval", judge)
+
+    both = [
+        made.sets[0].model_copy(update={"judge": {**judge, "sandbox": s}}) for s in ("namespaces", "landlock")
+    ]
+    assert " 2/4 2 unexplained" in said_of(made, sets=tuple(both))  # both isolate, and give the same verdicts
+    assert said_of(made, sets=()).endswith(" no set of this task")
+    slower = made.sets[0].model_copy(update={"judge": {**judge, "time_limit": 7.0}})
+    with pytest.raises(
+        ConfigError, match=f"{NAME} was judged with .*'time_limit': 7.0.*, this run judges with"
+    ):
+        said_of(made, sets=(slower,))
+    with pytest.raises(ConfigError, match=r"it is about harness 0\.0\.1, this is .*: make it again"):
+        said_of(made, harness="0.0.1")
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match="no certificate of harness doctor --parity: harness: Field required"):
+        certificate.load(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        (
+            ("--only", "humaneval/codefuse"),
+            "no set 'humaneval/codefuse'. Did you mean 'humaneval/codefuse-13b'?",
+        ),
+        (("--only", "spider/gold"), "no set to judge"),
+        (("--set", "judge.time_factor=4"), "judge.time_factor: recorded verdicts are judged with"),
+    ],
+)
+def test_a_mistake_is_one_line(more: tuple[str, ...], complaint: str, data: Path, tmp_path: Path) -> None:
+    assert complaint in doctor(data, tmp_path / "c.json", *more).complaint
+    assert not (tmp_path / "c.json").exists()
+
+
+def test_only_without_parity_is_a_mistake() -> None:
+    assert harness("doctor", "--only", NAME).complaint == "--only is for --parity DATA"
+
+
+# ---------------------------------------------------------------- without a sandbox
+
+
+def letters(folder: Path, name: str) -> ParitySet:
+    task = str(recordings.write_task(folder))
+    return ParitySet(name=name, files=(), task=task, options={"problems": 3}, outputs=references)
+
+
+def test_what_was_cut_off_goes_on_and_what_is_whole_is_judged_anew(tmp_path: Path) -> None:
+    both = (letters(tmp_path, "a"), letters(tmp_path, "b"))
+    parity = certify.Parity(both, (), str(tmp_path))
+    judged: list[str] = []
+
+    def progress(stage: str, done: int, *more: object) -> None:
+        judged.extend([stage] if done == 0 else [])
+
+    first = next(certify.certify(parity, None, progress))
+    assert first.left_out == {"b": certify.NOT_YET}
+    *_, whole = certify.certify(parity, first, progress)
+    assert judged == ["a", "b"]
+    assert [each.agreed for each in whole.sets] == [3, 3]
+    *_, again = certify.certify(parity, whole, progress)
+    assert judged == ["a", "b", "a", "b"]
+    assert again == whole
+    changed = first.model_copy(update={"sets": (first.sets[0].model_copy(update={"files": {"x": "y"}}),)})
+    list(certify.certify(parity, changed, progress))
+    assert judged[4:] == ["a", "b"]
+
+
+def test_equal_answers_are_judged_once_and_counted_each(tmp_path: Path) -> None:
+    def thrice(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+        for each in references(source, problems):
+            yield from [each] * 3
+
+    steps: list[tuple[int, int]] = []
+    which = replace(letters(tmp_path, "a"), outputs=thrice)
+    parity = certify.Parity((which,), (), str(tmp_path))
+    (made,) = certify.certify(parity, None, lambda stage, done, total, *more: steps.append((done, total)))
+    assert (made.sets[0].rows, made.sets[0].agreed) == (9, 9)
+    assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_a_timeout_where_a_pass_was_recorded_is_judged_a_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def score(answers: Iterable[Answer], box: Sandbox | None) -> Iterator[Verdict]:
+        for problem, _ in answers:
+            asked.append(problem.id)
+            slow = problem.id == "letters/2" or asked.count(problem.id) == 1
+            status: Status = "timeout" if slow else "passed"
+            yield Verdict(status=status, score=Score(value=float(not slow)))
+
+    scorer = Scorer(name="exact", score=score, metrics=lambda ks: {})
+    monkeypatch.setattr(certify, "_scorer", lambda task, which: scorer)
+    (made,) = certify.certify(certify.Parity((letters(tmp_path, "a"),), (), str(tmp_path)))
+    assert asked == ["letters/0", "letters/1", "letters/2"] * 2
+    assert [each.id for each in made.sets[0].disagreements] == ["letters/2"]
+
+
+def test_a_fault_of_the_judge_is_excused_by_no_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Verdict(status="fault", score=None, error="the sandbox broke")
+    which = replace(letters(tmp_path, "a"), causes={f"letters/{i}": "known" for i in range(3)})
+    scorer = Scorer(name="exact", score=lambda answers, box: (broken for _ in answers), metrics=lambda ks: {})
+    monkeypatch.setattr(certify, "_scorer", lambda task, which: scorer)
+    (made,) = certify.certify(certify.Parity((which,), (), str(tmp_path)))
+    assert [(each.own, each.cause) for each in made.sets[0].disagreements] == [("fault", "")] * 3
+
+
+def test_a_reading_is_held_against_the_text_and_shown_by_its_beginning(tmp_path: Path) -> None:
+    def read(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+        for problem in problems.values():
+            official = "" if problem.id == "letters/2" else "x = 1"
+            yield RecordedOutput(problem.id, problem, Completion(text="x = 1\n"), official)
+
+    which = replace(letters(tmp_path, "a"), outputs=read, reading=True, agrees=same_text)
+    (made,) = certify.certify(certify.Parity((which,), (), str(tmp_path)))
+    assert isinstance(made, Certificate)
+    assert made.sets[0].judge is None
+    assert [(e.id, e.recorded, e.own) for e in made.sets[0].disagreements] == [("letters/2", "", "x = 1")]
