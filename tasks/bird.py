@@ -43,7 +43,9 @@ def task(
         raise ConfigError(f"task 'bird': corpus {corpus!r}: expected {' or '.join(map(repr, FILES))}")
 
     def load(split: Split, source: Source) -> Iterable[Problem]:
-        return _problems(split, source) if split in TABLES else ()
+        if split not in TABLES:
+            return ()
+        return text_to_sql.warned(_problems(split, source)) if split == "test" else _problems(split, source)
 
     def _problems(split: Split, source: Source) -> Iterator[Problem]:
         databases = Databases(source, ("bird",), TABLES[split], FOLDERS[split], DatabaseOptions(execute))

@@ -19,14 +19,19 @@ def task(
     sample_seed: int = 42,
     variants: int = 0,
     variant_seed: int = 0,
+    gold: str = "",
+    fill_value: bool = True,
+    plug_value: bool = False,
+    keep_distinct: bool = False,
 ) -> Task:
-    """`execute` False leaves databases out; `sample` questions are drawn with `sample_seed`; `variants` of each
-    database join its test suite."""
-    options = text_to_sql.database_options(execute, variants, variant_seed)
+    """The options are those of text_to_sql.SpiderOptions."""
+    options = text_to_sql.SpiderOptions(
+        execute, sample, sample_seed, variants, variant_seed, gold, fill_value, plug_value, keep_distinct
+    )
     return Task(
         name="cspider",
-        version=2,
-        load=text_to_sql.question_loader(("cspider", "spider"), FILES, TABLES, options, sample, sample_seed),
+        version=3,
+        load=text_to_sql.question_loader(("cspider", "spider"), FILES, TABLES, options),
         templates=text_to_sql.TEMPLATES,
         extract=find_sql,
         scorers=scorers.for_queries(execute),

@@ -24,17 +24,20 @@ def task(
     sample_seed: int = 42,
     variants: int = 0,
     variant_seed: int = 0,
+    gold: str = "",
+    fill_value: bool = True,
+    plug_value: bool = False,
+    keep_distinct: bool = False,
     group: text_to_sql.Grouping = "hardness",
 ) -> Task:
-    """`execute` False leaves databases out; `sample` interactions are drawn with `sample_seed`; `variants` of each
-    database join its test suite; `group` tells the metrics by hardness or by turn."""
-    options = text_to_sql.database_options(execute, variants, variant_seed)
+    """`group` tells the metrics by hardness or by turn; the others are text_to_sql.SpiderOptions."""
+    options = text_to_sql.SpiderOptions(
+        execute, sample, sample_seed, variants, variant_seed, gold, fill_value, plug_value, keep_distinct
+    )
     return Task(
         name="sparc",
-        version=2,
-        load=text_to_sql.conversation_loader(
-            ("sparc", "spider"), FILES, TABLES, options, sample, sample_seed, group
-        ),
+        version=3,
+        load=text_to_sql.conversation_loader(("sparc", "spider"), FILES, TABLES, options, group),
         templates=text_to_sql.TEMPLATES,
         extract=find_sql,
         scorers=scorers.for_queries(execute, conversations=True),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from harness.schema.base import ExecStatus, Split, Status, Style, Value
 from harness.schema.certificate import Certificate, CertifiedSet, Disagreement
-from harness.schema.execution import ExecResult, Pair, PairResult, Program, Sandbox
+from harness.schema.execution import ExecResult, Pair, PairResult, Program, Sandbox, ValueSlots
 from harness.schema.problems import (
     Assertion,
     Check,
@@ -33,6 +33,7 @@ from harness.schema.problems import (
     Query,
     Reference,
     Snippet,
+    SpiderRules,
     TableNames,
     UnderTest,
     UnitTests,
@@ -137,6 +138,7 @@ __all__ = [
     "Shot",
     "Snippet",
     "Source",
+    "SpiderRules",
     "Split",
     "Status",
     "Style",
@@ -150,6 +152,7 @@ __all__ = [
     "Unit",
     "UnitTests",
     "Value",
+    "ValueSlots",
     "Verdict",
     "unanswered",
 ]

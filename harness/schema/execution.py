@@ -49,10 +49,18 @@ class ExecResult(Value):
     judge: Literal["outside", "in_process", "exit"] = "exit"
 
 
+class ValueSlots(Value):
+    """A query cut where its values stand, and the values that may stand there instead."""
+
+    pieces: tuple[str, ...]
+    values: tuple[str, ...]
+
+
 class Pair(Value):
     """An answer's query and the gold query, ready to run on `files` (all below `folders`).
 
     `ordered`: rows in the gold's order. `soft`: soft F1 as well. `repeats`: how often both are timed if they agree.
+    `slots`: the answer is also right with any choice of these values.
     """
 
     sql: str
@@ -61,6 +69,7 @@ class Pair(Value):
     files: tuple[DatabaseFile, ...] = Field(min_length=1)
     compare: Compare = "bag"
     ordered: bool = False
+    slots: ValueSlots | None = None
     soft: bool = False
     repeats: int = 0
     cpu_s: float = 60.0

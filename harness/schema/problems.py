@@ -128,11 +128,24 @@ class TableNames(Value):
     """What exact set match has to know of a database, all in lower case.
 
     `columns` of each table; `keys` leads from a column "table.column" to the first of those that foreign keys tie
-    it to, itself if it comes first.
+    it to, itself if it comes first. `absent`: those of the tables that the databases at hand lack.
     """
 
     columns: Mapping[str, tuple[str, ...]] = {}
     keys: Mapping[str, str] = {}
+    absent: tuple[str, ...] = ()
+
+
+class SpiderRules(Value):
+    """How Spider's official evaluator is asked to read queries; the defaults are its own.
+
+    `fill_value`: the letters `value` of an answer are read as 1. `plug_value`: an answer is also right with the gold
+    query's values in place of its own. `keep_distinct`: DISTINCT counts.
+    """
+
+    fill_value: bool = True
+    plug_value: bool = False
+    keep_distinct: bool = False
 
 
 class LogicalForm(Value):
@@ -157,7 +170,7 @@ class Query(Value):
 
     `files`: the benchmark's own database first, then the rest of its test suite, all below `folders`; none where
     nothing is executed. `compare`: how results are compared, as bags of rows (Spider), sets (BIRD) or lists
-    (WikiSQL). `cpu_s` is for each query on each database.
+    (WikiSQL). `rules` are for bags. `cpu_s` is for each query on each database.
     """
 
     kind: Literal["query"] = "query"
@@ -168,6 +181,7 @@ class Query(Value):
     compare: Compare = "bag"
     tables: TableNames = TableNames()
     form: LogicalForm | None = None
+    rules: SpiderRules = SpiderRules()
     cpu_s: float = Field(default=60.0, gt=0)
 
 

@@ -1,16 +1,20 @@
 """What the text-to-SQL tasks share: their prompts, their options, and problems from rows of Spider's format."""
 
+import hashlib
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from harness.errors import ConfigError
-from harness.schema import DataFile, Problem, Query, Source, Split, Template
-from harness.text.sql import exact_set_match, spider_grammar
-from harness.text.sql.databases import Database, DatabaseOptions, Databases
+from harness.errors import ConfigError, DataError
+from harness.files import decode, lines, read
+from harness.schema import DataFile, Problem, Query, Source, SpiderRules, Split, Template
+from harness.text.sql import exact_set_match, query_text, spider_grammar
+from harness.text.sql.databases import Database, DatabaseOptions, Databases, reads_absent
 
+LOG = logging.getLogger(__name__)
 Row = TypeVar("Row")
 Load = Callable[[Split, Source], Iterable[Problem]]
 
@@ -64,11 +68,43 @@ def sample_rows(rows: Sequence[Row], count: int, seed: int) -> list[tuple[int, R
     return [(place, rows[place]) for place in places]
 
 
-def database_options(execute: bool, variants: int, seed: int) -> DatabaseOptions:
-    """The options about databases. Raises ConfigError."""
-    if variants < 0 or (variants and not execute):
-        raise ConfigError(f"option variants={variants}: expected a number of databases, with execute=true")
-    return DatabaseOptions(execute, variants, seed)
+@dataclass(frozen=True)
+class SpiderOptions:
+    """The options that the tasks of Spider's kind share, as their `task` functions take them.
+
+    `execute` False leaves databases out; `sample` questions (of conversations: interactions) are drawn with
+    `sample_seed`; `variants` of each database join its test suite; `gold` is a file of gold queries in place of
+    those beside the questions; the others are schema.SpiderRules.
+    """
+
+    execute: bool = True
+    sample: int = 0
+    sample_seed: int = 42
+    variants: int = 0
+    variant_seed: int = 0
+    gold: str = ""
+    fill_value: bool = True
+    plug_value: bool = False
+    keep_distinct: bool = False
+
+    def __post_init__(self) -> None:
+        if self.variants < 0 or (self.variants and not self.execute):
+            raise ConfigError(
+                f"option variants={self.variants}: expected a number of databases, with execute=true"
+            )
+        for name, chosen in (("plug_value", self.plug_value), ("keep_distinct", self.keep_distinct)):
+            if chosen and not self.execute:
+                raise ConfigError(f"option {name}: it is about executed queries, and execute=false runs none")
+
+    @property
+    def databases(self) -> DatabaseOptions:
+        return DatabaseOptions(self.execute, self.variants, self.variant_seed)
+
+    @property
+    def rules(self) -> SpiderRules:
+        return SpiderRules(
+            fill_value=self.fill_value, plug_value=self.plug_value, keep_distinct=self.keep_distinct
+        )
 
 
 def hardness(sql: str, database: Database) -> str:
@@ -79,10 +115,17 @@ def hardness(sql: str, database: Database) -> str:
         return "unreadable"
 
 
-def problem(name: str, question: str, sql: str, database: Database, group: str | None = None) -> Problem:
+def problem(
+    name: str, question: str, sql: str, database: Database, rules: SpiderRules, group: str | None = None
+) -> Problem:
     """A problem of Spider's kind: bag semantics, exact set match, hardness as its group, its database as cluster."""
     check = Query(
-        sql=sql, database=database.name, folders=database.folders, files=database.files, tables=database.names
+        sql=sql,
+        database=database.name,
+        folders=database.folders,
+        files=database.files,
+        tables=database.names,
+        rules=rules,
     )
     return Problem(
         id=name,
@@ -95,24 +138,77 @@ def problem(name: str, question: str, sql: str, database: Database, group: str |
     )
 
 
+def gold_queries(file: str, benchmark: str, source: Source, databases: Sequence[str]) -> list[str]:
+    """The gold queries of a file in the official evaluator's form, a line `QUERY<tab>DATABASE` each; empty lines part
+    interactions. `databases`: those of the questions, in order. Raises DataError where the two do not fit.
+    """
+    path = source.find(DataFile(benchmark, file))
+    if path is None:
+        path = Path(file).expanduser()
+        path = path if path.is_file() else source.locate(DataFile(benchmark, file))
+    blob = read(path)
+    source.note(f"{benchmark}/{path.name}", hashlib.sha256(blob).hexdigest())
+    rows = [(place, line.strip().split("\t")) for place, line in lines(decode(blob, path)) if line.strip()]
+    if len(rows) != len(databases):
+        raise DataError(
+            f"{path}: {len(rows)} gold queries for {len(databases)} questions: expected a line for each, in their order"
+        )
+    for (place, row), database in zip(rows, databases, strict=True):
+        if len(row) != 2 or row[1].strip() != database:
+            raise DataError(
+                f"{path}:{place}: expected QUERY<tab>{database}, which its question is about, got"
+                f" {' '.join(row[1:]) or 'no database'!r}"
+            )
+    return [row[0].strip() for _, row in rows]
+
+
+def warned(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """The problems; at their end warnings name the gold queries that fail through no fault of an answer."""
+    lacking: dict[str, list[str]] = {}
+    filled: list[str] = []
+    try:
+        for one in problems:
+            if isinstance(one.check, Query) and reads_absent(one.check):
+                absent = ", ".join(one.check.tables.absent)
+                lacking.setdefault(f"{one.check.database} lacks {absent}", []).append(one.id)
+            elif isinstance(one.check, Query) and one.check.compare == "bag":
+                filled += (
+                    [one.id] if query_text.fill_value(one.solution, one.check.rules) != one.solution else []
+                )
+            yield one
+    finally:
+        for what, names in lacking.items():
+            LOG.warning(
+                "database %s, so that %d questions about it cannot be judged by execution: %s",
+                what, len(names), ", ".join(names),
+            )  # fmt: skip
+        if filled:
+            LOG.warning(
+                "%d gold queries have `value` in them, which is read as 1 in answers, as the official evaluator does"
+                " (options.fill_value=false leaves it as written): %s",
+                len(filled), ", ".join(filled),
+            )  # fmt: skip
+
+
 def question_loader(
-    benchmarks: tuple[str, ...],
-    files: Mapping[str, DataFile],
-    tables: DataFile,
-    options: DatabaseOptions,
-    sample: int,
-    seed: int,
+    benchmarks: tuple[str, ...], files: Mapping[str, DataFile], tables: DataFile, options: SpiderOptions
 ) -> Load:
     """Loads Spider's rows for the first of `benchmarks`; the databases are looked for in the folder of each."""
 
     def load(split: Split, source: Source) -> Iterable[Problem]:
         if split not in files:
-            return
-        databases = Databases(source, benchmarks, tables, "database/", options)
+            return ()
+        return warned(problems(split, source)) if split == "test" else problems(split, source)
+
+    def problems(split: Split, source: Source) -> Iterator[Problem]:
+        databases = Databases(source, benchmarks, tables, "database/", options.databases)
         rows = list(source.rows(files[split], ("db_id", "question", "query")))
-        for place, row in sample_rows(rows, sample, seed):
+        if options.gold and split == "test":
+            gold = gold_queries(options.gold, benchmarks[0], source, [row["db_id"] for row in rows])
+            rows = [{**row, "query": sql} for row, sql in zip(rows, gold, strict=True)]
+        for place, row in sample_rows(rows, options.sample, options.sample_seed):
             name = f"{benchmarks[0]}/{SPLIT_NAMES[split]}/{place}"
-            yield problem(name, row["question"], row["query"], databases[row["db_id"]])
+            yield problem(name, row["question"], row["query"], databases[row["db_id"]], options.rules)
 
     return load
 
@@ -134,7 +230,7 @@ class ConversationTurn:
     sql: str
     database: str
 
-    def problem(self, prefix: str, database: Database, group: Grouping) -> Problem:
+    def problem(self, prefix: str, database: Database, rules: SpiderRules, group: Grouping) -> Problem:
         lines = [f"Asked before: {each}" for each in self.earlier]
         turn = f"turn {self.number + 1}" if self.number < 4 else "turn > 4"
         return problem(
@@ -142,6 +238,7 @@ class ConversationTurn:
             "\n".join([*lines, self.question]),
             self.sql,
             database,
+            rules,
             turn if group == "turn" else None,
         )
 
@@ -160,22 +257,30 @@ def conversation_loader(
     benchmarks: tuple[str, ...],
     files: Mapping[str, DataFile],
     tables: DataFile,
-    options: DatabaseOptions,
-    sample: int,
-    seed: int,
+    options: SpiderOptions,
     group: Grouping,
 ) -> Load:
-    """Loads the turns of SParC's rows as `questions` does Spider's; `sample` counts interactions."""
+    """Loads the turns of SParC's rows as `question_loader` does Spider's; `sample` counts interactions."""
     if group not in ("hardness", "turn"):
         raise ConfigError(f"option group={group!r}: expected 'hardness' or 'turn'")
 
     def load(split: Split, source: Source) -> Iterable[Problem]:
         if split not in files:
-            return
-        databases = Databases(source, benchmarks, tables, "database/", options)
+            return ()
+        return warned(problems(split, source)) if split == "test" else problems(split, source)
+
+    def problems(split: Split, source: Source) -> Iterator[Problem]:
+        databases = Databases(source, benchmarks, tables, "database/", options.databases)
         rows = list(source.rows(_locate_rows(files[split], source), ("database_id", "interaction")))
-        for turn in conversation_turns(sample_rows(rows, sample, seed)):
-            yield turn.problem(f"{benchmarks[0]}/{SPLIT_NAMES[split]}", databases[turn.database], group)
+        turns = list(conversation_turns(enumerate(rows)))
+        if options.gold and split == "test":
+            gold = gold_queries(options.gold, benchmarks[0], source, [turn.database for turn in turns])
+            turns = [replace(turn, sql=sql) for turn, sql in zip(turns, gold, strict=True)]
+        drawn = {place for place, _ in sample_rows(rows, options.sample, options.sample_seed)}
+        for turn in turns:
+            if turn.interaction in drawn:
+                prefix = f"{benchmarks[0]}/{SPLIT_NAMES[split]}"
+                yield turn.problem(prefix, databases[turn.database], options.rules, group)
 
     return load
 

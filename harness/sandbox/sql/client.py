@@ -176,6 +176,7 @@ class SqlPool:
             "files": [[self._inside_path(file.path), file.sha256] for file in pair.files],
             "compare": pair.compare,
             "ordered": pair.ordered,
+            "slots": pair.slots and job.tries < 2 and pair.slots.model_dump(mode="json"),
             "soft": pair.soft,
             "repeats": pair.repeats if job.tries < 2 else 0,
             "cpu_s": self.time_limit or pair.cpu_s,
@@ -194,7 +195,7 @@ class SqlPool:
         raise SandboxFault(f"{path} is in none of the folders that were named for it")
 
     def _set_deadline(self, client: SqlClient, job: QueryJob) -> None:
-        runs = 2 * len(job.pair.files) + 2 * job.pair.repeats
+        runs = 2 * len(job.pair.files) + 2 * job.pair.repeats + 2 * (job.pair.slots is not None)
         client.deadline = time.monotonic() + 30 + 4 * runs * (self.time_limit or job.pair.cpu_s)
 
     # ------------------------------------------------------------ processes

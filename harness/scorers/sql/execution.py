@@ -14,6 +14,7 @@ The last two are measured with a clock, so they are in a scorer of their own, `v
 them pay for; its judgements differ from run to run.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import sqrt
@@ -44,6 +45,8 @@ R_VES_STEPS = (
     (0.0, 0.25),
 )  # R-VES: ratio at least, reward
 
+_NO_TABLE = re.compile(r"\bno such table: (\S+)\Z")
+
 # Where things lie in `Score.value` (0) and `Score.stats`.
 COLUMNS = {
     "execution_accuracy": 0,
@@ -70,13 +73,13 @@ def query_pair(answer: Answer, soft: bool = False, repeats: int = 0) -> Pair:
     check = query_of(problem, "sql_execution")
     if not check.files:
         raise DataError(f"{problem.id} has no database: its queries cannot be executed")
-    gold = check.sql
+    gold, rules, slots = check.sql, check.rules, None
     match check.compare:
         case "bag":
-            sql, gold = (
-                query_text.normalize_for_spider(query_text.fill_placeholders(sql, check.tables)),
-                query_text.normalize_for_spider(gold),
-            )
+            sql = query_text.fill_value(sql, rules)
+            if rules.plug_value:
+                slots = query_text.value_slots(sql, gold, rules.keep_distinct)
+            sql, gold = (query_text.normalize_for_spider(each, rules.keep_distinct) for each in (sql, gold))
         case "list" if check.form is not None:
             sql = wikisql_form.runnable_sql(sql, check.form)
     return Pair(
@@ -86,6 +89,7 @@ def query_pair(answer: Answer, soft: bool = False, repeats: int = 0) -> Pair:
         files=check.files,
         compare=check.compare,
         ordered="order by" in gold.lower(),
+        slots=slots,
         soft=soft,
         repeats=repeats,
         cpu_s=check.cpu_s,
@@ -108,9 +112,15 @@ def _results(
         yield waiting.popleft(), result
 
 
-def _verdict(result: PairResult | SandboxFault, score: Callable[[PairResult], Score]) -> Verdict:
+def _verdict(
+    check: Query, result: PairResult | SandboxFault, score: Callable[[PairResult], Score]
+) -> Verdict:
     if isinstance(result, SandboxFault):
         return Verdict(status="fault", score=None, error=str(result))
+    reads = _NO_TABLE.search(result.detail)
+    if reads and reads[1].lower() in check.tables.absent:
+        error = f"it reads the table {reads[1]!r}, which the database lacks"
+        return Verdict(status="fault", score=None, error=error)
     return Verdict(
         status="passed" if result.main else result.status,
         score=score(result),
@@ -130,7 +140,7 @@ def _executed(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Ve
                 stats=(float(suite), float(result.valid), float(logic), result.f1),
             )
 
-        yield _verdict(result, score)
+        yield _verdict(query_of(problem, "sql_execution"), result, score)
 
 
 def _timed(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
@@ -138,8 +148,8 @@ def _timed(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdi
         ratio = result.ratio if result.main else 0.0
         return Score(value=float(result.main), stats=(sqrt(ratio), sqrt(reward(ratio))))
 
-    for _, result in _results(answers, sandbox, soft=False, repeats=REPEATS):
-        yield _verdict(result, score)
+    for (problem, _), result in _results(answers, sandbox, soft=False, repeats=REPEATS):
+        yield _verdict(query_of(problem, "ves"), result, score)
 
 
 def reward(ratio: float) -> float:
@@ -157,12 +167,22 @@ def _metrics(names: Sequence[str], unit: Unit = "share") -> Callable[[Sequence[i
 
 
 def _signature(problems: Sequence[Problem]) -> str:
-    """The engine, and how many databases a problem's queries ran on."""
+    """The engine, how many databases a problem's queries ran on, and what of the rules is not the default."""
     import sqlite3
 
-    sizes = {len(query_of(problem, "sql_execution").files) for problem in problems}
+    checks = [query_of(problem, "sql_execution") for problem in problems]
+    sizes = {len(check.files) for check in checks}
     span = f"{min(sizes)}" if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
-    return f"sqlite {sqlite3.sqlite_version} suite {span}"
+    chosen = [
+        word
+        for word, holds in (
+            ("value as written", any(not check.rules.fill_value for check in checks)),
+            ("plug_value", any(check.rules.plug_value for check in checks)),
+            ("keep_distinct", any(check.rules.keep_distinct for check in checks)),
+        )
+        if holds
+    ]
+    return " ".join([f"sqlite {sqlite3.sqlite_version} suite {span}", *chosen])
 
 
 def sql_execution_with(*names: str) -> Scorer:

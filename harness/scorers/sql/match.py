@@ -28,7 +28,7 @@ def compare_clauses(check: Query, answer: str) -> tuple[dict[str, Clause], bool,
     readable = True
     try:
         got = normalize(
-            spider_grammar.parse(query_text.fill_placeholders(answer, check.tables), check.tables),
+            spider_grammar.parse(query_text.fill_value(answer, check.rules), check.tables),
             check.tables,
         )
     except spider_grammar.UnparsableQuery:
@@ -125,6 +125,12 @@ def _form_metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     return {"lf_accuracy": mean_of()}
 
 
+def _filled(problems: Sequence[Problem]) -> str:
+    """Whether `value` is left as it is, which the official evaluator does not do."""
+    as_written = (isinstance(p.check, Query) and not p.check.rules.fill_value for p in problems)
+    return "value as written" if any(as_written) else ""
+
+
 lf_accuracy = Scorer(name="lf_accuracy", score=_same_form, metrics=_form_metrics)
-exact_set_match = Scorer(name="exact_set_match", score=_score, metrics=_whole)
-set_match_clauses = Scorer(name="set_match_clauses", score=_score, metrics=_clauses)
+exact_set_match = Scorer(name="exact_set_match", score=_score, metrics=_whole, signature=_filled)
+set_match_clauses = Scorer(name="set_match_clauses", score=_score, metrics=_clauses, signature=_filled)

@@ -13,9 +13,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 from harness.errors import DataError
-from harness.schema import DatabaseFile, DataFile, Source, TableNames
+from harness.schema import DatabaseFile, DataFile, Query, Source, TableNames
 from harness.text.sql import db_variants
 from harness.text.sql.tables import (
     Table,
@@ -99,6 +100,19 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     folder = tempfile.TemporaryDirectory(prefix="harness-databases-")
     Path(folder.name).chmod(0o755)  # the SQL worker may run under another identity
     return folder
+
+
+def reads_absent(query: Query) -> bool:
+    """Whether the gold query reads a table that the database should have and lacks: SQLite's own word for it."""
+    if not query.tables.absent or not query.files:
+        return False
+    uri = f"file:{quote(query.files[0].path)}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        try:
+            connection.execute(f"EXPLAIN {query.sql}")
+        except sqlite3.Error as error:
+            return str(error).lower() in {f"no such table: {table}" for table in query.tables.absent}
+    return False
 
 
 @cache
@@ -205,13 +219,18 @@ class Databases:
         if files:
             seed = options.variant_seed
             files += tuple(make_variant(files[0], tables, number, seed) for number in range(options.variants))
-        columns = (
-            columns_by_table(files[0].path) if files else {t.name.lower(): _lower(t.columns) for t in tables}
-        )
+        named = {table.name.lower(): _lower(table.columns) for table in tables}
+        columns = columns_by_table(files[0].path) if files else named
+        absent = tuple(table for table in named if table not in columns)
+        if len(absent) == len(named):
+            raise DataError(
+                f"{files[0].path}: it has none of the tables that {self.place} names for {name!r}"
+            )
+        columns |= {table: named[table] for table in absent}
         return Database(
             name=name,
             tables=tables,
-            names=TableNames(columns=columns, keys=foreign_key_groups(row)),
+            names=TableNames(columns=columns, keys=foreign_key_groups(row), absent=absent),
             folders=mounted_folders(files),
             files=files,
             parts=prompt_parts(tables, files),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from harness.schema import Completion, Problem, TableNames
+from harness.schema import Completion, Problem, SpiderRules, ValueSlots
 from harness.text.extract import Reading, Wanted
 from harness.text.sql import statements
 
@@ -32,15 +32,19 @@ def find_sql(problem: Problem, completion: Completion, read: Reading | None = No
 
 
 @lru_cache(maxsize=4096)  # of several answers to one question the gold query is the same
-def normalize_for_spider(sql: str) -> str:
+def normalize_for_spider(sql: str, keep_distinct: bool = False) -> str:
     """The query that the official test-suite evaluator executes for a prediction or a gold query.
 
-    Operators that a tokeniser pulled apart are joined, DISTINCT is taken out (its default), what follows the
-    first statement is dropped, and the current year of MySQL becomes 2020.
+    Operators that a tokeniser pulled apart are joined, DISTINCT is taken out (its default) and with it what follows
+    the first statement, and the current year of MySQL becomes 2020.
     """
+    return replace_current_year(_rewritten(sql, keep_distinct))
+
+
+def _rewritten(sql: str, keep_distinct: bool) -> str:
     for apart, joined in (("> =", ">="), ("< =", "<="), ("! =", "!=")):
         sql = sql.replace(apart, joined)
-    return replace_current_year(strip_distinct(sql))
+    return sql if keep_distinct else strip_distinct(sql)
 
 
 def replace_current_year(sql: str) -> str:
@@ -48,14 +52,54 @@ def replace_current_year(sql: str) -> str:
     return _CURRENT_YEAR.sub("2020", sql)
 
 
-def fill_placeholders(prediction: str, tables: TableNames) -> str:
-    """The official evaluators read the word `value`, a placeholder of systems that predict none, as 1.
+def fill_value(prediction: str, rules: SpiderRules) -> str:
+    """The prediction with each `value`, the placeholder of systems that predict none, read as 1.
 
-    Not here where a column has that name: there the word is the column, and replacing it fails right queries.
+    To the letter as the official evaluator does it (evaluation.py, test-suite-sql-eval): at the end, in quotes and
+    inside words as well. A right query over a column called value then fails, there as here: `rules` may say no.
     """
-    if any("value" in columns for columns in tables.columns.values()):
-        return prediction
-    return prediction.replace(" value ", " 1 ")
+    return prediction.replace("value", "1") if rules.fill_value else prediction
+
+
+_SLOT = "valuerare"  # what the official evaluator calls one
+_DECIMAL, _INTEGER = re.compile(r"[-+]?\d*\.\d+"), re.compile(r"[^tT]\d+")
+
+
+def value_slots(prediction: str, gold: str, keep_distinct: bool) -> ValueSlots | None:
+    """The prediction's values as slots for any of the gold query's; None where there is nothing to put in.
+
+    What is a value is as in the official evaluator (parse.py): texts in quotes of both kinds, numbers that are a word
+    by themselves, those of LIMIT too. Its oddities stay: other words become lower case, and a word of one letter
+    and digits (not t1) is a number.
+    """
+    words, _ = _without_values(_rewritten(prediction, keep_distinct))
+    _, values = _without_values(_rewritten(gold, keep_distinct))
+    line = replace_current_year(" ".join("\0" if word == _SLOT else word for word in words))
+    pieces = tuple(line.split("\0"))
+    return (
+        ValueSlots(pieces=pieces, values=tuple(sorted(set(values)))) if values or len(pieces) == 1 else None
+    )
+
+
+def _without_values(sql: str) -> tuple[list[str], list[str]]:
+    """The query's words in lower case with a slot for each value, and the values as they are written."""
+    from sqlparse import tokens
+
+    found = [
+        token
+        for token in _first_statement(sql.strip().replace(";", "").replace("\t", ""))
+        if token[1].strip()
+    ]
+    line = " ".join(text for _, text in found)
+    values = [text for kind, text in found if kind in (tokens.String.Single, tokens.String.Symbol)]
+    for text in values:
+        line = line.replace(text, _SLOT)
+    for numbers in (_DECIMAL, _INTEGER):
+        known = {text.strip() for text in numbers.findall(line)}
+        words = line.split()
+        values += [word for word in words if word in known]
+        line = " ".join(_SLOT if word in known else word for word in words)
+    return line.lower().split(), values
 
 
 def strip_distinct(sql: str) -> str:
@@ -63,12 +107,15 @@ def strip_distinct(sql: str) -> str:
     body = sql.rstrip().removesuffix(";")
     if len(sql) > MAX_CHARS or (";" not in body and "distinct" not in body.lower()):
         return sql
-    return "".join(token for token in _first_statement_tokens(sql) if token.lower() != "distinct")
+    return "".join(text for _, text in _first_statement(sql) if text.lower() != "distinct")
 
 
-def _first_statement_tokens(sql: str) -> Iterator[str]:
+def _first_statement(sql: str) -> Iterator[tuple[object, str]]:
+    """The kind and text of each token of the first statement, blanks included."""
     from sqlparse.engine import FilterStack
 
     # Without grouping, which costs the most and moves no token.
     statement = next(iter(FilterStack().run(sql)), None)  # type: ignore[no-untyped-call]
-    return (token.value for token in statement.flatten()) if statement is not None else iter(())
+    return (
+        ((token.ttype, token.value) for token in statement.flatten()) if statement is not None else iter(())
+    )

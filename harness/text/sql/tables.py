@@ -126,9 +126,10 @@ def prompt_parts(tables: Sequence[Table], files: Sequence[DatabaseFile]) -> dict
             sqlite3.connect(f"file:{quote(files[0].path)}?mode=ro&immutable=1", uri=True)
         ) as connection:
             connection.text_factory = lambda raw: raw.decode(errors="replace")
+            there = columns_by_table(files[0].path)
             try:
                 with_rows = [
-                    f"{text}\n{_sample(connection, table)}"
+                    f"{text}\n{_sample(connection, table)}" if table.name.lower() in there else text
                     for text, table in zip(statements, tables, strict=True)
                 ]
             except sqlite3.Error as error:

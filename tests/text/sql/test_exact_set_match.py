@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.schema import TableNames
+from harness.schema import SpiderRules, TableNames
 from harness.text.sql import exact_set_match, query_text, spider_grammar, spider_query
 from harness.text.sql.tables import foreign_key_groups, from_tables_json
 
@@ -239,7 +239,7 @@ def test_507_predictions_have_the_official_verdict_and_hardness(real_data: Path)
         tables = names[row["db_id"]]
         gold, got, readable = spider_grammar.parse(row["gold"], tables), spider_query.EMPTY, True
         try:
-            got = spider_grammar.parse(query_text.fill_placeholders(row["pred"], tables), tables)
+            got = spider_grammar.parse(query_text.fill_value(row["pred"], SpiderRules()), tables)
         except spider_grammar.UnparsableQuery:
             readable = False
         said = (
