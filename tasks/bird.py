@@ -5,14 +5,14 @@ evidence "ratio of ... = count(Currency = 'EUR') / count(Currency = 'CZK')" -> S
 rows; a problem's group is its difficulty. `test` is the development set, or with corpus "mini_dev" its 500 questions.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
 
 from harness import scorers
 from harness.errors import ConfigError
 from harness.schema import Card, DataFile, Problem, Query, Sampling, Scorer, Source, Split, Task
 from harness.tasks.families import text_to_sql
-from harness.text.sql.databases import DatabaseOptions, Databases
+from harness.text.sql.databases import Database, DatabaseOptions, Databases
 from harness.text.sql.query_text import find_sql
 
 Corpus = Literal["dev", "mini_dev"]
@@ -29,6 +29,28 @@ def _scorers(execute: bool) -> tuple[Scorer, ...]:
     bleu = scorers.for_queries(False)[-1]
     names = ("execution_accuracy", "soft_f1", "logic_accuracy", "valid_rate")
     return (*((scorers.sql_execution_with(*names),) if execute else ()), bleu)
+
+
+def _problem(name: str, row: Mapping[str, Any], database: Database, evidence: bool) -> Problem:
+    hint = f"\nevidence: {row['evidence']}" if evidence and row["evidence"] else ""
+    check = Query(
+        sql=row["SQL"],
+        database=database.name,
+        folders=database.folders,
+        files=database.files[:1],
+        compare="set",
+        tables=database.names,
+        cpu_s=CPU_S,
+    )
+    return Problem(
+        id=name,
+        question=row["question"] + hint,
+        solution=row["SQL"],
+        check=check,
+        group=row.get("difficulty", ""),
+        cluster=database.name,
+        parts=database.parts,
+    )
 
 
 def task(
@@ -52,27 +74,8 @@ def task(
         file = TRAIN if split == "train" else FILES[corpus]
         rows = list(source.rows(file, ("db_id", "question", "evidence", "SQL")))
         for place, row in text_to_sql.sample_rows(rows, sample, sample_seed):
-            database = databases[row["db_id"]]
-            hint = f"\nevidence: {row['evidence']}" if evidence and row["evidence"] else ""
             name = f"train/{place}" if split == "train" else f"{corpus}/{row.get('question_id', place)}"
-            check = Query(
-                sql=row["SQL"],
-                database=database.name,
-                folders=database.folders,
-                files=database.files[:1],
-                compare="set",
-                tables=database.names,
-                cpu_s=CPU_S,
-            )
-            yield Problem(
-                id=f"bird/{name}",
-                question=row["question"] + hint,
-                solution=row["SQL"],
-                check=check,
-                group=row.get("difficulty", ""),
-                cluster=database.name,
-                parts=database.parts,
-            )
+            yield _problem(f"bird/{name}", row, databases[row["db_id"]], evidence)
 
     return Task(
         name="bird",
