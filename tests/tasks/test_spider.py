@@ -20,13 +20,6 @@ def load(data: str | Path, split: str = "test", **options: object) -> list[Probl
     return data_files.load(task, split, data_files.open_source(str(data)))  # type: ignore[arg-type]
 
 
-def with_gold(problem: Problem, sql: str) -> Problem:
-    assert isinstance(problem.check, Query)
-    return problem.model_copy(
-        update={"solution": sql, "check": problem.check.model_copy(update={"sql": sql})}
-    )
-
-
 def executed(pairs: list[tuple[Problem, str]]) -> list[bool]:
     with sandbox.start() as box:
         verdicts = list(scorers.sql_execution.score(pairs, box))

@@ -14,7 +14,7 @@ from harness.errors import ConfigError, DataError
 from harness.schema import Problem, SpiderRules, Verdict
 from harness.tasks.loading import data_files, registry
 from harness.text.sql import query_text
-from tests.support.command import harness
+from tests.support.command import harness, rows
 
 QUESTIONS = [
     ("store", "Which boxes weigh more than one?", "SELECT id FROM box WHERE weight > 1"),
@@ -47,8 +47,8 @@ def data(tmp_path: Path) -> Path:
 def benchmark(folder: Path, script: str) -> Path:
     database = folder / "spider" / "database" / "store"
     database.mkdir(parents=True)
-    rows = [{"db_id": name, "question": asked, "query": sql} for name, asked, sql in QUESTIONS]
-    (folder / "spider" / "dev.json").write_text(json.dumps(rows), encoding="utf-8")
+    questions = [{"db_id": name, "question": asked, "query": sql} for name, asked, sql in QUESTIONS]
+    (folder / "spider" / "dev.json").write_text(json.dumps(questions), encoding="utf-8")
     (folder / "spider" / "tables.json").write_text(json.dumps([TABLES]), encoding="utf-8")
     with closing(sqlite3.connect(database / "store.sqlite")) as connection:
         connection.executescript(script)
@@ -185,6 +185,20 @@ def test_a_gold_file_takes_the_place_of_the_rows_own_queries(data: Path) -> None
         "SELECT 0",
         "SELECT 4",
     ]
+
+
+def test_the_gold_queries_that_official_verdicts_were_made_with_are_not_all_those_of_the_rows(
+    real_data: Path, tmp_path: Path
+) -> None:
+    recorded = rows(real_data / "spider" / "outputs" / "dail_gpt4.verdicts.jsonl")
+    file = tmp_path / "dev_gold.sql"
+    file.write_text("".join(f"{row['gold']}\t{row['db_id']}\n" for row in recorded), encoding="utf-8")
+    given = load(real_data, gold=str(file))
+    assert [problem.solution for problem in given] == [row["gold"] for row in recorded]
+    differ = [
+        one for one, other in zip(given, load(real_data), strict=True) if one.solution != other.solution
+    ]
+    assert (len(given), len(differ)) == (507, 30)
 
 
 @pytest.mark.parametrize(
