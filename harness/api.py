@@ -46,7 +46,7 @@ def run(
     `task` is a benchmark's name, a task file (`mine.py`), or a config file (`run.toml`), whose keys `settings`
     override. `settings` are keys of the config: `samples`, `temperature`, `shots`, `adapter`, `data`, `limit`, ...
     `out` is the run's own folder, by default one below results/runs. `progress`: a bar where somebody can see one,
-    unless told. `cache=False` reuses no completion of earlier runs. Raises HarnessError.
+    unless told. `cache=False` reuses no completion and no verdict of earlier runs. Raises HarnessError.
     """
     from harness.results.frames import Run
     from harness.runs import run as runs

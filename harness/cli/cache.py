@@ -1,7 +1,8 @@
-"""The command cache: what the completion cache holds, and emptying it in part or whole."""
+"""The command cache: what the caches of completions and verdicts hold, and emptying them in part or whole."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,59 +12,102 @@ SHOWN = 12  # characters of a digest
 MIN_DIGEST = 4  # characters of one that --drop takes
 
 
+@dataclass(frozen=True)
+class _Cache:
+    """`noun`: what is in it. The functions are of an identity; `digests` are those by which --drop knows it."""
+
+    noun: str
+    file: Path
+    max_bytes: int
+    outdated: Callable[[Mapping[str, Any]], bool]
+    digests: Callable[[Mapping[str, Any]], list[str]]
+    describe: Callable[[Mapping[str, Any]], list[str]]
+
+
 @click.command("cache")
-@click.option("--clear", is_flag=True, help="Delete all cached completions.")
+@click.option("--clear", is_flag=True, help="Delete all cached completions and verdicts.")
 @click.option(
     "--drop",
     metavar="old|DIGEST",
-    help="Delete those that no run of this version reuses (old), or those of a model or adapter: by the beginning of a"
-    " digest of its weights, its adapter or of what was loaded, as shown.",
+    help="Delete those that no run of this version reuses (old), or those of a model, adapter or judge: by the"
+    " beginning of a digest of its weights, its adapter, of what was loaded or of the judge, as shown.",
 )
 def cache_command(clear: bool, drop: str | None) -> None:
-    """Show the completion cache: completions of earlier runs, reused by runs that make exactly the same request."""
-    from harness.backends import completion_cache
-    from harness.config import load
+    """Show the caches: completions and verdicts of earlier runs, reused where exactly the same is asked again."""
+    from harness import cache_file
 
-    file = load.cache_folder(os.environ) / load.COMPLETIONS
+    caches = _caches()
     if clear:
-        completion_cache.drop(file, lambda identity: True)
+        for cache in caches:
+            cache_file.drop(cache.file, lambda identity: True)
     if drop is not None:
-        click.echo(f"{_drop(file, drop):,} completions deleted")
-    held = completion_cache.contents(file)
-    for identity, count, size in held:
-        click.echo(f"{count:>9,} completions  {size / 1e6:>9,.1f} MB  {_describe(identity)}")
-    if any(completion_cache.outdated(identity) for identity, _, _ in held):
+        dropped = [f"{cache_file.drop(cache.file, _wanted(cache, drop)):,} {cache.noun}" for cache in caches]
+        click.echo(f"{' and '.join(dropped)} deleted")
+    any_old = False
+    for cache in caches:
+        for identity, count, size in cache_file.contents(cache.file):
+            old = cache.outdated(identity)
+            any_old = any_old or old
+            said = ", ".join(filter(None, [*cache.describe(identity), "old" if old else ""]))
+            click.echo(f"{count:>9,} {cache.noun:<11}  {size / 1e6:>9,.1f} MB  {said}")
+    if any_old:
         click.echo("old: no run of this version reuses them; harness cache --drop old deletes them")
-    click.echo(
-        f"{_size(file) / 1e6:,.1f} MB in {file}; limit {completion_cache.MAX_BYTES / 1e6:,.0f} MB, oldest deleted first"
+    for cache in caches:
+        size = cache.file.stat().st_size if cache.file.is_file() else 0
+        limit = f"limit {cache.max_bytes / 1e6:,.0f} MB, oldest deleted first"
+        click.echo(f"{size / 1e6:,.1f} MB in {cache.file}; {limit}")
+
+
+def _caches() -> tuple[_Cache, ...]:
+    from harness import cache_file
+    from harness.backends import completion_cache
+    from harness.config import load, run
+    from harness.sandbox import verdict_cache
+
+    folder = load.cache_folder(os.environ)
+    return (
+        _Cache(
+            "completions",
+            folder / load.COMPLETIONS,
+            cache_file.MAX_BYTES,
+            completion_cache.outdated,
+            completion_cache.digests,
+            _describe_model,
+        ),
+        _Cache(
+            "verdicts",
+            folder / run.VERDICTS,
+            verdict_cache.MAX_BYTES,
+            verdict_cache.outdated,
+            verdict_cache.digests,
+            _describe_judge,
+        ),
     )
 
 
-def _drop(file: Path, which: str) -> int:
-    from harness.backends import completion_cache
+def _wanted(cache: _Cache, which: str) -> Callable[[Mapping[str, Any]], bool]:
     from harness.errors import UserError
 
     if which == "old":
-        return completion_cache.drop(file, completion_cache.outdated)
+        return cache.outdated
     if len(which) < MIN_DIGEST:
         raise UserError(f"--drop {which}: expected old, or at least {MIN_DIGEST} characters of a digest")
-    return completion_cache.drop(
-        file,
-        lambda identity: any(digest.startswith(which) for digest in completion_cache.digests(identity)),
-    )
+    return lambda identity: any(digest.startswith(which) for digest in cache.digests(identity))
 
 
-def _describe(identity: Mapping[str, Any]) -> str:
-    from harness.backends import completion_cache
-
+def _describe_model(identity: Mapping[str, Any]) -> list[str]:
     backend = identity["backend"]
     parts = [backend.get("model", f"weights {backend['weights'][:SHOWN]}")]
     parts += [f"{name} {backend[name][:SHOWN]}" for name in ("adapter", "loaded") if backend.get(name)]
-    parts += [backend.get("dtype", ""), backend["engine"]]
-    if completion_cache.outdated(identity):
-        parts.append("old")
-    return ", ".join(part for part in parts if part)
+    return [*parts, backend.get("dtype", ""), backend["engine"]]
 
 
-def _size(file: Path) -> int:
-    return file.stat().st_size if file.is_file() else 0
+def _describe_judge(identity: Mapping[str, Any]) -> list[str]:
+    from harness.sandbox import verdict_cache
+
+    parts = [
+        f"judge {verdict_cache.digests(identity)[0][:SHOWN]}",
+        f"{identity['language']} {identity['version']}",
+    ]
+    parts += [f"{len(identity['packages'])} packages" if identity["packages"] else ""]
+    return [*parts, *(f"{name} {identity[name]:g}" for name in ("time_limit", "memory_mb") if identity[name])]

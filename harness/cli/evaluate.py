@@ -16,6 +16,7 @@ from harness.cli.options import (
     judge_options,
     local_path,
     model_options,
+    no_cache_option,
     open_executor,
     out_option,
     parse_config,
@@ -58,12 +59,7 @@ from harness.errors import UserError
 @sampling_options
 @model_options
 @click.option("--limit", type=int, metavar="N", help="Only the first N problems.")
-@click.option(
-    "--no-cache",
-    is_flag=True,
-    envvar="HARNESS_NO_CACHE",
-    help="Do not use the completion cache. [HARNESS_NO_CACHE]",
-)
+@no_cache_option
 @study_options
 @judge_options
 def run(
@@ -118,13 +114,20 @@ def run(
 )
 @click.option("--limit", type=int, metavar="N", help="Only the first N problems.")
 @click.option("--partial", is_flag=True, help="Allow problems without completions.")
+@no_cache_option
 @judge_options
 def score(
-    task: str, judging: JudgeOptions, completions: str, field: str, partial: bool, **flags: Any
+    task: str,
+    judging: JudgeOptions,
+    completions: str,
+    field: str,
+    partial: bool,
+    no_cache: bool,
+    **flags: Any,
 ) -> None:
     """Judge recorded completions; no model needed."""
     backend = {"kind": "replay", "path": completions, "field": field, "partial": partial}
-    plain: dict[str, Any] = {"task": task, "backend": backend}
+    plain: dict[str, Any] = {"task": task, "backend": backend, **({"cache": ""} if no_cache else {})}
     set_dotted(plain, flags_to_keys(flags))
     set_one_or_several(plain, "extract", judging.extracts)
     with open_executor(judging) as workers:

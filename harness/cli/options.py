@@ -64,6 +64,12 @@ shard_option = click.option(
     metavar="I/N",
     help="Only shard I of N of the problems, counted from 0; 'harness merge' joins them.",
 )
+no_cache_option = click.option(
+    "--no-cache",
+    is_flag=True,
+    envvar="HARNESS_NO_CACHE",
+    help="Take no completion and no verdict of earlier runs, and keep none. [HARNESS_NO_CACHE]",
+)
 workers_option = click.option("--workers", type=int, help="Sandbox processes (default: one per core).")
 time_limit_option = click.option("--time-limit", type=float, metavar="S", help="CPU seconds per program.")
 memory_option = click.option("--memory-mb", type=int, metavar="N", help="Memory per program.")

@@ -19,7 +19,7 @@ from harness.files import packaged
 from harness.schema import Value
 
 RECIPES = "tasks/recipes"
-COMPLETIONS = "completions.sqlite"  # the completion cache, in HARNESS_CACHE
+COMPLETIONS = "completions.sqlite"  # the completion cache, in HARNESS_CACHE; the verdict cache lies beside it
 Config = TypeVar("Config", bound=Value)
 
 
@@ -86,7 +86,7 @@ def with_defaults(
 ) -> dict[str, Any]:
     """This machine's folders where the config names none: HARNESS_DATA, and HARNESS_CACHE for what runs reuse.
 
-    `completion_cache=False`, or HARNESS_NO_CACHE=1, is no completion cache, whatever the config says.
+    `completion_cache=False`, or HARNESS_NO_CACHE=1, is no cache, whatever the config says.
     """
     completion_cache = completion_cache and environment.get("HARNESS_NO_CACHE", "") in ("", "0")
     folder = cache_folder(environment)

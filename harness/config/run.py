@@ -6,6 +6,7 @@ and are resolved by runs/plan.py.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -16,6 +17,7 @@ from harness.config.sampling import SamplingConfig
 from harness.schema import OverLong, Split, Template, Unanswered, Value
 
 Scalar = str | int | float | bool
+VERDICTS = "verdicts.sqlite"  # the verdict cache, beside the completion cache
 BY_NAME, AS_TABLE = "a name", "a table"  # the two ways to say which prompt; no part of a key
 
 
@@ -76,7 +78,8 @@ class RetrievalConfig(Value):
 
 
 class RunConfig(Value):
-    """One run: a task, a backend, and how to ask and judge. `cache` is the completion cache's file; empty is none.
+    """One run: a task, a backend, and how to ask and judge. `cache` is the completion cache's file, with the verdict
+    cache beside it; empty is neither.
 
     `extract` is which code of a completion is the answer: a reading of harness/text/extract, or a third party's
     extractor; empty is the task's own. `over_long`: what becomes of a prompt that does not fit the model's context
@@ -104,6 +107,10 @@ class RunConfig(Value):
     retrieval: RetrievalConfig = RetrievalConfig()
     sampling: SamplingConfig = SamplingConfig()
     judge: JudgeConfig = JudgeConfig()
+
+    @property
+    def verdict_cache(self) -> Path | None:
+        return Path(self.cache).expanduser().with_name(VERDICTS) if self.cache else None
 
     @property
     def hash(self) -> str:

@@ -7,6 +7,7 @@ prove   : a task's references must pass and empty answers must not
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -15,6 +16,7 @@ from harness.config.run import JudgeConfig
 from harness.errors import Fault
 from harness.runs.plan import Plan, Progress
 from harness.runs.store.run_folder import RunFolder
+from harness.sandbox import verdict_cache
 from harness.schema import (
     UNANSWERED,
     Completion,
@@ -62,18 +64,37 @@ def judge(plan: Plan, files: RunFolder, sandbox: Sandbox, progress: Progress) ->
         prepared = scorer.prepare(supplies) if scorer.prepare else scorer
         prepared = replace(prepared, score=parallel.parallelize(prepared, plan.config.judge.workers))
         paced = pace(plan, prepared, files, sandbox)
-        for judgement, verdict in judgements(paced, prepared, files, sandbox):
-            files.judgements.append(judgement)
-            cpu += verdict.cpu_s
-            peak = max(peak, verdict.peak_mb)
-            progress("judge", len(files.judgements.keys), total)
+        with _caching(plan, scorer, sandbox) as cached:
+            for judgement, verdict in judgements(paced, prepared, files, cached or sandbox):
+                files.judgements.append(judgement)
+                cpu += verdict.cpu_s
+                peak = max(peak, verdict.peak_mb)
+                progress("judge", len(files.judgements.keys), total)
         if len(files.judgements.keys) > before:
             judged = len(files.judgements.keys) - before
             seconds = monotonic() - began
-            files.add_timing(
-                f"judge {scorer.name}", seconds=seconds, judgements=judged, cpu_s=cpu, peak_mb=peak
-            )
+            spent = {"seconds": seconds, "judgements": judged, "cpu_s": cpu, "peak_mb": peak}
+            if cached is not None:
+                spent["programs_reused"] = cached.reused
+            files.add_timing(f"judge {scorer.name}", **spent)
     files.judgements.sort(plan.names, [scorer.name for scorer in plan.task.scorers])
+
+
+def _caching(
+    plan: Plan, scorer: Scorer, sandbox: Sandbox
+) -> AbstractContextManager[verdict_cache.CachingSandbox | None]:
+    """The sandbox that judges equal programs once, where the scorer allows that."""
+    if not scorer.cacheable:
+        return nullcontext()
+    config = plan.config
+    used = settings(config.judge, plan.task)
+    judge = {
+        "time_limit": used.time_limit,
+        "memory_mb": used.memory_mb,
+        "named": used.packages,
+        "preload": used.preload,
+    }
+    return verdict_cache.CachingSandbox(sandbox, judge, config.verdict_cache)
 
 
 def pace(plan: Plan, scorer: Scorer, files: RunFolder, sandbox: Sandbox) -> Plan:

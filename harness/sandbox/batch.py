@@ -18,15 +18,13 @@ AHEAD = 256
 # Jobs that a worker has: one running, and one that it can start without asking.
 _DEPTH = 2
 _TRIES = 2
-# Programs remembered because they may come again: samples of one problem are often identical.
-_MAX_KEYS = 1024
 
 
 @dataclass
 class ProgramJob:
     """`payload`: the program as a frame for its worker. `timeout_s`: after so long a silent worker is given up.
     `rerun_alone`: it may have run out of wall time because of load. `result`: known already where the program cannot be
-    run at all. `dedup_key`: equal for identical programs, which then run once per batch; empty to run each.
+    run at all.
     """
 
     payload: bytes
@@ -34,7 +32,6 @@ class ProgramJob:
     tries: int = 0
     rerun_alone: bool = False
     result: ExecResult | SandboxFault | None = None
-    dedup_key: bytes = b""
 
 
 class WorkerSource(Protocol):
@@ -58,7 +55,6 @@ class Batch:
         self.programs = programs
         self.ahead = ahead
         self.jobs: dict[int, ProgramJob] = {}
-        self.by_key: dict[bytes, ProgramJob] = {}
         self.waiting: deque[int] = deque()
         self.suspects: deque[int] = deque()
         self.drawn = 0
@@ -74,12 +70,9 @@ class Batch:
                 if program is None:
                     exhausted = True
                     break
-                drawn = self.pool.job(program)
-                self.jobs[self.drawn] = self.by_key.get(drawn.dedup_key, drawn)
-                if self.jobs[self.drawn] is drawn and drawn.result is None:
+                self.jobs[self.drawn] = self.pool.job(program)
+                if self.jobs[self.drawn].result is None:
                     self.waiting.append(self.drawn)
-                if drawn.dedup_key:
-                    self._remember(drawn)
                 self.drawn += 1
             if not self.jobs:
                 return
@@ -89,11 +82,6 @@ class Batch:
                 del self.jobs[self.yielded]
                 self.yielded += 1
                 yield job.result
-
-    def _remember(self, job: ProgramJob) -> None:
-        self.by_key.setdefault(job.dedup_key, job)
-        if len(self.by_key) > _MAX_KEYS:
-            del self.by_key[next(iter(self.by_key))]
 
     def abandon(self) -> None:
         """End workers that still have jobs of this batch: a later batch would read their results."""

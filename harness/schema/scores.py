@@ -105,7 +105,8 @@ class Scorer:
     A scorer with `needs` judges more than answers: `prepare` makes, from the run's supplies, the one that judges.
     `together` says that a sample's verdict depends on the problem's earlier samples, so that a run that was cut off
     among them begins the problem anew. `source` says of a scorer that is not built in where it is from (a file's
-    digest, a package's version); loading it sets that.
+    digest, a package's version); loading it sets that. `cacheable`: it judges by what programs do in the sandbox, not
+    by how long they take, so that an equal program's result serves as well (sandbox/verdict_cache.py).
     """
 
     name: str
@@ -118,6 +119,7 @@ class Scorer:
     together: bool = False
     raw: bool = False
     source: str = ""
+    cacheable: bool = False
 
 
 class Estimate(Value):

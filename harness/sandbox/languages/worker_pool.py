@@ -4,7 +4,6 @@ A WorkerSource of batch.py, as the pool itself is. Its workers are processes of 
 programs in all languages, one at a time.
 """
 
-import hashlib
 import json
 import os
 import random
@@ -137,16 +136,11 @@ class LanguagePool:
             "failed_words": row.failed,
         }
         timeout_s = (wall + BUILDING.wall_s) * 2 * monitor.WALL_SLACK + 30
-        payload = framing.frame(codec.encode(fields, limit=1 << 30))
-        if not has_tests:
-            return batch.ProgramJob(payload, timeout_s)
-        # Identical programs that contain their tests get one verdict; of others, each run's own output counts.
-        dedup_key = hashlib.sha256(payload).digest()
-        own, tests = program.code[: program.tests_start], program.code[program.tests_start :]
-        falsified = falsify.versions(program.language, tests, _FALSIFIED, random.SystemRandom())
-        fields |= {"source": source, "falsified": [own + each for each in falsified]}
-        payload = framing.frame(codec.encode(fields, limit=1 << 30))
-        return batch.ProgramJob(payload, timeout_s, dedup_key=dedup_key)
+        if has_tests:
+            own, tests = program.code[: program.tests_start], program.code[program.tests_start :]
+            falsified = falsify.versions(program.language, tests, _FALSIFIED, random.SystemRandom())
+            fields |= {"source": source, "falsified": [own + each for each in falsified]}
+        return batch.ProgramJob(framing.frame(codec.encode(fields, limit=1 << 30)), timeout_s)
 
 
 def _fill(words: toolchains.Command, values: Mapping[str, str], flags: Sequence[str]) -> list[str]:

@@ -55,4 +55,4 @@ def _score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdi
     yield from map(verdict, sandbox.map(_programs(answers)))
 
 
-assertions = Scorer(name="assertions", score=_score, metrics=metrics, executes=True)
+assertions = Scorer(name="assertions", score=_score, metrics=metrics, executes=True, cacheable=True)

@@ -335,5 +335,10 @@ def _signature(problems: Sequence[Problem]) -> str:
 
 
 generated_tests = Scorer(
-    name="generated_tests", score=_score, metrics=_metrics, executes=True, signature=_signature
+    name="generated_tests",
+    score=_score,
+    metrics=_metrics,
+    executes=True,
+    cacheable=True,
+    signature=_signature,
 )

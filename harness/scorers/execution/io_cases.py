@@ -262,6 +262,7 @@ def io_cases_with(compare: Compare = "apps", stop_early: bool = False) -> Scorer
         score=score,
         metrics=lambda ks: _metrics(ks, stop_early),
         executes=True,
+        cacheable=True,
         signature=lambda problems: f"io_cases {compare}",
     )
 

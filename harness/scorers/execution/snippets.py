@@ -226,4 +226,4 @@ def _prepare(problems: Sequence[Problem], sandbox: Sandbox) -> Mapping[str, _Rea
     return ready
 
 
-snippets = Scorer(name="snippets", score=_score, metrics=metrics, executes=True)
+snippets = Scorer(name="snippets", score=_score, metrics=metrics, executes=True, cacheable=True)

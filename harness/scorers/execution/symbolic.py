@@ -124,4 +124,4 @@ def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     return {"symbolic_equivalence": mean_of()}
 
 
-symbolic = Scorer(name="symbolic", score=_score, metrics=metrics, executes=True)
+symbolic = Scorer(name="symbolic", score=_score, metrics=metrics, executes=True, cacheable=True)

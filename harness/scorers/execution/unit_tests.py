@@ -82,4 +82,4 @@ def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     return {f"pass@{k}": _pass_at(k) for k in ks}
 
 
-unit_tests = Scorer(name="unit_tests", score=_score, metrics=metrics, executes=True)
+unit_tests = Scorer(name="unit_tests", score=_score, metrics=metrics, executes=True, cacheable=True)

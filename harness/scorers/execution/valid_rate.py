@@ -46,4 +46,4 @@ def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     return {"valid_rate": mean_of()}
 
 
-valid_rate = Scorer(name="valid_rate", score=_score, metrics=metrics, executes=True)
+valid_rate = Scorer(name="valid_rate", score=_score, metrics=metrics, executes=True, cacheable=True)

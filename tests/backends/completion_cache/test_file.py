@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.backends import completion_cache
+from harness import cache_file
 from harness.backends.completion_cache import CompletionCache
 from harness.schema import Request
 from tests.support.parts.completion_cache import ASKED, DRAWN, MODEL, found, made, put
@@ -113,13 +113,13 @@ def test_a_store_of_another_layout_is_left_alone(tmp_path: Path) -> None:
     base.close()
     warnings: list[str] = []
     put(tmp_path / "a", made(), warn=warnings.append)
-    assert "it is of layout 99, and this version writes 1" in warnings[0]
+    assert "it is of layout 99, and this version writes 2" in warnings[0]
 
 
 def test_a_store_that_another_holds_is_not_waited_for_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion_cache, "BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(cache_file, "BUSY_TIMEOUT_S", 0.05)
     put(tmp_path / "a", made())
     holder = sqlite3.connect(tmp_path / "a", isolation_level=None)
     holder.execute("begin exclusive")
