@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness import __version__
-from harness.cache_file import LAYOUT, MAX_BYTES, CacheFile, canonical
+from harness.files.cache_file import LAYOUT, MAX_BYTES, CacheFile, canonical
 from harness.config.backend import BackendConfig
 from harness.config.identity import OBSERVED
 from harness.environment import hardware

@@ -34,7 +34,7 @@ class _Cache:
 )
 def cache_command(clear: bool, drop: str | None) -> None:
     """Show the caches: completions and verdicts of earlier runs, reused where exactly the same is asked again."""
-    from harness import cache_file
+    from harness.files import cache_file
 
     caches = _caches()
     if clear:
@@ -59,7 +59,7 @@ def cache_command(clear: bool, drop: str | None) -> None:
 
 
 def _caches() -> tuple[_Cache, ...]:
-    from harness import cache_file
+    from harness.files import cache_file
     from harness.backends import completion_cache
     from harness.config import load, run
     from harness.sandbox import verdict_cache

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.cache_file import LAYOUT, CacheFile, canonical
+from harness.files.cache_file import LAYOUT, CacheFile, canonical
 from harness.environment import hardware
 from harness.errors import SandboxFault
 from harness.schema import ExecResult, Pair, PairResult, Program, Sandbox, UnitTests

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import cache_file
+from harness.files import cache_file
 from harness.backends.completion_cache import CompletionCache
 from harness.schema import Request
 from tests.support.parts.completion_cache import ASKED, DRAWN, MODEL, found, made, put

@@ -43,7 +43,7 @@ def test_a_row_of_another_form_is_judged_anew(tmp_path: Path) -> None:
     judge(ScriptedSandbox(), programs(1), tmp_path / "v")
     with sqlite3.connect(tmp_path / "v") as database:
         ((key,),) = database.execute("select key from entries").fetchall()
-        from harness import cache_file
+        from harness.files import cache_file
 
         text = '{"status":"won"}'
         database.execute("update entries set text = ?, sum = ?", (text, cache_file._sum(key, text)))

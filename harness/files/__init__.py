@@ -16,7 +16,7 @@ from harness.errors import DataError
 
 def packaged(name: str) -> Path:
     """A file or folder that lies in the package, as `tasks/mini` does."""
-    return Path(__file__).resolve().parent / name
+    return Path(__file__).resolve().parent.parent / name
 
 
 def read(path: Path) -> bytes:
