@@ -15,10 +15,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness import __version__
-from harness.files.cache_file import LAYOUT, MAX_BYTES, CacheFile, canonical
 from harness.config.backend import BackendConfig
 from harness.config.identity import OBSERVED
 from harness.environment import hardware
+from harness.files.cache_file import LAYOUT, MAX_BYTES, CacheFile, canonical
 from harness.schema import Completion, Generation, Prompt, Request, Sampling
 
 LOG = logging.getLogger(__name__)

@@ -59,9 +59,9 @@ def cache_command(clear: bool, drop: str | None) -> None:
 
 
 def _caches() -> tuple[_Cache, ...]:
-    from harness.files import cache_file
     from harness.backends import completion_cache
     from harness.config import load, run
+    from harness.files import cache_file
     from harness.sandbox import verdict_cache
 
     folder = load.cache_folder(os.environ)

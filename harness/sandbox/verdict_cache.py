@@ -32,9 +32,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.files.cache_file import LAYOUT, CacheFile, canonical
 from harness.environment import hardware
 from harness.errors import SandboxFault
+from harness.files.cache_file import LAYOUT, CacheFile, canonical
 from harness.schema import ExecResult, Pair, PairResult, Program, Sandbox, UnitTests
 
 LOG = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.files import cache_file
 from harness.backends.completion_cache import CompletionCache
+from harness.files import cache_file
 from harness.schema import Request
 from tests.support.parts.completion_cache import ASKED, DRAWN, MODEL, found, made, put
 from tests.support.paths import ROOT
