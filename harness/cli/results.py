@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from harness.results.gate import Rules
     from harness.results.report.sections import Section
 
+ALL = "all"  # in place of a metric's name
+
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, callback=local_path)
@@ -137,7 +139,14 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, with_papers
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, callback=local_path)
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Only this metric; repeatable.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="This metric, or 'all'; repeatable. Default: a few.",
+)
+@click.option("--reference", default="", metavar="RUN_ID", help="The run that others are compared with.")
 @click.option("--task", default="", metavar="NAME", help="Only the runs of this task.")
 @click.option(
     "--cluster/--no-cluster", default=None, help="Sample problems in clusters. Default: as the task says."
@@ -145,31 +154,43 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, with_papers
 @click.option("--flips", default=3, metavar="N", help="Flipped problems to show, both answers side by side.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def compare_command(
-    runs: Sequence[Path], metrics: Sequence[str], task: str, cluster: bool | None, flips: int, as_json: bool
+    runs: Sequence[Path],
+    metrics: Sequence[str],
+    reference: str,
+    task: str,
+    cluster: bool | None,
+    flips: int,
+    as_json: bool,
 ) -> None:
-    """Paired differences to the first run (for folders of runs, to the zero-shot one): intervals, p-values, cost,
-    flipped problems."""
+    """Paired differences to the zero-shot run, else to the first: intervals, p-values, cost, flipped problems."""
     from harness.errors import unknown
     from harness.results import compare, external
     from harness.results.report import comparison
+    from harness.results.rows import in_order
     from harness.runs.store import reader
 
+    left: list[str] = []
     if external.all_external(runs):
         found, flipped = external.compare_results([external.read_result(path) for path in runs], metrics), []
     else:
-        folders = reader.find_runs(runs)
-        read = [reader.read(folder) for folder in folders]
-        if len(folders) > len(runs):  # folders of runs: in no particular order
-            read = compare.reference_first(read)
+        read = [reader.read(folder) for folder in reader.find_runs(runs)]
         of_task = [run for run in read if task in ("", run.summary.task)]
         if not of_task:
             raise UserError(f"--task: {unknown('task among the runs', task, {r.summary.task for r in read})}")
-        found = compare.compare(of_task, metrics, clustered=cluster)
+        if reference and reference not in (names := [run.run_id for run in of_task]):
+            raise UserError(f"--reference: {unknown('run', reference, names)}")
+        of_task = in_order(of_task, reference)
+        if not metrics and not as_json:
+            metrics = compare.headline_metrics(of_task)
+            left = [name for name in of_task[0].reduces if name not in metrics]
+        found = compare.compare(of_task, () if ALL in metrics else metrics, clustered=cluster)
         flipped = list(compare.flips(found, next(iter(found.cells)))) if found.cells else []
     if as_json:
         click.echo(json.dumps(compare.as_json(found, flipped), indent=2, ensure_ascii=False))
     else:
         click.echo(comparison.render(found, flipped, flips), nl=False)
+        if left:
+            click.echo(f"further metrics (--metric NAME, or --metric {ALL}): {', '.join(left)}")
 
 
 @click.command("gate")

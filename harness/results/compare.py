@@ -4,7 +4,6 @@ Runs that differ only in the seed are one row: each problem's vector is the mean
 compared are refused, naming the fields in which they differ. A pure function of stored records.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import ConfigError, NotComparable, unknown
+from harness.results.rows import ComparisonRow, group_seeds
 from harness.runs.store import reader
 from harness.runs.store.conditions import condition_differences
 from harness.runs.store.reader import Result
@@ -23,13 +23,7 @@ from harness.stats.power import minimum_detectable_difference
 from harness.stats.resampling import metric_value, pseudo_values
 from harness.stats.seeds import SeedVariance
 
-
-@dataclass(frozen=True)
-class ComparisonRow:
-    """One method: its runs (one per seed; none for another tool's result) and its name in this comparison."""
-
-    name: str
-    runs: tuple[Result, ...]
+HEADLINES = 6  # metrics that a table shows unless more are asked for
 
 
 @dataclass(frozen=True)
@@ -122,42 +116,18 @@ def check_comparable(runs: Sequence[Result]) -> None:
             )
 
 
-def group_seeds(runs: Sequence[Result]) -> tuple[ComparisonRow, ...]:
-    """Group runs that differ only in the seed; each row is named after what sets it apart."""
-    found: dict[str, list[Result]] = {}
-    for run in runs:
-        backend = {k: v for k, v in run.record["backend"].items() if k not in {"engine", "device"}}
-        plain = run.config.model_dump(mode="json", exclude={"seed", "data", "judge", "cache"})
-        plain["backend"] = run.config.backend.identity_fields()
-        found.setdefault(json.dumps([plain, backend], sort_keys=True, default=str), []).append(run)
-    groups = [sorted(same, key=lambda run: run.config.seed) for same in found.values()]
-    models = {reader.model(same[0].config) for same in groups}
-    several = len(models) > 1 or len(groups) == 1
-    names = [_row_name(same[0], several) for same in groups]
-    names = [
-        _row_name(same[0], several, full=True) if names.count(name) > 1 else name
-        for name, same in zip(names, groups, strict=True)
-    ]
-    return tuple(
-        ComparisonRow(
-            f"{name} ({same[0].run_id.rpartition('-')[2]})" if names.count(name) > 1 else name,
-            tuple(same),
-        )
-        for name, same in zip(names, groups, strict=True)
-    )
-
-
-def _row_name(run: Result, several: bool, *, full: bool = False) -> str:
-    """A row's name: its method, with the model if there are several."""
-    name, model = reader.method(run.config, full=full), reader.model(run.config)
-    if not several:
-        return name
-    return model if name == "zero-shot" else f"{model}, {name}"
-
-
-def reference_first(runs: Sequence[Result]) -> list[Result]:
-    """Zero-shot runs first, for a set of runs that came in no particular order."""
-    return sorted(runs, key=lambda run: reader.method(run.config) != "zero-shot")
+def headline_metrics(runs: Sequence[Result]) -> list[str]:
+    """A few metrics that all runs share: no parts (codebleu.ngram), groups or variants (em_ws@1 beside em@1)."""
+    stems: list[str] = []
+    found = []
+    for name in runs[0].reduces:
+        stem = name.partition("@")[0]
+        if "." in name or "[" in name or any(stem.startswith(f"{other}_") for other in stems):
+            continue
+        stems.append(stem)
+        if all(name in run.reduces for run in runs):
+            found.append(name)
+    return found[:HEADLINES]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from pydantic import Field, ValidationError
 
 from harness.errors import ConfigError, NotComparable, unknown
 from harness.results import compare
-from harness.results.compare import Comparison, ComparisonRow
+from harness.results.compare import Comparison
+from harness.results.rows import ComparisonRow
 from harness.runs.store.conditions import format_value
 from harness.schema import Unit, Value
 from harness.stats import estimates

@@ -11,6 +11,7 @@ from harness.config.load import parse
 from harness.errors import ConfigError, NotComparable, StoreFault
 from harness.results import compare
 from harness.results.report import comparison
+from harness.results.rows import group_seeds
 from harness.runs.merge import MergedProblem, MergedRun
 from harness.runs.resolve import Header
 from harness.runs.store import reader
@@ -245,7 +246,7 @@ def test_other_shots_may_have_other_prompts_and_equal_ones_may_not(pair: tuple[P
         compare.check_comparable(read(*pair))
     edit(pair[1] / "run.json", lambda plain: plain["config"].update(shots="icl:4"))
     compare.check_comparable(read(*pair))
-    assert compare.group_seeds(read(*pair))[1].name == "tuned, icl:4"
+    assert group_seeds(read(*pair))[1].name == "tuned, icl:4"
 
 
 def test_an_adapters_digest_is_left_out_of_its_name_unless_two_would_be_the_same() -> None:
@@ -254,18 +255,6 @@ def test_an_adapters_digest_is_left_out_of_its_name_unless_two_would_be_the_same
     assert reader.method(config, full=True) == "conala-lora-5f4ce252"
     plain = parse({"task": "conala", "backend": {"model": "m", "adapter": "a/5f4ce252"}})
     assert reader.method(plain) == "5f4ce252"
-
-
-def test_of_a_folder_the_run_without_help_is_the_reference(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    runs.mkdir()
-    for name, shots in (("a", "icl:2"), ("b", "none")):
-        edit(
-            make(runs / name, range(20)) / "run.json", lambda plain, s=shots: plain["config"].update(shots=s)
-        )
-    ended = harness("compare", runs, "--json")
-    assert json.loads(ended.out)["reference"].endswith("b"), ended.err
-    assert json.loads(harness("compare", runs / "a", runs / "b", "--json").out)["reference"].endswith("icl:2")
 
 
 def test_runs_of_several_tasks_are_refused_and_one_task_can_be_chosen(

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from harness.results import compare
-from harness.results.compare import Comparison, ComparisonCell, ComparisonRow, Flip
+from harness.results.compare import Comparison, ComparisonCell, Flip
 from harness.results.report.tables import amount, figure, printable
+from harness.results.rows import ComparisonRow
 from harness.runs import contamination
 from harness.schema import Unit
 

@@ -157,7 +157,7 @@ def _run_rows(section: Section) -> Iterator[LeaderboardRow]:
             task=section.title,
             metric=section.metric,
             model=reader.model(first.config),
-            method=reader.method(first.config, full=True),
+            method=row.method,
             value=e.value,
             low=e.low,
             high=e.high,

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from harness import __version__
 from harness.errors import install
-from harness.results.compare import ComparisonCell, ComparisonRow, mean_cost
+from harness.results.compare import ComparisonCell, mean_cost
 from harness.results.report import across_tasks, plots, samples
 from harness.results.report.comparison import contaminated, minimum_detectable, p_value, signed
 from harness.results.report.sections import Section, metric_names, row_estimate, sample_outcomes
 from harness.results.report.tables import amount, figure, printable
+from harness.results.rows import ComparisonRow
 from harness.runs.store.run_folder import audit_note
 from harness.schema import Estimate
 
@@ -194,8 +195,8 @@ def _table(section: Section) -> str:
     head += ["faults"] if faults else []
     top = max((cell.estimate.high for cell in section.cells), default=1.0) or 1.0
     rows = []
-    for i, row in enumerate(section.rows):
-        cell = section.cells[i] if section.cells else None
+    in_order = section.comparison.cells.get(section.metric) or [None] * len(section.rows)
+    for row, cell in zip(section.comparison.rows, in_order, strict=True):
         more = [_metric_text(row, name) for name in others]
         more += [str(sum(run.summary.errors for run in row.runs) or "")] if faults else []
         rows.append(_table_row(section, row, cell, top, more))
@@ -203,18 +204,23 @@ def _table(section: Section) -> str:
 
 
 def _further_tables(section: Section) -> Iterator[str]:
-    """What does not fit beside the results: more metrics, and what each method cost."""
+    """What does not fit beside the results: more metrics, folded, and what each method cost."""
     others = metric_names(section)[1 + METRIC_COLUMNS :]
+    in_order = section.comparison.rows
+    if others:
+        yield f"<details><summary>{len(others)} further metrics</summary>"
     for start in range(0, len(others), FURTHER_COLUMNS):
         names = others[start : start + FURTHER_COLUMNS]
-        rows = [_further_row(row, [_metric_text(row, name) for name in names]) for row in section.rows]
+        rows = [_further_row(row, [_metric_text(row, name) for name in names]) for row in in_order]
         yield _scrolled(f"{section.title}: further metrics", ["method", *names], rows, words={0})
-    costs = [mean_cost(row) for row in section.rows]
+    if others:
+        yield "</details>"
+    costs = [mean_cost(row) for row in in_order]
     names = list(dict.fromkeys(name for cost in costs for name, value in cost.items() if value))
     if names:
         rows = [
             _further_row(row, [_cost_text(cost.get(name, 0.0)) for name in names])
-            for row, cost in zip(section.rows, costs, strict=True)
+            for row, cost in zip(in_order, costs, strict=True)
         ]
         head = ["cost", *(name.replace("_", " ") for name in names)]
         yield _scrolled(f"{section.title}: cost", head, rows, words={0})
@@ -270,7 +276,10 @@ def _table_row(
     if cell is None:
         return f'<tr>{name}<td colspan="5">no metrics: no sample could be judged</td>{tail}</tr>'
     e, unit = cell.estimate, section.unit
-    value = f'<td class="n">{figure(unit, e.value)}<span class="sub">{_interval(e)}</span></td>'
+    shown = figure(unit, e.value)
+    if len(section.rows) > 1 and e.value == section.cells[0].estimate.value:
+        shown = f"<b>{shown}</b>"
+    value = f'<td class="n">{shown}<span class="sub">{_interval(e)}</span></td>'
     drawn = f"<td>{_whisker(e, top)}</td>"
     d = cell.difference
     if len(section.rows) == 1:
@@ -324,13 +333,13 @@ def _table_notes(section: Section) -> str:
 
 
 def _outcomes(section: Section) -> Iterator[str]:
-    found = [sample_outcomes(row) for row in section.rows]
+    found = [sample_outcomes(row) for row in section.comparison.rows]
     kinds = sorted({kind for of_row in found for kind in of_row}, key=lambda k: (k != "correct", k))
     colours = dict(zip((k for k in kinds if k != "correct"), itertools.cycle(FAILURE_COLOURS), strict=False))
     colours["correct"] = "var(--good)"
     yield "<h3>Outcomes of the samples</h3>"
     yield '<div class="scroll" tabindex="0" role="region" aria-label="Outcomes of the samples"><table><tbody>'
-    for row, of_row in zip(section.rows, found, strict=True):
+    for row, of_row in zip(section.comparison.rows, found, strict=True):
         total = sum(of_row.values()) or 1
         bar = "".join(
             f'<span style="width:{100 * n / total:.2f}%;background:{colours[kind]}" title="{text(kind)} {n}"></span>'

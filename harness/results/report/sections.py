@@ -1,6 +1,6 @@
 """Runs grouped for a report: comparable runs of one task form a section, with differences to its reference row.
 
-The reference row is the zero-shot one, else the first. A pure function of the runs.
+The reference row is the zero-shot one, else the first (`rows.in_order`). A pure function of the runs.
 """
 
 from collections import Counter
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from harness.errors import ConfigError, unknown
 from harness.results import compare
-from harness.results.compare import Comparison, ComparisonCell, ComparisonRow
+from harness.results.compare import Comparison, ComparisonCell
+from harness.results.rows import ComparisonRow, in_order
 from harness.runs.store import reader
 from harness.runs.store.conditions import condition_differences
 from harness.runs.store.reader import Result
@@ -75,7 +76,7 @@ def make_sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
         task = same[0].summary.task
         seen[task] += 1
         title = f"{task} ({seen[task]} of {of_task[task]})" if of_task[task] > 1 else task
-        found.append(_make_section(title, compare.reference_first(same), metric))
+        found.append(_make_section(title, in_order(same), metric))
     return found
 
 
