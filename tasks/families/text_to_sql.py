@@ -179,12 +179,12 @@ def warned(problems: Iterable[Problem]) -> Iterator[Problem]:
     finally:
         for what, names in lacking.items():
             LOG.warning(
-                "database %s, so that %d questions about it cannot be judged by execution: %s",
+                "database %s, so that %d of its questions cannot be judged by execution: %s",
                 what, len(names), ", ".join(names),
             )  # fmt: skip
         if filled:
             LOG.warning(
-                "%d gold queries have `value` in them, which is read as 1 in answers, as the official evaluator does"
+                "%d of the gold queries say `value`, which is read as 1 in answers, as the official evaluator does"
                 " (options.fill_value=false leaves it as written): %s",
                 len(filled), ", ".join(filled),
             )  # fmt: skip

@@ -110,7 +110,7 @@ def test_questions_whose_own_query_says_value_are_named(data: Path, caplog: pyte
     assert caplog.messages == []
     load(data)
     (said,) = caplog.messages
-    assert said.startswith("1 gold queries have `value` in them, which is read as 1 in answers")
+    assert said.startswith("1 of the gold queries say `value`, which is read as 1 in answers")
     assert said.endswith("(options.fill_value=false leaves it as written): spider/dev/1")
 
 
@@ -245,7 +245,7 @@ def test_a_table_that_the_database_lacks_costs_its_own_questions_only(
 ) -> None:
     problems = load(benchmark(tmp_path, BOXES), fill_value=False)
     assert caplog.messages == [
-        "database store lacks owner, so that 1 questions about it cannot be judged by execution: spider/dev/3"
+        "database store lacks owner, so that 1 of its questions cannot be judged by execution: spider/dev/3"
     ]
     assert len(problems) == 5
     assert "CREATE TABLE owner" in problems[0].parts["rows"]
