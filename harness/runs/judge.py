@@ -47,7 +47,8 @@ def settings(judge: JudgeConfig, task: Task | None) -> sandboxes.Settings:
         memory_mb=judge.memory_mb,
         python=judge.python,
         packages=None if judge.packages == "environment" else task.packages if task else (),
-        preload=task.preload if task else (),
+        # Nothing to hold ready where programs may import nothing.
+        preload=task.preload if task and (task.packages or judge.python) else (),
     )
 
 

@@ -228,6 +228,8 @@ class Pool:
             "output_kb": limits.output_kb,
             "calls_limited": settings.time_limit is None,
             "arrays": tests is not None and tests.arrays,
+            "in_module": tests is not None and tests.in_module,
+            "before": tests.setup if tests is not None and tests.in_module else "",
             "tests_mb": tests.memory_mb if tests is not None else 0,
             "tests": (tests.setup, tests.code, tests.entry_point) if tests else None,
         }

@@ -32,6 +32,9 @@ class UnitTests(Value):
     `limits` are for the candidate; tests with many inputs need more than one call does. `arrays`: numpy arrays, pandas
     frames and dates cross between tests and candidate too (harness/sandbox/values/arrays.py), beside plain values.
     `memory_mb`: what the tests themselves need for the values that they expect, where that is much.
+    `in_module`: they stand in the program's own module, below it, as files of unittest do; so they run in its process,
+    and `setup` runs in that module before the program. `reference` is a right program, for scorers that prove first
+    that the tests can be passed here (harness/scorers/execution/own_reference.py).
     """
 
     kind: Literal["unit_tests"] = "unit_tests"
@@ -41,6 +44,8 @@ class UnitTests(Value):
     limits: Limits = Limits()
     arrays: bool = False
     memory_mb: int = Field(default=0, ge=0)
+    in_module: bool = False
+    reference: str = ""
 
 
 class IOCase(Value):

@@ -22,6 +22,7 @@ from harness.schema import Reduce, Scorer
 from harness.scorers.execution.assertions import assertions
 from harness.scorers.execution.generated_tests import generated_tests
 from harness.scorers.execution.io_cases import io_cases, io_cases_with
+from harness.scorers.execution.own_reference import proved_unit_tests
 from harness.scorers.execution.snippets import snippets
 from harness.scorers.execution.symbolic import symbolic
 from harness.scorers.execution.unit_tests import unit_tests
@@ -66,6 +67,7 @@ __all__ = [
     "load_scorers",
     "parse_rate",
     "perplexity",
+    "proved_unit_tests",
     "reference_texts",
     "set_match_clauses",
     "snippets",

@@ -33,11 +33,13 @@ CONTRACT += [("humanevalpack", {"language": name}) for name in ("java", "cpp", "
 CONTRACT += [("humanevalpack", {"kind": name}) for name in ("fix_docs", "synthesize", "describe")]
 EXPLAINED = str(packaged("tasks/mini/humanevalpack/described"))
 CONTRACT += [("humanevalpack", {"kind": "explain", "explanations": EXPLAINED})]
+CONTRACT += [("bigcodebench", {"ask": "instruct"}), ("bigcodebench", {"subset": "hard"})]
 CONTRACT += [("code_trans", {"direction": name}) for name in ("java_to_cpp", "python_to_java")]
 
 # The benchmark's own form of an id; the project's own HumanEval-like rows are Mini/0, Mini/1, ...
 IDS = {
     "apps": r"apps/(train|test)/\d+",
+    "bigcodebench": r"BigCodeBench/\d+",
     "calculus": r"calculus/(train|test)/\d+",
     "code_comment": r"mbpp/\d+",
     "codealpaca_py": r"codealpaca_py/(train|validation|test)/\d+",
@@ -71,6 +73,7 @@ FEWEST = {
     "humanevalpack": 4,
     "code_trans": 3,
     "cruxeval": 10,
+    "bigcodebench": 3,
 }
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

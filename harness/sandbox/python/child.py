@@ -81,7 +81,7 @@ def _serve(state: confine.ConfinedState) -> None:
     gc.enable()
     if job["mode"] == "main":
         _run_main(job["code"])
-    module = define(job["code"])
+    module = define(job["code"], job["before"])
     if module is None:
         return
     entry = vars(module).get(job["entry"], None)
@@ -160,7 +160,7 @@ def _print_error(error: BaseException) -> None:
 # ---------------------------------------------------------------- functions for the tests
 
 
-def _module(name: str, source: str) -> types.ModuleType:
+def _module(name: str, source: str, before: str = "") -> types.ModuleType:
     module = types.ModuleType(name)
     module.__file__ = "program.py"
     sys.modules[name] = module
@@ -171,6 +171,7 @@ def _module(name: str, source: str) -> types.ModuleType:
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         # Distinct from a SyntaxError that the running program raises, which is an ordinary exception.
         raise _CompileError(error) from None
+    exec(before, vars(module))
     exec(code, vars(module))
     return module
 
@@ -179,10 +180,10 @@ class _CompileError(Exception):
     pass
 
 
-def define(source: str) -> types.ModuleType | None:
-    """Run the definitions. None if they failed, which the tester has then been told."""
+def define(source: str, before: str = "") -> types.ModuleType | None:
+    """Run the definitions, after `before`. None if they failed, which the tester has then been told."""
     try:
-        return _module("solution", source)
+        return _module("solution", source, before)
     except SystemExit as exit_request:
         _send(b"E" + codec.encode(str(exit_request.code)[:200]))
     except BaseException as error:  # noqa: BLE001 - whatever a candidate raises is its result
@@ -332,9 +333,12 @@ def _next_of(handles: list[Any], number: int) -> object:
     return ()
 
 
-def _run_tests(module: types.ModuleType, tests: tuple[str, str, bytes]) -> bytes:
+def _run_tests(module: types.ModuleType, tests: tuple[str, str, bytes, bool]) -> bytes:
     """Run tests in this process; returns the nonce that proves they ran to their end."""
-    setup, code, nonce = tests
+    setup, code, nonce, in_module = tests
+    if in_module:
+        exec(compile(code, "tests.py", "exec", dont_inherit=True), vars(module))
+        return nonce
     namespace: dict[str, Any] = {"__name__": "tests"}
     exec(compile(setup, "setup.py", "exec", dont_inherit=True), namespace)
     namespace.update({name: value for name, value in vars(module).items() if not name.startswith("__")})

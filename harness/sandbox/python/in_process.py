@@ -18,11 +18,11 @@ from harness.sandbox.python.termination import Termination
 from harness.sandbox.values import codec
 
 
-def run(candidate: Candidate, setup: str, code: str) -> Termination:
-    """Run the tests in the candidate's process. Raises CandidateEnded."""
+def run(candidate: Candidate, setup: str, code: str, in_module: bool) -> Termination:
+    """Run the tests in the candidate's process, and with `in_module` in its module. Raises CandidateEnded."""
     candidate.await_definitions()
     nonce = os.urandom(16)
-    candidate.send(framing.frame(b"t" + codec.encode((setup, code, nonce))))
+    candidate.send(framing.frame(b"t" + codec.encode((setup, code, nonce, in_module))))
     reply = candidate.receive()
     if reply[:1] == b"P":
         if reply[1:] == nonce:
@@ -34,6 +34,36 @@ def run(candidate: Candidate, setup: str, code: str) -> Termination:
     if reply[:1] == b"X" and termination.detail.split(":")[0] == "AssertionError":
         return Termination("failed", termination.detail)
     return termination
+
+
+# What unittest calls the opposite of an assertion.
+_OPPOSITES = (
+    ("assertEqual", "assertNotEqual"),
+    ("assertAlmostEqual", "assertNotAlmostEqual"),
+    ("assertTrue", "assertFalse"),
+    ("assertIn", "assertNotIn"),
+    ("assertIs", "assertIsNot"),
+    ("assertIsNone", "assertIsNotNone"),
+    ("assertIsInstance", "assertNotIsInstance"),
+    ("assertRegex", "assertNotRegex"),
+    ("assertGreater", "assertLessEqual"),
+    ("assertLess", "assertGreaterEqual"),
+)
+_OPPOSITE = dict(_OPPOSITES) | {right: left for left, right in _OPPOSITES}
+# Of two equal lists or dicts; they have no opposite of their own.
+_OPPOSITE |= dict.fromkeys(
+    ("assertListEqual", "assertDictEqual", "assertTupleEqual", "assertSetEqual"), "assertNotEqual"
+)
+_OPPOSITE["assertMultiLineEqual"] = "assertNotEqual"
+_LEAVES = (ast.Return, ast.Yield, ast.YieldFrom)
+
+
+def _method(node: ast.AST) -> ast.Attribute | None:
+    """The attribute that a call of unittest's assertions reads, where the assertion has an opposite."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr=name) as function):
+            return function if name in _OPPOSITE else None
+    return None
 
 
 class _AssertionFalsifier(ast.NodeTransformer):
@@ -52,6 +82,12 @@ class _AssertionFalsifier(ast.NodeTransformer):
                 test = ast.UnaryOp(ast.Not(), other)
         return ast.Assert(test, node.msg)
 
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if (function := _method(node)) is not None:
+            self.changed = True
+            function.attr = _OPPOSITE[function.attr]
+        return self.generic_visit(node)
+
 
 def falsify(code: str) -> str | None:
     """The tests with their assertions falsified; None where there is no assertion."""
@@ -68,21 +104,31 @@ def falsify_one(code: str, chance: random.Random) -> str | None:
     sure = list(_sure_assertions(tree))
     if not sure:
         return None
-    chosen = chance.choice(sure)
-    match chosen.test:
-        case ast.Compare(ops=[ast.Eq()], comparators=[ast.expr() as right]) as comparison:
-            other = _other_literal(right, chance)
-            if other is not None:
-                comparison.comparators = [other]
-                return ast.unparse(ast.fix_missing_locations(tree))
-    chosen.test = ast.UnaryOp(ast.Not(), chosen.test)
+    _falsify(chance.choice(sure), chance)
     return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _falsify(chosen: ast.Assert | ast.Call, chance: random.Random) -> None:
+    match chosen:
+        case ast.Assert(test=ast.Compare(ops=[ast.Eq()], comparators=[ast.expr() as right]) as comparison):
+            if (other := _other_literal(right, chance)) is not None:
+                comparison.comparators = [other]
+                return
+        case ast.Call(func=ast.Attribute(attr="assertEqual"), args=[_, right, *_]):
+            if (other := _other_literal(right, chance)) is not None:
+                chosen.args[1] = other
+                return
+    if isinstance(chosen, ast.Assert):
+        chosen.test = ast.UnaryOp(ast.Not(), chosen.test)
+    elif (function := _method(chosen)) is not None:
+        function.attr = _OPPOSITE[function.attr]
 
 
 def controls(code: str, rounds: int) -> Iterator[tuple[str, bool]]:
     """Tests to run again, and whether they are the true ones: by turns, beginning with falsified ones."""
     chance = random.SystemRandom()
-    fallback = falsify(code)
+    # Of a unittest only what is surely run: assertions below `assertRaises` say nothing when they are falsified.
+    fallback = falsify_one(code, chance) if _unittest(ast.parse(code)) else falsify(code)
     if fallback is None:
         return
     for number in range(rounds):
@@ -91,9 +137,9 @@ def controls(code: str, rounds: int) -> Iterator[tuple[str, bool]]:
             yield code, True
 
 
-def _sure_assertions(tree: ast.Module) -> Iterator[ast.Assert]:
+def _sure_assertions(tree: ast.Module) -> Iterator[ast.Assert | ast.Call]:
     """Assertions that tests which pass have run: at their top level, and in functions without a way out before the end
-    that are called there.
+    that are called there, or that unittest calls.
     """
     called = {
         node.func.id
@@ -111,11 +157,45 @@ def _sure_assertions(tree: ast.Module) -> Iterator[ast.Assert]:
             and _runs_to_its_end(statement)
         ):
             yield from (each for each in statement.body if isinstance(each, ast.Assert))
+    if (tests := _unittest(tree)) is not None:
+        yield from _unittest_assertions(tests)
+
+
+def _unittest(tree: ast.Module) -> ast.ClassDef | None:
+    """The unittest class of the tests: the last, which hides others of its name."""
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return next((node for node in reversed(classes) if "TestCase" in "".join(map(ast.unparse, node.bases))), None)
+
+
+def _unittest_assertions(tests: ast.ClassDef) -> Iterator[ast.Assert | ast.Call]:
+    """What a test method surely asserts: in its body and below `with`, where nothing ends it before."""
+    methods = {node.name: node for node in tests.body if isinstance(node, ast.FunctionDef)}
+    for method in methods.values():  # of two with one name the last is run
+        text = ast.unparse(method)
+        if not method.name.startswith("test") or "skip" in text or "expectedFailure" in text or _leaves(method):
+            continue
+        waiting: list[ast.stmt] = [*method.body]
+        while waiting:
+            match waiting.pop():
+                case ast.Assert() as assertion:
+                    yield assertion
+                case ast.Expr(value=ast.Call() as call) if _method(call) is not None:
+                    yield call
+                case ast.With(items=items, body=body) if not _expects_exception(items):
+                    waiting += body
+
+
+def _expects_exception(items: list[ast.withitem]) -> bool:
+    words = ("assertRaises", "suppress", "assertWarns", "subTest")
+    return any(word in ast.unparse(item) for item in items for word in words)
 
 
 def _runs_to_its_end(function: ast.FunctionDef) -> bool:
-    leaves = (ast.Return, ast.Yield, ast.YieldFrom)
-    return not function.decorator_list and not any(isinstance(node, leaves) for node in ast.walk(function))
+    return not function.decorator_list and not _leaves(function)
+
+
+def _leaves(function: ast.FunctionDef) -> bool:
+    return any(isinstance(node, _LEAVES) for node in ast.walk(function))
 
 
 def _other_literal(node: ast.expr, chance: random.Random) -> ast.expr | None:

@@ -67,32 +67,32 @@ _MAX_REQUESTS, _MAX_REQUEST_BYTES = 256, 1 << 15
 
 
 # The same tests come for every sample; compiled, a text of a million inputs takes ten times its size.
-_compiled: OrderedDict[tuple[str, str, str], CompiledTests] = OrderedDict()
+_compiled: OrderedDict[tuple[str, str, str, bool], CompiledTests] = OrderedDict()
 _MAX_COMPILED, _MAX_COMPILED_CHARACTERS = 1024, 2_000_000
 
 
-def compile_tests(setup: str, code: str, entry: str) -> CompiledTests:
+def compile_tests(setup: str, code: str, entry: str, in_module: bool = False) -> CompiledTests:
     """Compile tests and find out what they need, or take what was found out for the last samples."""
-    key = (setup, code, entry)
+    key = (setup, code, entry, in_module)
     if key not in _compiled:
         _compiled[key] = _compile_tests(*key)
         while len(_compiled) > 1 and (
             len(_compiled) > _MAX_COMPILED
-            or sum(len(code) for _, code, _ in _compiled) > _MAX_COMPILED_CHARACTERS
+            or sum(len(code) for _, code, _, _ in _compiled) > _MAX_COMPILED_CHARACTERS
         ):
             _compiled.popitem(last=False)
     _compiled.move_to_end(key)
     return _compiled[key]
 
 
-def _compile_tests(setup: str, code: str, entry: str) -> CompiledTests:
+def _compile_tests(setup: str, code: str, entry: str, in_module: bool) -> CompiledTests:
     code_objects = []
     for name, text in (("setup", setup), ("tests", code)):
         try:
             code_objects.append(compile(text, f"{name}.py", "exec", dont_inherit=True))
         except (SyntaxError, ValueError, RecursionError) as error:
             raise BadTests(f"the task's {name} do not compile: {type(error).__name__}: {error}") from None
-    in_process = needs.beside(code, entry, _run_setup(code_objects[0]))
+    in_process = in_module or needs.beside(code, entry, _run_setup(code_objects[0]))
     digest = hashlib.blake2b(f"{setup}\0{code}".encode("utf-8", "surrogatepass")).digest()
     source = tuple(code.split("\n"))
     return CompiledTests(code_objects[0], code_objects[1], source, entry, in_process, digest)

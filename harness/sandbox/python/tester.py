@@ -101,7 +101,7 @@ class JobRunner:
                 with budget.limited(job["cpu_s"]):
                     return self._run_main(job)
             with budget.uncounted():
-                compiled = test_runner.compile_tests(*tests)
+                compiled = test_runner.compile_tests(*tests, in_module=job["in_module"])
             with budget.limited(job["cpu_s"], job.pop("tests_mb")):
                 return self._run_tests(job, compiled, *tests)
         except test_runner.BadTests as error:
@@ -198,7 +198,7 @@ class JobRunner:
     def _run_tests_inside(self, job: dict[str, Any], setup: str, code: str) -> Termination:
         self._start(dict(job))
         try:
-            return in_process.run(self.candidate, setup, code)
+            return in_process.run(self.candidate, setup, code, job["in_module"])
         except CandidateEnded:
             return Termination("gone", "")
 

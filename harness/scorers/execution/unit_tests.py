@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from harness.schema import Floats
 
 
-def _program(answer: Answer) -> Program:
+def program(answer: Answer) -> Program:
     problem, code = answer
     match problem.check:
         case UnitTests() as check:
@@ -61,7 +61,7 @@ def verdict(result: ExecResult | SandboxFault) -> Verdict:
 def _score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
     if sandbox is None:
         raise UserError("unit_tests runs code and needs a sandbox")
-    for result in sandbox.map(map(_program, answers)):
+    for result in sandbox.map(map(program, answers)):
         yield verdict(result)
 
 
