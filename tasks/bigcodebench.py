@@ -132,9 +132,7 @@ def calibration(problem: Problem) -> str:
 def _extractor(ask: Ask, calibrated: bool) -> Extractor:
     plain = python_program if ask == "complete" else whole_program
 
-    def calibrated_program(
-        problem: Problem, completion: Completion, read: Reading = by_entry_point
-    ) -> str:
+    def calibrated_program(problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
         return calibration(problem) + plain(problem, completion, read)
 
     return calibrated_program if calibrated else plain

@@ -49,9 +49,7 @@ def box() -> Iterator[sandbox.Pool]:
 
 
 def problems(data: Path | str, **options: Any) -> list[Problem]:
-    return data_files.load(
-        registry.task("bigcodebench", options), "test", data_files.open_source(str(data))
-    )
+    return data_files.load(registry.task("bigcodebench", options), "test", data_files.open_source(str(data)))
 
 
 def problem(tmp_path: Path, **changed: str) -> Problem:

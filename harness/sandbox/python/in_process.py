@@ -164,7 +164,9 @@ def _sure_assertions(tree: ast.Module) -> Iterator[ast.Assert | ast.Call]:
 def _unittest(tree: ast.Module) -> ast.ClassDef | None:
     """The unittest class of the tests: the last, which hides others of its name."""
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    return next((node for node in reversed(classes) if "TestCase" in "".join(map(ast.unparse, node.bases))), None)
+    return next(
+        (node for node in reversed(classes) if "TestCase" in "".join(map(ast.unparse, node.bases))), None
+    )
 
 
 def _unittest_assertions(tests: ast.ClassDef) -> Iterator[ast.Assert | ast.Call]:
@@ -172,7 +174,12 @@ def _unittest_assertions(tests: ast.ClassDef) -> Iterator[ast.Assert | ast.Call]
     methods = {node.name: node for node in tests.body if isinstance(node, ast.FunctionDef)}
     for method in methods.values():  # of two with one name the last is run
         text = ast.unparse(method)
-        if not method.name.startswith("test") or "skip" in text or "expectedFailure" in text or _leaves(method):
+        if (
+            not method.name.startswith("test")
+            or "skip" in text
+            or "expectedFailure" in text
+            or _leaves(method)
+        ):
             continue
         waiting: list[ast.stmt] = [*method.body]
         while waiting:
