@@ -1,15 +1,15 @@
 """BigCodeBench: practical programs that call many libraries, judged by unittest cases (Zhuo et al., 2024).
 
-One row: complete_prompt `import random\\n\\ndef task_func(n):\\n    \"\"\"Draw n numbers ...\"\"\"\\n`, the same as a request
-(instruct_prompt), code_prompt (imports and signature alone), canonical_solution (the body), and test, a unittest class
-TestCases that calls task_func. `ask = "complete"` or `"instruct"` says which prompt; `subset = "hard"` takes the 148
-rows of BigCodeBench-Hard. As upstream's leaderboard does, `calibrated` puts code_prompt with an empty body before each
-answer, so that one without its imports is not failed for that.
+One row: complete_prompt `import random\\n\\ndef task_func(n):\\n    \"\"\"Draw n numbers ...\"\"\"\\n`, the same as a
+request (instruct_prompt), code_prompt (imports and signature alone), canonical_solution (the body), and test, a
+unittest class TestCases that calls task_func. `ask = "complete"` or `"instruct"` says which prompt; `subset = "hard"`
+takes the 148 rows of BigCodeBench-Hard. As on upstream's leaderboard, `calibrated` puts code_prompt with an empty body
+before each answer, so that one without its imports is not failed for that.
 
 An answer and its tests are one module, in which `sys`, `os` and `environ` are there beforehand; it passes if unittest
 counts no failure and no error. Tests patch, look at figures and share names with the program, so they run in its
-process (docs/sandbox.md says what that means: a pass is hard to forge, not impossible). Upstream allows 240 s by the clock and 30 GB of
-address space; here it is 60 s of CPU time, 120 s of idleness, 4 GB, no child process and no network.
+process (docs/sandbox.md says what that means: a pass is hard to forge, not impossible). Upstream allows 240 s by the
+clock and 30 GB of address space; here it is 60 s of CPU time, 120 s of idleness, 4 GB, no child process, no network.
 
 300 rows need the standard library only, which is all that programs see by default. The others need the benchmark's
 libraries:
@@ -62,18 +62,14 @@ PUBLISHED = {
 }
 SIZES = {"full": 1140, "hard": 148}
 
-# The numbers of BigCodeBench-Hard's rows.
-HARD = frozenset(
-    int(number)
-    for number in """
-    13 15 17 19 34 37 82 89 92 93 99 100 101 108 120 123 124 129 139 147 161 162 177 184 187 199 208 211 214 227 239
-    241 267 273 274 287 302 308 310 313 324 326 341 346 360 367 368 374 399 401 409 417 418 424 443 445 454 458 461
-    477 486 492 501 502 503 509 511 513 526 528 530 532 553 560 567 574 579 582 583 587 590 592 593 594 618 636 637
-    654 655 657 678 720 723 752 760 763 765 771 777 785 800 826 845 854 857 865 870 879 897 906 914 915 916 917 928
-    942 945 952 955 963 964 969 971 985 988 990 998 999 1003 1004 1006 1008 1012 1013 1015 1019 1020 1022 1039 1040
-    1042 1053 1057 1077 1085 1124 1129 1137
-    """.split()
-)
+HARD = """\
+13 15 17 19 34 37 82 89 92 93 99 100 101 108 120 123 124 129 139 147 161 162 177 184 187 199 208 211 214 227 239 241
+267 273 274 287 302 308 310 313 324 326 341 346 360 367 368 374 399 401 409 417 418 424 443 445 454 458 461 477 486
+492 501 502 503 509 511 513 526 528 530 532 553 560 567 574 579 582 583 587 590 592 593 594 618 636 637 654 655 657
+678 720 723 752 760 763 765 771 777 785 800 826 845 854 857 865 870 879 897 906 914 915 916 917 928 942 945 952 955
+963 964 969 971 985 988 990 998 999 1003 1004 1006 1008 1012 1013 1015 1019 1020 1022 1039 1040 1042 1053 1057 1077
+1085 1124 1129 1137
+"""  # the numbers of BigCodeBench-Hard's rows
 
 # As in the benchmark's own generation: a continuation ends at the next top-level statement, a block with its fence.
 STOP = ("\nif __name__", "\ndef main(", "\nprint(")
@@ -141,9 +137,10 @@ def _extractor(ask: Ask, calibrated: bool) -> Extractor:
 def _load(ask: Ask, subset: Subset, split: Split, source: Source) -> Iterable[Problem]:
     if split != "test":
         return
+    hard = HARD.split()
     for row in source.rows(FILE, FIELDS):
         name, code, body = row["task_id"], row["code_prompt"], row["canonical_solution"].rstrip()
-        if subset == "hard" and int(name.rpartition("/")[2]) not in HARD:
+        if subset == "hard" and name.rpartition("/")[2] not in hard:
             continue
         yield Problem(
             id=name,

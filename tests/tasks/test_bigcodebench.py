@@ -11,9 +11,7 @@ import pytest
 from harness import sandbox
 from harness.errors import ConfigError
 from harness.prompts import templates
-from harness.runs import judge
 from harness.schema import Completion, Problem, Verdict
-from harness.tasks import bigcodebench
 from harness.tasks.loading import data_files, registry
 from tests.support.command import write_rows
 

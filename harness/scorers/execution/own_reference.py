@@ -53,5 +53,6 @@ def _reference(problem: Problem) -> str:
 
 def _fault(why: str, environment: str) -> str:
     if missing := _NO_MODULE.search(why):
-        return f"not run: no module {missing[1] or missing[2]!r} here; harness env {environment} installs what is needed"
+        name = missing[1] or missing[2]
+        return f"not run: no module {name!r} here; harness env {environment} installs what is needed"
     return f"not run: its own reference does not pass here ({why})"
