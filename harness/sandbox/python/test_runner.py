@@ -71,7 +71,7 @@ _compiled: OrderedDict[tuple[str, str, str, bool], CompiledTests] = OrderedDict(
 _MAX_COMPILED, _MAX_COMPILED_CHARACTERS = 1024, 2_000_000
 
 
-def compile_tests(setup: str, code: str, entry: str, in_module: bool = False) -> CompiledTests:
+def compile_tests(setup: str, code: str, entry: str, in_module: bool) -> CompiledTests:
     """Compile tests and find out what they need, or take what was found out for the last samples."""
     key = (setup, code, entry, in_module)
     if key not in _compiled:

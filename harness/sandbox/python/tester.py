@@ -101,9 +101,10 @@ class JobRunner:
                 with budget.limited(job["cpu_s"]):
                     return self._run_main(job)
             with budget.uncounted():
-                compiled = test_runner.compile_tests(*tests, in_module=job["in_module"])
+                setup, code, entry = tests
+                compiled = test_runner.compile_tests(setup, code, entry, job["in_module"])
             with budget.limited(job["cpu_s"], job.pop("tests_mb")):
-                return self._run_tests(job, compiled, *tests)
+                return self._run_tests(job, compiled, setup, code, entry)
         except test_runner.BadTests as error:
             if self.candidate.started_at:
                 self._end(by_itself=False)
