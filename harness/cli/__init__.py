@@ -17,42 +17,56 @@ imported up here, so that `harness --help` is instant.
 
 import os
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 
 import click
 
 from harness import __version__
-from harness.cli import audit, cache, data, doctor, evaluate, interop, quickstart, results, train
 from harness.errors import HarnessError, missing_extra
 from harness.runs.store.remote import RemoteRuns
 
+# Each command's module in this package and its name there. A module is imported when its command is called or listed.
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "quickstart": ("quickstart", "quickstart"),
+    "run": ("evaluate", "run"),
+    "score": ("evaluate", "score"),
+    "merge": ("evaluate", "merge_command"),
+    "prefer": ("evaluate", "prefer_command"),
+    "train": ("train", "train"),
+    "report": ("results", "report"),
+    "leaderboard": ("results", "leaderboard_command"),
+    "compare": ("results", "compare_command"),
+    "gate": ("results", "gate_command"),
+    "audit": ("audit", "audit_command"),
+    "export": ("interop", "export_command"),
+    "import": ("interop", "import_command"),
+    "track": ("interop", "track_command"),
+    "tasks": ("data", "tasks_command"),
+    "data": ("data", "data_command"),
+    "cache": ("cache", "cache_command"),
+    "doctor": ("doctor", "doctor"),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"harness.cli.{module}"), name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def cli() -> None:
     """Evaluate code language models: sandboxed pass@k, text metrics, intervals on every number."""
-
-
-for command in (
-    quickstart.quickstart,
-    evaluate.run,
-    evaluate.score,
-    evaluate.merge_command,
-    evaluate.prefer_command,
-    train.train,
-    results.report,
-    results.leaderboard_command,
-    results.compare_command,
-    results.gate_command,
-    audit.audit_command,
-    interop.export_command,
-    interop.import_command,
-    interop.track_command,
-    data.tasks_command,
-    data.data_command,
-    cache.cache_command,
-    doctor.doctor,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

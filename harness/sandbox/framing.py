@@ -5,6 +5,7 @@ import socket
 import struct
 
 _LENGTH = struct.Struct("<I")
+JOB_LIMIT = 128 << 20  # bytes of a frame between the controller and a worker
 
 
 class ConnectionClosed(Exception):

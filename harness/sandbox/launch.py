@@ -20,7 +20,7 @@ from typing import Any
 from harness.errors import SandboxFault
 from harness.sandbox import framing
 from harness.sandbox.isolation import confine, control_group, cpu_affinity, scratch
-from harness.sandbox.python import interpreter, tester
+from harness.sandbox.python import interpreter
 from harness.sandbox.values import codec
 
 # Runs `harness.sandbox.<name>` without loading any `__init__.py` of the harness.
@@ -67,7 +67,7 @@ class SandboxWorker:
     scratch: tempfile.TemporaryDirectory[str] | None
     core: cpu_affinity.Core | None = None
     group: control_group.GroupFolders | None = None
-    frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(tester.JOB_LIMIT))
+    frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(framing.JOB_LIMIT))
     jobs: list[int] = field(default_factory=list)
     deadline: float = 0.0
 

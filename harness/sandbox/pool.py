@@ -6,18 +6,20 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness import cpu_count
 from harness.errors import ConfigError, SandboxFault, UserError
 from harness.sandbox import batch, framing, launch
 from harness.sandbox.isolation import confine, cpu_affinity
-from harness.sandbox.languages import toolchains, worker_pool
 from harness.sandbox.python import interpreter
-from harness.sandbox.python.candidate import WALL_SLACK
-from harness.sandbox.sql import client
+from harness.sandbox.python.cpu_clock import WALL_SLACK
 from harness.sandbox.values import codec
 from harness.schema import ExecResult, Pair, PairResult, Program
+
+if TYPE_CHECKING:  # imported when a program or a query needs them: most runs have Python programs only
+    from harness.sandbox.languages.worker_pool import LanguagePool
+    from harness.sandbox.sql.client import SqlPool
 
 CODE_LIMIT = 10_000_000  # characters of a program: compiling more takes more memory than a program has
 _LEVELS: tuple[confine.Isolation, ...] = ("namespaces", "landlock")
@@ -54,9 +56,9 @@ class Pool:
         self._python: interpreter.Interpreter | None = None
         self._workers: list[launch.SandboxWorker] = []
         self._started = 0
-        self._languages: worker_pool.LanguagePool | None = None
+        self._languages: LanguagePool | None = None
         self._busy = False
-        self._sql: client.SqlPool | None = None
+        self._sql: SqlPool | None = None
 
     def __enter__(self) -> "Pool":
         return self
@@ -107,6 +109,8 @@ class Pool:
                 return self.python.version
             case "sqlite":
                 return sqlite3.sqlite_version
+        from harness.sandbox.languages import toolchains
+
         missing = toolchains.toolchain(language).missing
         return f"no {missing}" if missing else toolchains.version(language)
 
@@ -134,17 +138,19 @@ class Pool:
         finally:
             self._busy = False
 
-    def _language_pool(self) -> worker_pool.LanguagePool:
+    def _language_pool(self) -> "LanguagePool":
         """The workers for other languages, created with the first such program."""
         if self._languages is None:
             if self._isolation is None:
                 self._find_isolation()
             assert self._isolation is not None
-            self._languages = worker_pool.LanguagePool(self._isolation, self.size, self._limits)
+            from harness.sandbox.languages.worker_pool import LanguagePool
+
+            self._languages = LanguagePool(self._isolation, self.size, self._limits)
         return self._languages
 
     def judge_queries(
-        self, pairs: Iterable[Pair], ahead: int = client.AHEAD
+        self, pairs: Iterable[Pair], ahead: int = batch.AHEAD
     ) -> Iterator[PairResult | SandboxFault]:
         """Run answers and gold queries on their databases and compare; results in order, pairs drawn lazily."""
         if self._sql is None:
@@ -152,7 +158,9 @@ class Pool:
                 self._find_isolation()
             assert self._isolation is not None
             settings = self.settings
-            self._sql = client.SqlPool(self._isolation, self.size, settings.time_limit, settings.memory_mb)
+            from harness.sandbox.sql.client import SqlPool
+
+            self._sql = SqlPool(self._isolation, self.size, settings.time_limit, settings.memory_mb)
         yield from self._sql.judge(pairs, ahead)
 
     # ------------------------------------------------------------ workers

@@ -14,35 +14,72 @@ parsers too, is imported when the first answer is scored.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from harness.config import plugins
 from harness.errors import ConfigError, unknown
-from harness.schema import Reduce, Scorer
-from harness.scorers.execution.assertions import assertions
-from harness.scorers.execution.generated_tests import generated_tests
-from harness.scorers.execution.io_cases import io_cases, io_cases_with
-from harness.scorers.execution.own_reference import proved_unit_tests
-from harness.scorers.execution.snippets import snippets
-from harness.scorers.execution.symbolic import symbolic
-from harness.scorers.execution.unit_tests import unit_tests
-from harness.scorers.execution.valid_rate import valid_rate
-from harness.scorers.likelihood import perplexity
+from harness.schema import Scorer
 from harness.scorers.per_answer import PerAnswer, reference_texts
-from harness.scorers.reference_free.distinct_n import distinct_n
-from harness.scorers.reference_free.parse_rate import parse_rate
-from harness.scorers.reference_free.train_overlap import train_overlap
-from harness.scorers.similarity.ast_similarity import ast_similarity, ast_similarity_with
-from harness.scorers.similarity.bleu import bleu
-from harness.scorers.similarity.chrf import chrf
-from harness.scorers.similarity.codebleu import codebleu, codebleu_with
-from harness.scorers.similarity.codebleu_package import codebleu_package
-from harness.scorers.similarity.comments import comments
-from harness.scorers.similarity.conala_bleu import conala_bleu
-from harness.scorers.similarity.exact import exact
-from harness.scorers.sql.execution import sql_execution, sql_execution_with, ves
-from harness.scorers.sql.match import exact_set_match, lf_accuracy, set_match_clauses
-from harness.scorers.sql.turns import with_interactions
+
+if TYPE_CHECKING:
+    from harness.scorers.execution.assertions import assertions
+    from harness.scorers.execution.generated_tests import generated_tests
+    from harness.scorers.execution.io_cases import io_cases, io_cases_with
+    from harness.scorers.execution.own_reference import proved_unit_tests
+    from harness.scorers.execution.snippets import snippets
+    from harness.scorers.execution.symbolic import symbolic
+    from harness.scorers.execution.unit_tests import unit_tests
+    from harness.scorers.execution.valid_rate import valid_rate
+    from harness.scorers.likelihood import perplexity
+    from harness.scorers.reference_free.distinct_n import distinct_n
+    from harness.scorers.reference_free.parse_rate import parse_rate
+    from harness.scorers.reference_free.train_overlap import train_overlap
+    from harness.scorers.similarity.ast_similarity import ast_similarity, ast_similarity_with
+    from harness.scorers.similarity.bleu import bleu
+    from harness.scorers.similarity.chrf import chrf
+    from harness.scorers.similarity.codebleu import codebleu, codebleu_with
+    from harness.scorers.similarity.codebleu_package import codebleu_package
+    from harness.scorers.similarity.comments import comments
+    from harness.scorers.similarity.conala_bleu import conala_bleu
+    from harness.scorers.similarity.exact import exact
+    from harness.scorers.sql.execution import sql_execution, sql_execution_with, ves
+    from harness.scorers.sql.match import exact_set_match, lf_accuracy, set_match_clauses
+    from harness.scorers.sql.turns import with_interactions
+
+# Where the names are defined. They are imported when first used: a run needs one or two of them.
+_MODULES: Mapping[str, str] = {
+    "assertions": "execution.assertions",
+    "ast_similarity": "similarity.ast_similarity",
+    "ast_similarity_with": "similarity.ast_similarity",
+    "bleu": "similarity.bleu",
+    "chrf": "similarity.chrf",
+    "codebleu": "similarity.codebleu",
+    "codebleu_package": "similarity.codebleu_package",
+    "codebleu_with": "similarity.codebleu",
+    "comments": "similarity.comments",
+    "conala_bleu": "similarity.conala_bleu",
+    "distinct_n": "reference_free.distinct_n",
+    "exact": "similarity.exact",
+    "exact_set_match": "sql.match",
+    "generated_tests": "execution.generated_tests",
+    "io_cases": "execution.io_cases",
+    "io_cases_with": "execution.io_cases",
+    "lf_accuracy": "sql.match",
+    "parse_rate": "reference_free.parse_rate",
+    "perplexity": "likelihood",
+    "proved_unit_tests": "execution.own_reference",
+    "set_match_clauses": "sql.match",
+    "snippets": "execution.snippets",
+    "sql_execution": "sql.execution",
+    "sql_execution_with": "sql.execution",
+    "symbolic": "execution.symbolic",
+    "train_overlap": "reference_free.train_overlap",
+    "unit_tests": "execution.unit_tests",
+    "valid_rate": "execution.valid_rate",
+    "ves": "sql.execution",
+    "with_interactions": "sql.turns",
+}
 
 __all__ = [
     "PerAnswer",
@@ -84,6 +121,11 @@ __all__ = [
 
 def for_queries(execute: bool, conversations: bool = False) -> tuple[Scorer, ...]:
     """The scorers of Spider and its variants; BLEU is of the whole completion, explanations included."""
+    from harness.scorers.similarity.bleu import bleu
+    from harness.scorers.sql.execution import sql_execution
+    from harness.scorers.sql.match import exact_set_match
+    from harness.scorers.sql.turns import with_interactions
+
     executed, matched = sql_execution, exact_set_match
     if conversations:
         executed = with_interactions(executed, "execution_accuracy", "test_suite_accuracy")
@@ -91,23 +133,28 @@ def for_queries(execute: bool, conversations: bool = False) -> tuple[Scorer, ...
     return (*((executed,) if execute else ()), matched, replace(bleu, raw=True))
 
 
+def __getattr__(name: str) -> Any:
+    if (module := _MODULES.get(name)) is None:
+        raise AttributeError(f"module 'harness.scorers' has no attribute {name!r}")
+    globals()[name] = found = getattr(import_module(f"harness.scorers.{module}"), name)
+    return found
+
+
+def builtin_scorer(name: str) -> Scorer | None:
+    """This package's scorer of that name."""
+    found = __getattr__(name) if name in _MODULES else None
+    return found if isinstance(found, Scorer) else None
+
+
 def builtin_scorers() -> dict[str, Scorer]:
-    return {value.name: value for value in globals().values() if isinstance(value, Scorer)}
-
-
-@cache
-def metric_definitions() -> Mapping[str, Reduce]:
-    """The metrics of the scorers above, by name, for summaries that do not say a metric's unit and direction."""
-    return {
-        name: reduce for scorer in builtin_scorers().values() for name, reduce in scorer.metrics([1]).items()
-    }
+    return {found.name: found for name in _MODULES if (found := builtin_scorer(name)) is not None}
 
 
 def load_scorers(names: Sequence[str]) -> tuple[Scorer, ...]:
     """The scorers that a config names: built-in ones, `FILE.py:NAME`, or entry points. Raises ConfigError."""
     found: dict[str, Scorer] = {}
     for name in dict.fromkeys(names):
-        scorer = builtin_scorers().get(name) or _load_plugin(name)
+        scorer = builtin_scorer(name) or _load_plugin(name)
         if scorer.name in found:
             raise ConfigError(f"scorer {name!r}: another one is also named {scorer.name!r}; rename one")
         found[scorer.name] = scorer

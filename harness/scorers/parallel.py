@@ -65,12 +65,12 @@ def parallelize(scorer: Scorer, workers: int | None) -> ScoreFunction:
 
 
 def _is_parallelizable(scorer: Scorer) -> bool:
-    from harness.scorers import builtin_scorers
+    from harness.scorers import builtin_scorer
 
     return (
         isinstance(scorer.score, PerAnswer)
         and scorer.score.parallelizable
-        and builtin_scorers().get(scorer.name) is scorer
+        and builtin_scorer(scorer.name) is scorer
     )
 
 

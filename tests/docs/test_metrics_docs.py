@@ -17,7 +17,7 @@ PAGES: dict[str, str] = dict(
 
 
 def all_scorers() -> Iterator[Scorer]:
-    yield from (value for value in vars(scorers).values() if isinstance(value, Scorer))
+    yield from scorers.builtin_scorers().values()
     for name in registry.names():
         yield from registry.task(name).scorers
 

@@ -158,7 +158,7 @@ def test_the_two_commands_at_the_top_are_targets_of_the_makefile() -> None:
 
 def test_the_list_of_commands_is_complete() -> None:
     listed = re.findall(r"^    harness ([a-z]+)", PAGES["commands.md"], re.MULTILINE)
-    assert sorted(listed) == sorted(cli.cli.commands)
+    assert sorted(listed) == sorted(cli.COMMANDS)
 
 
 def test_the_tree_names_every_file_of_the_harness_and_no_other() -> None:

@@ -17,7 +17,7 @@ from harness.schema import Reduce
 from harness.stats import paired_tests
 from harness.stats.estimates import mean_of, ratio_of_sums
 from tests.support.command import harness, rows, write_rows
-from tests.support.recordings import edit, write_task
+from tests.support.recordings import write_task
 
 SCORERS = '''"""How long an answer is, and how much of it is wrong. Made for tests."""
 
@@ -115,20 +115,6 @@ def test_a_share_that_is_none_is_noted(tmp_path: Path) -> None:
     assert "percent is 2, not a share of 0 to 1: its scorer has to say unit='number'" in notes
 
 
-def test_older_summaries_are_read_with_the_built_in_metrics_settings(tmp_path: Path) -> None:
-    write_scorers(tmp_path)
-    run = score(tmp_path, "run", ["x"] * 4)
-    old = {"value": 3.5, "low": 3.0, "high": 4.0, "n": 4, "k": None}
-    edit(
-        run / "summary.json", lambda plain: plain["metrics"].update({"perplexity": old, "train_overlap": old})
-    )
-    assert re.search(r"perplexity +3\.5 +3 to 4 ", harness("report", run).out)
-    found = reader.read(run).summary.metrics
-    assert (found["perplexity"].unit, found["perplexity"].lower_is_better) == ("number", True)
-    assert (found["train_overlap"].unit, found["train_overlap"].lower_is_better) == ("share", True)
-    assert (found["em@1"].unit, found["em@1"].lower_is_better) == ("share", False)
-
-
 # ---------------------------------------------------------------- compare
 
 
@@ -158,7 +144,7 @@ def test_gains_of_a_corpus_metric_are_those_of_its_value_where_lower_is_better()
     assert paired_tests.gains(lower, before, after).tolist() == [0.25, -0.25]
     assert paired_tests.gains(ratio_of_sums(0, 1), before, after).tolist() == [1.0, 0.0]
     assert paired_tests.gains(mean_of(lower_is_better=True), before, after).tolist() == [-1.0, 0.0]
-    perplexity = scorers.metric_definitions()["perplexity"]  # a log-probability, tokens, bytes
+    perplexity = scorers.perplexity.metrics([1])["perplexity"]  # a log-probability, tokens, bytes
     likely, unlikely = np.array([[-1.0, 2.0, 9.0]]), np.array([[-3.0, 2.0, 9.0]])
     assert paired_tests.gains(perplexity, unlikely, likely)[0] > 0
 
@@ -345,7 +331,11 @@ def test_an_installed_package_offers_scorers_by_name(tmp_path: Path, monkeypatch
 
 def test_a_reduce_says_by_itself_what_it_is() -> None:
     assert (Reduce(lambda s: s[0]).unit, Reduce(lambda s: s[0]).lower_is_better) == ("share", False)
-    known = scorers.metric_definitions()
+    known = {
+        name: reduce
+        for scorer in scorers.builtin_scorers().values()
+        for name, reduce in scorer.metrics([1]).items()
+    }
     assert {name for name, reduce in known.items() if reduce.unit == "number"} == {
         *("perplexity", "bits_per_byte", "reference_logprob", "train_overlap.longest", "ves", "r_ves")
     }

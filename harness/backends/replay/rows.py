@@ -12,8 +12,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.backends.openai import response
-from harness.backends.openai.transport import InvalidResponse, Reply
 from harness.config.backend import RECORDED_FORMS, split_field
 from harness.errors import DataError
 from harness.schema import Completion, Form, Sampling
@@ -161,6 +159,9 @@ def _own(value: Mapping[str, Any], place: str) -> Completion:
 
 def _batch(row: Mapping[str, Any], place: str) -> list[Completion]:
     """The choices of a request in a batch. A request that failed says nothing about the model."""
+    from harness.backends.openai import response
+    from harness.backends.openai.transport import InvalidResponse, Reply
+
     answer = row.get("response")
     answer = answer if isinstance(answer, dict) else {}
     body = answer.get("body")

@@ -139,7 +139,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for name in ("run.json", "summary.json"):
         if not (folder / name).is_file():
             raise ConfigError(f"{folder} is not a finished run: it has no {name}")
-    summary = _with_metric_settings(read_json(folder / "summary.json"))
+    summary = read_json(folder / "summary.json")
     if said := audit_note(folder, summary):
         summary["notes"] = [said, *summary.get("notes", ())]
     return read_json(folder / "run.json"), summary
@@ -154,22 +154,6 @@ def audit_note(folder: Path, summary: Mapping[str, Any]) -> str:
     now = summary.get("metrics", {}).get(found.get("metric"), {})
     same = all(now.get(name) == found.get("estimate", {}).get(name) for name in ("value", "n"))
     return str(found.get("note", "")) if same else ""
-
-
-def _with_metric_settings(summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary with each metric's unit and direction. Older files lack them: the built-in metrics' own hold."""
-    from harness.scorers import metric_definitions
-    from harness.stats.estimates import base_name
-
-    known, metrics = metric_definitions(), summary.get("metrics")
-    for name, estimate in metrics.items() if isinstance(metrics, dict) else ():
-        reduce = known.get(base_name(name))
-        if reduce is not None and isinstance(estimate, dict):
-            if reduce.unit != "share":
-                estimate.setdefault("unit", reduce.unit)
-            if reduce.lower_is_better:
-                estimate.setdefault("lower_is_better", True)
-    return summary
 
 
 def read_timings(folder: Path) -> Iterator[dict[str, Any]]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from harness.sandbox.isolation import process_tree, scratch, syscalls
 from harness.sandbox.languages import confined_step
+from harness.sandbox.python.cpu_clock import WALL_SLACK
 
-WALL_SLACK = 10
 _CHECK_S = 0.02
 # CPU seconds of processes that nobody waits for, from which on time can't be told from the kernel's sums.
 _UNACCOUNTED_S = 0.1

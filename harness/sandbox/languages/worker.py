@@ -24,7 +24,6 @@ from harness.sandbox.isolation import scratch, syscalls
 from harness.sandbox.languages import confined_step, monitor
 from harness.sandbox.values import codec
 
-JOB_LIMIT = 128 << 20
 # True and falsified tests run so often by turns, as long as that takes no more CPU time.
 _ROUNDS, _ROUNDS_CPU_S = 5, 3.0
 # And so often with all expectations negated, where that told something.
@@ -54,12 +53,12 @@ def main(job_fd: int, plan: confined_step.StepPlan) -> None:
         framing.write_all(job_fd, framing.frame(codec.encode({"broken": str(error), "by_program": False})))
         return
     framing.write_all(job_fd, framing.frame(codec.encode({"ready": True})))
-    frames = framing.FrameBuffer(JOB_LIMIT)
+    frames = framing.FrameBuffer(framing.JOB_LIMIT)
     try:
         while True:
             job = codec.decode(framing.read_frame(job_fd, frames))
             result = ProgramRunner(sandbox, job_fd).run(job)
-            framing.write_all(job_fd, framing.frame(codec.encode(result, limit=JOB_LIMIT)))
+            framing.write_all(job_fd, framing.frame(codec.encode(result, limit=framing.JOB_LIMIT)))
             if "broken" in result:
                 return
     except (framing.ConnectionClosed, monitor.ControllerGone):

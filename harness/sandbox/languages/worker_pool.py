@@ -20,7 +20,8 @@ from typing import Any
 from harness.errors import SandboxFault, UserError
 from harness.sandbox import batch, framing, launch
 from harness.sandbox.isolation import confine, control_group, left_behind, scratch
-from harness.sandbox.languages import confined_step, falsify, monitor, toolchains
+from harness.sandbox.languages import confined_step, falsify, toolchains
+from harness.sandbox.python.cpu_clock import WALL_SLACK
 from harness.sandbox.values import codec
 from harness.schema import Limits, Program
 
@@ -135,7 +136,7 @@ class LanguagePool:
             "memory_words": row.memory,
             "failed_words": row.failed,
         }
-        timeout_s = (wall + BUILDING.wall_s) * 2 * monitor.WALL_SLACK + 30
+        timeout_s = (wall + BUILDING.wall_s) * 2 * WALL_SLACK + 30
         if has_tests:
             own, tests = program.code[: program.tests_start], program.code[program.tests_start :]
             falsified = falsify.versions(program.language, tests, _FALSIFIED, random.SystemRandom())

@@ -18,7 +18,7 @@ from harness.sandbox import framing
 from harness.sandbox.isolation import syscalls
 from harness.sandbox.python import budget
 from harness.sandbox.python.control import REPORT, ZygoteError
-from harness.sandbox.python.cpu_clock import CallClock, CpuClock
+from harness.sandbox.python.cpu_clock import WALL_SLACK, CallClock, CpuClock
 from harness.sandbox.python.termination import (
     GONE,
     OVERRUNS,
@@ -30,9 +30,6 @@ from harness.sandbox.python.termination import (
 )
 from harness.sandbox.values import arrays, codec, large, nans, opaque, standard_types
 
-# Wall time counts only while the candidate is not waiting for a processor; after this many times the limit it is over
-# all the same.
-WALL_SLACK = 10
 _REPLY_LIMIT = codec.MAX_BYTES + 1024
 # Bytes of a reply that is no value: how the definitions or the program ended, an exception. They are short.
 _NOTICE_LIMIT = 1 << 17

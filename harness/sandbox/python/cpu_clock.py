@@ -4,6 +4,10 @@ import math
 import re
 import time
 
+# Wall time counts only while a program is not waiting for a processor; after this many times the limit it is over all
+# the same.
+WALL_SLACK = 10
+
 
 class CpuClock:
     """Reads the times of the process behind a pidfd."""

@@ -31,7 +31,6 @@ from harness.sandbox.python.termination import (
 )
 from harness.sandbox.values import codec
 
-JOB_LIMIT = 128 << 20
 _MEMORY_MB = 4096
 _DIGITS = 100_000  # of an integer that tests read or write; a tenth of a second
 # True and falsified tests beside a program run so often, as long as that takes no more CPU time.
@@ -58,7 +57,7 @@ def main(
         framing.write_all(job_fd, framing.frame(codec.encode({"broken": str(error), "by_program": False})))
         return
     framing.write_all(job_fd, framing.frame(codec.encode({"ready": True})))
-    frames = framing.FrameBuffer(JOB_LIMIT)
+    frames = framing.FrameBuffer(framing.JOB_LIMIT)
     try:
         _, fds = control.next_fork()
     except ZygoteError:
@@ -75,7 +74,7 @@ def main(
             runner = JobRunner(control, Candidate(fds, job_fd), job_fd)
             result = runner.judge(job)
             fds = runner.next_fds
-            framing.write_all(job_fd, framing.frame(codec.encode(result, limit=JOB_LIMIT)))
+            framing.write_all(job_fd, framing.frame(codec.encode(result, limit=framing.JOB_LIMIT)))
             if "broken" in result:
                 return
     except framing.ConnectionClosed:

@@ -24,11 +24,9 @@ from typing import Any
 from harness.errors import SandboxFault
 from harness.sandbox import framing, launch
 from harness.sandbox.isolation import confine
-from harness.sandbox.sql import worker
 from harness.schema import Pair, PairResult
 
 _DEPTH = 32  # pairs sent to one worker, so that it never waits for the controller
-AHEAD = 512
 _START_S = 30.0
 MAX_ROWS = 1_000_000
 CELLS_PER_MB = 1 << 13  # a cell is 64 bytes or a shorter value: half of the memory may be rows
@@ -41,7 +39,7 @@ class SqlClient:
     socket: socket.socket
     process: subprocess.Popen[bytes]
     scratch: tempfile.TemporaryDirectory[str] | None
-    frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(worker.JOB_LIMIT))
+    frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(framing.JOB_LIMIT))
     sent: deque[int] = field(default_factory=deque)
     deadline: float = 0.0
 

@@ -31,7 +31,6 @@ from harness.sandbox import framing
 from harness.sandbox.isolation import confine, syscalls
 from harness.text.sql import result_match
 
-JOB_LIMIT = 64 << 20
 MAX_GOLD_CELLS = 2_000_000  # of cached gold results, in one worker
 CONNECTIONS = 48
 STEPS_PER_CHECK = 2000  # of SQLite's virtual machine between two checks of the clock
@@ -316,7 +315,7 @@ def main(fd: int, plan: confine.ConfinementPlan, memory_mb: int) -> None:
     sql_worker = SqlWorker(memory_mb, clock)
     threading.Thread(target=_watchdog, args=(clock, send), daemon=True).start()
     send({"ready": True})
-    frames = framing.FrameBuffer(JOB_LIMIT)
+    frames = framing.FrameBuffer(framing.JOB_LIMIT)
     with contextlib.suppress(framing.ConnectionClosed):
         while True:
             job = json.loads(framing.read_frame(fd, frames))
