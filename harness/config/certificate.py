@@ -31,11 +31,13 @@ def short(certificate: Certificate) -> str:
 
 
 def certified(path: str, task: str, judge: Mapping[str, Any] | None) -> str:
-    """ "certificate 1a2b3c4d 491/492": the certificate, and how many recorded outputs of this task agree.
+    """ "certificate 1a2b3c4d 491/492": the certificate, and how many recorded outputs of this task agree; "" of none.
 
     Raises ConfigError where it is about another version of the harness or another judge than this run has.
     """
-    found = load(Path(path))
+    if not path:
+        return ""
+    found = load(Path(path).expanduser())
     if found.harness != __version__:
         raise ConfigError(
             f"judge.certificate {path}: it is about harness {found.harness}, this is {__version__}:"

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from harness import __version__, environment
 from harness.config.run import JudgeConfig
-from harness.errors import ConfigError, unknown
+from harness.errors import ConfigError, DataError, unknown
 from harness.parity.recordings import ParitySet, RecordedOutput, at
 from harness.runs.judge import answer_of, open_sandbox
 from harness.runs.plan import Progress, no_progress
 from harness.runs.resolve import judge_record, languages
-from harness.schema import Certificate, CertifiedSet, Disagreement, Sandbox, Scorer, Task, Verdict
+from harness.schema import Certificate, CertifiedSet, Disagreement, Problem, Sandbox, Scorer, Task, Verdict
 from harness.tasks.loading import data_files, registry
 from harness.text.completion_parts import separate
 
@@ -83,7 +83,7 @@ def replay(
     """Judge one set. Raises DataError for a file that cannot be read."""
     task = registry.task(which.task, which.options)
     problems = data_files.load(task, which.split, source) if which.split else []
-    outputs = list(which.outputs(source, {problem.id: problem for problem in problems}))
+    outputs = _outputs(which, source, problems)
     scorer = _scorer(task, which)
     with open_sandbox(judge, task) as box:
         used = languages(output.problem for output in outputs)
@@ -112,6 +112,17 @@ def replay(
         agreed=len(outputs) - len(differ),
         disagreements=tuple(differ),
     )
+
+
+def _outputs(
+    which: ParitySet, source: data_files.DataFolders, problems: Sequence[Problem]
+) -> list[RecordedOutput]:
+    try:
+        return list(which.outputs(source, {problem.id: problem for problem in problems}))
+    except (LookupError, TypeError, ValueError) as error:
+        raise DataError(
+            f"set {which.name!r}: {', '.join(which.files)} are not what was published: {type(error).__name__}: {error}"
+        ) from None
 
 
 def _scorer(task: Task, which: ParitySet) -> Scorer:

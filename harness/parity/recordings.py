@@ -1,11 +1,12 @@
 """Recorded outputs with the verdict that somebody else gave them, and the ways in which published files hold them."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from harness.config.run import Scalar
+from harness.files import decode, parse_json
 from harness.schema import Completion, DataFile, Form, Problem, Source, Split
 
 Problems = Mapping[str, Problem]  # in the benchmark's order
@@ -59,7 +60,7 @@ def at(place: str) -> DataFile:
 
 def document(source: Source, place: str) -> Any:
     """A file that is one JSON value."""
-    return json.loads(source.blob(at(place)))
+    return parse_json(decode(source.blob(at(place)), Path(place)), place)
 
 
 def passed(right: bool) -> str:

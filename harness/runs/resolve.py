@@ -220,10 +220,8 @@ def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:
         f"shots {plan.selection.label}",
         f"extract {plan.task.extract.__name__}",
         f"{how} max {_budget(sampling)} seed {sampling.seed}{_over_long(sampling)}",
-        judged_by(judge),
-        certificate.certified(plan.config.judge.certificate, plan.task.name, judge)
-        if plan.config.judge.certificate
-        else "",
+        _judged(judge),
+        certificate.certified(plan.config.judge.certificate, plan.task.name, judge),
         f"without {', '.join(record['exclude'])}" if "exclude" in record else "",
         *([backend["dtype"], backend["engine"]] if "dtype" in backend else [backend["kind"]]),
         *(part for scorer in plan.task.scorers if (part := _scorer_signature(scorer, plan.problems))),
@@ -258,7 +256,7 @@ def _scorer_signature(scorer: Scorer, problems: Sequence[Problem]) -> str:
     return f"{own or scorer.name} {scorer.source}" if scorer.source else own
 
 
-def judged_by(judge: Mapping[str, Any] | None) -> str:
+def _judged(judge: Mapping[str, Any] | None) -> str:
     """The sandbox, who runs the programs in it with which packages, and the limits where they are not the task's own:
     a tighter one fails more programs.
     """

@@ -10,7 +10,7 @@ import pytest
 from harness.config import certificate
 from harness.errors import ConfigError, DataError
 from harness.parity import certify, sets
-from harness.parity.recordings import ParitySet, Problems, RecordedOutput, references, same_text
+from harness.parity.recordings import ParitySet, Problems, RecordedOutput, references, rows_by_id, same_text
 from harness.schema import (
     Answer,
     Certificate,
@@ -160,6 +160,18 @@ def test_a_certificate_of_another_judge_or_version_is_refused(
 def test_a_mistake_is_one_line(more: tuple[str, ...], complaint: str, data: Path, tmp_path: Path) -> None:
     assert complaint in doctor(data, tmp_path / "c.json", *more).complaint
     assert not (tmp_path / "c.json").exists()
+
+
+def test_a_recording_of_other_problems_is_named(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "humaneval").symlink_to(data / "humaneval")
+    (codefuse,) = (each for each in sets.SETS if each.name == NAME)
+    write_rows(tmp_path / "other.jsonl", [{**SAID[0], "task_id": "HumanEval/7"}])
+    (tmp_path / "x").symlink_to(tmp_path)
+    elsewhere = replace(codefuse, outputs=rows_by_id("x/other.jsonl", "verdict", "continuation"))
+    with pytest.raises(
+        DataError, match=f"set '{NAME}': .* are not what was published: KeyError: 'HumanEval/7'"
+    ):
+        list(certify.certify(certify.Parity((elsewhere,), (), str(tmp_path))))
 
 
 def test_only_without_parity_is_a_mistake() -> None:
