@@ -1,6 +1,7 @@
 """How each published recording holds its outputs and verdicts: one function for each layout."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from harness.parity.recordings import (
     passed,
 )
 from harness.schema import Completion, IOCase, IOCases, Problem, Query, Source, UnitTests
+
+MBPP_REFLEXION = "mbpp/outputs/reflexion__mbpp-py._reflexion_5_gpt-4_pass_at_k_1_py.jsonl"
 
 
 def bare(name: str, check: IOCases | UnitTests) -> Problem:
@@ -32,9 +35,6 @@ def reflexion_mbpp(source: Source, problems: Problems) -> Iterator[RecordedOutpu
         tests = row["test"].partition("def test_check")[0] + f"\ncheck({row['entry_point']})"
         problem = bare(row["name"], UnitTests(code=tests, entry_point=row["entry_point"]))
         yield RecordedOutput(row["name"], problem, program(row["completion"]), row["recheck"])
-
-
-MBPP_REFLEXION = "mbpp/outputs/reflexion__mbpp-py._reflexion_5_gpt-4_pass_at_k_1_py.jsonl"
 
 
 # ---------------------------------------------------------------- APPS
@@ -75,22 +75,25 @@ def mapcoder(verdict: str) -> Outputs:
 
     def outputs(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
         del problems
+        seen: Counter[str] = Counter()
         for row in source.rows(at(MAPCODER), ("id", "test_list", "source_codes", verdict)):
             cases = tuple(
                 IOCase(given=test["input"], expected="\n".join(map(str, test["output"])))
                 for test in row["test_list"]
             )
-            name, said = str(row["id"]), program(row["source_codes"][0])
-            if verdict == "recheck":
-                yield RecordedOutput(name, bare(name, IOCases(cases=cases)), said, row[verdict])
-            elif row["recorded_verdict_trustworthy"]:
-                yield RecordedOutput(name, bare(name, IOCases(cases=cases)), said, passed(row[verdict]))
+            problem = bare(str(row["id"]), IOCases(cases=cases))
+            name = numbered(problem.id, seen[problem.id])
+            seen[problem.id] += 1
+            if verdict == "recheck" or row["recorded_verdict_trustworthy"]:
+                found = row[verdict] if verdict == "recheck" else passed(row[verdict])
+                yield RecordedOutput(name, problem, program(row["source_codes"][0]), found)
 
     return outputs
 
 
 # ---------------------------------------------------------------- SQL
 
+FULL_DEV = 1034  # rows of the development set; a part of it has places of its own
 DAIL = "spider/outputs/dail_gpt4.verdicts.jsonl"
 
 
@@ -99,8 +102,9 @@ def dail(verdict: str) -> Outputs:
 
     def outputs(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
         asked = list(problems.values())
-        for row in source.rows(at(DAIL), ("index", "gold", "pred", verdict)):
-            problem = asked[row["index"]]
+        index = "index" if len(asked) < FULL_DEV else "dev_index"
+        for row in source.rows(at(DAIL), (index, "gold", "pred", verdict)):
+            problem = asked[row[index]]
             assert isinstance(problem.check, Query)
             check = problem.check.model_copy(update={"sql": row["gold"]})
             against = problem.model_copy(update={"solution": row["gold"], "check": check})
