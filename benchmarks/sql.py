@@ -2,10 +2,12 @@
 
     python benchmarks/sql.py                   HARNESS_DATA/spider (with its recorded predictions), else the mini rows
     python benchmarks/sql.py --rounds 5        median of so many rounds, taken in turns (default 3)
+    python benchmarks/sql.py --command         `harness score spider` as a whole, on all rows and on one
 
 The official approach, written anew: one pair after another in one process, DISTINCT taken out by sqlparse's parser, a
 new connection for each query inside an event loop of its own, results compared by going through the orders of
-columns. No protection of any kind. The engines are confined; they are measured with their start, and warm, with and
+columns. No protection of any kind. The engines are confined; they are measured with their start (and with finding out
+which isolation works here, as every run does), and warm, with and
 without gold results kept. All must give the same verdicts. CPU time counts children too and is the steadier
 figure on a machine that does other things as well.
 """
@@ -18,6 +20,9 @@ import os
 import resource
 import sqlite3
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -104,7 +109,8 @@ def judged(box: sandbox.Pool, asked: Pairs) -> list[bool]:
 
 
 def with_start(asked: Pairs) -> list[bool]:
-    with sandbox.start(sandbox.Settings(isolation="namespaces")) as box:
+    with sandbox.start(sandbox.Settings(queries=True)) as box:
+        assert box.isolation == "namespaces"
         return judged(box, asked)
 
 
@@ -119,13 +125,51 @@ def measure(run: Callable[[Pairs], list[bool]], asked: Pairs) -> tuple[list[bool
     return verdicts, time.perf_counter() - began, cpu() - before
 
 
+def score(asked: Pairs) -> list[bool]:
+    """The command in a process of its own, on all rows; its time is that of a child."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "predict.txt"
+        queries = {problem.id: " ".join(sql.split()) for problem, sql in asked}
+        file.write_text("".join(f"{sql}\n" for sql in queries.values()), encoding="utf-8")
+        data = os.environ.get("HARNESS_DATA", "mini")
+        limit = [] if len(asked) > 1 else ["--limit", "1"]
+        arguments = [
+            "score",
+            "spider",
+            "--data",
+            data,
+            "--completions",
+            file,
+            "--out",
+            f"{folder}/run",
+            *limit,
+        ]
+        program = "from harness.cli import main; main()"
+        subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True)
+    return []
+
+
+def command(asked: Pairs, rounds: int) -> None:
+    found: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(rounds):
+        for some in (asked, asked[:1]):
+            found.setdefault(f"harness score, {len(some)}", []).append(measure(score, some)[1:])
+    for name, times in found.items():
+        wall, used = (statistics.median(each) for each in zip(*times, strict=True))
+        print(f"{name:28} wall {wall:5.2f} s  CPU {used:5.2f} s")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
-    asked = pairs()
+    parser.add_argument("--command", action="store_true")
+    given = parser.parse_args()
+    rounds, asked = given.rounds, pairs()
+    if given.command:
+        command(asked, rounds)
+        return
     without_distinct("SELECT 1")  # sqlparse makes its tables once
     found: dict[str, list[tuple[float, float]]] = {}
     starts: list[float] = []

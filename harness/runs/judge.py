@@ -40,6 +40,7 @@ def open_sandbox(judge: JudgeConfig, task: Task | None = None) -> sandboxes.Pool
 
 
 def settings(judge: JudgeConfig, task: Task | None) -> sandboxes.Settings:
+    executing = [scorer for scorer in task.scorers if scorer.executes] if task else []
     return sandboxes.Settings(
         isolation=judge.sandbox,
         workers=judge.workers,
@@ -49,6 +50,7 @@ def settings(judge: JudgeConfig, task: Task | None) -> sandboxes.Settings:
         packages=None if judge.packages == "environment" else task.packages if task else (),
         # Nothing to hold ready where programs may import nothing.
         preload=task.preload if task and (task.packages or judge.python) else (),
+        queries=bool(executing) and all(scorer.queries for scorer in executing),
     )
 
 

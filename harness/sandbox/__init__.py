@@ -42,6 +42,8 @@ a reply. Such a verdict can in principle be forged by a program written to do it
 SQL is judged by a fourth kind of process (sql/worker.py, sql/client.py): one per worker, confined like a program, with
 the benchmark's databases visible read-only. Queries run inside it, one after another, and their results are compared
 there; only the verdict is sent, as JSON. A query has SQLite's own limits; a process that one brings down is replaced.
+All are forks of one starter, which is not confined and never sees a query. Where nothing but SQL is judged
+(Settings.queries) it is such a fork that tries out which isolation works, and no tester or zygote is started.
 
 Isolation levels, strongest first. `auto` takes the first whose whole set-up works; each worker tries it out in a fork.
 

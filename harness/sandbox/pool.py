@@ -28,7 +28,8 @@ _LEVELS: tuple[confine.Isolation, ...] = ("namespaces", "landlock")
 @dataclass(frozen=True)
 class Settings:
     """`time_limit` (CPU seconds; the wall limit is scaled by the same factor) and `memory_mb` replace the programs' own
-    limits. `python`: another interpreter for programs and tests. `packages`: distributions that they may import from,
+    limits. `queries`: only SQL is judged, so that no worker for programs is started. `python`: another interpreter for
+    programs and tests. `packages`: distributions that they may import from,
     None for all that are installed. `preload`: modules imported before each program starts. `crowded`: other sandboxes
     use this machine's other cores.
     """
@@ -41,6 +42,7 @@ class Settings:
     packages: tuple[str, ...] | None = ()
     preload: tuple[str, ...] = ()
     crowded: bool = False
+    queries: bool = False
 
 
 class Pool:
@@ -157,11 +159,13 @@ class Pool:
             if self._isolation is None:
                 self._find_isolation()
             assert self._isolation is not None
-            settings = self.settings
-            from harness.sandbox.sql.client import SqlPool
-
-            self._sql = SqlPool(self._isolation, self.size, settings.time_limit, settings.memory_mb)
+            self._sql = self._sql or self._sql_pool(self._isolation)
         yield from self._sql.judge(pairs, ahead)
+
+    def _sql_pool(self, isolation: confine.Isolation) -> "SqlPool":
+        from harness.sandbox.sql.client import SqlPool
+
+        return SqlPool(isolation, self.size, self.settings.time_limit, self.settings.memory_mb)
 
     # ------------------------------------------------------------ workers
 
@@ -173,7 +177,9 @@ class Pool:
         self._started += 1
         if self._isolation is None:
             self._find_isolation()
-            return self._workers[0]
+            if self._workers:
+                return self._workers[0]
+        assert self._isolation is not None
         self._workers.append(self._launch(self._isolation))
         return self._workers[-1]
 
@@ -202,8 +208,7 @@ class Pool:
         reasons = []
         for isolation in _LEVELS:
             try:
-                self._started += 1
-                self._workers.append(self._launch(isolation))
+                self._start_first(isolation)
             except launch.IsolationUnavailable as fault:
                 reasons.append(f"{isolation}: {fault}")
             else:
@@ -214,6 +219,16 @@ class Pool:
             "rights: say --sandbox process if you accept that, or run on a kernel with user namespaces or "
             "Landlock."
         )
+
+    def _start_first(self, isolation: confine.Isolation) -> None:
+        """Raises IsolationUnavailable."""
+        if self.settings.queries:
+            pool = self._sql_pool(isolation)
+            pool.try_out()
+            self._sql = pool
+        else:
+            self._started += 1
+            self._workers.append(self._launch(isolation))
 
     def job(self, program: Program) -> batch.ProgramJob:
         """A program as the bytes that a tester takes, with its limits replaced by the settings'."""

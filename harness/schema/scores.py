@@ -106,7 +106,8 @@ class Scorer:
     `together` says that a sample's verdict depends on the problem's earlier samples, so that a run that was cut off
     among them begins the problem anew. `source` says of a scorer that is not built in where it is from (a file's
     digest, a package's version); loading it sets that. `cacheable`: it judges by what programs do in the sandbox, not
-    by how long they take, so that an equal program's result serves as well (sandbox/verdict_cache.py).
+    by how long they take, so that an equal program's result serves as well (sandbox/verdict_cache.py). `queries`: it
+    has the sandbox run queries and no program.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Scorer:
     raw: bool = False
     source: str = ""
     cacheable: bool = False
+    queries: bool = False
 
 
 class Estimate(Value):

@@ -1,7 +1,8 @@
 """The controller's side of executing queries: sends pairs to SQL workers, returns verdicts in order.
 
-An SQL worker (worker.py) is a confined process that lives as long as its pool and judges one pair after another. The
-folders with databases are mounted when it starts, so a pair from another folder starts new workers. A pair during which
+An SQL worker (worker.py) is a confined process that lives as long as its pool and judges one pair after another; one
+process of the pool, the starter, forks them. The folders with databases are mounted when a worker starts, so a pair
+from another folder starts new workers. A pair during which
 a worker ends is judged once more. If the worker ends again, and the gold query alone does not end it, the answer is to
 blame and gets the verdict `signal`.
 """
@@ -32,12 +33,35 @@ MAX_ROWS = 1_000_000
 CELLS_PER_MB = 1 << 13  # a cell is 64 bytes or a shorter value: half of the memory may be rows
 
 
+@dataclass(frozen=True)
+class Starter:
+    """The process that forks the workers, and the socket on which it is asked."""
+
+    process: subprocess.Popen[bytes]
+    requests: socket.socket
+
+    def ask(self, request: dict[str, Any], *descriptors: int) -> dict[str, Any]:
+        """Its answer. Raises SandboxFault where there is none."""
+        try:
+            socket.send_fds(self.requests, [json.dumps(request).encode()], descriptors)
+            answer: dict[str, Any] = json.loads(self.requests.recv(1 << 12))
+        except (OSError, ValueError) as error:
+            raise SandboxFault(f"the process that starts SQL engines has ended or hangs ({error})") from None
+        return answer
+
+    def close(self) -> None:
+        self.requests.close()
+        self.process.kill()
+        self.process.wait()
+
+
 @dataclass(eq=False)
 class SqlClient:
     """The controller's handle on one SQL worker. `sent`: the numbers of its pairs, the one it is judging first."""
 
     socket: socket.socket
-    process: subprocess.Popen[bytes]
+    starter: Starter
+    pid: int
     scratch: tempfile.TemporaryDirectory[str] | None
     frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(framing.JOB_LIMIT))
     sent: deque[int] = field(default_factory=deque)
@@ -63,11 +87,23 @@ class SqlPool:
         self.memory_mb = memory_mb or 1024
         self.folders: list[str] = []
         self.clients: list[SqlClient] = []
+        self.starter: Starter | None = None
         self.started = 0
 
     def close(self) -> None:
         while self.clients:
             self._stop(self.clients[-1])
+        if self.starter is not None:
+            self.starter.close()
+            self.starter = None
+
+    def try_out(self) -> None:
+        """Start a worker and end it. Raises IsolationUnavailable with the kernel's reason."""
+        try:
+            self._stop(self._start())
+        except BaseException:
+            self.close()
+            raise
 
     def judge(self, pairs: Iterable[Pair], ahead: int) -> Iterator[PairResult | SandboxFault]:
         """One result per pair, in order. At most `ahead` pairs are drawn ahead of the results."""
@@ -105,7 +141,10 @@ class SqlPool:
                 for each in list(self.clients):
                     self._stop(each)
                 self.folders += unseen
-            free = [each for each in self.clients if len(each.sent) < _DEPTH]
+            for each in [each for each in self.clients if each.starter is not self.starter and not each.sent]:
+                self._stop(each)
+            own = [each for each in self.clients if each.starter is self.starter]
+            free = [each for each in own if len(each.sent) < _DEPTH]
             idle = [each for each in free if not each.sent]
             if not idle and len(self.clients) < self.size:
                 idle = [self._start()]
@@ -212,10 +251,9 @@ class SqlPool:
         )
         ours, theirs = socket.socketpair()
         with theirs:
-            process = launch.spawn(
-                sys.executable, "sql.worker", (theirs,), [json.dumps(vars(plan)), str(self.memory_mb)], {}
-            )
-        started = SqlClient(ours, process, scratch)
+            asked = {"plan": vars(plan), "memory_mb": self.memory_mb}
+            starter, answer = self._ask(asked, theirs.fileno())
+            started = SqlClient(ours, starter, answer["pid"], scratch)
         self.clients.append(started)
         greeting = {"broken": f"it said nothing for {_START_S:g} s"}
         if select.select([ours], [], [], _START_S)[0]:
@@ -225,17 +263,30 @@ class SqlPool:
                 greeting = {"broken": "it ended at once"}
         if "ready" not in greeting:
             self._stop(started)
-            raise SandboxFault(f"an SQL engine could not be started: {greeting['broken']}")
+            raise launch.IsolationUnavailable(f"an SQL engine could not be started: {greeting['broken']}")
         return started
+
+    def _ask(self, request: dict[str, Any], *descriptors: int) -> tuple[Starter, dict[str, Any]]:
+        """The starter and its answer. One that gives none is ended, with its workers; the next call starts another."""
+        if self.starter is None:
+            requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            requests.settimeout(_START_S)
+            with theirs:
+                process = launch.spawn(sys.executable, "sql.worker", (theirs,), [], {})
+            self.starter = Starter(process, requests)
+        try:
+            return self.starter, self.starter.ask(request, *descriptors)
+        except SandboxFault:
+            self.starter.close()
+            self.starter = None
+            raise
 
     def _stop(self, client: SqlClient) -> None:
         self.clients.remove(client)
         client.socket.close()
-        if not client.sent:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                client.process.wait(timeout=2)  # it exits when its socket closes
-        client.process.kill()
-        client.process.wait()
+        if client.starter is self.starter:  # else it ended with its starter
+            with contextlib.suppress(SandboxFault):  # so it does now
+                self._ask({"end": client.pid, "patience_s": 0 if client.sent else 2})
         if client.scratch is not None:
             client.scratch.cleanup()
 

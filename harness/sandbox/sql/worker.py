@@ -24,7 +24,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 from harness.sandbox import framing
@@ -292,7 +292,7 @@ def _watchdog(clock: QueryClock, send: Callable[[dict[str, Any]], None]) -> None
 
 
 def main(fd: int, plan: confine.ConfinementPlan, memory_mb: int) -> None:
-    """Serve pairs until the controller closes its end."""
+    """One engine: serve pairs until the controller closes its end."""
     channel = socket.socket(fileno=fd)
 
     def send(fields: dict[str, Any]) -> None:
@@ -323,8 +323,53 @@ def main(fd: int, plan: confine.ConfinementPlan, memory_mb: int) -> None:
 
 
 def start(arguments: list[str]) -> None:
-    """Entry point of the process. `arguments`: the descriptor's number, the plan as JSON, megabytes."""
-    fields = json.loads(arguments[1])
-    fields |= {name: tuple(fields[name]) for name in ("packages", "preload", "importable")}
+    """Entry point of the process, the starter: forks the engines, so that all of them cost one start of Python. It is
+    not confined and sees no query; each fork confines itself before it reads one. `arguments`: the descriptor on which
+    the controller asks for a new engine, with its socket, or for the end of one.
+    """
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    main(int(arguments[0]), confine.ConfinementPlan(**fields), int(arguments[2]))
+    alive: set[int] = set()
+    with socket.socket(fileno=int(arguments[0])) as requests:
+        while True:
+            message, sockets, _, _ = socket.recv_fds(requests, 1 << 18, 1)
+            if not message:
+                break
+            asked = json.loads(message)
+            if "end" in asked:
+                alive.remove(asked["end"])
+                _end(asked["end"], asked["patience_s"])
+                requests.send(b"{}")
+                continue
+            if not (pid := os.fork()):
+                requests.close()
+                _engine(sockets[0], asked)
+            os.close(sockets[0])
+            alive.add(pid)
+            requests.send(json.dumps({"pid": pid}).encode())
+    for pid in alive:
+        _end(pid, patience_s=0)
+    os._exit(0)
+
+
+def _engine(fd: int, asked: Mapping[str, Any]) -> NoReturn:
+    """The life of a fork. It ends without the interpreter's clean-up: nothing of it is needed."""
+    ended = 1
+    try:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        fields = asked["plan"]
+        fields |= {name: tuple(fields[name]) for name in ("packages", "preload", "importable")}
+        main(fd, confine.ConfinementPlan(**fields), asked["memory_mb"])
+        ended = 0
+    finally:
+        os._exit(ended)
+
+
+def _end(pid: int, patience_s: float) -> None:
+    """Reap an engine; one whose socket was closed ends by itself in a moment, and what it used is then counted."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return
+        time.sleep(0.001)
+    os.kill(pid, signal.SIGKILL)  # a zombie at worst: nobody else waits for it
+    os.waitpid(pid, 0)

@@ -188,7 +188,12 @@ def _signature(problems: Sequence[Problem]) -> str:
 def sql_execution_with(*names: str) -> Scorer:
     """Execution, reported as these metrics."""
     return Scorer(
-        name="sql_execution", score=_executed, metrics=_metrics(names), executes=True, signature=_signature
+        name="sql_execution",
+        score=_executed,
+        metrics=_metrics(names),
+        executes=True,
+        queries=True,
+        signature=_signature,
     )
 
 
@@ -200,5 +205,6 @@ ves = Scorer(
     score=_timed,
     metrics=_metrics(("ves", "r_ves"), "number"),
     executes=True,
+    queries=True,
     signature=_signature,
 )

@@ -5,6 +5,7 @@ Each attack runs between two honest pairs whose verdicts must not change, at bot
 
 import hashlib
 import os
+import signal
 import sqlite3
 import threading
 import time
@@ -15,8 +16,11 @@ from pathlib import Path
 import pytest
 
 from harness import sandbox
+from harness.config.run import JudgeConfig
 from harness.errors import SandboxFault
-from harness.schema import DatabaseFile, Pair, PairResult
+from harness.runs.judge import settings
+from harness.schema import DatabaseFile, Pair, PairResult, Program
+from harness.tasks.loading import registry
 
 WRITTEN = Path(f"/tmp/written-by-a-query-{os.getpid()}")
 GOLD = "SELECT name FROM shop ORDER BY id"
@@ -287,8 +291,7 @@ def test_a_query_that_brings_the_worker_down_twice_is_a_signal(box: sandbox.Pool
             time.sleep(0.02)
             clients = box._sql.clients if box._sql else []
             for client in [client for client in clients if client.sent]:
-                client.process.kill()
-                client.process.wait()
+                os.kill(client.pid, signal.SIGKILL)
                 killed += 1
                 time.sleep(0.1)
 
@@ -303,8 +306,43 @@ def test_a_query_that_brings_the_worker_down_twice_is_a_signal(box: sandbox.Pool
     assert honest.main
 
 
+def test_workers_are_forked_by_one_process_and_outlive_its_end(folder: Path) -> None:
+    with sandbox.start(sandbox.Settings(isolation="namespaces", workers=2)) as box:
+        judged(box, folder, *[GOLD] * 4)
+        assert box._sql is not None
+        assert box._sql.starter is not None
+        first = box._sql.starter.process
+        parents = [Path(f"/proc/{client.pid}/stat").read_text().split()[3] for client in box._sql.clients]
+        assert parents == [str(first.pid)] * 2
+        first.kill()
+        first.wait()
+        until = time.monotonic() + 10
+        while (
+            box._sql.starter is None or box._sql.starter.process is first
+        ):  # the kernel ends its forks in a moment
+            assert [result.status for result in judged(box, folder, *[GOLD] * 4)] == ["passed"] * 4
+            assert time.monotonic() < until
+
+
+def test_where_only_queries_are_judged_no_worker_for_programs_is_started(folder: Path) -> None:
+    with sandbox.start(sandbox.Settings(workers=1, queries=True)) as box:
+        level = box.isolation
+        assert judged(box, folder, GOLD)[0].main
+        assert box.workers() == []
+        assert box.run(Program(code="x = 1")).status == "passed"
+    with sandbox.start(sandbox.Settings(workers=1)) as usual:
+        assert usual.isolation == level
+
+
+def test_a_run_of_sql_alone_says_so_to_its_sandbox() -> None:
+    queries = {
+        name: settings(JudgeConfig(), registry.task(name)).queries for name in ("spider", "bird", "conala")
+    }
+    assert queries == {"spider": True, "bird": True, "conala": False}
+
+
 def test_a_worker_that_is_killed_during_a_query_is_replaced(box: sandbox.Pool, folder: Path) -> None:
     judged(box, folder, GOLD)
     assert box._sql is not None
-    box._sql.clients[0].process.kill()
+    os.kill(box._sql.clients[0].pid, signal.SIGKILL)
     assert [result.status for result in judged(box, folder, GOLD, GOLD)] == ["passed", "passed"]

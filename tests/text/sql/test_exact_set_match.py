@@ -253,6 +253,15 @@ def test_507_predictions_have_the_official_verdict_and_hardness(real_data: Path)
     assert differ == []
 
 
+def test_a_query_is_read_once_for_each_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(spider_grammar, "tokenize", lambda sql: read.append(sql) or sql.lower().split())
+    one, other = (TableNames(columns={"t": ("read_once",)}) for _ in range(2))
+    for tables in (one, one, other, one):
+        spider_grammar.parse("SELECT read_once FROM t", tables)
+    assert len(read) == 2
+
+
 def as_upstream(query: spider_query.Select) -> dict[str, Any]:
     """A parsed query in the form of the `sql` field of Spider's rows, tables and columns as names."""
 
