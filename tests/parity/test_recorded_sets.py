@@ -24,7 +24,7 @@ LINES = {
 }
 # What these decide is a clock: on a fast machine they agree.
 OF_THE_MACHINE = {"Mbpp/599"}
-FEW = 12  # outputs of a set that are judged where not all are, beside those with a known cause
+FEW = 6  # outputs of a set that are judged where not all are, beside those with a known cause
 
 each_set = pytest.mark.parametrize("which", SETS, ids=[each.name for each in SETS])
 
@@ -50,7 +50,8 @@ def test_some_of_a_set_is_judged_as_recorded(which: ParitySet, real_data: Path) 
         outputs = list(which.outputs(source, problems))
         assert len(outputs) == LINES[which.name][0]
         known = [each for each in outputs if each.id in set(which.causes) - OF_THE_MACHINE]
-        return [*islice(outputs, 0, None, len(outputs) // FEW), *known]
+        quick = [each for each in outputs if each.id not in OF_THE_MACHINE and each.verdict != "timed out"]
+        return [*islice(quick, 0, None, len(quick) // FEW), *known]
 
     _, differ = differing(replace(which, outputs=few), real_data)
     assert differ == set(which.causes) - OF_THE_MACHINE
