@@ -43,8 +43,8 @@ def run(
 ) -> "Run":
     """Generate, judge and summarise; the finished run. The same call again resumes what was interrupted.
 
-    `task` is a benchmark's name, a task file (`mine.py`), or a config file (`run.toml`), whose keys `settings`
-    override. `settings` are keys of the config: `samples`, `temperature`, `shots`, `adapter`, `data`, `limit`, ...
+    `task` is a benchmark's name, a task file (`mine.py`, `mine.toml`), or a config file (`run.toml`), whose keys
+    `settings` override. `settings` are keys of the config: `samples`, `temperature`, `shots`, `adapter`, `data`, ...
     `out` is the run's own folder, by default one below results/runs. `progress`: a bar where somebody can see one,
     unless told. `cache=False` reuses no completion and no verdict of earlier runs. Raises HarnessError.
     """
@@ -123,12 +123,14 @@ def train(
     the folder of benchmark files. Raises HarnessError.
     """
     from harness.config import load
+    from harness.tasks.loading import toml_task
     from harness.training import grid
     from harness.training import run as training
 
     with one_line_errors():
         name = str(task)
-        plain: dict[str, Any] = load.read_toml(Path(name)) if name.endswith(".toml") else {}
+        is_config = name.endswith(".toml") and not toml_task.is_task(name)
+        plain: dict[str, Any] = load.read_toml(Path(name)) if is_config else {}
         if name and not plain:
             plain["data"] = [{"file" if name.endswith((".json", ".jsonl")) else "task": name}]
         if folder := settings.pop("data", None) or os.environ.get("HARNESS_DATA"):
@@ -186,9 +188,10 @@ def load_runs(folder: str | Path) -> "Runs":
 
 def _config(task: str | Path, model: str | Path, settings: Settings, cache: bool) -> "RunConfig":
     from harness.config import load
+    from harness.tasks.loading import toml_task
 
     name = str(task)
-    if name.endswith(".toml"):
+    if name.endswith(".toml") and not toml_task.is_task(name):
         plain = _plain(name, settings, cache)
     else:
         plain = _plain({"task": name}, settings, cache)

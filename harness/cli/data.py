@@ -100,7 +100,7 @@ def _show_prompt(plain: dict[str, Any], sets: Sequence[str]) -> None:
 
 
 def _sizes_and_metrics(task: "Task") -> tuple[str, str]:
-    sizes = ", ".join(f"{split} {n}" for split, n in task.card.sizes.items())
+    sizes = ", ".join(f"{split} {n}" if n else split for split, n in task.card.sizes.items())
     return sizes, ", ".join(name for scorer in task.scorers for name in scorer.metrics([1]))
 
 
@@ -167,7 +167,7 @@ def data_command(
         source = data_files.open_source(data)
         problems = data_files.load(task, split, source)  # type: ignore[arg-type]
         published = task.card.sizes[split]
-        note = "as published" if len(problems) == published else f"published: {published}"
+        note = "as published" if len(problems) == published else f"published: {published or 'unknown'}"
         shas = ", ".join(f"{file} sha256 {sha[:12]}" for file, sha in source.digests.items())
         click.echo(f"{split:10} {len(problems)} rows ({note}); {shas}")
 

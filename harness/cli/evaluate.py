@@ -91,6 +91,8 @@ def run(
         raise UserError(
             "--smoke and --dry-run are for studies: a config with a [matrix], or several adapters"
         )
+    if "task" not in plain and "check" in plain:
+        raise UserError(f"{config} is a task and no config: give it with --task {config}")
     if "task" not in plain:
         raise UserError("no task: give --task NAME or a config file; 'harness tasks' lists the names")
     if study.allow_download:

@@ -44,8 +44,8 @@ def names(kind: Kind) -> list[str]:
 
 
 def is_file(name: str) -> bool:
-    """Whether the name is that of a file, with or without an object in it."""
-    return split(name)[0].endswith(".py")
+    """Whether the name is that of a file, with or without an object in it; a task may be a TOML file."""
+    return split(name)[0].endswith((".py", ".toml"))
 
 
 def split(name: str) -> tuple[str, str]:

@@ -91,7 +91,7 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
         check_ks(config.k, sampling.samples)
     source = data_files.open_source(config.data)
     problems = choose(data_files.load(task, config.split, source, config.limit), config.only)
-    check_scorers([*task.scorers[len(own.scorers) :]], problems)
+    check_scorers(task.scorers if own.source else task.scorers[len(own.scorers) :], problems)
     selection = few_shot.choose(
         config,
         task,

@@ -105,7 +105,11 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
             mode="json", exclude={"data": True, "cache": True, "judge": True, "retrieval": {"cache"}}
         ),
         "config_hash": config.hash,
-        "task": {"name": plan.task.name, "version": plan.task.version},
+        "task": {
+            "name": plan.task.name,
+            "version": plan.task.version,
+            **({"source": plan.task.source} if plan.task.source else {}),
+        },
         "data": {"set": "mini" if config.data == data_files.MINI else "benchmark", "sha256": plan.data},
         "problems": len(plan.problems),
         "prompt": {
@@ -213,7 +217,7 @@ def signature(plan: Plan, record: Mapping[str, Any], recorded: bool) -> str:
     if recorded:
         how = "recorded"
     parts = [
-        f"{plan.task.name} v{plan.task.version}",
+        " ".join(filter(None, [f"{plan.task.name} v{plan.task.version}", plan.task.source])),
         f"{plan.config.split} {len(plan.problems)}x{sampling.samples}",
         f"data {digest(plan.data)[:8]}",
         f"prompt {plan.template.name}:{record['prompt']['hash'][:8]}{_template_args(plan)}",

@@ -24,17 +24,24 @@ class HubFile:
 class DataFile:
     """A benchmark's file: found as DIR/<benchmark>/<name> (plain or .gz), or in the hub cache.
 
-    `folder` is the other form some benchmarks come in: a folder with one folder of text files a row.
+    `folder` is the other form some benchmarks come in: a folder with one folder of text files a row. `beside`: the
+    folder of a TOML task, where its files lie.
     """
 
     benchmark: str
     name: str
     hub: HubFile | None = None
     folder: str = ""
+    beside: str = ""
 
 
 class Source(Protocol):
-    """Reads benchmark files; `tasks/loading/data_files.py` has the only implementation."""
+    """Reads benchmark files; `tasks/loading/data_files.py` has the only implementation.
+
+    `place` is the row that was read last ("file:line"), for messages.
+    """
+
+    place: str
 
     def rows(self, file: DataFile, fields: Sequence[str] = ()) -> Iterator[Mapping[str, Any]]:
         """Yield the file's rows; a row without one of `fields` is a DataError naming file and line."""
@@ -83,7 +90,7 @@ class Task:
     the others; the first of all that of recorded completions. `version` goes up with any change of prompt, extractor
     or scorer. `packages`: distributions that programs may import from beside the standard library, those that the
     benchmark's own judge has. `preload`: modules that the sandbox's interpreters hold ready, where nearly every program
-    would import them.
+    would import them. `source`: file and digest of a task that a TOML file describes.
     """
 
     name: str
@@ -96,3 +103,4 @@ class Task:
     card: Card = field(default_factory=Card, repr=False)
     packages: tuple[str, ...] = ()
     preload: tuple[str, ...] = ()
+    source: str = ""

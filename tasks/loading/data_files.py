@@ -5,6 +5,7 @@ file that was read is remembered with its SHA-256, so that a run can say what da
 is an error with file and line; no row is ever ignored.
 """
 
+import csv
 import hashlib
 import importlib.util
 import io
@@ -79,6 +80,8 @@ class DataFolders:
                     return candidate
             if file.folder and (folder / file.benchmark / file.folder).is_dir():
                 return folder / file.benchmark / file.folder
+        if file.beside and (path := Path(file.beside) / file.name).is_file():
+            return path
         return _cached(file.hub) if self.use_hub_cache and file.hub is not None else None
 
     def locate(self, file: DataFile) -> Path:
@@ -86,6 +89,11 @@ class DataFolders:
         if (found := self.find(file)) is not None:
             return found
         tried = [folder / file.benchmark / file.name for folder in self.folders]
+        if file.beside:
+            tried.append(Path(file.beside) / file.name)
+            raise DataError(
+                f"no file {file.name!r} of {file.benchmark!r}: looked for {', '.join(map(str, tried))}"
+            )
         hub = f"the hub cache ({file.hub.repo})" if file.hub and self.use_hub_cache else ""
         if hub and not _reads_hub_cache():
             hub += f", which needs the package huggingface_hub: {install('hf')}"
@@ -198,12 +206,31 @@ def _parse(path: Path, blob: bytes) -> Iterator[tuple[str, Any]]:
             yield f"{path}, row {number}", row
         return
     text = decode(blob, path)
+    if path.name.removesuffix(".gz").endswith(".csv"):
+        yield from _parse_csv(path, text)
+        return
     if text.lstrip()[:1] == "[":
         for number, row in enumerate(parse_json(text, str(path)), 1):
             yield f"{path}, row {number}", row
         return
     for number, line in lines(text):
         yield f"{path}:{number}", parse_json(line, f"{path}:{number}")
+
+
+def _parse_csv(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    """The rows of a CSV file whose first line names the fields; every cell is a text."""
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in reader:
+            place = f"{path}:{reader.line_num}"
+            if None in row or None in row.values():
+                got = "more" if None in row else "fewer"
+                raise DataError(
+                    f"{place}: {got} cells than the first line has names ({len(reader.fieldnames or ())})"
+                )
+            yield place, row
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: malformed CSV: {error}") from None
 
 
 def _files_of_rows(folder: Path) -> Iterator[tuple[Path, list[Path]]]:

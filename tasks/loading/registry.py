@@ -1,4 +1,4 @@
-"""Find a task by name: a file of tasks/, a path to a file, or the entry-point group `harness.tasks`.
+"""Find a task by name: a file of tasks/, a path to a Python or TOML file, or the entry-point group `harness.tasks`.
 
 A task file exports `task(...) -> Task`; its keyword arguments are the run's `options`. Nothing is registered.
 """
@@ -7,6 +7,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from harness import scorers
@@ -119,6 +120,10 @@ def extractor(made: Task, name: str) -> extract.Extractor:
 
 
 def _task_factory(name: str) -> Callable[..., object]:
+    if name.endswith(".toml"):
+        from harness.tasks.loading import toml_task
+
+        return lambda: toml_task.load_task(Path(name).expanduser())
     own = name in _own_names()
     made = importlib.import_module(f"harness.tasks.{name}").task if own else plugins.load("task", name)
     if made is None:

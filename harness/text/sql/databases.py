@@ -73,6 +73,11 @@ def find_file(source: Source, benchmark: str, name: str) -> tuple[DatabaseFile, 
     raise AssertionError("found after all")
 
 
+def named_file(source: Source, file: DataFile) -> DatabaseFile:
+    """A database by its file, NAME.sqlite or .db, or the one that NAME.sql makes. Raises DataError."""
+    return _recorded(source, file.benchmark, source.locate(file))
+
+
 def _with_suite(path: Path) -> list[Path]:
     others = sorted(each for each in path.parent.glob("*.sqlite") if each != path)
     return [path, *others]

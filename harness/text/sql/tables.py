@@ -83,6 +83,33 @@ def columns_by_table(path: str) -> dict[str, tuple[str, ...]]:
         }
 
 
+def from_file(path: str) -> tuple[Table, ...]:
+    """The tables as the file itself describes them."""
+    with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro&immutable=1", uri=True)) as connection:
+
+        def rows(what: str, *given: str) -> list[tuple[Any, ...]]:
+            return connection.execute(what, given).fetchall()
+
+        return tuple(
+            Table(
+                name=name,
+                columns=tuple(column for column, _, _ in columns),
+                types=tuple(kind for _, kind, _ in columns),
+                primary_key=tuple(column for column, _, place in columns if place),
+                foreign_keys=tuple(
+                    (column, other, its or column)
+                    for other, column, its in rows(
+                        'SELECT "table", "from", "to" FROM pragma_foreign_key_list(?)', name
+                    )
+                ),
+            )
+            for (name,) in rows(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            )
+            for columns in [rows("SELECT name, type, pk FROM pragma_table_info(?)", name)]
+        )
+
+
 def schema_line(tables: Iterable[Table]) -> str:
     """The schema line of 2311.02303, Table 7: table(col|col|...), tables parted by commas."""
     return ",".join(f"{table.name}({'|'.join(table.columns)})" for table in tables)
