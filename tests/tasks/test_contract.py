@@ -34,6 +34,9 @@ CONTRACT += [("humanevalpack", {"kind": name}) for name in ("fix_docs", "synthes
 EXPLAINED = str(packaged("tasks/mini/humanevalpack/described"))
 CONTRACT += [("humanevalpack", {"kind": "explain", "explanations": EXPLAINED})]
 CONTRACT += [("bigcodebench", {"ask": "instruct"}), ("bigcodebench", {"subset": "hard"})]
+CONTRACT += [("odex", {"language": name}) for name in ("es", "ja", "ru")] + [
+    ("odex", {"libraries": "standard"})
+]
 CONTRACT += [("code_trans", {"direction": name}) for name in ("java_to_cpp", "python_to_java")]
 
 # The benchmark's own form of an id; the project's own HumanEval-like rows are Mini/0, Mini/1, ...
@@ -47,6 +50,7 @@ IDS = {
     "humanevalpack": r"((fix_tests|fix_docs|describe|explain)/)?(Python|Java|CPP|JavaScript|Go|Rust)/\d+",
     "humaneval_x": r"(Python|Java|CPP|JavaScript|Go|Rust)/\d+",
     "cruxeval": r"sample_\d+",
+    "odex": r"odex/(en|es|ja|ru)/\d+",
     "conala": r"conala/(train|validation|test)/\d+",
     "ds1000": r"ds1000/\d+",
     "humaneval": r"(HumanEval|Mini)/\d+",
@@ -71,6 +75,7 @@ FEWEST = {
     "apps": 1,
     "humaneval_x": 4,
     "humanevalpack": 4,
+    "odex": 2,
     "code_trans": 3,
     "cruxeval": 10,
     "bigcodebench": 3,
