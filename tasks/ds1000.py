@@ -11,12 +11,12 @@ cases, a comparison, sometimes a rule on the answer's tokens ("no loop"); all of
 The rows are written for pandas 1.5.3 and numpy 1.26.4 (the benchmark's own pins), which need an environment of
 their own:
 
-    make ds1000-env                                  builds .ds1000-env: Python 3.11 and the pinned libraries
+    harness env ds1000 --data DATA                   builds .ds1000-env: Python 3.11, the pinned libraries, its lock
     harness run --task ds1000 --model MODEL --data DATA --set judge.python=.ds1000-env/bin/python
 
 Each row's reference is run before its answers. Where it fails, the environment is at fault and not the answer:
-such rows have no score and say which versions are wanted. PyTorch and TensorFlow are not in that environment;
-install them there for their 113 rows.
+such rows have no score and say which versions are wanted. PyTorch and TensorFlow are not in that environment: its
+lock excludes their 113 rows.
 """
 
 import re

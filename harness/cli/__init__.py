@@ -12,6 +12,7 @@ imported up here, so that `harness --help` is instant.
     data          tasks, data
     cache         cache
     doctor        doctor
+    env           env
     options       shared by the commands: options, flags -> config, showing a run
 """
 
@@ -46,6 +47,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "data": ("data", "data_command"),
     "cache": ("cache", "cache_command"),
     "doctor": ("doctor", "doctor"),
+    "env": ("env", "env_command"),
 }
 
 

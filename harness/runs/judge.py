@@ -14,6 +14,7 @@ from time import monotonic
 from harness import sandbox as sandboxes
 from harness.config.run import JudgeConfig
 from harness.errors import Fault
+from harness.runs.environments import requirements
 from harness.runs.plan import Plan, Progress
 from harness.runs.store.run_folder import RunFolder
 from harness.sandbox import verdict_cache
@@ -47,11 +48,15 @@ def settings(judge: JudgeConfig, task: Task | None) -> sandboxes.Settings:
         time_limit=judge.time_limit,
         memory_mb=judge.memory_mb,
         python=judge.python,
-        packages=None if judge.packages == "environment" else task.packages if task else (),
+        packages=None if judge.packages == "environment" else _packages(judge, task),
         # Nothing to hold ready where programs may import nothing.
         preload=task.preload if task and (task.packages or judge.python) else (),
         queries=bool(executing) and all(scorer.queries for scorer in executing),
     )
+
+
+def _packages(judge: JudgeConfig, task: Task | None) -> tuple[str, ...]:
+    return () if task is None else requirements.visible(task.name, judge.python, task.packages)
 
 
 def judge(plan: Plan, files: RunFolder, sandbox: Sandbox, progress: Progress) -> None:

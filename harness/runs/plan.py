@@ -19,6 +19,8 @@ from harness.config.sampling import check_ks, resolve_sampling
 from harness.errors import ConfigError, DataError, unknown
 from harness.prompts import few_shot
 from harness.prompts import templates as prompts
+from harness.runs.environments import lock as environment_lock
+from harness.runs.environments.lock import EnvironmentLock
 from harness.schema import (
     Backend,
     Generation,
@@ -33,6 +35,7 @@ from harness.schema import (
 from harness.tasks.loading import data_files, registry
 from harness.text import completion_parts, reasoning
 
+EXCLUDED = f"excluded by the environment's lock, {environment_lock.NAME}"
 LOG = logging.getLogger(__name__)
 
 
@@ -65,6 +68,7 @@ class Plan:
     skipped: Mapping[str, str]
     selection: few_shot.Selection = field(default_factory=few_shot.Selection)
     truncated: int = 0  # prompts that do not fit the model as they are
+    lock: EnvironmentLock | None = None  # of the environment that judges; its excluded problems are skipped
     ignored: int = 0  # recorded samples of problems that the task knows and this run does not ask
 
     @property
@@ -91,6 +95,10 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
         check_ks(config.k, sampling.samples)
     source = data_files.open_source(config.data)
     problems = choose(data_files.load(task, config.split, source, config.limit), config.only)
+    lock = environment_lock.of_judge(config.judge.python, task.name, source.digests)
+    for name in [p.id for p in problems if lock and p.id in lock.excluded]:
+        source.skip(name, EXCLUDED)
+    problems = [problem for problem in problems if lock is None or problem.id not in lock.excluded]
     check_scorers(task.scorers if own.source else task.scorers[len(own.scorers) :], problems)
     selection = few_shot.choose(
         config,
@@ -114,6 +122,7 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
         prompts={p.id: prompts.render(template, p, selection.solved_problems(p.id)) for p in problems},
         data=dict(source.digests),
         skipped=source.skipped,
+        lock=lock,
     )
 
 

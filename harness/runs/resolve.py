@@ -18,6 +18,7 @@ from harness.config.identity import digest, placeless
 from harness.config.run import JudgeConfig, RunConfig
 from harness.config.sampling import check_ks
 from harness.runs import contamination, shards
+from harness.runs.environments import lock as environment_lock
 from harness.runs.plan import Plan, check_likelihoods, expected_counts, finalize_prompts, follow_model
 from harness.runs.shards import Shard
 from harness.schema import Backend, Check, Problem, Sampling, Sandbox, Scorer, Task
@@ -119,7 +120,7 @@ def describe(plan: Plan, backend: Backend, sandbox: Sandbox) -> dict[str, Any]:
         "shots": plan.selection.identity,
         "sampling": plan.sampling.model_dump(mode="json"),
         "backend": dict(backend.identity),
-        "judge": judge_record(config.judge, sandbox, languages(plan.problems)) if executes else None,
+        "judge": _locked_record(plan, sandbox) if executes else None,
     }
     if config.extract:
         described["extractor"] = plan.task.extract.__name__
@@ -168,6 +169,15 @@ def judge_record(judge: JudgeConfig, sandbox: Sandbox, used: set[str]) -> dict[s
     record["versions"] = dict(sandbox.versions(used))
     if "python" in used:
         record["installed"] = dict(sandbox.packages)
+    return record
+
+
+def _locked_record(plan: Plan, sandbox: Sandbox) -> dict[str, Any]:
+    """Who judges, and by which lock of an environment. Raises ConfigError where that is of another environment."""
+    record = judge_record(plan.config.judge, sandbox, languages(plan.problems))
+    if plan.lock is not None:
+        environment_lock.check(plan.lock, sandbox.packages, record["versions"]["python"])
+        record["lock"] = plan.lock.digest
     return record
 
 
@@ -274,4 +284,5 @@ def _judged(judge: Mapping[str, Any] | None) -> str:
     own = [f"{name} {value:g} {unit}" for name, value, unit in limits if value is not None]
     versions = [f"{name} {version}" for name, version in judge["versions"].items()]
     packages = [f"packages {digest(judge['installed'])[:8]}"] if judge.get("installed") else []
-    return " ".join(["judge", judge["sandbox"], *own, *versions, *packages])
+    lock = [f"lock {judge['lock'][:8]}"] if judge.get("lock") else []
+    return " ".join(["judge", judge["sandbox"], *own, *versions, *packages, *lock])

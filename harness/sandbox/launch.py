@@ -49,7 +49,8 @@ _ENVIRONMENT = {
     "MPLCONFIGDIR": "/tmp",  # else matplotlib, which creates folders when it is imported, could not be
     "LANG": "C.UTF-8",
 }
-_START_S = 30.0
+# Modules to hold ready are imported first, which on a busy machine takes a while.
+_START_S, _IMPORT_S = 30.0, 120.0
 
 
 class IsolationUnavailable(SandboxFault):
@@ -129,15 +130,15 @@ def start_worker(
         )
         cleanup.pop_all()
     worker = SandboxWorker(ours, (tester_process, zygote), folder, core)
-    _wait_ready(worker)
+    _wait_ready(worker, _IMPORT_S if preload else _START_S)
     return worker
 
 
-def _wait_ready(worker: SandboxWorker) -> None:
+def _wait_ready(worker: SandboxWorker, patience_s: float) -> None:
     """Read the worker's first frame; a worker that is not ready is stopped. Raises SandboxFault."""
     try:
-        if not select.select([worker.socket], [], [], _START_S)[0]:
-            raise SandboxFault(f"a sandbox worker did not start within {_START_S:g} s")
+        if not select.select([worker.socket], [], [], patience_s)[0]:
+            raise SandboxFault(f"a sandbox worker did not start within {patience_s:g} s")
         greeting: Mapping[str, Any] = codec.decode(framing.read_frame(worker.socket.fileno(), worker.frames))
         if "broken" in greeting:
             raise IsolationUnavailable(str(greeting["broken"]))

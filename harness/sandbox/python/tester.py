@@ -34,7 +34,7 @@ from harness.sandbox.values import codec
 _MEMORY_MB = 4096
 _DIGITS = 100_000  # of an integer that tests read or write; a tenth of a second
 # True and falsified tests beside a program run so often, as long as that takes no more CPU time.
-_ROUNDS, _ROUNDS_CPU_S = 5, 1.0
+_ROUNDS, _ROUNDS_CPU_S, _ROUNDS_WALL_S = 5, 1.0, 20.0
 _FORGED = "the program passes even when an expectation is falsified"
 _DETAIL = 4000  # characters of a message that are looked at
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{4,}\b")
@@ -168,13 +168,14 @@ class JobRunner:
         result = self._finish(termination, "in_process")
         if termination.status != "passed":
             return result
-        spent = result["cpu_s"]
+        spent, waited = result["cpu_s"], result["wall_s"]
         for number, (text, true) in enumerate(in_process.controls(code, _ROUNDS)):
-            if number and spent > _ROUNDS_CPU_S:
+            if number and (spent > _ROUNDS_CPU_S or waited > _ROUNDS_WALL_S):
                 break
             self._next_candidate()
             passed = self._run_tests_inside(job, setup, text).status == "passed"
-            spent += self._end(by_itself=False).cpu_s
+            usage = self._end(by_itself=False)
+            spent, waited = spent + usage.cpu_s, waited + usage.wall_s
             if passed == true:
                 continue
             if passed or self._passes_negated(job, setup, code):
@@ -186,11 +187,12 @@ class JobRunner:
         """For one that did not pass again: perhaps it depends on chance. Whether it ever passes with all expectations
         falsified, which no honest program does.
         """
-        spent, falsified = 0.0, in_process.falsify(code)
-        while falsified is not None and spent < _ROUNDS_CPU_S:
+        spent, waited, falsified = 0.0, 0.0, in_process.falsify(code)
+        while falsified is not None and spent < _ROUNDS_CPU_S and waited < _ROUNDS_WALL_S:
             self._next_candidate()
             passed = self._run_tests_inside(job, setup, falsified).status == "passed"
-            spent += self._end(by_itself=False).cpu_s + 0.002
+            usage = self._end(by_itself=False)
+            spent, waited = spent + usage.cpu_s + 0.002, waited + usage.wall_s
             if passed:
                 return True
         return False
