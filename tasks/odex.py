@@ -7,12 +7,16 @@ sees the intent as a docstring; program and tests are put together as upstream d
 `libraries = "standard"` leaves out rows whose tests import more than the standard library; 334 of 439 English rows need
 no more. A package that the judging Python lacks is a fault that names it, and never a failed answer. Upstream lists no
 versions: rows of pandas, numpy, scipy and matplotlib may want older ones. Tests that look at files, patch modules or
-ask for types run in the program's process, whose verdicts say `in_process`.
+ask for types run in the program's process, whose verdicts say `in_process`. CoNaLa's text metrics compare the same
+snippets with the references, so that a report can say how far they tell what passes.
 """
 
+import ast
 import re
 import sys
-from collections.abc import Iterable, Mapping
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from harness import scorers
@@ -23,13 +27,17 @@ from harness.schema import (
     DataFile,
     Limits,
     Problem,
+    Reference,
     Sampling,
+    Score,
+    Scorer,
     Source,
     Split,
     Task,
     Template,
     UnitTests,
 )
+from harness.scorers import PerAnswer
 from harness.text.extract import Reading, Wanted, by_entry_point, python_code
 
 Language = Literal["en", "es", "ja", "ru"]
@@ -155,6 +163,47 @@ def _function(begun: str, code: str, suffix: str) -> str:
     return f"{begun}{code}{suffix}"
 
 
+# ---------------------------------------------------------------- text metrics
+
+
+def snippet(problem: Problem, answer: str) -> str:
+    """What of a program answers the question: what goes on from the prompt, or of another function its body."""
+    check = problem.check
+    assert isinstance(check, UnitTests)
+    begun, suffix = problem.parts["begun"], problem.parts["suffix"]
+    frame = f"{check.setup}\n{begun}"
+    if answer.startswith(frame) and answer.endswith(suffix) and len(answer) >= len(frame) + len(suffix):
+        return answer[len(frame) : len(answer) - len(suffix)].strip()
+    tree = python_code.parse(answer)
+    found = python_code.definitions(tree).get(check.entry_point) if tree else None
+    if not isinstance(found, ast.FunctionDef):
+        return answer
+    body = found.body[1:] if ast.get_docstring(found) and len(found.body) > 1 else found.body
+    lines = answer.split("\n")[body[0].lineno - 1 : found.end_lineno]
+    return textwrap.dedent("\n".join(lines)).removeprefix("return ").strip()
+
+
+def _on_snippets(scorer: Scorer) -> Scorer:
+    """The text metric, of snippets. By itself, as another process would find the scorer that compares programs."""
+    assert isinstance(scorer.score, PerAnswer)
+    judge, signature = scorer.score.judge, scorer.signature
+
+    def with_reference(problem: Problem) -> Problem:
+        return problem.model_copy(update={"check": Reference(texts=(problem.solution.strip(),))})
+
+    def compare(problem: Problem, answer: str) -> Score:
+        return judge(with_reference(problem), snippet(problem, answer))
+
+    def signed(problems: Sequence[Problem]) -> str:
+        return signature([with_reference(problem) for problem in problems]) if signature else ""
+
+    return replace(
+        scorer,
+        score=PerAnswer(compare, parallelizable=False),
+        signature=signed if signature else None,
+    )
+
+
 def task(language: Language = "en", libraries: Libraries = "all") -> Task:
     for option, given, known in (("language", language, Language), ("libraries", libraries, Libraries)):
         if given not in get_args(known):
@@ -179,7 +228,10 @@ def task(language: Language = "en", libraries: Libraries = "all") -> Task:
         load=load,
         templates=(PLAIN, CHAT),
         extract=program,
-        scorers=(scorers.unit_tests,),
+        scorers=(
+            scorers.unit_tests,
+            *(_on_snippets(each) for each in (scorers.exact, scorers.bleu, scorers.codebleu)),
+        ),
         sampling=Sampling(max_tokens=200),
         packages=PACKAGES if libraries == "all" else (),
         card=Card(

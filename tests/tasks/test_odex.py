@@ -11,7 +11,7 @@ from harness.runs import judge
 from harness.schema import Completion, Form, Problem, Verdict
 from harness.tasks import odex
 from harness.tasks.loading import data_files, registry
-from tests.support.command import write_rows
+from tests.support.command import harness, write_rows
 from tests.support.parts.task_rows import load
 
 TASK = registry.task("odex")
@@ -120,6 +120,46 @@ def test_a_wrong_option_says_what_would_be_right(options: dict[str, object]) -> 
         registry.task("odex", options)
 
 
+# ---------------------------------------------------------------- text metrics
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "kept"),
+    [
+        (SQUARES, "sum(x * x for x in xs)", "sum(x * x for x in xs)"),
+        (
+            SQUARES,
+            "```python\ndef f_101(xs):\n    return sum(x * x for x in xs)\n```",
+            "sum(x * x for x in xs)",
+        ),
+        (
+            SQUARES,
+            '```python\ndef f_101(xs):\n    """Sum."""\n    n = len(xs)\n    return n\n```',
+            "n = len(xs)\nreturn n",
+        ),
+        (SWAP, "d = {v: k for k, v in d.items()}", "d = {v: k for k, v in d.items()}"),
+        (SQUARES, "I cannot say.", "I cannot say."),
+        (SQUARES, "", ""),
+    ],
+)
+def test_text_metrics_see_the_snippet(row: int, text: str, kept: str, problems: list[Problem]) -> None:
+    assert odex.snippet(problems[row], TASK.extract(problems[row], Completion(text=text))) == kept
+
+
+def test_a_report_sets_text_metrics_beside_execution(tmp_path: Path, problems: list[Problem]) -> None:
+    said = [{"task_id": p.id, "completion": p.solution if i % 3 else "None"} for i, p in enumerate(problems)]
+    said[1]["completion"] = "' '.join(s.split()[::-1])"  # right, in other words
+    run, page = tmp_path / "run", tmp_path / "page.html"
+    options = ("--data", "mini", "--set", "options.libraries=standard")
+    file = write_rows(tmp_path / "said.jsonl", [row for i, row in enumerate(said) if i != NUMPY])
+    assert harness("score", "odex", "--completions", file, "--out", run, *options).code == 0
+    assert harness("report", run, "--out", page).code == 0
+    html = page.read_text(encoding="utf-8")
+    assert "<td>exact match</td><td>92.9 [" in html
+    assert "of 6 samples equal to the reference 6 pass and 0 fail; of 5 others 1 pass and 4 fail." in html
+    assert all(f"<td>{name}</td>" in html for name in ("BLEU", "CodeBLEU"))
+
+
 # ---------------------------------------------------------------- the benchmark's own rows
 
 
@@ -147,3 +187,13 @@ def test_standard_references_pass_and_empty_answers_fail(language: str, real_dat
     task, found = registry.task("odex", options), load("odex", options, "test", str(real_data))
     with sandbox.start() as box:
         assert judge.prove(task, found[1::8], box) == []
+
+
+@pytest.mark.parametrize("language", ["en", "es", "ja", "ru"])
+def test_the_reference_is_the_snippet_of_its_program(language: str, real_data: Path) -> None:
+    found = load("odex", {"language": language}, "test", str(real_data))
+    task = registry.task("odex", {"language": language})
+    made = [task.extract(p, Completion(text=p.solution, form="continuation")) for p in found]
+    assert [
+        p.id for p, code in zip(found, made, strict=True) if odex.snippet(p, code) != p.solution.strip()
+    ] == []

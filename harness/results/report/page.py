@@ -14,7 +14,7 @@ from pathlib import Path
 from harness import __version__
 from harness.errors import install
 from harness.results.compare import ComparisonCell, mean_cost
-from harness.results.report import across_tasks, plots, samples
+from harness.results.report import across_tasks, plots, samples, text_metrics
 from harness.results.report.comparison import contaminated, minimum_detectable, p_value, signed
 from harness.results.report.sections import Section, metric_names, row_estimate, sample_outcomes
 from harness.results.report.tables import amount, figure, printable
@@ -138,6 +138,7 @@ def _section(section: Section) -> Iterator[str]:
             drawing = plots.svg(drawn).replace("<svg", f'<svg role="img" aria-label="{text(caption)}"', 1)
             yield f"<figure><figcaption>{text(caption)}</figcaption>{drawing}</figure>"
         yield "</div>"
+    yield from text_metrics.html(section)
     yield from _outcomes(section)
     yield from _signatures(section)
     yield "</section>"
