@@ -38,4 +38,5 @@ def _auc(counts: Floats) -> Floats:
     below = np.cumsum(failing, axis=1) - failing / 2
     pairs = passing.sum(axis=1) * failing.sum(axis=1)
     with np.errstate(invalid="ignore"):
-        return (passing * below).sum(axis=1) / np.where(pairs > 0, pairs, np.nan)
+        area: Floats = (passing * below).sum(axis=1) / np.where(pairs > 0, pairs, np.nan)
+    return area
