@@ -102,6 +102,14 @@ def test_what_differs_in_anything_that_decides_is_judged(
     assert len(other.judged) == 1
 
 
+def test_programs_of_one_run_with_other_tests_each_are_judged() -> None:
+    other = BASE.model_copy(update={"tests": TESTS.model_copy(update={"code": "assert f() == 2"})})
+    bare = BASE.model_copy(update={"tests": None})
+    sandbox = ScriptedSandbox()
+    judge(sandbox, [BASE, other, bare, other, BASE, bare])
+    assert len(sandbox.judged) == 3
+
+
 def test_another_text_of_the_judge_judges_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox = ScriptedSandbox()
     judge(sandbox, [BASE], tmp_path / "v", warn=never)
