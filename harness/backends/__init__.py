@@ -50,6 +50,11 @@ def capabilities(config: BackendConfig) -> Capabilities:
     return loader.find(config.kind).capabilities
 
 
+def answers_chats(config: BackendConfig) -> bool | None:
+    """Whether the model can be asked in a chat; None where that is not known before it is loaded. Raises UserError."""
+    return loader.find(config.kind).answers_chats(config)
+
+
 def load_renderer(config: BackendConfig) -> PromptRenderer:
     """The model's tokenizer without the model. Raises ConfigError for a kind of backend that has none."""
     found = loader.find(config.kind).load_renderer

@@ -38,6 +38,11 @@ def _nothing_to_check(config: BackendConfig, problem_ids: Sequence[str]) -> None
     del config, problem_ids
 
 
+def _not_known(config: BackendConfig) -> bool | None:
+    del config
+    return None
+
+
 def plain_sampling_only(config: BackendConfig, sampling: Sampling) -> None:
     """For a backend that does not check the sampling: refuse what it may not know, so that nothing is ignored."""
     if sampling.over_long == "truncate_left":
@@ -60,6 +65,7 @@ class BackendLoader:
     `load(config, problem_ids)`: the ids, in task order, are those of the run; only recorded completions need them.
     `check` finds out whether `load` would find what it needs, without loading a model; `check_sampling` refuses what
     the backend cannot do. `capabilities`: what a loaded one has at most. `load_renderer`: the model's tokenizer alone.
+    `answers_chats`: whether the model can be asked in a chat, None where that is not known before it is loaded.
     """
 
     load: Callable[[BackendConfig, Sequence[str]], Backend]
@@ -67,6 +73,7 @@ class BackendLoader:
     check_sampling: Callable[[BackendConfig, Sampling], None] = plain_sampling_only
     capabilities: Capabilities = field(default_factory=Capabilities)
     load_renderer: Callable[[BackendConfig], PromptRenderer] | None = None
+    answers_chats: Callable[[BackendConfig], bool | None] = _not_known
 
 
 def find(kind: str) -> BackendLoader:

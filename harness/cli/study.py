@@ -55,7 +55,7 @@ def run_study(
     from harness.runs import progress, shards, study
     from harness.runs.run import RUNS
     from harness.training import smoke
-    from harness.training.study import base_cells, train_missing
+    from harness.training.study import base_cells, check_trainings, train_missing
 
     plain, out = apply_sets(plain, judging.sets), judging.out
     if options.smoke:
@@ -70,6 +70,7 @@ def run_study(
     part, root = shards.parse(judging.shard), out or RUNS
     with progress.show(sys.stderr) as step:
         study.check(base_cells(cells), step, part)
+        check_trainings(assigned.trainings)
         if assigned.trainings:
             train_missing(assigned.trainings, step)
         outcome = study.run(assigned.cells, root, step, executor, part)

@@ -27,20 +27,20 @@ FLAG_KEYS = {"epochs": "optim.epochs"}
 @click.option("--task", metavar="T", help="Train on a benchmark's train split.")
 @click.option("--file", metavar="FILE", help="Train on a file of JSON lines.")
 @click.option("--epochs", type=float, metavar="N", help="Passes over the rows, at most.")
-@click.option(
-    "--data", envvar="HARNESS_DATA", metavar="DIR", help="Benchmark files, or 'mini'. [HARNESS_DATA]"
-)
+@click.option("--data", metavar="DIR", help="Benchmark files, or 'mini'. [HARNESS_DATA]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The adapter's own folder.")
 @sets_option
 def train(config: Path | None, out: Path | None, data: str | None, sets: Sequence[str], **flags: Any) -> None:
     """Train an adapter, or the whole model. Rerun the same command to resume a training that was interrupted."""
     from harness.config.load import apply_sets, read_toml
     from harness.runs import progress
-    from harness.training import grid, run
+    from harness.training import grid, run, study
 
     plain = read_toml(config) if config else {}
     set_dotted(plain, {FLAG_KEYS.get(k, k): v for k, v in flags.items() if k not in ("task", "file")})
-    set_dotted(plain, {"data_folder": data if "data_folder" not in plain else None})
+    set_dotted(plain, {"data_folder": data})
+    if given := os.environ.get("HARNESS_DATA"):
+        plain.setdefault("data_folder", given)
     if rows := {k: flags[k] for k in ("task", "file") if flags[k]}:
         plain["data"] = [rows]
     axes = {
@@ -53,8 +53,13 @@ def train(config: Path | None, out: Path | None, data: str | None, sets: Sequenc
     first = os.environ.get("RANK", "0") == "0"  # set by torchrun and other launchers
     with progress.show(sys.stderr if first else io.StringIO()) as step:
         for cell in cells:
-            target = out if len(cells) == 1 else run.default_folder(cell, out)
-            folder, result = run.train(cell, target, step)
+            if len(cells) > 1 and "RANK" not in os.environ:  # so that each has a peak of memory of its own
+                folder = run.default_folder(cell, out)
+                result = study.train_in_process(cell, folder, step)
+            else:
+                folder, result = run.train(
+                    cell, out if len(cells) == 1 else run.default_folder(cell, out), step
+                )
             if first:
                 show_training(folder, result)
 

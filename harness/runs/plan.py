@@ -89,6 +89,7 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
     own = registry.task(config.task, config.options)
     task = registry.with_extractor(registry.with_scorers(own, config.scorers), config.extract)
     template = prompts.select_template(task, config.prompt)
+    check_chat(config, task, template)
     sampling = plan_sampling(config, task, template)
     backends.check_sampling(config.backend, sampling)
     if not backends.capabilities(config.backend).recorded:
@@ -123,6 +124,17 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
         data=dict(source.digests),
         skipped=source.skipped,
         lock=lock,
+    )
+
+
+def check_chat(config: RunConfig, task: Task, template: Template) -> None:
+    """Raises ConfigError for a chat that is asked of a model known to have no chat template."""
+    if not config.prompt or template.style != "chat" or backends.answers_chats(config.backend) is not False:
+        return
+    others = [own.name for own in task.templates if own.style != "chat"]
+    raise ConfigError(
+        f"prompt {template.name!r} is a chat, and the model has no chat template: "
+        + (f"leave prompt out, or set it to {' or '.join(others)}" if others else "take a model that has one")
     )
 
 

@@ -70,7 +70,7 @@ def resolve(plan: Plan, backend: Backend, sandbox: Sandbox, shard: Shard | None 
     check_likelihoods(plan, backend)
     record = describe(plan, backend, sandbox)
     signed = signature(plan, record, recorded=backend.capabilities.recorded)
-    said = (*filter(None, [contamination.note(record)]), *notes(plan, counts), *_absent(record, sandbox))
+    said = (*_adapter_notes(record), *notes(plan, counts), *_absent(record, sandbox))
     whole = ResolvedRun(plan, counts, record, Header(signed, said))
     return whole if shard is None else select_shard(whole, shard)
 
@@ -251,6 +251,12 @@ def _absent(record: Mapping[str, Any], sandbox: Sandbox) -> list[str]:
     """A note on packages that programs should find and do not: a right one may then fail."""
     absent = sandbox.absent if "installed" in (record["judge"] or {}) else ()
     return [f"not installed for programs: {', '.join(absent)}"] if absent else []
+
+
+def _adapter_notes(record: Mapping[str, Any]) -> list[str]:
+    """What makes an adapter's numbers doubtful: it was trained on what it is asked, or on another base."""
+    doubts = record["backend"].get("adapter_warnings")
+    return [*filter(None, [contamination.note(record)]), *([f"adapter: {doubts}"] if doubts else [])]
 
 
 def _template_args(plan: Plan) -> str:

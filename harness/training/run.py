@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.backends import hub
 from harness.backends.hf import checkpoint
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import UserError
@@ -55,6 +56,7 @@ def train(
     """Train what `config` says; the folder and the content of its train.json. Raises HarnessError."""
     config = with_method_defaults(check(config))
     folder = out or default_folder(config)
+    checkpoint.check(hub.find(config.model, config.revision)[0])  # before seconds of imports
     distributed.init_process(config.device)
     with checkpoint.silenced():  # the Trainer's module imports bitsandbytes, which prints what it misses
         from harness.training import arguments

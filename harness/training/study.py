@@ -20,9 +20,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.backends import hub
+from harness.backends.hf import checkpoint
 from harness.config.grid import Cell
 from harness.config.run import RunConfig
 from harness.errors import ConfigError, Fault, HarnessError, UserError
+from harness.tasks.loading import data_files, registry
 from harness.training import grid, run_record
 from harness.training.config import TrainConfig, check
 from harness.training.identity import config_hash
@@ -147,6 +150,31 @@ def _bare(config: RunConfig) -> Any:
 
 
 # ---------------------------------------------------------------- training
+
+
+def check_trainings(trainings: Mapping[Path, TrainConfig]) -> None:
+    """That every training still to be done has its base and its rows. Raises ConfigError naming those without."""
+    wrong: dict[str, list[str]] = {}
+    for folder, config in trainings.items():
+        if is_finished(folder, config):
+            continue
+        try:
+            checkpoint.check(hub.find(config.model, config.revision)[0])
+            for each in config.data:
+                if each.task:
+                    task, source = (
+                        registry.task(each.task, each.options),
+                        data_files.open_source(config.data_folder),
+                    )
+                    if not next(iter(data_files.load(task, each.split, source, 1)), None):
+                        raise ConfigError(f"task {each.task!r} has no rows in split {each.split!r}")
+                elif not Path(each.file).expanduser().is_file():
+                    raise ConfigError(f"no training file {each.file!r}")
+        except UserError as error:
+            wrong.setdefault(str(error), []).append(folder.name)
+    if wrong:
+        said = [f"{', '.join(names)}: {why}" for why, names in wrong.items()]
+        raise ConfigError(f"trainings that cannot be done: {'; '.join(said)}")
 
 
 def train_missing(trainings: Mapping[Path, TrainConfig], progress: Progress) -> None:

@@ -17,6 +17,7 @@ from harness.scorers.sql.turns import first_turn_id
 from harness.stats import estimates
 from harness.tasks.loading import data_files, registry
 from tests.support.command import harness
+from tests.support.tiny_models import build
 
 
 def load(name: str, data: str | Path = "mini", **options: object) -> list[Problem]:
@@ -213,15 +214,11 @@ def test_r_ves_has_the_official_steps(ratio: float, step: float) -> None:
 # ---------------------------------------------------------------- the study's table
 
 
-def test_the_recipe_of_the_studys_table_asks_for_its_five_tasks(tmp_path: Path) -> None:
+def test_the_recipe_of_the_studys_table_asks_a_base_model_its_five_tasks(tmp_path: Path) -> None:
     recipe = packaged("tasks/recipes/text_to_sql.toml")
-    done = harness("run", recipe, "--model", tmp_path / "none", "--data", "mini", "--out", tmp_path / "grid")
-    # Every cell is checked before any work, and nothing but the model is amiss.
-    assert done.complaint.startswith("5 of 5 cells cannot run: ")
-    assert re.findall(r"cell task=(\w+)[^;]*: model folder", done.complaint) == [
-        "wikisql",
-        "spider",
-        "cspider",
-        "cosql",
-        "bird",
-    ]
+    common = ("run", recipe, "--data", "mini", "--dry-run", "--model")
+    done = harness(*common, build("llama", tmp_path / "base"))
+    assert done.code == 0, done.err
+    assert re.findall(r"^task=(\w+)", done.out, re.M) == ["wikisql", "spider", "cspider", "cosql", "bird"]
+    chat = harness(*common, tmp_path / "base", "--set", "prompt=study").complaint
+    assert "leave prompt out, or set it to plain or line" in chat

@@ -78,6 +78,12 @@ def load(
     """
     del problem_ids
     require_model(config)
+    folder, commit = hub.find(
+        config.model, config.revision
+    )  # what is not there is said before seconds of imports
+    checkpoint.check(folder)
+    if config.adapter:
+        find_adapter(config.adapter)
     import torch
     import transformers
 
@@ -86,8 +92,6 @@ def load(
     from harness.backends.hf.scheduler import Engine
     from harness.backends.hf.tokenizer import Codec
 
-    folder, commit = hub.find(config.model, config.revision)
-    checkpoint.check(folder)
     runner = ModelRunner(load_base(folder, config))
     model = runner.model
     tokenizer = checkpoint.load_tokenizer(folder)
@@ -156,9 +160,17 @@ def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
         check_base(find_adapter(config.adapter), config.model, folder, commit)
 
 
+def answers_chats(config: BackendConfig) -> bool | None:
+    """Whether the model, or its adapter, has a chat template: told from the files alone."""
+    require_model(config)
+    folder, _ = hub.find(config.model, config.revision)
+    own = [find_adapter(config.adapter).folder] if config.adapter else []
+    return any(map(checkpoint.has_chat_template, [folder, *own]))
+
+
 def check_sampling(config: BackendConfig, sampling: Sampling) -> None:
     """All of it can be done; what excludes each other is checked with the config."""
     del config, sampling
 
 
-backend = BackendLoader(load, check, check_sampling, CAPABILITIES, load_codec)
+backend = BackendLoader(load, check, check_sampling, CAPABILITIES, load_codec, answers_chats)

@@ -232,6 +232,17 @@ def load_tokenizer(folder: Path) -> Any:
             raise UserError(f"cannot load the tokenizer in {folder}: {first_line(error)}") from error
 
 
+def has_chat_template(folder: Path) -> bool:
+    """Whether the tokenizer in a folder comes with a chat template, in any of the forms that transformers reads."""
+    if any((folder / f"chat_template{suffix}").is_file() for suffix in (".jinja", ".json")):
+        return True
+    try:
+        plain = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return bool(plain.get("chat_template"))
+
+
 def adapter_files(folder: Path) -> list[Path]:
     """An adapter's files. Raises UserError naming what is not there."""
     if not folder.is_dir():

@@ -190,7 +190,7 @@ class Codec:
         if not self.chat:
             raise UserError(
                 "this model's tokenizer has no chat template, and the prompt is a chat:"
-                " choose a text prompt, for example --set prompt=plain (harness tasks NAME lists the prompts)"
+                " choose a text prompt with --set prompt=NAME (harness tasks NAME lists a task's)"
             )
         begun = prompt.prefill if ask else ""
         turns = [message.model_dump() for message in (prompt.messages[:-1] if begun else prompt.messages)]

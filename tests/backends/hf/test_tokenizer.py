@@ -126,7 +126,7 @@ def test_arguments_of_a_chat_template_reach_it_and_those_in_vain_are_named(folde
 
 def test_a_chat_without_a_template_says_what_to_set(folders: dict[str, Path]) -> None:
     prompt = Prompt(messages=(Message(role="user", content="add"),))
-    with pytest.raises(UserError, match=r"no chat template.*--set prompt=plain"):
+    with pytest.raises(UserError, match=r"no chat template.*--set prompt=NAME"):
         list(loaded(folders["llama"]).generate([Request("t/0", prompt, (0,))], GREEDY))
 
 
