@@ -35,6 +35,7 @@ from harness.schema import (
 )
 from harness.scorers.sql.match import is_set_match
 from harness.text.sql import query_text, wikisql_form
+from harness.text.sql.databases import reads_absent
 
 REPEATS = 10  # timings of each query for VES; the lowest number that leaves outliers to drop
 R_VES_STEPS = (
@@ -118,7 +119,8 @@ def _verdict(
     if isinstance(result, SandboxFault):
         return Verdict(status="fault", score=None, error=str(result))
     reads = _NO_TABLE.search(result.detail)
-    if reads and reads[1].lower() in check.tables.absent:
+    # Only the gold query can make a fault: an answer that names such a table must not take its question out.
+    if reads and reads[1].lower() in check.tables.absent and reads_absent(check):
         error = f"it reads the table {reads[1]!r}, which the database lacks"
         return Verdict(status="fault", score=None, error=error)
     return Verdict(
