@@ -9,6 +9,7 @@ Every function takes the keys of a run's config by name, and whole tables as map
 the user's mistake is a HarnessError with one line. Nothing prints but the progress bar.
 """
 
+import hashlib
 import json
 import os
 import sys
@@ -109,7 +110,7 @@ def score(
 
 
 def train(
-    task: str | Path = "",
+    task: Any = "",
     *,
     model: str | Path = "",
     out: str | Path | None = None,
@@ -118,9 +119,9 @@ def train(
 ) -> "Training":
     """Train one adapter (or the whole model) and return where it lies. The same call again resumes.
 
-    `task` is a benchmark whose train split is learnt, a file of rows (`rows.jsonl`) or a config file (`train.toml`).
-    `settings` are keys of a training's config: `method`, `seed`, `peft={"r": 32}`, `optim={"epochs": 2}`; `data` is
-    the folder of benchmark files. Raises HarnessError.
+    `task` is a benchmark whose train split is learnt, a file of rows (`rows.jsonl`), a Dataset of such rows or a config
+    file (`train.toml`). `settings` are keys of a training's config: `method`, `seed`, `peft={"r": 32}`,
+    `optim={"epochs": 2}`; `data` is the folder of benchmark files, or a Dataset. Raises HarnessError.
     """
     from harness.config import load
     from harness.tasks.loading import toml_task
@@ -128,13 +129,14 @@ def train(
     from harness.training import run as training
 
     with one_line_errors():
-        name = str(task)
+        name = str(task) if isinstance(task, str | Path) else f"{_data(task).partition(':')[2]}/test.jsonl"
         is_config = name.endswith(".toml") and not toml_task.is_task(name)
         plain: dict[str, Any] = load.read_toml(Path(name)) if is_config else {}
         if name and not plain:
             plain["data"] = [{"file" if name.endswith((".json", ".jsonl")) else "task": name}]
-        if folder := settings.pop("data", None) or os.environ.get("HARNESS_DATA"):
-            plain.setdefault("data_folder", str(folder))
+        folder = settings.pop("data", None)
+        if folder is not None or (folder := os.environ.get("HARNESS_DATA")):
+            plain.setdefault("data_folder", _data(folder))
         plain |= {**settings, **({"model": str(model)} if model else {})}
         for key in ("model", "data"):
             if key not in plain:
@@ -235,10 +237,36 @@ def _set(plain: dict[str, Any], name: str, value: Any) -> None:
             if isinstance(value, Mapping) and isinstance(at.get(name), dict):
                 at[name] = {**at[name], **value}
             else:
-                at[name] = str(value) if isinstance(value, Path) else value
+                at[name] = (
+                    _data(value) if name == "data" else str(value) if isinstance(value, Path) else value
+                )
             return
     known = [key for model in tables.values() for key in model.model_fields]
     raise ConfigError(unknown("setting", name, known))
+
+
+def _data(value: Any) -> str:
+    """What `--data` would say. A Dataset, or a DatasetDict by its splits, is written to the cache by its content."""
+    if isinstance(value, str | Path):
+        return str(value)
+    from harness.config.load import cache_folder
+
+    splits = value if isinstance(value, Mapping) else {"test": value}
+    try:
+        files = {
+            name: "".join(json.dumps(dict(row)) + "\n" for row in rows).encode()
+            for name, rows in splits.items()
+        }
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"data: expected a folder, or a Dataset whose rows are plain values: {error}"
+        ) from None
+    name = hashlib.sha256(repr(files).encode()).hexdigest()[:16]
+    folder = cache_folder(os.environ) / "datasets" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, blob in files.items():
+        (folder / f"{split}.jsonl").write_bytes(blob)
+    return f"dataset:{folder}"
 
 
 def _folder(out: str | Path | None) -> Path | None:

@@ -29,6 +29,7 @@ EXTRAS = {
     "bitsandbytes": "quantize",
     "bm25s": "rag",
     "codebleu": "codebleu",
+    "datasets": "datasets",
     "faiss": "rag",
     "gcsfs": "gcs",
     "httpx2": "server",

@@ -151,12 +151,15 @@ def data_command(
 ) -> None:
     """Download a benchmark's files into the hub cache (fetch), load and count every row (check), or have a model write
     training rows from a file NAME of seeds and keep those that parse, run and differ (synth)."""
-    from harness.tasks.loading import data_files, registry
+    from harness.tasks.loading import data_files, data_sets, registry
 
     if action == "synth":
         _synth(Path(name), out, sets, flags)
         return
     task = registry.task(name, parse_config({"task": name}, sets, "--set").options)
+    if action == "fetch" and data and data.startswith(data_sets.HUB):
+        click.echo(f"{data}: {data_sets.fetch(data)}")
+        return
     if action == "fetch":
         for file in task.card.files:
             if file.hub is None:

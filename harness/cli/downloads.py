@@ -8,8 +8,10 @@ if TYPE_CHECKING:
 
 def download(config: "RunConfig") -> None:
     """The data files, the model and the encoders of a run that are not on this machine. Raises UserError."""
-    from harness.tasks.loading import data_files, registry
+    from harness.tasks.loading import data_files, data_sets, registry
 
+    if config.data and config.data.startswith(data_sets.HUB):
+        data_sets.fetch(config.data)
     task = registry.task(config.task, config.options)
     source = data_files.open_source(config.data)
     for file in task.card.files:

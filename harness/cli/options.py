@@ -23,7 +23,10 @@ sets_option = click.option(
     "--set", "sets", multiple=True, metavar="KEY=VALUE", help="Set any key of the config."
 )
 data_option = click.option(
-    "--data", envvar="HARNESS_DATA", metavar="DIR", help="Benchmark files, or 'mini'. [HARNESS_DATA]"
+    "--data",
+    envvar="HARNESS_DATA",
+    metavar="DIR",
+    help="Benchmark files, 'mini', or a data set. [HARNESS_DATA]",
 )
 
 

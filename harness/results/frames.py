@@ -19,6 +19,7 @@ from harness.runs.store.reader import Result
 from harness.schema import Estimate
 
 if TYPE_CHECKING:
+    import datasets
     import pandas as pd
 
 
@@ -102,6 +103,13 @@ class Run:
         """A row a sample in the run's order: problem_id, index, group, prompt, completion, answer, tokens, and for each
         scorer SCORER.status, SCORER.value and SCORER.error."""
         return _frame([export.flatten(row) for row in export.samples(self.result)])
+
+    @property
+    def dataset(self) -> "datasets.Dataset":
+        """The samples as a Dataset of the package `datasets`."""
+        with one_line_errors():
+            import datasets
+        return datasets.Dataset.from_list([export.flatten(row) for row in export.samples(self.result)])
 
     @property
     def problems(self) -> "pd.DataFrame":

@@ -25,7 +25,7 @@ class DataFile:
     """A benchmark's file: found as DIR/<benchmark>/<name> (plain or .gz), or in the hub cache.
 
     `folder` is the other form some benchmarks come in: a folder with one folder of text files a row. `beside`: the
-    folder of a TOML task, where its files lie.
+    folder of a TOML task, where its files lie. `split`: what stands for the file in a data set (`--data hf:...`).
     """
 
     benchmark: str
@@ -33,6 +33,7 @@ class DataFile:
     hub: HubFile | None = None
     folder: str = ""
     beside: str = ""
+    split: str = ""
 
 
 class Source(Protocol):

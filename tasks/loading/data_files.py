@@ -9,7 +9,7 @@ import csv
 import hashlib
 import importlib.util
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from pydantic import ValidationError
 from harness.errors import DataError, Fault, install
 from harness.files import decode, lines, packaged, parse_json, read
 from harness.schema import DataFile, HubFile, Problem, Split, Task
+from harness.tasks.loading import data_sets
+from harness.tasks.loading.data_sets import DataSet
 
 MINI = "mini"
 
@@ -37,6 +39,7 @@ class DataFolders:
 
     folders: tuple[Path, ...]
     use_hub_cache: bool = True
+    data_set: DataSet | None = None  # its splits stand for files of a TOML task
     digests: dict[str, str] = field(default_factory=dict)
     place: str = ""
     skipped: dict[str, str] = field(default_factory=dict)  # problem id -> why
@@ -48,14 +51,25 @@ class DataFolders:
         self.digests[name] = sha256
 
     def rows(self, file: DataFile, fields: Sequence[str] = ()) -> Iterator[Mapping[str, Any]]:
+        if self.data_set is not None and file.split and self.find(file) is None:
+            parsed = self.data_set.rows(file.split, self.note)
+            yield from self._checked(parsed, fields)
+            return
         path = self.locate(file)
-        if path.is_dir():
+        if path.suffix == ".arrow":
+            parsed = DataSet(file.benchmark, path).rows("test", self.note)
+        elif path.is_dir():
             self.digests[f"{file.benchmark}/{file.folder}"] = _folder_digest(path)
             parsed = _parse_folder(path)
         else:
             blob = read(path)
             self.digests[f"{file.benchmark}/{file.name}"] = hashlib.sha256(blob).hexdigest()
             parsed = _parse(path, blob)
+        yield from self._checked(parsed, fields)
+
+    def _checked(
+        self, parsed: Iterable[tuple[str, Any]], fields: Sequence[str]
+    ) -> Iterator[Mapping[str, Any]]:
         for self.place, row in parsed:
             if not isinstance(row, dict):
                 raise DataError(f"{self.place}: expected an object, got {type(row).__name__}")
@@ -73,6 +87,10 @@ class DataFolders:
 
     def find(self, file: DataFile) -> Path | None:
         """Where the file is, plain, gzipped or as a folder of rows; None when it is nowhere."""
+        if self.data_set is not None:
+            found = self._in_data_set(self.data_set.path, file)
+            if found is not None or file.split or not file.beside:
+                return found
         for folder in self.folders:
             path = folder / file.benchmark / file.name
             for candidate in (path, path.with_name(path.name + ".gz")):
@@ -84,15 +102,25 @@ class DataFolders:
             return path
         return _cached(file.hub) if self.use_hub_cache and file.hub is not None else None
 
+    def _in_data_set(self, folder: Path, file: DataFile) -> Path | None:
+        """A file of a benchmark where the hub has it, or by its name."""
+        names = [file.name, *([file.hub.path] if file.hub else [])]
+        return next((folder / name for name in names if (folder / name).is_file()), None)
+
     def locate(self, file: DataFile) -> Path:
         """Where the file is. Raises DataError that lists what was tried and what to run."""
         if (found := self.find(file)) is not None:
             return found
+        if self.data_set is not None and not file.beside:
+            raise DataError(f"{self.data_set.name} has no file {file.name!r} of {file.benchmark!r}")
         tried = [folder / file.benchmark / file.name for folder in self.folders]
         if file.beside:
             tried.append(Path(file.beside) / file.name)
+            more = (
+                "" if "." in file.name else "; a split of a data set needs one: --data hf:OWNER/NAME@REVISION"
+            )
             raise DataError(
-                f"no file {file.name!r} of {file.benchmark!r}: looked for {', '.join(map(str, tried))}"
+                f"no file {file.name!r} of {file.benchmark!r}: looked for {', '.join(map(str, tried))}{more}"
             )
         hub = f"the hub cache ({file.hub.repo})" if file.hub and self.use_hub_cache else ""
         if hub and not _reads_hub_cache():
@@ -110,14 +138,19 @@ class DataFolders:
 
 
 def open_source(data: str | None) -> DataFolders:
-    """The source that `--data` or HARNESS_DATA names: a folder, or 'mini' for the project's own rows."""
+    """The source that `--data` or HARNESS_DATA names: a folder, 'mini' for the project's own rows, or a data set."""
     if data is None:
         return DataFolders(folders=())
     if data == MINI:
         return DataFolders(folders=(mini_folder(),), use_hub_cache=False)
+    if data_sets.is_named(data):
+        return DataFolders(folders=(), use_hub_cache=False, data_set=data_sets.find(data))
     folder = Path(data).expanduser()
     if not folder.is_dir():
-        raise DataError(f"no data folder {data!r}: give a folder that holds <benchmark>/<file>, or 'mini'")
+        raise DataError(
+            f"no data folder {data!r}: give a folder that holds <benchmark>/<file>, 'mini', or a data set:"
+            " hf:OWNER/NAME@REVISION, or a file of rows"
+        )
     return DataFolders(folders=(folder,))
 
 

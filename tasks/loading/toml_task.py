@@ -53,7 +53,7 @@ OWN = ("question", "solution")  # what a prompt may name beside the fields of th
 
 
 class RowFiles(Value):
-    """The file of each split's rows: JSON lines, a JSON list, CSV or parquet."""
+    """The file of each split's rows (JSON lines, a JSON list, CSV or parquet), or its name in the data set."""
 
     test: str = ""
     train: str = ""
@@ -151,7 +151,10 @@ class _Rows:
     ) -> None:
         self.path, self.name, self.said, self.check = path, name, said, check
         self.beside = str(path.absolute().parent)
-        self.files = {split: DataFile(name, file, beside=self.beside) for split, file in files.items()}
+        self.files = {
+            split: DataFile(name, file, beside=self.beside, split=split if "." in file else file)
+            for split, file in files.items()
+        }
         self.databases = dict[str, tuple[dict[str, object], dict[str, str]]]()
         given = said.prompts or (Template(name="plain"), Template(name="chat", style="chat"))
         self.templates = tuple(

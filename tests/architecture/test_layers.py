@@ -39,6 +39,7 @@ HEAVY = {
     "accelerate",
     "bitsandbytes",
     "bm25s",
+    "datasets",
     "faiss",
     "filelock",
     "fsspec",
