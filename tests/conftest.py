@@ -31,7 +31,7 @@ LONGEST = (
     "backends/hf/test_engine.py",
     "training/test_distributed.py",
     "training/test_resume.py",
-    "tasks/test_humaneval_plus.py",
+    "parity/test_recorded_sets.py",
     "runs/test_resume.py",
     "sandbox/languages/test_languages.py",
     "cli/test_bad_input.py",
