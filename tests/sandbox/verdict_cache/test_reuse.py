@@ -151,8 +151,8 @@ def test_where_each_call_has_a_limit_half_of_it_counts() -> None:
     ["time.time()", "from time import perf_counter", "datetime.now()", "date.today ()", "new Date", "Instant::now()",
      "System.nanoTime()", "DateTime.UtcNow", "np.datetime64('now')", "std::chrono::steady_clock::now()", "\ntime()",
      "time_ns()", "process_time()", "thread_time_ns()", "monotonic()", "localtime()", "gmtime()", "ctime()",
-     "asctime()", "strftime('')", "clock_gettime(0)", "default_timer()", "getrusage(0)", "gettimeofday(0)", "hrtime()", "utcnow()",
-     "currentTimeMillis()", "Time.now", "DateTime.Today", "time.Now()"],
+     "asctime()", "strftime('')", "clock_gettime(0)", "default_timer()", "getrusage(0)", "gettimeofday(0)", "hrtime()",
+     "utcnow()", "currentTimeMillis()", "Time.now", "DateTime.Today", "time.Now()"],
 )  # fmt: skip
 def test_a_program_or_tests_that_name_a_clock_are_judged_each_time(text: str) -> None:
     for program in (Program(code=text), Program(code="", tests=UnitTests(code=text, entry_point="f"))):
