@@ -202,7 +202,10 @@ def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, 
             ]
         with judge.open_sandbox(config.judge) as box:
             rows, dropped = synthesis.generate_rows(backend, requests, sampling, box)
-    synthesis.write_rows(out, rows)
     for why, count in dropped.most_common():
         click.echo(f"dropped {count}: {why}")
+    if not rows:  # a file without rows is nothing that a training could read
+        click.echo(f"warning: kept no rows, {out} was not written", err=True)
+        sys.exit(3)
+    synthesis.write_rows(out, rows)
     click.echo(f"kept {len(rows)} rows: {out}")

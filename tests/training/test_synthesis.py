@@ -74,6 +74,16 @@ def test_a_recording_becomes_training_rows(tmp_path: Path) -> None:
     assert examples[1][0].answer == "print(sum(i * i for i in range(11)))\n"
 
 
+def test_to_keep_no_row_is_a_warning_and_exit_code_3(tmp_path: Path) -> None:
+    (tmp_path / "seeds.txt").write_text("strings\n", encoding="utf-8")
+    path = write_rows(tmp_path / "said.jsonl", [{"problem_id": "synth/exercise/0", "text": "I do not know."}])
+    out = tmp_path / "made.jsonl"
+    ended = harness("data", "synth", tmp_path / "seeds.txt", "--completions", path, "--out", out)
+    assert (ended.code, ended.err) == (3, f"warning: kept no rows, {out} was not written\n")
+    assert "dropped 1: no code block" in ended.out
+    assert not out.exists()
+
+
 def test_bad_seeds_are_named_with_their_line(tmp_path: Path) -> None:
     path = tmp_path / "seeds.txt"
     path.write_text(json.dumps({"sead": "x"}), encoding="utf-8")
