@@ -14,7 +14,7 @@ from harness.cli.options import check_writable, data_option, parse_config, set_d
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.schema import Task
+    from harness.schema import Backend, Request, Task
 
 
 @click.command("tasks")
@@ -142,6 +142,12 @@ def _show_card(task: "Task", options: Mapping[str, Sequence[str]]) -> None:
     "--samples", type=int, default=1, metavar="N", help="synth: rows requested per seed and template."
 )
 @click.option(
+    "--turns",
+    type=click.IntRange(1),
+    metavar="N",
+    help="synth: a conversation per seed, of N questions at most.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="synth: the file to write the rows to."
 )
 @data_option
@@ -175,37 +181,53 @@ def data_command(
         click.echo(f"{split:10} {len(problems)} rows ({note}); {shas}")
 
 
-def _synth(seeds: Path, out: Path | None, sets: Sequence[str], flags: dict[str, Any]) -> None:
-    from harness import backends
+def _synth(file: Path, out: Path | None, sets: Sequence[str], flags: dict[str, Any]) -> None:
     from harness.runs import judge, workers
     from harness.schema import Sampling
-    from harness.training.data import synthesis
+    from harness.training.data import dialogues, synthesis
 
     if out is None:
         raise UserError("synth needs --out FILE to write the rows to")
+    if flags["turns"] and flags["samples"] > 1:
+        raise UserError("synth makes one conversation a seed: leave --samples out, or --turns")
     check_writable(out, "--out")
     plain: dict[str, Any] = {"task": "synth"}
     set_dotted(plain, {"backend.model": flags["model"], "backend.path": flags["completions"]})
     if flags["completions"]:
         plain["backend"] |= {"kind": "replay", "partial": True}
     config = parse_config(plain, sets, "--set")
-    requests = synthesis.build_requests(synthesis.read_seeds(seeds), flags["samples"])
+    seeds = synthesis.read_seeds(file)
+    requests = synthesis.build_requests(seeds, flags["samples"])
+    names = (
+        dialogues.names(seeds, flags["turns"]) if flags["turns"] else [each.problem_id for each in requests]
+    )
     overrides = {name: value for name, value in config.sampling.model_dump().items() if value is not None}
     settings = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 512, "seed": config.seed}
     sampling = Sampling(**{**settings, "samples": flags["samples"], **overrides})
-    with closing(workers.load(config.backend, [request.problem_id for request in requests])) as backend:
-        if (recorded := backends.recorded_backend(backend)) is not None:
-            requests = [
-                replace(each, indices=tuple(range(recorded.counts[each.problem_id])))
-                for each in requests
-                if each.problem_id in recorded.counts
-            ]
-        with judge.open_sandbox(config.judge) as box:
-            rows, dropped = synthesis.generate_rows(backend, requests, sampling, box)
+    with closing(workers.load(config.backend, names)) as backend, judge.open_sandbox(config.judge) as box:
+        if flags["turns"]:
+            said, dropped = dialogues.make_dialogues(backend, seeds, flags["turns"], sampling, box)
+            lines = dialogues.as_rows(said)
+        else:
+            rows, dropped = synthesis.generate_rows(backend, _recorded(backend, requests), sampling, box)
+            lines = synthesis.as_rows(rows)
     for why, count in dropped.most_common():
         click.echo(f"dropped {count}: {why}")
-    if not rows:  # a file without rows is nothing that a training could read
+    if not lines:  # a file without rows is nothing that a training could read
         click.echo(f"warning: kept no rows, {out} was not written", err=True)
         sys.exit(3)
-    synthesis.write_rows(out, rows)
-    click.echo(f"kept {len(rows)} rows: {out}")
+    synthesis.write_rows(out, lines)
+    click.echo(f"kept {len(lines)} rows: {out}")
+
+
+def _recorded(backend: "Backend", requests: "Sequence[Request]") -> "Sequence[Request]":
+    """Of a recording what it has."""
+    from harness import backends
+
+    if (recorded := backends.recorded_backend(backend)) is None:
+        return requests
+    return [
+        replace(each, indices=tuple(range(recorded.counts[each.problem_id])))
+        for each in requests
+        if each.problem_id in recorded.counts
+    ]

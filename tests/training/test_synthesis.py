@@ -74,6 +74,32 @@ def test_a_recording_becomes_training_rows(tmp_path: Path) -> None:
     assert examples[1][0].answer == "print(sum(i * i for i in range(11)))\n"
 
 
+def test_two_roles_make_a_conversation_that_ends_where_nothing_good_is_said(tmp_path: Path) -> None:
+    (tmp_path / "seeds.txt").write_text("strings\nsums\n", encoding="utf-8")
+    recorded = {
+        "synth/asks/0/0": "How do I reverse the words of a text?\n\nThe assistant: so.",
+        "synth/answers/0/0": "So:\n```python\nprint(' '.join('a b'.split()[::-1]))\n```",
+        "synth/asks/0/1": "And how do I sort them by length?",
+        "synth/answers/0/1": "So:\n```python\nprint(sorted(['aa', 'b'], key=len))\n```",
+        "synth/asks/1/0": "How do I sum the numbers from one to ten?",
+        "synth/answers/1/0": "```python\nprint(sum(range(11)))\n```",
+        "synth/asks/1/1": "And what if I divide that by nothing?",
+        "synth/answers/1/1": "```python\nprint(1 / 0)\n```",
+    }
+    path = write_rows(tmp_path / "said.jsonl", [{"problem_id": n, "text": t} for n, t in recorded.items()])
+    out = tmp_path / "made.jsonl"
+    common = ("data", "synth", tmp_path / "seeds.txt", "--completions", path, "--out", out)
+    ended = harness(*common, "--turns", 2)
+    assert ended.code == 0, ended.err
+    assert "dropped 1: does not run (error)" in ended.out
+    first, second = (row["chat_rounds"] for row in rows(out))
+    assert [said["role"] for said in first] == ["user", "assistant", "user", "assistant"]
+    assert first[0]["content"] == "How do I reverse the words of a text?"
+    assert [said["content"] for said in second] == [recorded["synth/asks/1/0"], recorded["synth/answers/1/0"]]
+    assert len(next(iter(read_file(out, TEMPLATES["alpaca"], None)))) == 2
+    assert "leave --samples out" in harness(*common, "--turns", 2, "--samples", 2).complaint
+
+
 def test_to_keep_no_row_is_a_warning_and_exit_code_3(tmp_path: Path) -> None:
     (tmp_path / "seeds.txt").write_text("strings\n", encoding="utf-8")
     path = write_rows(tmp_path / "said.jsonl", [{"problem_id": "synth/exercise/0", "text": "I do not know."}])

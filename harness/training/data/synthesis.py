@@ -2,7 +2,8 @@
 
 Single-turn self-instruct as in the multi-task paper's data section (arXiv 2311.02303): a model is asked for an
 exercise about a piece of knowledge and its solution. What is kept is ready for `harness train --file`. A
-recording of completions (`generations.jsonl`, or rows with problem_id and text) works like a model.
+recording of completions (`generations.jsonl`, or rows with problem_id and text) works like a model. Conversations of
+several turns are dialogues.py's.
 """
 
 import ast
@@ -79,14 +80,17 @@ def build_requests(
 ) -> list[Request]:
     """One request a seed and template, named synth/<template>/<number of the seed>."""
     return [
-        Request(f"synth/{name}/{number}", _prompt(template, ask, seed), tuple(range(samples)))
+        Request(
+            f"synth/{name}/{number}",
+            instruction_prompt(template, ask.replace("{seed}", seed)),
+            tuple(range(samples)),
+        )
         for name, ask in PROMPTS.items()
         for number, seed in enumerate(given)
     ]
 
 
-def _prompt(template: Template, ask: str, seed: str) -> Prompt:
-    text = ask.replace("{seed}", seed)
+def instruction_prompt(template: Template, text: str) -> Prompt:
     return templates.render(
         template, Problem(id="", question=text, solution="", check=Reference(texts=("",)))
     )
@@ -160,9 +164,10 @@ def drop_near_duplicates(rows: Sequence[SyntheticRow]) -> Iterator[SyntheticRow]
             yield row
 
 
-def write_rows(path: Path, rows: Sequence[SyntheticRow]) -> None:
+def as_rows(rows: Sequence[SyntheticRow]) -> list[dict[str, Any]]:
+    return [{"instruction": row.instruction, "output": row.output, "source": row.source} for row in rows]
+
+
+def write_rows(path: Path, lines: Sequence[dict[str, Any]]) -> None:
     """JSON lines as `harness train --file` reads them."""
-    lines: list[dict[str, Any]] = [
-        {"instruction": row.instruction, "output": row.output, "source": row.source} for row in rows
-    ]
     write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
