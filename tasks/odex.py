@@ -8,7 +8,8 @@ sees the intent as a docstring; program and tests are put together as upstream d
 no more. A package that the judging Python lacks is a fault that names it, and never a failed answer. Upstream lists no
 versions: rows of pandas, numpy, scipy and matplotlib may want older ones. Tests that look at files, patch modules or
 ask for types run in the program's process, whose verdicts say `in_process`. CoNaLa's text metrics compare the same
-snippets with the references, so that a report can say how far they tell what passes.
+snippets with the references, so that a report can say how far they tell what passes. Groups are upstream's: tests that
+import something are of the open domain.
 """
 
 import ast
@@ -123,7 +124,7 @@ def _problem(row: Mapping[str, Any], name: str) -> Problem:
         question=f'{head}\n    """{row["intent"]}\n    """\n{begun}',
         solution=_spaces(row["canonical_solution"]),
         check=_check(row),
-        group=", ".join(row["library"]) or "builtins",
+        group="open" if "import " in row["test_start"] else "closed",
         cluster=f"odex/{row['task_id']}",
         parts={"begun": f"{head}\n{begun}", "suffix": _spaces(row["suffix"])},
     )

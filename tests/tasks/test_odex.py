@@ -155,7 +155,7 @@ def test_a_report_sets_text_metrics_beside_execution(tmp_path: Path, problems: l
     assert harness("score", "odex", "--completions", file, "--out", run, *options).code == 0
     assert harness("report", run, "--out", page).code == 0
     html = page.read_text(encoding="utf-8")
-    assert "<td>exact match</td><td>92.9 [" in html
+    assert "<td>exact match</td><td>92.9, too few for an interval</td>" in html
     assert "of 6 samples equal to the reference 6 pass and 0 fail; of 5 others 1 pass and 4 fail." in html
     assert all(f"<td>{name}</td>" in html for name in ("BLEU", "CodeBLEU"))
 

@@ -13,6 +13,7 @@ from harness.runs.store.reader import Result
 from harness.stats import agreement
 from harness.stats.intervals import Floats
 
+FEWEST = 10  # passing and failing samples for an interval: resamples of fewer vary too little
 TEXT = {"exact": "exact match", "bleu": "BLEU", "codebleu": "CodeBLEU", "chrf": "chrF"}
 _HEAD = (
     "<h3>Text metrics beside execution</h3>"
@@ -34,14 +35,14 @@ def html(section: Section) -> Iterator[str]:
     yield from lines
     yield "</tbody></table></div>"
     for name, run in found:
-        if "exact" in run.scores:
+        if "exact" in _metrics(run):
             yield f'<p class="small">{escape(name)}: {_at_exact_match(run)}</p>'
 
 
 def _metrics(run: Result) -> list[str]:
     """The text scorers of a run that is judged by execution."""
     executed = "pass@1" in run.reduces
-    return [name for name in TEXT if executed and name in run.scores]
+    return [name for name in TEXT if executed and name in run.scores and _pairs(run, name)[0]]
 
 
 def _pairs(run: Result, scorer: str) -> tuple[list[str], list[Floats], list[Floats]]:
@@ -54,13 +55,15 @@ def _pairs(run: Result, scorer: str) -> tuple[list[str], list[Floats], list[Floa
 def _rows(name: str, run: Result) -> Iterator[str]:
     for scorer in _metrics(run):
         problems, values, passed = _pairs(run, scorer)
-        found = agreement.auc_interval(values, passed, run.cluster_labels(problems)) if problems else None
+        found = agreement.auc_interval(values, passed, run.cluster_labels(problems))
         if found is None:
             continue
         auc, low, high = (100 * value for value in found)
         value, good = np.concatenate(values), np.concatenate(passed) == 1.0
+        enough = min(good.sum(), (~good).sum()) >= FEWEST
+        interval = f"{auc:.1f} [{low:.1f}, {high:.1f}]" if enough else f"{auc:.1f}, too few for an interval"
         cells = (
-            f"{auc:.1f} [{low:.1f}, {high:.1f}]",
+            interval,
             *(f"{100 * value[at].mean():.1f}" for at in (good, ~good)),
         )
         shown = "".join(f"<td>{cell}</td>" for cell in (TEXT[scorer], *cells))
