@@ -183,6 +183,7 @@ class Seen:
     error_classes: Counter[str] = field(default_factory=Counter)
     in_process: int = 0
     first_fault: tuple[str, ...] = ()
+    causes: Counter[str] = field(default_factory=Counter)  # of faults, while they are few
 
     def scores(
         self, problem_id: str, rows: Iterable[Judgement]
@@ -200,6 +201,8 @@ class Seen:
             values: tuple[float, ...] = ()
             if row.score is None:
                 faulted.add(row.scorer)
+                if row.error in self.causes or len(self.causes) < 1000:
+                    self.causes[row.error] += 1
                 self.first_fault = self.first_fault or (f"first fault, of {problem_id}: {row.error}",)
             else:
                 self.in_process += row.score.note == "in_process"
@@ -216,6 +219,9 @@ class Seen:
             yield (
                 f"{self.in_process} samples judged in_process: their tests' values cannot cross to the trusted side"
             )
+        for cause, count in self.causes.most_common(3):
+            if count > 1:
+                yield f"{count} samples not judged: {cause}"
 
 
 @dataclass

@@ -1,7 +1,10 @@
 """BigCodeBench: unittest cases in the answer's own module, rows that cannot be judged here, recorded answers."""
 
+import ast
 import gzip
 import json
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 from harness import sandbox
 from harness.errors import ConfigError
 from harness.prompts import templates
-from harness.schema import Completion, Problem, Verdict
+from harness.schema import Completion, Problem, UnitTests, Verdict
 from harness.tasks.loading import data_files, registry
 from tests.support.command import write_rows
 
@@ -175,3 +178,31 @@ def test_calibration_is_the_recorded_one(real_data: Path) -> None:
         for each in problems(real_data)
     }
     assert [name for name, text in made.items() if judged[name] != text] == []
+
+
+def standard(problem: Problem) -> bool:
+    """Whether the row's program and tests import the standard library only."""
+    assert isinstance(problem.check, UnitTests)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the benchmark's own escapes
+        tree = ast.parse(f"{problem.parts['code_prompt']}    pass\n{problem.check.code}")
+    names = [each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names]
+    names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return all(name.partition(".")[0] in sys.stdlib_module_names for name in names)
+
+
+@pytest.mark.parametrize(
+    ("subset", "rows", "judged", "passing"),
+    [("full", slice(17, None, 20), 14, 5), ("hard", slice(2, None, 4), 7, 1)],
+)
+def test_recorded_answers_to_rows_of_the_standard_library_get_the_recorded_verdicts(
+    subset: str, rows: slice, judged: int, passing: int, real_data: Path, box: sandbox.Pool
+) -> None:
+    texts, passed = recorded(real_data, subset)
+    own = [each for each in problems(real_data, subset=subset) if standard(each)]
+    assert len(own) == {"full": 300, "hard": 33}[subset]
+    chosen = own[rows]
+    found = verdicts([(each, texts[each.id]) for each in chosen], box)
+    right = {each.id: was.status == "passed" for each, was in zip(chosen, found, strict=True) if was.score}
+    assert (len(right), sum(right.values())) == (judged, passing)
+    assert [name for name, was in right.items() if was != passed[name]] == []
