@@ -26,9 +26,9 @@ class JudgeConfig(Value):
     time that the problem's reference took here just before, where that is more than the task's limit. `python`: the
     interpreter of another virtual environment, for benchmarks that want library versions of their own; its versions
     identify a run, not its path. `packages`: what Python programs may import beside the standard library: what the task
-    names, or all that is installed beside their interpreter. `exclude`: samples without an answer for these reasons are
-    left out of every metric; by default they count as failed. `certificate`: a file of harness doctor --parity; the
-    signature names it.
+    names, or all that is installed beside their interpreter. `process`: a fork for each Python program, or one process
+    that is put back after each. `exclude`: samples without an answer for these reasons are left out of every metric; by
+    default they count as failed. `certificate`: a file of harness doctor --parity; the signature names it.
     """
 
     sandbox: Literal["auto", "namespaces", "landlock", "process"] = "auto"
@@ -37,6 +37,7 @@ class JudgeConfig(Value):
     time_factor: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     memory_mb: int | None = Field(default=None, ge=16)
     python: str = ""
+    process: Literal["fork", "restore"] = Field(default="fork", exclude_if=lambda value: value == "fork")
     packages: Literal["task", "environment"] = Field(default="task", exclude_if=lambda value: value == "task")
     exclude: tuple[Unanswered, ...] = Field(default=(), exclude_if=lambda reasons: not reasons)
     certificate: str = Field(default="", exclude_if=lambda path: not path)

@@ -52,6 +52,7 @@ def settings(judge: JudgeConfig, task: Task | None) -> sandboxes.Settings:
         # Nothing to hold ready where programs may import nothing.
         preload=task.preload if task and (task.packages or judge.python) else (),
         queries=bool(executing) and all(scorer.queries for scorer in executing),
+        process=judge.process,
     )
 
 

@@ -1,11 +1,13 @@
 """Length-prefixed frames on a stream socket: four bytes of length, then the payload, whatever that is."""
 
+import fcntl
 import os
 import socket
 import struct
 
 _LENGTH = struct.Struct("<I")
 JOB_LIMIT = 128 << 20  # bytes of a frame between the controller and a worker
+_TO_READ, _NOT_READ = 0x541B, 0x5411
 
 
 class ConnectionClosed(Exception):
@@ -53,6 +55,16 @@ def read_available(fd: int, buffer: bytearray) -> int:
     count = os.readv(fd, [_scratch])
     buffer += _scratch[:count]
     return count
+
+
+def pending(fd: int) -> int:
+    """How many bytes there are to read from a pipe or socket."""
+    return int.from_bytes(fcntl.ioctl(fd, _TO_READ, bytes(4)), "little")
+
+
+def unread(fd: int) -> int:
+    """How much memory what was written to this socket and is not read yet takes."""
+    return int.from_bytes(fcntl.ioctl(fd, _NOT_READ, bytes(4)), "little")
 
 
 class FrameBuffer:

@@ -94,6 +94,7 @@ def start_worker(
     python: interpreter.Interpreter | None = None,
     preload: tuple[str, ...] = (),
     core: cpu_affinity.Core | None = None,
+    restores: bool = False,
 ) -> SandboxWorker:
     """Start worker `number`, with this process's own interpreter unless `python` is given, and wait until it is ready.
     Raises IsolationUnavailable with the kernel's reason. `core`: released when the worker is stopped.
@@ -105,7 +106,7 @@ def start_worker(
         folder = tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True)
         os.chown(folder.name, uid or -1, uid or -1)
     plan = confine.ConfinementPlan(
-        isolation, python.folders, folder.name if folder else "", uid, preload, python.importable
+        isolation, python.folders, folder.name if folder else "", uid, preload, python.importable, restores
     )
     ours, tester_end = socket.socketpair()
     control, zygote_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -31,7 +31,7 @@ class Settings:
     limits. `queries`: only SQL is judged, so that no worker for programs is started. `python`: another interpreter for
     programs and tests. `packages`: distributions that they may import from,
     None for all that are installed. `preload`: modules imported before each program starts. `crowded`: other sandboxes
-    use this machine's other cores.
+    use this machine's other cores. `process`: a fork for each Python program, or one that is put back after each.
     """
 
     isolation: Literal["auto", "namespaces", "landlock", "process"] = "auto"
@@ -43,6 +43,7 @@ class Settings:
     preload: tuple[str, ...] = ()
     crowded: bool = False
     queries: bool = False
+    process: Literal["fork", "restore"] = "fork"
 
 
 class Pool:
@@ -188,7 +189,14 @@ class Pool:
         crowded = self.settings.crowded or self.size >= len(os.sched_getaffinity(0))
         core = cpu_affinity.claim() if crowded else None
         try:
-            return launch.start_worker(isolation, self._started, python, self.settings.preload, core)
+            return launch.start_worker(
+                isolation,
+                self._started,
+                python,
+                self.settings.preload,
+                core,
+                self.settings.process == "restore",
+            )
         except BaseException:
             if core is not None:
                 core.release()

@@ -41,6 +41,7 @@ class ConfinementPlan:
     `packages`: folders of installed packages. `scratch`: the folder for programs' files where none can be mounted.
     `uid`: an unused user id to switch to, 0 to keep the present one (only root can switch). `preload`: modules of
     installed packages to import before programs start. `importable`: those that may be imported, empty for all.
+    `restores`: one process is put back after each program, in place of a fork for each.
     """
 
     isolation: Isolation
@@ -49,6 +50,7 @@ class ConfinementPlan:
     uid: int = 0
     preload: tuple[str, ...] = ()
     importable: tuple[str, ...] = ()
+    restores: bool = False
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,45 @@ _ATTRIBUTES = {
     "fremovexattr": (199, 16),
     "removexattrat": (466, 466),
 }
+# Calls that leave nothing behind in the kernel (x86-64), where a program has only its streams and its channel open:
+# what else there is opens, maps, waits or changes something.
+_STATELESS = {
+    "read": 0,
+    "write": 1,
+    "stat": 4,
+    "fstat": 5,
+    "lstat": 6,
+    "lseek": 8,
+    "readv": 19,
+    "writev": 20,
+    "access": 21,
+    "sched_yield": 24,
+    "getpid": 39,
+    "exit": 60,
+    "uname": 63,
+    "getcwd": 79,
+    "readlink": 89,
+    "gettimeofday": 96,
+    "getuid": 102,
+    "getgid": 104,
+    "geteuid": 107,
+    "getegid": 108,
+    "getppid": 110,
+    "gettid": 186,
+    "time": 201,
+    "futex": 202,
+    "clock_gettime": 228,
+    "clock_getres": 229,
+    "exit_group": 231,
+    "newfstatat": 262,
+    "readlinkat": 267,
+    "faccessat": 269,
+    "getcpu": 309,
+    "getrandom": 318,
+    "statx": 332,
+    "faccessat2": 439,
+}
+_CLOSE, _TCGETS = 3, 0x5401
 _CLONE = (56, 220)
 _CLONE3 = 435
 _SOCKETPAIR = (53, 199)
@@ -176,7 +215,7 @@ _AF_UNIX = 1
 
 # Classic BPF: load a word, jump always / if equal / greater or equal / any bit set, return.
 _LOAD, _JUMP, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
-_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_ALLOW, _KILL, _ERRNO, _TELL = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
 _EPERM, _ENOSYS = 1, 38
 
 Instruction = tuple[int, int, int, int]
@@ -233,6 +272,17 @@ def instructions(
     return [*start, *_tree(_ranges(bodies))]
 
 
+def stateless(first_fd: int) -> list[Instruction]:
+    """A further filter, for x86-64: tell the listener of any call after which the process cannot be put back to what it
+    was by its memory and registers alone. `first_fd`: no descriptor from here on is open.
+    """
+    tell: Body = ((_RETURN, 0, 0, _TELL),)
+    bodies = dict.fromkeys(_STATELESS.values(), _ALLOWED)
+    bodies[_CLOSE] = (_argument(0), (_AT_LEAST, 0, 1, first_fd), *_ALLOWED, *tell)
+    bodies[_IOCTL[0]] = _choose(1, (_TCGETS,), _ALLOWED, tell)
+    return [(_LOAD, 0, 0, 0), *_tree(_ranges(bodies, tell))]
+
+
 def _denied(column: int, shared_files: bool, allowed: set[str], children: bool) -> dict[int, Body]:
     tables = [_DENIED]
     if not children:
@@ -283,11 +333,11 @@ def _checked(column: int, own_pid: int, children: bool) -> dict[int, Body]:
     return bodies
 
 
-def _ranges(bodies: Mapping[int, Body]) -> list[tuple[int, Body]]:
-    """Where each range of numbers with one body begins, from 0 on."""
+def _ranges(bodies: Mapping[int, Body], others: Body = _ALLOWED) -> list[tuple[int, Body]]:
+    """Where each range of numbers with one body begins, from 0 on. `others`: the body of numbers without one."""
     ranges: list[tuple[int, Body]] = []
     for number in sorted({0, *bodies, *(number + 1 for number in bodies)}):
-        body = bodies.get(number, _ALLOWED)
+        body = bodies.get(number, others)
         if not ranges or body != ranges[-1][1]:
             ranges.append((number, body))
     return ranges

@@ -249,14 +249,14 @@ class Filter:
         self._block = (_Instruction * len(instructions))(*[_Instruction(*item) for item in instructions])
         self._blanks = [index for index, item in enumerate(instructions) if item[3] == blank]
         first = ctypes.cast(self._block, ctypes.POINTER(_Instruction))
-        self._address = ctypes.addressof(program := _Program(len(instructions), first))
+        self.address = ctypes.addressof(program := _Program(len(instructions), first))
         self._program = program
 
     def install(self, pid: int = 0) -> None:
         """Needs no_new_privs. Applies to this process and everything it starts, for good."""
         for index in self._blanks:
             self._block[index].k = pid
-        _check(_prctl(PR_SET_SECCOMP, 2, self._address, 0, 0), "prctl seccomp")
+        _check(_prctl(PR_SET_SECCOMP, 2, self.address, 0, 0), "prctl seccomp")
 
 
 def sealed_file(data: bytes) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from harness.sandbox import framing
 from harness.sandbox.isolation import syscalls
 from harness.sandbox.python import budget
-from harness.sandbox.python.control import REPORT, ZygoteError
+from harness.sandbox.python.control import REPORT, NextFork, ZygoteError
 from harness.sandbox.python.cpu_clock import WALL_SLACK, CallClock, CpuClock
 from harness.sandbox.python.termination import (
     GONE,
@@ -46,9 +46,9 @@ _CALL_TOO_SLOW = "one call takes more CPU time than its tests allow"
 class Candidate:
     """One program in its fork, idle until `start` sends it the job."""
 
-    def __init__(self, fds: list[int], controller: int) -> None:
-        self.fds = fds
-        self.channel, self.out, self.err, self.pidfd = fds
+    def __init__(self, fork: NextFork, controller: int) -> None:
+        self.fork = fork
+        self.channel, self.out, self.err, self.pidfd = fork.fds
         os.set_blocking(self.channel, False)
         self.frames = framing.FrameBuffer(_REPLY_LIMIT)
         self.output = {self.out: bytearray(), self.err: bytearray()}
@@ -70,7 +70,7 @@ class Candidate:
         self.speculated: deque[bytes] = deque()
         self.saw_opaque = self.output_exceeded = False
         self.takes_many = True
-        self.clock, self.call_clock = CpuClock(self.pidfd), CallClock()
+        self.clock, self.call_clock = CpuClock(self.pidfd, fork.cpu_s, fork.waited_s), CallClock()
         self.describe, self.build = standard_types.KINDS
         nans.forget()
 
@@ -88,12 +88,13 @@ class Candidate:
             self.describe, self.build = arrays.describe, arrays.build
         self.started_at = time.monotonic()
         self.next_check = self.started_at + min(self.cpu_limit, self.wall_limit)
-        try:
-            first = self.receive()
-        except CandidateEnded:
-            raise ZygoteError("a fork ended before its job") from None
-        if first != b"H":
-            raise ZygoteError(f"a fork could not be confined: {first[1:].decode(errors='replace')}")
+        if self.fork.limits is None:
+            try:
+                first = self.receive()
+            except CandidateEnded:
+                raise ZygoteError("a fork ended before its job") from None
+            if first != b"H":
+                raise ZygoteError(f"a fork could not be confined: {first[1:].decode(errors='replace')}")
         stdin = job.pop("stdin", b"")
         speculated = () if stdin else speculated  # the next thing it reads is the descriptor of its input
         self.speculated.extend(speculated)
@@ -362,7 +363,7 @@ class Candidate:
         elif self.termination is GONE or (by_itself and self.termination is None):
             self.termination = self._termination_of(os.waitstatus_to_exitcode(status), cpu, by_itself)
         if by_itself or self.termination:
-            self._drain()
+            self.collect(to_the_end=self.fork.limits is None)
         for fd in (self.channel, self.out, self.err, self.pidfd):
             os.close(fd)
         return ResourceUsage(cpu, time.monotonic() - self.started_at, peak_kb / 1024)
@@ -383,15 +384,13 @@ class Candidate:
             self.reject(self.last_frame)
         return self.termination
 
-    def _drain(self) -> None:
-        """Read what is left in the pipes, whose writers are gone."""
+    def collect(self, to_the_end: bool) -> None:
+        """Read what is left in the pipes: all that there will be, where their writers are gone."""
         for fd in (self.out, self.err):
             text = self.output[fd]
-            while len(text) <= self.output_limit and framing.read_available(fd, text):
-                pass
+            while len(text) <= self.output_limit and (to_the_end or framing.pending(fd)):
+                if not framing.read_available(fd, text):
+                    break
             if len(text) > self.output_limit:
                 del text[self.output_limit :]
-                if self.termination is None:
-                    self.termination = Termination(
-                        "output", f"more than {self.output_limit >> 10} KB of output"
-                    )
+                self.end("output", f"more than {self.output_limit >> 10} KB of output")

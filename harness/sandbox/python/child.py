@@ -22,7 +22,7 @@ import threading
 import traceback
 import types
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from harness.sandbox import framing
 from harness.sandbox.isolation import confine
@@ -39,17 +39,37 @@ _write = os.write
 _exit = os._exit
 
 
-def main(state: confine.ConfinedState) -> NoReturn:
+class Keeping(Protocol):
+    """For a process that is put back after each program. `limits`: CPU seconds and megabytes, set now and not by a job.
+    What it takes is left in two descriptors from the given one on, until the zygote has copies.
+    """
+
+    limits: tuple[float, int]
+
+    def prepare(self, fd: int) -> None: ...
+    def finish(self, fd: int) -> object: ...
+
+
+def main(state: confine.ConfinedState, keeping: Keeping | None = None) -> NoReturn:
     """Never returns: a fork must not fall back into the zygote's loop."""
     try:
         try:
+            if keeping:
+                keeping.prepare(CHANNEL + 1)
             confine.drop_privileges(state)
-            os.closerange(CHANNEL + 1, confine.DESCRIPTORS)
+            os.closerange(CHANNEL + 2 if keeping else CHANNEL + 1, confine.DESCRIPTORS)
+            if keeping:
+                confine.set_limits(state, *keeping.limits)
+                _reserved = keeping.finish(CHANNEL + 1)
+                _send(b"G")
+                os.read(CHANNEL, 1)
+                os.close(CHANNEL + 1)
+                os.close(CHANNEL + 2)
         except OSError as error:
             _send(b"F" + str(error).encode())
             _exit(1)
         _send(b"H")
-        _serve(state)
+        _serve(state, sets_limits=keeping is None)
     except framing.ConnectionClosed:
         _exit(0)
     except MemoryError:
@@ -63,7 +83,7 @@ def _send(payload: bytes) -> None:
     framing.write_all(CHANNEL, framing.frame(payload))
 
 
-def _serve(state: confine.ConfinedState) -> None:
+def _serve(state: confine.ConfinedState, sets_limits: bool) -> None:
     frames = framing.FrameBuffer(JOB_LIMIT)
     job = marshal.loads(
         framing.read_frame(CHANNEL, frames)
@@ -74,7 +94,8 @@ def _serve(state: confine.ConfinedState) -> None:
         os.dup2(stdin, 0)
         os.close(stdin)
     _write_files(job["files"])
-    confine.set_limits(state, job["cpu_s"], job["memory_mb"])
+    if sets_limits:
+        confine.set_limits(state, job["cpu_s"], job["memory_mb"])
     sys.set_int_max_str_digits(0)  # benchmarks are older than that limit, and CPU time has its own
     random.seed(0)
     sys.argv = ["program.py", *job["argv"]]

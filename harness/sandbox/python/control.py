@@ -3,10 +3,16 @@
 import array
 import socket
 import struct
+from dataclasses import dataclass
 
 # Wait status, CPU seconds, peak KiB, and what the zygote ended it for: 0 nothing, else one of these.
 REPORT = struct.Struct("<idqB")
 FILES, THREADS = 1, 2
+# What goes before it: CPU seconds that the next process has used and waited for, and the limits that it has already,
+# CPU seconds and megabytes; zeros where it takes them from its job.
+START = struct.Struct("<dddq")
+# With "done": the limits of the program at hand.
+LIMITS = struct.Struct("<dq")
 
 # To end one program and start another, on a machine that is overloaded.
 _TIMEOUT_S = 60.0
@@ -14,6 +20,18 @@ _TIMEOUT_S = 60.0
 
 class ZygoteError(Exception):
     """The zygote or its fork failed: a fault of the sandbox, not of the candidate."""
+
+
+@dataclass(frozen=True)
+class NextFork:
+    """A process that waits for a job. `fds`: channel, stdout, stderr, pidfd. `limits`: those it has already; None where
+    it takes them from its job, which is after it has said that it is confined.
+    """
+
+    fds: list[int]
+    cpu_s: float
+    waited_s: float
+    limits: tuple[float, int] | None
 
 
 class ZygoteControl:
@@ -31,11 +49,11 @@ class ZygoteControl:
         if greeting != b"+":
             raise ZygoteError(greeting[1:].decode(errors="replace") or "the zygote ended while it was set up")
 
-    def next_fork(self) -> tuple[bytes, list[int]]:
-        """The last fork's report (b"-" the first time) and the next fork's descriptors."""
+    def next_fork(self) -> tuple[bytes, NextFork]:
+        """The last fork's report (empty the first time) and the next fork."""
         size = array.array("i").itemsize * 4
         try:
-            data, ancillary, _, _ = self.socket.recvmsg(64, socket.CMSG_LEN(size))
+            data, ancillary, _, _ = self.socket.recvmsg(128, socket.CMSG_LEN(size))
         except TimeoutError:
             raise ZygoteError(f"the zygote did not answer within {_TIMEOUT_S:g} s") from None
         if not data:
@@ -45,11 +63,16 @@ class ZygoteControl:
             fds.frombytes(block)
         if len(fds) != 4:
             raise ZygoteError("the zygote handed over too few descriptors")
-        return data, fds.tolist()
+        cpu, waited, *limits = START.unpack_from(data)
+        return data[START.size :], NextFork(
+            fds.tolist(), cpu, waited, (limits[0], limits[1]) if any(limits) else None
+        )
 
-    def done(self) -> None:
-        """Tell the zygote to end the candidate. Raises ZygoteError when the zygote is gone."""
+    def done(self, limits: tuple[float, int]) -> None:
+        """Tell the zygote to end the candidate; `limits` are what the next one will probably need too. Raises
+        ZygoteError when the zygote is gone.
+        """
         try:
-            self.socket.send(b"K")
+            self.socket.send(LIMITS.pack(*limits))
         except (BrokenPipeError, ConnectionResetError):
             raise ZygoteError("the zygote ended") from None

@@ -10,10 +10,11 @@ WALL_SLACK = 10
 
 
 class CpuClock:
-    """Reads the times of the process behind a pidfd."""
+    """Reads the times of the process behind a pidfd, since it had used `cpu_s` and waited `waited_s`."""
 
-    def __init__(self, pidfd: int) -> None:
+    def __init__(self, pidfd: int, cpu_s: float = 0.0, waited_s: float = 0.0) -> None:
         self.pidfd = pidfd
+        self.before = cpu_s, waited_s
         self.pid = 0
 
     def read(self) -> tuple[float, float]:
@@ -21,7 +22,7 @@ class CpuClock:
         cpu = self.cpu()
         try:
             with open(f"/proc/{self.pid}/schedstat", "rb") as file:
-                waited = int(file.read().split()[1]) / 1e9
+                waited = int(file.read().split()[1]) / 1e9 - self.before[1]
         except OSError:
             return 0.0, 0.0
         return cpu, waited
@@ -35,7 +36,7 @@ class CpuClock:
             self.pid = int(found[1]) if found else 0
         try:
             # The kernel's name for "CPU clock of process n" (clock_getcpuclockid).
-            return time.clock_gettime((~self.pid << 3) | 2) if self.pid else 0.0
+            return time.clock_gettime((~self.pid << 3) | 2) - self.before[0] if self.pid else 0.0
         except OSError:
             return 0.0
 

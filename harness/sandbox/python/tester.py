@@ -59,7 +59,7 @@ def main(
     framing.write_all(job_fd, framing.frame(codec.encode({"ready": True})))
     frames = framing.FrameBuffer(framing.JOB_LIMIT)
     try:
-        _, fds = control.next_fork()
+        _, fork = control.next_fork()
     except ZygoteError:
         return  # the controller reads the end of this socket
     for name in preload:
@@ -71,9 +71,9 @@ def main(
     try:
         while True:
             job = codec.decode(framing.read_frame(job_fd, frames))
-            runner = JobRunner(control, Candidate(fds, job_fd), job_fd)
+            runner = JobRunner(control, Candidate(fork, job_fd), job_fd)
             result = runner.judge(job)
-            fds = runner.next_fds
+            fork = runner.next_fork
             framing.write_all(job_fd, framing.frame(codec.encode(result, limit=framing.JOB_LIMIT)))
             if "broken" in result:
                 return
@@ -88,7 +88,8 @@ class JobRunner:
         self.control = control
         self.candidate = candidate
         self.controller = controller
-        self.next_fds: list[int] = []
+        self.next_fork = candidate.fork
+        self.limits = (0.0, 0)
 
     def judge(self, job: dict[str, Any]) -> dict[str, Any]:
         """The result as plain data: an ExecResult's fields and `suspect`; or `fault` with a text; or `broken` with one,
@@ -108,7 +109,7 @@ class JobRunner:
             if self.candidate.started_at:
                 self._end(by_itself=False)
             else:
-                self.next_fds = self.candidate.fds  # untouched: it serves the next job
+                self.next_fork = self.candidate.fork  # untouched: it serves the next job
             return {"fault": str(error)}
         except ZygoteError as error:
             return {"broken": str(error), "by_program": self.candidate.has_job}
@@ -208,15 +209,25 @@ class JobRunner:
 
     def _start(self, job: dict[str, Any], speculated: Sequence[bytes] = ()) -> None:
         limits = (job["cpu_s"], job["wall_s"], job["output_kb"] << 10)
+        self.limits = (job["cpu_s"], job["memory_mb"])
+        if self.candidate.fork.limits not in (None, self.limits):
+            takes_many = self.candidate.takes_many
+            self._end(by_itself=False)
+            self._next_candidate()
+            self.candidate.takes_many = takes_many
         self.candidate.start(job, limits, speculated)
 
     def _end(self, by_itself: bool) -> ResourceUsage:
-        self.control.done()
-        report, self.next_fds = self.control.next_fork()
+        if self.candidate.fork.limits and (by_itself or self.candidate.termination):
+            self.candidate.collect(
+                to_the_end=False
+            )  # now: a process that is put back keeps its pipes, emptied
+        self.control.done(self.limits)
+        report, self.next_fork = self.control.next_fork()
         return self.candidate.finish(report, by_itself)
 
     def _next_candidate(self) -> None:
-        self.candidate = Candidate(self.next_fds, self.controller)
+        self.candidate = Candidate(self.next_fork, self.controller)
 
     def _finish(self, termination: Termination, judge: str) -> dict[str, Any]:
         candidate = self.candidate

@@ -1,0 +1,134 @@
+"""A zygote's forks: makes one, hands its descriptors to the tester, watches what the kernel does not, ends it."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.sandbox.isolation import confine, scratch, syscalls
+from harness.sandbox.python import child
+from harness.sandbox.python.control import FILES, LIMITS, REPORT, START, THREADS
+
+# How often the scratch folder is looked at, and how much longer than a look takes the time until the next one is.
+_WATCH_S, _WATCH_SHARE = 0.005, 20
+
+
+@dataclass(frozen=True)
+class CandidateFork:
+    """`fds`: channel, stdout and stderr, which the tester gets together with the pidfd."""
+
+    pid: int
+    pidfd: int
+    fds: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Done:
+    """The tester needs this fork no longer. `limits`: its program's. `overrun`: what that exceeded (control.py)."""
+
+    limits: tuple[float, int]
+    overrun: int
+
+
+class MarkListener(Protocol):
+    """Hears of calls that change a process for good. `marked`: there was one."""
+
+    listener: int
+    marked: bool
+
+    def answer(self) -> None: ...
+
+
+def make(state: confine.ConfinedState, keeping: child.Keeping | None = None) -> CandidateFork:
+    ours, theirs = socket.socketpair()
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+    pid = syscalls.fork()
+    if pid == 0:
+        # In its own session: signals to its process group must not reach the zygote.
+        os.setsid()
+        os.dup2(out_write, 1)
+        os.dup2(err_write, 2)
+        os.dup2(theirs.fileno(), child.CHANNEL)
+        child.main(state, keeping)
+    os.close(out_write)
+    os.close(err_write)
+    theirs.close()
+    return CandidateFork(pid, os.pidfd_open(pid), (ours.detach(), out_read, err_read))
+
+
+def hand_over(
+    control: socket.socket, report: bytes, fork: CandidateFork, start: bytes = bytes(START.size)
+) -> None:
+    socket.send_fds(control, [start + report], (*fork.fds, fork.pidfd))
+
+
+def close(fork: CandidateFork) -> None:
+    for fd in fork.fds:
+        os.close(fd)
+
+
+def wait_done(
+    control: socket.socket, fork: CandidateFork, folder: str, marks: MarkListener | None = None
+) -> Done | None:
+    """Wait until the tester is done; None if it is gone. `folder`: of programs' files, watched unless `marks` show that
+    there can be none.
+    """
+    overrun, next_look = 0, 0.0
+    poller = select.poll()
+    poller.register(control, select.POLLIN)
+    if marks is not None:
+        poller.register(marks.listener, select.POLLIN)
+    while True:
+        watched = folder and (marks is None or marks.marked)
+        for fd, what in poller.poll(_WATCH_S * 1000 if watched else None):
+            if fd == control.fileno():
+                message = control.recv(LIMITS.size)
+                return Done(LIMITS.unpack(message), overrun) if message else None
+            assert marks is not None
+            if what == select.POLLIN:
+                marks.answer()
+            else:
+                poller.unregister(fd)  # the process has ended
+        begin = time.process_time()
+        if watched and not overrun and time.monotonic() >= next_look:
+            if overrun := _overrun(fork.pid, folder):
+                os.kill(fork.pid, signal.SIGKILL)
+            # Many files take long to look at: that must not cost more than a small part of a processor.
+            next_look = time.monotonic() + _WATCH_SHARE * (time.process_time() - begin)
+
+
+def _overrun(pid: int, folder: str) -> int:
+    """What the kernel limits where there are namespaces, and a user id for each worker."""
+    if scratch.exceeds(folder, confine.SCRATCH_MB, confine.SCRATCH_FILES, pid):
+        return FILES
+    return THREADS if scratch.threads(pid) > confine.THREADS + 1 else 0
+
+
+def end(
+    state: confine.ConfinedState, fork: CandidateFork, folder: str, overrun: int, cpu_before: float = 0.0
+) -> tuple[bytes, int]:
+    """End the process, which had used `cpu_before` seconds before its program, and remove what that left. Returns the
+    report on it, and a descriptor of its mounts or -1: the kernel takes its time to free them, which with that
+    descriptor it does once the next program runs.
+    """
+    mounts = syscalls.mount_namespace(fork.pidfd) if state.isolation == "namespaces" else -1
+    status, usage = reap(fork)
+    if folder:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(fork.pid, signal.SIGKILL)  # only the level `process` lets programs start children
+        scratch.empty(folder)
+    return REPORT.pack(status, usage.ru_utime + usage.ru_stime - cpu_before, usage.ru_maxrss, overrun), mounts
+
+
+def reap(fork: CandidateFork) -> "tuple[int, os.resource.struct_rusage]":  # type: ignore[name-defined]
+    os.kill(fork.pid, signal.SIGKILL)
+    status, usage = 0x7F, None
+    while os.WIFSTOPPED(status):  # a process that is traced
+        _, status, usage = os.wait4(fork.pid, 0)
+    os.close(fork.pidfd)
+    return status, usage
