@@ -16,7 +16,7 @@ import pytest
 from harness import sandbox
 from harness.errors import SandboxFault
 from harness.schema import Limits, Program, UnitTests
-from tests.support.rungs import RUNGS, pool_on
+from tests.support.rungs import RUNGS_AND_PROCESSES, pool_on, settle
 
 ATTACKS = sorted((Path(__file__).parent / "attacks").glob("*.py"))
 TESTS = UnitTests(
@@ -31,10 +31,11 @@ RIGHT = "def solve(x):\n    return x * x + 1"
 ONCE = {"burns_time_and_ignores_signals", "sleeps_forever"}
 
 
-@pytest.fixture(scope="module", params=RUNGS)
+@pytest.fixture(scope="module", params=RUNGS_AND_PROCESSES, ids="-".join)
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
     os.environ["HARNESS_CANARY"] = "canary"
-    with pool_on(request.param) as pool:
+    isolation, process = request.param
+    with pool_on(isolation, process=process) as pool:
         yield pool
     del os.environ["HARNESS_CANARY"]
 
@@ -95,6 +96,7 @@ def test_attack_is_held_and_leaves_no_trace(
     code = attack.read_text()
     for name, value in targets.items():
         code = code.replace(f"@{name}@", value)
+    settle(pool, TESTS, RIGHT, LIMITS)
     assert status(pool, code) != "passed"
     if attack.stem not in ONCE:
         assert status(pool, code) != "passed"

@@ -13,8 +13,9 @@ import pytest
 
 from harness import sandbox
 from harness.sandbox.isolation import control_group
+from harness.schema import UnitTests
 from tests.support import hostile_programs, polyglot_programs
-from tests.support.rungs import RUNGS, pool_on
+from tests.support.rungs import RUNGS_AND_PROCESSES, pool_on, settle
 
 OWN = sorted((Path(__file__).parent / "hostile").iterdir())
 CASES = Path(os.environ.get("HARNESS_TEST_DATA", "/nonexistent")).parent / "cases" / "hostile"
@@ -25,9 +26,10 @@ MORE = [path for path in MORE if path.stem not in ("e16_sync", "f11_main_unicode
 CPU_FACTOR, MEMORY_MB = 2.0, 256
 
 
-@pytest.fixture(scope="module", params=RUNGS)
+@pytest.fixture(scope="module", params=RUNGS_AND_PROCESSES, ids="-".join)
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
-    with pool_on(request.param) as pool:
+    isolation, process = request.param
+    with pool_on(isolation, process=process) as pool:
         yield pool
 
 
@@ -38,6 +40,10 @@ def test_a_hostile_program_gets_a_verdict_and_costs_only_itself(pool: sandbox.Po
         pytest.skip(polyglot_programs.missing(case.language))
     if case.rung not in ("", pool.isolation):
         pytest.skip(f"aimed at the level {case.rung}")
+    if pool.settings.process == "restore" and case.language != "python":
+        pytest.skip("only Python programs have a process that is put back")
+    if case.mode in ("tests", "warm"):
+        settle(pool, UnitTests(code=case.test, entry_point="add_one"), case.good, case.limits)
     outcome = hostile_programs.judge(pool, case)
     assert outcome.status in case.want, outcome
     assert outcome.neighbours == ("failed", "passed"), outcome
