@@ -45,6 +45,9 @@ there; only the verdict is sent, as JSON. A query has SQLite's own limits; a pro
 All are forks of one starter, which is not confined and never sees a query. Where nothing but SQL is judged
 (Settings.queries) it is such a fork that tries out which isolation works, and no tester or zygote is started.
 
+Settings.process "restore": one such process is put back after each program (python/restoring.py, isolation/restore.py),
+unless the program changed more than memory; docs/sandbox.md says how that is known.
+
 Isolation levels, strongest first. `auto` takes the first whose whole set-up works; each worker tries it out in a fork.
 
     namespaces   user, mount, pid, ipc, uts and network namespaces. The root is a handful of read-only folders (the
