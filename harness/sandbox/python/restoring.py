@@ -23,7 +23,7 @@ _CPU_S = 20.0
 _TRIAL = (10.0, 1024)
 
 
-class Keeping:
+class Restorable:
     """What a fork does so that it can be put back. `limits`: of CPU seconds and memory, of the programs to come."""
 
     def __init__(self, program: syscalls.Filter, limits: tuple[float, int]) -> None:
@@ -143,7 +143,7 @@ def _new_filter() -> syscalls.Filter:
 
 
 def _make(state: confine.ConfinedState, program: syscalls.Filter, limits: tuple[float, int]) -> Kept:
-    fork = forks.make(state, Keeping(program, limits))
+    fork = forks.make(state, Restorable(program, limits))
     channel, frames = fork.fds[0], framing.FrameBuffer(1 << 16)
     try:
         for wanted in (b"G", b"H"):
