@@ -55,6 +55,7 @@ _OPPOSITE |= dict.fromkeys(
     ("assertListEqual", "assertDictEqual", "assertTupleEqual", "assertSetEqual"), "assertNotEqual"
 )
 _OPPOSITE["assertMultiLineEqual"] = "assertNotEqual"
+_FIXTURES = ("setUp", "setUpClass")
 _LEAVES = (ast.Return, ast.Yield, ast.YieldFrom)
 
 
@@ -172,6 +173,10 @@ def _unittest(tree: ast.Module) -> ast.ClassDef | None:
 def _unittest_assertions(tests: ast.ClassDef) -> Iterator[ast.Assert | ast.Call]:
     """What a test method surely asserts: in its body and below `with`, where nothing ends it before."""
     methods = {node.name: node for node in tests.body if isinstance(node, ast.FunctionDef)}
+    if "skip" in "".join(
+        ast.unparse(each) for each in (*tests.decorator_list, *map(methods.get, _FIXTURES)) if each
+    ):
+        return
     for method in methods.values():  # of two with one name the last is run
         text = ast.unparse(method)
         if (
