@@ -139,23 +139,21 @@ def _verdicts(
 ) -> list[str]:
     """What the scorer says of each answer; of equal ones to one problem it is asked once.
 
-    A timeout where a pass was recorded may be this machine's, busy as it is: it is judged a second time.
+    A timeout where a pass was recorded may be this machine's, busy as it is: it is judged again, by itself.
     """
     keys = [(each.problem.id, answer) for each, answer in zip(outputs, answers, strict=True)]
     distinct = {key: each.problem for key, each in zip(keys, outputs, strict=True)}
     passed = {key for key, each in zip(keys, outputs, strict=True) if each.verdict == "passed"}
     found: dict[tuple[str, str], str] = {}
     progress(which.name, 0, len(distinct))
-    waiting = list(distinct)
-    while waiting:
-        asked = ((distinct[key], key[1]) for key in waiting)
-        again = []
-        for key, verdict in zip(waiting, scorer.score(asked, box if scorer.executes else None), strict=True):
-            if verdict.status == "timeout" and key in passed and key not in found:
-                again.append(key)
-            found[key] = _outcome(verdict)
-            progress(which.name, len(found), len(distinct))
-        waiting = again
+    sandbox = box if scorer.executes else None
+    asked = ((problem, answer) for (_, answer), problem in distinct.items())
+    for key, verdict in zip(distinct, scorer.score(asked, sandbox), strict=True):
+        found[key] = _outcome(verdict)
+        progress(which.name, len(found), len(distinct))
+    for key in [key for key in found if key in passed and found[key] == "timeout"]:
+        (verdict,) = scorer.score([(distinct[key], key[1])], sandbox)
+        found[key] = _outcome(verdict)
     return [found[key] for key in keys]
 
 
