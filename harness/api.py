@@ -67,17 +67,21 @@ def run_study(
     cache: bool = True,
     **settings: Any,
 ) -> "Runs":
-    """Run every cell of a config with a [matrix] below `out`; the finished runs in the order of the cells.
+    """Run every cell of a config with a [matrix], or of a suite (`suite:NAME`), below `out`; the finished runs in the
+    order of the cells.
 
     Raises HarnessError, also where cells failed: the others are on disk, and the same call does what is missing.
     """
-    from harness.config import grid
+    from harness.config import grid, suites
     from harness.results.frames import Run, Runs
     from harness.runs import run as runs
     from harness.runs import study
 
     with one_line_errors():
-        plain = _plain(config, settings, cache)
+        if str(config).startswith(suites.PREFIX):
+            config = {"task": str(config)}
+        plain = suites.expand(_plain(config, settings, cache))
+        plain = {key: value for key, value in plain.items() if key not in ("suite", "report")}
         cells = grid.expand(plain, str(config) if isinstance(config, str | Path) else "harness.run_study")
         with _progress(progress) as step:
             study.check(cells, step)

@@ -1,5 +1,6 @@
 """The commands tasks (list, cards, prompts) and data (fetch, check, synthesise)."""
 
+import json
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -40,16 +41,19 @@ def tasks_command(
     data: str | None,
     sets: Sequence[str],
 ) -> None:
-    """List the tasks with size, licence, source, metrics and the paper's setting.
+    """List the tasks with size, licence, source, metrics and the paper's setting; then the suites.
 
-    With NAME show its card, or with --prompt the exact prompt of its first problem.
+    With NAME show its card, or with --prompt the exact prompt of its first problem. With suite:NAME its runs.
     """
+    from harness.config import suites
     from harness.tasks.loading import registry
 
     if name is None and prompt is not None:
         raise UserError("--prompt shows a prompt of one task: harness tasks NAME --prompt")
     if name is None:
         _list_tasks()
+    elif name.startswith(suites.PREFIX):
+        _show_suite(name.removeprefix(suites.PREFIX))
     elif prompt is not None:
         plain: dict[str, Any] = {"task": name, "split": split, "limit": 1, "data": data}
         set_dotted(plain, {"prompt": prompt or None, "backend.model": model, "backend.adapter": adapter})
@@ -60,6 +64,7 @@ def tasks_command(
 
 
 def _list_tasks() -> None:
+    from harness.config import suites
     from harness.tasks.loading import registry
 
     for name in registry.names():
@@ -69,6 +74,20 @@ def _list_tasks() -> None:
         for line in (f"{sizes}; {task.card.licence}; {task.card.url}", metrics, task.card.setting):
             for row in textwrap.wrap(line, 93, break_on_hyphens=False, break_long_words=False):
                 click.echo(" " * 17 + row)
+
+    for name in suites.names():
+        found = suites.read(name)
+        click.echo(f"{suites.PREFIX + name:18} {found.title}; {len(found.runs)} runs")
+
+
+def _show_suite(name: str) -> None:
+    from harness.config import suites
+
+    found = suites.read(name)
+    click.echo(f"{found.title or name}, version {found.version}")
+    for number, one in enumerate(found.runs):
+        pinned = ", ".join(f"{key} = {json.dumps(value)}" for key, value in one.items() if key != "task")
+        click.echo(f"  {number:2} {one['task']:16} {pinned}")
 
 
 def _show_prompt(plain: dict[str, Any], sets: Sequence[str]) -> None:

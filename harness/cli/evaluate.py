@@ -38,7 +38,7 @@ from harness.errors import UserError
     "tasks",
     multiple=True,
     metavar="T",
-    help="A task's name, or the path of a task file. Several: a study of them.",
+    help="A task's name, the path of a task file, or suite:NAME. Several: a study of them.",
 )
 @click.option("--model", metavar="M", help="A model folder or hub id, or a server's name for it.")
 @click.option(
@@ -72,6 +72,7 @@ def run(
     **flags: Any,
 ) -> None:
     """Generate, judge, summarise. Rerun the same command to resume a run that was interrupted."""
+    from harness.config import suites
     from harness.config.load import read_toml
 
     plain, where = read_toml(config) if config else {}, str(config or "flags")
@@ -83,6 +84,7 @@ def run(
     set_one_or_several(plain, "task", tasks)
     set_one_or_several(plain, "backend.adapter", adapters)
     set_one_or_several(plain, "extract", judging.extracts)
+    plain = suites.expand(plain)
     if "matrix" in plain or "train" in plain:
         with open_executor(judging) as workers:
             run_study(plain, where, judging, workers, study)

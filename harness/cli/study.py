@@ -51,6 +51,7 @@ def run_study(
     plain: dict[str, Any], where: str, judging: JudgeOptions, executor: "Executor", options: StudyOptions
 ) -> None:
     """Do all of it; what is done already is not done again. Exits with 3 where a cell failed."""
+    from harness.config import suites
     from harness.config.load import apply_sets
     from harness.runs import progress, shards, study
     from harness.runs.run import RUNS
@@ -60,7 +61,7 @@ def run_study(
     plain, out = apply_sets(plain, judging.sets), judging.out
     if options.smoke:
         plain = smoke.shrink(plain)
-    report = _report_options(plain.pop("report", {}), where)
+    report, suite = _report_options(plain.pop("report", {}), where), plain.pop("suite", "")
     cells, assigned = _cells(plain, out, where)
     if options.dry_run:
         _show_plan(cells, assigned, out or RUNS)
@@ -75,6 +76,10 @@ def run_study(
             train_missing(assigned.trainings, step)
         outcome = study.run(assigned.cells, root, step, executor, part)
     show_runs([*(folder for _, folder, _ in outcome.done), *outcome.incomplete])
+    if suite and part is None and len(outcome.done) == len(cells):
+        for cell, folder, _ in outcome.done:
+            echo(f"{folder.name}: {cell.label}")
+        echo(suites.signature(suite, [summary.signature for _, _, summary in outcome.done]))
     if outcome.done and part is None and (report or assigned.trainings):
         _write_report([folder for _, folder, _ in outcome.done], root / "report.html", report)
     _tell_failures(outcome, len(cells))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from harness import scorers
-from harness.config import plugins
+from harness.config import plugins, suites
 from harness.errors import ConfigError, unknown
 from harness.files import packaged
 from harness.schema import Completion, Problem, Task
@@ -120,6 +120,10 @@ def extractor(made: Task, name: str) -> extract.Extractor:
 
 
 def _task_factory(name: str) -> Callable[..., object]:
+    if name.startswith(suites.PREFIX):
+        raise ConfigError(
+            f"{name} is several runs: harness run --task {name}, or harness.run_study({name!r})"
+        )
     if name.endswith(".toml"):
         from harness.tasks.loading import toml_task
 
