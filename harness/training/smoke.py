@@ -9,6 +9,8 @@ def shrink(plain: dict[str, Any]) -> dict[str, Any]:
     """The study's config, before its matrices are filled, with PROBLEMS a cell and STEPS of training on ROWS rows."""
     shrunk: dict[str, Any] = {**plain, "limit": PROBLEMS}
     shrunk["backend"] = {"dtype": "float32", **plain.get("backend", {})}
+    if "retrieval" in plain:
+        shrunk["retrieval"] = {**plain["retrieval"], "encoder": "mini"}  # the one that comes with the harness
     shrunk["sampling"] = {**plain.get("sampling", {}), "max_tokens": 16}
     if "train" in plain:
         train = _with_rows(plain["train"])

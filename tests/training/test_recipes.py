@@ -9,7 +9,9 @@ import pytest
 from harness.config import grid
 from harness.config.load import read_toml
 from harness.files import packaged
-from harness.training import study
+from harness.prompts.templates import select_template
+from harness.tasks.loading import registry
+from harness.training import smoke, study
 from harness.training.config import LEARNING_RATES
 
 RECIPES = packaged("tasks/recipes")
@@ -43,6 +45,12 @@ def read(name: str) -> study.Assigned:
 def test_a_recipe_has_the_cells_of_its_study(name: str, trainings: int, evaluations: int) -> None:
     found = read(name)
     assert (len(found.trainings), len(found.cells)) == (trainings, evaluations)
+    for cell in found.cells:  # every task, option and prompt is one that there is
+        select_template(registry.task(cell.config.task, cell.config.options), cell.config.prompt)
+
+
+def test_the_smallest_size_retrieves_with_the_encoder_that_is_always_there() -> None:
+    assert smoke.shrink(read_toml(RECIPES / "rq3.toml"))["retrieval"]["encoder"] == "mini"
 
 
 def test_rq1_has_the_papers_seeds_and_numbers_of_examples() -> None:
