@@ -13,7 +13,7 @@ from harness.schema import ExecResult, Limits, Program, UnitTests
 from tests.support.rungs import RUNGS
 
 pytestmark = pytest.mark.skipif(
-    bool(restore.unavailable()), reason=f"cannot put back: {restore.unavailable()}"
+    bool(restore.unavailable()), reason=f"this machine cannot put back: {restore.unavailable()}"
 )
 
 TESTS = UnitTests(setup="def f(x):\n    pass\n", code="assert f(2) == 4\nassert f(3) == 9", entry_point="f")
