@@ -17,7 +17,8 @@ REAL_DATA = "HARNESS_TEST_DATA"
 # kernel or the hardware.
 EVERYTHING = "HARNESS_TEST_EVERYTHING"
 OF_THE_MACHINE = re.compile(
-    r"this machine (does not offer|has one core|cannot put)|only Python programs have|aimed at the level|no mounts here|no /dev/full here|there is a GPU"
+    r"this machine (does not offer|has one core|cannot put)|only Python programs have|aimed at the level"
+    r"|no mounts here|no /dev/full here|there is a GPU"
 )
 HERE = Path(__file__).parent
 # Files that take longest, first: begun last, one would keep one process busy while the others have nothing left to do.
