@@ -152,9 +152,8 @@ def test_programs_with_other_limits_get_theirs(pool: sandbox.Pool) -> None:
 
 def test_a_program_that_frames_the_next_does_not_reach_it(pool: sandbox.Pool) -> None:
     """It answers more often than it is asked; what is left of that is not the next program's answer."""
-    forger = (
-        "import os, struct\ndef f(x):\n    os.write(3, struct.pack('<I', 3) + b'R\\x03\\x04'); return 99\n"
-    )
+    forger = "import os\ndef f(x):\n    while True:\n        os.write(3, bytes([3, 0, 0, 0]) + b'R??')\n"
+    settle(pool)
     for number in range(4):
         judge(pool, f"{forger}# {number}")
         assert judge(pool, f"{HONEST}# {number}").status == "passed"
