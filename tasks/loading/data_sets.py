@@ -20,6 +20,10 @@ from harness.errors import DataError, Fault, unknown
 
 HUB, FOLDER = "hf:", "dataset:"
 FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet", ".arrow": "arrow"}
+ELSEWHERE = re.compile(
+    r"^[\s-]*(?:(?:path|data_files):)?[\s\[\"'-]*(\w+://[^\s\"']+)", re.MULTILINE
+)  # a URL for a file
+LONGEST = 200  # characters of what the package says
 SPEC = re.compile(r"([\w.-]+/[\w.-]+)@([\w./-]+)(?::([\w.-]+))?")
 
 
@@ -60,6 +64,9 @@ class DataSet:
             raise DataError(
                 f"{self.name}: its rows are made by a loading script, {script.name}, and none is run"
             )
+        card = self.path / "README.md"
+        if card.exists() and (url := ELSEWHERE.search(card.read_text(encoding="utf-8").split("\n---")[0])):
+            raise DataError(f"{self.name}: {url[1]!r} is no file of the data set itself: fetch that yourself")
         return datasets.load_dataset_builder(str(self.path), self.config)
 
     def _within(self, file: Path) -> str:
@@ -133,4 +140,4 @@ def _one_line(name: str) -> Iterator[None]:
         yield
     except (datasets.exceptions.DatasetsError, OSError, ValueError, TypeError) as error:
         said = [line for line in str(error).splitlines() if line.strip()]
-        raise DataError(f"{name}: {said[0] if said else type(error).__name__}") from None
+        raise DataError(f"{name}: {said[0][:LONGEST] if said else type(error).__name__}") from None

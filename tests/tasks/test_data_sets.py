@@ -118,11 +118,12 @@ def test_no_code_of_a_data_set_is_run_and_no_file_elsewhere_read(folder: Path) -
     assert ended.complaint == "me/mine: its rows are made by a loading script, mine.py, and none is run"
     (place / "mine.py").unlink()
     write_rows(folder / "elsewhere.jsonl", ROWS)
-    split = f"  - split: test\n    path: {folder}/elsewhere.jsonl\n"
-    away = f"---\nconfigs:\n- config_name: default\n  data_files:\n{split}---\n"
-    (place / "README.md").write_text(away, encoding="utf-8")
-    ended = harness("doctor", "--task", "mine.toml", "--data", f"hf:me/mine@{COMMIT}")
-    assert "is no file of the data set itself" in ended.complaint
+    for file in (f"{folder}/elsewhere.jsonl", "https://localhost:9/x.jsonl"):
+        split = f"  - split: test\n    path: {file}\n"
+        away = f"---\nconfigs:\n- config_name: default\n  data_files:\n{split}---\n"
+        (place / "README.md").write_text(away, encoding="utf-8")
+        ended = harness("doctor", "--task", "mine.toml", "--data", f"hf:me/mine@{COMMIT}")
+        assert f"{file!r} is no file of the data set itself" in ended.complaint
     assert not (folder / "ran").exists()
 
 
