@@ -8,6 +8,8 @@ parsed.
 
 import re
 import shlex
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -154,6 +156,11 @@ def test_the_two_commands_at_the_top_are_targets_of_the_makefile() -> None:
     assert re.findall(r"^(?:    |\$ )make (\w+)", top, re.MULTILINE) == ["quickstart", "test"]
     assert {"quickstart", "test"} <= set(targets)
     assert set(re.findall(r"`make ([\w-]+)`", "\n".join(PAGES.values()))) <= set(targets)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make: not installed")
+def test_make_reads_its_file() -> None:
+    subprocess.run(["make", "-n", "quickstart", "test"], cwd=ROOT, check=True, capture_output=True)
 
 
 def test_the_list_of_commands_is_complete() -> None:
