@@ -9,8 +9,13 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import slow_tests
+
+# Other tests run beside: how long an example takes says nothing.
+settings.register_profile("beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("beside others")
 
 REAL_DATA = "HARNESS_TEST_DATA"
 # Set where everything that tests can use is installed: there a skipped test is a failure, but for what hangs on the
