@@ -161,8 +161,9 @@ def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
 
 
 def answers_chats(config: BackendConfig) -> bool | None:
-    """Whether the model, or its adapter, has a chat template: told from the files alone."""
-    require_model(config)
+    """Whether the model, or its adapter, has a chat template: told from the files alone. None where none is named."""
+    if not config.model:
+        return None
     folder, _ = hub.find(config.model, config.revision)
     own = [find_adapter(config.adapter).folder] if config.adapter else []
     return any(map(checkpoint.has_chat_template, [folder, *own]))
