@@ -17,7 +17,7 @@ ONE = mini_humaneval()[0]
 
 COMMANDS = (
     *("quickstart", "tasks", "run", "score", "train", "report", "prefer", "data", "doctor"),
-    *("audit", "cache", "compare", "export", "gate", "import", "leaderboard", "merge", "track"),
+    *("audit", "cache", "compare", "env", "export", "gate", "import", "leaderboard", "merge", "track"),
 )
 
 
@@ -70,9 +70,12 @@ def test_what_needs_nothing_heavy_imports_nothing_heavy(
 
 
 def test_the_list_of_tasks_has_a_line_each() -> None:
-    names = [line.split()[0] for line in harness("tasks").out.splitlines() if line[0] != " "]
-    assert names == sorted(set(names))
+    listed = [line.split()[0] for line in harness("tasks").out.splitlines() if line[0] != " "]
+    names = [name for name in listed if not name.startswith("suite:")]
+    suites = listed[len(names) :]
+    assert (names, suites) == (sorted(set(names)), sorted(set(suites)))
     assert {"conala", "humaneval"} <= set(names)
+    assert "suite:code-2026" in suites
 
 
 def test_a_tasks_card_names_its_metrics_prompts_and_files() -> None:

@@ -39,7 +39,7 @@ def test_a_task_without_options_says_so() -> None:
         ("conla", "no task 'conla'. Did you mean 'conala'? Known: apps, "),
         ("HumanEval", "no task 'HumanEval'. Did you mean 'humaneval'? Known: apps, "),
         ("zzz", "no task 'zzz'. Known: apps, "),
-        ("demo", "no task 'demo'. Known: apps, "),
+        ("demo", "no task 'demo'. Did you mean 'odex'? Known: apps, "),
         ("missing.py", "no task file 'missing.py'"),
     ],
 )

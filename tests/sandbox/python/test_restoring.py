@@ -1,15 +1,18 @@
 """One process that is put back after each program: nothing of a program is left in it, and verdicts are the same."""
 
 import os
-import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from harness import sandbox
 from harness.sandbox.isolation import restore
 from harness.schema import ExecResult, Limits, Program, UnitTests
+from tests.support.paths import ROOT
 from tests.support.rungs import RUNGS
 
 pytestmark = pytest.mark.skipif(
@@ -162,30 +165,43 @@ def test_a_program_that_frames_the_next_does_not_reach_it(pool: sandbox.Pool) ->
 # ---------------------------------------------------------------- the comparison
 
 
-def waiting_child() -> tuple[int, restore.Checkpoint, int]:
+# Not a fork of the tests' process, which may share memory with others.
+WAITING = """
+import os, sys
+from harness.sandbox.isolation import restore
+read, tell = map(int, sys.argv[1:])
+os.dup2(restore.userfault(), 200)
+memory, buffer = bytearray(1 << 20), bytearray(1)
+os.write(tell, b"!")
+while os.readv(read, [buffer]):
+    memory[0] += 1
+    os.write(tell, memory[:1])
+"""
+
+
+@contextmanager
+def waiting_child() -> Iterator[tuple[restore.Checkpoint, int]]:
     """A child that adds one to a byte of its memory for each byte it reads, as a checkpoint, and its pipe."""
     read, write = os.pipe()
     told, tell = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        fault = restore.userfault()
-        os.dup2(fault, 200)
-        memory, buffer = bytearray(1 << 20), bytearray(1)
-        os.write(tell, b"!")
-        while os.readv(read, [buffer]):
-            memory[0] += 1
-            os.write(tell, memory[:1])
-        os._exit(0)
-    assert os.read(told, 1) == b"!"
-    pidfd = os.pidfd_open(pid)
-    checkpoint = restore.Checkpoint(pid, restore.take_descriptor(pidfd, 200))
-    os.close(pidfd)
-    return pid, checkpoint, os.dup(write) if os.write(write, b"x") and os.read(told, 1) == b"\x01" else -1
+    command = [sys.executable, "-c", WAITING, str(read), str(tell)]
+    with subprocess.Popen(command, pass_fds=(read, tell), cwd=ROOT) as child:
+        try:
+            assert os.read(told, 1) == b"!"
+            pidfd = os.pidfd_open(child.pid)
+            checkpoint = restore.Checkpoint(child.pid, restore.take_descriptor(pidfd, 200))
+            os.write(write, b"x")
+            assert os.read(told, 1) == b"\x01"
+            yield checkpoint, write
+            checkpoint.close()
+        finally:
+            child.kill()
+            for descriptor in (pidfd, read, write, told, tell):
+                os.close(descriptor)
 
 
 def test_a_reset_that_leaves_something_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    pid, checkpoint, write = waiting_child()
-    try:
+    with waiting_child() as (checkpoint, write):
         monkeypatch.setattr(restore, "_CHECKED_EVERY", 1)
         assert checkpoint.reset()
         assert checkpoint.differences() == ""
@@ -197,7 +213,3 @@ def test_a_reset_that_leaves_something_is_found(monkeypatch: pytest.MonkeyPatch)
         assert checkpoint.reset()
         monkeypatch.undo()
         assert checkpoint.differences().startswith("memory at 0x")
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        checkpoint.close()
