@@ -132,4 +132,5 @@ def test_only_the_first_process_prints_and_writes(made: tuple[Path, str]) -> Non
             "curve.jsonl",
             "curve.png",
             "train.json",
+            "training_rows.npz",
         }

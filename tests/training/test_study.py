@@ -10,6 +10,7 @@ from harness.config.load import checked
 from harness.errors import ConfigError, UserError
 from harness.training import study
 from harness.training.config import TrainConfig
+from harness.training.run import with_method_defaults
 
 ROOT = Path("adapters")
 TRAIN: dict[str, Any] = {
@@ -74,7 +75,7 @@ def test_before_anything_is_trained_the_cells_are_on_the_bare_base() -> None:
 def test_a_training_has_a_process_and_a_peak_of_memory_of_its_own(tmp_path: Path) -> None:
     from tests.support.tiny_models import build
 
-    config = checked(
+    asked = checked(
         TrainConfig,
         {
             "model": str(build("llama", tmp_path / "base")),
@@ -85,6 +86,7 @@ def test_a_training_has_a_process_and_a_peak_of_memory_of_its_own(tmp_path: Path
         },
         "config",
     )
+    config = with_method_defaults(asked)  # as a study's cells are
     steps: list[str] = []
     folder = tmp_path / "adapter"
     hog = bytearray(900 << 20)  # this process' peak is no part of the training's
