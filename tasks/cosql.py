@@ -17,29 +17,16 @@ FILES = {
 }
 
 
-def task(
-    execute: bool = True,
-    sample: int = 0,
-    sample_seed: int = 42,
-    variants: int = 0,
-    variant_seed: int = 0,
-    gold: str = "",
-    fill_value: bool = True,
-    plug_value: bool = False,
-    keep_distinct: bool = False,
-    group: text_to_sql.Grouping = "hardness",
-) -> Task:
-    """`group` tells the metrics by hardness or by turn; the others are text_to_sql.SpiderOptions."""
-    options = text_to_sql.SpiderOptions(
-        execute, sample, sample_seed, variants, variant_seed, gold, fill_value, plug_value, keep_distinct
-    )
+@text_to_sql.with_options(text_to_sql.ConversationOptions)
+def task(options: text_to_sql.ConversationOptions) -> Task:
+    """Options: the fields of ConversationOptions."""
     return Task(
         name="cosql",
         version=3,
-        load=text_to_sql.conversation_loader(("cosql", "spider"), FILES, TABLES, options, group),
+        load=text_to_sql.conversation_loader(("cosql", "spider"), FILES, TABLES, options),
         templates=text_to_sql.TEMPLATES,
         extract=find_sql,
-        scorers=scorers.for_queries(execute, conversations=True),
+        scorers=scorers.for_queries(options.execute, conversations=True),
         sampling=Sampling(max_tokens=256),
         card=Card(
             title="CoSQL: dialogues to SQL over unseen databases",

@@ -18,28 +18,16 @@ FILES = {
 }
 
 
-def task(
-    execute: bool = True,
-    sample: int = 0,
-    sample_seed: int = 42,
-    variants: int = 0,
-    variant_seed: int = 0,
-    gold: str = "",
-    fill_value: bool = True,
-    plug_value: bool = False,
-    keep_distinct: bool = False,
-) -> Task:
-    """The options are those of text_to_sql.SpiderOptions."""
-    options = text_to_sql.SpiderOptions(
-        execute, sample, sample_seed, variants, variant_seed, gold, fill_value, plug_value, keep_distinct
-    )
+@text_to_sql.with_options(text_to_sql.SpiderOptions)
+def task(options: text_to_sql.SpiderOptions) -> Task:
+    """Options: the fields of SpiderOptions."""
     return Task(
         name="spider",
         version=3,
         load=text_to_sql.question_loader(("spider",), FILES, TABLES, options),
         templates=text_to_sql.TEMPLATES,
         extract=find_sql,
-        scorers=scorers.for_queries(execute),
+        scorers=scorers.for_queries(options.execute),
         sampling=Sampling(max_tokens=256),
         card=Card(
             title="Spider: questions to SQL over unseen databases",

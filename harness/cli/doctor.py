@@ -1,21 +1,62 @@
-"""The command doctor: what this machine can do, and whether a task's checks are reliable on it."""
+"""The command doctor: what this machine can do, whether a task's checks are reliable on it, and whether recorded
+verdicts are judged as they were."""
 
 import json
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import data_option, parse_config, sandbox_option, set_dotted, sets_option
+from harness.cli.options import (
+    collect,
+    data_option,
+    parse_config,
+    sandbox_option,
+    set_dotted,
+    sets_option,
+    with_options,
+)
 from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.config.run import RunConfig
     from harness.results.audit.wrappings import ReadBack
     from harness.schema import CertifiedSet
+
+
+@dataclass(frozen=True)
+class ParityOptions:
+    parity: str | None
+    only: Sequence[str]
+    out: Path
+
+
+def parity_options(command: Any) -> Any:
+    return with_options(
+        collect(ParityOptions, "recorded")(command),
+        click.option(
+            "--out",
+            type=click.Path(dir_okay=False, path_type=Path),
+            default=Path("certificate.json"),
+            show_default=True,
+            help="With --parity: where the certificate goes.",
+        ),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="SET",
+            help="With --parity: only this set. Several times: several.",
+        ),
+        click.option(
+            "--parity",
+            metavar="DATA",
+            help="Judge the recorded outputs in the folder DATA: do verdicts agree?",
+        ),
+    )
 
 
 @click.command()
@@ -25,28 +66,14 @@ if TYPE_CHECKING:
     metavar="T",
     help="Prove T's checks on your data: references pass, also as chat models wrap them.",
 )
-@click.option(
-    "--parity", metavar="DATA", help="Judge the recorded outputs in the folder DATA: do verdicts agree?"
-)
-@click.option(
-    "--only", multiple=True, metavar="SET", help="With --parity: only this set. Several times: several."
-)
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("certificate.json"),
-    show_default=True,
-    help="With --parity: where the certificate goes.",
-)
+@parity_options
 @data_option
 @sets_option
 @sandbox_option
 def doctor(
     as_json: bool,
     task: str | None,
-    parity: str | None,
-    only: Sequence[str],
-    out: Path,
+    recorded: ParityOptions,
     data: str | None,
     sets: Sequence[str],
     sandbox: str | None,
@@ -55,10 +82,10 @@ def doctor(
     plain: dict[str, Any] = {"task": task or "", "data": data}
     set_dotted(plain, {"judge.sandbox": sandbox})
     config = parse_config(plain, sets, "--set")
-    if parity is not None:
-        _certify(parity, only, config, out)
+    if recorded.parity is not None:
+        _certify(recorded.parity, recorded.only, config, recorded.out)
         return
-    if only:
+    if recorded.only:
         raise click.UsageError("--only is for --parity DATA")
     if task is not None:
         _prove_task(config)

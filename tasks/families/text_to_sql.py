@@ -1,6 +1,7 @@
 """What the text-to-SQL tasks share: their prompts, their options, and problems from rows of Spider's format."""
 
 import hashlib
+import inspect
 import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from harness.errors import ConfigError, DataError
 from harness.files import decode, lines, read
-from harness.schema import DataFile, Problem, Query, Source, SpiderRules, Split, Template
+from harness.schema import DataFile, Problem, Query, Source, SpiderRules, Split, Task, Template
 from harness.text.sql import exact_set_match, query_text, spider_grammar
 from harness.text.sql.databases import Database, DatabaseOptions, Databases, reads_absent
 
@@ -105,6 +106,38 @@ class SpiderOptions:
         return SpiderRules(
             fill_value=self.fill_value, plug_value=self.plug_value, keep_distinct=self.keep_distinct
         )
+
+
+Grouping = Literal["hardness", "turn"]
+
+
+@dataclass(frozen=True)
+class ConversationOptions(SpiderOptions):
+    """`group` tells the metrics by hardness or by turn."""
+
+    group: Grouping = "hardness"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.group not in ("hardness", "turn"):
+            raise ConfigError(f"option group={self.group!r}: expected 'hardness' or 'turn'")
+
+
+Options = TypeVar("Options", bound=SpiderOptions)
+
+
+def with_options(options: type[Options]) -> Callable[[Callable[[Options], Task]], Callable[..., Task]]:
+    """A decorator: a task's function gets its keyword arguments, the fields of the dataclass, as one value."""
+
+    def decorate(make: Callable[[Options], Task]) -> Callable[..., Task]:
+        def task(**given: Any) -> Task:
+            return make(options(**given))
+
+        task.__doc__, task.__module__ = make.__doc__, make.__module__
+        task.__signature__ = inspect.signature(options).replace(return_annotation=Task)  # type: ignore[attr-defined]
+        return task
+
+    return decorate
 
 
 def hardness(sql: str, database: Database) -> str:
@@ -216,9 +249,6 @@ def question_loader(
 # ---------------------------------------------------------------- conversations
 
 
-Grouping = Literal["hardness", "turn"]
-
-
 @dataclass(frozen=True)
 class ConversationTurn:
     """One question of a conversation; `number` from 0, `earlier`: what was asked before it, oldest first."""
@@ -257,12 +287,9 @@ def conversation_loader(
     benchmarks: tuple[str, ...],
     files: Mapping[str, DataFile],
     tables: DataFile,
-    options: SpiderOptions,
-    group: Grouping,
+    options: ConversationOptions,
 ) -> Load:
     """Loads the turns of SParC's rows as `question_loader` does Spider's; `sample` counts interactions."""
-    if group not in ("hardness", "turn"):
-        raise ConfigError(f"option group={group!r}: expected 'hardness' or 'turn'")
 
     def load(split: Split, source: Source) -> Iterable[Problem]:
         if split not in files:
@@ -280,7 +307,7 @@ def conversation_loader(
         for turn in turns:
             if turn.interaction in drawn:
                 prefix = f"{benchmarks[0]}/{SPLIT_NAMES[split]}"
-                yield turn.problem(prefix, databases[turn.database], options.rules, group)
+                yield turn.problem(prefix, databases[turn.database], options.rules, options.group)
 
     return load
 

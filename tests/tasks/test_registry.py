@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import tasks
 from harness.config import plugins
 from harness.errors import ConfigError
+from harness.tasks import humaneval
 from harness.tasks.loading import registry
 from tests.support.command import harness, metrics, write_rows
 
@@ -144,7 +144,7 @@ class Entry:
 def test_an_installed_task_is_found_by_its_entry_point(
     whole_module: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found: object = tasks.humaneval if whole_module else tasks.humaneval.task
+    found: object = humaneval if whole_module else humaneval.task
     monkeypatch.setattr(plugins, "entry_points", lambda group: [Entry("theirs", found)])
     assert "theirs" in registry.names()
     assert registry.task("theirs").name == "humaneval"
