@@ -142,7 +142,7 @@ class TableNames(Value):
 
 
 class SpiderRules(Value):
-    """How Spider's official evaluator is asked to read queries; the defaults are its own.
+    """How queries about a database are read; the defaults are those of Spider's official evaluator.
 
     `fill_value`: the letters `value` of an answer are read as 1. `plug_value`: an answer is also right with the gold
     query's values in place of its own. `keep_distinct`: DISTINCT counts.

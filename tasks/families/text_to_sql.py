@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from harness.errors import ConfigError, DataError
 from harness.files import decode, lines, read
-from harness.schema import DataFile, Problem, Query, Source, SpiderRules, Split, Task, Template
+from harness.schema import DataFile, Problem, Query, Source, SpiderRules, Split, TableNames, Task, Template
 from harness.text.sql import exact_set_match, query_text, spider_grammar
 from harness.text.sql.databases import Database, DatabaseOptions, Databases, reads_absent
 
@@ -69,13 +69,17 @@ def sample_rows(rows: Sequence[Row], count: int, seed: int) -> list[tuple[int, R
     return [(place, rows[place]) for place in places]
 
 
+FillValue = Literal["auto", "always", "never"]
+
+
 @dataclass(frozen=True)
 class SpiderOptions:
     """The options that the tasks of Spider's kind share, as their `task` functions take them.
 
     `execute` False leaves databases out; `sample` questions (of conversations: interactions) are drawn with
     `sample_seed`; `variants` of each database join its test suite; `gold` is a file of gold queries in place of
-    those beside the questions; the others are schema.SpiderRules.
+    those beside the questions; `fill_value`: `value` in answers is read as 1 unless the database
+    has such a name (auto), always (as in the official evaluator) or never; the others are schema.SpiderRules.
     """
 
     execute: bool = True
@@ -84,7 +88,7 @@ class SpiderOptions:
     variants: int = 0
     variant_seed: int = 0
     gold: str = ""
-    fill_value: bool = True
+    fill_value: FillValue = "auto"
     plug_value: bool = False
     keep_distinct: bool = False
 
@@ -101,10 +105,14 @@ class SpiderOptions:
     def databases(self) -> DatabaseOptions:
         return DatabaseOptions(self.execute, self.variants, self.variant_seed)
 
-    @property
-    def rules(self) -> SpiderRules:
+    def rules(self, names: TableNames) -> SpiderRules:
+        """The rules for questions about a database of these names."""
+        words = [*names.columns, *(each for columns in names.columns.values() for each in columns)]
+        named = any("value" in word for word in words)
         return SpiderRules(
-            fill_value=self.fill_value, plug_value=self.plug_value, keep_distinct=self.keep_distinct
+            fill_value=self.fill_value == "always" or (self.fill_value == "auto" and not named),
+            plug_value=self.plug_value,
+            keep_distinct=self.keep_distinct,
         )
 
 
@@ -149,7 +157,7 @@ def hardness(sql: str, database: Database) -> str:
 
 
 def problem(
-    name: str, question: str, sql: str, database: Database, rules: SpiderRules, group: str | None = None
+    name: str, question: str, sql: str, database: Database, options: SpiderOptions, group: str | None = None
 ) -> Problem:
     """A problem of Spider's kind: bag semantics, exact set match, hardness as its group, its database as cluster."""
     check = Query(
@@ -158,7 +166,7 @@ def problem(
         folders=database.folders,
         files=database.files,
         tables=database.names,
-        rules=rules,
+        rules=options.rules(database.names),
     )
     return Problem(
         id=name,
@@ -218,7 +226,7 @@ def warned(problems: Iterable[Problem]) -> Iterator[Problem]:
         if filled:
             LOG.warning(
                 "%d of the gold queries say `value`, which is read as 1 in answers, as the official evaluator does"
-                " (options.fill_value=false leaves it as written): %s",
+                " (options.fill_value=never leaves it as written): %s",
                 len(filled), ", ".join(filled),
             )  # fmt: skip
 
@@ -241,7 +249,7 @@ def question_loader(
             rows = [{**row, "query": sql} for row, sql in zip(rows, gold, strict=True)]
         for place, row in sample_rows(rows, options.sample, options.sample_seed):
             name = f"{benchmarks[0]}/{SPLIT_NAMES[split]}/{place}"
-            yield problem(name, row["question"], row["query"], databases[row["db_id"]], options.rules)
+            yield problem(name, row["question"], row["query"], databases[row["db_id"]], options)
 
     return load
 
@@ -260,7 +268,7 @@ class ConversationTurn:
     sql: str
     database: str
 
-    def problem(self, prefix: str, database: Database, rules: SpiderRules, group: Grouping) -> Problem:
+    def problem(self, prefix: str, database: Database, options: ConversationOptions) -> Problem:
         lines = [f"Asked before: {each}" for each in self.earlier]
         turn = f"turn {self.number + 1}" if self.number < 4 else "turn > 4"
         return problem(
@@ -268,8 +276,8 @@ class ConversationTurn:
             "\n".join([*lines, self.question]),
             self.sql,
             database,
-            rules,
-            turn if group == "turn" else None,
+            options,
+            turn if options.group == "turn" else None,
         )
 
 
@@ -307,7 +315,7 @@ def conversation_loader(
         for turn in turns:
             if turn.interaction in drawn:
                 prefix = f"{benchmarks[0]}/{SPLIT_NAMES[split]}"
-                yield turn.problem(prefix, databases[turn.database], options.rules, options.group)
+                yield turn.problem(prefix, databases[turn.database], options)
 
     return load
 

@@ -88,11 +88,11 @@ def test_value_is_filled_as_the_official_evaluator_does_or_not_at_all(prediction
 
 
 def test_a_right_query_over_a_column_called_value_passes_where_the_word_is_not_filled(data: Path) -> None:
-    heavier, mean = load(data)[:2]
+    heavier, mean = load(data, fill_value="always")[:2]
     placeholder = "SELECT id FROM box WHERE weight > value"
     assert passed(heavier, placeholder) == [True]
     assert passed(mean, mean.solution) == [False]
-    as_written = load(data, fill_value=False)
+    as_written = load(data)
     assert passed(as_written[0], placeholder) == [False]
     assert passed(as_written[1], mean.solution) == [True]
     matched = [
@@ -106,12 +106,12 @@ def test_a_right_query_over_a_column_called_value_passes_where_the_word_is_not_f
 
 
 def test_questions_whose_own_query_says_value_are_named(data: Path, caplog: pytest.LogCaptureFixture) -> None:
-    load(data, fill_value=False)
-    assert caplog.messages == []
     load(data)
+    assert caplog.messages == []
+    load(data, fill_value="always")
     (said,) = caplog.messages
     assert said.startswith("1 of the gold queries say `value`, which is read as 1 in answers")
-    assert said.endswith("(options.fill_value=false leaves it as written): spider/dev/1")
+    assert said.endswith("(options.fill_value=never leaves it as written): spider/dev/1")
 
 
 # ---------------------------------------------------------------- plug_value, keep_distinct
@@ -125,7 +125,8 @@ def test_with_plug_value_an_answer_may_have_other_values(data: Path) -> None:
     needs_a_third = "SELECT id FROM box WHERE kind = 'tin' AND weight = 2 AND id = 9"
     answers = (wrong_values, no_values, wrong_column, needs_a_third, "SELECT nonsense")
     assert passed(load(data)[question], *answers) == [False] * 5
-    assert passed(load(data, plug_value=True)[question], *answers) == [True, True, True, True, False]
+    filled = load(data, plug_value=True, fill_value="always")[question]
+    assert passed(filled, *answers) == [True, True, True, True, False]
 
 
 def test_an_answer_without_values_and_a_gold_query_without_them_stay_as_they_are(data: Path) -> None:
@@ -157,8 +158,8 @@ def test_the_signature_says_what_is_not_the_evaluators_default(data: Path) -> No
         return [scorer.signature(problems) for scorer in task.scorers[:2] if scorer.signature]
 
     sqlite = f"sqlite {sqlite3.sqlite_version} suite 1"
-    assert signed() == [sqlite, ""]
-    assert signed(fill_value=False, plug_value=True, keep_distinct=True) == [
+    assert signed(fill_value="always") == [sqlite, ""]
+    assert signed(plug_value=True, keep_distinct=True) == [
         f"{sqlite} value as written plug_value keep_distinct",
         "value as written",
     ]
@@ -243,7 +244,7 @@ def test_in_a_conversations_gold_file_empty_lines_part_interactions(tmp_path: Pa
 def test_a_table_that_the_database_lacks_costs_its_own_questions_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    problems = load(benchmark(tmp_path, BOXES), fill_value=False)
+    problems = load(benchmark(tmp_path, BOXES))
     assert caplog.messages == [
         "database store lacks owner, so that 1 of its questions cannot be judged by execution: spider/dev/3"
     ]
@@ -269,7 +270,6 @@ def test_a_run_on_such_a_database_says_how_many_questions_it_cost(
     file.write_text("".join(f"{sql}\n" for _, _, sql in QUESTIONS), encoding="utf-8")
     done = harness(
         "score", "spider", "--data", data, "--completions", file, "--out", tmp_path / "run",
-        "--set", "options.fill_value=false",
     )  # fmt: skip
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))

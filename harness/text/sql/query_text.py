@@ -56,7 +56,7 @@ def fill_value(prediction: str, rules: SpiderRules) -> str:
     """The prediction with each `value`, the placeholder of systems that predict none, read as 1.
 
     To the letter as the official evaluator does it (evaluation.py, test-suite-sql-eval): at the end, in quotes and
-    inside words as well. A right query over a column called value then fails, there as here: `rules` may say no.
+    inside words as well. There a right query over a column called value fails: `rules` may say no.
     """
     return prediction.replace("value", "1") if rules.fill_value else prediction
 
