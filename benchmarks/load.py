@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--busy", type=int, default=4, help="busy loops for each core")
     parser.add_argument("--isolation", default="auto", choices=["auto", "namespaces", "landlock"])
+    parser.add_argument("--process", default="fork", choices=["fork", "restore"])
     arguments = parser.parse_args()
     batch = programs()
     wrong: Counter[str] = Counter()
@@ -65,7 +66,7 @@ def main() -> None:
     begun = time.perf_counter()
     with (
         busy_loops(arguments.busy * cores),
-        sandbox.start(sandbox.Settings(isolation=arguments.isolation)) as pool,
+        sandbox.start(sandbox.Settings(isolation=arguments.isolation, process=arguments.process)) as pool,
     ):
         for _ in range(arguments.rounds):
             for number, result in enumerate(pool.map(batch)):

@@ -15,13 +15,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from harness import sandbox
 from harness.errors import SandboxFault
 from harness.schema import Limits, Program, UnitTests
 
-Isolation = Literal["auto", "namespaces", "landlock"]
 GROWTH_MB = 16.0
 TESTS = UnitTests(code="assert f(2) == 4", entry_point="f")
 # Of each kind that leaves something else behind: tested, whole, with files, one that fails, one that dies.
@@ -113,16 +111,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--programs", type=int, default=100_000)
     parser.add_argument("--isolation", default="auto", choices=["auto", "namespaces", "landlock"])
+    parser.add_argument("--process", default="fork", choices=["fork", "restore"])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o1777)  # as /tmp is; other runs on this machine have their folders there
         tempfile.tempdir = folder
-        run(arguments.programs, arguments.isolation)
+        run(arguments.programs, sandbox.Settings(isolation=arguments.isolation, process=arguments.process))
 
 
-def run(programs: int, isolation: Isolation) -> None:
+def run(programs: int, settings: sandbox.Settings) -> None:
     before = left()
-    with sandbox.start(sandbox.Settings(isolation=isolation)) as pool:
+    with sandbox.start(settings) as pool:
         print(f"{pool.isolation}, {pool.size} workers")
         grown, wrong = soak(pool, programs)
     after = left()
