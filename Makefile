@@ -24,8 +24,8 @@ core: .core-env/.installed
 	tools/check_core.sh .core-env/bin
 
 lint: $(VENV)/.installed-test
-	$(BIN)/ruff format --check harness tasks tests benchmarks tools
-	$(BIN)/ruff check harness tasks tests benchmarks tools
+	$(BIN)/ruff format --check harness tasks tests benchmarks tools examples
+	$(BIN)/ruff check harness tasks tests benchmarks tools examples
 	$(BIN)/mypy
 
 check: lint test
@@ -59,8 +59,8 @@ baseline: $(VENV)/.installed
 	done
 
 format: $(VENV)/.installed-test
-	$(BIN)/ruff format harness tasks tests benchmarks tools
-	$(BIN)/ruff check --fix harness tasks tests benchmarks tools
+	$(BIN)/ruff format harness tasks tests benchmarks tools examples
+	$(BIN)/ruff check --fix harness tasks tests benchmarks tools examples
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
