@@ -31,7 +31,13 @@ PAGES = {
     for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
 }
 README = PAGES["README.md"]
-ELSEWHERE = {"ci.md", "servers.md", "extending.md", "own-rows.md", "examples.md"}  # their commands run in tests of their own
+ELSEWHERE = {
+    "ci.md",
+    "servers.md",
+    "extending.md",
+    "own-rows.md",
+    "examples.md",
+}  # their commands run in tests of their own
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b")
 
 
