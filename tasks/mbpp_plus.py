@@ -105,7 +105,8 @@ JUDGES: Mapping[str, str] = {
 }
 
 
-def _release(row: Mapping[str, Any]) -> tuple[str, UnitTests]:
+def release_tests(row: Mapping[str, Any]) -> tuple[str, UnitTests]:
+    """The reference of a row of EvalPlus' release, and its tests."""
     shape = INPUT_FORM.get(row["task_id"].rpartition("/")[2], list)
     shaped = {key: [shape(given) for given in row[key]] for key in ("base_input", "plus_input")}
     code = row["canonical_solution"]
@@ -147,7 +148,7 @@ def _load(file: DataFile, split: Split, source: Source) -> Iterable[Problem]:
         release = "base_input" in row
         if missing := [field for field in (RELEASE if release else HUB) if field not in row]:
             raise DataError(f"{file.name}, row {row['task_id']}: field {missing[0]!r} is missing")
-        code, check = (_release if release else _hub)(row)
+        code, check = (release_tests if release else _hub)(row)
         name = str(row["task_id"])
         yield Problem(
             id=name if name.startswith("Mbpp/") else f"Mbpp/{name}",

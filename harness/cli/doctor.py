@@ -4,6 +4,7 @@ verdicts are judged as they were."""
 import json
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from harness.errors import UserError
 if TYPE_CHECKING:
     from harness.config.run import RunConfig
     from harness.results.audit.wrappings import ReadBack
-    from harness.schema import CertifiedSet
+    from harness.schema import Certificate, CertifiedSet
 
 
 @dataclass(frozen=True)
@@ -133,24 +134,39 @@ def _certify(data: str, only: Sequence[str], config: "RunConfig", out: Path) -> 
         for made in certify.certify(asked, begun, step):
             write_atomic(out, to_json(made.model_dump(mode="json")))
             click.echo(_set_text(made.sets[-1]))
-    wrong = [each for one in made.sets for each in one.unexplained]
-    differ = sum(len(one.disagreements) for one in made.sets)
-    rows = sum(one.rows for one in made.sets)
-    click.echo(
-        f"{len(made.sets)} sets, {rows:,} outputs: {rows - differ:,} agree, {differ - len(wrong)} differ for a known"
-        f" cause, {len(wrong)} unexplained; {len(left_out)} sets left out"
-    )
+    click.echo(_total_text(made))
     click.echo(f"certificate {certificate.short(made)} in {out}")
-    if wrong:
+    if any(one.unexplained or one.of_time for one in made.sets):
         sys.exit(3)
 
 
+def _total_text(made: "Certificate") -> str:
+    wrong = sum(len(one.unexplained) for one in made.sets)
+    slow = sum(len(one.of_time) for one in made.sets)
+    differ = sum(len(one.disagreements) for one in made.sets)
+    rows = sum(one.rows for one in made.sets)
+    of_time = f", {slow} a matter of time (judge again on an idle machine)" if slow else ""
+    not_run = sum(len(one.not_run) for one in made.sets)
+    return (
+        f"{len(made.sets)} sets, {rows:,} outputs: {rows - differ:,} agree, {differ - wrong - slow} differ for a known"
+        f" cause{of_time}, {wrong} unexplained; {f'{not_run:,} outputs not run; ' if not_run else ''}"
+        f"{len(made.left_out)} sets left out"
+    )
+
+
 def _set_text(found: "CertifiedSet") -> str:
-    lines = [f"{found.name:40} {found.agreed:,} of {found.rows:,} agree"]
+    not_run = f", {len(found.not_run):,} not run" if found.not_run else ""
+    lines = [f"{found.name:40} {found.agreed:,} of {found.rows:,} agree{not_run}"]
     lines += [
         f"  {each.id}: recorded {each.recorded!r}, here {each.own!r}: {each.cause or 'UNEXPLAINED'}"
         for each in found.disagreements
     ]
+    if found.second_try:
+        lines.append(f"  agree when judged again, by themselves: {_some(found.second_try)}")
+    for why, _ in Counter(found.not_run.values()).most_common():
+        lines.append(
+            f"  not run, {_some([name for name, said in found.not_run.items() if said == why])}: {why}"
+        )
     return "\n".join(lines)
 
 

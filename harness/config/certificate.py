@@ -52,9 +52,12 @@ def certified(path: str, task: str, judge: Mapping[str, Any] | None) -> str:
             )
     agreed, rows = sum(each.agreed for each in sets), sum(each.rows for each in sets)
     unknown = sum(len(each.unexplained) for each in sets)
-    counts = (
-        f"{agreed}/{rows}{f' {unknown} unexplained' if unknown else ''}" if sets else "no set of this task"
-    )
+    not_run = sum(len(each.not_run) for each in sets)
+    counts = "no set of this task"
+    if sets:
+        counts = f"{agreed}/{rows}"
+        counts += f" {unknown} unexplained" if unknown else ""
+        counts += f" {not_run} not run" if not_run else ""
     return f"certificate {short(found)} {counts}"
 
 

@@ -3,8 +3,10 @@
 certify(sets, data, judge)  ->  the certificate after each set, the last of them whole
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness import __version__, environment
 from harness.config.run import JudgeConfig
@@ -13,13 +15,25 @@ from harness.parity.recordings import ParitySet, RecordedOutput, at
 from harness.runs.judge import answer_of, open_sandbox
 from harness.runs.plan import Progress, no_progress
 from harness.runs.resolve import judge_record, languages
-from harness.schema import Certificate, CertifiedSet, Disagreement, Problem, Sandbox, Scorer, Task, Verdict
+from harness.schema import (
+    OF_TIME,
+    Certificate,
+    CertifiedSet,
+    Disagreement,
+    Problem,
+    Sandbox,
+    Scorer,
+    Task,
+    Verdict,
+)
+from harness.scorers.execution.own_reference import NOT_RUN
 from harness.tasks.loading import data_files, registry
 from harness.text.completion_parts import separate
 
 NOT_YET = "not judged yet"
 NOT_ASKED = "not asked for"
 SHOWN = 60  # characters of a text that is read otherwise
+TIMEOUTS = ("timeout", "timed out")
 
 
 @dataclass(frozen=True)
@@ -92,26 +106,56 @@ def replay(
         if kept is not None and (kept.files, kept.judge) == (files, record):
             return kept
         answers = [answer_of(task, scorer, each.problem, separate(each.completion)) for each in outputs]
-        own = answers if which.reading else _verdicts(which, scorer, outputs, answers, box, progress)
+        if which.reading:
+            own, again = answers, frozenset[str]()
+        else:
+            own, again = _verdicts(which, scorer, outputs, answers, box, progress)
+    return _certified(which, files, record, list(zip(outputs, own, strict=True)), again)
+
+
+def _certified(
+    which: ParitySet,
+    files: dict[str, str],
+    judge: dict[str, Any] | None,
+    verdicts: Sequence[tuple[RecordedOutput, str]],
+    again: frozenset[str],
+) -> CertifiedSet:
+    """The set's entry. `verdicts`: each output with the own verdict; `again`: ids of those that were judged twice."""
+    not_run = {
+        each.id: _reason(mine) for each, mine in verdicts if not which.reading and mine.startswith(NOT_RUN)
+    }
+    ran = [(each, mine) for each, mine in verdicts if each.id not in not_run]
     differ = [
         Disagreement(
             id=each.id,
             recorded=_beginning(each.verdict),
             own=_beginning(mine),
-            cause=which.causes.get(each.id, "") if mine != "fault" else "",
+            cause=_cause(which, each, mine),
         )
-        for each, mine in zip(outputs, own, strict=True)
+        for each, mine in ran
         if not which.agrees(each.verdict, mine)
     ]
     return CertifiedSet(
         name=which.name,
         task=which.task,
         files=files,
-        judge=record,
-        rows=len(outputs),
-        agreed=len(outputs) - len(differ),
+        judge=judge,
+        rows=len(ran),
+        agreed=len(ran) - len(differ),
         disagreements=tuple(differ),
+        not_run=not_run,
+        second_try=tuple(
+            each.id for each, mine in ran if each.id in again and which.agrees(each.verdict, mine)
+        ),
     )
+
+
+def _cause(which: ParitySet, output: RecordedOutput, own: str) -> str:
+    """Why the verdict differs; a fault has no excuse."""
+    if own == "fault":
+        return ""
+    timeout = own in TIMEOUTS or output.verdict in TIMEOUTS
+    return which.causes.get(output.id) or (OF_TIME if timeout and not which.reading else "")
 
 
 def _outputs(
@@ -136,14 +180,13 @@ def _verdicts(
     answers: Sequence[str],
     box: Sandbox,
     progress: Progress,
-) -> list[str]:
-    """What the scorer says of each answer; of equal ones to one problem it is asked once.
+) -> tuple[list[str], frozenset[str]]:
+    """What the scorer says of each answer, of equal ones to one problem asked once; and the ids that were judged twice.
 
-    A timeout where a pass was recorded may be this machine's, busy as it is: it is judged again, by itself.
+    A disagreement nobody knows a cause for may be this machine's, busy as it is: it is judged again, by itself.
     """
     keys = [(each.problem.id, answer) for each, answer in zip(outputs, answers, strict=True)]
     distinct = {key: each.problem for key, each in zip(keys, outputs, strict=True)}
-    passed = {key for key, each in zip(keys, outputs, strict=True) if each.verdict == "passed"}
     found: dict[tuple[str, str], str] = {}
     progress(which.name, 0, len(distinct))
     sandbox = box if scorer.executes else None
@@ -151,17 +194,31 @@ def _verdicts(
     for key, verdict in zip(distinct, scorer.score(asked, sandbox), strict=True):
         found[key] = _outcome(verdict)
         progress(which.name, len(found), len(distinct))
-    for key in [key for key in found if key in passed and found[key] == "timeout"]:
+    again = {
+        each.id: key
+        for key, each in zip(keys, outputs, strict=True)
+        if not found[key].startswith(NOT_RUN)
+        and not which.agrees(each.verdict, found[key])
+        and each.id not in which.causes
+    }
+    for key in dict.fromkeys(again.values()) if scorer.executes else ():
         (verdict,) = scorer.score([(distinct[key], key[1])], sandbox)
         found[key] = _outcome(verdict)
-    return [found[key] for key in keys]
+    return [found[key] for key in keys], frozenset(again)
 
 
 def _outcome(verdict: Verdict) -> str:
-    """The status; of a scorer of texts, which has none, whether the answer is all right."""
+    """The status; of a scorer of texts, which has none, whether the answer is all right; what was not run says why."""
+    if verdict.status == "fault" and verdict.error.startswith(NOT_RUN):
+        return verdict.error
     if verdict.status != "scored" or verdict.score is None:
         return verdict.status
     return "passed" if verdict.score.value == 1.0 else "failed"
+
+
+def _reason(error: str) -> str:
+    """Why an output was not run, without the part of a reference's error that may differ from run to run."""
+    return re.sub(r"\((\w+: \w+).*", r"(\1)", error.removeprefix(NOT_RUN), flags=re.DOTALL)
 
 
 def _beginning(text: str) -> str:

@@ -11,10 +11,12 @@ from harness.parity.recordings import (
     RecordedOutput,
     at,
     document,
+    evalplus,
     numbered,
     passed,
 )
 from harness.schema import Completion, IOCase, IOCases, Problem, Query, Source, UnitTests
+from harness.tasks.mbpp_plus import release_tests
 
 MBPP_REFLEXION = "mbpp/outputs/reflexion__mbpp-py._reflexion_5_gpt-4_pass_at_k_1_py.jsonl"
 
@@ -35,6 +37,23 @@ def reflexion_mbpp(source: Source, problems: Problems) -> Iterator[RecordedOutpu
         tests = row["test"].partition("def test_check")[0] + f"\ncheck({row['entry_point']})"
         problem = bare(row["name"], UnitTests(code=tests, entry_point=row["entry_point"]))
         yield RecordedOutput(row["name"], problem, program(row["completion"]), row["recheck"])
+
+
+# ---------------------------------------------------------------- MBPP+
+
+MBPP_PLUS = "mbpp_plus/MbppPlus-v0.1.0.jsonl"
+
+
+def on_base_inputs(place: str) -> Outputs:
+    """EvalPlus' eval_results.json of MBPP+, of which only the inputs are asked that MBPP itself has."""
+
+    def outputs(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+        del problems
+        rows = source.rows(at(MBPP_PLUS), ("task_id", "base_input", "canonical_solution"))
+        checks = {row["task_id"]: release_tests({**row, "plus_input": []})[1] for row in rows}
+        yield from evalplus(place, plus=False)(source, {name: bare(name, checks[name]) for name in checks})
+
+    return outputs
 
 
 # ---------------------------------------------------------------- APPS
@@ -87,6 +106,31 @@ def mapcoder(verdict: str) -> Outputs:
             if verdict == "recheck" or row["recorded_verdict_trustworthy"]:
                 found = row[verdict] if verdict == "recheck" else passed(row[verdict])
                 yield RecordedOutput(name, problem, program(row["source_codes"][0]), found)
+
+    return outputs
+
+
+# ---------------------------------------------------------------- BigCodeBench
+
+BIGCODEBENCH = "bigcodebench/outputs/1.5b-base"
+
+
+def bigcodebench_files(subset: str) -> tuple[str, str]:
+    """What was said, cleaned; its official verdicts."""
+    name = f"{BIGCODEBENCH}/{subset}/completion-sanitized-calibrated"
+    return f"{name}.jsonl", f"{name}{'_hard' if subset == 'hard' else ''}_eval_results.json"
+
+
+def bigcodebench(subset: str) -> Outputs:
+    said, judged = bigcodebench_files(subset)
+
+    def outputs(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+        verdicts = document(source, judged)["eval"]
+        for row in source.rows(at(said), ("task_id", "solution")):
+            name = row["task_id"]
+            (verdict,) = verdicts[name]
+            status = "passed" if verdict["status"] == "pass" else verdict["status"]
+            yield RecordedOutput(name, problems[name], program(row["solution"]), status)
 
     return outputs
 

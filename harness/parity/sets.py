@@ -13,15 +13,12 @@ REFLEXION = "humaneval/outputs/reflexion__simple_1_text-davinci-003_pass_at_k_1.
 LLAMA3 = "humaneval/outputs/llama3-exp/8b-instruct-repeatlots/samples_eval_results.json"
 PLUS = "humaneval_plus/HumanEvalPlus-v0.1.10.jsonl"
 QWEN_PLUS = "humaneval_plus/outputs/qwen25coder-1.5b-base/generated_eval_results.json"
-MBPP_PLUS = "mbpp_plus/MbppPlus-v0.1.0.jsonl"
 QWEN_MBPP = "mbpp_plus/outputs/qwen25coder-1.5b-base/generated_eval_results.json"
 SPIDER = ("spider/dev.json", "spider/tables.json", "spider/database/concert_singer/concert_singer.sqlite")
 CRUXEVAL = "cruxeval/cruxeval.jsonl"
 
 STOPPED = "a wrong answer first, an exception in a later case; a run stops at the first case that fails"
-AS_SET = (
-    "a set where the reference gives a tuple; that recording's EvalPlus did not yet compare this task as sets"
-)
+AS_SET = "right as a set; that recording's EvalPlus did not yet compare this task as sets"
 TOO_SLOW = (
     "sums up to ten million by loops, as its reference does: on a slow machine that takes longer than EvalPlus'"
     " 60 s a task"
@@ -32,6 +29,23 @@ REMOVEPREFIX = (
 OPENED_TWICE = (
     "the block is opened twice; the official extraction finds nothing there, and the judge said wrong"
 )
+
+NO_SUCH_PATH = (
+    "its test expects that the folder /non/existent/path is not there; on the recording's machine it was"
+)
+
+
+def _bigcodebench(subset: str, causes: dict[str, str]) -> ParitySet:
+    """Rows whose libraries the judging Python has; the others are not run."""
+    return ParitySet(
+        name=f"bigcodebench/qwen25coder-1.5b-base-{subset}",
+        files=("bigcodebench/BigCodeBench.jsonl", *recorded.bigcodebench_files(subset)),
+        task="bigcodebench",
+        options={"subset": subset},
+        outputs=recorded.bigcodebench(subset),
+        causes=causes,
+    )
+
 
 CODERL = ParitySet(
     name="apps/coderl",
@@ -85,6 +99,12 @@ SETS = (
         task="humaneval",
         outputs=evalplus(LLAMA3, plus=False),
     ),
+    ParitySet(
+        name="humaneval/qwen25coder-1.5b-base",
+        files=(HUMANEVAL, QWEN_PLUS),
+        task="humaneval",
+        outputs=evalplus(QWEN_PLUS, plus=False),
+    ),
     ParitySet(name="humaneval_plus/references", files=(PLUS,), task="humaneval_plus", outputs=references),
     ParitySet(
         name="humaneval_plus/llama3-8b-instruct",
@@ -104,7 +124,7 @@ SETS = (
     ),
     ParitySet(
         name="mbpp_plus/references",
-        files=(MBPP_PLUS,),
+        files=(recorded.MBPP_PLUS,),
         task="mbpp_plus",
         options={"release": "v0.1.0"},
         outputs=references,
@@ -112,7 +132,7 @@ SETS = (
     ),
     ParitySet(
         name="mbpp_plus/qwen25coder-1.5b-base",
-        files=(MBPP_PLUS, QWEN_MBPP),
+        files=(recorded.MBPP_PLUS, QWEN_MBPP),
         task="mbpp_plus",
         options={"release": "v0.1.0"},
         outputs=evalplus(QWEN_MBPP, plus=True),
@@ -121,6 +141,15 @@ SETS = (
             "Mbpp/579": AS_SET,
             "Mbpp/599": TOO_SLOW,
         },
+    ),
+    ParitySet(
+        name="mbpp_plus/qwen25coder-1.5b-base-base-inputs",
+        files=(recorded.MBPP_PLUS, QWEN_MBPP),
+        task="mbpp_plus",
+        options={"release": "v0.1.0"},
+        split=None,
+        outputs=recorded.on_base_inputs(QWEN_MBPP),
+        causes=dict.fromkeys(("Mbpp/2", "Mbpp/232", "Mbpp/249"), AS_SET),
     ),
     ParitySet(
         name="mbpp/reflexion-gpt-4",
@@ -158,6 +187,15 @@ SETS = (
         split=None,
         outputs=recorded.mapcoder("recheck"),
     ),
+    _bigcodebench(
+        "full",
+        {
+            "BigCodeBench/288": NO_SUCH_PATH,
+            "BigCodeBench/756": "shutil.move is given a Path, which that recording's Python 3.8 does not take",
+            "BigCodeBench/773": "it writes into the root folder, which programs here may only read",
+        },
+    ),
+    _bigcodebench("hard", {}),
     ParitySet(
         name="spider/dail-gpt4-execution",
         files=(*SPIDER, recorded.DAIL),

@@ -16,7 +16,7 @@ benchmark, a *sample* one of the n completions generated for it, a *shot* a solv
 from typing import TYPE_CHECKING
 
 from harness.schema.base import ExecStatus, Split, Status, Style, Value
-from harness.schema.certificate import Certificate, CertifiedSet, Disagreement
+from harness.schema.certificate import OF_TIME, Certificate, CertifiedSet, Disagreement
 from harness.schema.execution import ExecResult, Pair, PairResult, Program, Sandbox, ValueSlots
 from harness.schema.problems import (
     Assertion,
@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from harness.schema.scores import Floats as Floats
 
 __all__ = [
+    "OF_TIME",
     "UNANSWERED",
     "AdapterBackend",
     "Answer",

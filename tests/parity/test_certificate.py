@@ -1,17 +1,19 @@
 """The certificate: what differs is named, a known cause excuses it and a fault never, and signatures name the file."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.cli.doctor import _set_text, _total_text
 from harness.config import certificate
 from harness.errors import ConfigError, DataError
 from harness.parity import certify, sets
 from harness.parity.recordings import ParitySet, Problems, RecordedOutput, references, rows_by_id, same_text
 from harness.schema import (
+    OF_TIME,
     Answer,
     Certificate,
     Completion,
@@ -220,23 +222,69 @@ def test_equal_answers_are_judged_once_and_counted_each(tmp_path: Path) -> None:
     assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
-def test_a_timeout_where_a_pass_was_recorded_is_judged_a_second_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def judged_by(monkeypatch: pytest.MonkeyPatch, verdict: Callable[[str, int], Verdict]) -> list[str]:
+    """Have a problem's answers judged by `verdict` (its id, for the how-manieth time); the ids, as they were asked."""
     asked: list[str] = []
 
     def score(answers: Iterable[Answer], box: Sandbox | None) -> Iterator[Verdict]:
         for problem, _ in answers:
             asked.append(problem.id)
-            slow = problem.id == "letters/2" or asked.count(problem.id) == 1
-            status: Status = "timeout" if slow else "passed"
-            yield Verdict(status=status, score=Score(value=float(not slow)))
+            yield verdict(problem.id, asked.count(problem.id))
 
-    scorer = Scorer(name="exact", score=score, metrics=lambda ks: {})
+    scorer = Scorer(name="exact", score=score, metrics=lambda ks: {}, executes=True)
     monkeypatch.setattr(certify, "_scorer", lambda task, which: scorer)
+    return asked
+
+
+def test_a_disagreement_is_judged_again_by_itself_and_a_timeout_is_a_matter_of_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def verdict(name: str, time: int) -> Verdict:
+        statuses: dict[str, Status] = {"letters/0": "passed", "letters/1": "failed", "letters/2": "timeout"}
+        status = "passed" if name == "letters/1" and time == 2 else statuses[name]
+        return Verdict(status=status, score=Score(value=float(status == "passed")))
+
+    asked = judged_by(monkeypatch, verdict)
+    which = replace(letters(tmp_path, "a"), causes={"letters/0": "known"})
+    (made,) = certify.certify(certify.Parity((which,), (), str(tmp_path)))
+    assert asked == ["letters/0", "letters/1", "letters/2", "letters/1", "letters/2"]
+    (found,) = made.sets
+    assert found.second_try == ("letters/1",)
+    assert found.disagreements == found.of_time
+    assert [(each.id, each.own, each.cause) for each in found.of_time] == [("letters/2", "timeout", OF_TIME)]
+    assert _total_text(made) == (
+        "1 sets, 3 outputs: 2 agree, 0 differ for a known cause, 1 a matter of time (judge again on an idle machine),"
+        " 0 unexplained; 0 sets left out"
+    )
+
+
+def test_what_was_not_run_counts_for_neither_side_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "no module 'numpy' here; harness env x installs what is needed"
+    reference = "its own reference does not pass here (failed: AssertionError: /tmp/a7 is not 1)"
+    said = {"letters/0": why, "letters/1": reference}
+
+    def verdict(name: str, time: int) -> Verdict:
+        if name in said:
+            return Verdict(status="fault", score=None, error=f"not run: {said[name]}")
+        return Verdict(status="passed", score=Score(value=1.0))
+
+    asked = judged_by(monkeypatch, verdict)
     (made,) = certify.certify(certify.Parity((letters(tmp_path, "a"),), (), str(tmp_path)))
-    assert asked == ["letters/0", "letters/1", "letters/2"] * 2
-    assert [each.id for each in made.sets[0].disagreements] == ["letters/2"]
+    assert len(asked) == 3
+    (found,) = made.sets
+    assert (found.rows, found.agreed, found.disagreements) == (1, 1, ())
+    always = "its own reference does not pass here (failed: AssertionError)"
+    assert found.not_run == {"letters/0": why, "letters/1": always}
+    assert _set_text(found).splitlines() == [
+        f"{'a':40} 1 of 1 agree, 2 not run",
+        f"  not run, 1: letters/0: {why}",
+        f"  not run, 1: letters/1: {always}",
+    ]
+    path = tmp_path / "c.json"
+    path.write_text(made.model_dump_json(), encoding="utf-8")
+    assert certificate.certified(str(path), found.task, None).endswith(" 1/1 2 not run")
 
 
 def test_a_fault_of_the_judge_is_excused_by_no_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from harness.errors import SandboxFault, UserError
 from harness.schema import Answer, Problem, Sandbox, Scorer, UnitTests, Verdict
 from harness.scorers.execution.unit_tests import program, unit_tests, verdict
 
+NOT_RUN = "not run: "  # how the error of an answer begins whose problem cannot be judged here
 _CHUNK = 128  # answers taken in together: their references go through the sandbox before they do
 _NO_MODULE = re.compile(r"No module named '([^'.]+)|cannot import name '\w+' from '([^'.]+)")
 
@@ -54,5 +55,5 @@ def _reference(problem: Problem) -> str:
 def _fault(why: str, environment: str) -> str:
     if missing := _NO_MODULE.search(why):
         name = missing[1] or missing[2]
-        return f"not run: no module {name!r} here; harness env {environment} installs what is needed"
-    return f"not run: its own reference does not pass here ({why})"
+        return f"{NOT_RUN}no module {name!r} here; harness env {environment} installs what is needed"
+    return f"{NOT_RUN}its own reference does not pass here ({why})"
