@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from harness.cli.output import json_option, print_json, quiet_option
+
 SHOWN = 12  # characters of a digest
 MIN_DIGEST = 4  # characters of one that --drop takes
 
@@ -32,7 +34,9 @@ class _Cache:
     help="Delete those that no run of this version reuses (old), or those of a model, adapter or judge: by the"
     " beginning of a digest of its weights, its adapter, of what was loaded or of the judge, as shown.",
 )
-def cache_command(clear: bool, drop: str | None) -> None:
+@json_option
+@quiet_option
+def cache_command(clear: bool, drop: str | None, as_json: bool) -> None:
     """Show the caches: completions and verdicts of earlier runs, reused where exactly the same is asked again."""
     from harness.files import cache_file
 
@@ -42,7 +46,11 @@ def cache_command(clear: bool, drop: str | None) -> None:
             cache_file.drop(cache.file, lambda identity: True)
     if drop is not None:
         dropped = [f"{cache_file.drop(cache.file, _wanted(cache, drop)):,} {cache.noun}" for cache in caches]
-        click.echo(f"{' and '.join(dropped)} deleted")
+        if not as_json:
+            click.echo(f"{' and '.join(dropped)} deleted")
+    if as_json:
+        print_json([_plain(cache) for cache in caches])
+        return
     any_old = False
     for cache in caches:
         for identity, count, size in cache_file.contents(cache.file):
@@ -83,6 +91,28 @@ def _caches() -> tuple[_Cache, ...]:
             _describe_judge,
         ),
     )
+
+
+def _plain(cache: _Cache) -> dict[str, Any]:
+    from harness.files import cache_file
+
+    entries = [
+        {
+            "count": count,
+            "bytes": size,
+            "old": cache.outdated(identity),
+            "about": list(filter(None, cache.describe(identity))),
+        }
+        for identity, count, size in cache_file.contents(cache.file)
+    ]
+    size = cache.file.stat().st_size if cache.file.is_file() else 0
+    return {
+        "holds": cache.noun,
+        "file": str(cache.file),
+        "bytes": size,
+        "max_bytes": cache.max_bytes,
+        "entries": entries,
+    }
 
 
 def _wanted(cache: _Cache, which: str) -> Callable[[Mapping[str, Any]], bool]:

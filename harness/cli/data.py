@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import check_writable, data_option, parse_config, set_dotted, sets_option
+from harness.cli.output import json_option, print_json, quiet_option
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -171,6 +172,8 @@ def _show_card(task: "Task", options: Mapping[str, Sequence[str]]) -> None:
 )
 @data_option
 @sets_option
+@json_option
+@quiet_option
 def data_command(
     action: str, name: str, data: str | None, sets: Sequence[str], out: Path | None, **flags: Any
 ) -> None:
@@ -178,6 +181,8 @@ def data_command(
     training rows from a file NAME of seeds and keep those that parse, run and differ (synth)."""
     from harness.tasks.loading import data_files, data_sets, registry
 
+    if flags["as_json"] and action != "check":
+        raise UserError(f"--json is of data check: {action} prints which files it wrote")
     if action == "synth":
         _synth(Path(name), out, sets, flags)
         return
@@ -191,13 +196,20 @@ def data_command(
                 raise UserError(f"{file.name} is not on the hub: get it from {task.card.url}")
             click.echo(f"{file.name}: {data_files.fetch(file.hub)}")
         return
+    checked = []
     for split in task.card.sizes:
         source = data_files.open_source(data)
         problems = data_files.load(task, split, source)  # type: ignore[arg-type]
         published = task.card.sizes[split]
         note = "as published" if len(problems) == published else f"published: {published or 'unknown'}"
         shas = ", ".join(f"{file} sha256 {sha[:12]}" for file, sha in source.digests.items())
-        click.echo(f"{split:10} {len(problems)} rows ({note}); {shas}")
+        checked.append(
+            {"split": split, "rows": len(problems), "published": published, "sha256": source.digests}
+        )
+        if not flags["as_json"]:
+            click.echo(f"{split:10} {len(problems)} rows ({note}); {shas}")
+    if flags["as_json"]:
+        print_json(checked)
 
 
 def _synth(file: Path, out: Path | None, sets: Sequence[str], flags: dict[str, Any]) -> None:

@@ -1,12 +1,11 @@
 """The command doctor: what this machine can do, whether a task's checks are reliable on it, and whether recorded
 verdicts are judged as they were."""
 
-import json
 import sys
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from harness.cli.options import (
     sets_option,
     with_options,
 )
+from harness.cli.output import json_option, print_json, quiet_option, show_progress
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def parity_options(command: Any) -> Any:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 @click.option(
     "--task",
     metavar="T",
@@ -71,6 +71,7 @@ def parity_options(command: Any) -> Any:
 @data_option
 @sets_option
 @sandbox_option
+@quiet_option
 def doctor(
     as_json: bool,
     task: str | None,
@@ -84,22 +85,25 @@ def doctor(
     set_dotted(plain, {"judge.sandbox": sandbox})
     config = parse_config(plain, sets, "--set")
     if recorded.parity is not None:
-        _certify(recorded.parity, recorded.only, config, recorded.out)
+        _certify(recorded, config, as_json)
         return
     if recorded.only:
         raise click.UsageError("--only is for --parity DATA")
     if task is not None:
-        _prove_task(config)
+        _prove_task(config, as_json)
         return
     from harness.sandbox import self_check
 
     found = self_check.check_machine(config.judge)
-    click.echo(json.dumps(found, indent=2) if as_json else _doctor_text(found))
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(_doctor_text(found))
     if not found["sandbox"]["held"]:
         sys.exit(3)
 
 
-def _prove_task(config: "RunConfig") -> None:
+def _prove_task(config: "RunConfig", as_json: bool) -> None:
     from harness.results.audit import wrappings
     from harness.runs import judge
     from harness.runs.plan import make_plan
@@ -108,34 +112,39 @@ def _prove_task(config: "RunConfig") -> None:
     with judge.open_sandbox(config.judge, plan.task) as box:
         wrong = judge.prove(plan.task, plan.problems, box)
         wrapped = wrappings.read_back(plan.task, plan.problems, box)
-    for line in wrong:
-        click.echo(line)
-    click.echo(f"{len(plan.problems)} problems: {len(wrong)} unreliable checks")
-    if wrapped is not None:
-        click.echo(_wrappings_text(wrapped))
+    if as_json:
+        read = None if wrapped is None else asdict(wrapped)
+        print_json({"problems": len(plan.problems), "unreliable": list(wrong), "wrapped": read})
+    else:
+        click.echo("".join(f"{line}\n" for line in wrong), nl=False)
+        click.echo(f"{len(plan.problems)} problems: {len(wrong)} unreliable checks")
+        if wrapped is not None:
+            click.echo(_wrappings_text(wrapped))
     if wrong:
         raise UserError(f"task {plan.task.name!r}: {len(wrong)} of its checks are wrong on this data")
 
 
-def _certify(data: str, only: Sequence[str], config: "RunConfig", out: Path) -> None:
+def _certify(recorded: ParityOptions, config: "RunConfig", as_json: bool) -> None:
     from harness.config import certificate
     from harness.parity import certify
     from harness.parity.sets import SETS
-    from harness.runs import progress
     from harness.runs.store.atomic import to_json, write_atomic
 
-    asked = certify.Parity(SETS, only, data, config.judge)
+    out, say = recorded.out, (lambda text: None) if as_json else click.echo
+    asked = certify.Parity(SETS, recorded.only, recorded.parity or "", config.judge)
     left_out = asked.left_out()
     for name, why in left_out.items():
         if why != certify.NOT_ASKED:
-            click.echo(f"{name:40} ABSENT: {why}")
+            say(f"{name:40} ABSENT: {why}")
     begun = certificate.load(out) if out.exists() else None
-    with progress.show(sys.stderr) as step:
+    with show_progress() as step:
         for made in certify.certify(asked, begun, step):
             write_atomic(out, to_json(made.model_dump(mode="json")))
-            click.echo(_set_text(made.sets[-1]))
-    click.echo(_total_text(made))
-    click.echo(f"certificate {certificate.short(made)} in {out}")
+            say(_set_text(made.sets[-1]))
+    say(_total_text(made))
+    say(f"certificate {certificate.short(made)} in {out}")
+    if as_json:
+        print_json({**made.model_dump(mode="json"), "left_out": left_out})
     if any(one.unexplained or one.of_time for one in made.sets):
         sys.exit(3)
 

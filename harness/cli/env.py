@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.options import data_option
+from harness.cli.output import quiet_option, show_progress
 
 
 @click.command("env")
@@ -21,18 +22,18 @@ from harness.cli.options import data_option
 )
 @click.option("--rounds", default=2, show_default=True, type=click.IntRange(1), help="Runs of a reference.")
 @data_option
+@quiet_option
 def env_command(name: str, into: Path | None, lock_file: Path | None, rounds: int, data: str | None) -> None:
     """Build the environment that the task NAME is judged in, with the benchmark's own library versions.
 
     All references are run in it; those that fail or are unreliable on this machine go into its lock and are left out of
     every run that is judged there.
     """
-    from harness.runs import progress
     from harness.runs.environments import build, lock
 
     folder = into or Path(f".{name}-env")
     given = lock.load(lock_file) if lock_file else None
-    with progress.show(sys.stderr) as step:
+    with show_progress() as step:
         built = build.build(name, folder, data, given, rounds, step)
     made = built.lock
     for pin, why in made.refused.items():

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from harness.cli.options import check_writable, local_path
+from harness.cli.output import quiet_option
 
 
 @click.command("export")
@@ -29,6 +30,7 @@ from harness.cli.options import check_writable, local_path
     metavar="DEVELOPER/MODEL",
     help="Its name for every-eval-ever, if the run has none.",
 )
+@quiet_option
 def export_command(run: Path, form: str, out: Path, model: str) -> None:
     """Write a run's samples in another tool's format; 'harness score' reads them back."""
     from harness.results.interop import export
@@ -45,6 +47,7 @@ def export_command(run: Path, form: str, out: Path, model: str) -> None:
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The folder to write to."
 )
+@quiet_option
 def import_command(files: Sequence[Path], out: Path) -> None:
     """Import results of lm-evaluation-harness, Inspect, EvalPlus, BigCodeBench, human-eval, MultiPL-E or
     LiveCodeBench: to compare results of the same tool, to show them on a leaderboard of DIR, and to judge their
@@ -78,6 +81,7 @@ def import_command(files: Sequence[Path], out: Path) -> None:
     help="MLflow's experiment or W&B's project; default: what their own settings say.",
 )
 @click.option("--samples", is_flag=True, help="Also send every prompt, completion and verdict.")
+@quiet_option
 def track_command(runs: Sequence[Path], tracker: str, project: str, samples: bool) -> None:
     """Log finished runs (or folders of them) to MLflow or Weights & Biases, each run once."""
     from harness.results.interop import trackers

@@ -1,15 +1,16 @@
 """The commands that read finished runs: report, leaderboard, compare, gate."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.options import check_writable, echo, local_path
+from harness.cli.output import json_option, print_json, print_result, quiet_option
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ ALL = "all"  # in place of a metric's name
     "--plots", "plot_dir", type=click.Path(path_type=Path), metavar="DIR", help="Write plots as SVG and PNG."
 )
 @click.option("--paper", "papers", multiple=True, metavar="ID", help="Add a paper's tables: 2308.10462 ...")
+@quiet_option
 def report(
     runs: Sequence[Path],
     form: str | None,
@@ -61,8 +63,10 @@ def report(
             return
     summaries = [read_run(folder)[1] for folder in folders]
     text = terminal.render(summaries) if form == "terminal" else FORMATS[form](summaries)
-    if out is None:
+    if out is None and form == "terminal":
         click.echo(text, nl=False)
+    elif out is None:
+        print_result(text)
     else:
         write_atomic(check_writable(out, "--out"), text)
         echo(f"wrote {out}")
@@ -152,7 +156,8 @@ def leaderboard_command(folder: Path, out: Path | None, metric: str, with_papers
     "--cluster/--no-cluster", default=None, help="Sample problems in clusters. Default: as the task says."
 )
 @click.option("--flips", default=3, metavar="N", help="Flipped problems to show, both answers side by side.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option
+@quiet_option
 def compare_command(
     runs: Sequence[Path],
     metrics: Sequence[str],
@@ -186,7 +191,7 @@ def compare_command(
         found = compare.compare(of_task, () if ALL in metrics else metrics, clustered=cluster)
         flipped = list(compare.flips(found, next(iter(found.cells)))) if found.cells else []
     if as_json:
-        click.echo(json.dumps(compare.as_json(found, flipped), indent=2, ensure_ascii=False))
+        print_json(compare.as_json(found, flipped))
     else:
         click.echo(comparison.render(found, flipped, flips), nl=False)
         if left:
@@ -215,6 +220,8 @@ def compare_command(
     metavar="RUN",
     help="With --comment: the baseline's own run, whose answers are shown beside.",
 )
+@json_option
+@quiet_option
 def gate_command(
     run: Path, baseline: Path, write: bool, smoke: int | None, before: Path | None, **flags: Any
 ) -> None:
@@ -231,6 +238,8 @@ def gate_command(
         raise UserError("--smoke selects the problems of a new baseline: add --write")
     if before and not flags["comment"]:
         raise UserError("--before gives the answers that a comment shows: add --comment FILE")
+    if write and flags["as_json"]:
+        raise UserError("--json prints a verdict, and --write makes a baseline: leave one out")
     if write:
         _write_baseline(run, baseline, rules, smoke)
         return
@@ -246,6 +255,9 @@ def gate_command(
     if step := os.environ.get("GITHUB_STEP_SUMMARY"):
         with Path(step).open("a", encoding="utf-8") as file:
             file.write(ci.markdown(found))
+    if flags["as_json"]:
+        print_json({**asdict(found), "exit_code": found.exit_code})
+        sys.exit(found.exit_code)
     lines = ci.annotations(found) if os.environ.get("GITHUB_ACTIONS") == "true" else ()
     for line in (*ci.lines(found), *lines):
         click.echo(line)
