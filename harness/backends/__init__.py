@@ -55,6 +55,11 @@ def answers_chats(config: BackendConfig) -> bool | None:
     return loader.find(config.kind).answers_chats(config)
 
 
+def check_fim(config: BackendConfig) -> None:
+    """Raises UserError where the model cannot be asked to fill in the middle, as far as that is known."""
+    loader.find(config.kind).check_fim(config)
+
+
 def load_renderer(config: BackendConfig) -> PromptRenderer:
     """The model's tokenizer without the model. Raises ConfigError for a kind of backend that has none."""
     found = loader.find(config.kind).load_renderer

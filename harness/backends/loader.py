@@ -43,6 +43,14 @@ def _not_known(config: BackendConfig) -> bool | None:
     return None
 
 
+def _no_gaps(config: BackendConfig) -> None:
+    """For a backend that may not know `Prompt.suffix`: it would ask for something else."""
+    raise ConfigError(
+        f"backend {config.kind!r} does not say that it can fill in the middle: choose another prompt (or have the"
+        " backend say so: BackendLoader.check_fim)"
+    )
+
+
 def plain_sampling_only(config: BackendConfig, sampling: Sampling) -> None:
     """For a backend that does not check the sampling: refuse what it may not know, so that nothing is ignored."""
     if sampling.over_long == "truncate_left":
@@ -66,6 +74,7 @@ class BackendLoader:
     `check` finds out whether `load` would find what it needs, without loading a model; `check_sampling` refuses what
     the backend cannot do. `capabilities`: what a loaded one has at most. `load_renderer`: the model's tokenizer alone.
     `answers_chats`: whether the model can be asked in a chat, None where that is not known before it is loaded.
+    `check_fim` refuses a prompt with a gap where the model, or the backend, cannot be asked to fill it.
     """
 
     load: Callable[[BackendConfig, Sequence[str]], Backend]
@@ -74,6 +83,7 @@ class BackendLoader:
     capabilities: Capabilities = field(default_factory=Capabilities)
     load_renderer: Callable[[BackendConfig], PromptRenderer] | None = None
     answers_chats: Callable[[BackendConfig], bool | None] = _not_known
+    check_fim: Callable[[BackendConfig], None] = _no_gaps
 
 
 def find(kind: str) -> BackendLoader:

@@ -278,4 +278,6 @@ def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
     find_served_adapter(config)
 
 
-backend = BackendLoader(load, check, openai.check_sampling, openai.CAPABILITIES)
+backend = BackendLoader(
+    load, check, openai.check_sampling, openai.CAPABILITIES, check_fim=openai.gap.check_fim
+)

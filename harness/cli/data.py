@@ -117,6 +117,8 @@ def _show_prompt(plain: dict[str, Any], sets: Sequence[str]) -> None:
         click.echo(f"[{message.role}]\n{message.content}")
     if not prompt.messages:
         click.echo(prompt.text, nl=False)
+    if prompt.suffix is not None:
+        click.echo(f"\n[suffix]\n{prompt.suffix}", nl=False)
 
 
 def _sizes_and_metrics(task: "Task") -> tuple[str, str]:

@@ -19,7 +19,7 @@ RESERVED_REQUEST_FIELDS: Mapping[str, str] = {
     "model": "it is backend.model or backend.adapter",
     "prompt": "the task's template makes it",
     "messages": "the task's template makes them",
-    "suffix": "the task's template makes the prompt",
+    "suffix": "the task's template makes it",
     "n": "it is sampling.samples",
     "temperature": "it is sampling.temperature",
     "top_p": "it is sampling.top_p",
@@ -116,7 +116,8 @@ class BackendConfig(Value):
     "all". `price_in` and `price_out` are for a million tokens of prompts and of completions, in whatever currency.
 
     `template_args` are arguments of the model's chat template, enable_thinking = false say; a server is sent them as
-    chat_template_kwargs, which vLLM, SGLang and llama-server take.
+    chat_template_kwargs, which vLLM, SGLang and llama-server take. `fim` is the family of models in whose marks a
+    prompt with a gap is written (harness/text/fim.py); without it the tokenizer tells, and a server is sent `suffix`.
 
     For hf: `batch_size` is the most rows at once, 0 ("auto") as many as fit in memory. `profile` fast leaves out what
     makes outputs independent of the batch. `device_map` spreads the model over devices, as transformers has it;
@@ -143,6 +144,7 @@ class BackendConfig(Value):
     partial: bool = False
     server: ServerConfig | None = None
     options: Mapping[str, Any] = Field(default={}, exclude_if=lambda value: not value)
+    fim: str = Field(default="", exclude_if=lambda value: not value)
     template_args: Mapping[str, Any] = Field(default={}, exclude_if=lambda value: not value)
     price_in: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     price_out: float | None = Field(default=None, ge=0, allow_inf_nan=False)
@@ -205,6 +207,12 @@ class BackendConfig(Value):
             raise ValueError(
                 f"template_args and server.extra.{SERVER_TEMPLATE_ARGS} are the same: leave one out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_writes_marks(self) -> "BackendConfig":
+        if self.fim and self.kind == "replay":
+            raise ValueError("fim has no effect on recorded completions: leave it out")
         return self
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from harness.parity.recordings import (
     passed,
 )
 from harness.schema import Completion, IOCase, IOCases, Problem, Query, Source, UnitTests
+from harness.tasks import humaneval_infilling
 from harness.tasks.mbpp_plus import release_tests
 
 MBPP_REFLEXION = "mbpp/outputs/reflexion__mbpp-py._reflexion_5_gpt-4_pass_at_k_1_py.jsonl"
@@ -209,3 +210,19 @@ def livecodebench(source: Source, problems: Problems) -> Iterator[RecordedOutput
         yield RecordedOutput(
             name, bare(name, check), Completion(text=row["output_list"][0]), row["code_list"][0]
         )
+
+
+# ---------------------------------------------------------------- HumanEval Infilling
+
+INFILLING = ("humaneval_infilling/example_problem.jsonl", "humaneval_infilling/example_samples.jsonl")
+FILLS = (7, 8, 9)  # of the ten samples those that leave `return 1`; upstream's README says that 30 % pass
+
+
+def infilling_example(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+    """Upstream's own example, whose verdicts it gives as a share."""
+    del problems
+    (row,) = source.rows(at(INFILLING[0]), humaneval_infilling.FIELDS)
+    asked = humaneval_infilling.problem(row)
+    for number, sample in enumerate(source.rows(at(INFILLING[1]), ("completion",))):
+        said = Completion(text=sample["completion"], form="continuation")
+        yield RecordedOutput(numbered(asked.id, number), asked, said, passed(number in FILLS))

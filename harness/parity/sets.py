@@ -230,6 +230,13 @@ SETS = (
     *_thoughts("output"),
     *_thoughts("input", ("sample_296", "sample_409", "sample_531", "sample_548")),
     ParitySet(
+        name="humaneval_infilling/example",
+        files=recorded.INFILLING,
+        task="humaneval_infilling",
+        split=None,
+        outputs=recorded.infilling_example,
+    ),
+    ParitySet(
         name="livecodebench/o1-mini-reading",
         files=(recorded.O1_MINI,),
         task="apps",

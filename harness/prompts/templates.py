@@ -87,6 +87,7 @@ def render(template: Template, problem: Problem, shots: Sequence[Problem] = ()) 
             [Message(role="assistant", content=_fill(template.prefill, problem))] if template.prefill else []
         )
         return Prompt(messages=(*system, *turns, question, *begun))
-    pattern = template.shot or template.question + template.answer
+    pattern = template.shot or template.question + template.answer + template.suffix
     solved = [_fill(pattern, shot) for shot in shots]
-    return Prompt(text=template.system + template.between.join([*solved, _fill(template.question, problem)]))
+    text = template.system + template.between.join([*solved, _fill(template.question, problem)])
+    return Prompt(text=text, suffix=_fill(template.suffix, problem) if template.style == "fim" else None)

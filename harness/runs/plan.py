@@ -90,6 +90,7 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
     task = registry.with_extractor(registry.with_scorers(own, config.scorers), config.extract)
     template = prompts.select_template(task, config.prompt)
     check_chat(config, task, template)
+    check_fim(config, template)
     sampling = plan_sampling(config, task, template)
     backends.check_sampling(config.backend, sampling)
     if not backends.capabilities(config.backend).recorded:
@@ -136,6 +137,17 @@ def check_chat(config: RunConfig, task: Task, template: Template) -> None:
         f"prompt {template.name!r} is a chat, and the model has no chat template: "
         + (f"leave prompt out, or set it to {' or '.join(others)}" if others else "take a model that has one")
     )
+
+
+def check_fim(config: RunConfig, template: Template) -> None:
+    """Raises UserError for a prompt with a gap where the model cannot be asked to fill it."""
+    if template.style != "fim":
+        return
+    if config.over_long == "truncate_left":
+        raise ConfigError(
+            "over_long = 'truncate_left' would take the marks off a prompt with a gap: leave it out"
+        )
+    backends.check_fim(config.backend)
 
 
 def follow_model(plan: Plan, backend: Backend) -> Plan:

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 Split = Literal["train", "validation", "test"]
-Style = Literal["plain", "instruction", "chat"]
+Style = Literal["plain", "instruction", "chat", "fim"]
 ExecStatus = Literal["passed", "failed", "error", "timeout", "memory", "output", "signal", "compile_error"]
 Status = ExecStatus | Literal["scored", "fault"]
 

@@ -19,10 +19,13 @@ class Prompt(Value):
     """What the model is shown: a text to continue, or the messages of a chat (exactly one of the two).
 
     An assistant's message at the end of a chat is the beginning of the answer, which the model goes on from.
+    With a `suffix`, an empty one too, the model fills in what stands between text and suffix: a backend marks both as
+    the model knows them (harness/text/fim.py).
     """
 
     text: str = ""
     messages: tuple[Message, ...] = ()
+    suffix: str | None = Field(default=None, exclude_if=lambda suffix: suffix is None)
 
     @property
     def prefill(self) -> str:
@@ -39,8 +42,9 @@ class Template(Value):
     """How a problem and its shots become a prompt. `{question}`, `{solution}` and the names of the problem's
     `parts` in braces are replaced, nothing else is.
 
-    `style` chat makes turns of user and assistant; the other two make one text, shots joined by `between`. A shot
-    is question and answer, or `shot` if the template words shots differently.
+    `style` chat makes turns of user and assistant; the others make one text, shots joined by `between`. A shot
+    is question and answer, or `shot` if the template words shots differently. Style fim asks for what stands between
+    the question and `suffix`.
     `prefill` is the beginning of the answer that a chat gives the model; no part of the completion.
     `stop` are the strings at which a completion ends (and is cut); the task's sampling may not override them silently.
     One that a config's [prompt] spells out has the name "config".
@@ -54,12 +58,19 @@ class Template(Value):
     between: str = "\n\n"
     system: str = ""
     prefill: str = Field(default="", exclude_if=lambda prefill: not prefill)
+    suffix: str = Field(default="", exclude_if=lambda suffix: not suffix)
     stop: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _prefill_in_a_chat(self) -> "Template":
         if self.prefill and self.style != "chat":
             raise ValueError("prefill is for style = 'chat': another prompt's question may end with it")
+        return self
+
+    @model_validator(mode="after")
+    def _suffix_behind_a_gap(self) -> "Template":
+        if bool(self.suffix) != (self.style == "fim"):
+            raise ValueError("suffix and style = 'fim' go together: it is what stands behind the gap")
         return self
 
 

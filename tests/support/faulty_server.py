@@ -162,6 +162,8 @@ def _refusal(words: list[str], body: dict[str, Any]) -> dict[str, Any]:
             return {"message": "'n' : number must be at most 1", "type": "invalid_request_error"}
         case ["single", "500"]:  # as llama.cpp says it
             return {"message": "Only one completion choice is allowed", "type": "server_error", "status": 500}
+        case ["no_suffix", status]:  # as vLLM says it, and llama.cpp with status 500
+            return {"message": "suffix is not currently supported", "status": int(status)}
         case ["prompt_filtered"]:  # as Azure says it
             return {"message": "The prompt was filtered", "code": "content_filter"}
         case ["stops", "0"] if body.get("stop"):  # as OpenAI's reasoning models say it

@@ -37,6 +37,9 @@ CONTRACT += [("bigcodebench", {"ask": "instruct"}), ("bigcodebench", {"subset": 
 CONTRACT += [("odex", {"language": name}) for name in ("es", "ja", "ru")] + [
     ("odex", {"libraries": "standard"})
 ]
+CONTRACT += [
+    ("humaneval_infilling", {"subset": name}) for name in ("multi-line", "random-span", "random-span-light")
+]
 CONTRACT += [("code_trans", {"direction": name}) for name in ("java_to_cpp", "python_to_java")]
 
 # The benchmark's own form of an id; the project's own HumanEval-like rows are Mini/0, Mini/1, ...
@@ -55,6 +58,9 @@ IDS = {
     "ds1000": r"ds1000/\d+",
     "humaneval": r"(HumanEval|Mini)/\d+",
     "humaneval_plus": r"(HumanEval|Mini)/\d+",
+    "humaneval_infilling": r"(Single|Multi)LineInfilling/Mini/\d+/L\d+(_L\d+)?"
+    r"|RandomSpanInfilling(Light)?/Mini/\d+/\d+",
+    "santacoder_fim": r"(py|js|java)/mini-Mini_\d+_\w+\.json-L\d+",
     "mbpp": r"mbpp/\d+",
     "mbpp_plus": r"Mbpp/\d+",
     "unit_test_gen": r"(mbpp|HumanEval|Mini)/\d+",
@@ -79,6 +85,8 @@ FEWEST = {
     "code_trans": 3,
     "cruxeval": 10,
     "bigcodebench": 3,
+    "humaneval_infilling": 12,
+    "santacoder_fim": 12,
 }
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -27,7 +27,7 @@ FOLDER = Path(__file__).resolve().parent / "golden"
 def shown(prompt: Prompt) -> str:
     if prompt.messages:
         return "".join(f"[{message.role}]\n{message.content}\n" for message in prompt.messages)
-    return prompt.text
+    return prompt.text if prompt.suffix is None else f"{prompt.text}\n[suffix]\n{prompt.suffix}"
 
 
 def sections(name: str) -> Iterator[str]:

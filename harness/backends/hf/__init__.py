@@ -29,6 +29,7 @@ It does not give equal bytes across machines, thread counts or library versions,
                   multi_lora      several LoRA adapters in one batch, each row its own
                   tokenizer       an adapter's own tokenizer or chat template
   tokenizer       prompt -> ids, ids -> text, stop strings
+  gap             the marks of a prompt that is to be filled in the middle
   model_runner    the forward pass: many rows with a cache, or a single sequence
   onednn_linear   linear layers on a CPU
   kv_cache        the rows of a decode batch, and their keys and values
@@ -55,7 +56,7 @@ from harness.backends.hf.adapters import tokenizer as own_tokenizer
 from harness.backends.hf.adapters.adapter import check_base, find_adapter
 from harness.backends.loader import BackendLoader, require_model
 from harness.config.backend import BackendConfig
-from harness.schema import Capabilities, Sampling
+from harness.schema import Capabilities, Prompt, Sampling
 
 if TYPE_CHECKING:
     from harness.backends.hf.scheduler import Engine
@@ -115,7 +116,11 @@ def load(
         "engine": f"hf {DECODING}, torch {torch.__version__}, transformers {transformers.__version__}",
     }
     codec = Codec(
-        tokenizer, checkpoint.stop_token_ids(model, tokenizer), runner.encoder, config.template_args
+        tokenizer,
+        checkpoint.stop_token_ids(model, tokenizer),
+        runner.encoder,
+        config.template_args,
+        config.fim,
     )
     engine = Engine(runner, codec, identity, config.batch_size, warn, base)
     if config.quantize == "8bit":  # which activations count as outliers is decided over a whole batch
@@ -147,7 +152,8 @@ def load_codec(config: BackendConfig) -> "Codec":
     if config.adapter and own_tokenizer.differs(adapter := find_adapter(config.adapter), folder):
         tokenizer = own_tokenizer.load(adapter, folder, None)
     ends = {tokenizer.eos_token_id} - {None}
-    return Codec(tokenizer, frozenset(ends), checkpoint.is_encoder_decoder(folder), config.template_args)
+    encoder = checkpoint.is_encoder_decoder(folder)
+    return Codec(tokenizer, frozenset(ends), encoder, config.template_args, config.fim)
 
 
 def check(config: BackendConfig, problem_ids: Sequence[str]) -> None:
@@ -174,4 +180,10 @@ def check_sampling(config: BackendConfig, sampling: Sampling) -> None:
     del config, sampling
 
 
-backend = BackendLoader(load, check, check_sampling, CAPABILITIES, load_codec, answers_chats)
+def check_fim(config: BackendConfig) -> None:
+    """That the model's tokenizer has marks for a gap. Raises UserError; says nothing where no model is named."""
+    if config.model:
+        load_codec(config).encode(Prompt(suffix=""))
+
+
+backend = BackendLoader(load, check, check_sampling, CAPABILITIES, load_codec, answers_chats, check_fim)

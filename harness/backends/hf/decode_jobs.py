@@ -22,13 +22,14 @@ NAMED = 5  # problem ids that a message lists
 @dataclass(frozen=True)
 class DecodeJob:
     """One sample of a request, or all its beams. `limit` is the most tokens that there is room for, `opened`:
-    the prompt ends with a mark that opens a thought."""
+    the prompt ends with a mark that opens a thought. `ends`: tokens at which it ends beside the end of the text."""
 
     request: Request
     indices: tuple[int, ...]
     prompt: tuple[int, ...]
     limit: int
     opened: bool = False
+    ends: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def make_jobs(
         groups = [request.indices] if sampling.beams > 1 else [(index,) for index in request.indices]
         short += limit < sampling.budget
         opened = codec.opens_thought(prompt)
-        jobs += [DecodeJob(request, group, prompt, limit, opened) for group in groups if group]
+        ends = codec.gap.ends if request.prompt.suffix is not None else frozenset[int]()
+        jobs += [DecodeJob(request, group, prompt, limit, opened, ends) for group in groups if group]
     skipped = _skipped(runner, too_long, sampling) if too_long else []
     if short:
         warn(

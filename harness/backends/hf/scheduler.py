@@ -133,7 +133,7 @@ class Engine:
             return bare
         tokenizer = own_tokenizer.load(adapter, folder, rows)
         ends = frozenset({tokenizer.eos_token_id} - {None})
-        return Codec(tokenizer, bare.eos | ends, bare.encoder, bare.template_args)
+        return Codec(tokenizer, bare.eos | ends, bare.encoder, bare.template_args, bare.fim)
 
     def find_adapter(self, name: str) -> tuple[Adapter, list[str]]:
         """The adapter, checked against this base, and what of it is doubtful, which is said. Raises UserError."""

@@ -10,9 +10,11 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.backends.hf.gap import Gap, find_gap
 from harness.errors import UserError
 from harness.schema import Message, Prompt, RenderedPrompt
 from harness.text import reasoning
+from harness.text.fim import PREFIX, SUFFIX
 
 ANCHOR = "x"
 TAIL = 64  # tokens at a prompt's end, where its template may open a thought
@@ -28,8 +30,11 @@ class Codec:
         eos: frozenset[int],
         encoder: bool,
         template_args: Mapping[str, Any] | None = None,
+        fim: str = "",
     ) -> None:
         self.tokenizer = tokenizer
+        self.fim = fim
+        self._gap: Gap | None = None
         self.template_args = dict(template_args or {})
         self._check_template_args()
         self.eos = eos
@@ -45,6 +50,8 @@ class Codec:
         """Token ids with the tokenizer's own special tokens; no end-of-text after a causal model's prompt."""
         if prompt.messages:
             return self._never_empty(self._ids(self._chat(prompt), special=False))
+        if prompt.suffix is not None:
+            return self._with_gap(prompt.text, prompt.suffix)
         ids = self._ids(prompt.text, special=True)
         if not self.encoder and ids and ids[-1] in self.eos:
             bare = self._ids(prompt.text, special=False)
@@ -55,7 +62,25 @@ class Codec:
     def render(self, prompt: Prompt) -> RenderedPrompt:
         """The very text, without special tokens that the tokenizer adds to it, and its tokens with them."""
         text = self._chat(prompt) if prompt.messages else prompt.text
+        if prompt.suffix is not None:
+            text = self.gap.format.written(text, prompt.suffix)
         return RenderedPrompt(text, len(self.encode(prompt)))
+
+    @property
+    def gap(self) -> Gap:
+        """How this model is asked to fill in the middle. Raises UserError for one that cannot be asked."""
+        self._gap = self._gap or find_gap(self.tokenizer, self.fim)
+        return self._gap
+
+    def _with_gap(self, prefix: str, suffix: str) -> tuple[int, ...]:
+        """Prefix and suffix between their marks, each put into tokens by itself, as the families' makers do: a space
+        that a tokenizer begins texts with is left out of the suffix, and of the prefix not."""
+        texts = {
+            PREFIX: self._ids(prefix, special=False),
+            SUFFIX: list(self.encode_continuation(suffix)[0]),
+        }
+        parts = [texts[part] if part in texts else [self.gap.marks[part]] for part in self.gap.format.layout]
+        return tuple(self.bos_tokens() + [i for ids in parts for i in ids])
 
     def truncate_left(self, ids: tuple[int, ...], most: int | None) -> tuple[int, ...]:
         """At most so many tokens, cut off on the left behind the token that begins a text."""

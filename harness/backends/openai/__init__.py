@@ -13,6 +13,7 @@ key is read from the environment, sent, and written nowhere.
   transport     one request: retries, back-off, time limit
   response      a response -> completions
   dialect       what a server wants to be asked otherwise
+  gap           how it is asked to fill in the middle
   choice        one choice of it: answer, thought, refusal, why it ended
   thread_pool   many requests at a time
   adapter_proof whether an adapter's answers are its own
@@ -31,7 +32,7 @@ from threading import Event
 from typing import Any
 
 from harness.backends.loader import BackendLoader, require_model
-from harness.backends.openai import adapter_proof, response, thread_pool
+from harness.backends.openai import adapter_proof, gap, response, thread_pool
 from harness.backends.openai.dialect import MISTAKES, Dialect
 from harness.backends.openai.response import count
 from harness.backends.openai.transport import FIRST_WAIT_S, Reply, Transport
@@ -40,6 +41,7 @@ from harness.errors import BackendFault, ConfigError, HarnessError, UserError, u
 from harness.schema import Capabilities, Completion, Generation, Message, Prompt, Request, Sampling
 from harness.text import reasoning
 from harness.text.completion_parts import separate
+from harness.text.fim import FimFormat
 
 LOG = logging.getLogger(__name__)
 NAMED = 5  # problem ids that an error message lists
@@ -69,6 +71,7 @@ class OpenAIClient:
     served_models: Mapping[str, int | None] | None = (
         None  # the models served and their contexts, if the server lists them
     )
+    fim: FimFormat | None = None  # in which a prompt with a gap is written; None: the server does that
     proves: bool = True  # whether an adapter is asked for a proof
 
     @property
@@ -90,7 +93,7 @@ class OpenAIClient:
 
     def tokens(self, prompt: Prompt) -> int:
         """Estimated: the server has the tokenizer."""
-        text = prompt.text + "".join(message.content for message in prompt.messages)
+        text = prompt.text + (prompt.suffix or "") + "".join(turn.content for turn in prompt.messages)
         return round(len(text.encode()) / CHARACTERS_A_TOKEN)
 
     def fits(self, prompt: Prompt, max_tokens: int) -> bool:
@@ -175,6 +178,7 @@ class OpenAIClient:
     def _samples(self, sampling: Sampling, request: Request, cancelled: Event) -> list[Generation]:
         """All wanted samples of one problem; several requests if the server ignores `n`."""
         made: list[Completion] = []
+        sampling = gap.with_ends(sampling, request.prompt, self.fim)
         opened = reasoning.opens_thought(request.prompt.text)
         while len(made) < len(request.indices):
             wanted = min(len(request.indices) - len(made), self._dialect.max_n)
@@ -219,8 +223,7 @@ class OpenAIClient:
                 body |= {"continue_final_message": True, "add_generation_prompt": False}
             body |= {"logprobs": True} if self.server.logprobs else {}
         else:
-            body["prompt"] = request.prompt.text
-            body |= {"logprobs": 1} if self.server.logprobs else {}
+            body |= gap.fields(request.prompt, self.fim) | ({"logprobs": 1} if self.server.logprobs else {})
         return {key: value for key, value in body.items() if key not in self.server.omit} | dict(
             self.server.extra
         )
@@ -254,6 +257,8 @@ class OpenAIClient:
 
     def _refusal(self, answer: Reply, path: str, body: Mapping[str, Any]) -> HarnessError:
         reason = self.transport.reason_given(answer)
+        if gap.is_refused(body, reason):
+            return gap.refusal(self.transport.url, reason)
         if answer.status in (401, 403):
             return ConfigError(_no_key(self.transport, reason))
         if answer.status == 404:
@@ -347,6 +352,7 @@ def connect(config: BackendConfig, url: str = "", proves: bool = True) -> OpenAI
         url=(url or server.url).rstrip("/") + "/", server=server, key=key, on_this_machine=bool(url)
     )
     client = OpenAIClient(config.model, config.adapter or config.model, server, transport, proves=proves)
+    client.fim = gap.format_of(config)
     try:
         client.served_models = _models(transport)
         client.set_adapter(config.adapter)
@@ -385,4 +391,4 @@ def _models(transport: Transport) -> dict[str, int | None] | None:
     return found if found and all(isinstance(name, str) for name in found) else None
 
 
-backend = BackendLoader(load, check, check_sampling, CAPABILITIES)
+backend = BackendLoader(load, check, check_sampling, CAPABILITIES, check_fim=gap.check_fim)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.backends.openai import gap
 from harness.backends.openai.transport import Reply
 
 LOG = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ MAX_SAMPLES = 128  # in one request, likewise
 MISTAKES = (400, 413, 422)  # statuses of a request that the server will not do
 ABOUT_STOPS = re.compile(r"\bstop(s|_sequences?|_strings?)?\b", re.I)
 ABOUT_N = re.compile(r"['\"`]n['\"`]|\bn ?(>|=)|\bbest_of\b|\bone completion choice\b", re.I)
-MISTAKE_AS_FAULT = 500  # llama.cpp says so that it makes one sample a request: trying again does not help
+MISTAKE_AS_FAULT = 500  # llama.cpp says so what fields it does not take: trying again does not help
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Dialect:
     def learn(self, body: dict[str, Any], answer: Reply, reason: str) -> bool:
         """Change a refused request so that the server may take it. False where it complains about something else."""
         if answer.status not in MISTAKES:
-            return self.is_refusal(body, answer, reason) and self._ask_for_one(body)
+            return "n" in body and self.is_refusal(body, answer, reason) and self._ask_for_one(body)
         if "max_tokens" in body and "max_completion_tokens" in reason:
             self.length = "max_completion_tokens"
             body[self.length] = body.pop("max_tokens")
@@ -57,7 +58,8 @@ class Dialect:
 
     def is_refusal(self, body: Mapping[str, Any], answer: Reply, reason: str) -> bool:
         """Whether what a server calls its own fault is a field of the request that it does not take."""
-        return answer.status == MISTAKE_AS_FAULT and "n" in body and bool(ABOUT_N.search(reason))
+        about_n = "n" in body and bool(ABOUT_N.search(reason))
+        return answer.status == MISTAKE_AS_FAULT and (about_n or gap.is_refused(body, reason))
 
     def _ask_for_one(self, body: dict[str, Any]) -> bool:
         self.max_n = 1

@@ -144,4 +144,9 @@ def check_sampling(config: BackendConfig, sampling: Sampling) -> None:
     del config, sampling
 
 
-backend = BackendLoader(load, check, check_sampling, CAPABILITIES)
+def check_fim(config: BackendConfig) -> None:
+    """Nobody is asked anything."""
+    del config
+
+
+backend = BackendLoader(load, check, check_sampling, CAPABILITIES, check_fim=check_fim)

@@ -125,10 +125,11 @@ class BeamSearchDecoder:
         """
         beams = [beam for group in groups for beam in group.running]
         prompts = [group.job.prompt for group in groups for _ in group.running]
+        ends = max(len(self.codec.eos | group.job.ends) for group in groups)
         with torch.inference_mode():
             own = logits.log_softmax(-1)
             gains = self.processors(own, prompts, [beam.ids for beam in beams])
-            best = gains.topk(min(logits.shape[1], (1 + len(self.codec.eos)) * self.width + 1))
+            best = gains.topk(min(logits.shape[1], (1 + ends) * self.width + 1))
             totals = torch.tensor([[beam.total] for beam in beams], dtype=torch.float64, device=logits.device)
             sums, tokens = (best.values + totals).tolist(), best.indices.tolist()
             gained = own.gather(1, best.indices).tolist()

@@ -189,7 +189,7 @@ def logprob_error(logprob: float, margin: float) -> float:
 
 def finish_reason(ids: Sequence[int], job: DecodeJob, codec: Codec, stop: Sequence[str]) -> Finish | None:
     """Why a sample ends with its newest token; None if it goes on."""
-    if ids[-1] in codec.eos:
+    if ids[-1] in codec.eos or ids[-1] in job.ends:
         return "eos"
     if codec.ends_with_stop(ids, stop, job.opened):
         return "stop"

@@ -1,0 +1,122 @@
+"""The two benchmarks of gaps: what is asked, how an answer is put in its place, and the benchmarks' own rows."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import sandbox
+from harness.errors import ConfigError
+from harness.prompts import templates
+from harness.schema import Completion, Problem, Task
+from harness.tasks import humaneval_infilling, santacoder_fim
+from harness.tasks.loading import data_files, registry
+from harness.text.extract import python_code
+from tests.support.parts.task_rows import load
+
+ROW = {
+    "task_id": "SingleLineInfilling/Mini/900/L1",
+    "entry_point": "double_next",
+    "prompt": "import math\n\ndef next_one(x):\n    return x + 1\n\n\ndef double_next(x):\n    y = next_one(x)\n",
+    "suffix": "    return y\n",
+    "canonical_solution": "    y *= 2\n",
+    "test": "def check(candidate):\n    assert candidate(1) == 2 * next_one(1)\n",
+}
+
+
+def infilling(subset: str) -> Task:
+    return registry.task("humaneval_infilling", {"subset": subset})
+
+
+def rows(subset: str, data: Path) -> list[Problem]:
+    return data_files.load(infilling(subset), "test", data_files.open_source(str(data)))
+
+
+def statuses(answers: list[tuple[Problem, str]], box: sandbox.Pool) -> list[str]:
+    """Verdicts on completions, equal programs judged once."""
+    task = infilling("single-line")
+    made = [
+        (p, task.extract(p, Completion(text=text, form="continuation", finish="recorded")))
+        for p, text in answers
+    ]
+    keys = [(program, p.check.model_dump_json()) for p, program in made]
+    first = dict(zip(reversed(keys), reversed(made), strict=True))
+    found = dict(zip(first, task.scorers[0].score(iter(first.values()), box), strict=True))
+    return [found[key].status for key in keys]
+
+
+# ---------------------------------------------------------------- one gap
+
+
+def test_an_answer_fills_the_gap_to_the_letter() -> None:
+    problem = humaneval_infilling.problem(ROW)
+    for text in ("    y *= 2\n", "```\ny *= 2\n```", "", "\n"):
+        raw, kept = (
+            humaneval_infilling.filled(problem, Completion(text=text, form=form))
+            for form in ("output", "continuation")
+        )
+        assert raw == kept == ROW["prompt"] + text + ROW["suffix"]
+    assert humaneval_infilling.filled(problem, Completion(text="whole", form="program")) == "whole"
+
+
+def test_the_tests_see_what_stands_above_the_function(box: sandbox.Pool) -> None:
+    problem = humaneval_infilling.problem(ROW)
+    answers = [(problem, text) for text in ("    y *= 2\n", "", "    y = 4\n", "  y *= 2\n")]
+    assert statuses(answers, box) == ["passed", "failed", "passed", "compile_error"]
+
+
+def test_the_prompt_has_both_sides_and_nothing_else() -> None:
+    problem = humaneval_infilling.problem(ROW)
+    (template,) = infilling("single-line").templates
+    prompt = templates.render(template, problem)
+    assert (prompt.text, prompt.suffix, template.stop) == (ROW["prompt"], ROW["suffix"], ())
+    assert problem.cluster == "Mini/900"
+
+
+def test_a_subset_that_is_not_known_names_those_that_are() -> None:
+    with pytest.raises(ConfigError, match=r"no subset 'single'\. Did you mean 'single-line'"):
+        infilling("single")
+
+
+def test_a_line_matches_but_for_the_blanks_around_it() -> None:
+    task = registry.task("santacoder_fim")
+    problem = next(p for p in load("santacoder_fim", {}, "test") if p.solution == "      count += 1;")
+    said = ["      count += 1;", "\ncount += 1;\n", "count += 1;\n}", "count  += 1;", ""]
+    answers = [(problem, santacoder_fim.answer(problem, Completion(text=text))) for text in said]
+    found = [verdict.score for verdict in task.scorers[0].score(answers, None)]
+    assert [score and score.value for score in found] == [1.0, 1.0, 0.0, 0.0, 0.0]
+    assert (problem.group, problem.id) == ("js", "js/mini-Mini_0_countTrue.json-L5")
+
+
+# ---------------------------------------------------------------- the benchmarks' own rows
+
+
+@pytest.mark.parametrize("subset", humaneval_infilling.SIZES)
+def test_every_gap_is_cut_out_of_one_of_humanevals_functions(subset: str, real_data: Path) -> None:
+    found = rows(subset, real_data)
+    assert len(found) == humaneval_infilling.SIZES[subset]
+    assert len({problem.cluster for problem in found}) == 164
+    whole = {p.cluster: (p.question + p.solution + p.parts["suffix"]).strip() for p in found}
+    assert all(python_code.is_whole(program) for program in whole.values())
+
+
+def test_all_4792_lines_are_there(real_data: Path) -> None:
+    task = registry.task("santacoder_fim")
+    found = data_files.load(task, "test", data_files.open_source(str(real_data)))
+    by_language = {name: sum(p.group == name for p in found) for name in ("js", "java", "py")}
+    assert by_language == {"js": 1969, "java": 1780, "py": 1043}
+    given = [(p, task.extract(p, Completion(text=p.solution))) for p in found]
+    assert {v.score and v.score.value for v in task.scorers[0].score(given, None)} == {1.0}
+
+
+@pytest.mark.parametrize("subset", humaneval_infilling.SIZES)
+def test_some_references_pass(subset: str, real_data: Path, box: sandbox.Pool) -> None:
+    found = rows(subset, real_data)
+    some = found[:: len(found) // 8]
+    assert set(statuses([(p, p.solution) for p in some], box)) == {"passed"}
+
+
+@pytest.mark.parametrize("subset", humaneval_infilling.SIZES)
+def test_all_references_pass(subset: str, real_data: Path, box: sandbox.Pool) -> None:
+    found = rows(subset, real_data)
+    passed = statuses([(p, p.solution) for p in found], box)
+    assert [p.id for p, status in zip(found, passed, strict=True) if status != "passed"] == []
