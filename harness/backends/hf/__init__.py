@@ -115,13 +115,8 @@ def load(
         **({"profile": config.profile} if config.profile != "exact" else {}),
         "engine": f"hf {DECODING}, torch {torch.__version__}, transformers {transformers.__version__}",
     }
-    codec = Codec(
-        tokenizer,
-        checkpoint.stop_token_ids(model, tokenizer),
-        runner.encoder,
-        config.template_args,
-        config.fim,
-    )
+    ends = checkpoint.stop_token_ids(model, tokenizer)
+    codec = Codec(tokenizer, ends, runner.encoder, config.template_args, config.fim)
     engine = Engine(runner, codec, identity, config.batch_size, warn, base)
     if config.quantize == "8bit":  # which activations count as outliers is decided over a whole batch
         engine.tolerance = max(engine.tolerance, LLM_INT8)
