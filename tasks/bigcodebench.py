@@ -39,6 +39,7 @@ from harness.schema import (
     Template,
     UnitTests,
 )
+from harness.tasks.families.unittest_cases import RUNNER, run_class
 from harness.text.extract import Extractor, Reading, by_entry_point, python_program, whole_program
 
 Ask = Literal["complete", "instruct"]
@@ -81,24 +82,6 @@ REPLY = (
 )
 
 SETUP = "import os, sys\nfrom os import environ\n"
-# Runs the class that stands above, and fails as it does. No `assert`: the tests' own are the ones to falsify.
-RUN_TESTS = """
-
-def _run_unittest(unittest, cases):
-    class Outcome(unittest.TestResult):
-        raised = None
-        def addError(self, test, err):
-            super().addError(test, err)
-            self.raised = self.raised or err[1]
-    outcome = Outcome()
-    unittest.TestLoader().loadTestsFromTestCase(cases).run(outcome)
-    if outcome.failures:
-        test, text = outcome.failures[0]
-        raise AssertionError(f"{test.id().rpartition('.')[2]}: {text.strip().rpartition('AssertionError: ')[2]}")
-    if outcome.errors:
-        raise outcome.raised or RuntimeError(outcome.errors[0][1].strip().rpartition(chr(10))[2])
-_run_unittest(__import__("unittest"), TestCases)
-"""
 
 
 def _templates(ask: Ask) -> tuple[Template, ...]:
@@ -147,7 +130,7 @@ def _load(ask: Ask, subset: Subset, split: Split, source: Source) -> Iterable[Pr
             question=row[f"{ask}_prompt"],
             solution=body if ask == "complete" else f"{code}{body}",
             check=UnitTests(
-                code=row["test"] + RUN_TESTS,
+                code=row["test"] + RUNNER + run_class("TestCases"),
                 entry_point=row["entry_point"],
                 setup=SETUP,
                 limits=LIMITS,

@@ -6,6 +6,7 @@ Unknown keys are errors that name the nearest known key.
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -73,7 +74,9 @@ def _toml_value(text: str) -> Any:
         value = tomllib.loads(f"x = {text}")
     except tomllib.TOMLDecodeError:
         return text
-    return value["x"] if len(value) == 1 else text  # a text of several lines may be several assignments
+    if len(value) > 1 or isinstance(value["x"], date | time):
+        return text  # a text of several lines may be several assignments; no key is a day or a time
+    return value["x"]
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:

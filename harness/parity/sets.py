@@ -239,7 +239,7 @@ SETS = (
     ParitySet(
         name="livecodebench/o1-mini-reading",
         files=(recorded.O1_MINI,),
-        task="apps",
+        task="livecodebench",
         split=None,
         reading=True,
         agrees=same_text,

@@ -34,7 +34,8 @@ class UnitTests(Value):
     `memory_mb`: what the tests themselves need for the values that they expect, where that is much.
     `in_module`: they stand in the program's own module, below it, as files of unittest do; so they run in its process,
     and `setup` runs in that module before the program. `reference` is a right program, for scorers that prove first
-    that the tests can be passed here (harness/scorers/execution/own_reference.py).
+    that the tests can be passed here (harness/scorers/execution/own_reference.py). `cases`: code that runs below
+    `code`, each in a run of its own, with a verdict of its own (a unittest class, say).
     """
 
     kind: Literal["unit_tests"] = "unit_tests"
@@ -46,6 +47,7 @@ class UnitTests(Value):
     memory_mb: int = Field(default=0, ge=0)
     in_module: bool = False
     reference: str = ""
+    cases: tuple[str, ...] = Field(default=(), exclude_if=lambda cases: not cases)
 
 
 class IOCase(Value):
@@ -59,7 +61,8 @@ class IOCases(Value):
     """Judged by running the program on each case: on standard input, or by calling `fn_name` if there is one.
 
     `starter` is the beginning of the program that the question shows; an answer may go on from it. `limits` are for
-    one case; the CPU time is that of the published scorer of APPS.
+    one case; the CPU time is that of the published scorer of APPS. `sealed`: more cases, a JSON text pickled, packed by
+    zlib and written in base64, which is opened in the sandbox only (harness/scorers/execution/sealed_cases.py).
     """
 
     kind: Literal["io_cases"] = "io_cases"
@@ -67,6 +70,7 @@ class IOCases(Value):
     fn_name: str = ""
     starter: str = ""
     limits: Limits = Limits(cpu_s=4.0)
+    sealed: str = Field(default="", exclude_if=lambda sealed: not sealed, repr=False)
 
 
 class Snippet(Value):

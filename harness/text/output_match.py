@@ -2,12 +2,14 @@
 
 `apps` is the cascade of the published scorer (Hendrycks et al. 2021), which is kind: lines may come in any
 order and more than once, words of a line too, numbers may differ a little. `strict` wants the text, up to
-white space around it, or the value.
+white space around it, or the value. `livecodebench` wants it line by line, as text or as the same numbers (Jain et
+al. 2024).
 
 This module's source is also the set-up of tests in the sandbox, so it imports the standard library only.
 """
 
 import math
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 nan, inf = math.nan, math.inf  # JSON's NaN and Infinity, as `repr` writes them
@@ -47,6 +49,11 @@ def similar_value(got: Any, expected: Any) -> bool:
     return isinstance(expected, list) and bool(expected) and bool(tuples_to_lists(got) == expected[0])
 
 
+def exact_value(got: Any, expected: Any) -> bool:
+    """Equal; a tuple counts as a list, but for one inside another value (LiveCodeBench)."""
+    return bool((list(got) if isinstance(got, tuple) else got) == expected)
+
+
 # ---------------------------------------------------------------- printed text
 
 
@@ -66,6 +73,21 @@ def similar_text(output: str, expected: str) -> bool:
         return True
     words, wanted_words = _sets(got), _sets(wanted)
     return words == wanted_words or _same_rounded(words, wanted_words)
+
+
+def same_lines(output: str, expected: str) -> bool:
+    """As many lines, each the same but for white space around it, or the same decimal numbers (LiveCodeBench)."""
+    got, wanted = ([line.strip() for line in text.strip().split("\n")] for text in (output, expected))
+    return len(got) == len(wanted) and all(
+        a == b or _same_decimals(a.split(), b.split()) for a, b in zip(got, wanted, strict=True)
+    )
+
+
+def _same_decimals(got: list[str], wanted: list[str]) -> bool:
+    try:
+        return [Decimal(word) for word in got] == [Decimal(word) for word in wanted]
+    except InvalidOperation:  # no number, or a signalling NaN
+        return False
 
 
 def _close(got: list[str], wanted: list[str]) -> bool:

@@ -40,6 +40,11 @@ CONTRACT += [("odex", {"language": name}) for name in ("es", "ja", "ru")] + [
 CONTRACT += [
     ("humaneval_infilling", {"subset": name}) for name in ("multi-line", "random-span", "random-span-light")
 ]
+CONTRACT += [("classeval", {"ask": "method"})]
+CONTRACT += [
+    ("livecodebench", {"release": "v2"}),
+    ("livecodebench", {"since": "2024-08-01", "group": "both"}),
+]
 CONTRACT += [("code_trans", {"direction": name}) for name in ("java_to_cpp", "python_to_java")]
 
 # The benchmark's own form of an id; the project's own HumanEval-like rows are Mini/0, Mini/1, ...
@@ -52,7 +57,9 @@ IDS = {
     "code_trans": r"(Python|Java|CPP)/\d+",
     "humanevalpack": r"((fix_tests|fix_docs|describe|explain)/)?(Python|Java|CPP|JavaScript|Go|Rust)/\d+",
     "humaneval_x": r"(Python|Java|CPP|JavaScript|Go|Rust)/\d+",
+    "classeval": r"ClassEval_\d+(/\w+)?",
     "cruxeval": r"sample_\d+",
+    "livecodebench": r"\d+|\w+_[a-z]\d?",
     "odex": r"odex/(en|es|ja|ru)/\d+",
     "conala": r"conala/(train|validation|test)/\d+",
     "ds1000": r"ds1000/\d+",
@@ -83,7 +90,9 @@ FEWEST = {
     "humanevalpack": 4,
     "odex": 2,
     "code_trans": 3,
+    "classeval": 3,
     "cruxeval": 10,
+    "livecodebench": 3,
     "bigcodebench": 3,
     "humaneval_infilling": 12,
     "santacoder_fim": 12,

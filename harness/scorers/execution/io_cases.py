@@ -5,7 +5,7 @@ the sandbox's tester, both on the trusted side and by the same functions (text/o
 when every case does, and `avg_tests_passed` is the mean over problems of the mean over samples of the share
 of cases passed. A fault in one case leaves the whole sample without a score.
 
-As in the published scorer, programs find the imports of `PRELUDE` done: many references rely on them. Unlike
+As in the published scorers, programs find the imports of `PRELUDES` done: many references rely on them. Unlike
 there, a program is run as one (`__name__` is `__main__`), and an exit status other than 0 is an error.
 """
 
@@ -33,19 +33,22 @@ from harness.schema import (
     UnitTests,
     Verdict,
 )
+from harness.scorers.execution import sealed_cases
 from harness.text import output_match
 
-Compare = Literal["apps", "strict"]
+Compare = Literal["apps", "strict", "livecodebench"]
 TEXTS: Mapping[str, Callable[[str, str], bool]] = {
     "apps": output_match.similar_text,
     "strict": output_match.same_text,
+    "livecodebench": output_match.same_lines,
 }
 VALUES: Mapping[str, Callable[[Any, Any], bool]] = {
     "apps": output_match.similar_value,
     "strict": output_match.same_value,
+    "livecodebench": output_match.exact_value,
 }
 
-PRELUDE = "; ".join(
+_APPS = "; ".join(
     [
         "import sys, time, itertools, collections, math, fractions, random, heapq",
         "from itertools import accumulate, product, permutations, combinations",
@@ -57,6 +60,18 @@ PRELUDE = "; ".join(
         "stdin, stdout = sys.stdin, sys.stdout",
     ]
 )
+_MODULES = (
+    "string re datetime collections heapq bisect copy math random statistics itertools functools operator io"
+    " sys json"
+)
+_LIVECODEBENCH = "; ".join(
+    [
+        *(f"from {name} import *" for name in f"{_MODULES} builtins typing".split()),
+        f"import {', '.join(_MODULES.split())}",
+        "sys.setrecursionlimit(50000)",
+    ]
+)
+PRELUDES: Mapping[str, str] = {"apps": _APPS, "strict": _APPS, "livecodebench": _LIVECODEBENCH}
 _FUTURE = re.compile(r"^from __future__ import .*\n?", re.MULTILINE)
 _ENTRY = "call_under_test"
 _BATCH = 64  # samples whose cases take turns where judging stops early
@@ -81,33 +96,39 @@ def program(code: str, check: IOCases, case: IOCase, compare: Compare) -> Progra
     if not fn_name:
         kilobytes = max(limits.output_kb, len(case.expected) // 256)
         limits = limits.model_copy(update={"output_kb": kilobytes})
-        return Program(code=_prepared(code), stdin=case.given, limits=limits)
+        return Program(code=_prepared(code, compare), stdin=case.given, limits=limits)
     given, expected = case.given, case.expected
-    if given:
-        given = [restore_integer_keys(given[0]), *given[1:]]
-    if isinstance(expected, list) and len(expected) == 1:
-        expected = [restore_integer_keys(expected[0])]
+    if compare != "livecodebench":
+        given, expected = _with_integer_keys(given, expected)
     test = (
         f"got = {_ENTRY}(*{python_literal(given)})\n"
-        f"expected = {python_literal(restore_integer_keys(expected))}\n"
+        f"expected = {python_literal(expected)}\n"
         f"assert {VALUES[compare].__name__}(got, expected), "
         "'got ' + show(got) + ', expected ' + show(expected)\n"
     )
     return Program(
-        code=_prepared(code, fn_name) + _CALL.format(entry=_ENTRY, name=fn_name),
+        code=_prepared(code, compare, fn_name) + _CALL.format(entry=_ENTRY, name=fn_name),
         limits=limits,
         tests=UnitTests(code=test, entry_point=_ENTRY, setup=_comparison()),
     )
 
 
-def _prepared(code: str, asked: str = "") -> str:
+def _with_integer_keys(given: Any, expected: Any) -> tuple[Any, Any]:
+    if given:
+        given = [restore_integer_keys(given[0]), *given[1:]]
+    if isinstance(expected, list) and len(expected) == 1:
+        expected = [restore_integer_keys(expected[0])]
+    return given, restore_integer_keys(expected)
+
+
+def _prepared(code: str, compare: Compare, asked: str = "") -> str:
     """The program below the imports that the published scorer puts above it, without the function that is `asked` for:
     a problem may ask for what a module of theirs has.
     """
     future = "".join(line.rstrip("\n") + "\n" for line in _FUTURE.findall(code))
     numpy = "import numpy as np; " if re.search(r"\bnp\b", code) else ""
     without = f"; globals().pop({asked!r}, None)" if asked else ""
-    return f"{future}{numpy}{PRELUDE}{without}\n{_FUTURE.sub('', code) if future else code}"
+    return f"{future}{numpy}{PRELUDES[compare]}{without}\n{_FUTURE.sub('', code) if future else code}"
 
 
 @lru_cache(maxsize=1)
@@ -205,7 +226,23 @@ def _sample(answer: Answer) -> _Sample:
     problem, code = answer
     if not isinstance(problem.check, IOCases):
         raise UserError(f"io_cases cannot judge {problem.id}: its check is {problem.check.kind!r}")
+    if problem.check.sealed:
+        raise UserError(f"io_cases opens the sealed cases of {problem.id} only where judging stops early")
     return _Sample(problem.check, code)
+
+
+def _opened(answers: Sequence[Answer], sandbox: Sandbox) -> list[_Sample]:
+    """The samples, those of packed cases with the cases."""
+    found = sealed_cases.open_all({problem.id: problem for problem, _ in answers}.values(), sandbox)
+    samples = []
+    for problem, code in answers:
+        check = found.get(problem.id, problem.check)
+        if isinstance(check, str):
+            assert isinstance(problem.check, IOCases)
+            samples.append(_Sample(problem.check, code, fault=check))
+        else:
+            samples.append(_sample((problem.model_copy(update={"check": check}), code)))
+    return samples
 
 
 def _all_cases(answers: Iterable[Answer], sandbox: Sandbox, compare: Compare) -> Iterator[Verdict]:
@@ -228,10 +265,11 @@ def _all_cases(answers: Iterable[Answer], sandbox: Sandbox, compare: Compare) ->
 def _until_first_failure(answers: Iterable[Answer], sandbox: Sandbox, compare: Compare) -> Iterator[Verdict]:
     """The next case of each of some samples that still need one, again and again.
 
-    A sandbox draws programs ahead: with a sample's cases in a row it would run what need not be run.
+    A sandbox draws programs ahead: with a sample's cases in a row it would run what need not be run. Packed cases are
+    opened here.
     """
-    rest = map(_sample, answers)
-    while samples := list(islice(rest, _BATCH)):
+    rest = iter(answers)
+    while samples := _opened(list(islice(rest, _BATCH)), sandbox):
         while open_ones := [sample for sample in samples if sample.is_undecided]:
             programs = (program(s.code, s.check, s.check.cases[s.done], compare) for s in list(open_ones))
             for sample, result in zip(open_ones, sandbox.map(programs), strict=True):
