@@ -2,11 +2,11 @@
 
 One row: skeleton "class Stack:\\n    def push(self, item):\\n        \\"\\"\\"Put an item on top.\\"\\"\\"\\n ...",
 solution_code (the class), methods_info (each method's description and class of tests), test (unittest classes, one a
-method and one of the methods together). `ask = "class"` asks for the class; it is right if all its classes of tests pass
-(class_success), and fun_success is the share of these classes that pass. `ask = "method"` asks for one method in the
-class, the others given as signatures (upstream's compositional prompt), and judges it in the reference class, by the
-method's own tests: pass@k over the 410 methods. Upstream puts the model's own methods together instead; its figures for
-that, and for methods written one behind the other, are no comparison.
+method and one of the methods together). `ask = "class"` asks for the class; it is right if all its classes of tests
+pass (class_success), and fun_success is the share of these classes that pass. `ask = "method"` asks for one method in
+the class, the others given as signatures (upstream's compositional prompt), and judges it in the reference class, by
+the method's own tests: pass@k over the 410 methods. Upstream puts the model's own methods together instead; its figures
+for that, and for methods written one behind the other, are no comparison.
 
 As upstream, an answer stands below the row's imports. Each class of tests is a run of its own with 5 s, in the
 program's module; the row's reference is run before its answers, and where it does not pass they have no score. Twelve
