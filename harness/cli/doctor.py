@@ -4,7 +4,7 @@ verdicts are judged as they were."""
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.config.run import RunConfig
+    from harness.parity.certify import Parity
     from harness.results.audit.wrappings import ReadBack
     from harness.schema import Certificate, CertifiedSet
 
@@ -137,16 +138,34 @@ def _certify(recorded: ParityOptions, config: "RunConfig", as_json: bool) -> Non
         if why != certify.NOT_ASKED:
             say(f"{name:40} ABSENT: {why}")
     begun = certificate.load(out) if out.exists() else None
-    with show_progress() as step:
-        for made in certify.certify(asked, begun, step):
-            write_atomic(out, to_json(made.model_dump(mode="json")))
-            say(_set_text(made.sets[-1]))
+    for made in _shown(asked, begun):
+        write_atomic(out, to_json(made.model_dump(mode="json")))
+        say(_set_text(made.sets[-1]))
     say(_total_text(made))
     say(f"certificate {certificate.short(made)} in {out}")
     if as_json:
         print_json({**made.model_dump(mode="json"), "left_out": left_out})
     if any(one.unexplained or one.of_time for one in made.sets):
         sys.exit(3)
+
+
+def _shown(asked: "Parity", begun: "Certificate | None") -> Iterator["Certificate"]:
+    """The certificate after each set. Each has a live line of its own, which is gone before anything is printed."""
+    from harness.parity import certify
+
+    number, wanted = 0, len(asked.sets) - len(asked.left_out())
+
+    def step(stage: str, *counts: Any) -> None:
+        line(f"{number}/{wanted} {stage}", *counts)
+
+    certificates = certify.certify(asked, begun, step)
+    while True:
+        number += 1
+        with show_progress() as line:
+            made = next(certificates, None)
+        if made is None:
+            return
+        yield made
 
 
 def _total_text(made: "Certificate") -> str:

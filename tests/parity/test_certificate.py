@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.cli.doctor import _set_text, _total_text
+from harness.cli.doctor import _set_text, _shown, _total_text
 from harness.config import certificate
 from harness.errors import ConfigError, DataError
 from harness.parity import certify, sets
 from harness.parity.recordings import ParitySet, Problems, RecordedOutput, references, rows_by_id, same_text
+from harness.runs.plan import Progress
 from harness.schema import (
     OF_TIME,
     Answer,
@@ -207,6 +209,24 @@ def test_what_was_cut_off_goes_on_and_what_is_whole_is_judged_anew(tmp_path: Pat
     changed = first.model_copy(update={"sets": (first.sets[0].model_copy(update={"files": {"x": "y"}}),)})
     list(certify.certify(parity, changed, progress))
     assert judged[4:] == ["a", "b"]
+
+
+def test_each_set_has_a_line_of_its_own_that_says_how_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def show() -> Iterator[Progress]:
+        told.append("begun")
+        yield lambda stage, done, total, *more: told.extend([f"{stage} {done}/{total}"] if done == 3 else [])
+        told.append("ended")
+
+    monkeypatch.setattr("harness.cli.doctor.show_progress", show)
+    both = (letters(tmp_path, "a"), letters(tmp_path, "b"))
+    found = list(_shown(certify.Parity(both, (), str(tmp_path)), None))
+    assert [len(each.sets) for each in found] == [1, 2]
+    assert told == ["begun", "1/2 a 3/3", "ended", "begun", "2/2 b 3/3", "ended", "begun", "ended"]
 
 
 def test_equal_answers_are_judged_once_and_counted_each(tmp_path: Path) -> None:
