@@ -116,7 +116,7 @@ def start_worker(
             python.path,
             "python.zygote",
             (zygote_end,),
-            [json.dumps(vars(plan))],
+            [json.dumps(plan._asdict())],
             dict.fromkeys(("TMPDIR", "MPLCONFIGDIR"), plan.scratch or "/tmp"),
         )
         # A pipe, because Python checks once whether a stream is seekable, and programs write to pipes.

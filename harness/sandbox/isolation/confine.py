@@ -11,8 +11,7 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from harness.sandbox.isolation import named_packages, namespaces, seccomp, syscalls
 
@@ -34,8 +33,7 @@ _READ_FILE, _READ_FOLDER, _WRITE_FILE, _EXECUTE = 1 << 2, 1 << 3, 1 << 1, 1 << 0
 _NETWORK, _SCOPES = 0b11, 0b11
 
 
-@dataclass(frozen=True)
-class ConfinementPlan:
+class ConfinementPlan(NamedTuple):
     """What the controller tells a zygote.
 
     `packages`: folders of installed packages. `scratch`: the folder for programs' files where none can be mounted.
@@ -53,8 +51,16 @@ class ConfinementPlan:
     restores: bool = False
 
 
-@dataclass(frozen=True)
-class ConfinedState:
+class Ruleset(NamedTuple):
+    """A Landlock ruleset without the one rule that differs between programs. `rights`: all that this kernel knows for
+    the file system, the network and other processes.
+    """
+
+    rights: tuple[int, int, int]
+    rules: tuple[syscalls.PathRule, ...]
+
+
+class ConfinedState(NamedTuple):
     """What `enter` prepares for the forks.
 
     `keep`: the capabilities they keep. `baseline_mb`: the zygote's address space. `hard_limits`: limits of this
@@ -65,7 +71,7 @@ class ConfinedState:
     home: str
     keep: syscalls.Capabilities
     baseline_mb: int
-    ruleset: "Ruleset | None"
+    ruleset: Ruleset | None
     filter: syscalls.Filter | None
     hard_limits: dict[int, int]
     max_threads: int
@@ -232,16 +238,6 @@ def restrict_tester(packages: Sequence[str]) -> None:
     sends_input = ("memfd_create", "sendmsg")
     program = seccomp.instructions(os.getpid(), shared_files=True, allowed=sends_input)
     syscalls.Filter(program).install()
-
-
-@dataclass(frozen=True)
-class Ruleset:
-    """A Landlock ruleset without the one rule that differs between programs. `rights`: all that this kernel knows for
-    the file system, the network and other processes.
-    """
-
-    rights: tuple[int, int, int]
-    rules: tuple[syscalls.PathRule, ...]
 
 
 def build_ruleset(readable: Sequence[str], execute: bool = False) -> Ruleset | None:

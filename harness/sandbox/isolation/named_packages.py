@@ -6,8 +6,10 @@ Not a protection: what is installed there may be read. It makes a verdict indepe
 import sys
 from _frozen_importlib_external import PathFinder
 from collections.abc import Iterable, Sequence
-from importlib.machinery import ModuleSpec
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 
 def limit(folders: Sequence[str], importable: Iterable[str]) -> None:
@@ -23,7 +25,7 @@ class NamedPackages:
         self.folders = folders
         self.importable = importable
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> "ModuleSpec | None":
         if path is None and name in self.importable:
             return PathFinder.find_spec(name, self.folders, target)
         return None

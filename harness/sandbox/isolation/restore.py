@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import platform
 import signal
 import struct
 import time
@@ -58,8 +57,8 @@ class ResetFailed(Exception):
 
 def unavailable() -> str:
     """Why this machine cannot do it, or ""."""
-    if platform.machine() != "x86_64":
-        return f"written for x86-64, and this is {platform.machine()}"
+    if os.uname().machine != "x86_64":
+        return f"written for x86-64, and this is {os.uname().machine}"
     if not hasattr(_libc, "mallopt"):
         return "needs glibc"
     try:

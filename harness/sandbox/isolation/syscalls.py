@@ -6,7 +6,6 @@ No policy here: which namespaces, rules and filters are used is decided in `conf
 import ctypes
 import fcntl
 import os
-import platform
 from collections.abc import Sequence
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -20,7 +19,7 @@ _prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 _Words = ctypes.c_uint32 * 6
 _Longs = {count: ctypes.c_uint64 * count for count in (1, 2, 3, 4)}
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 _SEALS = 0x0F  # seal, shrink, grow, write
 
 CLONE_FILES = 0x00000400

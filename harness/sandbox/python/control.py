@@ -3,7 +3,7 @@
 import array
 import socket
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Wait status, CPU seconds, peak KiB, and what the zygote ended it for: 0 nothing, else one of these.
 REPORT = struct.Struct("<idqB")
@@ -22,8 +22,7 @@ class ZygoteError(Exception):
     """The zygote or its fork failed: a fault of the sandbox, not of the candidate."""
 
 
-@dataclass(frozen=True)
-class NextFork:
+class NextFork(NamedTuple):
     """A process that waits for a job. `fds`: channel, stdout, stderr, pidfd. `limits`: those it has already; None where
     it takes them from its job, which is after it has said that it is confined.
     """

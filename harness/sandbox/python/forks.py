@@ -6,8 +6,7 @@ import select
 import signal
 import socket
 import time
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from harness.sandbox.isolation import confine, scratch, syscalls
 from harness.sandbox.python import child
@@ -17,8 +16,7 @@ from harness.sandbox.python.control import FILES, LIMITS, REPORT, START, THREADS
 _WATCH_S, _WATCH_SHARE = 0.005, 20
 
 
-@dataclass(frozen=True)
-class CandidateFork:
+class CandidateFork(NamedTuple):
     """`fds`: channel, stdout and stderr, which the tester gets together with the pidfd."""
 
     pid: int
@@ -26,8 +24,7 @@ class CandidateFork:
     fds: tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """The tester needs this fork no longer. `limits`: its program's. `overrun`: what that exceeded (control.py)."""
 
     limits: tuple[float, int]

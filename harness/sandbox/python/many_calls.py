@@ -12,14 +12,12 @@ by one, in a fresh fork: the verdict is the same.
 """
 
 import bisect
-import hashlib
 import itertools
 import marshal
 import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -43,24 +41,26 @@ Answered = Callable[[Any], tuple[Any, float]]
 Difference = tuple[Any, Any, Any]
 
 
-@dataclass(frozen=True)
 class LongValue:
     """The digest of a reply that is too long to be kept."""
 
-    digest: bytes
+    def __init__(self, digest: bytes) -> None:
+        self.digest = digest
 
 
-@dataclass
 class InputChunk:
     """`request`: the inputs. `replies`: the frames of a program that is right; `ends`: where each ends. `values`: of
     inputs whose reply has to be read whatever its bytes are, the right one; in order. `cpu_s`: the calls' limits.
     """
 
-    request: bytes
-    replies: bytes
-    ends: list[int]
-    values: dict[int, Any]
-    cpu_s: list[float]
+    def __init__(
+        self, request: bytes, replies: bytes, ends: list[int], values: dict[int, Any], cpu_s: list[float]
+    ) -> None:
+        self.request = request
+        self.replies = replies
+        self.ends = ends
+        self.values = values
+        self.cpu_s = cpu_s
 
     def must_read(self, at: int) -> int:
         """The first input from `at` on whose reply has to be read."""
@@ -128,6 +128,8 @@ def chunks_of(answered: Answered, inputs: list[Any]) -> list[InputChunk]:
 
 
 def _digest(reply: bytes) -> bytes:
+    import hashlib  # few tests ask for many values
+
     return hashlib.blake2b(reply, digest_size=16).digest()
 
 
@@ -138,7 +140,7 @@ _kept: OrderedDict[bytes, list[InputChunk]] = OrderedDict()
 
 def _chunks(tests: bytes, answered: Answered, inputs: list[Any]) -> list[InputChunk]:
     """`tests`: their digest. Raises ValueError."""
-    key = hashlib.blake2b(tests + marshal.dumps(inputs, VERSION), digest_size=16).digest()
+    key = _digest(tests + marshal.dumps(inputs, VERSION))
     if key not in _kept:
         with budget.uncounted():
             _kept[key] = chunks_of(answered, inputs)

@@ -16,8 +16,7 @@ import types
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal
-from fractions import Fraction
+from functools import cache
 from typing import Any
 
 # Tests that capture what a program prints, or patch what it uses.
@@ -48,11 +47,26 @@ _PLAIN = (
     range,
     memoryview,
 )
-_ATTRIBUTES = frozenset(
-    name
-    for kind in (*_PLAIN, Counter, OrderedDict, deque, Decimal, Fraction, datetime, timedelta, Exception)
-    for name in dir(kind)
-)
+
+
+def _attributes(*kinds: type) -> frozenset[str]:
+    return frozenset(name for kind in kinds for name in dir(kind))
+
+
+_ATTRIBUTES = _attributes(*_PLAIN, Counter, OrderedDict, deque, datetime, timedelta, Exception)
+
+
+@cache
+def _number_attributes() -> frozenset[str]:
+    from decimal import Decimal
+    from fractions import Fraction
+
+    return _attributes(Decimal, Fraction)
+
+
+def _is_plain_attribute(name: str) -> bool:
+    """Whether a plain value may have it."""
+    return name in _ATTRIBUTES or name in _number_attributes()
 
 
 def beside(code: str, entry: str, namespace: dict[str, Any]) -> bool:
@@ -126,7 +140,7 @@ def _looks_closer(tree: ast.Module, entry: str) -> bool:
         match node:
             case ast.Call(func=function) if is_result(function):
                 return True
-            case ast.Attribute(value=value, attr=name) if is_result(value) and name not in _ATTRIBUTES:
+            case ast.Attribute(value=value, attr=name) if is_result(value) and not _is_plain_attribute(name):
                 return True
             case ast.Compare(left=left, ops=[ast.Is() | ast.IsNot()], comparators=[ast.Name(id=name)]):
                 if is_result(left) and not hasattr(builtins, name):

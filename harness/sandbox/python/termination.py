@@ -3,13 +3,12 @@
 The three signals are BaseExceptions, not Exceptions: tests that catch errors must not catch them.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.sandbox.python.control import FILES, THREADS
 
 
-@dataclass(frozen=True)
-class Termination:
+class Termination(NamedTuple):
     """How a candidate ended, in ExecResult's words. `suspect`: out of wall time, perhaps only because the machine
     was busy.
     """
@@ -29,8 +28,7 @@ OVERRUNS = {
 }
 
 
-@dataclass(frozen=True)
-class ResourceUsage:
+class ResourceUsage(NamedTuple):
     cpu_s: float
     wall_s: float
     peak_mb: float

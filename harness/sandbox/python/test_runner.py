@@ -8,10 +8,9 @@ another exception of the test            error    after the first call: the test
 Tests that set `cpu_s` of the function give its next calls that many seconds of CPU time each.
 """
 
-import hashlib
 import types
 from collections import OrderedDict
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from harness.sandbox.python import budget, many_calls, needs
@@ -30,21 +29,31 @@ class BadTests(Exception):
     """The task's own tests or set-up cannot be run. Never the model's fault, so never a zero."""
 
 
-@dataclass
 class CompiledTests:
     """`in_process`: they need more of the candidate than calls with plain data; found out at most once.
     `recorded_requests`: what they asked the last candidate that passed, None until there was one. `deterministic`: they
     have always asked the same.
     """
 
-    setup: types.CodeType
-    tests: types.CodeType
-    source: tuple[str, ...]
-    entry: str
-    in_process: bool
-    digest: bytes
-    recorded_requests: tuple[bytes, ...] | None = None
-    deterministic: bool = True
+    def __init__(
+        self, texts: tuple[str, str], codes: list[types.CodeType], entry: str, in_process: bool
+    ) -> None:
+        self.texts = texts
+        self.setup, self.tests = codes
+        self.entry = entry
+        self.in_process = in_process
+        self.recorded_requests: tuple[bytes, ...] | None = None
+        self.deterministic = True
+
+    @cached_property
+    def source(self) -> tuple[str, ...]:
+        return tuple(self.texts[1].split("\n"))
+
+    @cached_property
+    def digest(self) -> bytes:
+        import hashlib  # few tests ask for many values
+
+        return hashlib.blake2b("\0".join(self.texts).encode("utf-8", "surrogatepass")).digest()
 
     def record(self, candidate: Candidate) -> None:
         """Keep the requests made of a candidate that passed, to send them to the next one all at once."""
@@ -93,9 +102,7 @@ def _compile_tests(setup: str, code: str, entry: str, in_module: bool) -> Compil
         except (SyntaxError, ValueError, RecursionError) as error:
             raise BadTests(f"the task's {name} do not compile: {type(error).__name__}: {error}") from None
     in_process = in_module or needs.beside(code, entry, _run_setup(code_objects[0]))
-    digest = hashlib.blake2b(f"{setup}\0{code}".encode("utf-8", "surrogatepass")).digest()
-    source = tuple(code.split("\n"))
-    return CompiledTests(code_objects[0], code_objects[1], source, entry, in_process, digest)
+    return CompiledTests((setup, code), code_objects, entry, in_process)
 
 
 def _run_setup(setup: types.CodeType) -> dict[str, Any]:

@@ -251,7 +251,7 @@ class SqlPool:
         )
         ours, theirs = socket.socketpair()
         with theirs:
-            asked = {"plan": vars(plan), "memory_mb": self.memory_mb}
+            asked = {"plan": plan._asdict(), "memory_mb": self.memory_mb}
             starter, answer = self._ask(asked, theirs.fileno())
             started = SqlClient(ours, starter, answer["pid"], scratch)
         self.clients.append(started)

@@ -9,14 +9,17 @@ parts. Sizes, nesting and element counts are bounded on both sides. This is *not
 
 import math
 import struct
+import sys
 from array import array
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
-from decimal import Decimal
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.sandbox.values import nans
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+    from fractions import Fraction
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 800  # Python itself compares no more than about 1,000
@@ -80,6 +83,11 @@ def _put(value: Any, out: bytearray, depth: int, other: Other, limit: int, descr
         return
     tag = _GROUPS.get(kind)
     if tag is None:
+        if kind.__module__ in _NUMBERS:
+            name, leaf = _NUMBERS[kind.__module__]
+            if getattr(sys.modules.get(kind.__module__), name, None) is kind:
+                leaf(value, out)
+                return
         if (described := describe(value)) is not None:
             out += b"L"
             _put_str(described[0], out)
@@ -152,7 +160,7 @@ def _put_range(value: range, out: bytearray) -> None:
         _put_int(part, out)
 
 
-def _put_fraction(value: Fraction, out: bytearray) -> None:
+def _put_fraction(value: "Fraction", out: bytearray) -> None:
     out += b"y"
     start = len(out)
     _put_int(value.numerator, out)
@@ -161,7 +169,7 @@ def _put_fraction(value: Fraction, out: bytearray) -> None:
         raise TooLarge("a fraction of so many digits cannot cross")
 
 
-def _put_decimal(value: Decimal, out: bytearray) -> None:
+def _put_decimal(value: "Decimal", out: bytearray) -> None:
     out += b"x"
     _put_str(str(value), out)
 
@@ -176,8 +184,11 @@ _LEAVES: dict[type, Callable[[Any, bytearray], Any]] = {
     bytes: _put_bytes,
     bytearray: _put_bytes,
     range: _put_range,
-    Fraction: _put_fraction,
-    Decimal: _put_decimal,
+}
+# Of modules that few programs load, and so neither does this one before there is such a value: the type's name.
+_NUMBERS: dict[str, tuple[str, Callable[[Any, bytearray], None]]] = {
+    "fractions": ("Fraction", _put_fraction),
+    "decimal": ("Decimal", _put_decimal),
 }
 _GROUPS: dict[type, bytes] = {
     tuple: b"(",
@@ -340,17 +351,21 @@ def _get_range(data: bytes, at: int) -> tuple[range, int]:
     return range(*parts), end
 
 
-def _get_fraction(data: bytes, at: int) -> tuple[Fraction, int]:
+def _get_fraction(data: bytes, at: int) -> tuple["Fraction", int]:
     (top, bottom), end = _get_ints(data, at, 2)
     if end - at > _FRACTION_BYTES:
         raise Malformed("a fraction that takes long to reduce")
+    from fractions import Fraction
+
     return Fraction(top, bottom), end
 
 
-def _get_decimal(data: bytes, at: int) -> tuple[Decimal, int]:
+def _get_decimal(data: bytes, at: int) -> tuple["Decimal", int]:
     if data[at : at + 1] != b"s":
         raise Malformed("not a decimal")
     text, end = _get_text(data, at + 1)
+    from decimal import Decimal
+
     return Decimal(text), end
 
 

@@ -4,7 +4,7 @@
 """
 
 import datetime
-import zoneinfo
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +31,7 @@ def describe_zone(zone: Any) -> Any:
         offset = zone.utcoffset(None)
         if offset.microseconds == 0:
             return ("fixed", offset.days * 86400 + offset.seconds)
-    elif kind is zoneinfo.ZoneInfo and isinstance(zone.key, str):
+    elif kind is getattr(sys.modules.get("zoneinfo"), "ZoneInfo", None) and isinstance(zone.key, str):
         return ("zoneinfo", zone.key)
     elif kind.__module__.partition(".")[0] == "pytz":
         name = getattr(zone, "zone", None) or getattr(zone, "_minutes", None)
@@ -49,6 +49,8 @@ def build_zone(parts: Any) -> Any:
         case "fixed", int():
             return datetime.timezone(datetime.timedelta(seconds=name)) if name else datetime.UTC
         case "zoneinfo", str():
+            import zoneinfo
+
             return zoneinfo.ZoneInfo(name)
         case "pytz", str() | int():
             import pytz  # type: ignore[import-untyped, unused-ignore]

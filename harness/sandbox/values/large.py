@@ -4,7 +4,6 @@ A program that names a digest without having the value would have to know the va
 digests differ, or a test asks for something else, the value is fetched after all, as far as it fits.
 """
 
-import hashlib
 import marshal
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -27,6 +26,8 @@ def digest(value: object) -> str:
         for part in _parts(value):
             total += len(part)
             if total > MIN_BYTES:
+                import hashlib  # few values are large
+
                 hashed = hashlib.sha256()
                 for each in _parts(value):
                     hashed.update(each)
