@@ -4,7 +4,7 @@ import os
 import platform
 import re
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,17 @@ def versions() -> dict[str, str]:
     found = {"harness": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            found[name] = _version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def _version(package: str) -> str:
+    """As importlib.metadata.version says, which parses all of a package's long description for it."""
+    installed = distribution(package)
+    line = re.search(r"^Version: (\S+)", installed.read_text("METADATA") or "", re.MULTILINE)
+    return line[1] if line else installed.version
 
 
 def hardware() -> dict[str, Any]:
@@ -85,14 +92,15 @@ def commit() -> str:
     if not (folder / ".git").exists():
         return ""
     try:
-        head = _git(folder, "rev-parse", "HEAD")
-        return head + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+        done = subprocess.run(
+            ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=10
-    )
-    return done.stdout.strip()
+    lines = done.stdout.splitlines()
+    head = next(line.split()[-1] for line in lines if line.startswith("# branch.oid "))
+    return head + ("+" if any(not line.startswith("#") for line in lines) else "")

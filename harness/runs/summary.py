@@ -14,6 +14,7 @@ from harness.runs.store.run_folder import RunFolder, read_timings
 from harness.schema import Completion, Estimate, Generation, Judgement, Reduce, Summary, Task, unanswered
 from harness.schema.sample_index import SampleIndex
 from harness.stats import estimates
+from harness.stats.one_thread import load_numpy
 
 UNUSUAL = ("length", "tool_calls")  # ends that are counted beside those without an answer
 # What is counted of completions, and how a person reads it.
@@ -65,6 +66,7 @@ def summarise(run: Judged, files: RunFolder) -> Summary:
 
     The file is in canonical order: of each problem only what its metrics add up stays in memory.
     """
+    load_numpy()
     made = files.generations.keys
     counted = Completions(frozenset(files.record.get("exclude", ())))
     cost = pricing.total_cost(counted.all(files.generations.values()), run.config.backend)

@@ -112,13 +112,15 @@ def start_worker(
     control, zygote_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ExitStack() as cleanup, tester_end, control, zygote_end, cpu_affinity.pinned(core):
         cleanup.push(ours)
-        zygote = spawn(
-            python.path,
-            "python.zygote",
-            (zygote_end,),
-            [json.dumps(plan._asdict())],
-            dict.fromkeys(("TMPDIR", "MPLCONFIGDIR"), plan.scratch or "/tmp"),
-        )
+        # Not between fork and exec: the child would be a copy of this process, which takes longer than the rest.
+        with confine.deep_stack():
+            zygote = spawn(
+                python.path,
+                "python.zygote",
+                (zygote_end,),
+                [json.dumps(plan._asdict())],
+                dict.fromkeys(("TMPDIR", "MPLCONFIGDIR"), plan.scratch or "/tmp"),
+            )
         # A pipe, because Python checks once whether a stream is seekable, and programs write to pipes.
         assert zygote.stdout is not None
         zygote.stdout.close()
@@ -192,7 +194,6 @@ def spawn(
         cwd="/",
         pass_fds=fds,
         start_new_session=True,
-        preexec_fn=confine.raise_stack_limit if name == "python.zygote" else None,
     )
 
 

@@ -11,4 +11,4 @@ Status = ExecStatus | Literal["scored", "fault"]
 
 
 class Value(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)

@@ -96,6 +96,7 @@ SPEAKERS = {
     "harness.scorers.parallel": {"print"},  # its processes answer on their standard output
     "harness.backends.openai": {"environment"},  # the key of a server, which is written nowhere
     "harness.sandbox.launch": {"environment"},  # hands the loader's path on to the child interpreter
+    "harness.stats.one_thread": {"environment"},  # numpy reads it while it is loaded
     "harness.sandbox.python.zygote": {"environment"},  # a child process: it cleans its own environment
     "harness.sandbox.python.child": {"print"},  # the candidate's own process: shows SystemExit as Python does
 }

@@ -52,8 +52,9 @@ def test_no_command_at_all_is_the_help_and_2() -> None:
         # All that is loaded before the first verdict; numpy comes with the first metric.
         (
             ["--help"],
-            "import harness.runs.run, harness.runs.judge",
-            "torch transformers numpy pyarrow tree_sitter",
+            "import harness.runs.run, harness.runs.judge\n"
+            "from harness.results.report import terminal\nterminal.render([])",
+            "torch transformers numpy rich pyarrow tree_sitter",
         ),
     ],
 )

@@ -1,48 +1,53 @@
 """The table in a terminal. Text from runs is printed as text, never as markup or control codes."""
 
+import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from harness.results.report import tables
 from harness.results.report.tables import printable
 
 SHORTEST_RUN = 12  # columns that a run's name is folded to
+RIGHT = {"value", "k / n", "faults"}  # columns of figures
 
 
 def render(summaries: Sequence[Mapping[str, Any]], width: int | None = None) -> str:
     """The table and, below it, each run's notes and signature. `width` in columns; None asks the terminal."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     faults = any(summary["errors"] for summary in summaries)
     columns = tables.COLUMNS if faults else tables.COLUMNS[:-1]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in columns:
-        justify: Literal["left", "right"] = "right" if column in {"value", "k / n", "faults"} else "left"
-        table.add_column(column, justify=justify, no_wrap=column != "run", overflow="fold")
     rows = [[printable(cell) for cell in row[: len(columns)]] for row in tables.rows(summaries)]
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console = Console(width=width, highlight=False, markup=False)
-    with console.capture() as captured:
-        if _width(columns, rows) <= console.width:
-            console.print(table)
-        else:  # a number that is cut would be another number
-            for row in rows:
-                console.print(Text(_lines(columns, row)), soft_wrap=True)
-        for summary in summaries:
-            console.print(Text(printable(summary["run_id"]), style="bold"), soft_wrap=True)
-            for note in tables.footnotes(summary):
-                console.print(Text("  " + printable(note)), soft_wrap=True)
-    return captured.get()
+    lines = _table(columns, rows, width or shutil.get_terminal_size().columns)
+    for summary in summaries:
+        lines.append(printable(summary["run_id"]))
+        lines += [f"  {printable(note)}" for note in tables.footnotes(summary)]
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """The columns that the table needs at least: names of runs fold, nothing else does."""
-    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    return min(widths[0], SHORTEST_RUN) + sum(widths[1:]) + 2 * len(widths)
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Names of runs fold where the table is too wide, nothing else does: a number that is cut would be another."""
+    first, *others = (max(map(len, cells)) for cells in zip(columns, *rows, strict=True))
+    left = width - sum(others) - 2 * (len(others) + 1)
+    if left < min(first, SHORTEST_RUN):
+        return [_lines(columns, row) for row in rows]
+    widths = [min(first, left), *others]
+
+    def line(row: Sequence[str]) -> str:
+        cells = (
+            cell.rjust(of) if name in RIGHT else cell.ljust(of)
+            for name, cell, of in zip(columns, row, widths, strict=True)
+        )
+        return f" {'  '.join(cells)} "
+
+    total = sum(widths) + 2 * len(widths)
+    folded = [line(part) for row in rows for part in _folded(row, widths[0])]
+    return [" " * total, line(columns), f" {'─' * (total - 2)} ", *folded, " " * total]
+
+
+def _folded(row: Sequence[str], width: int) -> list[list[str]]:
+    """The row, with the rest of a long name in rows of its own."""
+    name, *cells = row
+    rest = [name[at : at + width] for at in range(width, len(name), width)]
+    return [[name[:width], *cells], *([part, *[""] * len(cells)] for part in rest)]
 
 
 def _lines(columns: Sequence[str], row: Sequence[str]) -> str:

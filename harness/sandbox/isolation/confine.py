@@ -10,7 +10,7 @@ import resource
 import socket
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from harness.sandbox.isolation import named_packages, namespaces, seccomp, syscalls
@@ -77,13 +77,18 @@ class ConfinedState(NamedTuple):
     max_threads: int
 
 
-def raise_stack_limit() -> None:
-    """Call before exec: allows deep recursion in C. The kernel lays out the address space by this limit."""
-    _, maximum = resource.getrlimit(resource.RLIMIT_STACK)
+@contextlib.contextmanager
+def deep_stack() -> Iterator[None]:
+    """What is started meanwhile may recurse deeply in C. The kernel lays out the address space by this limit."""
+    before, maximum = resource.getrlimit(resource.RLIMIT_STACK)
     want = STACK_MB << 20
-    resource.setrlimit(
-        resource.RLIMIT_STACK, (want if maximum == resource.RLIM_INFINITY else min(want, maximum), maximum)
-    )
+    if maximum != resource.RLIM_INFINITY:
+        want = min(want, maximum)
+    resource.setrlimit(resource.RLIMIT_STACK, (want, maximum))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_STACK, (before, maximum))
 
 
 # ---------------------------------------------------------------- once per worker
