@@ -40,14 +40,14 @@ gate: $(VENV)/.installed
 	    $(BIN)/harness gate results/runs/gate/$$task --baseline results/baselines/$$task.json || exit; \
 	done
 
-# The whole of it offline: 3 tasks x {zero-shot, icl:4, rag:4, LoRA, LoRA + rag:4} x 3 seeds, then every view of them.
+# The whole of it offline: 3 tasks by {zero-shot, icl:4, rag:4, LoRA, LoRA + rag:4} x 3 seeds, then every view of them.
 GRID := results/runs/grid
 grid: $(VENV)/.installed
 	$(BIN)/harness train tasks/recipes/quickstart.toml --model tasks/demo/model --data mini --out results/adapters/mini-lora
 	$(BIN)/harness run tasks/recipes/mini_grid.toml --model tasks/demo/model --data mini --out $(GRID)
 	$(BIN)/harness report $(GRID) --out $(GRID)/report.html
 	$(BIN)/harness leaderboard $(GRID) --out $(GRID)/leaderboard
-	for task in conala codealpaca_py mbpp; do $(BIN)/harness compare $(GRID) --task $$task --flips 0 || exit; done
+	for task in conala codealpaca_py humaneval; do $(BIN)/harness compare $(GRID) --task $$task --flips 0 || exit; done
 
 # After a change of the mini rows, of a prompt or of the demo model that is meant.
 baseline: $(VENV)/.installed

@@ -6,6 +6,7 @@ imported up here, so that `harness --help` is instant.
     quickstart    everything at once, offline
     evaluate      run, score, merge, prefer
     train         train
+    classifier    train-classifier
     results       report, leaderboard, compare, gate
     audit         audit
     interop       export, import, track
@@ -35,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "merge": ("evaluate", "merge_command"),
     "prefer": ("evaluate", "prefer_command"),
     "train": ("train", "train"),
+    "train-classifier": ("classifier", "train_classifier_command"),
     "report": ("results", "report"),
     "leaderboard": ("results", "leaderboard_command"),
     "compare": ("results", "compare_command"),

@@ -19,6 +19,7 @@ PLACES = {
     "shots.encoder.model": "shots.encoder.digest",
     "config.retrieval.rerank": "shots.rerank.digest",
     "shots.rerank.model": "shots.rerank.digest",
+    "config.style.classifier": "config.style.digest",
     "config.options.explanations": "data.sha256.humanevalpack/explanations",
 }
 WEIGHTS = (

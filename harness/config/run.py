@@ -78,6 +78,15 @@ class RetrievalConfig(Value):
     cache: str = "~/.cache/codelm-harness/index"
 
 
+class StyleConfig(Value):
+    """Whose style answers have: `classifier` is a folder of harness train-classifier, `label` the class whose
+    probability is the score. `digest` is what the folder holds, found out by the run."""
+
+    classifier: str
+    label: str
+    digest: str = ""
+
+
 class RunConfig(Value):
     """One run: a task, a backend, and how to ask and judge. `cache` is the completion cache's file, with the verdict
     cache beside it; empty is neither.
@@ -108,6 +117,15 @@ class RunConfig(Value):
     retrieval: RetrievalConfig = RetrievalConfig()
     sampling: SamplingConfig = SamplingConfig()
     judge: JudgeConfig = JudgeConfig()
+    style: StyleConfig | None = Field(default=None, exclude_if=lambda value: value is None)
+
+    @model_validator(mode="after")
+    def _style_has_a_classifier(self) -> "RunConfig":
+        if (self.style is None) == ("style" in self.scorers):
+            raise ValueError(
+                "scorers = ['style'] and [style], with a classifier and a label, go together: give both or none"
+            )
+        return self
 
     @property
     def verdict_cache(self) -> Path | None:
@@ -116,7 +134,12 @@ class RunConfig(Value):
     @property
     def hash(self) -> str:
         """First 16 hex digits of the SHA-256 of everything that can change a number."""
-        without: dict[str, Any] = {"data": True, "cache": True, "retrieval": {"cache"}}
+        without: dict[str, Any] = {
+            "data": True,
+            "cache": True,
+            "retrieval": {"cache"},
+            "style": {"classifier"},
+        }
         plain = self.model_dump(
             mode="json", exclude=without | {"judge": {"workers", "python", "certificate"}}
         )

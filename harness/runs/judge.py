@@ -6,10 +6,12 @@ prove   : a task's references must pass and empty answers must not
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from harness import sandbox as sandboxes
 from harness.config.run import JudgeConfig
@@ -31,8 +33,11 @@ from harness.schema import (
     UnitTests,
     Verdict,
 )
-from harness.scorers import parallel
+from harness.scorers import classifier_folder, parallel
 from harness.text.ngrams import MAX_PARSED_CHARS
+
+if TYPE_CHECKING:
+    from harness.schema import Floats
 
 
 def open_sandbox(judge: JudgeConfig, task: Task | None = None) -> sandboxes.Pool:
@@ -191,7 +196,12 @@ def _supplies(plan: Plan, files: RunFolder) -> Supplies:
     def likelihoods() -> dict[str, Completion]:
         return {row.problem_id: row.completion for row in files.likelihoods.values()}
 
-    return Supplies(likelihoods=likelihoods, training=lambda: plan.training)
+    def classifier() -> "tuple[Callable[[Sequence[str]], Floats], int]":
+        assert plan.config.style is not None
+        found = classifier_folder.load(Path(plan.config.style.classifier).expanduser())
+        return found.classify, found.label(plan.config.style.label)
+
+    return Supplies(likelihoods=likelihoods, training=lambda: plan.training, classifier=classifier)
 
 
 def answer_of(task: Task, scorer: Scorer, problem: Problem, completion: Completion) -> str:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from harness import backends
@@ -32,6 +33,8 @@ from harness.schema import (
     Task,
     Template,
 )
+from harness.scorers import classifier_folder
+from harness.scorers.reference_free.style import with_classifier
 from harness.tasks.loading import data_files, registry
 from harness.text import completion_parts, reasoning
 
@@ -86,8 +89,12 @@ class Plan:
 
 def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
     """Load the task and its rows and build every prompt. Raises UserError before any work is done."""
+    config = with_digest_of_classifier(config)
     own = registry.task(config.task, config.options)
     task = registry.with_extractor(registry.with_scorers(own, config.scorers), config.extract)
+    if config.style is not None:
+        style = with_classifier(config.style.label, config.style.digest)
+        task = replace(task, scorers=tuple(style if s.name == style.name else s for s in task.scorers))
     template = prompts.select_template(task, config.prompt)
     check_chat(config, task, template)
     check_fim(config, template)
@@ -126,6 +133,16 @@ def make_plan(config: RunConfig, progress: Progress = no_progress) -> Plan:
         skipped=source.skipped,
         lock=lock,
     )
+
+
+def with_digest_of_classifier(config: RunConfig) -> RunConfig:
+    """The config with what its classifier of style is. Raises UserError for a folder or a class that is not there."""
+    if config.style is None:
+        return config
+    folder = Path(config.style.classifier).expanduser()
+    classifier_folder.check_label(folder, config.style.label, "style.label")
+    found = config.style.model_copy(update={"digest": classifier_folder.digest(folder)})
+    return config.model_copy(update={"style": found})
 
 
 def check_chat(config: RunConfig, task: Task, template: Template) -> None:

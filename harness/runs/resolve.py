@@ -150,7 +150,7 @@ def languages(problems: Iterable[Problem]) -> set[str]:
 
 def _language(check: Check) -> str:
     match check.kind:
-        case "inline_tests":
+        case "inline_tests" | "under_test":
             return check.language
         case "query":
             return "sqlite"

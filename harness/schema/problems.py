@@ -114,18 +114,6 @@ class Expression(Value):
     value: str
 
 
-class UnderTest(Value):
-    """Judged by running the answer, a test suite, against `code` and broken versions of it.
-
-    `tests` are the benchmark's own: `code` passes them, and a broken version that does too is not counted.
-    """
-
-    kind: Literal["under_test"] = "under_test"
-    code: str
-    tests: UnitTests
-    mutants: int = Field(default=10, ge=0)
-
-
 class DatabaseFile(Value):
     """An SQLite file, named by its path and never copied. `sha256`: of its content, or of the script it is made of."""
 
@@ -209,6 +197,24 @@ class InlineTests(Value):
     needs: tuple[str, ...] = ()
     sentinel: str
     limits: Limits = Limits()
+
+
+class UnderTest(Value):
+    """Judged by running the answer, a test suite, against `code` and broken versions of it.
+
+    `tests` are the benchmark's own: `code` passes them, and a broken version that does too is not counted.
+    `entry_point` is the function that is tested.
+    """
+
+    kind: Literal["under_test"] = "under_test"
+    code: str
+    tests: UnitTests | InlineTests = Field(discriminator="kind")
+    entry_point: str
+    mutants: int = Field(default=10, ge=0)
+
+    @property
+    def language(self) -> str:
+        return self.tests.language if isinstance(self.tests, InlineTests) else "python"
 
 
 Check = Reference | UnitTests | InlineTests | IOCases | Snippet | Assertion | Expression | UnderTest | Query

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from harness.errors import ConfigError
 from harness.schema.base import Status, Value
 from harness.schema.execution import Sandbox
 from harness.schema.problems import Problem
@@ -78,7 +79,11 @@ class Reduce:
 
 
 Answer = tuple[Problem, str]
-Need = Literal["likelihoods", "training"]
+Need = Literal["likelihoods", "training", "classifier"]
+
+
+def _no_classifier() -> "tuple[Callable[[Sequence[str]], Floats], int]":
+    raise ConfigError("this run has no classifier")
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,12 @@ class Supplies:
     """What a run hands to the scorers that `need` it, each made when it is first asked for.
 
     `likelihoods` are the completions that a LikelihoodBackend made of the problems' solutions, by problem id.
-    `training` is the task's train split.
+    `training` is the task's train split. `classifier` gives probabilities [texts, classes], and the class in question.
     """
 
     likelihoods: Callable[[], Mapping[str, Completion]]
     training: Callable[[], Sequence[Problem]]
+    classifier: "Callable[[], tuple[Callable[[Sequence[str]], Floats], int]]" = _no_classifier
 
 
 @dataclass(frozen=True)

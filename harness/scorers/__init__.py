@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from harness.scorers.likelihood import perplexity
     from harness.scorers.reference_free.distinct_n import distinct_n
     from harness.scorers.reference_free.parse_rate import parse_rate
+    from harness.scorers.reference_free.style import style
     from harness.scorers.reference_free.train_overlap import train_overlap
     from harness.scorers.similarity.ast_similarity import ast_similarity, ast_similarity_with
     from harness.scorers.similarity.bleu import bleu
@@ -73,6 +74,7 @@ _MODULES: Mapping[str, str] = {
     "snippets": "execution.snippets",
     "sql_execution": "sql.execution",
     "sql_execution_with": "sql.execution",
+    "style": "reference_free.style",
     "symbolic": "execution.symbolic",
     "train_overlap": "reference_free.train_overlap",
     "unit_tests": "execution.unit_tests",
@@ -110,6 +112,7 @@ __all__ = [
     "snippets",
     "sql_execution",
     "sql_execution_with",
+    "style",
     "symbolic",
     "train_overlap",
     "unit_tests",

@@ -137,7 +137,9 @@ def load_pretrained(folder: Path, size: int = 64, tokens: int = 128) -> Classifi
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, local_files_only=True, dtype="auto"
+        )
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise DataError(f"{folder} holds no sequence classifier: {str(error).splitlines()[0]}") from None

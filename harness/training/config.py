@@ -151,6 +151,28 @@ class EvalConfig(Value):
     batch: int = Field(default=8, ge=1)
 
 
+class WatchConfig(Value):
+    """Style while training: each `every` steps `texts` prompts are answered and judged beside as many other texts.
+
+    `classifier` is a folder of harness train-classifier with two classes, `label` the one that the model should take
+    on, `against` a source of texts of the other (style/text_sources.py). The prompts are those of `split` of the first
+    data set that is a task, or else of the first file. Texts are cut to `length` of the classifier's tokens (the
+    model's, if it has none of its own); `over_generation` times as many are generated. What is drawn follows `seed`,
+    the same each time.
+    """
+
+    classifier: str
+    label: str
+    against: str
+    every: int = Field(default=50, ge=1)
+    split: Split = "test"
+    texts: int = Field(default=32, ge=1)
+    length: int = Field(default=128, ge=1)
+    over_generation: float = Field(default=4.0, ge=1, allow_inf_nan=False)
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    seed: int = 0
+
+
 class TrainConfig(Value):
     """One training. `peft` holds the method's options under PEFT's names; see `methods.OPTIONS`. `name` is what a
     study calls it; weights do not depend on it."""
@@ -171,6 +193,7 @@ class TrainConfig(Value):
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     evaluation: EvalConfig = EvalConfig()
+    watch: WatchConfig | None = Field(default=None, exclude_if=lambda value: value is None)
     trackers: tuple[str, ...] = ()
     log_every: int = Field(default=10, ge=1)
 

@@ -12,6 +12,7 @@ from harness.backends import hub
 from harness.backends.hf import checkpoint
 from harness.config import plugins
 from harness.config.identity import digest
+from harness.scorers.classifier_folder import RECORD
 from harness.training.config import TrainConfig
 
 INCIDENTAL = {"name", "device", "data_folder", "trackers", "log_every"}  # they change no weights
@@ -29,6 +30,8 @@ def config_hash(config: TrainConfig) -> str:
             "weights": _weights(folder, _stamp(folder)),
             "tokenizer": checkpoint.tokenizer_digest(folder),
         }
+    if config.watch is not None and (record := Path(config.watch.classifier).expanduser() / RECORD).is_file():
+        plain["watch"]["classifier"] = hub.sha256(record)
     for each in plain["data"]:
         for key in ("file", "validation"):
             each[key] = _content(each[key])

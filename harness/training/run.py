@@ -29,6 +29,7 @@ from harness.training import checkpoints, distributed, methods, run_record
 from harness.training.config import LEARNING_RATES, PackingConfig, TrainConfig, can_keep_samples_apart, check
 from harness.training.data import examples, packing, tokenize
 from harness.training.identity import config_hash
+from harness.training.style import watch as style_watch
 
 LOG = logging.getLogger(__name__)
 SMALL = 50_000_000  # parameters below which a second CPU thread costs more than it saves
@@ -57,6 +58,7 @@ def train(
     config = with_method_defaults(check(config))
     folder = out or default_folder(config)
     checkpoint.check(hub.find(config.model, config.revision)[0])  # before seconds of imports
+    style_watch.check(config.watch)
     distributed.init_process(config.device)
     with checkpoint.silenced():  # the Trainer's module imports bitsandbytes, which prints what it misses
         from harness.training import arguments
@@ -85,7 +87,8 @@ def _train(
         with checkpoint.silenced():
             model = methods.prepare(config, base)
             trainable, total = methods.count_parameters(model)
-            usage, history = fit(config, base, model, packed, folder, progress)
+            watch = style_watch.build(config, base, codec, model)
+            usage, history = fit(config, base, model, packed, folder, progress, watch)
     except Exception as error:
         raise as_user_error(error) from error
     distributed.barrier()  # until all have read the best checkpoint, which the first deletes
@@ -242,6 +245,7 @@ def fit(
     packed: PackedData,
     folder: Path,
     progress: Callable[[str, int, int], None],
+    watch: style_watch.StyleWatch | None,
 ) -> Any:
     from harness.training import trainer
 
@@ -252,6 +256,7 @@ def fit(
         validation=packed.validation,
         pad=pad if pad is not None else base.tokenizer.eos_token_id,
         encoder=base.encoder,
+        watch=watch,
     )
     return trainer.run_training(config, model, data, folder, progress)
 

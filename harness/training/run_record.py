@@ -90,6 +90,12 @@ def summarize_losses(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     if trained:
         first, last = trained[:10], trained[-10:]
         found |= {"train_first": sum(first) / len(first), "train_last": sum(last) / len(last)}
+    watched = [row for row in history if "style_loss" in row]
+    if watched:
+        names = ("accuracy", "loss", "style", "short")
+        found["style"] = [
+            {"step": row["step"], **{name: row[f"style_{name}"] for name in names}} for row in watched
+        ]
     return found
 
 
@@ -97,8 +103,11 @@ def plot_curve(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     """curve.png: training and validation loss over the optimiser steps."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
+    watched = [row for row in history if "style_loss" in row]
+    figure = Figure(figsize=(7, 8 if watched else 4), layout="constrained")
+    axes, *below = figure.subplots(2 if watched else 1, sharex=True, squeeze=False)[:, 0]
+    for panel in below:
+        _plot_style(panel, watched)
     for key, label in (("loss", "training"), ("eval_loss", "validation")):
         points = [(row["step"], row[key]) for row in history if key in row]
         if points:
@@ -109,6 +118,22 @@ def plot_curve(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
         axes.legend()
     axes.grid(alpha=0.3)
     figure.savefig(folder / "curve.png", dpi=120)
+
+
+def _plot_style(axes: Any, points: Sequence[Mapping[str, float]]) -> None:
+    """Accuracy and loss of the classifier over the same steps; 0.5 is chance."""
+    steps = [row["step"] for row in points]
+    for key, label in (("style_accuracy", "accuracy"), ("style_style", "style score")):
+        axes.plot(steps, [row[key] for row in points], marker="o", label=label)
+    axes.axhline(0.5, color="grey", linestyle=":")
+    axes.set_ylim(0, 1.02)
+    axes.set_ylabel("the classifier's accuracy, P(label)")
+    other = axes.twinx()
+    other.plot(steps, [row["style_loss"] for row in points], marker="s", color="tab:red", label="loss")
+    other.set_ylabel("the classifier's loss (nats)")
+    lines = [*axes.get_lines()[:2], *other.get_lines()]
+    axes.legend(lines, [line.get_label() for line in lines])
+    axes.grid(alpha=0.3)
 
 
 def peak_mb() -> dict[str, float]:

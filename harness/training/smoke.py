@@ -25,6 +25,8 @@ def shrink(plain: dict[str, Any]) -> dict[str, Any]:
             "optim": {**optim, "max_steps": STEPS, "warmup": 0, "precision": "float32", "accumulate": 1},
             "evaluation": {**train.get("evaluation", {}), "per_epoch": 1},
         }
+        if "watch" in train:
+            train["watch"] = {**train["watch"], "every": 1, "texts": PROBLEMS, "length": 8}
         shrunk["train"] = train
     return shrunk
 

@@ -30,6 +30,7 @@ from harness.training import grid, run_record
 from harness.training.config import TrainConfig, check
 from harness.training.identity import config_hash
 from harness.training.run import default_folder, train, with_method_defaults
+from harness.training.style import watch
 
 PREFIX = "train:"
 QUANTIZED = {"qlora-8bit": "8bit", "qlora-4bit": "4bit"}  # the base as it was in training
@@ -160,6 +161,7 @@ def check_trainings(trainings: Mapping[Path, TrainConfig]) -> None:
             continue
         try:
             checkpoint.check(hub.find(config.model, config.revision)[0])
+            watch.check(config.watch)
             for each in config.data:
                 if each.task:
                     task, source = (

@@ -25,8 +25,10 @@ from harness.training.config import TrainConfig
 from harness.training.data import packing, tokenize
 from harness.training.data.packing import Batch, Window
 from harness.training.losses import objectives, task_weights, token_losses
+from harness.training.style.watch import StyleWatch
 
 Progress = Callable[[str, int, int], None]
+CURVES = {"loss", "eval_loss", "style_loss"}  # rows of the history that curve.jsonl has
 
 
 @dataclass
@@ -50,6 +52,7 @@ class TrainingData:
     validation: Sequence[Sequence[Batch]]
     pad: int
     encoder: bool
+    watch: StyleWatch | None = None
 
 
 class HarnessTrainer(Trainer):  # type: ignore[misc]
@@ -236,6 +239,16 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         self.write("w", state.log_history)
+        if state.global_step == 0:
+            self.watch(0)
+
+    def watch(self, step: int) -> None:
+        """The style at this step, beside the losses in curve and history."""
+        if (watch := self.trainer.data.watch) is None or distributed.rank() != 0:
+            return
+        if (point := watch(step)) is not None:
+            found = {f"style_{name}": float(value) for name, value in asdict(point).items() if name != "step"}
+            self.trainer.log(found)
 
     def on_log(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         self.write("a", state.log_history[-1:])
@@ -243,10 +256,11 @@ class TrainingCallback(TrainerCallback):  # type: ignore[misc]
     def write(self, mode: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if distributed.rank() == 0:
             with self.curve.open(mode, encoding="utf-8") as file:
-                file.writelines(json.dumps(row) + "\n" for row in rows if "loss" in row or "eval_loss" in row)
+                file.writelines(json.dumps(row) + "\n" for row in rows if row.keys() & CURVES)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         self.progress("train", state.global_step, state.max_steps)
+        self.watch(state.global_step)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         if stopped_early(state, self.trainer.train_config):

@@ -16,7 +16,18 @@ ONE = mini_humaneval()[0]
 
 
 COMMANDS = (
-    *("quickstart", "tasks", "run", "score", "train", "report", "prefer", "data", "doctor"),
+    *(
+        "quickstart",
+        "tasks",
+        "run",
+        "score",
+        "train",
+        "train-classifier",
+        "report",
+        "prefer",
+        "data",
+        "doctor",
+    ),
     *("audit", "cache", "compare", "env", "export", "gate", "import", "leaderboard", "merge", "track"),
 )
 
@@ -94,7 +105,10 @@ def test_a_tasks_card_names_its_metrics_prompts_and_files() -> None:
             "humaneval_x",
             "language = python or java or cpp or javascript or js or go or rust or python_cn; silent = true or false",
         ),
-        ("unit_test_gen", "corpus = mbpp or humaneval; mutants = 10"),
+        (
+            "unit_test_gen",
+            "corpus = mbpp or humaneval; language = python or java or javascript; mutants = 10",
+        ),
     ],
 )
 def test_a_card_says_which_options_there_are_and_what_they_may_be(task: str, options: str) -> None:

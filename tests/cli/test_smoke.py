@@ -5,25 +5,72 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import harness
+from tests.support.command import Ended, harness
 from tests.support.tiny_models import build
 
 
+def run(recipe: str, folder: Path, *more: str) -> Ended:
+    config = build("llama", folder / "base") / "config.json"
+    wider = json.loads(config.read_text()) | {"max_position_embeddings": 4096}  # a schema in bytes is long
+    config.write_text(json.dumps(wider))
+    sets = [word for each in more for word in ("--set", each)]
+    common = ("--model", folder / "base", "--data", "mini", "--out", folder / "out")
+    ended = harness("run", recipe, "--smoke", *common, *sets)
+    assert ended.code == 0, ended.err
+    return ended
+
+
+def trainings(folder: Path) -> int:
+    return len(list((folder / "out" / "adapters").glob("*/train.json")))
+
+
 @pytest.mark.parametrize(
-    ("recipe", "cells", "trainings", "paper"),
+    ("recipe", "cells", "trained", "paper"),
     [("text_to_sql", 5, 0, "2311.02303"), ("rq4", 4, 3, "2308.10462")],
 )
 def test_a_recipe_ends_in_a_report_beside_the_papers_rows(
-    recipe: str, cells: int, trainings: int, paper: str, tmp_path: Path
+    recipe: str, cells: int, trained: int, paper: str, tmp_path: Path
 ) -> None:
-    config = build("llama", tmp_path / "base") / "config.json"
-    wider = json.loads(config.read_text()) | {"max_position_embeddings": 4096}  # a schema in bytes is long
-    config.write_text(json.dumps(wider))
-    common = ("--model", tmp_path / "base", "--data", "mini", "--out", tmp_path / "out")
-    ended = harness("run", recipe, "--smoke", *common)
-    assert ended.code == 0, ended.err
+    ended = run(recipe, tmp_path)
     assert ended.out.count("\nrun: ") == cells
-    assert len(list((tmp_path / "out" / "adapters").glob("*/train.json"))) == trainings
+    assert trainings(tmp_path) == trained
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert f'<section id="reference-{paper.replace(".", "-")}">' in page
     assert "set apart: the project&#x27;s own mini rows" in page
+
+
+def test_the_mini_study_trains_and_evaluates_each_of_its_methods(tmp_path: Path) -> None:
+    ended = run("mini_study", tmp_path, "matrix.seed=[1]", "train.matrix.seed=[1]")
+    assert ended.out.count("\nrun: ") == 9
+    assert trainings(tmp_path) == 5
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_the_multi_task_study_evaluates_base_and_adapter_on_all_its_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data" / "mft").mkdir(parents=True)
+    for name in ("completion", "text2code", "comment", "translation", "unittest"):
+        rows = [{"instruction": f"{name} {i}", "output": f"x = {i}"} for i in range(12)]
+        file = tmp_path / "data" / "mft" / f"{name}.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    ended = run("mft_5tasks", tmp_path, 'matrix.adapter=["", "train:mft-5tasks"]')
+    assert ended.out.count("\nrun: ") == 44
+    assert trainings(tmp_path) == 1
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert '<section id="reference-2311-02303">' in page
+
+
+def test_two_generators_are_watched_by_one_judge_of_their_style(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    classes = ("--class", "alice=task:conala", "--class", "edgar=task:calculus")
+    made = harness("train-classifier", *classes, "--data", "mini", "--out", "results/style/judge")
+    assert made.code == 0, made.err
+    ended = run("style", tmp_path)
+    assert ended.out.count("\nrun: ") == 3
+    for file in (tmp_path / "out" / "adapters").glob("*/train.json"):
+        points = json.loads(file.read_text())["losses"]["style"]
+        assert [point["step"] for point in points] == [0, 1, 2]

@@ -28,7 +28,6 @@ OF_A_JUDGE = {
     "unknown",
     "consistent",
     "place_share",
-    "style",
 }  # no scorer's
 METRICS = sorted({(s.name, name.replace("@1", "@k")) for s in all_scorers() for name in s.metrics([1])})
 

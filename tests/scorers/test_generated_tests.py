@@ -37,7 +37,10 @@ else:
     raise AssertionError
 """
 CHECK = UnderTest(
-    code=CODE, tests=UnitTests(code=OWN, entry_point="grade", limits=Limits(cpu_s=0.5)), mutants=20
+    code=CODE,
+    tests=UnitTests(code=OWN, entry_point="grade", limits=Limits(cpu_s=0.5)),
+    entry_point="grade",
+    mutants=20,
 )
 GRADE = Problem(id="mbpp/11", question=CODE, solution=OWN, check=CHECK)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from harness.errors import ConfigError, DataError
-from harness.schema import Problem, Reference
+from harness.schema import Problem, Reference, Supplies
 from harness.scorers import style_classifier
-from harness.scorers.reference_free.style import style_with
+from harness.scorers.reference_free.style import style, with_classifier
 from harness.scorers.style_classifier import (
     ClassifierReport,
     auc,
@@ -124,14 +124,17 @@ def test_odd_texts_have_features_and_wrong_labels_are_refused(
 
 def test_the_scorer_gives_each_answer_its_probability(judge: style_classifier.LinearClassifier) -> None:
     problem = Problem(id="x", question="q", solution="s", check=Reference(texts=("s",)))
-    answers = ["read_file('7')", 'readFile("7")']
-    scorer = style_with(judge, 1, "tiny")
-    values = [v.score.value for v in scorer.score([(problem, text) for text in answers], None) if v.score]
-    assert values == judge(answers)[:, 1].tolist()
+    answers = [(problem, text) for text in ("read_file('7')", 'readFile("7")')]
+    supplies = Supplies(likelihoods=dict, training=list, classifier=lambda: (judge, 1))
+    assert style.prepare is not None
+    values = [v.score.value for v in style.prepare(supplies).score(answers, None) if v.score]
+    assert values == judge([text for _, text in answers])[:, 1].tolist()
     assert values[0] < 0.5 < values[1]
-    assert list(scorer.metrics([1])) == ["style"]
-    assert scorer.signature is not None
-    assert scorer.signature([problem]) == "style class:1 tiny"
+    named = with_classifier("edgar", "0123").signature
+    assert named is not None
+    assert named([problem]) == "style class:edgar 0123"
+    with pytest.raises(ConfigError, match=r"--set style\.classifier=FOLDER"):
+        next(iter(style.score(answers, None)))
 
 
 def test_a_sequence_classifier_of_transformers_is_one_too_at_any_batch_size(tmp_path: Path) -> None:

@@ -34,12 +34,14 @@ def read(name: str) -> study.Assigned:
         ("rq2_small", 10, 12),
         ("rq3", 2, 24),
         ("rq4", 3, 4),
-        ("mft_5tasks", 7, 160),
+        ("mft_5tasks", 7, 176),
         ("mft_losses", 8, 18),
         ("mft_padding", 4, 5),
         ("text_to_sql", 0, 5),
         ("mini_study", 15, 27),
         ("transfer", 3, 24),
+        ("style", 2, 3),
+        ("mini_grid", 0, 36),
     ],
 )
 def test_a_recipe_has_the_cells_of_its_study(name: str, trainings: int, evaluations: int) -> None:

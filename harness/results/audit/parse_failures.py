@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.schema import InlineTests, Judgement, Problem, Query, Reference, Snippet, Value
+from harness.schema import InlineTests, Judgement, Problem, Query, Reference, Snippet, UnderTest, Value
 from harness.text.extract import python_code
 from harness.text.ngrams import MAX_PARSED_CHARS
 
@@ -55,7 +55,7 @@ def failure(problem: Problem, judgement: Judgement) -> str:
         case Query():
             found = _SQL.search(judgement.error) if judgement.status != "passed" else None
             return found.group() if found else ""
-        case InlineTests():
+        case InlineTests() | UnderTest(tests=InlineTests()):
             found = _COMPILER.search(judgement.error) if judgement.status == "compile_error" else None
             return _QUOTED.sub("'...'", found[1])[:80] if found else ""
         case Reference(texts=texts) if python_code.parse(textwrap.dedent(texts[0])) is None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import Fault
-from harness.schema import Answer, Completion, InlineTests, Problem, Query, Sandbox, Task
+from harness.schema import Answer, Completion, InlineTests, Problem, Query, Sandbox, Task, UnderTest
 from harness.text.completion_parts import separate
 
 Wrap = Callable[[str, str], str]  # (code, language) -> what the model says
@@ -64,7 +64,7 @@ def _said(problem: Problem, code: str) -> Iterator[tuple[str, str]]:
     match problem.check:
         case Query():
             language = "sql"
-        case InlineTests(language=language):
+        case InlineTests(language=language) | UnderTest(tests=InlineTests(language=language)):
             pass
         case _:
             language = "python"

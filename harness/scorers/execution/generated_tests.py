@@ -14,11 +14,11 @@ A suite that is worth 0 reaches and notices nothing. Mutants that the benchmark'
 that keep them busy for more than half a second, are dropped before: they are equivalent, or cannot be noticed.
 `mutants_dropped` says how many. What remains open: suite and function share a process, so a suite written to
 see through this can inspect the function's bytecode, tell versions apart by it and fail at will. The rewritten
-version defeats the plain form of that, a comparison with the code it was shown. Classes `Test...`, TestCases of
-unittest and functions `test...` are called; pytest's parameters and fixtures are not filled in.
+version defeats the plain form of that, a comparison with the code it was shown. In Java and JavaScript, whose
+versions are made by text (text/brace_mutants.py), mutants that do not compile are none, and the lines and branches
+that count are those which the benchmark's own tests reach. How suites are called: suite_source.py.
 """
 
-import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -28,7 +28,6 @@ from harness.errors import SandboxFault, UserError
 from harness.schema import (
     Answer,
     ExecResult,
-    Limits,
     Problem,
     Program,
     Reduce,
@@ -39,83 +38,19 @@ from harness.schema import (
     UnderTest,
     Verdict,
 )
-from harness.scorers.similarity.ast_similarity import over_parsable, parse_python, python_version
-from harness.text.mutants import (
-    PROBE_EXIT_STATUS,
-    CoverageProbe,
-    coverage_probes,
-    make_mutants,
-    rewrite_equivalently,
-    stubbed_versions,
-)
+from harness.scorers.execution.suite_source import build_suite, join
+from harness.scorers.execution.unit_tests import tested
+from harness.scorers.similarity.ast_similarity import over_parsable, python_version
+from harness.text import brace_mutants, mutants
+from harness.text.mutants import PROBE_EXIT_STATUS, CoverageProbe
 
 if TYPE_CHECKING:
     from harness.schema import Floats
 
-FILTER_CPU_S = 0.5  # a mutant that keeps the benchmark's own tests busy for longer most likely never ends
+# A mutant that keeps the benchmark's own tests busy for longer most likely never ends; a JVM needs a while to start.
+FILTER_CPU_S = {"python": 0.5, "java": 3.0, "javascript": 1.0}
 _BATCH = 64  # answers whose runs are handed to the sandbox in one go
-_RUN_CLASS = """
-
-def _run_class(found):
-    import sys
-    unittest = sys.modules.get("unittest")
-    if unittest and issubclass(found, unittest.TestCase):
-        result = unittest.TestResult()
-        unittest.defaultTestLoader.loadTestsFromTestCase(found).run(result)
-        for _, text in result.errors + result.failures:
-            raise AssertionError(text.strip().splitlines()[-1])
-    else:
-        for name in dir(found):
-            if name.startswith("test"):
-                getattr(found(), name)()
-
-"""
-
-
-# ---------------------------------------------------------------- suites
-
-
-def build_suite(answer: str, entry: str) -> str | None:
-    """The answer as it is put below the function: without another definition or import of it, with its test
-    functions and classes called. None where Python cannot read it."""
-    parsed = parse_python(answer)
-    if parsed is None:
-        return None
-    parsed.body = [kept for node in parsed.body if (kept := _without(node, entry)) is not None]
-    calls = []
-    for node in parsed.body:
-        if isinstance(node, ast.ClassDef) and _is_test_class(node):
-            calls.append(f"_run_class({node.name})")
-        elif isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
-            calls.append(f"{node.name}()")
-    try:
-        text = ast.unparse(parsed)
-    except RecursionError:
-        return None
-    runner = _RUN_CLASS if any(call.startswith("_run") for call in calls) else ""
-    return "\n".join([text + runner, *calls, ""])
-
-
-def _without(node: ast.stmt, entry: str) -> ast.stmt | None:
-    """The statement as far as it does not bring its own version of the function; None if nothing is left.
-
-    Models repeat what they are shown. Only the plain forms are taken out, to be fair to them: a suite that
-    replaces the function in another way fails no test on its stubbed versions, and is worth 0.
-    """
-    match node:
-        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() if node.name == entry:
-            return None
-        case ast.ImportFrom(module="__future__"):
-            return None
-        case ast.ImportFrom(module, names, level):
-            kept = [alias for alias in names if (alias.asname or alias.name) != entry]
-            return ast.ImportFrom(module, kept, level) if kept else None
-    return node
-
-
-def _is_test_class(node: ast.ClassDef) -> bool:
-    bases = [base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases]
-    return node.name.startswith("Test") or any(base.endswith("TestCase") for base in bases)
+_AT_PROBE = f"exit status {PROBE_EXIT_STATUS}"
 
 
 # ---------------------------------------------------------------- versions of the function
@@ -125,9 +60,7 @@ def _is_test_class(node: ast.ClassDef) -> bool:
 class _FunctionUnderTest:
     """One problem's function: its versions, or why it cannot be used (`fault`)."""
 
-    code: str
-    entry: str
-    limits: Limits
+    check: UnderTest
     basic: tuple[str, ...] = ()  # the function, the same written otherwise, the stubbed ones
     probes: tuple[CoverageProbe, ...] = ()
     mutants: tuple[str, ...] = ()
@@ -149,50 +82,72 @@ def _check(problem: Problem) -> UnderTest:
 def _targets(problems: Sequence[Problem], sandbox: Sandbox) -> Iterator[_FunctionUnderTest]:
     """The versions of each problem's function; its mutants are those that its own tests notice."""
     checks = [_check(problem) for problem in problems]
-    made = [make_mutants(check.code, check.mutants) for check in checks]
+    broken = [_mutants(check) for check in checks]
+    reached = [_probes(check) for check in checks]
 
     def programs() -> Iterator[Program]:
-        for check, broken in zip(checks, made, strict=True):
-            yield Program(code=check.code, tests=check.tests, limits=check.tests.limits)
-            limits = check.tests.limits.model_copy(update={"cpu_s": FILTER_CPU_S})
-            for code in broken:
-                yield Program(code=code, tests=check.tests, limits=limits)
+        for check, faulty, probes in zip(checks, broken, reached, strict=True):
+            yield tested(check.code, check.tests)
+            limits = check.tests.limits.model_copy(update={"cpu_s": FILTER_CPU_S[check.language]})
+            for code in faulty:
+                yield tested(code, check.tests).model_copy(update={"limits": limits})
+            for probe in probes if check.language != "python" else ():
+                yield tested(probe.code, check.tests)
 
     results = sandbox.map(programs())
-    for check, broken in zip(checks, made, strict=True):
-        yield _target(check, broken, next(results), [next(results) for _ in broken])
+    for check, faulty, probes in zip(checks, broken, reached, strict=True):
+        own, ended = next(results), [next(results) for _ in faulty]
+        if check.language != "python":
+            probes = [probe for probe in probes if _is_at_probe(next(results))]
+        yield _target(check, faulty, probes, own, ended)
     assert next(results, None) is None
+
+
+def _mutants(check: UnderTest) -> list[str]:
+    if check.language == "python":
+        return mutants.make_mutants(check.code, check.mutants)
+    return brace_mutants.make_mutants(check.code, check.mutants, check.language)
+
+
+def _probes(check: UnderTest) -> list[CoverageProbe]:
+    if check.language == "python":
+        return mutants.coverage_probes(check.code)
+    return brace_mutants.coverage_probes(check.code, check.language)
+
+
+def _basic(check: UnderTest) -> tuple[str, ...]:
+    """The function, the same written otherwise, and the stubbed ones; empty where there is no such function."""
+    code, entry, language = check.code, check.entry_point, check.language
+    if language == "python":
+        stubbed = mutants.stubbed_versions(code, entry)
+        return (code, mutants.rewrite_equivalently(code), *stubbed) if stubbed else ()
+    stubbed = brace_mutants.stubbed_versions(code, entry, language)
+    return (code, brace_mutants.rewrite_equivalently(code, language), *stubbed) if stubbed else ()
+
+
+def _is_at_probe(result: ExecResult | SandboxFault) -> bool:
+    return isinstance(result, ExecResult) and result.detail.partition(":")[0] == _AT_PROBE
 
 
 def _target(
     check: UnderTest,
     broken: Sequence[str],
+    probes: Sequence[CoverageProbe],
     own: ExecResult | SandboxFault,
     results: Sequence[ExecResult | SandboxFault],
 ) -> _FunctionUnderTest:
-    entry, limits = check.tests.entry_point, check.tests.limits
     faults = [str(result) for result in (own, *results) if isinstance(result, SandboxFault)]
     if isinstance(own, ExecResult) and own.status != "passed":
         faults.append(f"the row's own tests do not pass on its code ({own.status}: {own.detail})")
-    stubbed = stubbed_versions(check.code, entry)
-    if not stubbed:
-        faults.append(f"the row's code defines no function {entry!r}")
+    basic = _basic(check)
+    if not basic:
+        faults.append(f"the row's code defines no function {check.entry_point!r}")
     if faults:
-        return _FunctionUnderTest(check.code, entry, limits, fault=faults[0])
-    noticed = [
-        code
-        for code, result in zip(broken, results, strict=True)
-        if isinstance(result, ExecResult) and result.status in {"failed", "error"}
-    ]
-    return _FunctionUnderTest(
-        check.code,
-        entry,
-        limits,
-        basic=(check.code, rewrite_equivalently(check.code), *stubbed),
-        probes=tuple(coverage_probes(check.code)),
-        mutants=tuple(noticed),
-        made=len(broken),
-    )
+        return _FunctionUnderTest(check, fault=faults[0])
+    ended = [result.status for result in results if isinstance(result, ExecResult)]
+    noticed = [code for code, status in zip(broken, ended, strict=True) if status in {"failed", "error"}]
+    made = sum(status != "compile_error" for status in ended)
+    return _FunctionUnderTest(check, basic, tuple(probes), tuple(noticed), made)
 
 
 # ---------------------------------------------------------------- judging
@@ -210,7 +165,9 @@ class _Sample:
     fault: str = ""
 
     def program(self, version: str) -> Program:
-        return Program(code=f"{version}\n\n\n{self.suite}", limits=self.target.limits)
+        check = self.target.check
+        code = join(version, self.suite or "", check.language)
+        return Program(code=code, language=check.language, limits=check.tests.limits)
 
     @property
     def versions(self) -> list[str]:
@@ -245,11 +202,14 @@ class _Sample:
             score = Score(value=0.0, stats=self.target.stats())
             return Verdict(status, score, " ".join(error.split()), cpu_s, wall_s, peak_mb)
         probes, mutants = self.target.probes, self.further[len(self.target.probes) :]
-        there = f"exit status {PROBE_EXIT_STATUS}"
-        hit = [p for p, run in zip(probes, self.further, strict=False) if run.detail == there]
+        hit = [p for p, run in zip(probes, self.further, strict=False) if _is_at_probe(run)]
         killed = sum(run.status != "passed" for run in mutants)
         stats = self.target.stats(sum(p.line for p in hit), sum(p.branch for p in hit), killed)
         return Verdict("passed", Score(value=1.0, stats=stats), "", cpu_s, wall_s, peak_mb)
+
+
+def _sample(target: _FunctionUnderTest, answer: str) -> _Sample:
+    return _Sample(target, build_suite(answer, target.check.entry_point, target.check.language), answer)
 
 
 def _run(
@@ -279,10 +239,7 @@ def _score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdi
         new = [problem for name, problem in asked.items() if name not in targets]
         found = dict(zip([problem.id for problem in new], _targets(new, sandbox), strict=True))
         targets = {name: found.get(name) or targets[name] for name in asked}
-        samples = [
-            _Sample(targets[problem.id], build_suite(answer, targets[problem.id].entry), answer)
-            for problem, answer in group
-        ]
+        samples = [_sample(targets[problem.id], answer) for problem, answer in group]
         begun = [sample for sample in samples if sample.suite is not None and not sample.target.fault]
         for sample, ended in zip(begun, _run(begun, [s.target.basic for s in begun], sandbox), strict=True):
             sample.basic = ended
@@ -330,8 +287,10 @@ def _metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
 
 
 def _signature(problems: Sequence[Problem]) -> str:
-    most = max((_check(problem).mutants for problem in problems), default=0)
-    return f"generated_tests mutants:{most} {python_version()}"
+    checks = [_check(problem) for problem in problems]
+    most = max((check.mutants for check in checks), default=0)
+    other = sorted({check.language for check in checks} - {"python"})
+    return " ".join([f"generated_tests mutants:{most}", *(other or [python_version()])])
 
 
 generated_tests = Scorer(

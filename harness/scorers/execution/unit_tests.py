@@ -27,21 +27,25 @@ if TYPE_CHECKING:
 
 def program(answer: Answer) -> Program:
     problem, code = answer
-    match problem.check:
-        case UnitTests() as check:
-            return Program(code=code, tests=check, limits=check.limits)
-        case InlineTests() as inline:
-            return Program(
-                code=f"{inline.before}{code}{inline.after}",
-                language=inline.language,
-                flags=inline.flags,
-                needs=inline.needs,
-                sentinel=inline.sentinel,
-                tests_start=len(inline.before) + len(code),
-                files=inline.files,
-                limits=inline.limits,
-            )
-    raise UserError(f"unit_tests cannot judge {problem.id}: its check is {problem.check.kind!r}")
+    if not isinstance(problem.check, UnitTests | InlineTests):
+        raise UserError(f"unit_tests cannot judge {problem.id}: its check is {problem.check.kind!r}")
+    return tested(code, problem.check)
+
+
+def tested(code: str, check: UnitTests | InlineTests) -> Program:
+    """The code with its tests."""
+    if isinstance(check, UnitTests):
+        return Program(code=code, tests=check, limits=check.limits)
+    return Program(
+        code=f"{check.before}{code}{check.after}",
+        language=check.language,
+        flags=check.flags,
+        needs=check.needs,
+        sentinel=check.sentinel,
+        tests_start=len(check.before) + len(code),
+        files=check.files,
+        limits=check.limits,
+    )
 
 
 def verdict(result: ExecResult | SandboxFault) -> Verdict:

@@ -1,35 +1,48 @@
 """How probable a classifier finds it that an answer is of one class: another author, another model, a corpus.
 
-`style_with(classifier, label)` makes the scorer; the classifier is any of harness/scorers/style_classifier.py,
-frozen. The corpus value is the style score of a checkpoint, S(t). It says nothing of whether an answer is right.
+The classifier is a folder of `harness train-classifier`, named in a run's config by `style.classifier`, and frozen.
+The corpus value is the style score of a checkpoint, S(t). It says nothing of whether an answer is right.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
 
-from harness.schema import Answer, Reduce, Sandbox, Score, Scorer, Verdict
-
-if TYPE_CHECKING:
-    from harness.schema import Floats
+from harness.errors import ConfigError
+from harness.schema import Answer, Reduce, Sandbox, Score, Scorer, Supplies, Verdict
 
 BATCH = 256  # answers that are classified at once
 
 
-def style_with(classifier: "Callable[[Sequence[str]], Floats]", label: int, digest: str) -> Scorer:
-    """`digest` names the classifier in the signature: its numbers mean something only with it."""
+def _unprepared(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
+    raise ConfigError(
+        "scorer 'style' needs a classifier: --set style.classifier=FOLDER --set style.label=CLASS"
+    )
+
+
+def prepare(supplies: Supplies) -> Scorer:
+    """The scorer with the run's classifier."""
+    classify, label = supplies.classifier()
 
     def score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdict]:
+        del sandbox
         rest = iter(answers)
         while texts := [answer for _, answer in islice(rest, BATCH)]:
-            for chance in classifier(texts)[:, label].tolist():
+            for chance in classify(texts)[:, label].tolist():
                 yield Verdict("scored", Score(value=chance))
 
-    def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-        from harness.stats.estimates import mean_of
+    return replace(style, score=score)
 
-        return {"style": mean_of()}
 
-    return Scorer(
-        name="style", score=score, metrics=metrics, signature=lambda problems: f"style class:{label} {digest}"
-    )
+def with_classifier(label: str, digest: str) -> Scorer:
+    """The scorer whose signature names the classifier: its numbers mean something only with it."""
+    return replace(style, signature=lambda problems: f"style class:{label} {digest}")
+
+
+def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
+    from harness.stats.estimates import mean_of
+
+    return {"style": mean_of()}
+
+
+style = Scorer(name="style", score=_unprepared, metrics=metrics, needs=("classifier",), prepare=prepare)

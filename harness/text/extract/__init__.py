@@ -21,7 +21,13 @@ from harness.schema import Completion, Expression, Problem, Reference, UnderTest
 from harness.text.extract import python_code
 from harness.text.extract.choose import READINGS, Reading, by_entry_point, first_in_language
 from harness.text.extract.python_code import defines
-from harness.text.extract.wanted import Wanted, has_assertions, reads_input
+from harness.text.extract.wanted import (
+    Wanted,
+    has_assertions,
+    has_java_main,
+    has_javascript_assertions,
+    reads_input,
+)
 from harness.text.markdown import blocks
 
 __all__ = [
@@ -107,7 +113,8 @@ def whole_program(problem: Problem, completion: Completion, read: Reading = by_e
     if completion.form != "output":
         return completion.text
     wanted = wanted_by(problem)
-    return python_code.assemble_program("", wanted.name, read(completion.text, wanted))
+    code = read(completion.text, wanted)
+    return python_code.assemble_program("", wanted.name, code) if wanted.language == "python" else code
 
 
 def wanted_by(problem: Problem) -> Wanted:
@@ -117,6 +124,10 @@ def wanted_by(problem: Problem) -> Wanted:
             return Wanted(name=name)
         case Expression():
             return Wanted(name="result")
+        case UnderTest(language="java"):
+            return Wanted("java", fits=has_java_main)
+        case UnderTest(language="javascript"):
+            return Wanted("javascript", fits=has_javascript_assertions)
         case UnderTest():
             return Wanted(fits=has_assertions)
         case Reference(texts=texts):

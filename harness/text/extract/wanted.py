@@ -57,3 +57,15 @@ def has_assertions(code: str, tree: ast.Module | None) -> bool:
     """Fits tests."""
     del code
     return tree is not None and python_code.has_assertions(tree)
+
+
+def has_java_main(code: str, tree: ast.Module | None) -> bool:
+    """Fits tests in Java: a class that is run."""
+    del tree
+    return re.search(r"\bstatic\s+void\s+main\s*\(", code) is not None
+
+
+def has_javascript_assertions(code: str, tree: ast.Module | None) -> bool:
+    """Fits tests in JavaScript."""
+    del tree
+    return re.search(r"\bassert\b", code) is not None
