@@ -99,9 +99,8 @@ def _problem(row: Row, group: Group) -> Problem:
             "form": WITH_STARTER if starter else WITHOUT_STARTER,
             "shown": starter or "# YOUR CODE HERE",
             "starter": f"### Starter Code\n{starter}\n\n" if starter else "",
-            "date": _day(row, name).isoformat(),
-            "difficulty": row["difficulty"],
         },
+        date=_day(row, name).isoformat(),
     )
 
 

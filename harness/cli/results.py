@@ -36,6 +36,9 @@ ALL = "all"  # in place of a metric's name
     "--plots", "plot_dir", type=click.Path(path_type=Path), metavar="DIR", help="Write plots as SVG and PNG."
 )
 @click.option("--paper", "papers", multiple=True, metavar="ID", help="Add a paper's tables: 2308.10462 ...")
+@click.option(
+    "--cutoff", default="", metavar="DAY", help="Compare problems before and after a model's cut-off date."
+)
 @quiet_option
 def report(
     runs: Sequence[Path],
@@ -44,6 +47,7 @@ def report(
     metric: str,
     plot_dir: Path | None,
     papers: Sequence[str],
+    cutoff: str,
 ) -> None:
     """Show finished runs (or folders of them) as an HTML page, a table, Markdown, CSV or JSON."""
     from harness.results.report import FORMATS, terminal
@@ -56,13 +60,19 @@ def report(
     form = form or (by_name.get(out.suffix, "terminal") if out else "terminal")
     if papers and form != "html":
         raise UserError("--paper is for the page: give --out FILE.html or --format html")
+    if cutoff and form not in ("html", "terminal"):
+        raise UserError("--cutoff is for the page and the terminal: give --out FILE.html, or neither")
     if form == "html" or plot_dir:
         out_page = (out or folders[0] / "report.html") if form == "html" else None
-        write_page(folders, out_page, metric, plot_dir, papers)
+        write_page(folders, out_page, metric, plot_dir, papers, cutoff)
         if form == "html" or out is None:
             return
     summaries = [read_run(folder)[1] for folder in folders]
     text = terminal.render(summaries) if form == "terminal" else FORMATS[form](summaries)
+    if cutoff:
+        from harness.results.report import cutoff as cut
+
+        text += "".join(f"{line}\n" for line in cut.lines(_sections(folders, metric)[0], cut.day(cutoff)))
     if out is None and form == "terminal":
         click.echo(text, nl=False)
     elif out is None:
@@ -86,9 +96,15 @@ def _sections(folders: Sequence[Path], metric: str) -> "tuple[list[Section], lis
 
 
 def write_page(
-    folders: Sequence[Path], out: Path | None, metric: str, plot_dir: Path | None, papers: Sequence[str]
+    folders: Sequence[Path],
+    out: Path | None,
+    metric: str,
+    plot_dir: Path | None,
+    papers: Sequence[str],
+    cutoff: str = "",
 ) -> None:
     """The page of these runs, and its plots as files of their own. Raises UserError."""
+    from harness.results.report import cutoff as cut
     from harness.results.report import page, plots, published
     from harness.runs.store.atomic import write_atomic
 
@@ -100,6 +116,8 @@ def write_page(
                 echo(f"wrote {path}")
     if out:
         extra = [published.html(paper, sections) for paper in papers]
+        if cutoff:
+            extra.insert(0, cut.html(sections, cut.day(cutoff)))
         write_atomic(check_writable(out, "--out"), page.render(sections, skipped, extra))
         echo(f"wrote {out}")
 

@@ -271,6 +271,7 @@ def problem_rows(plan: Plan, backend: Backend) -> Iterator[dict[str, Any]]:
             "problem_id": problem.id,
             "group": problem.group,
             **({"cluster": problem.cluster} if problem.cluster else {}),
+            **({"date": problem.date} if problem.date else {}),
             "question": problem.question,
             "references": list(texts),
             "prompt": plan.prompts[problem.id].model_dump(mode="json"),

@@ -224,7 +224,8 @@ class Problem(Value):
     """One row of a benchmark. `solution` is shown as a shot, trained on, and must pass its own check.
 
     `cluster` names the problems that stand or fall together, those on one database say: they are sampled as one.
-    `parts` are further texts that a template may show by name, a database's schema in several forms say.
+    `parts` are further texts that a template may show by name, a database's schema in several forms say. `date`: the
+    day it was published, YYYY-MM-DD, where the benchmark knows it.
     """
 
     id: str
@@ -234,3 +235,4 @@ class Problem(Value):
     group: str = ""
     cluster: str = ""
     parts: Mapping[str, str] = {}
+    date: str = Field(default="", exclude_if=lambda date: not date)

@@ -49,6 +49,7 @@ class Result:
     groups: Mapping[str, str] = field(default_factory=dict)
     clusters: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)
+    dates: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run_id(self) -> str:
@@ -108,10 +109,12 @@ def read(folder: Path) -> Result:
         if name in summary.metrics
     }
     _check_complete(folder, summary, samples, {scorer.name for scorer in task_made.scorers} - set(scores))
-    groups, clusters = {}, {}
-    for row in problems(folder):
-        groups[row["problem_id"]], clusters[row["problem_id"]] = row["group"], row.get("cluster", "")
-    return Result(folder, record, config, summary, samples, scores, reduces, faults, groups, clusters, failed)
+    said = {row["problem_id"]: row for row in problems(folder)}
+    groups = {name: row["group"] for name, row in said.items()}
+    clusters, dates = ({name: row.get(key, "") for name, row in said.items()} for key in ("cluster", "date"))
+    return Result(
+        folder, record, config, summary, samples, scores, reduces, faults, groups, clusters, failed, dates
+    )
 
 
 def read_config(record: Mapping[str, Any]) -> RunConfig:
