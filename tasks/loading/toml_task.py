@@ -166,7 +166,7 @@ class _Rows:
         self.shown = {
             word: f"prompts: {one.name}"
             for one in self.templates
-            for text in (one.question, one.answer, one.shot, one.prefill)
+            for text in (one.question, one.answer, one.shot, one.prefill, one.suffix)
             for word in PLACEHOLDER.findall(text)
             if word not in OWN
         }

@@ -120,3 +120,15 @@ def test_all_references_pass(subset: str, real_data: Path, box: sandbox.Pool) ->
     found = rows(subset, real_data)
     passed = statuses([(p, p.solution) for p in found], box)
     assert [p.id for p, status in zip(found, passed, strict=True) if status != "passed"] == []
+
+
+def test_a_toml_task_may_have_a_gap_too(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": "r/0", "left": "x = ", "right": "\\n", "gold": "1"}\n')
+    (tmp_path / "gaps.toml").write_text(
+        'check = "reference"\n[rows]\ntest = "rows.jsonl"\n[fields]\nquestion = "left"\nsolution = "gold"\n'
+        'references = "gold"\n[[prompts]]\nstyle = "fim"\nsuffix = "{right}"\n'
+    )
+    task = registry.task(str(tmp_path / "gaps.toml"))
+    (problem,) = data_files.load(task, "test", data_files.open_source(None))
+    prompt = templates.render(task.templates[0], problem)
+    assert (prompt.text, prompt.suffix) == ("x = ", "\n")

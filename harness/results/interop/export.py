@@ -53,6 +53,7 @@ def samples(run: Result) -> Iterator[dict[str, Any]]:
         problem = problems.get(row["problem_id"], {})
         prompt = problem.get("prompt", {})
         text = prompt.get("text") or "\n\n".join(m["content"] for m in prompt.get("messages", ()))
+        text += f"\n[suffix]\n{prompt['suffix']}" if "suffix" in prompt else ""
         yield {
             "run_id": run.run_id,
             "task": run.summary.task,

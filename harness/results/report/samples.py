@@ -99,6 +99,8 @@ def _texts(row: Mapping[str, Any], problem: Mapping[str, Any]) -> list[Any]:
     shown = prompt.get("text") or "\n\n".join(
         f"[{m['role']}]\n{m['content']}" for m in prompt.get("messages", ())
     )
+    if "suffix" in prompt:
+        shown += f"\n[suffix]\n{prompt['suffix']}"
     later = row["index"] > 0  # the page reads it from the problem's first sample
     return [
         _truncate(row["text"]),

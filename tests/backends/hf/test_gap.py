@@ -1,5 +1,6 @@
 """A prompt with a gap as tokens, and where an answer to it ends."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,12 @@ import pytest
 
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import ConfigError, UserError
+from harness.results.interop import export
+from harness.runs.store import reader
 from harness.schema import Prompt, Request
 from harness.text import fim
 from tests.support import scripted_model
-from tests.support.command import harness
+from tests.support.command import harness, rows
 from tests.support.parts.hf_engine import GREEDY, loaded
 from tests.support.tiny_models import build, make_tokenizer
 
@@ -97,3 +100,25 @@ def test_a_run_says_before_the_model_is_loaded_that_it_has_no_marks(tmp_path: Pa
     ended = harness("run", "--task", "santacoder_fim", "--data", "mini", "--model", str(folder))
     assert ended.code == 2
     assert "this model's tokenizer has the marks of no known family" in ended.err
+
+
+def test_a_run_asks_with_both_sides_and_everything_after_it_shows_them(tmp_path: Path) -> None:
+    line = "        total += number"  # that the first mini row lacks
+    script = {"<fim_middle>": {line: 1.0}, line: {"<file_sep>": 1.0}, "<file_sep>": {line: 1.0}}
+    folder, out = scripted_model.build(tmp_path / "m", script, special=STARCODER), tmp_path / "run"
+    common = ("--task", "santacoder_fim", "--data", "mini", "--model", folder, "--no-cache")
+    ended = harness("run", *common, "--out", out)
+    assert ended.code == 0, ended.err
+    metrics = json.loads((out / "summary.json").read_text(encoding="utf-8"))["metrics"]
+    assert {name: round(metrics[name]["value"], 3) for name in ("em@1", "em@1[py]", "em@1[js]")} == {
+        "em@1": 0.083,
+        "em@1[py]": 0.25,
+        "em@1[js]": 0.0,
+    }
+    first = rows(out / "problems.jsonl")[0]
+    suffix = "        sums.append(total)\n    return sums"
+    assert first["prompt"]["suffix"] == suffix
+    assert first["rendered"] == (f"<fim_prefix>{first['question']}<fim_suffix>{suffix}<fim_middle>")
+    assert next(export.samples(reader.read(out)))["prompt"] == f"{first['question']}\n[suffix]\n{suffix}"
+    assert harness("report", out, "--out", tmp_path / "page.html").code == 0
+    assert "[suffix]" in (tmp_path / "page.html").read_text(encoding="utf-8")
