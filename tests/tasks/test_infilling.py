@@ -108,6 +108,20 @@ def test_all_4792_lines_are_there(real_data: Path) -> None:
     assert {v.score and v.score.value for v in task.scorers[0].score(given, None)} == {1.0}
 
 
+def test_an_empty_answer_passes_where_nothing_is_missing_and_nowhere_else(
+    real_data: Path, box: sandbox.Pool
+) -> None:
+    """A comment, a check that no test needs, and a row whose own solution is empty; and two lines that are needed."""
+    found = {p.id: p for subset in ("single-line", "random-span") for p in rows(subset, real_data)}
+    assert sum(not p.solution for p in found.values()) == 14
+    names = ["SingleLineInfilling/HumanEval/99/L3", "SingleLineInfilling/HumanEval/66/L0"]
+    names += ["RandomSpanInfilling/HumanEval/7/10", "SingleLineInfilling/HumanEval/2/L0"]
+    names += ["SingleLineInfilling/HumanEval/53/L0"]
+    assert found["RandomSpanInfilling/HumanEval/7/10"].solution == ""
+    answers = [(found[name], "") for name in names]
+    assert [status == "passed" for status in statuses(answers, box)] == [True, True, True, False, False]
+
+
 @pytest.mark.parametrize("subset", humaneval_infilling.SIZES)
 def test_some_references_pass(subset: str, real_data: Path, box: sandbox.Pool) -> None:
     found = rows(subset, real_data)

@@ -120,5 +120,3 @@ def test_a_run_asks_with_both_sides_and_everything_after_it_shows_them(tmp_path:
     assert first["prompt"]["suffix"] == suffix
     assert first["rendered"] == (f"<fim_prefix>{first['question']}<fim_suffix>{suffix}<fim_middle>")
     assert next(export.samples(reader.read(out)))["prompt"] == f"{first['question']}\n[suffix]\n{suffix}"
-    assert harness("report", out, "--out", tmp_path / "page.html").code == 0
-    assert "[suffix]" in (tmp_path / "page.html").read_text(encoding="utf-8")

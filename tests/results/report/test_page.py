@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness.results.report import page, plots, sections
+from harness.results.report import page, plots, samples, sections
 from harness.runs.store import reader
 from tests.support.command import harness
 from tests.support.recordings import edit_rows, make
@@ -278,6 +278,12 @@ def test_plots_are_written_as_svg_and_png(built: Path, tmp_path: Path) -> None:
 def test_names_of_points_that_are_near_are_put_above_each_other() -> None:
     assert plots._lifts([(250.0, 14.0), (250.0, 13.0), (35.0, 13.0)], 60.0, 2.0) == [1, 0, 0]
     assert plots._lifts([(1.0, 5.0)] * 3, 1.0, 1.0) == [0, 1, 2]
+
+
+def test_a_prompt_with_a_gap_is_shown_with_both_sides() -> None:
+    row = {"index": 0, "text": "1", "answer": "1", "error": "", "completion": {}}
+    shown = samples._texts(row, {"prompt": {"text": "x = ", "messages": [], "suffix": "\n"}})
+    assert shown[3] == "x = \n[suffix]\n\n"
 
 
 def test_how_samples_ended_is_told_apart() -> None:
