@@ -31,13 +31,17 @@ def program(text: str) -> Completion:
     return Completion(text=text, form="program")
 
 
-def reflexion_mbpp(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+def reflexion_mbpp(verdict: str) -> Outputs:
     """Under the tests that the recording has itself; they are not MBPP's."""
-    del problems
-    for row in source.rows(at(MBPP_REFLEXION), ("name", "entry_point", "test", "completion", "recheck")):
-        tests = row["test"].partition("def test_check")[0] + f"\ncheck({row['entry_point']})"
-        problem = bare(row["name"], UnitTests(code=tests, entry_point=row["entry_point"]))
-        yield RecordedOutput(row["name"], problem, program(row["completion"]), row["recheck"])
+
+    def outputs(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+        del problems
+        for row in source.rows(at(MBPP_REFLEXION), ("name", "entry_point", "test", "completion", verdict)):
+            tests = row["test"].partition("def test_check")[0] + f"\ncheck({row['entry_point']})"
+            problem = bare(row["name"], UnitTests(code=tests, entry_point=row["entry_point"]))
+            yield RecordedOutput(row["name"], problem, program(row["completion"]), passed(row[verdict]))
+
+    return outputs
 
 
 # ---------------------------------------------------------------- MBPP+
@@ -105,8 +109,7 @@ def mapcoder(verdict: str) -> Outputs:
             name = numbered(problem.id, seen[problem.id])
             seen[problem.id] += 1
             if verdict == "recheck" or row["recorded_verdict_trustworthy"]:
-                found = row[verdict] if verdict == "recheck" else passed(row[verdict])
-                yield RecordedOutput(name, problem, program(row["source_codes"][0]), found)
+                yield RecordedOutput(name, problem, program(row["source_codes"][0]), passed(row[verdict]))
 
     return outputs
 

@@ -63,17 +63,18 @@ def document(source: Source, place: str) -> Any:
     return parse_json(decode(source.blob(at(place)), Path(place)), place)
 
 
-def passed(right: bool) -> str:
-    return "passed" if right else "failed"
+def passed(verdict: bool | str) -> str:
+    """The recorded verdict as a word; one that is a word already says how it failed."""
+    return verdict if isinstance(verdict, str) else "passed" if verdict else "failed"
 
 
 def rows_by_id(place: str, verdict: str, form: Form) -> Outputs:
-    """JSON lines with task_id, completion and a field that says "passed" or how it failed."""
+    """JSON lines with task_id, completion and a field that says whether it passed, or "passed" or how it failed."""
 
     def outputs(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
         for row in source.rows(at(place), ("task_id", "completion", verdict)):
             said = Completion(text=row["completion"], form=form)
-            yield RecordedOutput(row["task_id"], problems[row["task_id"]], said, row[verdict])
+            yield RecordedOutput(row["task_id"], problems[row["task_id"]], said, passed(row[verdict]))
 
     return outputs
 

@@ -30,6 +30,14 @@ OPENED_TWICE = (
     "the block is opened twice; the official extraction finds nothing there, and the judge said wrong"
 )
 
+ONE_SPACE = "the author's judge ran all programs in one name space:"
+SUMS = (
+    "mbpp_170_sum_range_list",
+    "mbpp_422_find_Average_Of_Cube",
+    "mbpp_724_power_base_sum",
+    "mbpp_419_round_and_sum",
+    "mbpp_598_armstrong_number",
+)
 NO_SUCH_PATH = (
     "its test expects that the folder /non/existent/path is not there; on the recording's machine it was"
 )
@@ -94,6 +102,17 @@ SETS = (
         outputs=rows_by_id(REFLEXION, "recheck_prompt_plus_completion", "continuation"),
     ),
     ParitySet(
+        name="humaneval/reflexion-davinci-003-author",
+        files=(HUMANEVAL, REFLEXION),
+        task="humaneval",
+        outputs=rows_by_id(REFLEXION, "recorded_is_solved", "continuation"),
+        causes={
+            "HumanEval/133": f"{ONE_SPACE} `math` is what another imports",
+            "HumanEval/143": f"{ONE_SPACE} `is_prime` is that of HumanEval/31",
+            "HumanEval/150": f"{ONE_SPACE} `is_prime` is that of HumanEval/31",
+        },
+    ),
+    ParitySet(
         name="humaneval/llama3-8b-instruct",
         files=(HUMANEVAL, LLAMA3),
         task="humaneval",
@@ -156,7 +175,15 @@ SETS = (
         files=(recorded.MBPP_REFLEXION,),
         task="mbpp",
         split=None,
-        outputs=recorded.reflexion_mbpp,
+        outputs=recorded.reflexion_mbpp("recheck"),
+    ),
+    ParitySet(
+        name="mbpp/reflexion-gpt-4-author",
+        files=(recorded.MBPP_REFLEXION,),
+        task="mbpp",
+        split=None,
+        outputs=recorded.reflexion_mbpp("recorded_is_solved"),
+        causes=dict.fromkeys(SUMS, f"{ONE_SPACE} `sum` is that of mbpp_126_sum"),
     ),
     CODERL,
     replace(
