@@ -229,3 +229,29 @@ def infilling_example(source: Source, problems: Problems) -> Iterator[RecordedOu
     for number, sample in enumerate(source.rows(at(INFILLING[1]), ("completion",))):
         said = Completion(text=sample["completion"], form="continuation")
         yield RecordedOutput(numbered(asked.id, number), asked, said, passed(number in FILLS))
+
+
+# ---------------------------------------------------------------- MultiPL-E
+
+
+def multipl_e_files(language: str) -> tuple[str, str, str]:
+    folder = "multipl_e/outputs/1.5b-base"
+    return (
+        f"multipl_e/prompts/humaneval-{language}.jsonl",
+        f"{folder}/pred_{language}_output.jsonl",
+        f"{folder}/humaneval-{language}-details.json",
+    )
+
+
+def multipl_e(language: str) -> Outputs:
+    """Programs without their tests, cut at the stop tokens, and by the row's name whether they passed."""
+    _, said, judged = multipl_e_files(language)
+
+    def outputs(source: Source, problems: Problems) -> Iterator[RecordedOutput]:
+        verdicts = {name: rows[0][1] for name, rows in document(source, judged).items()}
+        for row in source.rows(at(said), ("task_id", "generation")):
+            name = row["task_id"]
+            verdict = "passed" if verdicts[name]["passed"] else verdicts[name]["result"][:40]
+            yield RecordedOutput(name, problems[name], program(row["generation"]), verdict)
+
+    return outputs

@@ -1,7 +1,7 @@
 """Instruments a test that stands in the program's own source: it prints a sentinel when it has run to its end.
 
-HumanEval-X and its variants compile a candidate together with its tests, so they share a process and the exit
-status proves nothing: a candidate that ends the process with 0 would pass. `instrument` puts behind the last
+HumanEval-X, MultiPL-E and their variants compile a candidate together with its tests, so they share a process and the
+exit status proves nothing: a candidate that ends the process with 0 would pass. `instrument` puts behind the last
 assertion of such a test the printing of SENTINEL. The sandbox replaces SENTINEL by a word made for the build and
 expects to see it. A candidate that disarms the assertions, or reads the word out of its own memory, shows it with
 falsified tests too (sandbox/languages/falsify.py), and is caught.
@@ -33,6 +33,41 @@ _RUST = """
         }
 """
 
+# A failed assertion would only be printed.
+_CSHARP = """
+class HarnessListener : global::System.Diagnostics.TraceListener {
+    public override void Write(string text) { }
+    public override void WriteLine(string text) { }
+    public override void Fail(string text, string more) {
+        global::System.Console.Error.WriteLine("Fail: " + text + "\\n" + global::System.Environment.StackTrace);
+        global::System.Environment.Exit(1);
+    }
+}
+class HarnessMain {
+    static void Main(string[] words) {
+        global::System.Diagnostics.Debug.Listeners.Clear();
+        global::System.Diagnostics.Debug.Listeners.Add(new HarnessListener());
+        Problem.Main(words);
+        global::System.Console.Out.WriteLine("@@HARNESS_PROOF@@");
+    }
+}
+"""
+CSHARP_FLAGS = ("-main:HarnessMain",)
+_LUA_RUNS = "os.exit(lu.LuaUnit.run())"
+_LUA = """local code = lu.LuaUnit.run()
+if code == 0 then io.write('@@HARNESS_PROOF@@\\n') end
+os.exit(code)"""
+_RUBY_END = re.compile(r"\n  end\s*end\s*\Z")
+# Behind tests that end the program where an expectation fails.
+_BEHIND = {
+    "bash": "\nprintf '%s\\n' '@@HARNESS_PROOF@@'\n",
+    "php": '\necho "\\n@@HARNESS_PROOF@@\\n";\n',
+    "perl": '\nprint "\\n@@HARNESS_PROOF@@\\n";\n',
+    "csharp": _CSHARP,
+    "javascript": "",  # javascript_files tell its end
+    "typescript": "",
+}
+
 
 def instrument(language: str, test: str) -> str:
     """A test's text that prints SENTINEL when it ran to its end. Raises ValueError where it has no end to find."""
@@ -45,8 +80,12 @@ def instrument(language: str, test: str) -> str:
             return _before_braces(test, 1, _GO)
         case "rust":
             return _before_braces(test, 2, _RUST)
-        case "javascript":
-            return test  # javascript_files tell its end
+        case "lua" if _LUA_RUNS in test:
+            return test.replace(_LUA_RUNS, _LUA)
+        case "ruby" if found := _RUBY_END.search(test):
+            return f"{test[: found.start()]}\n    $stdout.puts '{SENTINEL}'{found[0]}"
+        case _ if language in _BEHIND:
+            return test + _BEHIND[language]
     raise ValueError(f"no way is known to close a test in {language!r}")
 
 

@@ -180,7 +180,10 @@ def test_the_text_names_the_level_devices_extras_versions_and_hardware(
 def test_every_language_has_its_version_or_the_package_that_brings_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert list(toolchains.LANGUAGES) == ["python", "java", "cpp", "javascript", "go", "rust", "bash"]
+    assert list(toolchains.LANGUAGES) == [
+        *("python", "java", "cpp", "javascript", "go", "rust", "bash"),
+        *("typescript", "csharp", "php", "perl", "lua", "ruby"),
+    ]
     assert self_check._language_version("bash").startswith("GNU bash")
     monkeypatch.setenv("PATH", "/nonexistent")
     toolchains.toolchain.cache_clear()

@@ -8,6 +8,7 @@ from harness.tasks.families import completion_marker
 
 LIMITS = Limits(cpu_s=0.7, wall_s=2.0, memory_mb=256, output_kb=64)
 SUFFIX = {"cpp": "cpp", "java": "java", "javascript": "js", "go": "go", "rust": "rs", "bash": "sh"}
+SUFFIX |= {"typescript": "ts", "csharp": "cs", "php": "php", "perl": "pl", "lua": "lua", "ruby": "rb"}
 LANGUAGE = {suffix: language for language, suffix in SUFFIX.items()}
 
 # Candidates for `solve` (one more than the square), and the test that upstream's rows would have.
@@ -18,6 +19,14 @@ RIGHT = {
     "func Solve(x int) int { return x*x+1 }\n",
     "rust": "fn main(){}\nfn solve(x: i32) -> i32 { x*x+1 }\n",
     "javascript": "const solve = (x) => x*x+1\n",
+    "bash": "solve() {\n    echo $(($1*$1+1))\n",
+    "typescript": "function solve(x: number): number { return x*x+1 }\n",
+    "csharp": "using System;\nusing System.Diagnostics;\nclass Problem {\n"
+    "    public static long Solve(long x) { return x*x+1;\n",
+    "php": "<?php\nfunction solve($x) { return $x*$x+1; }\n",
+    "perl": "sub solve { my($x) = @_; return $x*$x+1 }\n",
+    "lua": "local function solve(x) return x*x+1 end\n",
+    "ruby": "def solve(x) x*x+1 end\n",
 }
 TESTS = {
     "cpp": "#undef NDEBUG\n#include<assert.h>\n"
@@ -38,6 +47,23 @@ TESTS = {
     "javascript": "const testSolve = () => {\n  console.assert(solve(2) === 5)\n"
     "  console.assert(solve(10) === 101)\n}\n\n"
     "testSolve()\n",
+    "bash": '}\n\ncandidate() {\n    solve "$@"\n}\n\nset -e\nrun_test() {\n    [[ $(candidate 2) = "5" ]]\n'
+    '    [[ $(candidate 10) = "101" ]]\n}\n\nrun_test',
+    "typescript": "declare var require: any;\nconst assert = require('node:assert');\n\nfunction test() {\n"
+    "  assert.deepEqual(solve(2),5);\n  assert.deepEqual(solve(10),101);\n}\n\ntest();",
+    "csharp": "    }\n    public static void Main(string[] args) {\n    Debug.Assert(Solve((2L)) == (5L));\n"
+    "    Debug.Assert(Solve((10L)) == (101L));\n    }\n\n}\n",
+    "php": "function test(): void {\n"
+    '    if (solve(2) !== 5) { throw new Exception("Test failed!"); }\n'
+    '    if (solve(10) !== 101) { throw new Exception("Test failed!"); }\n}\n\ntest();',
+    "perl": "use Test::Deep;\n\nsub testhumaneval {\n"
+    '        if(eq_deeply(solve(2),5)) {\n        print "ok!" }else{\n        exit 1;\n        }\n'
+    '        if(eq_deeply(solve(10),101)) {\n        print "ok!" }else{\n        exit 1;\n        }\n'
+    "}\n\ntesthumaneval();",
+    "lua": "lu = require('luaunit')\n\nfunction test_humaneval()\n    lu.assertEquals(solve(2), 5)\n"
+    "    lu.assertEquals(solve(10), 101)\nend\n\nos.exit(lu.LuaUnit.run())",
+    "ruby": "require 'test/unit'\nclass TestHumanEval < Test::Unit::TestCase\n  def test_solve\n"
+    "    assert_equal(5, solve(2))\n    assert_equal(101, solve(10))\n  end\nend\n",
 }
 
 # Whole programs: 42 read from standard input, 43 printed.
@@ -50,6 +76,14 @@ ADDS = {
     ' println!("{}", s.trim().parse::<i64>().unwrap() + 1); }',
     "javascript": "console.log(Number(require('fs').readFileSync(0, 'utf8')) + 1)",
     "bash": "read x; echo $((x + 1))",
+    "typescript": "declare var require: any;\nconst x: number = Number(require('fs').readFileSync(0, 'utf8'));\n"
+    "console.log(x + 1)",
+    "csharp": "class Adds { static void Main() {"
+    " System.Console.WriteLine(int.Parse(System.Console.ReadLine()) + 1); } }",
+    "php": "<?php echo intval(fgets(STDIN)) + 1, PHP_EOL;",
+    "perl": 'print <STDIN> + 1, "\\n"',
+    "lua": "print(io.read('n') + 1)",
+    "ruby": "puts gets.to_i + 1",
 }
 LOOPS = {
     "cpp": "int main() { volatile int x = 0; for (;;) x++; }",
@@ -69,6 +103,14 @@ HOGS = {
     "rust": "fn main() { let mut all = Vec::new(); loop { all.push(vec![1u8; 1 << 22]); } }",
     "javascript": "const all = []; for (;;) all.push(new Array(1 << 18).fill(1))",
     "bash": "x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done",
+    "typescript": "const all: number[][] = []; for (;;) { const b = new Array(1 << 18);"
+    " for (let i = 0; i < b.length; i++) b[i] = 1; all.push(b); }",
+    "csharp": "using System.Collections.Generic;\nclass Hogs { static void Main() { var all = new List<int[]>();"
+    " for (;;) { var b = new int[1 << 20]; for (int i = 0; i < b.Length; i++) b[i] = 1; all.Add(b); } } }",
+    "php": "<?php $all = []; for (;;) $all[] = str_repeat('x', 1 << 20);",
+    "perl": "my @all; push @all, 'x' x (1 << 20) while 1",
+    "lua": "local all = {} while true do all[#all + 1] = string.rep('x', 2^20) .. #all end",
+    "ruby": "all = []; loop { all << 'x' * (1 << 20) }",
 }
 FLOODS = {
     "cpp": '#include <stdio.h>\nint main() { for (;;) puts("flood"); }',
@@ -77,8 +119,18 @@ FLOODS = {
     "rust": 'fn main() { loop { println!("flood"); } }',
     "javascript": "for (;;) require('fs').writeSync(1, 'flood\\n'.repeat(1000))",
     "bash": "while :; do echo flood; done",
+    "typescript": "for (;;) console.log('flood')",
+    "csharp": 'class Floods { static void Main() { for (;;) System.Console.WriteLine("flood"); } }',
+    "php": '<?php for (;;) echo "flood\\n";',
+    "perl": 'print "flood\\n" while 1',
+    "lua": "while true do print('flood') end",
+    "ruby": "loop { puts 'flood' }",
 }
-FILES: Mapping[str, Mapping[str, str]] = {"javascript": completion_marker.javascript_files()}
+RUNNER = completion_marker.javascript_files()
+FILES: Mapping[str, Mapping[str, str]] = {"javascript": RUNNER, "typescript": RUNNER}
+FLAGS = {"cpp": ("-std=c++11",), "csharp": completion_marker.CSHARP_FLAGS}
+# What continuous integration does not install; where it lacks, no test is missed that has to run there.
+OPTIONAL = ("typescript", "csharp")
 
 
 def whole(language: str, code: str, stdin: str = "", limits: Limits = LIMITS) -> Program:
@@ -95,7 +147,7 @@ def with_test(language: str, code: str, limits: Limits = LIMITS) -> Program:
         language=language,
         sentinel=completion_marker.SENTINEL,
         files=FILES.get(language, {}),
-        flags=("-std=c++11",) if language == "cpp" else (),
+        flags=FLAGS.get(language, ()),
         limits=limits,
     )
 
@@ -103,4 +155,5 @@ def with_test(language: str, code: str, limits: Limits = LIMITS) -> Program:
 def missing(language: str) -> str:
     """Why this machine can't run the language, or nothing."""
     tools = toolchains.toolchain(language)
-    return tools.hint if tools.missing else ""
+    more = " CI does without it." if language in OPTIONAL else ""
+    return tools.hint + more if tools.missing else ""

@@ -46,6 +46,10 @@ CONTRACT += [
     ("livecodebench", {"since": "2024-08-01", "group": "both"}),
 ]
 CONTRACT += [("code_trans", {"direction": name}) for name in ("java_to_cpp", "python_to_java")]
+CONTRACT += [
+    ("multipl_e", {"language": name})
+    for name in ("cs", "go", "java", "js", "lua", "php", "pl", "rb", "rs", "sh", "ts")
+]
 
 # The benchmark's own form of an id; the project's own HumanEval-like rows are Mini/0, Mini/1, ...
 IDS = {
@@ -70,6 +74,7 @@ IDS = {
     "santacoder_fim": r"(py|js|java)/mini-Mini_\d+_\w+\.json-L\d+",
     "mbpp": r"mbpp/\d+",
     "mbpp_plus": r"Mbpp/\d+",
+    "multipl_e": r"(HumanEval|Mini)_\d+_\w+",
     "unit_test_gen": r"(mbpp|HumanEval|Mini)/\d+",
     "bird": r"bird/(train|dev|mini_dev)/\d+",
     "cosql": r"cosql/(train|dev)/\d+/\d+",
@@ -89,6 +94,7 @@ FEWEST = {
     "humaneval_x": 4,
     "humanevalpack": 4,
     "odex": 2,
+    "multipl_e": 2,
     "code_trans": 3,
     "classeval": 3,
     "cruxeval": 10,

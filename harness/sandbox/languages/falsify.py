@@ -4,7 +4,8 @@ A program that shares a process with its tests may read there whatever proves a 
 the tests pass, and the same tests with an expectation falsified do not. Which one is drawn anew for every program, and
 nothing tells the falsified build from the true one: where the expectation is a literal it becomes another of its kind.
 Every version is false for each program that passes the true tests; it fails them unless it never reaches the place, for
-which there is the version with all expectations negated.
+which there are the versions with all expectations falsified: negated, which no program passes by chance, and with other
+literals, which one passes whose values are equal to everything.
 """
 
 import random
@@ -15,11 +16,19 @@ from dataclasses import dataclass
 # How a test of the language states an expectation; the call's closing bracket is found by counting.
 _CALLS = {
     "cpp": re.compile(r"(?<![\w.])(?:assert|if)\s*\("),
-    "java": re.compile(r"(?:List<Boolean>\s+\w+\s*=\s*Arrays\.asList|\bif)\s*\("),
-    "javascript": re.compile(r"console\.assert\s*\("),
-    "go": re.compile(r"\bassert\.(?:Equal|NotEqual|True|False)\s*\("),
+    "java": re.compile(r"(?:List<Boolean>\s+\w+\s*=\s*Arrays\.asList|\b(?:if|assert))\s*\("),
+    "javascript": re.compile(r"\b(?:console\.assert|assert\.deepEqual)\s*\("),
+    "typescript": re.compile(r"\bassert\.deepEqual\s*\("),
+    "go": re.compile(r"\bassert\.(?:Equal|NotEqual|True|False)\s*\(|\bexpected:"),
     "rust": re.compile(r"\bassert(?:_eq|_ne)?!\s*\("),
+    "csharp": re.compile(r"\bDebug\.Assert\s*\("),
+    "php": re.compile(r"\bif\s*\("),
+    "perl": re.compile(r"\beq_deeply\s*\("),
+    "lua": re.compile(r"\blu\.assertEquals\s*\("),
+    "ruby": re.compile(r"\bassert_equal\s*\("),
 }
+# A shell's test has no brackets to count.
+_SHELL = re.compile(r"(?<= )= (\"(?:[^\"\\]|\\.)*\") \]\]$", re.MULTILINE)
 # What a condition guards that states an expectation.
 _THROWS = re.compile(r"\)\s*\{?\s*throw\b")
 _OPPOSITES = {
@@ -29,11 +38,16 @@ _OPPOSITES = {
     "False": "True",
     "assert_eq": "assert_ne",
     "assert_ne": "assert_eq",
+    "deepEqual": "notDeepEqual",
+    "assertEquals": "assertNotEquals",
+    "assert_equal": "assert_not_equal",
+    "eq_deeply": "!eq_deeply",
 }
+_COMPARING = ("Equal", "assert_eq", "deepEqual", "assertEquals", "assert_equal", "eq_deeply")
 _OPEN, _CLOSE, _QUOTES = "([{", ")]}", "\"'`"
-_INTEGER = re.compile(r"-?\d{1,9}")
+_INTEGER = re.compile(r"(-?\d{1,9})([lL]?)")
 _FLOAT = re.compile(r"(-?\d{1,9})(\.\d+)")
-_STRING = re.compile(r'"([\w ]+)"')
+_STRING = re.compile(r"([\"'])([\w ]+)\1")
 _BOOLEANS = {"true": "false", "false": "true"}
 
 
@@ -50,15 +64,15 @@ class Expectation:
 
 
 def versions(language: str, tests: str, count: int, chance: random.Random) -> list[str]:
-    """At most `count` versions of the tests with one expectation falsified, then one with all. Empty where the tests
-    state nothing that is understood.
+    """At most `count` versions of the tests with one expectation falsified, then one with all in the same way, then one
+    with all negated. Empty where the tests state nothing that is understood.
     """
     places = expectations(language, tests)
     if not places:
         return []
     drawn = chance.sample(places, min(count, len(places)))
     single = [_replaced(tests, [place], chance) for place in drawn]
-    return [*single, _replaced(tests, places, None)]
+    return [*single, _replaced(tests, places, chance), _replaced(tests, places, None)]
 
 
 def _replaced(tests: str, places: list[Expectation], chance: random.Random | None) -> str:
@@ -70,6 +84,8 @@ def _replaced(tests: str, places: list[Expectation], chance: random.Random | Non
 
 def expectations(language: str, tests: str) -> list[Expectation]:
     """Every expectation that the tests state in the language's usual way, in order."""
+    if language == "bash":
+        return [_shell_comparison(each) for each in _SHELL.finditer(tests)]
     found: list[Expectation] = []
     for call in _CALLS[language].finditer(tests) if language in _CALLS else ():
         parts = _arguments(tests, call.end())
@@ -79,19 +95,34 @@ def expectations(language: str, tests: str) -> list[Expectation]:
             start, end = parts[0][0], parts[-1][1]
             # Not where it only looks at the expectations collected above: negated too, the test would always fail.
             if _THROWS.match(tests, end) and ".contains(false)" not in tests[start:end]:
-                found.append(Expectation(start, end, f"!({tests[start:end]})"))
+                found.append(_condition(tests, (start, end), "!=="))
             continue
-        match language:
-            case "java":
-                found += [_condition(tests, part, "==") for part in parts]
-            case "cpp":
+        match call[0].split("(")[0].strip():
+            case "assert" | "Debug.Assert":
                 # A comma outside of brackets belongs to the macro's one argument.
                 found.append(_condition(tests, (parts[0][0], parts[-1][1]), "=="))
-            case "javascript":
+            case "console.assert":
                 found.append(_condition(tests, parts[0], "==="))
+            case "expected:":
+                found.append(_other_value(tests, parts))
+            case _ if language == "java":
+                found += [_condition(tests, part, "==") for part in parts]
             case _:
                 found.append(_comparing_call(tests, call, parts))
     return found
+
+
+def _shell_comparison(found: re.Match[str]) -> Expectation:
+    """`[[ $(candidate 1) = "2" ]]`"""
+    other = _literal(found[1])
+    drawn = (lambda chance: f"= {other(chance)} ]]") if other else None
+    return Expectation(found.start(), found.end(), f"!{found[0]}", drawn)
+
+
+def _other_value(tests: str, parts: list[tuple[int, int]]) -> Expectation:
+    """Go: a value that is compared as it is printed."""
+    start, end = parts[0][0], parts[-1][1]
+    return Expectation(start, end, f' fmt.Sprintf("%v;", {tests[start:end]})', _literal(tests[start:end]))
 
 
 def _condition(tests: str, part: tuple[int, int], comparison: str) -> Expectation:
@@ -105,16 +136,16 @@ def _condition(tests: str, part: tuple[int, int], comparison: str) -> Expectatio
 
 
 def _comparing_call(tests: str, call: re.Match[str], parts: list[tuple[int, int]]) -> Expectation:
-    """Go and Rust: a call whose name says what is compared."""
+    """A call whose name says what is compared."""
     start, end = call.start(), parts[-1][1]
     text = tests[start:end]
-    name = re.split(r"[.!(]", call[0].replace("assert.", ""))[0].strip()
+    name = re.findall(r"\w+", call[0])[-1]
     if name == "assert":
         first, last = parts[0]
         negated = tests[start:first] + f"!({tests[first:last]})" + tests[last:end]
         return Expectation(start, end, negated)
     opposite = text.replace(name, _OPPOSITES[name], 1)
-    if name in ("Equal", "assert_eq") and len(parts) >= 2:
+    if name in _COMPARING and len(parts) >= 2:
         for first, last in parts[:2]:
             if other := _literal(tests[first:last]):
                 return Expectation(start, end, opposite, _inside(tests[start:first], other, tests[last:end]))
@@ -131,14 +162,18 @@ def _literal(text: str) -> Callable[[random.Random], str] | None:
     lead, tail = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
     if inner in _BOOLEANS:
         return lambda chance: lead + _BOOLEANS[inner] + tail
-    if _INTEGER.fullmatch(inner):
-        return lambda chance: lead + _other_digits(inner, chance) + tail
+    if inner[:1] == "(" and inner[-1:] == ")":
+        other = _literal(inner[1:-1])
+        return (lambda chance: f"{lead}({other(chance)}){tail}") if other else None
+    if found := _INTEGER.fullmatch(inner):
+        number, long = found.groups()
+        return lambda chance: lead + _other_digits(number, chance) + long + tail
     if found := _FLOAT.fullmatch(inner):
         whole, fraction = found.groups()
         return lambda chance: lead + _other_digits(whole, chance) + fraction + tail
     if found := _STRING.fullmatch(inner):
-        (letters,) = found.groups()
-        return lambda chance: f'{lead}"{_other_letter(letters, chance)}"{tail}'
+        quote, letters = found.groups()
+        return lambda chance: f"{lead}{quote}{_other_letter(letters, chance)}{quote}{tail}"
     return None
 
 

@@ -52,7 +52,14 @@ class Language:
 # Replacements, written for this project, of packages that benchmarks' tests import, so that nothing is downloaded.
 _SHIMS = Path(__file__).parent / "shims"
 
+
+def _shim(name: str) -> str:
+    return (_SHIMS / name).read_text(encoding="utf-8")
+
+
 _JVM = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
+
+_TUPLES = tuple(f"org/javatuples/{name}.java" for name in ("Tuple", "Pair", "Triplet", "Quartet", "Quintet"))
 
 # The checks that `go test` runs before it builds a test; without them a test may build here that does not build
 # upstream (https://pkg.go.dev/cmd/go, "Test packages").
@@ -85,7 +92,9 @@ LANGUAGES: Mapping[str, Language] = {
                 "{source}",
             ),
         ),
-        run=("java", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xmx{memory}m", "-cp", ".", "Main"),
+        run=("java", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Xmx{memory}m", "Main"),
+        seed=(("javac", "-proc:none", "-d", "{seed}", *_TUPLES),),
+        environment={"CLASSPATH": ".:{seed}"},
         tools=("javac", "java"),
         package="default-jdk-headless",
         products=("*.class",),
@@ -109,7 +118,7 @@ LANGUAGES: Mapping[str, Language] = {
         tools=("node",),
         package="nodejs",
         overhead_mb=192,
-        failed="assertion failed",
+        failed="assertion failed|AssertionError",
         memory="JavaScript heap out of memory|Allocation failed|Array buffer allocation failed",
     ),
     "go": Language(
@@ -121,7 +130,7 @@ LANGUAGES: Mapping[str, Language] = {
         tools=("go",),
         version=("version",),
         package="golang-go",
-        files={"go.mod": (_SHIMS / "go" / "go.mod").read_text(encoding="utf-8")},
+        files={"go.mod": _shim("go/go.mod")},
         seed=(("go", "vet", *_VET, "."), ("go", "test", "-vet=off", "-c", "-o", "{seed}/discard", ".")),
         environment={
             "GOCACHE": "{seed}/cache",
@@ -165,6 +174,69 @@ LANGUAGES: Mapping[str, Language] = {
         memory="memory allocation of",
     ),
     "bash": Language(source="main.sh", run=("bash", "{source}"), tools=("bash",), package="bash"),
+    "typescript": Language(
+        source="main.ts",
+        compile=(("tsc", "{source}"),),
+        run=("node", "--max-old-space-size={memory}", "main.js"),
+        test_run=("node", "--max-old-space-size={memory}", "harness.js"),
+        tools=("tsc", "node"),
+        package="node-typescript",
+        products=("*.js",),
+        overhead_mb=192,
+        failed="assertion failed|AssertionError",
+        memory="JavaScript heap out of memory|Allocation failed|Array buffer allocation failed",
+    ),
+    "csharp": Language(
+        source="Program.cs",
+        compile=(("mcs", "-d:DEBUG", "-r:System.Numerics.dll", "{flags}", "-out:program.exe", "{source}"),),
+        run=("mono", "program.exe"),
+        tools=("mcs", "mono", "cc"),
+        package="mono-mcs gcc",
+        seed=(("cc", "-shared", "-fPIC", "-o", "{seed}/stack.so", "stack.c", "-ldl"),),
+        environment={"LD_PRELOAD": "{seed}/stack.so"},
+        products=("program.exe",),
+        overhead_mb=128,
+        failed="^Fail",
+        memory="OutOfMemoryException|out of memory",
+    ),
+    "php": Language(
+        source="main.php",
+        run=("php", "-d", "memory_limit={memory}M", "{source}"),
+        tools=("php",),
+        package="php-cli",
+        overhead_mb=64,
+        failed="Test failed!",
+        memory="Allowed memory size",
+    ),
+    "perl": Language(
+        source="main.pl",
+        run=("perl", "-I.", "{source}"),
+        tools=("perl",),
+        package="perl",
+        files={"Test/Deep.pm": _shim("perl/Deep.pm")},
+        failed="did not pass",
+        memory="Out of memory",
+    ),
+    "lua": Language(
+        source="main.lua",
+        run=("lua5.4", "{source}"),
+        tools=("lua5.4",),
+        package="lua5.4",
+        version=("-v",),
+        files={"luaunit.lua": _shim("lua/luaunit.lua")},
+        failed="expected: ",
+        memory="not enough memory",
+    ),
+    "ruby": Language(
+        source="main.rb",
+        run=("ruby", "-I.", "{source}"),
+        tools=("ruby",),
+        package="ruby",
+        files={"test/unit.rb": _shim("ruby/unit.rb")},
+        overhead_mb=64,
+        failed="expected: ",
+        memory="NoMemoryError|failed to allocate memory",
+    ),
 }
 
 # Where toolchains keep files that are neither next to their tools nor among the system's libraries.
@@ -177,6 +249,11 @@ _SHARED = (
     "/usr/share/go-*",
     "/etc/alternatives",
     "/etc/java-*",
+    "/etc/mono",
+    "/etc/php",
+    "/usr/share/perl*",
+    "/usr/share/php*",
+    "/usr/share/ruby*",
     "/etc/ssl/openssl.cnf",  # node exits when it exists but cannot be read
 )
 

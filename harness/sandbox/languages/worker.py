@@ -125,7 +125,10 @@ class ProgramRunner:
 
     def _doubt(self, job: dict[str, Any], built: "_Build", spent: float) -> str:
         """Why a program that passed its tests has no pass, or "". True and falsified tests run by turns."""
-        *single, every = [job["files"] | {job["source"]: text} for text in job["falsified"]] or [{}]
+        *single, others, every = [job["files"] | {job["source"]: text} for text in job["falsified"]] or [
+            {},
+            {},
+        ]
         # With the same word: a program that finds it only in some builds would else fail falsified tests by chance.
         builds = (self._build(job, files, built.nonce) for files in (*single, every) if files)
         falsified = next((build for build in builds if build.failed is None), None)
@@ -135,14 +138,19 @@ class ProgramRunner:
             passed, cpu_s = self._passes(job, falsified)
             again, more_s = (True, 0.0) if passed else self._passes(job, built)
             if passed or not again:
-                return self._suspicion(job, every, passed, built.nonce)
+                return self._suspicion(job, (others, every), passed, built.nonce)
             spent += cpu_s + more_s
         return ""
 
-    def _suspicion(self, job: dict[str, Any], every: dict[str, str], passed: bool, nonce: str) -> str:
+    def _suspicion(
+        self, job: dict[str, Any], all_false: tuple[dict[str, str], dict[str, str]], passed: bool, nonce: str
+    ) -> str:
         """It passed falsified tests, or did not pass the true ones again. Perhaps it does not reach that one
-        expectation, or depends on chance; but an honest program never passes with all expectations negated.
+        expectation, or depends on chance; but an honest program never passes with all expectations falsified.
         """
+        others, every = all_false
+        if passed and self._passes(job, self._build(job, others, nonce))[0]:
+            return _FORGED
         falsified, spent = self._build(job, every, nonce), 0.0
         if falsified.failed is not None:
             return _FORGED if passed else ""

@@ -15,7 +15,7 @@ CHANCE = random.Random(0)
 @pytest.mark.parametrize("language", polyglot_programs.TESTS)
 def test_one_expectation_of_the_tests_is_falsified_and_then_all(language: str) -> None:
     tests = polyglot_programs.TESTS[language]
-    one, other, every = falsify.versions(language, tests, 2, CHANCE)
+    one, other, _, every = falsify.versions(language, tests, 2, CHANCE)
     assert len({tests, one, other, every}) == 4
     assert len(one.splitlines()) == len(tests.splitlines())
     changed = [a for a, b in zip(tests.splitlines(), one.splitlines(), strict=True) if a != b]
@@ -50,6 +50,19 @@ def test_one_expectation_of_the_tests_is_falsified_and_then_all(language: str) -
             "let s: &'static str = x; assert_eq!(f(s), 1);",
         ),
         ("bash", "assert (x)", ""),
+        ("bash", '    [[ $(f "a ]]") = "1 2" ]]\n', '    [[ $(f "a ]]") != "1 2" ]]\n'),
+        ("java", "    assert(f((1l), x) == (2l));", "    assert(!(f((1l), x) == (2l)));"),
+        ("csharp", "Debug.Assert(F((1L)) == (2L));", "Debug.Assert(!(F((1L)) == (2L)));"),
+        ("typescript", "assert.deepEqual(f([1, 2]),3);", "assert.notDeepEqual(f([1, 2]),3);"),
+        ("php", "if (f(1) !== 2) { throw new E(); }", "if (!(f(1) !== 2)) { throw new E(); }"),
+        ("perl", 'if(eq_deeply($f->("a"),[1])) {', 'if(!eq_deeply($f->("a"),[1])) {'),
+        ("lua", "lu.assertEquals(f('a'), 'b')", "lu.assertNotEquals(f('a'), 'b')"),
+        ("ruby", 'assert_equal([1], f.call("a"))', 'assert_not_equal([1], f.call("a"))'),
+        (
+            "go",
+            "{ actual: f(1), expected: []int{1, 2} },",
+            '{ actual: f(1), expected: fmt.Sprintf("%v;",  []int{1, 2} )},',
+        ),
     ],
 )
 def test_an_expectation_is_negated(language: str, text: str, negated: str) -> None:
@@ -59,7 +72,7 @@ def test_an_expectation_is_negated(language: str, text: str, negated: str) -> No
 
 def test_literals_become_others_of_their_kind() -> None:
     for text in ("-7", "0", "10", "2.50", '"two words"', "true"):
-        (one, _) = falsify.versions("cpp", f"assert (f(1)=={text});", 1, CHANCE)
+        (one, *_) = falsify.versions("cpp", f"assert (f(1)=={text});", 1, CHANCE)
         other = one.removeprefix("assert (f(1)==").removesuffix(");")
         assert other != text
         assert len(other) == len(text) or text == "true"
@@ -103,6 +116,6 @@ class Builds(worker.ProgramRunner):
 def test_a_slow_program_too_has_falsified_tests_and_all_its_builds_have_one_word() -> None:
     runner = Builds(None, -1)  # type: ignore[arg-type]
     runner.words = []
-    job = {"files": {}, "source": "main.go", "falsified": ["one", "other", "all"]}
+    job = {"files": {}, "source": "main.go", "falsified": ["one", "other", "others", "all"]}
     runner._doubt(job, worker._Build("word"), 30.0)
     assert runner.words == ["word", "word"], "the first falsified one, and all negated"

@@ -1,0 +1,140 @@
+"""MultiPL-E's tests as what stands around an answer, language by language (Cassano et al., 2022).
+
+Upstream compiles and runs prompt + completion + newline + tests, and its exit status decides. Here something that
+prints SENTINEL stands behind the last expectation, as in completion_marker.py, and the sandbox falsifies
+expectations. A language upstream is a row of the sandbox's table (`runs`), save those that no row can run yet.
+
+Differences from upstream: a failed `Debug.Assert` ends a C# program at once; Rust is edition 2021; the packages that
+tests name (javatuples, Test::Deep, luaunit, test/unit) are the project's own replacements.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.schema import InlineTests, Limits
+from harness.tasks.families import completion_marker
+
+# Upstream has 15 seconds; those that wait are not the program's fault.
+LIMITS = Limits(cpu_s=15.0, wall_s=60.0, memory_mb=1024)
+
+_RETURNS = r"^[ \t]*(?:[\w:<>,&*\[\]?.]+[ \t]+)*[\w:<>,&*\[\]?.]+[\s&*]+"
+
+
+@dataclass(frozen=True)
+class TargetLanguage:
+    """`runs`: its name in the sandbox's table, "" where there is none, and then `wants` says what would be needed.
+    `begins`: how a definition of the function {name} begins. `closed`: the tests begin with the bracket that closes
+    the function. `stop`: upstream's, where a row has none.
+    """
+
+    word: str
+    begins: str
+    stop: tuple[str, ...]
+    runs: str = ""
+    closed: bool = False
+    comment: str = "//"
+    wants: str = ""
+
+
+LANGUAGES: Mapping[str, TargetLanguage] = {
+    "cpp": TargetLanguage("C++", _RETURNS + r"{name}\s*\(", ("\n}",), runs="cpp", closed=True),
+    "cs": TargetLanguage("C#", _RETURNS + r"{name}\s*\(", ("\n    }\n",), runs="csharp", closed=True),
+    "d": TargetLanguage("D", _RETURNS + r"{name}\s*\(", ("\n\n", "\nvoid", "\nbool", "\nint"), wants="gdc"),
+    "go": TargetLanguage("Go", r"^func\s+{name}\s*\(", ("\nfunc", "struct", "\n// "), runs="go"),
+    "java": TargetLanguage("Java", _RETURNS + r"{name}\s*\(", ("\n    }\n",), runs="java", closed=True),
+    "jl": TargetLanguage(
+        "Julia", r"function\s+{name}\s*\(", ("\nfunction", "\nmacro", "\n\n"), comment="#", wants="julia"
+    ),
+    "js": TargetLanguage(
+        "JavaScript",
+        r"(?:function\s+{name}\s*\(|(?:const|let|var)\s+{name}\s*=)",
+        ("\nfunction ", "\n/*", "\n//", "\nconsole.log"),
+        runs="javascript",
+    ),
+    "lua": TargetLanguage(
+        "Lua",
+        r"function\s+{name}\s*\(",
+        ("\nlocal", "\nfunction", "\n--", "\n\n"),
+        runs="lua",
+        comment="--",
+    ),
+    "php": TargetLanguage(
+        "PHP", r"function\s+{name}\s*\(", ("\nfunction", "\n?>", "\n//", "\n#"), runs="php"
+    ),
+    "pl": TargetLanguage("Perl", r"sub\s+{name}\b", ("\nsub", "\n#", "\n\n"), runs="perl", comment="#"),
+    "r": TargetLanguage("R", r"{name}\s*<-\s*function", ("\n#", "\n```"), comment="#", wants="r-base-core"),
+    "rb": TargetLanguage(
+        "Ruby", r"def\s+{name}\b", ("\nclass", "\ndef", "\n#", "\n\n"), runs="ruby", comment="#"
+    ),
+    "rkt": TargetLanguage(
+        "Racket", r"\(define\s+\({name}\b", ("\n(define ", "\n#|", "\n;", "\n("), comment=";", wants="racket"
+    ),
+    "rs": TargetLanguage("Rust", r"fn\s+{name}\s*[<(]", ("\n}",), runs="rust", closed=True),
+    "scala": TargetLanguage("Scala", r"def\s+{name}\s*[\[(]", ("\n    }\n",), closed=True, wants="scala"),
+    "sh": TargetLanguage(
+        "Bash", r"^[ \t]*(?:function\s+)?{name}\s*\(\)", ("\n}",), runs="bash", closed=True, comment="#"
+    ),
+    "swift": TargetLanguage("Swift", r"func\s+{name}\s*[<(]", ("\n}",), closed=True, wants="swiftlang"),
+    "ts": TargetLanguage(
+        "TypeScript",
+        r"(?:function\s+{name}\s*[<(]|(?:const|let|var)\s+{name}\s*[=:])",
+        ("\nfunction ", "\n/*", "\n//", "\nclass"),
+        runs="typescript",
+    ),
+}
+
+# Turns assertions on, which upstream does by a flag, before the class with the tests is loaded.
+_JAVA = """
+class Main {
+    static { java.lang.ClassLoader.getSystemClassLoader().setDefaultAssertionStatus(true); }
+    public static void main(java.lang.String[] words) throws java.lang.Throwable {
+        Problem.main(words);
+        java.lang.System.out.println("@@HARNESS_PROOF@@");
+    }
+}
+"""
+_RUST = """
+#[cfg(test)]
+mod harness_proof {
+    #[test]
+    fn tests() {
+        super::main();
+        use ::std::io::Write;
+        ::std::io::stdout().write_all(b"@@HARNESS_PROOF@@\\n").unwrap();
+    }
+}
+"""
+
+
+def inline_tests(name: str, tests: str, head: str = "") -> InlineTests:
+    """The check of a row. `head`: what stands above the answer (Go's package clause and imports). Raises ValueError
+    for tests whose end is not found.
+    """
+    language = LANGUAGES[name].runs
+    check = InlineTests(
+        language=language,
+        before=head,
+        after="\n" + _closed(language, tests),
+        sentinel=completion_marker.SENTINEL,
+        limits=LIMITS,
+    )
+    change: dict[str, object] = {}
+    match language:
+        case "cpp":
+            change = {"flags": ("-std=c++17",)}
+        case "csharp":
+            change = {"flags": completion_marker.CSHARP_FLAGS}
+        case "go":
+            change = {"before": completion_marker.go_imports(head)}
+        case "javascript" | "typescript":
+            change = {"files": completion_marker.javascript_files(silent=False)}
+    return check.model_copy(update=change)
+
+
+def _closed(language: str, tests: str) -> str:
+    match language:
+        case "java":
+            return tests + _JAVA
+        case "rust":
+            return tests + _RUST
+    return completion_marker.instrument(language, tests)

@@ -1,0 +1,253 @@
+"""MultiPL-E: the functions of HumanEval and MBPP translated into other languages (Cassano et al., 2022).
+
+One row (Lua): name "HumanEval_0_add", prompt "-- Add them.\\nlocal function add(a, b)\\n", stop_tokens ["\\nlocal"],
+tests "lu = require('luaunit') ... lu.assertEquals(candidate(1, 2), 3)" -> the rest "  return a + b\\nend\\n".
+`language` is upstream's short name, `dataset` humaneval or mbpp; which languages run here is in
+tasks/families/translated_tests.py. HumanEval in Python is the task humaneval.
+
+A completion goes on from the prompt and ends at the row's first stop token; prompt, completion and tests are compiled
+together, so verdicts are `in_process` (tasks/families/completion_marker.py). Upstream has no solutions: a row may
+have one of its own in `canonical_solution`, which proves the check. Upstream asks that nobody trains on the rows;
+there is no train split, and nothing shows them as shots.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+from harness import scorers
+from harness.errors import ConfigError, DataError, unknown
+from harness.schema import (
+    Card,
+    Completion,
+    DataFile,
+    Problem,
+    Sampling,
+    Source,
+    Split,
+    Task,
+    Template,
+)
+from harness.tasks.families import single_source
+from harness.tasks.families.translated_tests import LANGUAGES, TargetLanguage, inline_tests
+from harness.text.extract import Reading, Wanted, by_entry_point
+
+Row = Mapping[str, Any]
+Dataset = Literal["humaneval", "mbpp"]
+
+FIELDS = ("name", "prompt", "tests", "stop_tokens")
+# Rows of HumanEval in each language, as published.
+SIZES = {
+    **dict.fromkeys(("cpp", "js", "lua", "php", "pl", "r", "rb", "rkt"), 161),
+    **dict.fromkeys(("cs", "java", "sh", "swift"), 158),
+    **dict.fromkeys(("jl", "ts"), 159),
+    **{"d": 156, "go": 154, "rs": 156, "scala": 160},
+}
+# Lines that make something known, which a whole function needs too.
+_IMPORTS = re.compile(r"^\s*(?:#include|import\b|using\b|use\b|require\b|from\b|#lang|#!|<\?php)")
+_GO_HEAD = re.compile(r"\A\s*package \w+\s*\n\s*import \([^)]*\)\n|\A\s*package \w+\s*\n")
+
+
+def _templates(name: str) -> tuple[Template, ...]:
+    """`chat` is the prompt that the recorded chat outputs were given, to the letter."""
+    return (
+        Template(name="plain", style="plain", stop=LANGUAGES[name].stop),
+        Template(
+            name="chat",
+            style="chat",
+            question="Please continue to complete the function and return all completed code in a codeblock. "
+            f"Here is the given code to do completion:\n```{name}\n{{question}}```",
+            answer=f"```{name}\n{{question}}{{solution}}```",
+        ),
+    )
+
+
+# ---------------------------------------------------------------- programs
+
+
+def cut(text: str, stops: Iterable[str]) -> str:
+    """Up to the first of the stop tokens."""
+    ends = [at for stop in stops if stop and (at := text.find(stop)) >= 0]
+    return text[: min(ends, default=len(text))]
+
+
+def entry_point(language: TargetLanguage, prompt: str) -> str:
+    """The name of the function that the prompt begins."""
+    found = re.findall(language.begins.format(name=r"([\w$!?]+)"), prompt, re.MULTILINE)
+    last = found[-1] if found else ""
+    return last if isinstance(last, str) else next(filter(None, last), "")
+
+
+def _beginning(language: TargetLanguage, prompt: str, code: str) -> re.Match[str] | None:
+    """Where code has the function itself."""
+    name = entry_point(language, prompt)
+    return re.search(language.begins.format(name=re.escape(name)), code, re.MULTILINE) if name else None
+
+
+def _before_bracket(code: str, start: int) -> str:
+    """Code without the bracket that closes the function beginning at `start`, and without what follows: the tests
+    bring the bracket.
+    """
+    depth = 0
+    for at in range(start, len(code)):
+        depth += (code[at] == "{") - (code[at] == "}")
+        if code[at] == "}" and depth <= 0:
+            return code[:at]
+    return code
+
+
+def _head(language: TargetLanguage, prompt: str, code: str) -> str:
+    """What stands in the prompt above the function and its comments, and is not in the code."""
+    found = _beginning(language, prompt, prompt)
+    lines = prompt[: found.start() if found else 0].split("\n")
+    comments = [at for at, line in enumerate(lines) if _is_comment(language, line)]
+    kept = [line for line in lines[: min(comments, default=len(lines))] if line.strip()]
+    has = {line.strip() for line in code.split("\n")}
+    if all(line.strip() in has for line in kept):
+        return ""
+    types = [line for line in kept if not _IMPORTS.match(line)]
+    known = types and types[0].strip() in has
+    return "".join(
+        f"{line}\n" for line in kept if line.strip() not in has and (_IMPORTS.match(line) or not known)
+    )
+
+
+def _is_comment(language: TargetLanguage, line: str) -> bool:
+    return line.strip().startswith((language.comment, "/*", '"""')) and not _IMPORTS.match(line)
+
+
+def _whole(name: str, prompt: str, code: str, found: re.Match[str]) -> str:
+    """The program of code that has the function itself."""
+    language = LANGUAGES[name]
+    match name:
+        case "go":
+            return _go_imports(prompt, code)
+        case "java" | "cs" | "scala":
+            kind = "object" if name == "scala" else "class"
+            code = re.sub(rf"\b(?:public\s+)?{kind}\s+\w+(?=\s*\{{)", f"{kind} Problem", code, count=1)
+            found = _beginning(language, prompt, code) or found
+        case "php":
+            code = re.sub(r"\?>\s*\Z", "", code)
+    head = _head(language, prompt, code)
+    return head + (_before_bracket(code, found.start()) if language.closed else code)
+
+
+def _go_imports(prompt: str, code: str) -> str:
+    """Without the package clause and what the tests' own block imports already."""
+    given = set(re.findall(r'"([\w/]+)"', go_head(prompt)))
+    used = single_source.go_packages(code, go_head(prompt))
+    body = re.sub(r'^(?:package \w+|import (?:\([^)]*\)|"[^"]*"))[ \t]*\n', "", code, flags=re.MULTILINE)
+    asked = set(
+        re.findall(r'"([\w/]+)"', "".join(re.findall(r'^import (?:\([^)]*\)|"[^"]*")', code, re.MULTILINE)))
+    )
+    wanted = sorted((asked | set(used)) - given)
+    return (
+        "".join(f'import "{package}"\n' for package in wanted if f"{package.rsplit('/')[-1]}." in body) + body
+    )
+
+
+def go_head(prompt: str) -> str:
+    """Go's package clause and imports, which have to come first."""
+    found = _GO_HEAD.match(prompt)
+    return found[0] if found else ""
+
+
+def program(name: str, problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
+    """The program without its tests, and in Go without what `before` has."""
+    language, prompt, text = LANGUAGES[name], problem.question, completion.text
+    if completion.form == "output":
+        code = read(text, _wanted(language, name, prompt)).replace("\r\n", "\n")
+        found = _beginning(language, prompt, code)
+        if found is not None:
+            return _whole(name, prompt, code, found)
+        text = code
+    elif completion.form == "program":
+        return text.removeprefix(go_head(prompt)) if name == "go" else text
+    whole = prompt + cut(text, problem.parts["stop"].split("\0"))
+    return whole.removeprefix(go_head(prompt)) if name == "go" else whole
+
+
+def _wanted(language: TargetLanguage, name: str, prompt: str) -> Wanted:
+    def fits(code: str, tree: object) -> bool:
+        del tree
+        return _beginning(language, prompt, code) is not None
+
+    words = {"sh": "shell", "js": "javascript", "ts": "typescript"}
+    return Wanted(words.get(name, name), entry_point(language, prompt), prompt, fits)
+
+
+# ---------------------------------------------------------------- problems
+
+
+def _problem(row: Row, name: str) -> Problem:
+    prompt = row["prompt"]
+    if not isinstance(row["stop_tokens"], list):
+        raise DataError(f"{row['name']}: stop_tokens: expected a list, got {row['stop_tokens']!r}")
+    stops = row["stop_tokens"] or LANGUAGES[name].stop
+    return Problem(
+        id=row["name"],
+        question=prompt,
+        solution=row.get("canonical_solution", ""),
+        check=inline_tests(name, row["tests"], go_head(prompt) if name == "go" else ""),
+        parts={"stop": "\0".join(stops)},
+    )
+
+
+def _load(name: str, where: tuple[DataFile, ...]) -> Callable[[Split, Source], Iterable[Problem]]:
+    def load(split: Split, source: Source) -> Iterable[Problem]:
+        if split != "test":
+            return
+        file = next((file for file in where if source.find(file)), where[0])
+        for row in source.rows(file, FIELDS):
+            try:
+                yield _problem(row, name)
+            except ValueError as error:
+                source.skip(row["name"], str(error))
+
+    return load
+
+
+def files(name: str, dataset: str) -> tuple[DataFile, ...]:
+    """The hub's layout (a folder each, Parquet), or JSON lines, beside each other or in prompts/."""
+    folder = f"{dataset}-{name}"
+    return (
+        DataFile("multipl_e", f"{folder}/test-00000-of-00001.parquet"),
+        DataFile("multipl_e", f"{folder}.jsonl"),
+        DataFile("multipl_e", f"prompts/{folder}.jsonl"),
+    )
+
+
+def task(language: str = "cpp", dataset: Dataset = "humaneval") -> Task:
+    if language not in LANGUAGES:
+        raise ConfigError(f"task 'multipl_e': {unknown('language', language, LANGUAGES)}")
+    if dataset not in ("humaneval", "mbpp"):
+        raise ConfigError(f"task 'multipl_e': {unknown('dataset', dataset, ('humaneval', 'mbpp'))}")
+    target = LANGUAGES[language]
+    if not target.runs:
+        raise ConfigError(
+            f"task 'multipl_e': {target.word} cannot run in the sandbox yet, so its rows were not run (it would take a"
+            f" row in its table of languages, and {target.wants})"
+        )
+
+    def multipl_e_program(problem: Problem, completion: Completion, read: Reading = by_entry_point) -> str:
+        return program(language, problem, completion, read)
+
+    where = files(language, dataset)
+    return Task(
+        name="multipl_e",
+        version=1,
+        load=_load(language, where),
+        templates=_templates(language),
+        extract=multipl_e_program,
+        scorers=(scorers.unit_tests,),
+        sampling=Sampling(max_tokens=512),
+        card=Card(
+            title=f"MultiPL-E: {dataset} in {target.word}",
+            paper="Cassano et al. 2022, arXiv 2208.08227",
+            licence="BSD-3-Clause, and not as training data",
+            url="https://github.com/nuprl/MultiPL-E",
+            sizes={"test": SIZES[language]},
+            setting="pass@1, temperature 0.2, zero-shot",
+            files=where[:1],
+        ),
+    )
