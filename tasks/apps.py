@@ -252,6 +252,7 @@ def task(
             title="APPS: programs for contest and interview problems",
             paper="Hendrycks et al. 2021, arXiv 2105.09938",
             licence="MIT",
+            tags=("contests",),
             url="https://github.com/hendrycks/apps",
             sizes=SIZES[setting],
             setting="temperature 0.6, top-p 0.95, 5 samples: avg_tests_passed, pass@1, pass@2, pass@5 "

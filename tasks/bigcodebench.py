@@ -158,6 +158,7 @@ def task(ask: Ask = "complete", subset: Subset = "full", calibrated: bool = True
             title=f"BigCodeBench{'-Hard' if subset == 'hard' else ''}: programs that call many libraries",
             paper="Zhuo et al. 2024, arXiv 2406.15877",
             licence="Apache-2.0",
+            tags=("libraries",),
             url="https://github.com/bigcode-project/bigcodebench",
             sizes={"test": SIZES[subset]},
             setting="calibrated pass@1, greedy, zero-shot; 1,280 new tokens. "

@@ -89,6 +89,8 @@ def task(
             title="BIRD: questions with hints to SQL over large databases",
             paper="Li et al. 2023, arXiv 2305.03111",
             licence="CC BY-SA 4.0",
+            tags=("text-to-sql",),
+            languages=("sql",),
             url="https://bird-bench.github.io",
             sizes={"train": 9428, "test": SIZES[corpus]},
             setting="greedy, zero-shot, with evidence; scorers = ['ves'] adds the efficiency scores",

@@ -66,6 +66,7 @@ def task() -> Task:
             title="Calculus: SymPy and NumPy cells",
             paper="a course note on CodeGen (Nijkamp et al. 2022, arXiv 2203.13474); own rows",
             licence="MIT",
+            tags=("mathematics", "libraries"),
             url="https://docs.sympy.org/latest/tutorials/intro-tutorial/calculus.html",
             sizes={"train": 45, "test": 45},
             setting="greedy, zero-shot; 128 new tokens",

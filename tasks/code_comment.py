@@ -64,6 +64,7 @@ def task() -> Task:
             title="Code comments: comments for MBPP's functions, compared by a rater",
             paper="Liu et al. 2023, arXiv 2311.02303",
             licence="CC BY 4.0",
+            tags=("comments",),
             url="https://github.com/codefuse-ai/codefuse-evaluation",
             sizes={split: len(ids) for split, ids in mbpp.IDS.items()},
             setting="greedy, zero-shot; three models' answers compared by a rater that names the best",

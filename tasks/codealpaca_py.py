@@ -115,6 +115,7 @@ def task(corpus: Corpus = "published") -> Task:
             title="CodeAlpacaPy: Python answers to instructions" + ("" if published else ", rebuilt"),
             paper="Weyssow et al. 2023, arXiv 2308.10462",
             licence="CC BY-NC 4.0",
+            tags=("instructions",),
             url="https://huggingface.co/datasets/antolin/codealpaca-filtered"
             if published
             else "https://github.com/sahil280114/codealpaca",

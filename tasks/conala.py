@@ -100,10 +100,12 @@ def task(corpus: Corpus = "original") -> Task:
             title="CoNaLa: one-line Python answers to questions",
             paper="Yin et al. 2018, arXiv 1805.08949; split docprompting: Zhou et al. 2023, arXiv 2207.05987",
             licence="MIT (text from Stack Overflow: CC BY-SA 4.0)" if original else "Apache-2.0",
+            tags=("one-liners", "stack-overflow"),
             url="https://conala-corpus.github.io",
             sizes={"train": 2379, "test": 500}
             if original
             else {"train": 2135, "validation": 201, "test": 543},
+            elsewhere="bigcode: two shots, BLEU (shots icl:2)",
             setting="beam 10, 10 returned: EM@1, EM@10, CodeBLEU (2308.10462); 64 new tokens",
             files=tuple(FILES[corpus].values()),
         ),

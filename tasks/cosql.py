@@ -32,6 +32,8 @@ def task(options: text_to_sql.ConversationOptions) -> Task:
             title="CoSQL: dialogues to SQL over unseen databases",
             paper="Yu et al. 2019, arXiv 1909.05378",
             licence="CC BY-SA 4.0",
+            tags=("text-to-sql", "dialogue"),
+            languages=("sql",),
             url="https://yale-lily.github.io/cosql",
             sizes={"train": 7343, "test": 1007},
             setting="greedy, zero-shot; question and interaction match; the development set is the test split",

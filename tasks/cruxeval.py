@@ -197,6 +197,7 @@ def task(predict: Predict = "output") -> Task:
             title=f"CRUXEval: the {predict} of a Python function, by reasoning",
             paper="Gu et al. 2024, arXiv 2401.03065",
             licence="MIT",
+            tags=("reasoning",),
             url="https://github.com/facebookresearch/cruxeval",
             sizes={"test": 800},
             setting="n = 10; pass@1 at temperature 0.2, pass@5 at 0.8. Published for CodeLlama-7b: "

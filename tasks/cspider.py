@@ -28,6 +28,8 @@ def task(options: text_to_sql.SpiderOptions) -> Task:
             title="CSpider: Chinese questions to SQL over unseen databases",
             paper="Min et al. 2019, arXiv 1909.13293",
             licence="CC BY-SA 4.0",
+            tags=("text-to-sql", "chinese"),
+            languages=("sql",),
             url="https://taolusi.github.io/CSpider-explorer/",
             sizes={"train": 8659, "test": 1034},
             setting="greedy, zero-shot, 200 sampled questions (2311.02303); the development set is the test split",

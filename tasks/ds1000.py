@@ -203,6 +203,7 @@ def task(
             title="DS-1000: data-science snippets in seven libraries",
             paper="Lai et al. 2023, arXiv 2211.11501",
             licence="CC BY-SA 4.0",
+            tags=("libraries", "stack-overflow"),
             url="https://github.com/xlang-ai/DS-1000",
             sizes={"test": 1000},
             setting="pass@1 a library and over all, greedy, zero-shot; 512 new tokens",

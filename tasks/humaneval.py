@@ -84,8 +84,11 @@ def task() -> Task:
             title="HumanEval: Python functions from docstrings",
             paper="Chen et al. 2021, arXiv 2107.03374",
             licence="MIT",
+            tags=("functions",),
             url="https://github.com/openai/human-eval",
             sizes={"test": 164},
+            elsewhere="lm-eval: 1,024 tokens, humaneval_instruct opens a chat's answer; bigcode: prompt stripped,"
+            " temperature 0.2, top-p 0.95; EvalPlus: 768 tokens, a chat is asked for a whole script",
             setting="pass@1, greedy, zero-shot (2311.02303); 512 new tokens",
             files=(FILE,),
         ),

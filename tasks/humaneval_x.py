@@ -245,6 +245,8 @@ def task(language: Language = "python", silent: bool = True) -> Task:
             title=f"HumanEval-X: functions from docstrings, {word}",
             paper="Zheng et al. 2023, arXiv 2303.17568",
             licence="Apache-2.0",
+            tags=("functions",),
+            languages=tuple(dict.fromkeys(runs for runs, *_ in LANGUAGES.values())),
             url="https://github.com/THUDM/CodeGeeX",
             sizes={"test": 164},
             setting="pass@1, greedy, zero-shot (arXiv 2311.02303); pass@1, 10, 100 of 200 samples (arXiv 2303.17568)",

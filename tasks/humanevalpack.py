@@ -319,6 +319,8 @@ def task(language: Language = "python", kind: Kind = "fix_tests", explanations: 
             title=f"HumanEvalPack: {kind}, {word}",
             paper="Muennighoff et al. 2023, arXiv 2308.07124",
             licence="MIT",
+            tags=("functions", "repair", "explanation"),
+            languages=get_args(Language),
             url="https://github.com/bigcode-project/octopack",
             sizes={"test": 164},
             setting=_setting(language, kind),

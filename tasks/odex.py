@@ -239,6 +239,7 @@ def task(language: Language = "en", libraries: Libraries = "all") -> Task:
             title=f"ODEX: Python answers to Stack Overflow questions in '{language}', with tests",
             paper="Wang et al. 2022, arXiv 2212.10481",
             licence="CC BY-SA 4.0",
+            tags=("libraries", "stack-overflow"),
             url="https://github.com/zorazrw/odex",
             sizes={"test": (SIZES if libraries == "all" else STANDARD)[language]},
             setting="pass@1 to pass@10 of n = 10 at temperature 0.8, top_p 0.95, zero-shot, all tests; 200 new tokens",

@@ -33,6 +33,8 @@ def task(options: text_to_sql.ConversationOptions) -> Task:
             title="SParC: conversations to SQL over unseen databases",
             paper="Yu et al. 2019, arXiv 1906.02285",
             licence="CC BY-SA 4.0",
+            tags=("text-to-sql", "dialogue"),
+            languages=("sql",),
             url="https://yale-lily.github.io/sparc",
             sizes={"train": 9025, "test": 1203},
             setting="greedy, zero-shot; question and interaction match; the development set is the test split",

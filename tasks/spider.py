@@ -33,6 +33,8 @@ def task(options: text_to_sql.SpiderOptions) -> Task:
             title="Spider: questions to SQL over unseen databases",
             paper="Yu et al. 2018, arXiv 1809.08887; test suites: Zhong et al. 2020, arXiv 2010.02840",
             licence="CC BY-SA 4.0",
+            tags=("text-to-sql",),
+            languages=("sql",),
             url="https://yale-lily.github.io/spider",
             sizes={"train": 7000, "test": 1034},
             setting="greedy, zero-shot, 200 sampled questions (2311.02303); the development set is the test split",

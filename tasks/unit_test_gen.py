@@ -167,6 +167,7 @@ def task(corpus: Corpus = "mbpp", language: Language = "python", mutants: int = 
             title="Unit-test generation: tests for a function that is right",
             paper="Liu et al. 2023, arXiv 2311.02303 (rows not released; these are other ones)",
             licence=origin.card.licence,
+            tags=("test-generation",),
             url="https://github.com/codefuse-ai/codefuse-evaluation",
             sizes=sizes,
             setting="pass@1, greedy, zero-shot; tests that assert nothing do not count",

@@ -98,6 +98,8 @@ def task(execute: bool = True, sample: int = 0, sample_seed: int = 42) -> Task:
             title="WikiSQL: questions to SQL over one table",
             paper="Zhong et al. 2017, arXiv 1709.00103",
             licence="BSD-3-Clause",
+            tags=("text-to-sql",),
+            languages=("sql",),
             url="https://github.com/salesforce/WikiSQL",
             sizes={"train": 56355, "validation": 8421, "test": 15878},
             setting="greedy, zero-shot, 200 sampled questions (2311.02303)",

@@ -10,7 +10,8 @@ imported up here, so that `harness --help` is instant.
     results       report, leaderboard, compare, gate
     audit         audit
     interop       export, import, track
-    data          tasks, data
+    tasks         tasks
+    data          data
     cache         cache
     doctor        doctor
     env           env
@@ -45,7 +46,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "export": ("interop", "export_command"),
     "import": ("interop", "import_command"),
     "track": ("interop", "track_command"),
-    "tasks": ("data", "tasks_command"),
+    "tasks": ("tasks", "tasks_command"),
     "data": ("data", "data_command"),
     "cache": ("cache", "cache_command"),
     "doctor": ("doctor", "doctor"),

@@ -1,9 +1,7 @@
-"""The commands tasks (list, cards, prompts) and data (fetch, check, synthesise)."""
+"""The command data: fetch, check, synthesise."""
 
-import json
 import sys
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,143 +14,7 @@ from harness.cli.output import json_option, print_json, quiet_option
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.schema import Backend, Request, Task
-
-
-@click.command("tasks")
-@click.argument("name", required=False)
-@click.option(
-    "--prompt",
-    is_flag=False,
-    flag_value="",
-    metavar="[PROMPT]",
-    help="Print one exact prompt: the default one, or the task's prompt of that name.",
-)
-@click.option("--model", metavar="M", help="With --prompt: as this model is given it, and its tokens.")
-@click.option("--adapter", metavar="A", help="With --prompt: an adapter, which may bring a tokenizer.")
-@click.option("--split", default="test", type=click.Choice(["train", "validation", "test"]))
-@data_option
-@sets_option
-def tasks_command(
-    name: str | None,
-    prompt: str | None,
-    model: str | None,
-    adapter: str | None,
-    split: str,
-    data: str | None,
-    sets: Sequence[str],
-) -> None:
-    """List the tasks with size, licence, source, metrics and the paper's setting; then the suites.
-
-    With NAME show its card, or with --prompt the exact prompt of its first problem. With suite:NAME its runs.
-    """
-    from harness.config import suites
-    from harness.tasks.loading import registry
-
-    if name is None and prompt is not None:
-        raise UserError("--prompt shows a prompt of one task: harness tasks NAME --prompt")
-    if name is None:
-        _list_tasks()
-    elif name.startswith(suites.PREFIX):
-        _show_suite(name.removeprefix(suites.PREFIX))
-    elif prompt is not None:
-        plain: dict[str, Any] = {"task": name, "split": split, "limit": 1, "data": data}
-        set_dotted(plain, {"prompt": prompt or None, "backend.model": model, "backend.adapter": adapter})
-        _show_prompt(plain, sets)
-    else:
-        config = parse_config({"task": name}, sets, "--set")
-        _show_card(registry.task(name, config.options), registry.options(name))
-
-
-def _list_tasks() -> None:
-    from harness.config import suites
-    from harness.tasks.loading import registry
-
-    for name in registry.names():
-        task = registry.task(name)
-        sizes, metrics = _sizes_and_metrics(task)
-        click.echo(f"{name:16} {task.card.title}")
-        for line in (f"{sizes}; {task.card.licence}; {task.card.url}", metrics, task.card.setting):
-            for row in textwrap.wrap(line, 93, break_on_hyphens=False, break_long_words=False):
-                click.echo(" " * 17 + row)
-
-    for name in suites.names():
-        found = suites.read(name)
-        click.echo(f"{suites.PREFIX + name:18} {found.title}; {len(found.runs)} runs")
-
-
-def _show_suite(name: str) -> None:
-    from harness.config import suites
-
-    found = suites.read(name)
-    click.echo(f"{found.title or name}, version {found.version}")
-    for number, one in enumerate(found.runs):
-        pinned = ", ".join(f"{key} = {json.dumps(value)}" for key, value in one.items() if key != "task")
-        click.echo(f"  {number:2} {one['task']:16} {pinned}")
-
-
-def _show_prompt(plain: dict[str, Any], sets: Sequence[str]) -> None:
-    from harness import backends
-    from harness.prompts import templates
-    from harness.runs import progress
-    from harness.runs.plan import make_plan, with_default_template
-
-    config = parse_config(plain, sets, "--set")
-    if config.shots.startswith("random"):
-        raise UserError(f"shots = {config.shots!r} depends on the model's tokenizer: choose other shots")
-    with progress.show(sys.stderr) as step:
-        plan = make_plan(config, step)
-    renderer = backends.load_renderer(config.backend) if config.backend.model else None
-    if renderer is not None:
-        plan = with_default_template(plan, renderer.chat)
-    problem, template = plan.problems[0], plan.template
-    prompt = templates.render(template, problem, plan.selection.solved_problems(problem.id))
-    head = f"# {problem.id}, prompt {template.name!r} ({template.style}), stop {list(plan.sampling.stop)}"
-    if renderer is not None:
-        rendered = renderer.render(prompt)
-        click.echo(f"{head}, {rendered.tokens} tokens\n{rendered.text}", nl=False)
-        return
-    click.echo(head)
-    for message in prompt.messages:
-        click.echo(f"[{message.role}]\n{message.content}")
-    if not prompt.messages:
-        click.echo(prompt.text, nl=False)
-    if prompt.suffix is not None:
-        click.echo(f"\n[suffix]\n{prompt.suffix}", nl=False)
-
-
-def _sizes_and_metrics(task: "Task") -> tuple[str, str]:
-    sizes = ", ".join(f"{split} {n}" if n else split for split, n in task.card.sizes.items())
-    return sizes, ", ".join(name for scorer in task.scorers for name in scorer.metrics([1]))
-
-
-def _show_card(task: "Task", options: Mapping[str, Sequence[str]]) -> None:
-    from harness.prompts import templates
-
-    card, sampling = task.card, task.sampling
-    sizes, metrics = _sizes_and_metrics(task)
-    defaults = {
-        templates.select_template(task, "", chat=True).name: "of models with a chat template",
-        templates.select_template(task, "", chat=False).name: "of models without",
-    }
-    rows = {
-        "title": card.title,
-        "paper": card.paper,
-        "licence": card.licence,
-        "source": card.url,
-        "sizes": sizes,
-        "metrics": metrics,
-        "paper's setting": card.setting,
-        "prompts": ", ".join(t.name for t in task.templates),
-        "default prompt": ", ".join(f"{name} {who}" for name, who in defaults.items()),
-        "sampling": f"{sampling.samples} sample, at most {sampling.max_tokens} tokens",
-        "options": "; ".join(f"{option} = {' or '.join(values)}" for option, values in options.items())
-        or "none",
-        "files": ", ".join(f"{file.benchmark}/{file.name}" for file in card.files),
-    }
-    click.echo(f"{task.name}, version {task.version}")
-    for key, value in rows.items():
-        click.echo(f"  {key:16} {value}")
+    from harness.schema import Backend, Request
 
 
 @click.command("data")

@@ -144,7 +144,7 @@ def _certify(recorded: ParityOptions, config: "RunConfig", as_json: bool) -> Non
     say(_total_text(made))
     say(f"certificate {certificate.short(made)} in {out}")
     if as_json:
-        print_json({**made.model_dump(mode="json"), "left_out": left_out})
+        print_json(made.model_dump(mode="json"))
     if any(one.unexplained or one.of_time for one in made.sets):
         sys.exit(3)
 

@@ -72,7 +72,8 @@ class Source(Protocol):
 @dataclass(frozen=True)
 class Card:
     """What a person wants to know of a task before running it. `sizes`: the problems of each split; shots and training
-    need one called train."""
+    need one called train. `languages`: those of the answers. `tags`: what kind of work it is, in the words of the
+    other tasks. `elsewhere`: what other tools do by default, where that differs."""
 
     title: str = ""
     paper: str = ""
@@ -80,6 +81,9 @@ class Card:
     url: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     setting: str = ""
+    languages: tuple[str, ...] = ("python",)
+    tags: tuple[str, ...] = ()
+    elsewhere: str = ""
     files: tuple[DataFile, ...] = ()
 
 

@@ -68,6 +68,8 @@ class TaskCard(Value):
     licence: str = ""
     url: str = ""
     setting: str = ""
+    languages: tuple[str, ...] = ("python",)
+    tags: tuple[str, ...] = ()
 
 
 class TomlTask(Value):
