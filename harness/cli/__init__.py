@@ -7,7 +7,8 @@ imported up here, so that `harness --help` is instant.
     evaluate      run, score, merge, prefer
     train         train
     classifier    train-classifier
-    results       report, leaderboard, compare, gate
+    results       report, compare, gate
+    leaderboard   leaderboard
     audit         audit
     interop       export, import, track
     tasks         tasks
@@ -39,7 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "train": ("train", "train"),
     "train-classifier": ("classifier", "train_classifier_command"),
     "report": ("results", "report"),
-    "leaderboard": ("results", "leaderboard_command"),
+    "leaderboard": ("leaderboard", "leaderboard_command"),
     "compare": ("results", "compare_command"),
     "gate": ("results", "gate_command"),
     "audit": ("audit", "audit_command"),

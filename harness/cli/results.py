@@ -1,4 +1,4 @@
-"""The commands that read finished runs: report, leaderboard, compare, gate."""
+"""The commands that read finished runs: report, compare, gate."""
 
 import os
 import sys
@@ -82,7 +82,7 @@ def report(
         echo(f"wrote {out}")
 
 
-def _sections(folders: Sequence[Path], metric: str) -> "tuple[list[Section], list[str]]":
+def sections_of(folders: Sequence[Path], metric: str) -> "tuple[list[Section], list[str]]":
     """Runs grouped for a report; those that cannot be read are named and skipped."""
     from harness.results.report.sections import make_sections
     from harness.runs.store import reader
@@ -108,7 +108,7 @@ def write_page(
     from harness.results.report import page, plots, published
     from harness.runs.store.atomic import write_atomic
 
-    sections, skipped = _sections(folders, metric)
+    sections, skipped = sections_of(folders, metric)
     if plot_dir:
         for section in sections:
             folder = plot_dir / page.anchor(section) if len(sections) > 1 else plot_dir
@@ -120,43 +120,6 @@ def write_page(
             extra.insert(0, cut.html(sections, cut.day(cutoff)))
         write_atomic(check_writable(out, "--out"), page.render(sections, skipped, extra))
         echo(f"wrote {out}")
-
-
-@click.command("leaderboard")
-@click.argument("folder", callback=local_path)
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: FOLDER/leaderboard.")
-@click.option("--metric", default="", metavar="NAME", help="The metric to rank by, for tasks that have it.")
-@click.option("--published", "with_papers", is_flag=True, help="Add the papers' rows, marked as published.")
-def leaderboard_command(folder: Path, out: Path | None, metric: str, with_papers: bool) -> None:
-    """Rank every run below a folder: a static site, leaderboard.csv and leaderboard.md."""
-    from harness.results import external
-    from harness.results.report import leaderboard, published
-    from harness.runs.store import reader
-    from harness.runs.store.atomic import write_atomic
-
-    sections, skipped = _sections(reader.find_runs([folder]), metric)
-    papers = published.papers() if with_papers else []
-    read = [external.read_result(path) for path in sorted(folder.rglob(f"*{external.SUFFIX}"))]
-    for one in read:
-        if not any(leaderboard.external_rows(one, section) for section in sections):
-            click.echo(
-                f"warning: skipped {one.source}: no run here has task {one.task!r}, its metric and {one.n} problems",
-                err=True,
-            )
-    found = leaderboard.make_rows(sections, list(published.published_values(papers)), read)
-    notes = {section.title: leaderboard.published_notes(section, papers) for section in sections}
-    out = out or folder / "leaderboard"
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {str(out)!r} is a file; the site needs a folder")
-    out.mkdir(parents=True, exist_ok=True)
-    files = {
-        **leaderboard.site(sections, found, skipped, notes, out),
-        "leaderboard.csv": leaderboard.csv_text(found),
-        "leaderboard.md": leaderboard.markdown(found, notes),
-    }
-    for name, text in files.items():
-        write_atomic(out / name, text)
-    echo(f"wrote {out / 'index.html'} and {len(files) - 1} more files")
 
 
 @click.command("compare")

@@ -183,12 +183,7 @@ def rank_ranges(comparison: Comparison, metric: str) -> list[tuple[int, int]]:
     rows = comparison.rows
     found = _row_vectors(rows, metric, comparison.problems[metric], bool(comparison.clusters))
     values = [cell.estimate.value for cell in comparison.cells[metric]]
-    p = np.ones((len(rows), len(rows)))
-    for i in range(len(rows)):
-        for j in range(i + 1, len(rows)):
-            p[i, j] = p[j, i] = paired_tests.paired_p(
-                found.reduce, found.vectors[i], found.vectors[j], found.design(i, j)
-            )[0]
+    p = paired_tests.pairwise_p(found.reduce, found.vectors, found.design)
     ranges = []
     for i, value in enumerate(values):
         others = [j for j in range(len(rows)) if j != i]

@@ -6,8 +6,9 @@ decided in harness/results/compare.py.
 """
 
 import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -189,16 +190,40 @@ def paired_p(
         value = float(difference(units.both.sum(axis=0), units.sizes.sum()))
         t = value / max(error.total, 1e-300) ** 0.5
         return student_t.two_sided_p(t, error.freedom), "t over problems and seeds", None
-    zero_one = is_bounded(reduce, a, b) and bool(
-        np.isin(a[:, 0], (0, 1)).all() and np.isin(b[:, 0], (0, 1)).all()
-    )
-    if zero_one and design.single and design.clusters is None:
+    if _is_mcnemars(reduce, (a, b), design):
         better, worse = int((b > a)[:, 0].sum()), int((b < a)[:, 0].sum())
         return mcnemar_mid_p(better, worse), "McNemar mid-p", mcnemar_exact(better, worse)
     differing = int((np.abs(units.b - units.a).max(axis=1) > TOLERANCE).sum())
     if design.clusters is not None and differing <= MAX_EXACT_UNITS:
         return (*wild_bootstrap_test(reduce, units, seed=seed), None)
     return (*permutation_test(reduce, units, seed=seed), None)
+
+
+def _is_mcnemars(reduce: Reduce, vectors: Sequence[Floats], *designs: Design) -> bool:
+    """Whether rows are of single samples that passed or failed, of problems sampled one by one and of one seed."""
+    return (
+        all(design.single and design.clusters is None for design in designs)
+        and not any(row.of_seeds > TOLERANCE for design in designs for row in design.seeds)
+        and is_bounded(reduce, *vectors)
+        and all(bool(np.isin(each[:, 0], (0, 1)).all()) for each in vectors)
+    )
+
+
+def pairwise_p(reduce: Reduce, vectors: Sequence[Floats], design: Callable[[int, int], Design]) -> Floats:
+    """`paired_p` of every two rows, [rows, rows]; `design` says how two of them were sampled."""
+    count = len(vectors)
+    p = np.ones((count, count))
+    if count and _is_mcnemars(reduce, vectors, *(design(i, i) for i in range(count))):
+        passed = np.stack([each[:, 0] for each in vectors])
+        worse = np.rint(passed @ (1 - passed).T).astype(int)  # [i, j]: problems that i passed and j failed
+        for i in range(count):
+            for j in range(i + 1, count):
+                p[i, j] = p[j, i] = mcnemar_mid_p(int(worse[j, i]), int(worse[i, j]))
+        return p
+    for i in range(count):
+        for j in range(i + 1, count):
+            p[i, j] = p[j, i] = paired_p(reduce, vectors[i], vectors[j], design(i, j))[0]
+    return p
 
 
 def wild_bootstrap_test(
@@ -244,6 +269,7 @@ def mcnemar_exact(better: int, worse: int) -> float:
     return min(1.0, 2 * tail / (1 << n))  # whole numbers: Python divides them without overflow
 
 
+@lru_cache(maxsize=1 << 16)
 def mcnemar_mid_p(better: int, worse: int) -> float:
     """Two-sided mid-p McNemar test (Fagerland, Lydersen & Laake 2013): the exact p less the chance of what was seen.
 

@@ -233,6 +233,11 @@
     choices(form.kind, index.kinds);
     choices(form.group, groups);
     choices(form.against, index.runs.map((name) => "run: " + name));
+    const wanted = decodeURIComponent(location.hash).match(/^#run=(.+)$/); // a link to the samples of one run
+    if (wanted && index.runs.includes(wanted[1])) {
+      form.run.value = index.runs.indexOf(wanted[1]);
+      $("samples").scrollIntoView();
+    }
     if (!groups.length) form.group.parentElement.hidden = true;
     form.onsubmit = (event) => event.preventDefault();
     for (const select of [form.run, form.kind, form.group]) select.onchange = apply;

@@ -1,7 +1,5 @@
-"""Leaderboard and published numbers: ranks with honest ties, printed values as printed, their defects beside them."""
+"""Rows of a leaderboard and published numbers: ranks with honest ties, values as printed with their defects."""
 
-import csv
-import io
 import json
 import shutil
 from dataclasses import replace
@@ -12,12 +10,13 @@ import pytest
 
 from harness.config.load import parse
 from harness.results import compare
-from harness.results.report import leaderboard, published, sections
+from harness.results.leaderboard import files, rows
+from harness.results.report import published, sections
 from harness.runs import run as runner
 from harness.runs.store import reader
-from tests.results.report.test_page import browser, visit
+from tests.results.report.test_page import browser
 from tests.support.command import harness, write_rows
-from tests.support.recordings import edit, edit_rows, make
+from tests.support.recordings import edit, make
 
 __all__ = ["browser"]
 
@@ -30,7 +29,7 @@ def test_a_rank_is_a_range_that_never_contradicts_compare(tmp_path: Path) -> Non
     right = {"best": range(38), "near": range(33), "odd": range(2, 38), "low": range(20), "last": range(4)}
     runs = {name: reader.read(make(tmp_path / name, those)) for name, those in right.items()}
     (section,) = sections.make_sections(list(runs.values()))
-    found = {row.runs[0].name: (row.rank, row.rank_to) for row in leaderboard.make_rows([section])}
+    found = {row.runs[0].name: (row.rank, row.rank_to) for row in rows.make_rows([section])}
     assert found["best"][0] == 1
     assert found["last"] == (5, 5)
     assert found["low"] == (4, 4)
@@ -46,64 +45,11 @@ def test_paired_tests_tell_rows_apart_whose_intervals_overlap(tmp_path: Path) ->
     """Eight problems more, and none less: the intervals overlap, the paired test does not."""
     runs = [reader.read(make(tmp_path / name, range(n), problems=100)) for name, n in (("a", 58), ("b", 50))]
     (section,) = sections.make_sections(runs)
-    first, second = leaderboard.make_rows([section])
+    first, second = rows.make_rows([section])
     assert first.low is not None
     assert second.high is not None
     assert first.low < second.high
-    assert [leaderboard.rank_text(row) for row in (first, second)] == ["1", "2"]
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two that tie, one far behind, one damaged; the first has a report of its own."""
-    folder = tmp_path_factory.mktemp("board")
-    make(folder / "top", range(36))
-    make(folder / "near", range(33))
-    make(folder / "far", range(5))
-    bad = make(folder / "bad", range(5))
-    edit_rows(bad / "judgements.jsonl", lambda rows: rows[1:])
-    assert harness("report", folder / "top", "--format", "html").code == 0
-    ended = harness("leaderboard", folder, "--out", folder / "site")
-    assert ended.code == 0
-    assert f"warning: skipped {bad}: " in ended.err
-    return folder / "site"
-
-
-def test_csv_and_markdown_say_the_same(board: Path) -> None:
-    rows = list(csv.DictReader(io.StringIO((board / "leaderboard.csv").read_text())))
-    assert [(row["model"], row["rank"], row["tied"], row["value"]) for row in rows] == [
-        ("top", "1", "1", "0.9"),
-        ("near", "1", "1", "0.825"),
-        ("far", "3", "0", "0.125"),
-    ]
-    assert "| 1 to 2 | near | zero-shot | 82.50 |" in (board / "leaderboard.md").read_text()
-
-
-def test_the_site_sorts_filters_and_links(browser, board: Path) -> None:  # type: ignore[no-untyped-def]
-    for shown in visit(browser, board / "index.html"):
-        names = shown.locator("tbody tr td:nth-child(2)")
-        assert names.all_inner_texts() == ["top", "near", "far"]
-        shown.get_by_role("button", name="em@1").click()
-        assert names.all_inner_texts() == ["far", "near", "top"]
-        shown.get_by_role("button", name="em@1").click()
-        assert names.all_inner_texts() == ["top", "near", "far"]
-        shown.fill("#filter", "near")
-        assert [row.is_visible() for row in shown.locator("tbody tr").all()] == [False, True, False]
-        assert "skipped" in shown.locator(".warning").inner_text()
-        assert shown.locator("h2 a").get_attribute("href") == "task-letters.html"
-    for shown in visit(browser, board / "task-letters.html"):
-        assert shown.locator("a", has_text="report").get_attribute("href") == "../top/report.html"
-        assert "Best on em@1 is top with 90.00 %" in shown.locator(".answer").inner_text()
-
-
-def test_a_folder_without_runs_is_the_users_mistake(tmp_path: Path) -> None:
-    assert "holds no run" in harness("leaderboard", tmp_path).complaint
-    (tmp_path / "file").write_text("")
-    make(tmp_path / "run", [1])
-    assert (
-        "the site needs a folder"
-        in harness("leaderboard", tmp_path / "run", "--out", tmp_path / "file").complaint
-    )
+    assert [files.rank_text(row) for row in (first, second)] == ["1", "2"]
 
 
 # ---------------------------------------------------------------- published numbers
@@ -202,16 +148,16 @@ def test_published_rows_take_no_rank_and_only_stand_beside_runs_on_the_same_prob
     printed = list(published.published_values(["2308.10462", "2311.02303"]))
     assert len({(row.name, id(row.setting), row.metric) for row in printed}) == len(printed)
     of_corpus = {name: sections.make_sections([reader.read(run)]) for name, run in conala.items()}
-    found = leaderboard.make_rows(of_corpus["docprompting"], printed)
-    assert (leaderboard.rank_text(found[0]), found[0].published) == ("1", "")
+    found = rows.make_rows(of_corpus["docprompting"], printed)
+    assert (files.rank_text(found[0]), found[0].published) == ("1", "")
     best = found[1]
     assert (best.model, best.method, best.value) == ("CodeLlama 7B", "LoRA", 0.2007)
-    assert (leaderboard.rank_text(best), best.low, best.published) == ("", None, "arXiv 2308.10462, Table 3")
-    assert len(leaderboard.make_rows(of_corpus["original"], printed)) == 1
+    assert (files.rank_text(best), best.low, best.published) == ("", None, "arXiv 2308.10462, Table 3")
+    assert len(rows.make_rows(of_corpus["original"], printed)) == 1
     mini = tmp_path / "original"
     shutil.copytree(conala["docprompting"], mini)
     edit(mini / "run.json", lambda plain: plain["data"].update(set="mini"))
-    assert len(leaderboard.make_rows(sections.make_sections([reader.read(mini)]), printed)) == 1
+    assert len(rows.make_rows(sections.make_sections([reader.read(mini)]), printed)) == 1
     assert harness("leaderboard", mini, "--out", tmp_path / "site", "--published").code == 0
     board = (tmp_path / "site" / "leaderboard.md").read_text()
     assert "- arXiv 2308.10462, set apart: the project's own mini rows, not the benchmark's 543" in board
@@ -227,7 +173,7 @@ def test_values_of_a_part_of_the_problems_and_of_other_metrics_are_told(
         run = replace(result, config=config, samples=dict.fromkeys(map(str, range(750)), 5))
         row = replace(section.comparison.rows[0], runs=(run,))
         comparison = replace(section.comparison, task=task, rows=(row,), cells={})
-        return leaderboard.published_notes(
+        return rows.published_notes(
             replace(section, metric="pass@1", comparison=comparison), published.papers()
         )
 
