@@ -72,7 +72,7 @@ def report(
     if cutoff:
         from harness.results.report import cutoff as cut
 
-        text += "".join(f"{line}\n" for line in cut.lines(_sections(folders, metric)[0], cut.day(cutoff)))
+        text += "".join(f"{line}\n" for line in cut.lines(sections_of(folders, metric)[0], cut.day(cutoff)))
     if out is None and form == "terminal":
         click.echo(text, nl=False)
     elif out is None:
