@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.results.leaderboard.submissions import Recording, Submission
+from harness.results.leaderboard.submissions import Submission, SubmittedFile
 from harness.runs.store.run_folder import read_run
 
 Judge = Callable[[dict[str, Any], Path], None]
 
 
-def to_judge(submissions: Sequence[Submission]) -> tuple[list[tuple[Submission, Path, Recording]], list[str]]:
+def to_judge(
+    submissions: Sequence[Submission],
+) -> tuple[list[tuple[Submission, Path, SubmittedFile]], list[str]]:
     """The recordings without a whole run, and a line for each that says what another submission says already."""
     new, copies = [], list[str]()
     seen: dict[str, Path] = {}
@@ -34,7 +36,7 @@ def _whole(folder: Path) -> bool:
 
 
 def judge(
-    new: Sequence[tuple[Submission, Path, Recording]], settings: Mapping[str, Any], run: Judge
+    new: Sequence[tuple[Submission, Path, SubmittedFile]], settings: Mapping[str, Any], run: Judge
 ) -> Iterator[str]:
     """Judge each with `run` (config, folder); yields a line for each that could not be."""
     for one, path, recording in new:

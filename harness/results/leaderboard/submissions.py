@@ -27,7 +27,7 @@ ENDINGS = (".jsonl", ".jsonl.gz")  # of completions that no card names
 Group = Literal["base", "instruct", "adapter", "RAG"]
 
 
-class Recording(Value):
+class SubmittedFile(Value):
     """How a file of completions is read: `task` and `options` as in a config, `field` and `partial` as of `harness
     score`."""
 
@@ -49,7 +49,7 @@ class ModelCard(Value):
     link: str = ""
     tuned: str = ""
     version_of: str = ""
-    recordings: Mapping[str, Recording] = {}
+    recordings: Mapping[str, SubmittedFile] = {}
 
     @field_validator("link")
     @classmethod
@@ -60,7 +60,7 @@ class ModelCard(Value):
 
     @field_validator("recordings")
     @classmethod
-    def _own_files(cls, value: Mapping[str, Recording]) -> Mapping[str, Recording]:
+    def _own_files(cls, value: Mapping[str, SubmittedFile]) -> Mapping[str, SubmittedFile]:
         for name in value:
             if Path(name).name != name:
                 raise ValueError(f"{name!r}: expected the name of a file beside model.toml")
@@ -73,9 +73,9 @@ class Submission:
 
     folder: Path
     card: ModelCard
-    recordings: tuple[tuple[Path, Recording], ...]
+    recordings: tuple[tuple[Path, SubmittedFile], ...]
 
-    def judged(self, path: Path, recording: Recording) -> Path:
+    def judged(self, path: Path, recording: SubmittedFile) -> Path:
         """Where the run of a recording lies, named after its task, its content and how it is read."""
         digest = hashlib.sha256(path.read_bytes())
         digest.update(json.dumps(recording.model_dump(mode="json"), sort_keys=True).encode())
@@ -111,16 +111,16 @@ def read_card(path: Path) -> ModelCard:
     return card if card.name else card.model_copy(update={"name": path.parent.name})
 
 
-def _files(folder: Path, card: ModelCard) -> Iterator[tuple[Path, Recording]]:
+def _files(folder: Path, card: ModelCard) -> Iterator[tuple[Path, SubmittedFile]]:
     """The named files first, in the card's order, then the others that look like completions."""
     for name, recording in card.recordings.items():
         yield folder / name, recording
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name.endswith(ENDINGS) and path.name not in card.recordings:
-            yield path, Recording()
+            yield path, SubmittedFile()
 
 
-def _checked(path: Path, recording: Recording) -> Recording:
+def _checked(path: Path, recording: SubmittedFile) -> SubmittedFile:
     """With its task's name. Raises ConfigError for a task or a file that is not there.
 
     A task's file is no name here: who hands in completions must not bring code that runs as the judge does.
