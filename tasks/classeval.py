@@ -229,6 +229,7 @@ def task(ask: Ask = "class") -> Task:
             title=f"ClassEval: Python classes, {'whole' if ask == 'class' else 'method by method'}",
             paper="Du et al. 2023, arXiv 2308.01861",
             licence="MIT",
+            tags=("classes",),
             url="https://github.com/FudanSELab/ClassEval",
             sizes={"test": SIZES[ask]},
             setting="greedy, or n = 5 at temperature 0.2; 2,048 tokens. " + PUBLISHED[ask],

@@ -96,6 +96,7 @@ def task(subset: Subset = "single-line") -> Task:
             title=f"HumanEval Infilling: Python functions with a gap, {subset}",
             paper="Bavarian et al. 2022, arXiv 2207.14255",
             licence="MIT",
+            tags=("functions", "infilling"),
             url="https://github.com/openai/human-eval-infilling",
             sizes={"test": SIZES[subset]},
             setting="pass@1 to pass@100, zero-shot, each model's own fill-in-the-middle marks; 512 new tokens",

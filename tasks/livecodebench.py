@@ -165,6 +165,7 @@ def task(release: Release = "v6", since: str = "", until: str = "", group: Group
             title=f"LiveCodeBench {release}: contest problems by date",
             paper="Jain et al. 2024, arXiv 2403.07974",
             licence="CC (as its card says, without a kind); the harness of its authors MIT",
+            tags=("contests",),
             url="https://github.com/LiveCodeBench/LiveCodeBench",
             sizes={"test": SIZES[release]},
             setting="pass@1 of n = 10 at temperature 0.2, top-p 0.95; 2,000 new tokens. Recorded by its authors for"

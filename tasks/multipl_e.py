@@ -245,6 +245,8 @@ def task(language: str = "cpp", dataset: Dataset = "humaneval") -> Task:
             title=f"MultiPL-E: {dataset} in {target.word}",
             paper="Cassano et al. 2022, arXiv 2208.08227",
             licence="BSD-3-Clause, and not as training data",
+            tags=("functions",),
+            languages=tuple(each.runs or short for short, each in LANGUAGES.items()),
             url="https://github.com/nuprl/MultiPL-E",
             sizes={"test": SIZES[language]},
             setting="pass@1, temperature 0.2, zero-shot",

@@ -72,6 +72,8 @@ def task() -> Task:
             title="SantaCoder-FIM: one line of Python, JavaScript or Java, left out",
             paper="Ben Allal et al. 2023, arXiv 2301.03988",
             licence="OpenRAIL",
+            tags=("infilling",),
+            languages=("python", "javascript", "java"),
             url="https://huggingface.co/datasets/bigcode/santacoder-fim-task",
             sizes={"test": 4792},
             setting="exact match in each language, zero-shot, each model's own fill-in-the-middle marks; 128 tokens",
