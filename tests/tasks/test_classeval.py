@@ -1,5 +1,6 @@
 """ClassEval: each class of tests a verdict of its own, methods in their reference class."""
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,3 +116,26 @@ def test_the_rows_are_there(real_data: Path) -> None:
         task = registry.task("classeval", {"ask": ask})
         sizes[ask] = len(data_files.load(task, "test", data_files.open_source(str(real_data))))
     assert sizes == {"class": 100, "method": 410}
+
+
+def test_a_reference_method_in_its_class_makes_the_reference_class_and_none_leaves_it_out(
+    real_data: Path,
+) -> None:
+    task = registry.task("classeval", {"ask": "method"})
+    wrong = []
+    for one in data_files.load(task, "test", data_files.open_source(str(real_data))):
+        whole = ast.parse(f"{one.parts['imports']}\n{one.parts['class']}")
+        made, without = (
+            ast.parse(task.extract(one, Completion(text=text, form="continuation")))
+            for text in (one.solution, "")
+        )
+        last = made.body[-1]
+        assert isinstance(last, ast.ClassDef)
+        last.body.pop()  # `pass`
+        if ast.dump(made) != ast.dump(whole) or one.parts["method_name"] in methods(without):
+            wrong.append(one.id)
+    assert wrong == []
+
+
+def methods(tree: ast.Module) -> set[str]:
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
