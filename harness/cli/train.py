@@ -76,4 +76,17 @@ def show_training(folder: Path, result: dict[str, Any]) -> None:
             f"validation loss {losses['eval_initial']:.4f} before, {losses['eval_final']:.4f} at step"
             f" {losses['best_step']}, which was saved"
         )
+    if "style" in losses:
+        before, after = losses["style"][0], losses["style"][-1]
+        click.echo(
+            f"style: told apart {_accuracy(before)} before, {_accuracy(after)} at step {after['step']}"
+        )
     click.echo(f"saved: {folder}")
+
+
+def _accuracy(point: dict[str, float]) -> str:
+    """The judge's accuracy with its interval."""
+    from harness.stats.intervals import wilson
+
+    low, high = wilson(round(point["accuracy"] * point["n"]), int(point["n"]))
+    return f"{100 * point['accuracy']:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"

@@ -92,7 +92,7 @@ def summarize_losses(history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         found |= {"train_first": sum(first) / len(first), "train_last": sum(last) / len(last)}
     watched = [row for row in history if "style_loss" in row]
     if watched:
-        names = ("accuracy", "loss", "style", "short")
+        names = ("accuracy", "loss", "style", "short", "n")
         found["style"] = [
             {"step": row["step"], **{name: row[f"style_{name}"] for name in names}} for row in watched
         ]
@@ -112,7 +112,7 @@ def plot_curve(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
         points = [(row["step"], row[key]) for row in history if key in row]
         if points:
             axes.plot(*zip(*points, strict=True), label=label, marker="o" if key == "eval_loss" else None)
-    axes.set_xlabel("optimiser steps")
+    (below[-1] if below else axes).set_xlabel("optimiser steps")
     axes.set_ylabel("loss (nats a token)")
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
@@ -130,6 +130,7 @@ def _plot_style(axes: Any, points: Sequence[Mapping[str, float]]) -> None:
     axes.set_ylabel("the classifier's accuracy, P(label)")
     other = axes.twinx()
     other.plot(steps, [row["style_loss"] for row in points], marker="s", color="tab:red", label="loss")
+    other.set_ylim(bottom=0)
     other.set_ylabel("the classifier's loss (nats)")
     lines = [*axes.get_lines()[:2], *other.get_lines()]
     axes.legend(lines, [line.get_label() for line in lines])

@@ -137,6 +137,8 @@ def train(folder: Path, out: Path, *more: str) -> Any:
 def test_a_training_shows_how_the_model_takes_on_a_style(folder: Path, tmp_path: Path) -> None:
     ended = train(folder, tmp_path / "a")
     assert ended.code == 0, ended.err
+    assert "at step 60" in ended.out
+    assert "style: told apart " in ended.out
     record = json.loads((tmp_path / "a" / "train.json").read_text())
     points = record["losses"]["style"]
     assert [point["step"] for point in points] == [0, 30, 60]
