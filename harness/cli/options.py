@@ -275,7 +275,15 @@ def run_config(
         raise
 
 
-def unjudged_message(samples: int) -> str:
+def unjudged_message(*summaries: "Summary") -> str:
+    """What is to be done about samples that could not be judged: a second try helps only against the sandbox' faults."""
+    from harness.scorers.execution.own_reference import NOT_RUN
+
+    samples = sum(summary.errors for summary in summaries)
+    reasons = (note.partition(NOT_RUN)[2] for summary in summaries for note in summary.notes)
+    if why := next(filter(None, reasons), ""):
+        then = ", then add --set judge.python=ENV/bin/python" if "harness env" in why else ""
+        return f"{samples} samples could not be judged and are in no metric: {why}{then}"
     return (
         f"{samples} samples could not be judged (a fault of the sandbox, not of the model) and are in"
         " no metric; rerun the same command to retry them"
@@ -294,7 +302,7 @@ def show_runs(folders: Sequence[Path]) -> None:
 def finish_run(folder: Path, summary: "Summary") -> None:
     show_runs([folder])
     if summary.errors:
-        click.echo(f"error: {unjudged_message(summary.errors)}", err=True)
+        click.echo(f"error: {unjudged_message(summary)}", err=True)
         sys.exit(3)
 
 

@@ -123,7 +123,7 @@ def _tell_failures(outcome: Any, cells: int) -> None:
             err=True,
         )
     if outcome.errors:
-        click.echo(f"error: {unjudged_message(outcome.errors)}", err=True)
+        click.echo(f"error: {unjudged_message(*(summary for _, _, summary in outcome.done))}", err=True)
     if outcome.failed or outcome.errors:
         sys.exit(3)
 

@@ -201,14 +201,14 @@ class Breaking:
     isolation = "breaking"
     packages: Mapping[str, str] = {}
     absent = ()
-    broken = True
+    broken, fault = True, "gone"
 
     def versions(self, languages: Iterable[str]) -> Mapping[str, str]:
         return dict.fromkeys(languages, "1")
 
     def map(self, programs: Iterable[Program]) -> Iterator[ExecResult | SandboxFault]:
         for number, _ in enumerate(programs):
-            yield SandboxFault("gone") if self.broken and number % 2 else ExecResult(status="passed")
+            yield SandboxFault(self.fault) if self.broken and number % 2 else ExecResult(status="passed")
 
     def __enter__(self) -> "Breaking":
         return self
@@ -235,6 +235,21 @@ def test_faults_end_in_3_with_the_table_and_are_gone_after_a_good_second_run(
     ended = harness(*command)
     assert (ended.code, ended.err) == (0, "")
     assert "66 / 66" in ended.out
+
+
+def test_a_missing_library_is_named_with_what_installs_it_in_place_of_another_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Breaking()
+    box.fault = "not run: no module 'numpy' here; harness env bigcodebench installs what is needed"
+    monkeypatch.setattr(run, "open_sandbox", lambda judge, task: box)
+    path = canonical(tmp_path / "c.jsonl")
+    ended = harness("score", "humaneval", "--data", "mini", "--completions", path, "--out", tmp_path / "run")
+    assert (ended.code, ended.err) == (
+        3,
+        "error: 33 samples could not be judged and are in no metric: no module 'numpy' here; harness env"
+        " bigcodebench installs what is needed, then add --set judge.python=ENV/bin/python\n",
+    )
 
 
 def test_a_folder_that_another_process_writes_ends_in_3(tmp_path: Path) -> None:
