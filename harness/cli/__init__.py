@@ -19,6 +19,7 @@ imported up here, so that `harness --help` is instant.
     options       shared by the commands: options, flags -> config, showing a run
 """
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -77,6 +78,9 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point: every expected error is one line on standard error and its own exit code."""
+    gc.set_threshold(
+        10_000
+    )  # what imports make stays: looking for garbage there takes a tenth of a short command
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns about forks otherwise
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray started here sends no usage statistics
     remote_runs = RemoteRuns()

@@ -276,7 +276,7 @@ def run_config(
 
 
 def unjudged_message(*summaries: "Summary") -> str:
-    """What is to be done about samples that could not be judged: a second try helps only against the sandbox' faults."""
+    """What is to be done about samples that could not be judged: a second try helps only if the sandbox failed."""
     from harness.scorers.execution.own_reference import NOT_RUN
 
     samples = sum(summary.errors for summary in summaries)

@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from harness.config.run import AS_TABLE, BY_NAME, RunConfig
 from harness.errors import ConfigError, shown, unknown
 from harness.files import packaged
 from harness.schema import Value
+
+if TYPE_CHECKING:
+    from harness.config.run import RunConfig
 
 RECIPES = "tasks/recipes"
 COMPLETIONS = "completions.sqlite"  # the completion cache, in HARNESS_CACHE; the verdict cache lies beside it
@@ -117,8 +119,10 @@ OTHER_WORDS = {
 }
 
 
-def parse(plain: Mapping[str, Any], where: str = "config") -> RunConfig:
+def parse(plain: Mapping[str, Any], where: str = "config") -> "RunConfig":
     """A checked RunConfig; every complaint is one line that names the key and what would be right."""
+    from harness.config.run import RunConfig  # a list of tasks and suites needs none
+
     return checked(RunConfig, plain, where)
 
 
@@ -151,6 +155,8 @@ def complaint(error: ValidationError, model: type[Value]) -> str:
 
 
 def _path(error: ErrorDetails) -> list[str]:
+    from harness.config.run import AS_TABLE, BY_NAME
+
     return [str(part) for part in error["loc"] if part not in (BY_NAME, AS_TABLE)]
 
 

@@ -23,9 +23,11 @@ from harness.sandbox.isolation import confine, control_group, cpu_affinity, scra
 from harness.sandbox.python import interpreter
 from harness.sandbox.values import codec
 
-# Runs `harness.sandbox.<name>` without loading any `__init__.py` of the harness.
+# Runs `harness.sandbox.<name>` without loading any `__init__.py` of the harness. Of what is imported nothing becomes
+# garbage, so none is looked for.
 _BOOT = """
-import sys, types
+import gc, sys, types
+gc.disable()
 root, name = sys.argv[1:3]
 for package in ("", ".sandbox", ".sandbox.python", ".sandbox.values", ".sandbox.isolation", ".sandbox.languages",
                 ".sandbox.sql", ".text", ".text.sql"):
@@ -33,6 +35,7 @@ for package in ("", ".sandbox", ".sandbox.python", ".sandbox.values", ".sandbox.
     module.__path__ = [root + package.replace(".", "/")]
     sys.modules["harness" + package] = module
 module = __import__("harness.sandbox." + name, fromlist=["start"])
+gc.enable()
 sys.dont_write_bytecode = True
 module.start(sys.argv[3:])
 """

@@ -40,7 +40,7 @@ def settle(pool: sandbox.Pool, tests: UnitTests, right: str, limits: Limits) -> 
     for _ in range(_PLAIN + 4 * _PAYS if pool.settings.process == "restore" else 0):
         result = pool.run(Program(code=f"{right}\n# {next(_numbers)}", tests=tests, limits=limits))
         assert result.status == "passed", result
-        served = served + 1 if result.peak_mb > 16 else 0  # more than a fork has: the memory set aside for it
+        served = served + 1 if result.peak_mb > 15 else 0  # more than a fork has: the memory set aside for it
         if served > _PAYS:
             return
     assert pool.settings.process == "fork", "no process was put back"

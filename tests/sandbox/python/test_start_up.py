@@ -53,6 +53,13 @@ def test_neither_programs_nor_tests_begin_with_modules_that_few_need(pool: sandb
     assert judge(pool, code, tests).detail == ""
 
 
+def test_garbage_is_collected_though_not_while_a_worker_starts(pool: sandbox.Pool) -> None:
+    judged = judge(
+        pool, "import gc\ndef f(): return gc.isenabled()", "import gc\nassert f() and gc.isenabled()"
+    )
+    assert judged.status == "passed"
+
+
 @pytest.mark.parametrize(
     ("code", "tests"),
     [
