@@ -212,10 +212,10 @@ def _show_card(task: "Task", options: Mapping[str, Sequence[str]], as_json: bool
         return
     card, sampling = task.card, task.sampling
     sizes, metrics = _sizes_and_metrics(task)
-    defaults = {
-        templates.select_template(task, "", chat=True).name: "of models with a chat template",
-        templates.select_template(task, "", chat=False).name: "of models without",
-    }
+    chat, text = (templates.select_template(task, "", chat=each).name for each in (True, False))
+    defaults = {chat: "of models with a chat template", text: "of models without"}
+    if chat == text:
+        defaults = {text: "of all models"}
     rows = {
         "title": card.title,
         "paper": card.paper,

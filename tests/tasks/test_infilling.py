@@ -11,6 +11,7 @@ from harness.schema import Completion, Problem, Task
 from harness.tasks import humaneval_infilling, santacoder_fim
 from harness.tasks.loading import data_files, registry
 from harness.text.extract import python_code
+from tests.support.command import harness
 from tests.support.parts.task_rows import load
 
 ROW = {
@@ -134,6 +135,10 @@ def test_all_references_pass(subset: str, real_data: Path, box: sandbox.Pool) ->
     found = rows(subset, real_data)
     passed = statuses([(p, p.solution) for p in found], box)
     assert [p.id for p, status in zip(found, passed, strict=True) if status != "passed"] == []
+
+
+def test_the_card_says_that_all_models_are_asked_so() -> None:
+    assert "default prompt   fim of all models\n" in harness("tasks", "humaneval_infilling").out
 
 
 def test_a_toml_task_may_have_a_gap_too(tmp_path: Path) -> None:
