@@ -81,10 +81,10 @@ class Card:
     url: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     setting: str = ""
+    files: tuple[DataFile, ...] = ()
     languages: tuple[str, ...] = ("python",)
     tags: tuple[str, ...] = ()
     elsewhere: str = ""
-    files: tuple[DataFile, ...] = ()
 
 
 @dataclass(frozen=True)
