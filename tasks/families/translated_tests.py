@@ -4,8 +4,9 @@ Upstream compiles and runs prompt + completion + newline + tests, and its exit s
 prints SENTINEL stands behind the last expectation, as in completion_marker.py, and the sandbox falsifies
 expectations. A language upstream is a row of the sandbox's table (`runs`), save those that no row can run yet.
 
-Differences from upstream: a failed `Debug.Assert` ends a C# program at once; Rust is edition 2021; the packages that
-tests name (javatuples, Test::Deep, luaunit, test/unit) are the project's own replacements.
+Differences from upstream: a C# program that ends in an exception fails, and ends where an assertion fails (the recorded
+judge looked for failed assertions alone); Rust is edition 2021; the packages that tests name (javatuples, Test::Deep,
+luaunit, test/unit) are the project's own replacements.
 """
 
 from collections.abc import Mapping
@@ -137,4 +138,7 @@ def _closed(language: str, tests: str) -> str:
             return tests + _JAVA
         case "rust":
             return tests + _RUST
+        case "csharp":
+            # An answer that is null as it has to be has no Equals; upstream passes the exception over.
+            tests = tests.replace(".Equals(null));", " == null);")
     return completion_marker.instrument(language, tests)
