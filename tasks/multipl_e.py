@@ -248,8 +248,9 @@ def task(language: str = "cpp", dataset: Dataset = "humaneval") -> Task:
             tags=("functions",),
             languages=tuple(each.runs or short for short, each in LANGUAGES.items()),
             url="https://github.com/nuprl/MultiPL-E",
-            sizes={"test": SIZES[language]},
-            setting="pass@1, temperature 0.2, zero-shot",
+            sizes={"test": SIZES[language] if dataset == "humaneval" else 0},
+            setting="pass@1, temperature 0.2, zero-shot"
+            + ("" if dataset == "humaneval" else "; how many rows MBPP has here is not stated"),
             files=where[:1],
         ),
     )

@@ -15,6 +15,7 @@ from harness.parity.recordings import ParitySet, RecordedOutput, at
 from harness.runs.judge import answer_of, open_sandbox
 from harness.runs.plan import Progress, no_progress
 from harness.runs.resolve import judge_record, languages
+from harness.sandbox.languages import toolchains
 from harness.schema import (
     OF_TIME,
     Certificate,
@@ -59,6 +60,8 @@ class Parity:
                 found[each.name] = NOT_ASKED
             elif missing:
                 found[each.name] = f"no {missing[0]} in the data folder"
+            elif each.needs and (tools := toolchains.toolchain(each.needs)).missing:
+                found[each.name] = tools.hint
         return found
 
 

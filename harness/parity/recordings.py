@@ -38,7 +38,9 @@ class ParitySet:
     """A recording: the files it needs (`benchmark/name`, plain or .gz), and the task that judges it.
 
     `split` None: the recording has the problems itself. `scorer`: the task's first, unless named; `reading`: none, the
-    answer is held against the official extraction. `causes`: why the verdict of an output, by its id, differs.
+    answer is held against the official extraction.
+    `causes`: why the verdict of an output, by its id, differs. `needs`: the language of the sandbox's table that has to
+    be installed.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ParitySet:
     reading: bool = False
     agrees: Callable[[str, str], bool] = same_outcome
     causes: Mapping[str, str] = field(default_factory=dict)
+    needs: str = ""
 
 
 def at(place: str) -> DataFile:

@@ -3,10 +3,13 @@
 A new one is an entry here: its files, its task, how its outputs are read (recorded_files.py has the layouts).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from harness.parity import recorded_files as recorded
 from harness.parity.recordings import ParitySet, evalplus, references, rows_by_id, same_text
+from harness.tasks.families import translated_tests
 
 HUMANEVAL = "humaneval/HumanEval.jsonl"
 REFLEXION = "humaneval/outputs/reflexion__simple_1_text-davinci-003_pass_at_k_1.jsonl"
@@ -55,6 +58,17 @@ def _bigcodebench(subset: str, causes: dict[str, str]) -> ParitySet:
     )
 
 
+NO_BC = "the function calls bc, which the recording's machine had not"
+STR_SPLIT = "str_split of an empty text is empty since PHP 8.2; the recording's PHP gave one empty text"
+UNCAUGHT = "ends in an uncaught exception; the recording's judge looked for failed assertions alone"
+UNCAUGHT_ROWS = tuple(
+    f"HumanEval_{row}"
+    for row in (
+        *("18_how_many_times", "19_sort_numbers", "20_find_closest_elements"),
+        *("67_fruit_distribution", "116_sort_array", "148_bf"),
+    )
+)
+
 CODERL = ParitySet(
     name="apps/coderl",
     files=tuple(f"{folder}/{name}" for folder in recorded.CODERL.values() for name in recorded.CODERL_FILES),
@@ -86,6 +100,18 @@ def _thoughts(predict: str, causes: tuple[str, ...] = ()) -> tuple[ParitySet, Pa
         causes={},
     )
     return judged, read
+
+
+def _multipl_e(language: str, causes: Mapping[str, str] = MappingProxyType({})) -> ParitySet:
+    return ParitySet(
+        name=f"multipl_e/{language}",
+        files=recorded.multipl_e_files(language),
+        task="multipl_e",
+        options={"language": language},
+        needs=translated_tests.LANGUAGES[language].runs,
+        outputs=recorded.multipl_e(language),
+        causes=causes,
+    )
 
 
 SETS = (
@@ -263,6 +289,11 @@ SETS = (
         split=None,
         outputs=recorded.infilling_example,
     ),
+    _multipl_e("java"),
+    _multipl_e("js"),
+    _multipl_e("sh", dict.fromkeys(("HumanEval_47_median", "HumanEval_92_any_int"), NO_BC)),
+    _multipl_e("php", {"HumanEval_16_count_distinct_characters": STR_SPLIT}),
+    _multipl_e("cs", dict.fromkeys(UNCAUGHT_ROWS, UNCAUGHT)),
     ParitySet(
         name="livecodebench/o1-mini-reading",
         files=(recorded.O1_MINI,),

@@ -11,8 +11,10 @@ from harness.config.run import JudgeConfig
 from harness.parity import certify
 from harness.parity.recordings import ParitySet, Problems, RecordedOutput
 from harness.parity.sets import SETS
+from harness.sandbox.languages import toolchains
 from harness.schema import Source
 from harness.tasks.loading import data_files
+from tests.support import polyglot_programs
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
@@ -69,3 +71,12 @@ def test_a_whole_set_agrees_as_the_page_says(which: ParitySet, real_data: Path) 
     rows, not_run, differ = judged(which, real_data)
     assert (rows, not_run) == (LINES[which.name][0], NOT_RUN.get(which.name, 0))
     assert differ - OF_THE_MACHINE == set(which.causes) - OF_THE_MACHINE
+
+
+def test_a_set_whose_language_is_not_installed_is_left_out_with_what_to_install(
+    real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = toolchains.Toolchain("php", {}, "php")
+    monkeypatch.setattr(toolchains, "toolchain", lambda language: missing)
+    left = certify.Parity(SETS, ["multipl_e/php"], str(real_data)).left_out()
+    assert left["multipl_e/php"].endswith("(Debian and Ubuntu: apt-get install php-cli).")
