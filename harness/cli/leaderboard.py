@@ -1,6 +1,5 @@
 """The command that ranks models: what was handed in is judged where it is new, and a static site is written."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from harness.cli.options import (
     set_dotted,
     sets_option,
 )
+from harness.cli.output import quiet_option, show_progress
 from harness.cli.results import sections_of
 from harness.errors import ConfigError, UserError
 
@@ -39,6 +39,7 @@ REPORTS = 60  # rows on a task up to which a report with all their samples is wr
 )
 @data_option
 @sets_option
+@quiet_option
 def leaderboard_command(
     folder: Path,
     out: Path | None,
@@ -88,7 +89,7 @@ def leaderboard_command(
 def _judge_new(handed_in: "Sequence[Submission]", flags: dict[str, Any], sets: Sequence[str]) -> list[str]:
     """Judge the recordings that were not yet; returns a line for each that is left out."""
     from harness.results.leaderboard import judging
-    from harness.runs import progress, run
+    from harness.runs import run
 
     new, skipped = judging.to_judge(handed_in)
     settings: dict[str, Any] = {}
@@ -96,7 +97,7 @@ def _judge_new(handed_in: "Sequence[Submission]", flags: dict[str, Any], sets: S
 
     def judge(plain: dict[str, Any], out: Path) -> None:
         echo(f"judging {plain['backend']['path']}")
-        with progress.show(sys.stderr) as step:
+        with show_progress() as step:
             run.run(parse_config(plain, sets, "--set"), out, step)
 
     return [*skipped, *judging.judge(new, settings, judge)]

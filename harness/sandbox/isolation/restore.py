@@ -292,10 +292,10 @@ class Checkpoint:
         for name in ("maps", "limits"):
             with open(f"{folder}/{name}", encoding="utf-8") as file:
                 text += file.read()
+        # Not SigQ: it counts the signals of all processes of the user.
+        kept = ("SigPnd", "SigBlk", "SigIgn", "SigCgt", "Shd", "Threads", "Umask", "Seccomp")
         with open(f"{folder}/status", encoding="utf-8") as file:
-            text += "".join(
-                line for line in file if line.startswith(("Sig", "Shd", "Threads", "Umask", "Seccomp"))
-            )
+            text += "".join(line for line in file if line.startswith(kept))
         for fd in sorted(os.listdir(f"{folder}/fd")):
             with contextlib.suppress(OSError):
                 text += f"{fd} {os.readlink(f'{folder}/fd/{fd}')}\n"

@@ -176,7 +176,7 @@ LANGUAGES: Mapping[str, Language] = {
     "bash": Language(source="main.sh", run=("bash", "{source}"), tools=("bash",), package="bash"),
     "typescript": Language(
         source="main.ts",
-        compile=(("tsc", "{source}"),),
+        compile=(("tsc", "--target", "es2022", "--module", "commonjs", "{source}"),),
         run=("node", "--max-old-space-size={memory}", "main.js"),
         test_run=("node", "--max-old-space-size={memory}", "harness.js"),
         tools=("tsc", "node"),
