@@ -78,11 +78,13 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point: every expected error is one line on standard error and its own exit code."""
-    gc.set_threshold(
-        10_000
-    )  # what imports make stays: looking for garbage there takes a tenth of a short command
+    # What imports make stays: looking for garbage there takes a tenth of a short command.
+    gc.set_threshold(10_000)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # it warns about forks otherwise
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a Ray started here sends no usage statistics
+    os.environ.pop(
+        "MPLBACKEND", None
+    )  # a notebook's, which its other environments lack; figures need none here
     remote_runs = RemoteRuns()
     try:
         with remote_runs:

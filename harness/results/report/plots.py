@@ -8,9 +8,7 @@ as the tables. After the papers: value against examples (2308.10462, Figure 3), 
 import importlib.util
 import io
 import math
-import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -269,12 +267,10 @@ def radar(axes_names: Sequence[str], values: Mapping[str, Sequence[float]]) -> "
 
 @contextmanager
 def _style() -> Iterator[None]:
-    if "matplotlib" not in sys.modules:
-        os.environ.pop(
-            "MPLBACKEND", None
-        )  # a notebook's, which another environment lacks: figures here need none
+    import matplotlib
     from matplotlib import rc_context
 
+    del matplotlib
     with rc_context(
         {
             "font.family": "sans-serif",
