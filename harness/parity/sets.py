@@ -294,6 +294,7 @@ SETS = (
     _multipl_e("sh", dict.fromkeys(("HumanEval_47_median", "HumanEval_92_any_int"), NO_BC)),
     _multipl_e("php", {"HumanEval_16_count_distinct_characters": STR_SPLIT}),
     _multipl_e("cs", dict.fromkeys(UNCAUGHT_ROWS, UNCAUGHT)),
+    _multipl_e("ts"),
     ParitySet(
         name="livecodebench/o1-mini-reading",
         files=(recorded.O1_MINI,),
