@@ -85,11 +85,17 @@ class Submission:
 def find(folder: Path) -> tuple[list[Submission], list[str]]:
     """The submissions among and below `folder`, and a line for each folder or file that is not as it should be."""
     found, invalid = [], []
+    named: dict[str, Path] = {}
     for path in sorted(folder.rglob(CARD)):
         try:
             card = read_card(path)
         except ConfigError as error:
             invalid.append(f"skipped submission {path.parent}: {error}")
+            continue
+        if named.setdefault(card.name, path.parent) != path.parent:
+            invalid.append(
+                f"skipped submission {path.parent}: {card.name!r} is the name of {named[card.name]}"
+            )
             continue
         recordings = []
         for file, recording in _files(path.parent, card):

@@ -105,6 +105,14 @@ def test_a_file_that_cannot_be_judged_is_named(tmp_path: Path, file: str, card: 
     assert any("skipped" in line and said in line for line in ended.err.splitlines()), ended.err
 
 
+def test_a_name_stands_for_one_submission(tmp_path: Path) -> None:
+    hand_in(tmp_path / "a", 3, "name = 'Same'")
+    hand_in(tmp_path / "b", 9, "name = 'Same'")
+    ended = harness("leaderboard", tmp_path, "--data", "mini")
+    assert f"skipped submission {tmp_path / 'b'}: 'Same' is the name of {tmp_path / 'a'}" in ended.err
+    assert models(tmp_path / "leaderboard") == {"Same": {"conala": 3 / len(MINI)}}
+
+
 def test_completions_of_other_problems_are_named(tmp_path: Path) -> None:
     hand_in(tmp_path / "good", 4)
     (tmp_path / "odd").mkdir()
