@@ -144,11 +144,13 @@ def _checked(path: Path, recording: SubmittedFile) -> SubmittedFile:
 
 
 def runs_of(folder: Path, submissions: Sequence[Submission]) -> list[Path]:
-    """Every run folder below `folder`, of those in a submission's `judged` only the present recordings' own."""
+    """Every run folder below `folder`, but for those of submissions that are left out; of those in a submission's
+    `judged` only the present recordings' own."""
     current = {one.judged(*each) for one in submissions for each in one.recordings}
-    old = {one.folder / JUDGED for one in submissions}
+    taken = {one.folder for one in submissions}
+    out = {path.parent for path in folder.rglob(CARD)} - taken | {one / JUDGED for one in taken}
     found = sorted(path.parent for path in folder.rglob("run.json"))
-    return [run for run in found if run in current or not any(parent in old for parent in run.parents)]
+    return [run for run in found if run in current or out.isdisjoint((run, *run.parents))]
 
 
 def cards(runs: Sequence[Path], submissions: Sequence[Submission]) -> dict[Path, ModelCard]:
