@@ -233,15 +233,15 @@ def _sample(answer: Answer) -> _Sample:
 
 def _opened(answers: Sequence[Answer], sandbox: Sandbox) -> list[_Sample]:
     """The samples, those of packed cases with the cases."""
-    found = sealed_cases.open_all({problem.id: problem for problem, _ in answers}.values(), sandbox)
+    found = sealed_cases.open_all((problem for problem, _ in answers), sandbox)
     samples = []
     for problem, code in answers:
-        check = found.get(problem.id, problem.check)
-        if isinstance(check, str):
-            assert isinstance(problem.check, IOCases)
+        if not isinstance(problem.check, IOCases) or not problem.check.sealed:
+            samples.append(_sample((problem, code)))
+        elif isinstance(check := found[problem.id], str):
             samples.append(_Sample(problem.check, code, fault=check))
         else:
-            samples.append(_sample((problem.model_copy(update={"check": check}), code)))
+            samples.append(_Sample(check, code))
     return samples
 
 

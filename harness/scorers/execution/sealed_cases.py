@@ -37,15 +37,13 @@ def cases_of(rows: Any, fn_name: str) -> tuple[IOCase, ...]:
 
 
 def open_all(problems: Iterable[Problem], sandbox: Sandbox) -> Mapping[str, IOCases | str]:
-    """By the problem's id its check with all cases, or why they cannot be had."""
+    """By the id of each problem with packed cases its check with all cases, or why they cannot be had."""
     checks = {each.id: each.check for each in problems if isinstance(each.check, IOCases)}
     sealed = {name: check for name, check in checks.items() if check.sealed}
     programs = (Program(code=OPENER, stdin=check.sealed, limits=LIMITS) for check in sealed.values())
     results: Sequence[ExecResult | SandboxFault] = list(sandbox.map(programs)) if sealed else []
-    opened: dict[str, IOCases | str] = {**checks}
-    for (name, check), result in zip(sealed.items(), results, strict=True):
-        opened[name] = _with_cases(check, result)
-    return opened
+    opened = zip(sealed.items(), results, strict=True)
+    return {name: _with_cases(check, result) for (name, check), result in opened}
 
 
 def _with_cases(check: IOCases, result: ExecResult | SandboxFault) -> IOCases | str:

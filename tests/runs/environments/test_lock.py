@@ -116,7 +116,9 @@ def test_requirements_are_pins_and_a_task_without_them_says_who_has_some() -> No
     for name in requirements.names():
         assert all(pin.count("==") == 1 for pin in requirements.find(name).pins)
         assert requirements.find(name).python == "3.11"
-    with pytest.raises(ConfigError, match=r"no environment 'conala'\. Known: bigcodebench, ds1000"):
+    with pytest.raises(
+        ConfigError, match=r"no environment 'conala'\. Known: bigcodebench, classeval, ds1000"
+    ):
         requirements.find("conala")
 
 
