@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 # Files that take longest, first: begun last, one would keep one process busy while the others have nothing left to do.
 LONGEST = (
     "cli/test_smoke.py",
-    "parity/test_whole_sets_of_others.py",
+    "parity/test_quarter_sets.py",
     "parity/test_whole_sets.py",
     "cli/test_quickstart.py",
     "runs/workers/test_ray.py",

@@ -6,9 +6,9 @@ import pytest
 
 from harness.parity.recordings import ParitySet
 from harness.parity.sets import SETS
-from tests.support.parity_page import assert_whole
+from tests.support.parity_page import LARGE, assert_whole
 
-HERE = [each for each in SETS if not each.needs and not each.name.startswith("bigcodebench/")]
+HERE = [each for each in SETS if each not in LARGE]
 
 
 @pytest.mark.timeout(1800)  # on a busy machine

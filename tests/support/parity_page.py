@@ -8,6 +8,7 @@ import pytest
 from harness.config.run import JudgeConfig
 from harness.parity import certify
 from harness.parity.recordings import ParitySet
+from harness.parity.sets import SETS
 from harness.tasks.loading import data_files
 from tests.support import polyglot_programs
 from tests.support.paths import ROOT
@@ -25,6 +26,8 @@ NOT_RUN = {
 }  # outputs whose libraries the Python of these tests has not
 # What these decide is a clock: on a fast machine they agree.
 OF_THE_MACHINE = {"Mbpp/599"}
+# Sets whose outputs take seconds each: a quarter is judged where others are judged whole.
+LARGE = [each for each in SETS if each.needs or each.name.startswith("bigcodebench/")]
 
 
 def judged(which: ParitySet, data: Path) -> tuple[int, int, set[str]]:
