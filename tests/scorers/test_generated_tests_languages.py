@@ -61,8 +61,8 @@ WORTHLESS = {
         ("", "failed", "blank"),
         ("grade(60)", "failed", "pass whatever"),
         ("process.exit(0)\nconsole.assert(grade(60) === 'pass')", "failed", "pass whatever"),
-        ("console.assert(grade(60) === 'fail')", "error", "on the function itself"),
-        ("console.assert(grade.toString().length === 127 && grade(60) === 'pass')", "error", "on the function itself"),
+        ("console.assert(grade(60) === 'fail')", "failed", "on the function itself"),
+        ("console.assert(grade.toString().length === 127 && grade(60) === 'pass')", "failed", "on the function itself"),
     ],
     "java": [
         (f"{JAVA_HEAD}        new Solution().grade(60);\n    }}\n}}", "failed", "pass whatever"),
