@@ -21,6 +21,7 @@ from harness.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from harness.results.external import ExternalResult
+    from harness.results.leaderboard.site import Board
     from harness.results.leaderboard.submissions import Submission
     from harness.results.report.sections import Section
 
@@ -81,9 +82,12 @@ def leaderboard_command(
         all(len(section.rows) <= REPORTS for section in sections) if samples is None else samples,
     )
     count = _write(board, out)
-    echo(
-        f"{len(board.models)} models, {len(sections)} tasks; wrote {out / 'index.html'} and {count - 1} more files"
-    )
+    models, tasks = _counted(board.models, "model"), _counted(sections, "task")
+    echo(f"{models}, {tasks}; wrote {out / 'index.html'} and {count - 1} more files")
+
+
+def _counted(those: Sequence[Any], word: str) -> str:
+    return f"{len(those)} {word}" + ("" if len(those) == 1 else "s")
 
 
 def _judge_new(handed_in: "Sequence[Submission]", flags: dict[str, Any], sets: Sequence[str]) -> list[str]:
@@ -91,7 +95,7 @@ def _judge_new(handed_in: "Sequence[Submission]", flags: dict[str, Any], sets: S
     from harness.results.leaderboard import judging
     from harness.runs import run
 
-    new, skipped = judging.to_judge(handed_in)
+    new = judging.to_judge(handed_in)
     settings: dict[str, Any] = {}
     set_dotted(settings, flags_to_keys(flags))
 
@@ -100,7 +104,7 @@ def _judge_new(handed_in: "Sequence[Submission]", flags: dict[str, Any], sets: S
         with show_progress() as step:
             run.run(parse_config(plain, sets, "--set"), out, step)
 
-    return [*skipped, *judging.judge(new, settings, judge)]
+    return list(judging.judge(new, settings, judge))
 
 
 def _imported(folder: Path, sections: "Sequence[Section]") -> "Iterator[ExternalResult]":
@@ -118,7 +122,7 @@ def _imported(folder: Path, sections: "Sequence[Section]") -> "Iterator[External
         yield one
 
 
-def _write(board: Any, out: Path) -> int:
+def _write(board: "Board", out: Path) -> int:
     from harness.results.leaderboard import files, site
     from harness.runs.store.atomic import replace_file, write_atomic
 

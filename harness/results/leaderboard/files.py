@@ -66,9 +66,14 @@ def json_text(found: Sequence[LeaderboardRow], models: Sequence[ModelRow]) -> st
     return json.dumps({"models": lines, "rows": plain_rows(found)}, ensure_ascii=False, indent=1) + "\n"
 
 
+def parquet_there() -> bool:
+    """Whether Parquet can be written, which takes pyarrow."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
 def parquet_bytes(found: Sequence[LeaderboardRow]) -> bytes | None:
     """None where pyarrow is not installed."""
-    if importlib.util.find_spec("pyarrow") is None:
+    if not parquet_there():
         return None
     import pyarrow
     from pyarrow import parquet

@@ -5,27 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.results.leaderboard.submissions import Submission, SubmittedFile
+from harness.results.leaderboard.submissions import RecordedCompletions, Submission
 from harness.runs.store.run_folder import read_run
 
 Judge = Callable[[dict[str, Any], Path], None]
 
 
-def to_judge(
-    submissions: Sequence[Submission],
-) -> tuple[list[tuple[Submission, Path, SubmittedFile]], list[str]]:
-    """The recordings without a whole run, and a line for each that says what another submission says already."""
-    new, copies = [], list[str]()
-    seen: dict[str, Path] = {}
-    for one in submissions:
-        for path, recording in one.recordings:
-            out = one.judged(path, recording)
-            first = seen.setdefault(out.name, path)
-            if first != path:
-                copies.append(f"skipped {path}: the same completions as {first}")
-            elif not _whole(out):
-                new.append((one, path, recording))
-    return new, copies
+def to_judge(submissions: Sequence[Submission]) -> list[RecordedCompletions]:
+    """The completions without a whole run."""
+    return [each for one in submissions for each in one.recordings if not _whole(each.run)]
 
 
 def _whole(folder: Path) -> bool:
@@ -35,19 +23,18 @@ def _whole(folder: Path) -> bool:
         return False
 
 
-def judge(
-    new: Sequence[tuple[Submission, Path, SubmittedFile]], settings: Mapping[str, Any], run: Judge
-) -> Iterator[str]:
+def judge(new: Sequence[RecordedCompletions], settings: Mapping[str, Any], run: Judge) -> Iterator[str]:
     """Judge each with `run` (config, folder); yields a line for each that could not be."""
-    for one, path, recording in new:
+    for one in new:
+        reading = one.reading
         backend = {
             "kind": "replay",
-            "path": str(path),
-            "field": recording.field,
-            "partial": recording.partial,
+            "path": str(one.path),
+            "field": reading.field,
+            "partial": reading.partial,
         }
-        plain = {**settings, "task": recording.task, "options": dict(recording.options), "backend": backend}
+        plain = {**settings, "task": reading.task, "options": dict(reading.options), "backend": backend}
         try:
-            run(plain, one.judged(path, recording))
+            run(plain, one.run)
         except HarnessError as error:
-            yield f"skipped {path}: {error}"
+            yield f"skipped {one.path}: {error}"

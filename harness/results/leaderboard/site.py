@@ -129,7 +129,7 @@ class _Writer:
             groups=[group for group in get_args(Group) if any(row.group == group for row in board.models)],
             single=len(tasks) == 1,
             plot=_scatter("Mean win rate against size", "parameters, billions", "mean win rate, %", places),
-            parquet=files.parquet_bytes([]) is not None,
+            parquet=files.parquet_there(),
         )
 
     def task(self, section: Section, rows: Sequence[LeaderboardRow]) -> str:

@@ -68,24 +68,28 @@ class ModelCard(Value):
 
 
 @dataclass(frozen=True)
+class RecordedCompletions:
+    """A file that was handed in, how it is read, and the folder of its run."""
+
+    path: Path
+    reading: SubmittedFile
+    run: Path
+
+
+@dataclass(frozen=True)
 class Submission:
-    """A folder with its card, and its completions: (file, how it is read)."""
+    """A folder with its card and its completions."""
 
     folder: Path
     card: ModelCard
-    recordings: tuple[tuple[Path, SubmittedFile], ...]
-
-    def judged(self, path: Path, recording: SubmittedFile) -> Path:
-        """Where the run of a recording lies, named after its task, its content and how it is read."""
-        digest = hashlib.sha256(path.read_bytes())
-        digest.update(json.dumps(recording.model_dump(mode="json"), sort_keys=True).encode())
-        return self.folder / JUDGED / f"{Path(recording.task).stem}-{digest.hexdigest()[:8]}"
+    recordings: tuple[RecordedCompletions, ...]
 
 
 def find(folder: Path) -> tuple[list[Submission], list[str]]:
-    """The submissions among and below `folder`, and a line for each folder or file that is not as it should be."""
+    """The submissions among and below `folder`, and a line for each folder or file that is left out: what is not as it
+    should be, and completions that are another's."""
     found, invalid = [], []
-    named: dict[str, Path] = {}
+    named, seen = dict[str, Path](), dict[str, Path]()
     for path in sorted(folder.rglob(CARD)):
         try:
             card = read_card(path)
@@ -100,9 +104,14 @@ def find(folder: Path) -> tuple[list[Submission], list[str]]:
         recordings = []
         for file, recording in _files(path.parent, card):
             try:
-                recordings.append((file, _checked(file, recording)))
+                recorded = _recorded(file, _checked(file, recording))
             except ConfigError as error:
                 invalid.append(f"skipped {file}: {error}")
+                continue
+            if (first := seen.setdefault(recorded.run.name, file)) != file:
+                invalid.append(f"skipped {file}: the same completions as {first}")
+            else:
+                recordings.append(recorded)
         found.append(Submission(path.parent, card, tuple(recordings)))
     return found, invalid
 
@@ -143,10 +152,19 @@ def _checked(path: Path, recording: SubmittedFile) -> SubmittedFile:
     return recording.model_copy(update={"task": task})
 
 
+def _recorded(path: Path, reading: SubmittedFile) -> RecordedCompletions:
+    """Its run is named after its task, its content and how it is read."""
+    digest = hashlib.sha256(path.read_bytes())
+    digest.update(json.dumps(reading.model_dump(mode="json"), sort_keys=True).encode())
+    return RecordedCompletions(
+        path, reading, path.parent / JUDGED / f"{reading.task}-{digest.hexdigest()[:8]}"
+    )
+
+
 def runs_of(folder: Path, submissions: Sequence[Submission]) -> list[Path]:
     """Every run folder below `folder`, but for those of submissions that are left out; of those in a submission's
     `judged` only the present recordings' own."""
-    current = {one.judged(*each) for one in submissions for each in one.recordings}
+    current = {each.run for one in submissions for each in one.recordings}
     taken = {one.folder for one in submissions}
     out = {path.parent for path in folder.rglob(CARD)} - taken | {one / JUDGED for one in taken}
     found = sorted(path.parent for path in folder.rglob("run.json"))

@@ -60,6 +60,15 @@ def test_the_same_completions_twice_are_one_model(tmp_path: Path) -> None:
     assert list(models(tmp_path / "leaderboard")) == ["a"]
 
 
+def test_completions_that_were_judged_before_their_double_came_are_left_out_too(tmp_path: Path) -> None:
+    hand_in(tmp_path / "b", 3)
+    assert harness("leaderboard", tmp_path, "--data", "mini").code == 0
+    hand_in(tmp_path / "a", 3)
+    ended = harness("leaderboard", tmp_path, "--data", "mini")
+    assert "1 model, 1 task;" in ended.out
+    assert list(models(tmp_path / "leaderboard")) == ["a"]
+
+
 @pytest.mark.parametrize(
     ("card", "said"),
     [
