@@ -59,6 +59,8 @@ class ServerBackend:
         return {**(by_command if adapter else {}), **self.client.identity, "kind": "server", **adapter}
 
     def generate(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[Generation]:
+        if self.log.closed:
+            raise BackendFault("the server was stopped, and the start with another adapter failed")
         try:
             yield from self.client.generate(requests, sampling)
         except BackendFault as error:
@@ -75,7 +77,10 @@ class ServerBackend:
         return self.client.fits(prompt, max_tokens)
 
     def set_adapter(self, adapter: str) -> None:
-        """Ask for another adapter by its name, or restart the server if its command loads the adapter."""
+        """Ask for another adapter by its name, or restart the server if its command loads the adapter.
+
+        Where it does not start with that one there is none, until one with another is asked for.
+        """
         if not _loads_adapter(self.config):
             self.client.set_adapter(adapter)
             return

@@ -17,14 +17,14 @@ from harness import backends
 from harness.config.backend import BackendConfig
 from harness.config.grid import Cell
 from harness.config.run import RunConfig
-from harness.errors import ConfigError, HarnessError, IncompleteRun
+from harness.errors import ConfigError, HarnessError, IncompleteRun, UserError
 from harness.runs import multi_adapter, shards, workers
 from harness.runs import run as runner
 from harness.runs.multi_adapter import SharedBackend, base_config
 from harness.runs.plan import Progress, make_plan, no_progress
 from harness.runs.run import Executor, OpenBackend
 from harness.runs.shards import Shard
-from harness.schema import Backend, Summary
+from harness.schema import AdapterBackend, Backend, Summary
 
 SHOWN = 5
 CHARACTERS_A_TOKEN = 3.5  # of code, for estimates
@@ -173,14 +173,24 @@ class Models:
         same_base = self.config is not None and base_config(config) == base_config(self.config)
         swapping = backends.adapter_backend(self.kept) if self.kept is not None and same_base else None
         if swapping is not None and config != self.config:
-            self.config = base_config(config)  # what is left when the adapter is refused
-            swapping.set_adapter(config.adapter)
-            self.config = config
+            self._swap(swapping, config)
         if self.kept is None or config != self.config:
             self.close()
             self.kept, self.config = self.load(config, problem_ids), config
             self.stack.callback(self.kept.close)
         return SharedBackend(self.kept)
+
+    def _swap(self, kept: AdapterBackend, config: BackendConfig) -> None:
+        """Change the adapter. What a failure leaves on is not relied upon: the next cell sets its own in any case."""
+        self.config = config.model_copy(update={"adapter": "not known"})
+        try:
+            kept.set_adapter(config.adapter)
+        except UserError:
+            raise
+        except BaseException:  # it may be half changed: the next cell loads anew
+            self.close()
+            raise
+        self.config = config
 
     def bare(self, config: BackendConfig) -> Backend:
         """The model without an adapter, for others to put several on."""

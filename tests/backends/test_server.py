@@ -224,6 +224,24 @@ def test_an_adapter_is_loaded_by_a_new_start_and_known_by_its_digest(tmp_path: P
     assert alive(pids) == []
 
 
+def test_after_a_start_that_failed_nothing_answers_until_the_next_change(tmp_path: Path) -> None:
+    plain = config(tmp_path, "well")
+    assert plain.server is not None
+    command = plain.server.command + " x{adapter_name}={adapter}"
+    made = backends.load(plain.model_copy(update={"server": ServerConfig(command=command)}), [])
+    assert isinstance(made, server.ServerBackend)
+    wanted = [Request("p", Prompt(text="q"), (0,))]
+    try:
+        with pytest.raises(ConfigError, match="has not loaded the adapter 'one'"):
+            made.set_adapter(str(adapter(tmp_path, "one")))
+        with pytest.raises(BackendFault, match="the start with another adapter failed"):
+            list(made.generate(wanted, GREEDY))
+        made.set_adapter("")
+        assert len(list(made.generate(wanted, GREEDY))) == 1
+    finally:
+        made.close()
+
+
 def test_an_adapter_that_the_server_does_not_list_is_an_error(tmp_path: Path) -> None:
     plain = config(tmp_path, "well")
     assert plain.server is not None

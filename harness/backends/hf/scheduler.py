@@ -153,7 +153,11 @@ class Engine:
         runner.mixed = None
         self.codec = self._bare_codec
         if self._attached:
-            self.require_base().restore(self._attached)
+            try:
+                self.require_base().restore(self._attached)
+            except BaseException:  # neither with the adapter nor without it: it must not answer
+                self.close()
+                raise
             self.set_attached(self._bare, "")
         return runner
 

@@ -103,27 +103,33 @@ class OpenAIClient:
         self.transport.close()
 
     def set_adapter(self, adapter: str) -> None:
-        """Ask for this adapter from now on, for the base model if it is "". Raises ConfigError if it is not served."""
+        """Ask for this adapter from now on, for the base model if it is "". Raises ConfigError if it is not served.
+
+        After any error the base is asked for.
+        """
         wanted = adapter or self.base
+        self._ask_for(self.base)
         if (
             self.served_models is not None
             and wanted not in self.served_models
             and not self.transport.on_this_machine
         ):
             raise ConfigError(f"{self.transport.url}: {unknown('model', wanted, self.served_models)}")
-        self.model, self.context = wanted, (self.served_models or {}).get(wanted)
         if self.proves and wanted != self.base and wanted not in self._proofs:
-            self._prove_adapter()
+            self._prove_adapter(wanted)
+        self._ask_for(wanted)
 
-    def _prove_adapter(self) -> None:
+    def _ask_for(self, model: str) -> None:
+        self.model, self.context = model, (self.served_models or {}).get(model)
+
+    def _prove_adapter(self, adapter: str) -> None:
         """See whether the adapter's answers are its own; a warning where that is not proved."""
-        adapter = self.model
         try:
             found = adapter_proof.prove(self._probe, self.base, adapter)
         except UserError as error:
             found = f"vouched: a probe was refused: {error}"
         finally:
-            self.model, self._answered = adapter, False
+            self.model, self._answered = self.base, False
         if found != adapter_proof.PROVED:
             LOG.warning("%s: nothing proves that adapter %s is used: %s", self.transport.url, adapter, found)
         self._proofs[adapter] = found

@@ -6,6 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -14,8 +17,10 @@ import pytest
 
 from harness.backends.openai import adapter_proof, thread_pool
 from harness.config import grid
+from harness.config.backend import BackendConfig
+from harness.errors import BackendFault, HarnessError, UserError
 from harness.runs import study
-from harness.schema import Sampling
+from harness.schema import Capabilities, Sampling
 from tests.support.command import harness, run_mini
 from tests.support.faulty_server import World, asked, serving
 from tests.support.parts.openai_client import client, requests
@@ -180,3 +185,72 @@ def test_a_study_of_adapters_asks_one_server_for_each_by_its_name(world: World, 
     plain["matrix"] = {"adapter": ["tuned", "tunde"]}
     (failed,) = study.run(grid.expand(plain, "test"), tmp_path / "more").failed
     assert "no model 'tunde'. Did you mean 'tuned'?" in failed[1]
+
+
+@pytest.mark.parametrize(("adapter", "said"), [("tuned", "500"), ("tunde", "no model 'tunde'")])
+def test_a_cell_after_a_failed_change_of_adapter_asks_for_its_own_model(
+    adapter: str, said: str, world: World, tmp_path: Path
+) -> None:
+    world.models = ("base", "tuned", "other")
+    world.answer = lambda body, index: f"x = {body['model']!r}"
+    world.plan = lambda number, body: "status 500" if body["model"] == "tuned" else ""
+    plain = {
+        "task": "conala",
+        "data": "mini",
+        "limit": 1,
+        "backend": {"kind": "openai", "model": "base", "server": {"url": world.url, "retries": 0}},
+        "matrix": {"adapter": ["other", adapter, ""]},
+    }
+    outcome = study.run(grid.expand(plain, "test"), tmp_path)
+    ((_, why),) = outcome.failed
+    assert said in why
+    asked_for = [body["model"] for body in world.bodies if asked(body) not in adapter_proof.PROBES]
+    assert asked_for == ["other", "base"]
+
+
+@pytest.mark.parametrize("adapter", ["tuned", "tunde"])
+def test_after_a_failed_change_of_adapter_a_client_asks_for_the_base(adapter: str, world: World) -> None:
+    world.models = ("m", "tuned", "other")
+    world.plan = lambda number, body: "status 500" if body["model"] == "tuned" else ""
+    made = client(world, retries=0)
+    made.set_adapter("other")
+    with pytest.raises(HarnessError):
+        made.set_adapter(adapter)
+    assert made.identity["model"] == "m"
+    made.close()
+
+
+@dataclass
+class Failing:
+    """Cannot put an adapter on: a mistake of the user's, or a fault that leaves it half changed."""
+
+    error: HarnessError
+    capabilities: Capabilities = Capabilities(adapters=True)
+    asked_for: list[str] = field(default_factory=list)
+
+    def set_adapter(self, adapter: str) -> None:
+        self.asked_for.append(adapter)
+        if adapter:
+            raise self.error
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("error", "loads"), [(BackendFault("gone"), 2), (UserError("not there"), 1)])
+def test_after_a_failed_change_of_adapter_the_next_cell_takes_nothing_for_granted(
+    error: HarnessError, loads: int
+) -> None:
+    loaded = list[Any]()
+
+    def load(config: BackendConfig, problem_ids: Sequence[str]) -> Any:
+        loaded.append(Failing(error))
+        return loaded[-1]
+
+    models, base = study.Models(ExitStack(), load), BackendConfig(model="m")
+    models.open(base, ())
+    with pytest.raises(type(error)):
+        models.open(base.model_copy(update={"adapter": "a"}), ())
+    models.open(base, ())
+    assert len(loaded) == loads
+    assert loaded[0].asked_for == (["a"] if loads == 2 else ["a", ""])
