@@ -225,7 +225,7 @@ class Failing:
     """Cannot put an adapter on: a mistake of the user's, or a fault that leaves it half changed."""
 
     error: HarnessError
-    capabilities: Capabilities = Capabilities(adapters=True)
+    capabilities: Capabilities = field(default_factory=lambda: Capabilities(adapters=True))
     asked_for: list[str] = field(default_factory=list)
 
     def set_adapter(self, adapter: str) -> None:
