@@ -15,6 +15,7 @@ import resource
 import secrets
 import signal
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,10 +25,11 @@ from harness.sandbox.isolation import scratch, syscalls
 from harness.sandbox.languages import confined_step, monitor
 from harness.sandbox.values import codec
 
-# True and falsified tests run so often by turns, as long as that takes no more CPU time.
-_ROUNDS, _ROUNDS_CPU_S = 5, 3.0
+# True and falsified tests run so often by turns, as long as that takes no more CPU time, nor, where a program sleeps,
+# more by the clock.
+_ROUNDS, _ROUNDS_CPU_S, _ROUNDS_WALL_S = 5, 3.0, 20.0
 # And so often with all expectations negated, where that told something.
-_SUSPECT_RUNS, _SUSPECT_CPU_S = 370, 20.0
+_SUSPECT_RUNS, _SUSPECT_CPU_S, _SUSPECT_WALL_S = 370, 20.0, 60.0
 _FORGED = "the program passes even when an expectation is falsified"
 _PRODUCT_BYTES = confined_step.FILE_MB << 20
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -101,13 +103,18 @@ class ProgramRunner:
     def __init__(self, sandbox: confined_step.StepSandbox, controller: int) -> None:
         self.sandbox = sandbox
         self.controller = controller
+        self.started = False  # whether a step has run
 
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The result as plain data: an ExecResult's fields and `suspect`, or `broken` with a text."""
+        """The result as plain data: an ExecResult's fields and `suspect`, or `broken` with a text. What fails once a
+        step has run may be that step's doing.
+        """
         try:
             return self._run_program(job)
-        except (monitor.ConfinementError, OSError) as error:
+        except monitor.ConfinementError as error:
             return {"broken": str(error), "by_program": False}
+        except OSError as error:
+            return {"broken": str(error), "by_program": self.started}
 
     def _run_program(self, job: dict[str, Any]) -> dict[str, Any]:
         built = self._build(job, job["files"])
@@ -132,8 +139,10 @@ class ProgramRunner:
         # With the same word: a program that finds it only in some builds would else fail falsified tests by chance.
         builds = (self._build(job, files, built.nonce) for files in (*single, every) if files)
         falsified = next((build for build in builds if build.failed is None), None)
+        begun = time.monotonic()
         for turn in range(_ROUNDS):
-            if falsified is None or (turn and spent > _ROUNDS_CPU_S):
+            over = spent > _ROUNDS_CPU_S or time.monotonic() - begun > _ROUNDS_WALL_S
+            if falsified is None or (turn and over):
                 return ""
             passed, cpu_s = self._passes(job, falsified)
             again, more_s = (True, 0.0) if passed else self._passes(job, built)
@@ -154,12 +163,13 @@ class ProgramRunner:
         falsified, spent = self._build(job, every, nonce), 0.0
         if falsified.failed is not None:
             return _FORGED if passed else ""
+        begun = time.monotonic()
         for _ in range(_SUSPECT_RUNS):
             passed, cpu_s = self._passes(job, falsified)
             spent += cpu_s
             if passed:
                 return _FORGED
-            if spent > _SUSPECT_CPU_S:
+            if spent > _SUSPECT_CPU_S or time.monotonic() - begun > _SUSPECT_WALL_S:
                 break
         return ""
 
@@ -218,7 +228,9 @@ class ProgramRunner:
             stdin,
             files,
         )
-        return monitor.StepMonitor(self.sandbox, step, self.controller).run()
+        result = monitor.StepMonitor(self.sandbox, step, self.controller).run()
+        self.started = True
+        return result
 
     def _not_compiled(self, result: monitor.StepResult) -> dict[str, Any]:
         text = (result.stderr or result.stdout).decode("utf-8", "backslashreplace")

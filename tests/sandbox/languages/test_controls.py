@@ -1,0 +1,83 @@
+"""How a worker earns a pass against falsified tests, and whose fault it is when it fails: without running a program."""
+
+import itertools
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.sandbox.languages import confined_step, monitor, worker
+
+JOB: dict[str, Any] = {
+    "files": {"main.js": "true"},
+    "source": "main.js",
+    "falsified": ["false", "others", "every"],
+    "sentinel": "WORD",
+    "compile": [],
+}
+SANDBOX: confined_step.StepSandbox = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("passes", [[True], [False, False]])
+def test_controls_end_by_the_clock_where_a_program_only_sleeps(
+    monkeypatch: pytest.MonkeyPatch, passes: list[bool]
+) -> None:
+    """It passes, then sleeps until its limit whatever it is asked: in suspicion (falsified tests passed, or true ones
+    not again) that would last for hundreds of runs.
+    """
+    clock = itertools.count(0, 20)
+    runs: list[str] = []
+    answers = iter(passes)
+
+    def slept(job: dict[str, Any], built: Any) -> tuple[bool, float]:
+        runs.append(built.files["main.js"])
+        return next(answers, False), 0.01
+
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    runner = worker.ProgramRunner(SANDBOX, -1)
+    monkeypatch.setattr(runner, "_passes", slept)
+    assert runner._doubt(JOB, runner._build(JOB, JOB["files"]), 0.01) == ""
+    assert runs.count("every") == 4, runs
+
+
+def test_rounds_end_by_the_clock_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, runs = itertools.count(0, 25), []
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    runner = worker.ProgramRunner(SANDBOX, -1)
+
+    def right(job: dict[str, Any], built: Any) -> tuple[bool, float]:
+        runs.append(built.files["main.js"])
+        return runs[-1] == "true", 0.01
+
+    monkeypatch.setattr(runner, "_passes", right)
+    assert runner._doubt(JOB, runner._build(JOB, JOB["files"]), 0.01) == ""
+    assert runs == ["false", "true"]
+
+
+@pytest.mark.parametrize(
+    ("started", "error", "by_program"),
+    [
+        (False, OSError("no space"), False),
+        (True, OSError("left behind"), True),
+        (True, monitor.ConfinementError("unconfined"), False),
+    ],
+)
+def test_what_fails_after_the_program_has_run_is_its_doing(
+    monkeypatch: pytest.MonkeyPatch, started: bool, error: Exception, by_program: bool
+) -> None:
+    runner = worker.ProgramRunner(SANDBOX, -1)
+
+    def fails(job: dict[str, Any]) -> dict[str, Any]:
+        runner.started = started
+        raise error
+
+    monkeypatch.setattr(runner, "_run_program", fails)
+    assert runner.run(JOB) == {"broken": str(error), "by_program": by_program}
+
+
+def test_a_step_that_ended_counts_as_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor, "StepMonitor", lambda *_: SimpleNamespace(run=lambda: monitor.StepResult()))
+    runner = worker.ProgramRunner(SimpleNamespace(home="/nowhere"), -1)  # type: ignore[arg-type]
+    limits = {"cpu_s": 1.0, "wall_s": 1.0, "memory_mb": 1, "output_kb": 1}
+    runner._step(["true"], {"environment": {}}, limits, {})
+    assert runner.started
