@@ -30,6 +30,7 @@ from harness.schema import (
 )
 from harness.tasks.families import single_source
 from harness.tasks.families.translated_tests import LANGUAGES, TargetLanguage, inline_tests
+from harness.text.brace_mutants import closing, mask
 from harness.text.extract import Reading, Wanted, by_entry_point
 
 Row = Mapping[str, Any]
@@ -45,6 +46,8 @@ SIZES = {
 }
 # Lines that make something known, which a whole function needs too.
 _IMPORTS = re.compile(r"^\s*(?:#include|import\b|using\b|use\b|require\b|from\b|#lang|#!|<\?php)")
+_MAIN = re.compile(r"^[ \t]*(?:public\s+)?(?:static\s+)?(?:int|void)\s+[Mm]ain\s*\(", re.MULTILINE)
+_MODIFIERS = r"\b(?:(?:public|internal|static|final|sealed|abstract)\s+)*"
 _GO_HEAD = re.compile(r"\A\s*package \w+\s*\n\s*import \([^)]*\)\n|\A\s*package \w+\s*\n")
 
 
@@ -85,8 +88,8 @@ def _beginning(language: TargetLanguage, prompt: str, code: str) -> re.Match[str
 
 
 def _before_bracket(code: str, start: int) -> str:
-    """Code without the bracket that closes the function beginning at `start`, and without what follows: the tests
-    bring the bracket.
+    """Code without the bracket that closes the function beginning at `start`, which the tests bring, and without what
+    follows. Literals are not masked: the quotes of the shell and of Rust's lifetimes are no literals of C.
     """
     depth = 0
     for at in range(start, len(code)):
@@ -94,6 +97,50 @@ def _before_bracket(code: str, start: int) -> str:
         if code[at] == "}" and depth <= 0:
             return code[:at]
     return code
+
+
+def _function_last(code: str, start: int) -> str:
+    """Code up to the bracket that closes the method beginning at `start`, which the tests bring; what follows it in its
+    class, where any order will do, stands above it.
+    """
+    masked = mask(code)
+    opened = masked.find("{", start)
+    if opened < 0:
+        return code
+    end = closing(masked, opened + 1)
+    below = code[end + 1 : closing(masked, end + 1)]
+    return code[:start] + (f"{below}\n" if below.strip() else "") + code[start:end]
+
+
+def _before_last_bracket(code: str, start: int) -> str:
+    """Code up to the last bracket that closes a function beginning at `start` or below, which the tests bring: in C++ a
+    function is known to those below it, so each keeps its place.
+    """
+    masked = mask(code)
+    end, opened = len(code), masked.find("{", start)
+    while opened >= 0:
+        end = closing(masked, opened + 1)
+        opened = masked.find("{", end)
+    return code[:end]
+
+
+def _without_main(code: str) -> str:
+    """The tests have their own."""
+    masked = mask(code)
+    found = _MAIN.search(masked)
+    opened = masked.find("{", found.end()) if found else -1
+    return code[: found.start()] + code[closing(masked, opened + 1) + 1 :] if found and opened >= 0 else code
+
+
+def _in_problem(kind: str, code: str, start: int) -> str:
+    """Code whose class around the place `start` is called as the tests' own, its head as the prompt's."""
+    masked = mask(code)
+    heads = re.finditer(rf"{_MODIFIERS}{kind}\s+\w+[^{{}};()]*\{{", masked[:start])
+    around = [head for head in heads if closing(masked, head.end()) > start]
+    if not around:
+        return code
+    inside = code[around[-1].end() :].removeprefix("\n")
+    return f"{code[: around[-1].start()]}{kind} Problem {{\n{inside}"
 
 
 def _head(language: TargetLanguage, prompt: str, code: str) -> str:
@@ -116,20 +163,26 @@ def _is_comment(language: TargetLanguage, line: str) -> bool:
     return line.strip().startswith((language.comment, "/*", '"""')) and not _IMPORTS.match(line)
 
 
+_CLOSE = {"cpp": _before_last_bracket, "cs": _function_last, "java": _function_last}
+
+
 def _whole(name: str, prompt: str, code: str, found: re.Match[str]) -> str:
     """The program of code that has the function itself."""
     language = LANGUAGES[name]
+    if name in _CLOSE:
+        code = _without_main(code)
+        found = _beginning(language, prompt, code) or found
     match name:
         case "go":
             return _go_imports(prompt, code)
         case "java" | "cs" | "scala":
-            kind = "object" if name == "scala" else "class"
-            code = re.sub(rf"\b(?:public\s+)?{kind}\s+\w+(?=\s*\{{)", f"{kind} Problem", code, count=1)
+            code = _in_problem("object" if name == "scala" else "class", code, found.start())
             found = _beginning(language, prompt, code) or found
         case "php":
             code = re.sub(r"\?>\s*\Z", "", code)
-    head = _head(language, prompt, code)
-    return head + (_before_bracket(code, found.start()) if language.closed else code)
+    if language.closed:
+        code = _CLOSE.get(name, _before_bracket)(code, found.start())
+    return _head(language, prompt, code) + code
 
 
 def _go_imports(prompt: str, code: str) -> str:

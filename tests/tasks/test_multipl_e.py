@@ -79,6 +79,104 @@ def test_a_java_class_of_another_name_and_its_imports_are_put_right() -> None:
     assert "public class" not in code
 
 
+# The function, a main of its own and what it calls: each below the one before.
+WITH_HELPERS = {
+    "java": """class Solution
+{
+    public static long cappedSum(ArrayList<Long> numbers, long limit)
+    {
+        long sum = 0;
+        for (long each : numbers) { sum = capped(sum + each, limit, '}'); }
+        return sum;
+    }
+
+    public static void main(String[] args) {
+        System.out.println("{");
+    }
+
+    private static long capped(long value, long limit, char mark) {
+        return new Smaller(value, limit).value;
+    }
+
+    static class Smaller {
+        long value;
+        Smaller(long one, long other) { value = Math.min(one, other); }
+    }
+}""",
+    "cs": """using System;
+using System.Collections.Generic;
+
+struct Pair
+{
+    public long First;
+}
+
+public static class Program
+{
+    public static long CappedSum(List<long> numbers, long limit)
+    {
+        var pair = new Pair();
+        foreach (var each in numbers) { pair.First = Capped(pair.First + each, limit, "}"); }
+        return pair.First;
+    }
+
+    public static void Main()
+    {
+        Console.WriteLine("{");
+    }
+
+    private static long Capped(long value, long limit, string mark) => Math.Min(value, limit);
+}""",
+    "cpp": """#include <vector>
+long capped(long value, long limit, char mark);
+
+long capped_sum(std::vector<long> numbers, long limit)
+{
+    long sum = 0;
+    for (long each : numbers) { sum = capped(sum + each, limit, '}'); }
+    return sum;
+}
+
+int main() {
+    return capped_sum({1}, 2) == '{';
+}
+
+long capped(long value, long limit, char mark) {
+    return std::min(value, limit);
+}""",
+}
+
+
+@pytest.mark.parametrize("language", WITH_HELPERS)
+def test_a_function_keeps_what_stands_below_it_but_for_main(language: str, box: sandbox.Pool) -> None:
+    if polyglot_programs.missing(LANGUAGES[language].runs):
+        pytest.skip(polyglot_programs.missing(LANGUAGES[language].runs))
+    problem = load("multipl_e", {"language": language}, "test")[0]
+    code = read(language, problem, fenced(WITH_HELPERS[language]))
+    assert "ain(" not in code
+    (verdict,) = scorers.unit_tests.score(iter([(problem, code)]), box)
+    assert verdict.status == "passed", verdict.error
+
+
+def test_what_stands_below_a_function_of_cpp_stays_below_it() -> None:
+    """Without a declaration above it does not compile, and that is the answer's own fault."""
+    problem = load("multipl_e", {"language": "cpp"}, "test")[0]
+    code = read("cpp", problem, fenced(WITH_HELPERS["cpp"]))
+    assert code.index("long capped_sum(") < code.index("long capped(long value, long limit, char mark) {")
+
+
+def test_the_class_around_the_function_is_renamed_and_no_other() -> None:
+    problem = load("multipl_e", {"language": "java"}, "test")[0]
+    pair = "class Pair {\n    long first;\n}\n\n"
+    inside = (
+        "    public static long cappedSum(ArrayList<Long> numbers, long limit) {\n        return 1;\n    "
+    )
+    for head in ("final class Solution{", "public class Problem\n{", "class Problem {"):
+        code = read("java", problem, fenced(f"{pair}{head}\n{inside}}}\n}}"))
+        assert code.endswith(f"{pair}class Problem {{\n{inside}")
+        assert code.count("class ") == 2
+
+
 def test_go_packages_that_an_answer_uses_are_imported_below_the_tests_own() -> None:
     problem = load("multipl_e", {"language": "go"}, "test")[0]
     code = read(
