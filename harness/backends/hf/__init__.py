@@ -119,9 +119,8 @@ def load(
     codec = Codec(tokenizer, ends, runner.encoder, config.template_args, config.fim)
     engine = Engine(runner, codec, identity, config.batch_size, warn, base)
     if config.quantize == "8bit":  # which activations count as outliers is decided over a whole batch
-        engine.tolerance = max(engine.tolerance, LLM_INT8)
-    if config.profile == "fast":
-        engine.tolerance = 0.0
+        engine.rounding = max(engine.rounding, LLM_INT8)
+    engine.tolerance = 0.0 if config.profile == "fast" else engine.rounding
     if config.adapter:
         engine.set_adapter(config.adapter)
     return engine

@@ -88,7 +88,8 @@ class Engine:
         self.batch_size = batch_size
         self.warn = warn
         self.stats = DecodeStats()
-        self.tolerance = TOLERANCE.get(runner.dtype, 2.0**-4)
+        self.rounding = TOLERANCE.get(runner.dtype, 2.0**-4)  # how far equal computations may be apart
+        self.tolerance = self.rounding  # below which decisions are made again; 0: none is
         self._attached = ""
         self._doubted: set[str] = set()  # adapters whose doubts were said
         self._cost: MemoryCost | None = None
@@ -116,7 +117,7 @@ class Engine:
             )
             logits = runner.single(ids, ()).logits
             check_effect(found.name, logits, without)
-            check_forward(attached.wrapped, found, ids, logits, self.tolerance)
+            check_forward(attached.wrapped, found, ids, logits, self.rounding)
             loaded = base.snapshot.digest_with(attached.wrapped, NAME)
             self.codec = self.codec_of(found, runner.vocab_size)
         except BaseException:

@@ -222,7 +222,7 @@ def _linear(layer: Any) -> bool:
 
 
 def _matches_single(engine: Any, adapters: Sequence[int], ids: Sequence[int]) -> bool:
-    """Whether a mixed batch gives what each adapter gives on a single sequence, within the engine's tolerance."""
+    """Whether a mixed batch gives what each adapter gives on a single sequence, up to rounding."""
     runner = engine.runner
     try:
         batched = runner.prefill([AdapterTagged(ids, adapter) for adapter in adapters]).logits
@@ -230,7 +230,7 @@ def _matches_single(engine: Any, adapters: Sequence[int], ids: Sequence[int]) ->
         return False
     for row, adapter in zip(batched, adapters, strict=True):
         single = runner.single(AdapterTagged(ids, adapter), ()).logits
-        allowed = max(engine.tolerance, 2.0**-15) * float(single.abs().masked_fill(single.isinf(), 0.0).max())
+        allowed = engine.rounding * float(single.abs().masked_fill(single.isinf(), 0.0).max())
         if float((row - single).abs().nan_to_num(0.0).max()) > allowed:
             return False
     return True

@@ -19,7 +19,6 @@ from harness.backends.hf import checkpoint
 from harness.backends.hf.adapters.adapter import LAYERS, NAME, PROMPTS, Adapter
 from harness.errors import BackendFault, UserError
 
-MIN_TOLERANCE = 2.0**-15  # of the largest logit; see scheduler.TOLERANCE
 SHOWN = 3  # names that a message lists of each sort
 PREFIX = "base_model.model."
 WRAPPERS = (
@@ -83,8 +82,11 @@ def _with_virtual_tokens(model: Any, wrapped: Any, kind: str) -> AttachedAdapter
     return AttachedAdapter(model, wrapped, make_prefix=make_prefix, virtual_tokens=count)
 
 
-def check_forward(wrapped: Any, adapter: Adapter, ids: Sequence[int], logits: Any, tolerance: float) -> None:
-    """The engine's logits after these tokens must be those of PEFT's own forward pass. Raises UserError."""
+def check_forward(wrapped: Any, adapter: Adapter, ids: Sequence[int], logits: Any, rounding: float) -> None:
+    """The engine's logits after these tokens must be those of PEFT's own forward pass. Raises UserError.
+
+    `rounding`: how far they may be apart, in units of the largest logit (scheduler.TOLERANCE).
+    """
     import torch
 
     inputs = {"input_ids": torch.tensor([ids], device=logits.device)}
@@ -97,7 +99,7 @@ def check_forward(wrapped: Any, adapter: Adapter, ids: Sequence[int], logits: An
         inputs["decoder_input_ids"] = torch.tensor([[start]], device=logits.device)
     with torch.inference_mode(), _clear_errors(adapter):
         own = wrapped(**inputs).logits[0, -1].float()
-    allowed = max(tolerance, MIN_TOLERANCE) * float(own.abs().masked_fill(own.isinf(), 0.0).max())
+    allowed = rounding * float(own.abs().masked_fill(own.isinf(), 0.0).max())
     if own.shape != logits.shape or float((own - logits).abs().nan_to_num(0.0).max()) > allowed:
         raise UserError(
             f"adapter {adapter.name} ({adapter.kind}) is not supported: PEFT's own forward pass gives other logits"

@@ -86,6 +86,23 @@ def test_every_adapter_s_rows_are_those_of_a_run_of_its_own(
     assert lines(shared.generate(asked, sampling)) == lines(engine(base).generate(asked, sampling))
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_without_rechecks_adapters_go_on_in_16_bit_floats_as_with_them(
+    dtype: str, bases: dict[str, Path], tuned: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.backends.hf import scheduler
+
+    adapters, roundings = tuned["llama"], []
+    real = scheduler.check_forward
+    monkeypatch.setattr(
+        scheduler, "check_forward", lambda *given: roundings.append(given[-1]) or real(*given)
+    )
+    shared = engine(bases["llama"], adapters[0], dtype=dtype, profile="fast")
+    assert roundings == [scheduler.TOLERANCE[getattr(torch, dtype)]]
+    assert shared.attach_adapters(texts_of([*adapters, ""])) is not None
+    assert shared.tolerance == 0.0
+
+
 def test_prompts_that_begin_alike_are_begun_once_for_each_adapter(
     bases: dict[str, Path], tuned: dict[str, list[Path]]
 ) -> None:
