@@ -43,7 +43,7 @@ def certified(path: str, task: str, judge: Mapping[str, Any] | None) -> str:
             f"judge.certificate {path}: it is about harness {found.harness}, this is {__version__}:"
             " make it again with 'harness doctor --parity DATA'"
         )
-    sets = [each for each in found.sets if each.task == task]
+    sets = [each for each in found.sets if each.task == task and _speaks(each.judge, judge)]
     for each in sets:
         if each.judge is not None and judge is not None and _same(each.judge) != _same(judge):
             raise ConfigError(
@@ -61,6 +61,13 @@ def certified(path: str, task: str, judge: Mapping[str, Any] | None) -> str:
     return f"certificate {short(found)} {counts}"
 
 
+def _speaks(own: Mapping[str, Any] | None, judge: Mapping[str, Any] | None) -> bool:
+    """Whether a set's answers are in the run's languages: another language's says nothing of the run's compiler."""
+    return own is None or judge is None or own["versions"].keys() == judge["versions"].keys()
+
+
 def _same(judge: Mapping[str, Any]) -> Any:
-    """The judge as comparisons see it: both isolating sandboxes are one."""
-    return placeless({"judge": dict(judge)})["judge"]
+    """The judge as comparisons see it: both isolating sandboxes are one. Without the lock of the environment, which
+    names the versions that `installed` has.
+    """
+    return placeless({"judge": {name: value for name, value in judge.items() if name != "lock"}})["judge"]

@@ -33,6 +33,8 @@ FILES = (
     "config.backend.kind",
     "backend.kind",
 )  # a name, or the path of a Python file
+# Isolation levels whose verdicts are the same (tests/sandbox/python/test_isolation_parity.py).
+EQUIVALENT_ISOLATION = {"namespaces", "landlock"}
 # Fields of a backend's identity that it found out, and that no completion depends on.
 OBSERVED = ("adapter_proof", "adapter_warnings")
 DERIVED = ("run_id", "config_hash")  # they follow from the rest, with the places in it
@@ -45,9 +47,8 @@ def digest(plain: Any) -> str:
 
 
 def placeless(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record as plain JSON without places, device, observations and what follows from them. The two sandboxes that
-    give the same verdicts (tests/sandbox/python/test_isolation_parity.py) have one name; of the path of a task's or
-    backend's file only the name is kept.
+    """The record as plain JSON without places, device, observations and what follows from them. The sandboxes that
+    give the same verdicts have one name; of the path of a task's or backend's file only the name is kept.
     """
     plain: dict[str, Any] = json.loads(json.dumps(record))
     for place, digest in PLACES.items():
@@ -60,7 +61,7 @@ def placeless(record: Mapping[str, Any]) -> dict[str, Any]:
         if plugins.is_file(file := str(_at(plain, name))):
             parent, _, last = name.rpartition(".")
             _at(plain, parent)[last] = Path(file).name
-    if _at(plain, "judge.sandbox") in ("namespaces", "landlock"):
+    if _at(plain, "judge.sandbox") in EQUIVALENT_ISOLATION:
         plain["judge"]["sandbox"] = "isolated"
     for name in OBSERVED:
         _take_out(plain, f"backend.{name}")

@@ -78,7 +78,8 @@ def certify(
         raise ConfigError(f"no set to judge in {parity.data}: {name}: {why}")
     commit = environment.commit()
     kept = {}
-    if begun is not None and (begun.harness, begun.commit) == (__version__, commit):
+    changed = commit.endswith("+")  # sources that no commit holds: what was judged with them is not known
+    if begun is not None and not changed and (begun.harness, begun.commit) == (__version__, commit):
         kept = {each.name: each for each in begun.sets} if NOT_YET in begun.left_out.values() else {}
     done: list[CertifiedSet] = []
     for number, each in enumerate(wanted, 1):

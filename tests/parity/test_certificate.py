@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import environment
 from harness.cli.doctor import _set_text, _shown, _total_text
 from harness.config import certificate
 from harness.errors import ConfigError, DataError
@@ -138,6 +139,12 @@ def test_a_certificate_of_another_judge_or_version_is_refused(
     ]
     assert " 2/4 2 unexplained" in said_of(made, sets=tuple(both))  # both isolate, and give the same verdicts
     assert said_of(made, sets=()).endswith(" no set of this task")
+    java = made.sets[0].model_copy(update={"judge": {**judge, "versions": {"java": "17"}, "installed": {}}})
+    assert said_of(made, sets=(made.sets[0], java)).endswith(
+        " 1/2 1 unexplained"
+    )  # another language's compiler
+    locked = certificate.certified(str(path), "humaneval", {**judge, "lock": "0123456789abcdef"})
+    assert locked.endswith(" 1/2 1 unexplained")
     slower = made.sets[0].model_copy(update={"judge": {**judge, "time_limit": 7.0}})
     with pytest.raises(
         ConfigError, match=f"{NAME} was judged with .*'time_limit': 7.0.*, this run judges with"
@@ -190,7 +197,10 @@ def letters(folder: Path, name: str) -> ParitySet:
     return ParitySet(name=name, files=(), task=task, options={"problems": 3}, outputs=references)
 
 
-def test_what_was_cut_off_goes_on_and_what_is_whole_is_judged_anew(tmp_path: Path) -> None:
+def test_what_was_cut_off_goes_on_and_what_is_whole_is_judged_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "commit", lambda: "0123456")
     both = (letters(tmp_path, "a"), letters(tmp_path, "b"))
     parity = certify.Parity(both, (), str(tmp_path))
     judged: list[str] = []
@@ -209,6 +219,9 @@ def test_what_was_cut_off_goes_on_and_what_is_whole_is_judged_anew(tmp_path: Pat
     changed = first.model_copy(update={"sets": (first.sets[0].model_copy(update={"files": {"x": "y"}}),)})
     list(certify.certify(parity, changed, progress))
     assert judged[4:] == ["a", "b"]
+    monkeypatch.setattr(environment, "commit", lambda: "0123456+")  # files that no commit holds
+    list(certify.certify(parity, first.model_copy(update={"commit": "0123456+"}), progress))
+    assert judged[6:] == ["a", "b"]
 
 
 def test_each_set_has_a_line_of_its_own_that_says_how_many_there_are(

@@ -163,8 +163,22 @@ def test_the_signature_says_what_is_not_the_evaluators_default(data: Path) -> No
         f"{sqlite} value as written plug_value keep_distinct",
         "value as written",
     ]
+    mixed = [*load(data)[:2], *load(data, fill_value="always")[2:]]
+    (first, second) = (s.signature(mixed) for s in registry.task("spider").scorers[:2] if s.signature)
+    assert (first, second) == (f"{sqlite} value as written for 2 of 5", "value as written for 2 of 5")
     with pytest.raises(ConfigError, match=r"option plug_value: .* execute=false"):
         registry.task("spider", {"plug_value": True, "execute": False})
+
+
+def test_the_record_tells_variants_of_another_seed(data: Path) -> None:
+    def noted(seed: int) -> dict[str, str]:
+        source = data_files.open_source(str(data))
+        data_files.load(registry.task("spider", {"variants": 2, "variant_seed": seed}), "test", source)
+        return {name: sha for name, sha in source.digests.items() if "variant" in name}
+
+    assert list(noted(0)) == ["spider/store/variant_0.sqlite", "spider/store/variant_1.sqlite"]
+    assert noted(0) == noted(0)
+    assert not set(noted(0).values()) & set(noted(1).values())
 
 
 # ---------------------------------------------------------------- a gold file

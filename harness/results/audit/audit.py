@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.config.identity import EQUIVALENT_ISOLATION
 from harness.config.run import JudgeConfig, RunConfig
 from harness.errors import ConfigError, DataError, unknown
 from harness.results.audit import readings
@@ -15,7 +16,7 @@ from harness.runs import judge
 from harness.runs.plan import Progress, no_progress
 from harness.runs.store import reader
 from harness.runs.store.atomic import to_json, write_atomic
-from harness.runs.store.reader import EQUIVALENT_ISOLATION, Result
+from harness.runs.store.reader import Result
 from harness.runs.store.run_folder import AUDIT
 from harness.schema import Generation, Problem, Sandbox, Scorer, Task
 from harness.tasks.loading import data_files, registry

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from harness.runs.store.reader import EQUIVALENT_ISOLATION, Result
+from harness.config.identity import EQUIVALENT_ISOLATION
+from harness.runs.store.reader import Result
 from harness.schema import Sampling
 
 

@@ -26,9 +26,6 @@ from harness.tasks.loading import registry
 if TYPE_CHECKING:
     from harness.stats.intervals import Floats
 
-# Isolation levels whose verdicts are the same (tests/sandbox/python/test_isolation_parity.py).
-EQUIVALENT_ISOLATION = {"namespaces", "landlock"}
-
 
 @dataclass(frozen=True)
 class Result:

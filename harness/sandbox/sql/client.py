@@ -168,14 +168,14 @@ class SqlPool:
         patience = min(each.deadline for each in busy) - time.monotonic()
         for key, _ in selector.select(max(0.0, patience)):
             client: SqlClient = key.data
-            died = "" if _read_available(client) else "the SQL engine ended"
+            died, began = "" if _read_available(client) else "the SQL engine ended", True
             while not died and (payload := client.frames.pop()) is not None:
                 fields = json.loads(payload)
                 job = jobs[client.sent[0]]
                 if "died" in fields:
                     job.result = _died(fields)
                     client.sent.popleft()
-                    died = fields["died"]
+                    died, began = fields["died"], False
                 else:
                     client.sent.popleft()
                     job.result = _result(job, fields)
@@ -184,19 +184,21 @@ class SqlPool:
             if died or not client.sent:
                 selector.unregister(client.socket)
             if died:
-                self._requeue(client, jobs, waiting)
+                self._requeue(client, jobs, waiting, began)
         for each in busy:
             if each.sent and time.monotonic() > each.deadline:
                 selector.unregister(each.socket)
                 job = jobs[each.sent.popleft()]
                 job.result = PairResult(status="timeout", detail="the SQL engine stopped answering")
-                self._requeue(each, jobs, waiting)
+                self._requeue(each, jobs, waiting, began=False)
 
-    def _requeue(self, client: SqlClient, jobs: dict[int, QueryJob], waiting: deque[int]) -> None:
-        """A worker has ended: its first pair is judged again until there is a verdict; the others had not started."""
+    def _requeue(
+        self, client: SqlClient, jobs: dict[int, QueryJob], waiting: deque[int], began: bool
+    ) -> None:
+        """A worker has ended: its pairs are judged again, the first one until there is a verdict if it had begun."""
         numbers = list(client.sent)
         self._stop(client)
-        if numbers:
+        if numbers and began:
             first = jobs[numbers[0]]
             first.tries += 1
             if first.tries == 3:

@@ -33,7 +33,7 @@ from harness.schema import (
     Unit,
     Verdict,
 )
-from harness.scorers.sql.match import is_set_match
+from harness.scorers.sql.match import is_set_match, value_rule
 from harness.text.sql import query_text, wikisql_form
 from harness.text.sql.databases import reads_absent
 
@@ -175,15 +175,9 @@ def _signature(problems: Sequence[Problem]) -> str:
     checks = [query_of(problem, "sql_execution") for problem in problems]
     sizes = {len(check.files) for check in checks}
     span = f"{min(sizes)}" if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
-    chosen = [
-        word
-        for word, holds in (
-            ("value as written", any(not check.rules.fill_value for check in checks)),
-            ("plug_value", any(check.rules.plug_value for check in checks)),
-            ("keep_distinct", any(check.rules.keep_distinct for check in checks)),
-        )
-        if holds
-    ]
+    plugged = "plug_value" if any(check.rules.plug_value for check in checks) else ""
+    distinct = "keep_distinct" if any(check.rules.keep_distinct for check in checks) else ""
+    chosen = filter(None, (value_rule(checks), plugged, distinct))
     return " ".join([f"sqlite {sqlite3.sqlite_version} suite {span}", *chosen])
 
 

@@ -125,10 +125,16 @@ def _form_metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
     return {"lf_accuracy": mean_of()}
 
 
+def value_rule(checks: Sequence[Query]) -> str:
+    """For how many queries `value` is left as it is written, which the official evaluator does for none."""
+    left = sum(not check.rules.fill_value for check in checks)
+    if left in (0, len(checks)):
+        return "value as written" if left else ""
+    return f"value as written for {left} of {len(checks)}"
+
+
 def _filled(problems: Sequence[Problem]) -> str:
-    """Whether `value` is left as it is, which the official evaluator does not do."""
-    as_written = (isinstance(p.check, Query) and not p.check.rules.fill_value for p in problems)
-    return "value as written" if any(as_written) else ""
+    return value_rule([problem.check for problem in problems if isinstance(problem.check, Query)])
 
 
 lf_accuracy = Scorer(name="lf_accuracy", score=_same_form, metrics=_form_metrics)

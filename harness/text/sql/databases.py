@@ -223,7 +223,10 @@ class Databases:
         files = find_database(self.source, self.benchmarks, self.subfolder, name) if options.execute else ()
         if files:
             seed = options.variant_seed
-            files += tuple(make_variant(files[0], tables, number, seed) for number in range(options.variants))
+            variants = [make_variant(files[0], tables, number, seed) for number in range(options.variants)]
+            for each in variants:
+                self.source.note(f"{self.benchmarks[0]}/{name}/{Path(each.path).name}", each.sha256)
+            files += tuple(variants)
         named = {table.name.lower(): _lower(table.columns) for table in tables}
         columns = columns_by_table(files[0].path) if files else named
         absent = tuple(table for table in named if table not in columns)

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,7 @@ from harness import sandbox
 from harness.config.run import JudgeConfig
 from harness.errors import SandboxFault
 from harness.runs.judge import settings
+from harness.sandbox.sql.client import QueryJob, SqlClient, SqlPool
 from harness.schema import DatabaseFile, Pair, PairResult, Program
 from harness.tasks.loading import registry
 
@@ -278,6 +280,24 @@ def test_one_endless_step_ends_the_worker_and_the_verdict_says_whose_it_was(
     assert honest.main
     assert isinstance(gold, SandboxFault)
     assert "its gold query fails: timeout" in str(gold)
+
+
+def test_what_waited_behind_such_a_query_has_been_tried_no_time(
+    box: sandbox.Pool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+    requeue = SqlPool._requeue
+
+    def watched(
+        self: SqlPool, client: SqlClient, jobs: dict[int, QueryJob], waiting: deque[int], began: bool
+    ) -> None:
+        requeue(self, client, jobs, waiting, began)
+        tries.extend(jobs[number].tries for number in waiting)
+
+    monkeypatch.setattr(SqlPool, "_requeue", watched)
+    judged(box, folder, ONE_LONG_STEP, GOLD, GOLD)
+    assert tries
+    assert not any(tries)
 
 
 def test_a_query_that_brings_the_worker_down_twice_is_a_signal(box: sandbox.Pool, folder: Path) -> None:
