@@ -242,7 +242,7 @@ class CachingSandbox:
         cpu_s, wall_s = limits.cpu_s, limits.wall_s
         if (time_limit := self._judge.get("time_limit")) is not None:
             cpu_s, wall_s = time_limit, wall_s * time_limit / cpu_s
-        if 2 * result.cpu_s > _CALL_S and program.tests is not None and _limits_calls(program.tests):
+        if 2 * result.cpu_s > _CALL_S and (tests := program.tests) and ".cpu_s" in tests.code + tests.setup:
             cpu_s = min(cpu_s, _CALL_S)
         memory_mb = self._judge.get("memory_mb") or limits.memory_mb
         return (
@@ -259,10 +259,6 @@ def _answered(waiting: deque[_Place]) -> Iterator[ExecResult | SandboxFault]:
     while waiting and (result := waiting[0].result) is not None:
         waiting.popleft()
         yield result
-
-
-def _limits_calls(tests: UnitTests) -> bool:
-    return ".cpu_s" in tests.code or ".cpu_s" in tests.setup
 
 
 def _names_clock(*texts: str) -> bool:

@@ -140,7 +140,8 @@ def test_what_time_or_the_machine_decides_is_judged_each_time(tmp_path: Path, re
 def test_where_each_call_has_a_limit_half_of_it_counts() -> None:
     limits = Limits(cpu_s=60, wall_s=60)
     timed = UnitTests(code="f.cpu_s = 1.0\nassert f() == 1", entry_point="f", limits=limits)
-    for tests, times in ((timed, 2), (TESTS, 1)):
+    in_setup = UnitTests(setup="f.cpu_s = 1.0", code="assert f() == 1", entry_point="f", limits=limits)
+    for tests, times in ((timed, 2), (in_setup, 2), (TESTS, 1)):
         sandbox = ScriptedSandbox(lambda program: ExecResult(status="passed", cpu_s=0.6))
         judge(sandbox, [Program(code="f = 1", tests=tests, limits=limits)] * 2)
         assert len(sandbox.judged) == times
