@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DataError
 from harness.scorers import classifier_folder
 from harness.scorers.style_classifier import Floats
+from harness.training.style.text_sources import read_texts
 from harness.training.style.watch import StyleWatch, TextCutter, WrittenBatch
 from tests.support.command import harness
 from tests.support.tiny_models import build, make_tokenizer
@@ -67,12 +68,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build("llama", made / "base")
     for name, texts in STYLES.items():
         rows = [{"instruction": f"say {i}", "output": text} for i, text in enumerate(texts)]
-        (made / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        write_rows(made / f"{name}.jsonl", rows)
     ended = harness("train-classifier", *classes(made), "--out", made / "judge")
     assert ended.code == 0, ended.err
     assert "accuracy 100.0 % [" in ended.out
     assert "on 12 texts held out (majority 50.0 %)" in ended.out
     return made
+
+
+def write_rows(file: Path, rows: Sequence[dict[str, str]]) -> None:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def classes(made: Path) -> list[str]:
@@ -102,9 +107,41 @@ def test_a_classifiers_folder_says_what_it_is_and_is_refused_when_it_was_changed
         (["--class", f"a={folder / 'alice.jsonl'}"], "two classes or more"),
         ([*classes(folder), "--half"], "half precision is an encoder's"),
         (["--class", "a=task:conla", "--class", "b=task:conala"], "Did you mean 'conala'"),
-        (["--class", "a=none", "--class", f"b={folder / 'alice.jsonl'}"], "none cannot be read"),
+        (
+            ["--class", "a=none", "--class", f"b={folder / 'alice.jsonl'}"],
+            "none: cannot be read: No such file or directory; a run's folder",
+        ),
     ):
         assert complaint in harness("train-classifier", *words, "--out", tmp_path / "new").complaint
+
+
+def test_three_classes_are_told_apart(tmp_path: Path) -> None:
+    words = []
+    for name, texts in {**STYLES, "lewis": [f"READ-FILE {i}." for i in range(30)]}.items():
+        write_rows(tmp_path / f"{name}.jsonl", [{"text": text} for text in texts])
+        words += ["--class", f"{name}={tmp_path / name}.jsonl"]
+    ended = harness("train-classifier", *words, "--out", tmp_path / "judge")
+    assert ended.code == 0, ended.err
+    assert "accuracy 100.0 % [" in ended.out
+
+
+def test_classes_of_the_same_texts_are_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_rows(tmp_path / f"{name}.jsonl", [{"text": text} for text in STYLES["alice"][:5]])
+    words = [word for name in ("a", "b") for word in ("--class", f"{name}={tmp_path / name}.jsonl")]
+    said = harness("train-classifier", *words, "--out", tmp_path / "new").complaint
+    assert "every text held out is one of another class too" in said
+    assert not (tmp_path / "new").exists()
+
+
+def test_rows_are_cut_at_newlines_alone_and_may_begin_with_a_mark(tmp_path: Path) -> None:
+    texts = ["one\u2028line", "another\x85line"]
+    rows = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\r\n" for text in texts)
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + rows.encode())
+    assert read_texts(str(tmp_path / "a.jsonl"), None) == texts
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n{"text": ')
+    with pytest.raises(DataError, match=r"a\.jsonl:2: malformed JSON"):
+        read_texts(str(tmp_path / "a.jsonl"), None)
 
 
 def test_answers_are_scored_by_the_classifier_that_the_config_names(folder: Path, tmp_path: Path) -> None:
@@ -159,9 +196,11 @@ def test_watching_changes_no_weight(folder: Path, tmp_path: Path) -> None:
 
 
 def test_an_encoder_is_fine_tuned_and_kept_in_half_the_memory(folder: Path, tmp_path: Path) -> None:
+    """The steps are taken in float32, also of a base in half precision."""
     sizes = {}
+    base = build("llama", tmp_path / "base", dtype="bfloat16")
     for name, half in (("whole", ()), ("half", ("--half",))):
-        ended = harness("train-classifier", *classes(folder), "--encoder", folder / "base", "--epochs", "1",
+        ended = harness("train-classifier", *classes(folder), "--encoder", base, "--epochs", "1",
                         "--tokens", "16", "--out", tmp_path / name, *half)  # fmt: skip
         assert ended.code == 0, ended.err
         sizes[name] = classifier_folder.read_record(tmp_path / name)["parameter_bytes"]

@@ -9,7 +9,7 @@ told apart at chance (0.5 of two classes); say both figures. The folder is harne
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ LEARNING_RATE = 5e-5
 class ClassifierConfig:
     """`classes` are name -> source (text_sources.py). `encoder` is the folder of a pretrained model; empty is ngram.
 
-    `batch` texts a step hold every class equally often; `tokens` of a text are what an encoder reads. `half`: its
-    weights are kept as float16.
+    `batch` texts a step at most, or one of each class, hold every class equally often; `tokens` of a text are what an
+    encoder reads. `half`: its weights are kept as float16.
     """
 
     classes: Mapping[str, str]
@@ -63,7 +63,11 @@ def split(found: Sequence[Sequence[str]], seed: int) -> tuple[LabelledTexts, Lab
         trained += [(text, label) for text in drawn[count:]]
     seen = {text for text, _ in trained}
     unseen = [pair for pair in held if pair[0] not in seen]  # what two classes both have tells nothing
-    return _labelled(trained), _labelled(unseen or held)
+    if not unseen:
+        raise ConfigError(
+            "every text held out is one of another class too: the classes need texts that tell them apart"
+        )
+    return _labelled(trained), _labelled(unseen)
 
 
 def _labelled(pairs: Sequence[tuple[str, int]]) -> LabelledTexts:
@@ -82,6 +86,8 @@ def train_classifier(
         raise ConfigError("half precision is an encoder's: give --encoder, or leave --half out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not empty: give --out a new folder")
+    each = max(1, config.batch // len(config.classes))
+    config = replace(config, batch=each * len(config.classes))
     found = [read_texts(source, config.data) for source in config.classes.values()]
     train, held = split(found, config.seed)
     out.mkdir(parents=True, exist_ok=True)
@@ -151,6 +157,7 @@ def fine_tune(
 
 
 def _open_encoder(config: ClassifierConfig) -> tuple[Any, Any]:
+    import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from harness.backends import hub
@@ -161,7 +168,11 @@ def _open_encoder(config: ClassifierConfig) -> tuple[Any, Any]:
     try:
         with checkpoint.silenced():
             model = AutoModelForSequenceClassification.from_pretrained(
-                folder, local_files_only=True, num_labels=len(names), id2label=names
+                folder,
+                local_files_only=True,
+                num_labels=len(names),
+                id2label=names,
+                dtype=torch.float32,  # half precision loses the small steps of a fine-tuning
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:

@@ -5,12 +5,11 @@ rows.jsonl           the field `text`, `completion`, `solution`, `output`, `answ
 task:conala[:test]   the solutions of a split, train if none is named
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from harness.errors import ConfigError, DataError, unknown
+from harness.files import decode, lines, parse_json, read
 from harness.tasks.loading import data_files, registry
 
 FIELDS = ("text", "completion", "solution", "output", "answer", "response")
@@ -42,21 +41,15 @@ def _solutions(name: str, data: str | None) -> list[str]:
 
 def _rows(path: Path) -> Iterator[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}): a run's folder, a file of JSON lines or {TASK}NAME is expected"
-        ) from None
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield _text(f"{path}:{number}", line)
+        text = decode(read(path), path)
+    except DataError as error:
+        raise DataError(f"{error}; a run's folder, a file of JSON lines or {TASK}NAME is expected") from None
+    for number, line in lines(text):
+        yield _text(f"{path}:{number}", line)
 
 
 def _text(place: str, line: str) -> str:
-    try:
-        row: Any = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{place}: not valid JSON: {error}") from None
+    row = parse_json(line, place)
     for name in FIELDS if isinstance(row, dict) else ():
         value = row.get(name)
         if isinstance(value, dict):  # a generation of a run
