@@ -306,9 +306,13 @@ def _checked(column: int, own_pid: int, children: bool) -> dict[int, Body]:
     if children:
         process = (_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), *deny)
         thread = (*process, (_ANY_BIT, 0, 2, is_thread), (_ANY_BIT, 1, 0, shares), *deny, *_ALLOWED)
-    dangerous = [syscalls.PR_SET_PDEATHSIG, syscalls.PR_SET_MM, syscalls.PR_SET_PTRACER]
-    if children:
-        dangerous.append(syscalls.PR_SET_DUMPABLE)  # what it has open could then not be counted
+    # PR_SET_DUMPABLE: what it has open could then not be counted.
+    dangerous = (
+        syscalls.PR_SET_PDEATHSIG,
+        syscalls.PR_SET_DUMPABLE,
+        syscalls.PR_SET_MM,
+        syscalls.PR_SET_PTRACER,
+    )
     bodies = {
         # Its flags are in memory, which a filter cannot read; ENOSYS makes libc fall back to clone.
         _CLONE3: _errno(_ENOSYS),

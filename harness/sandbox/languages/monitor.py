@@ -211,7 +211,7 @@ class StepMonitor:
     def _kill_processes(self) -> None:
         """Forbid new processes, then kill: a program that forks faster than it is killed can no longer fork."""
         for action in (lambda pid: resource.prlimit(pid, resource.RLIMIT_NPROC, (0, 0)), _kill):
-            for pid in process_tree.measure(self.sandbox.proc).processes:
+            for pid in process_tree.measure(self.sandbox.proc, memory=False).processes:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     action(pid)
 
