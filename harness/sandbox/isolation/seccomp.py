@@ -145,6 +145,7 @@ _ATTRIBUTES = {
     "lremovexattr": (198, 15),
     "fremovexattr": (199, 16),
     "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
 }
 # Calls that leave nothing behind in the kernel (x86-64), where a program has only its streams and its channel open:
 # what else there is opens, maps, waits or changes something.
@@ -199,6 +200,17 @@ _SIGNAL_CALLS = ((62, 129), (200, 130), (234, 131))  # kill, tkill, tgkill
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # Terminals: feign input, and others. FIOSETOWN, SIOCSPGRP: whom the kernel sends signals for a descriptor.
 _DENIED_IOCTLS = (0x5412, 0x541C, 0x8901, 0x8902)
+# Flags, project, generation, seal and key of a file or a folder, which Landlock does not control either: FS_IOC_SETFLAGS
+# and its 32-bit form, FSSETXATTR, SETVERSION (and ext4's own), ENABLE_VERITY, SET_ENCRYPTION_POLICY.
+_ATTRIBUTE_IOCTLS = (
+    0x40086602,
+    0x40046602,
+    0x401C5820,
+    0x40087602,
+    0x40086604,
+    0x40806685,
+    0x800C6613,
+)
 # F_SETOWN, F_SETSIG, F_SETOWN_EX (the same), F_SETLEASE, F_NOTIFY, F_SETPIPE_SZ (kernel memory)
 _DENIED_FCNTLS = (8, 10, 15, 1024, 1026, 1031)
 _STARTING_CALLS = ("fork", "vfork", "execve", "execveat")
@@ -258,7 +270,7 @@ def instructions(
         raise OSError(f"no table of system calls for {machine!r}, only for {', '.join(_ARCH)}")
     column = list(_ARCH).index(machine)
     bodies = _denied(column, shared_files, {*allowed, *(_STARTING_CALLS if children else ())}, children)
-    bodies |= _checked(column, own_pid, children)
+    bodies |= _checked(column, own_pid, shared_files, children)
     bodies.pop(-1, None)
     start: list[Instruction] = [
         (_LOAD, 0, 0, 4),
@@ -297,7 +309,7 @@ def _denied(column: int, shared_files: bool, allowed: set[str], children: bool) 
     return denied | {numbers[column]: _errno(0) for numbers in ignored}
 
 
-def _checked(column: int, own_pid: int, children: bool) -> dict[int, Body]:
+def _checked(column: int, own_pid: int, shared_files: bool, children: bool) -> dict[int, Body]:
     """The calls that depend on their arguments."""
     deny = _errno(_EPERM)
     # A thread with descriptors of its own could keep what no limit and no list of its process shows.
@@ -313,6 +325,7 @@ def _checked(column: int, own_pid: int, children: bool) -> dict[int, Body]:
         syscalls.PR_SET_MM,
         syscalls.PR_SET_PTRACER,
     )
+    ioctls = (*_DENIED_IOCTLS, *(_ATTRIBUTE_IOCTLS if shared_files else ()))
     bodies = {
         # Its flags are in memory, which a filter cannot read; ENOSYS makes libc fall back to clone.
         _CLONE3: _errno(_ENOSYS),
@@ -320,7 +333,7 @@ def _checked(column: int, own_pid: int, children: bool) -> dict[int, Body]:
         _SOCKETPAIR[column]: _choose(0, (_AF_UNIX,), _ALLOWED, deny),
         _PRCTL[column]: _choose(0, dangerous, deny, _ALLOWED),
         _PRLIMIT[column]: _choose(0, (0, own_pid), _ALLOWED, deny),
-        _IOCTL[column]: _choose(1, _DENIED_IOCTLS, deny, _ALLOWED),
+        _IOCTL[column]: _choose(1, ioctls, deny, _ALLOWED),
         _FCNTL[column]: _choose(1, _DENIED_FCNTLS, deny, _ALLOWED),
     }
     if children:

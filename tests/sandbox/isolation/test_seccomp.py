@@ -99,7 +99,17 @@ def test_a_call_from_another_architecture_is_killed() -> None:
 
 
 def test_on_the_machines_own_files_attributes_seem_to_change_and_do_not() -> None:
-    assert answer(seccomp.instructions(7, True, "x86_64"), 90) == 0x00050000
+    program = seccomp.instructions(7, True, "x86_64")
+    assert answer(program, 90) == answer(program, 469) == 0x00050000
+
+
+@pytest.mark.parametrize("children", [False, True])
+@pytest.mark.parametrize("request_", [0x40086602, 0x40046602, 0x401C5820, 0x40087602, 0x40806685, 0x800C6613])
+def test_flags_of_the_machines_own_folders_cannot_be_set(request_: int, children: bool) -> None:
+    """They would stay on the folder that all programs of a worker share."""
+    shared, own = (seccomp.instructions(7, files, "x86_64", children=children) for files in (True, False))
+    assert answer(shared, 16, 0, request_) == DENY
+    assert answer(own, 16, 0, request_) == ALLOW
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
@@ -109,7 +119,9 @@ def test_the_tree_answers_every_call_as_its_tables_say(machine: str, shared: boo
     """Each number by itself, with no tree: the bodies of the calls that have one, one after another."""
     column = list(seccomp._ARCH).index(machine)
     allowed = set(seccomp._STARTING_CALLS) if children else set()
-    bodies = seccomp._denied(column, shared, allowed, children) | seccomp._checked(column, 7, children)
+    bodies = seccomp._denied(column, shared, allowed, children) | seccomp._checked(
+        column, 7, shared, children
+    )
     program = seccomp.instructions(7, shared, machine, children=children)
     steps = []
     for number in range(600):
