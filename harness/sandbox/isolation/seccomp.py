@@ -200,8 +200,8 @@ _SIGNAL_CALLS = ((62, 129), (200, 130), (234, 131))  # kill, tkill, tgkill
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # Terminals: feign input, and others. FIOSETOWN, SIOCSPGRP: whom the kernel sends signals for a descriptor.
 _DENIED_IOCTLS = (0x5412, 0x541C, 0x8901, 0x8902)
-# Flags, project, generation, seal and key of a file or a folder, which Landlock does not control either: FS_IOC_SETFLAGS
-# and its 32-bit form, FSSETXATTR, SETVERSION (and ext4's own), ENABLE_VERITY, SET_ENCRYPTION_POLICY.
+# Flags, project, generation, seal and key of a file or folder, which Landlock does not control either:
+# FS_IOC_SETFLAGS and its 32-bit form, FSSETXATTR, SETVERSION (and ext4's own), ENABLE_VERITY, SET_ENCRYPTION_POLICY.
 _ATTRIBUTE_IOCTLS = (
     0x40086602,
     0x40046602,
