@@ -8,6 +8,7 @@ one name; what vanishes or changes its kind meanwhile is left out.
 import os
 import stat
 import time
+from collections.abc import Sequence
 
 # Deeper folders count as too many files.
 MAX_DEPTH = 48
@@ -15,9 +16,11 @@ _PATIENCE = 100
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def exceeds(folder: str, megabytes: int, files: int, pid: int = 0) -> bool:
-    """Whether there is more in the folder than that. `pid`: of the process whose unnamed files count as well."""
-    size, count = _unnamed_bytes(pid) if pid else 0, 0
+def exceeds(folder: str, megabytes: int, files: int, pids: Sequence[int] = (), file_mb: int = 0) -> bool:
+    """Whether there is more in the folder than that. `pids`: of the processes whose unnamed files count as well.
+    `file_mb`: the most that one file holds (0: all of it).
+    """
+    size, count = _unnamed_bytes(folder, pids, (file_mb or megabytes) << 20), 0
     if size > megabytes << 20:
         return True
     levels: list[tuple[int, list[str]]] = []
@@ -83,21 +86,48 @@ def _give_rights(fd: int, name: str) -> None:
         os.close(inner)
 
 
-def _unnamed_bytes(pid: int) -> int:
-    """What a process has in files that it has open and that no folder lists. 0 where that cannot be seen."""
-    try:
-        names = os.listdir(f"/proc/{pid}/fd")
-    except OSError:
-        return 0
-    files: dict[tuple[int, int], int] = {}
-    for name in names:
+def _unnamed_bytes(folder: str, pids: Sequence[int], file_bytes: int) -> int:
+    """What the processes have in files that no folder lists, as far as that can be seen. One that is mapped and not
+    open counts `file_bytes`: its size is shown to root only.
+    """
+    mapped, sizes = _mapped(folder, pids), _open(pids)
+    if unseen := mapped - {inode for _, inode in sizes}:
+        unseen &= _mapped(folder, pids)  # not those that were closed, then unmapped meanwhile
+    return sum(sizes.values()) + len(unseen) * file_bytes
+
+
+def _open(pids: Sequence[int]) -> dict[tuple[int, int], int]:
+    """Sizes of the files without a name that the processes have open, by device and inode."""
+    sizes: dict[tuple[int, int], int] = {}
+    for pid in pids:
         try:
-            kind = os.stat(f"/proc/{pid}/fd/{name}")
+            names = os.listdir(f"/proc/{pid}/fd")
         except OSError:
-            continue  # closed meanwhile
-        if stat.S_ISREG(kind.st_mode) and not kind.st_nlink:
-            files[kind.st_dev, kind.st_ino] = kind.st_blocks << 9
-    return sum(files.values())
+            continue
+        for name in names:
+            try:
+                kind = os.stat(f"/proc/{pid}/fd/{name}")
+            except OSError:
+                continue  # closed meanwhile
+            if stat.S_ISREG(kind.st_mode) and not kind.st_nlink:
+                sizes[kind.st_dev, kind.st_ino] = kind.st_blocks << 9
+    return sizes
+
+
+def _mapped(folder: str, pids: Sequence[int]) -> set[int]:
+    """Inodes of the removed files of the folder that the processes have mapped."""
+    below, inodes = os.fsencode(os.path.realpath(folder)) + b"/", set()
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/maps", "rb") as lines:
+                for line in lines:  # one at a time: there may be many, and long ones
+                    if line.endswith(b" (deleted)\n") and below in line:
+                        fields = line.split(maxsplit=5)
+                        if fields[5].startswith(below):
+                            inodes.add(int(fields[4]))
+        except OSError:
+            continue  # it ended meanwhile
+    return inodes
 
 
 def threads(pid: int) -> int:

@@ -164,7 +164,11 @@ class StepMonitor:
         elif now - started_at >= step.wall_s * WALL_SLACK:
             self._stop("timeout", f"no end within {step.wall_s:g} s", suspect=True)
         elif self.sandbox.plan.isolation != "namespaces" and scratch.exceeds(
-            self.sandbox.home, confined_step.SCRATCH_MB, confined_step.SCRATCH_FILES
+            self.sandbox.home,
+            confined_step.SCRATCH_MB,
+            confined_step.SCRATCH_FILES,
+            usage.processes,
+            confined_step.FILE_MB,
         ):
             self._stop("output", "more files than the scratch space holds")
 

@@ -101,7 +101,7 @@ def wait_done(
 
 def _overrun(pid: int, folder: str) -> int:
     """What the kernel limits where there are namespaces, and a user id for each worker."""
-    if scratch.exceeds(folder, confine.SCRATCH_MB, confine.SCRATCH_FILES, pid):
+    if scratch.exceeds(folder, confine.SCRATCH_MB, confine.SCRATCH_FILES, (pid,)):
         return FILES
     return THREADS if scratch.threads(pid) > confine.THREADS + 1 else 0
 

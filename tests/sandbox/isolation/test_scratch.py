@@ -1,5 +1,6 @@
 """Scratch folders of hostile programs are measured and emptied, whatever is in them."""
 
+import ctypes
 import os
 import resource
 from pathlib import Path
@@ -56,9 +57,31 @@ def test_files_without_a_name_count(tmp_path: Path) -> None:
     fd = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR)
     os.write(fd, bytes(3 << 20))
     os.unlink(tmp_path / "file")
-    assert scratch.exceeds(str(tmp_path), 2, 10, os.getpid())
+    assert scratch.exceeds(str(tmp_path), 2, 10, (os.getppid(), os.getpid()))
     os.close(fd)
-    assert not scratch.exceeds(str(tmp_path), 2, 10, os.getpid())
+    assert not scratch.exceeds(str(tmp_path), 2, 10, (os.getpid(),))
+
+
+def test_a_removed_file_that_is_mapped_and_not_open_counts_as_the_largest(tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "file", os.O_CREAT | os.O_RDWR)
+    os.truncate(fd, 1 << 14)
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype, libc.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, *[ctypes.c_size_t] * 5]
+    places = [libc.mmap(None, 4096, 1, 1, fd, at) for at in (0, 8192)]
+    own, (here, there) = (os.getpid(),), (str(tmp_path), str(tmp_path.parent / "there"))
+    os.mkdir(there)
+    try:
+        assert not scratch.exceeds(here, 2, 10, own, 3)
+        os.unlink(tmp_path / "file")
+        assert not scratch.exceeds(here, 2, 10, own, 3)  # open: its size is known
+        os.close(fd)
+        assert scratch.exceeds(here, 2, 10, own, 3)
+        assert not scratch.exceeds(here, 3, 10, own, 3)  # once, however often it is mapped
+        assert not scratch.exceeds(there, 2, 10, own, 3)
+    finally:
+        for place in places:
+            libc.munmap(ctypes.c_void_p(place), ctypes.c_size_t(4096))
+    assert not scratch.exceeds(here, 2, 10, own, 3)
 
 
 def test_threads_are_counted() -> None:
