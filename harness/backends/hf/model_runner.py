@@ -6,6 +6,7 @@ Decoder-only rows are padded on the left and get position ids that do not count 
 padded on the right and masked. Imports torch, so only `hf.load` may import it, inside the function.
 """
 
+import gc
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,13 @@ class SingleResult:
     @property
     def total(self) -> float:
         return sum(self.logprobs)
+
+
+def free_memory() -> None:
+    """What nothing refers to any more, in cycles too: a model with an adapter has some."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 class ModelRunner:

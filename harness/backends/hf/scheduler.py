@@ -6,7 +6,6 @@ at that step, and another takes its place (decode_loop). When memory runs out, t
 as many slots.
 """
 
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -39,7 +38,7 @@ from harness.backends.hf.decoding.sampling import (
     Rechecker,
     SamplingDecoder,
 )
-from harness.backends.hf.model_runner import ModelRunner
+from harness.backends.hf.model_runner import ModelRunner, free_memory
 from harness.backends.hf.prefix_cache import PrefixCache, shared_prefix
 from harness.backends.hf.tokenizer import Codec
 from harness.errors import BackendFault, ConfigError
@@ -111,20 +110,23 @@ class Engine:
         without = base.logits(ids)
         self.set_attached(self.identity, found.name)
         try:
-            attached = attach(runner.model, found, self.warn)
-            runner.set_virtual_tokens(
-                attached.virtual_embeddings, attached.make_prefix, attached.virtual_tokens
-            )
-            logits = runner.single(ids, ()).logits
-            check_effect(found.name, logits, without)
-            check_forward(attached.wrapped, found, ids, logits, self.rounding)
-            loaded = base.snapshot.digest_with(attached.wrapped, NAME)
+            loaded = self._attach(found, ids, without)
             self.codec = self.codec_of(found, runner.vocab_size)
         except BaseException:
             self.detach_adapter()
             raise
         own = {"tokenizer": own_tokenizer.name(found)} if self.codec is not self._bare_codec else {}
         self.set_attached({**self.identity, **describe(found, loaded, doubted), **own}, found.name)
+
+    def _attach(self, adapter: Adapter, ids: Sequence[int], without: torch.Tensor) -> str:
+        """Put the adapter on and see that it acts as PEFT has it; the digest of all that is in memory then."""
+        runner = self._require_open()
+        attached = attach(runner.model, adapter, self.warn)
+        runner.set_virtual_tokens(attached.virtual_embeddings, attached.make_prefix, attached.virtual_tokens)
+        logits = runner.single(tuple(ids), ()).logits
+        check_effect(adapter.name, logits, without)
+        check_forward(attached.wrapped, adapter, ids, logits, self.rounding)
+        return self.require_base().snapshot.digest_with(attached.wrapped, NAME)
 
     def codec_of(self, adapter: Adapter, rows: int) -> Codec:
         """The tokenizer with an adapter: its own if it brings one, for a model with embeddings of so many tokens."""
@@ -262,7 +264,7 @@ class Engine:
     def close(self) -> None:
         """Free the model's memory. A closed backend cannot generate."""
         self.runner = self.base = None
-        _free_memory()
+        free_memory()
 
     def _require_open(self) -> ModelRunner:
         if self.runner is None:
@@ -319,7 +321,7 @@ class Engine:
         )
 
     def _halve(self, jobs: int, width: int, fault: str) -> None:
-        _free_memory()
+        free_memory()
         if jobs == 1:
             what = "one sequence" if width == 1 else f"one prompt with {width} beams"
             raise BackendFault(
@@ -357,9 +359,3 @@ def _out_of_memory(error: BaseException) -> bool:
         or "DefaultCPUAllocator" in text
         or "can't allocate memory" in text
     )
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -15,6 +15,8 @@ be the same object at the same address with the same version. Imports torch; see
 
 import hashlib
 import json
+import sys
+import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,8 +26,9 @@ import torch
 from torch import Tensor, nn
 
 from harness import cpu_count
-from harness.backends.hf.model_runner import ModelRunner
-from harness.errors import BackendFault
+from harness.backends.hf import checkpoint
+from harness.backends.hf.model_runner import ModelRunner, free_memory
+from harness.errors import BackendFault, UserError
 
 CONTAINERS = (dict, list, set)  # of a module's attributes: their contents are put back
 NOT_SETTINGS = ("_name_or_path", "name_or_path", "transformers_version")  # a place is no property of a model
@@ -161,7 +164,14 @@ class CleanBase:
             )
         self._runner.model = None
         del self.snapshot
-        self._runner.set_model(self._load())
+        _drop_locals(sys.exception())
+        free_memory()  # there is not always room for two
+        try:
+            model = self._load()
+        except (UserError, RuntimeError, MemoryError) as error:
+            reason = checkpoint.first_line(error)
+            raise BackendFault(f"after adapter {adapter} the base cannot be loaded anew: {reason}") from error
+        self._runner.set_model(model)
         self.snapshot = ModelSnapshot(self._runner.model)
         if self.snapshot.digest != self.digest or not self._as_before():
             raise BackendFault(
@@ -176,6 +186,13 @@ class CleanBase:
         return now.shape == self._logits.shape and torch.equal(
             now.view(torch.int32), self._logits.view(torch.int32)
         )
+
+
+def _drop_locals(error: BaseException | None) -> None:
+    """Those of the calls that ended with this error, and with what led to it: a model may be among them."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _attributes(module: nn.Module) -> dict[str, tuple[Any, Any]]:

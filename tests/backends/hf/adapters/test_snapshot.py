@@ -1,13 +1,14 @@
 """An adapter leaves no trace: whatever it was, and however it ended, the base is what it was, to the bit."""
 
 import json
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from harness.backends.hf import checkpoint
+from harness.backends.hf import checkpoint, scheduler
 from harness.backends.hf.adapters import snapshot
 from harness.backends.hf.adapters.snapshot import ModelSnapshot
 from harness.errors import BackendFault, UserError
@@ -161,6 +162,46 @@ def test_a_base_whose_files_changed_meanwhile_is_a_fault(tmp_path: Path) -> None
         shared.set_adapter("")
     with pytest.raises(BackendFault, match="closed"):  # not the new base under the adapter's name
         list(shared.generate(requests(), GREEDY))
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_old_base_is_out_of_memory_before_it_is_loaded_anew(
+    refused: bool, bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_kind("olora", bases["llama"], tmp_path / "olora")
+    shared = engine(bases["llama"])
+    old, real, there = weakref.ref(shared.runner.model), shared.base._load, list[bool]()
+    shared.base._load = lambda: there.append(old() is not None) or real()
+    cycle: list[Any] = [shared.runner.model]  # as a layer's own forward function makes one
+    cycle.append(cycle)
+    del cycle
+
+    def refuse(*given: Any) -> None:
+        raise UserError("not supported")
+
+    if refused:
+        monkeypatch.setattr(scheduler, "check_forward", refuse)
+        with pytest.raises(UserError):
+            shared.set_adapter(str(tmp_path / "olora"))
+    else:
+        shared.set_adapter(str(tmp_path / "olora"))
+        shared.set_adapter("")
+    assert there == [False]
+
+
+@pytest.mark.parametrize("error", [UserError("no such file"), torch.OutOfMemoryError("no room")])
+def test_a_base_that_cannot_be_loaded_anew_is_a_fault(
+    error: Exception, bases: dict[str, Path], tmp_path: Path
+) -> None:
+    save_kind("olora", bases["llama"], tmp_path / "olora")
+    shared = engine(bases["llama"], tmp_path / "olora")
+
+    def fail() -> None:
+        raise error
+
+    shared.base._load = fail
+    with pytest.raises(BackendFault, match=f"the base cannot be loaded anew: {type(error).__name__}: {error}"):
+        shared.set_adapter("")
 
 
 def test_only_touched_modules_are_hashed_again(
