@@ -200,7 +200,9 @@ def test_a_base_that_cannot_be_loaded_anew_is_a_fault(
         raise error
 
     shared.base._load = fail
-    with pytest.raises(BackendFault, match=f"the base cannot be loaded anew: {type(error).__name__}: {error}"):
+    with pytest.raises(
+        BackendFault, match=f"the base cannot be loaded anew: {type(error).__name__}: {error}"
+    ):
         shared.set_adapter("")
 
 
