@@ -44,7 +44,7 @@ def test_a_folder_given_by_its_path_is_the_same_encoder(tmp_path: Path) -> None:
     assert (other.digest, other.dimension, other.name) == (mini.digest, mini.dimension, "encoder")
 
 
-def test_progress_is_told_after_each_batch_and_long_lists_come_in_parts(
+def test_progress_is_told_before_each_batch_and_at_the_end_and_long_lists_come_in_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(encoder, "PART", 3)

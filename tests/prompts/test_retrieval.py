@@ -217,6 +217,25 @@ def test_a_build_that_was_killed_goes_on_where_it_was_and_ends_with_the_same_byt
     assert files(one[0]) == files(other[0])
 
 
+def kill(*given: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("owner", "step"), [(index, "_longest"), (Path, "rename")])
+def test_a_build_killed_after_its_vectors_asks_for_none_again(
+    owner: Any, step: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    built = Built(unit(20, 4))
+    opened_index(tmp_path / "whole", built.vectors)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(owner, step, kill)
+        opened_index(tmp_path / "killed", built.vectors, built=built)
+    opened_index(tmp_path / "killed", built.vectors, built=built)
+    assert built.times == 1
+    one, other = (next(each.glob("[!.]*/")) for each in (tmp_path / "whole", tmp_path / "killed"))
+    assert files(one) == files(other)
+
+
 @pytest.mark.parametrize(
     ("name", "harm", "start"),
     [
@@ -253,3 +272,10 @@ def test_what_killed_builds_left_is_removed_when_nobody_comes_back(tmp_path: Pat
     with filelock.FileLock(tmp_path / "dd.lock"):
         opened_index(tmp_path, unit(20, 4))
     assert [folder.exists() for folder in (week_old, recent, useless, busy)] == [False, True, False, True]
+
+
+def test_what_another_process_removes_meanwhile_is_no_fault(tmp_path: Path) -> None:
+    gone = tmp_path / ".aa.building"
+    gone.mkdir()
+    (gone / "vectors.npy").symlink_to(gone / "removed")  # listed, and not there when it is asked for
+    opened_index(tmp_path, unit(20, 4))

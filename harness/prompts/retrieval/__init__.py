@@ -73,7 +73,7 @@ def load_retriever(
 def load_dense(
     config: RetrievalConfig, texts: Sequence[str], device: str, step: Step, warn: Callable[[str], None]
 ) -> LoadedRetriever:
-    """Nearest by cosine; the vectors of `texts` come from the cache where it has them."""
+    """Nearest by the encoder's own similarity; the vectors of `texts` come from the cache where it has them."""
     from harness.prompts.retrieval.encoder import load_encoder
     from harness.prompts.retrieval.index import RECALL_AT, load_or_build, search
     from harness.prompts.retrieval.parts import IndexShape

@@ -149,10 +149,7 @@ def load_model(kind: str, folder: Path, device: str, what: str) -> Any:
                 str(folder), device=None if device == "auto" else device, local_files_only=True
             )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, SafetensorError) as error:
-        said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        raise UserError(
-            f"cannot load the {what} in {folder}: {type(error).__name__}: {said[:300]}"
-        ) from error
+        raise UserError(f"cannot load the {what} in {folder}: {checkpoint.first_line(error)}") from error
 
 
 def files_digest(folder: Path) -> str:

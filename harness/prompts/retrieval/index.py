@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     Vectors = NDArray[np.float32]
 
 FORMAT = 2
+LIST = "index.json"
 APPROXIMATE_FROM = 50_000  # vectors below which exact search takes milliseconds and nothing is to be gained
 EXTRA_CANDIDATES = 16  # candidates beyond the depth that float32 may have put in the wrong order
 FLOAT32_ERROR = 1e-4  # inner products in float32 are off by less, times the product of the lengths
@@ -97,7 +98,7 @@ def load_or_build(
 def damage_of(folder: Path, size: IndexShape) -> str:
     """What is wrong with the files of an index; empty when they are what index.json says."""
     try:
-        said = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        said = json.loads((folder / LIST).read_text(encoding="utf-8"))
         if [said["rows"], said["dimension"]] != [size.rows, size.dimension]:
             return "index.json: other numbers of rows or dimensions"
         for name, (length, sha) in said["files"].items():
@@ -116,7 +117,7 @@ def read_index(folder: Path, kind: str) -> Index:
     import numpy as np
 
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-    said = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    said = json.loads((folder / LIST).read_text(encoding="utf-8"))
     if kind == "flat":
         return Index(vectors, longest=said["longest"])
     faiss = import_faiss()
@@ -136,8 +137,7 @@ def build_index(folder: Path, key: Mapping[str, str], size: IndexShape, blocks: 
     recall = None
     if key["index"] != "flat":
         recall = _build_graph(making / "graph.faiss", key["index"], vectors)
-    (making / PARTS).unlink()
-    files = {each.name: [each.stat().st_size, hub.sha256(each)] for each in sorted(making.iterdir())}
+    built = [each for each in sorted(making.iterdir()) if each.name not in (PARTS, LIST)]
     said = {
         "format": FORMAT,
         "key": dict(key),
@@ -145,10 +145,11 @@ def build_index(folder: Path, key: Mapping[str, str], size: IndexShape, blocks: 
         "dimension": size.dimension,
         "longest": _longest(vectors),
         "recall": recall,
-        "files": files,
+        "files": {each.name: [each.stat().st_size, hub.sha256(each)] for each in built},
     }
-    (making / "index.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    (making / LIST).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     making.rename(folder)
+    (folder / PARTS).unlink()  # last: by it a build that is killed anywhere above goes on without embedding again
 
 
 def _longest(vectors: "Vectors") -> float:

@@ -113,7 +113,10 @@ def remove_left_over(cache: Path) -> None:
         found = LEFT_OVER.fullmatch(folder.name)
         if not found or not folder.is_dir():
             continue
-        newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+        try:
+            newest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+        except FileNotFoundError:  # another process has just finished or removed it
+            continue
         if folder.name.endswith(".building") and time.time() - newest < KEPT_S:
             continue
         try:
