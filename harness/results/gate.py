@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 from harness import __version__
 from harness.errors import ConfigError, Fault, unknown
 from harness.results.compare import detectable_difference
-from harness.results.report.comparison import minimum_detectable
+from harness.results.report.comparison import minimum_detectable, p_value
 from harness.runs.store import reader
 from harness.runs.store.conditions import conditions, format_value
 from harness.runs.store.reader import Result
@@ -333,14 +333,13 @@ def _significance_check(
     least = (1 / 6 if difference.test.startswith("wild") else 0.5) ** difference.units * claims
     least *= 1 if difference.exact is not None else 2
     if least > ALPHA:
-        units = "problems" if difference.units == difference.n else "clusters"
-        few = f"{difference.units} {units}: a loss on each of them would have p {_p_text(min(least, 1.0))}"
+        few = f"{difference.units} {_units(difference)}: a loss on each of them would have p {p_value(min(least, 1.0))}"
         return Check(name, False, f"{TOO_FEW}, {few}", undecided=True)
     if not difference.better + difference.worse and difference.value == 0:
         return Check(name, True, f"equal on each of {difference.n} problems")
     worse = difference.value > 0 if reduce.lower_is_better else difference.value < 0
-    exact = "" if difference.exact is None else f"; exact {_p_text(difference.exact)}"
-    test = f"p {_p_text(p)} ({difference.test}, Holm{exact})"
+    exact = "" if difference.exact is None else f"; exact {p_value(difference.exact)}"
+    test = f"p {p_value(p)} ({difference.test}, Holm{exact})"
     return Check(name, not (worse and p <= ALPHA), f"{_describe(difference, reduce.lower_is_better)}, {test}")
 
 
@@ -361,7 +360,7 @@ def _margin_check(
     few = f"{TOO_FEW}, a loss of up to {most:.4f} is open and the margin is {margin:g}"
     if margin and difference.sd is not None and difference.step is not None:
         enough = (Z95 / margin) ** 2 * (difference.sd**2 + difference.step * margin)
-        few += f" (about {math.ceil(enough)} problems can tell, if nothing is lost)"
+        few += f" (about {math.ceil(enough)} {_units(difference)} can tell, if nothing is lost)"
     return Check(name, False, f"{detail}: {few}", undecided=True)
 
 
@@ -371,8 +370,8 @@ def _describe(difference: paired_tests.Difference, lower_is_better: bool) -> str
     return f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}]{direction}, {d.better} better, {d.worse} worse of {d.n}"
 
 
-def _p_text(p: float) -> str:
-    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
+def _units(difference: paired_tests.Difference) -> str:
+    return "problems" if difference.units == difference.n else "clusters"
 
 
 def _vectors(run: Result, baseline: Baseline, name: str, problems: Sequence[str]) -> tuple[Floats, Floats]:

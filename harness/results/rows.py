@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.config.identity import OBSERVED
 from harness.config.run import RunConfig
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
@@ -94,7 +95,7 @@ def training(folder: str) -> dict[str, Any] | None:
 
 def _method_key(run: Result) -> str:
     """All that makes a run what it is but for seeds."""
-    backend = {k: v for k, v in run.record["backend"].items() if k not in {"engine", "device"}}
+    backend = {k: v for k, v in run.record["backend"].items() if k not in {"engine", "device", *OBSERVED}}
     plain = run.config.model_dump(mode="json", exclude={"seed", "data", "judge", "cache"})
     plain["backend"] = run.config.backend.identity_fields()
     for name, digests in (("adapter", ("adapter", "loaded")), ("model", ("model", "weights", "loaded"))):

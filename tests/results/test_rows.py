@@ -72,6 +72,19 @@ def test_adapters_that_differ_in_the_seed_alone_are_one_row(runs: Path) -> None:
     assert [run.config.seed for run in rows[1].runs] == [1, 2]
 
 
+def test_what_a_server_said_of_its_adapter_sets_no_run_apart(tmp_path: Path) -> None:
+    for seed, proof in enumerate(("proved: it differs", "vouched: no answer differs")):
+        run = make(tmp_path / str(seed), range(20))
+
+        def change(plain: dict[str, Any], seed: int = seed, proof: str = proof) -> None:
+            plain["config"] |= {"seed": seed, "backend": {**plain["config"]["backend"], "path": ""}}
+            plain["backend"] |= {"adapter_proof": proof, "adapter_warnings": [proof]}
+
+        edit(run / "run.json", change)
+    (row,) = group_seeds([reader.read(tmp_path / name) for name in "01"])
+    assert [run.config.seed for run in row.runs] == [0, 1]
+
+
 def test_a_few_metrics_are_shown_and_the_rest_is_named(runs: Path) -> None:
     read = [reader.read(runs / name) for name in "zg"]
     assert list(read[0].reduces) == ["em@1", "em@2", "em_ws@1", "em_ws@2", "em_ast@1", "em_ast@2"]

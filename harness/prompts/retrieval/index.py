@@ -149,7 +149,8 @@ def build_index(folder: Path, key: Mapping[str, str], size: IndexShape, blocks: 
     }
     (making / LIST).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     making.rename(folder)
-    (folder / PARTS).unlink()  # last: by it a build that is killed anywhere above goes on without embedding again
+    # Last: with the list of parts a build that is killed anywhere above goes on without embedding again.
+    (folder / PARTS).unlink()
 
 
 def _longest(vectors: "Vectors") -> float:

@@ -48,8 +48,8 @@ def _table(
     region = 'class="scroll" tabindex="0" role="region" aria-label="Across tasks"'
     yield f"<div {region}><table><thead><tr><th>method</th>{heads}</tr></thead><tbody>"
     largest = dict[str, float]()  # by unit, so that one colour means one difference in all tasks
-    for (_, number), cell in cells.items():
-        if cell.difference:
+    for (name, number), cell in cells.items():
+        if name in names and cell.difference:
             unit = tasks[number].unit
             largest[unit] = max(largest.get(unit, 0.0), abs(cell.difference.value))
     for name in names:

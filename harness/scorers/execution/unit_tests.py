@@ -5,7 +5,6 @@ is never a zero: it has no score, is counted, and is tried again when the run is
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from harness.errors import SandboxFault, UserError
 from harness.schema import (
@@ -20,9 +19,6 @@ from harness.schema import (
     UnitTests,
     Verdict,
 )
-
-if TYPE_CHECKING:
-    from harness.schema import Floats
 
 
 def program(answer: Answer) -> Program:
@@ -69,21 +65,10 @@ def _score(answers: Iterable[Answer], sandbox: Sandbox | None) -> Iterator[Verdi
         yield verdict(result)
 
 
-def _pass_at(k: int) -> Reduce:
-    def per_problem(scores: "Floats") -> "Floats":
-        """Scores of one problem's samples, value first, to the chance that one of k drawn ones passes."""
-        import numpy as np
-
-        from harness.stats.estimates import pass_at_k
-
-        passed = int(np.count_nonzero(scores[:, 0] == 1.0))
-        return np.array([pass_at_k(len(scores), passed, k)])
-
-    return Reduce(per_problem)
-
-
 def metrics(ks: Sequence[int]) -> Mapping[str, Reduce]:
-    return {f"pass@{k}": _pass_at(k) for k in ks}
+    from harness.stats.estimates import pass_at
+
+    return {f"pass@{k}": pass_at(k) for k in ks}
 
 
 unit_tests = Scorer(name="unit_tests", score=_score, metrics=metrics, executes=True, cacheable=True)

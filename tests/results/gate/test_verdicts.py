@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
@@ -91,6 +92,18 @@ def test_a_margin_asks_for_the_whole_interval_and_says_what_could_be_found(runs:
     assert "8 worse of 164: not shown to be within the margin of 0.04" in worse.out
     assert judged(runs / "noisy", runs, "--margin", "em@1=0.05").code == 0
     assert judged(runs / "better", runs, "--margin", "em@1=0.02").code == 0
+
+
+def test_what_can_tell_is_counted_in_clusters_where_the_task_has_them(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", right(20))
+    edit_rows(
+        run / "problems.jsonl", lambda rows: [row | {"cluster": f"db{i // 4}"} for i, row in enumerate(rows)]
+    )
+    harness("gate", run, "--baseline", tmp_path / "b.json", "--write")
+    ended = harness("gate", run, "--baseline", tmp_path / "b.json", "--margin", "em@1=0.02")
+    assert re.search(
+        r"of 40: too few to tell, .* \(about \d+ clusters can tell, if nothing is lost\)", ended.out
+    )
 
 
 def test_floors_and_ceilings_are_absolute(runs: Path) -> None:

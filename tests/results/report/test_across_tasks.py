@@ -51,6 +51,12 @@ def test_one_colour_means_one_difference_in_all_tasks(tmp_path: Path) -> None:
     assert "var(--bad) 9%" in small
 
 
+def test_the_colours_are_of_what_is_shown(tmp_path: Path) -> None:
+    table = made(tmp_path, {"base": [10, 10], "tuned": [20, 10], "once": [40]})
+    assert ">once<" not in table
+    assert "var(--good) 45%" in row(table, "tuned")[0]
+
+
 @pytest.mark.parametrize("right", [{"base": [10], "tuned": [30]}, {"base": [10, 10]}])
 def test_one_task_or_one_method_needs_no_such_table(right: dict[str, list[int]], tmp_path: Path) -> None:
     assert made(tmp_path, right) == ""
