@@ -227,9 +227,10 @@ def test_a_build_killed_after_its_vectors_asks_for_none_again(
 ) -> None:
     built = Built(unit(20, 4))
     opened_index(tmp_path / "whole", built.vectors)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(owner, step, kill)
-        opened_index(tmp_path / "killed", built.vectors, built=built)
+        with pytest.raises(KeyboardInterrupt):
+            opened_index(tmp_path / "killed", built.vectors, built=built)
     opened_index(tmp_path / "killed", built.vectors, built=built)
     assert built.times == 1
     one, other = (next(each.glob("[!.]*/")) for each in (tmp_path / "whole", tmp_path / "killed"))
