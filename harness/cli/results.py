@@ -65,7 +65,7 @@ def report(
     if form == "html" or plot_dir:
         out_page = (out or folders[0] / "report.html") if form == "html" else None
         write_page(folders, out_page, metric, plot_dir, papers, cutoff)
-        if form == "html" or out is None:
+        if form == "html" or (out is None and not cutoff):
             return
     summaries = [read_run(folder)[1] for folder in folders]
     text = terminal.render(summaries) if form == "terminal" else FORMATS[form](summaries)

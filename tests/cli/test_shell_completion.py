@@ -9,6 +9,7 @@ from harness import cli
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+SHELLS = re.findall(r"_HARNESS_COMPLETE=(\w+)_source", PAGE)
 
 
 def completed(arguments: list[str], begun: str) -> list[str]:
@@ -24,7 +25,11 @@ def test_commands_options_and_choices_are_completed() -> None:
     assert completed(["score", "--sandbox"], "land") == ["landlock"]
 
 
-@pytest.mark.parametrize("shell", re.findall(r"_HARNESS_COMPLETE=(\w+)_source", PAGE))
+def test_the_page_has_a_line_for_each_shell() -> None:
+    assert SHELLS == ["bash", "zsh", "fish"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_each_shell_of_the_page_gets_a_script(
     shell: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ NOTEBOOKS = sorted(path.name for path in EXAMPLES.glob("*.ipynb"))
 PAGE = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
 COMMANDS = [shlex.split(line) for line in re.findall(r"^\$ (.*)$", PAGE, re.MULTILINE)]
 TRAINS = "examples/study.toml"
+OTHERS = [command for command in COMMANDS if TRAINS not in command and "score" not in command]
 # A busy machine gives a notebook's kernel a tenth of a core.
 pytestmark = pytest.mark.timeout(1200)
 
@@ -75,9 +76,14 @@ def run(command: list[str], folder: Path) -> None:
     assert ended.code == 0, ended.err
 
 
-@pytest.mark.parametrize(
-    "command", [c for c in COMMANDS if TRAINS not in c and "score" not in c], ids=lambda c: c[1]
-)
+def test_the_page_has_the_commands_that_are_run_here() -> None:
+    assert [command[1] for command in OTHERS] == [
+        "run", "train", "doctor", "results/baselines/humaneval.jsonl"
+    ]  # fmt: skip
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("command", OTHERS, ids=lambda c: c[1])
 def test_a_command_runs_as_the_page_has_it(command: list[str], checkout: Path) -> None:
     run(command, checkout)
 

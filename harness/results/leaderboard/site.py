@@ -20,7 +20,7 @@ from harness.results.leaderboard.matrix import ModelRow, pareto_front, versions
 from harness.results.leaderboard.rows import RANK_NOTE, LeaderboardRow
 from harness.results.leaderboard.submissions import Group
 from harness.results.report import page
-from harness.results.report.sections import Section
+from harness.results.report.sections import Section, run_names
 from harness.results.report.tables import figure, printable
 
 ASSETS = Path(__file__).resolve().parent / "assets"
@@ -77,6 +77,11 @@ class _Writer:
     def __init__(self, board: Board, out: Path) -> None:
         self.board, self.out = board, out
         self.task_pages = {section.title: f"{page.anchor(section)}.html" for section in board.sections}
+        self.run_names = {
+            run.folder: name
+            for section in board.sections
+            for run, name in zip(section.runs, run_names([section]), strict=True)
+        }
         self.script = (ASSETS / "leaderboard.js").read_text(encoding="utf-8")
         self.versions = versions(board.models)
         templates = jinja2.Environment(
@@ -181,8 +186,9 @@ class _Writer:
     def _report(self, row: LeaderboardRow) -> list[tuple[str, str]]:
         """Where a row's samples can be read: (address, what it is)."""
         found = []
-        if self.board.reports:
-            found.append((f"report-{self.task_pages[row.task]}#run={quote(row.name)}", "samples"))
+        if self.board.reports and row.runs:
+            name = quote(self.run_names[row.runs[0]])
+            found.append((f"report-{self.task_pages[row.task]}#run={name}", "samples"))
         for run in row.runs:
             if (run / "report.html").is_file():
                 found.append((os.path.relpath(run / "report.html", self.out), "report"))

@@ -11,7 +11,7 @@ from html import escape
 import numpy as np
 
 from harness.errors import ConfigError, UserError
-from harness.results.report.sections import Section
+from harness.results.report.sections import Section, run_names
 from harness.runs.store.reader import Result
 from harness.stats.estimates import is_bounded
 from harness.stats.intervals import Floats
@@ -29,10 +29,9 @@ def day(text: str) -> str:
 def lines(sections: Sequence[Section], cutoff: str) -> Iterator[str]:
     """One for each run whose problems have dates. Raises UserError where none has."""
     found = [
-        f"{section.title}, {row.name}: {_line(run, section.metric, cutoff)}"
+        f"{section.title}, {name}: {_line(run, section.metric, cutoff)}"
         for section in sections
-        for row in section.rows
-        for run in row.runs
+        for run, name in zip(section.runs, run_names([section]), strict=True)
         if any(run.dates.values())
     ]
     if not found:

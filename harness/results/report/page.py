@@ -16,7 +16,13 @@ from harness.errors import install
 from harness.results.compare import ComparisonCell, mean_cost
 from harness.results.report import across_tasks, plots, samples, text_metrics
 from harness.results.report.comparison import contaminated, minimum_detectable, p_value, signed
-from harness.results.report.sections import Section, metric_names, row_estimate, sample_outcomes
+from harness.results.report.sections import (
+    Section,
+    metric_names,
+    row_estimate,
+    run_names,
+    sample_outcomes,
+)
 from harness.results.report.tables import amount, figure, printable
 from harness.results.rows import ComparisonRow
 from harness.runs.store.run_folder import audit_note
@@ -46,7 +52,7 @@ FAILURE_COLOURS = tuple(
 def render(sections: Sequence[Section], skipped: Sequence[str] = (), extra: Sequence[str] = ()) -> str:
     """The page. `skipped` has a line per run that could not be read, `extra` further sections (published tables)."""
     runs = [run for section in sections for run in section.runs]
-    names = _run_names(sections)
+    names = run_names(sections)
     script = (ASSETS / "page.js").read_text(encoding="utf-8")
     blobs = "".join(
         f'<script type="text/plain" id="blob-{name}">{text}</script>\n'
@@ -91,17 +97,6 @@ def text(value: object) -> str:
 
 def anchor(section: Section) -> str:
     return "task-" + "".join(c if c.isalnum() else "-" for c in section.title)
-
-
-def _run_names(sections: Sequence[Section]) -> list[str]:
-    names = []
-    for section in sections:
-        for row in section.rows:
-            for run in row.runs:
-                seed = f", seed {run.config.seed}" if len(row.runs) > 1 else ""
-                task = f"{section.title}: " if len(sections) > 1 else ""
-                names.append(f"{task}{row.name}{seed}")
-    return names
 
 
 def _navigation(sections: Sequence[Section], across: bool) -> str:

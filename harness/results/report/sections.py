@@ -54,6 +54,18 @@ class Section:
         return tuple(run for row in self.rows for run in row.runs)
 
 
+def run_names(sections: Sequence[Section]) -> list[str]:
+    """What the page of these sections calls their runs, in order."""
+    names = []
+    for section in sections:
+        for row in section.rows:
+            for run in row.runs:
+                seed = f", seed {run.config.seed}" if len(row.runs) > 1 else ""
+                task = f"{section.title}: " if len(sections) > 1 else ""
+                names.append(f"{task}{row.name}{seed}")
+    return names
+
+
 def make_sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
     """One section for each set of comparable runs. `metric` is the deciding one, where the runs have it.
 

@@ -1,16 +1,20 @@
 """The leaderboard's pages in a real Chromium: sorting, filters, columns, keyboard, links; hostile names stay text."""
 
+import base64
 import csv
+import gzip
 import io
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
 from tests.results.report.test_page import browser, visit
 from tests.support.command import harness
-from tests.support.recordings import edit_rows, make
+from tests.support.recordings import edit, edit_rows, make
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -43,6 +47,24 @@ def test_csv_and_markdown_say_the_same(board: Path) -> None:
         ("far", "3", "0", "0.125"),
     ]
     assert "| 1 to 2 | near | zero-shot | 82.50 |" in (board / "leaderboard.md").read_text()
+
+
+def test_links_to_samples_call_runs_as_the_report_does(tmp_path: Path) -> None:
+    """Methods of one model and seeds of one method are told apart there, each in its own way."""
+    for seed in (3, 4):
+        make(tmp_path / "one", range(30), seed=seed).rename(tmp_path / f"seed{seed}")
+    shown = make(tmp_path / "one", range(10))
+    edit(shown / "run.json", lambda plain: plain["config"].update(shots="icl:4"))
+    assert harness("leaderboard", tmp_path, "--out", tmp_path / "site").code == 0
+    table = (tmp_path / "site" / "task-letters.html").read_text()
+    linked = [unquote(name) for name in re.findall(r'report-task-letters\.html#run=([^"]+)"', table)]
+    assert len(linked) == len(set(linked)) == 2
+    assert linked[0].endswith(", seed 3")
+    found = re.search(
+        r'id="blob-index">([^<]+)<', (tmp_path / "site" / "report-task-letters.html").read_text()
+    )
+    assert found
+    assert set(linked) < set(json.loads(gzip.decompress(base64.b64decode(found[1])))["runs"])
 
 
 def test_a_folder_without_runs_is_the_users_mistake(tmp_path: Path) -> None:

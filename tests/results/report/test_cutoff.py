@@ -21,25 +21,26 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [{"task_id": name, "completion": RIGHT.get(name) or "print(0)"} for name in ANSWERED]
     answers = folder / "answers.jsonl"
     answers.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    ended = harness(
-        "score",
-        "livecodebench",
-        "--completions",
-        str(answers),
-        "--data",
-        "mini",
-        "--out",
-        str(folder / "run"),
-    )
+    return score(folder / "run")
+
+
+def score(out: Path, *more: str) -> Path:
+    """The answers beside `out`, judged."""
+    common = ("livecodebench", "--completions", out.parent / "answers.jsonl", "--data", "mini", "--out", out)
+    ended = harness("score", *common, *more)
     assert ended.code == 0, ended.err
-    return folder / "run"
+    return out
+
+
+def compared(text: str) -> list[str]:
+    return [line for line in text.splitlines() if "to 2024-03-02" in line]
 
 
 def test_the_terminal_says_the_difference_with_its_interval(run: Path) -> None:
     ended = harness("report", str(run), "--cutoff", "2024-03-02")
     assert ended.code == 0, ended.err
     # easy: 1 of 2 before, 1 of 1 after; medium: 0 of 2 and 0 of 1; hard is there only after.
-    (line,) = (line for line in ended.out.splitlines() if "to 2024-03-02" in line)
+    (line,) = compared(ended.out)
     assert "pass@1 to 2024-03-02 25.0 (4 problems), after it 50.0 (2): +25.0 [" in line
     assert line.endswith("groups weighted as after it; 2 problems of groups on one side only are left out")
 
@@ -49,6 +50,20 @@ def test_the_page_has_it_too(run: Path, tmp_path: Path) -> None:
     ended = harness("report", str(run), "--cutoff", "2024-03-02", "--out", str(page))
     assert ended.code == 0, ended.err
     assert "<h2>Before and after 2024-03-02</h2>" in page.read_text(encoding="utf-8")
+
+
+def test_it_is_said_beside_plots_too(run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="plots: matplotlib is not installed")
+    ended = harness("report", str(run), "--cutoff", "2024-03-02", "--plots", str(tmp_path))
+    assert ended.code == 0, ended.err
+    assert len(compared(ended.out)) == 1
+
+
+def test_each_seed_of_a_row_is_named(run: Path) -> None:
+    other = score(run.with_name("other"), "--set", "seed=7")
+    ended = harness("report", str(run), str(other), "--cutoff", "2024-03-02")
+    names = [line.partition(": ")[0] for line in compared(ended.out)]
+    assert [name.rpartition(", ")[2] for name in names] == ["seed 0", "seed 7"]
 
 
 @pytest.mark.parametrize(
