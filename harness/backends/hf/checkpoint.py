@@ -154,10 +154,9 @@ def same_weights(one: Path, other: Path) -> bool:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a folder's tokenizer makes of texts: the digest of its own file, its tokens, its chat template."""
+    """What a folder's tokenizer makes of texts: the digest of its own file, its chat template."""
 
     digest: str = ""
-    size: int = 0
     template: str = ""
 
     def __bool__(self) -> bool:
@@ -165,27 +164,34 @@ class Vocabulary:
 
 
 def vocabulary(folder: Path) -> Vocabulary:
-    """That of the tokenizer in a folder; an empty one if there is none that can be read."""
-    try:
-        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        settings = {}
+    """That of the tokenizer in a folder; an empty one if there is none. Raises UserError for a damaged file."""
     beside = folder / "chat_template.jinja"
-    template = beside.read_text(encoding="utf-8") if beside.is_file() else settings.get("chat_template")
+    template = (
+        beside.read_text(encoding="utf-8")
+        if beside.is_file()
+        else _tokenizer_settings(folder).get("chat_template")
+    )
     template = json.dumps(template) if template else ""
     path = folder / "tokenizer.json"
     if not path.is_file():
-        return Vocabulary(tokenizer_digest(folder) if has_tokenizer(folder) else "", 0, template)
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from None
+        return Vocabulary(tokenizer_digest(folder) if has_tokenizer(folder) else "", template)
+    plain = _read_json(path)
     for kept_from_training in ("truncation", "padding"):
         plain.pop(kept_from_training, None)
-    tokens = {str(token) for token in plain.get("model", {}).get("vocab", ())}
-    tokens |= {str(token.get("content")) for token in plain.get("added_tokens", ())}
     text = json.dumps(plain, sort_keys=True)
-    return Vocabulary(hashlib.sha256(text.encode()).hexdigest(), len(tokens), template)
+    return Vocabulary(hashlib.sha256(text.encode()).hexdigest(), template)
+
+
+def _tokenizer_settings(folder: Path) -> dict[str, Any]:
+    path = folder / "tokenizer_config.json"
+    return _read_json(path) if path.is_file() else {}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from None
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -236,11 +242,7 @@ def has_chat_template(folder: Path) -> bool:
     """Whether the tokenizer in a folder comes with a chat template, in any of the forms that transformers reads."""
     if any((folder / f"chat_template{suffix}").is_file() for suffix in (".jinja", ".json")):
         return True
-    try:
-        plain = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return False
-    return bool(plain.get("chat_template"))
+    return bool(_tokenizer_settings(folder).get("chat_template"))
 
 
 def adapter_files(folder: Path) -> list[Path]:

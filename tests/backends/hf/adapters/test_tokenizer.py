@@ -47,6 +47,14 @@ def test_a_chat_template_and_tokens_of_its_own_are_used_named_and_gone_with_it(
     assert (dict(backend.identity), backend.codec.render(ASKED).text) == (bare, usual)
 
 
+def test_a_damaged_tokenizer_config_is_named_and_no_template_is_dropped(base: Path, adapter: Path) -> None:
+    (adapter / "tokenizer_config.json").write_text('{"chat_template": "{{ mess')
+    backend = loaded(base)
+    with pytest.raises(UserError, match=r"adapter/tokenizer_config.json is not valid JSON: Unterminated"):
+        backend.set_adapter(str(adapter))
+    assert backend.identity["adapter"] == ""
+
+
 def test_a_tokenizer_with_tokens_that_the_model_has_not_is_refused(base: Path, adapter: Path) -> None:
     tokenizer = checkpoint.load_tokenizer(base)
     tokenizer.add_tokens([f"<new{number}>" for number in range(VOCABULARY)])
