@@ -31,7 +31,7 @@ _ROUNDS, _ROUNDS_CPU_S, _ROUNDS_WALL_S = 5, 3.0, 20.0
 # And so often with all expectations negated, where that told something.
 _SUSPECT_RUNS, _SUSPECT_CPU_S, _SUSPECT_WALL_S = 370, 20.0, 60.0
 _FORGED = "the program passes even when an expectation is falsified"
-_PRODUCT_BYTES = confined_step.FILE_MB << 20
+_PRODUCTS_MB = 128  # all that is kept of one build together, in this process's memory
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 # Bytes of an output, and of a line, in which messages of runtimes are looked for.
 _SEARCHED, _LINE = 1 << 16, 2000
@@ -85,15 +85,19 @@ class _Build:
     failed: monitor.StepResult | None = None
 
 
-def _products(home: str, patterns: list[str]) -> dict[str, bytes]:
-    """The regular files among what was built whose names fit, read without following links."""
+def _products(home: str, patterns: list[str]) -> dict[str, bytes] | None:
+    """The regular files among what was built whose names fit, read without following links; None if too large."""
     found: dict[str, bytes] = {}
+    left = _PRODUCTS_MB << 20
     for name in sorted(os.listdir(home)):
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
             fd = os.open(os.path.join(home, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             with open(fd, "rb") as file:
                 if stat.S_ISREG(os.fstat(fd).st_mode):
-                    found[name] = file.read(_PRODUCT_BYTES)
+                    found[name] = file.read(left + 1)
+                    left -= len(found[name])
+                    if left < 0:
+                        return None
     return found
 
 
@@ -198,7 +202,11 @@ class ProgramRunner:
                 if result.status or result.code:
                     result.cpu_s = spent
                     return _Build(nonce, failed=result)
-            return _Build(nonce, products=_products(self.sandbox.home, job["products"]))
+            products = _products(self.sandbox.home, job["products"])
+            if products is None:
+                result.status, result.detail = "output", f"more than {_PRODUCTS_MB} MB of compiled code"
+                return _Build(nonce, failed=result)
+            return _Build(nonce, products=products)
 
     def _run(self, job: dict[str, Any], built: "_Build") -> monitor.StepResult:
         """In a folder of its own, so that no run knows of another."""

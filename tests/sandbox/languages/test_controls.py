@@ -1,6 +1,8 @@
 """How a worker earns a pass against falsified tests, and whose fault it is when it fails: without running a program."""
 
 import itertools
+from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,3 +83,31 @@ def test_a_step_that_ended_counts_as_run(monkeypatch: pytest.MonkeyPatch) -> Non
     limits = {"cpu_s": 1.0, "wall_s": 1.0, "memory_mb": 1, "output_kb": 1}
     runner._step(["true"], {"environment": {}}, limits, {})
     assert runner.started
+
+
+@pytest.fixture
+def compiling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> worker.ProgramRunner:
+    """Its steps do nothing and succeed; what they built is what lies in the folder."""
+    monkeypatch.setattr(confined_step, "scratch_folder", lambda _: nullcontext())
+    runner = worker.ProgramRunner(SimpleNamespace(home=str(tmp_path)), -1)  # type: ignore[arg-type]
+    monkeypatch.setattr(runner, "_step", lambda *_, **__: monitor.StepResult())
+    return runner
+
+
+def test_what_was_built_is_read_up_to_a_bound_for_all_files_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, compiling: worker.ProgramRunner
+) -> None:
+    monkeypatch.setattr(worker, "_PRODUCTS_MB", 1)
+    for name in ("A.class", "B.class"):
+        (tmp_path / name).write_bytes(bytes(1 << 19))
+    job = JOB | {"compile": [["javac"]], "building": {}, "products": ["*.class"]}
+    built = compiling._build(job, {})
+    assert (built.failed, [len(data) for data in built.products.values()]) == (None, [1 << 19, 1 << 19])
+    (tmp_path / "C.class").write_bytes(b"x")
+    failed = compiling._build(job, {}).failed
+    assert failed is not None
+    found = compiling._not_compiled(failed)
+    assert (found["status"], found["detail"]) == (
+        "compile_error",
+        "the compiler needs more than 1 MB of compiled code",
+    )
