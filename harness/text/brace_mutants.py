@@ -15,13 +15,16 @@ _EXIT = {"java": f"System.exit({PROBE_EXIT_STATUS});", "javascript": f"process.e
 _NOTHING = {"java": "null", "javascript": "undefined"}
 _UNUSED = {"java": " int unused_ = 0;", "javascript": " const unused_ = 0;"}
 
-# Comments, strings, templates, and regular expressions where an operand may begin.
+# Comments, strings, templates, and regular expressions where an operand may begin. One that is not closed is none, but
+# where much stands behind it, it ends with the line or the text: models write such texts too, and each of its
+# quotes would else be searched to the end.
 _MASKED = re.compile(
-    r"//[^\n]*|/\*.*?\*/"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'(?:\\.|[^'\\\n])*'"
-    r"|`(?:\\.|[^`\\])*`"
-    r"|(?<=[(,=:\[!&|?{};\n]) *(/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n\[])+/[a-z]*)",
+    r"//[^\n]*|/\*.*?(?:\*/|\Z)"
+    r'|"(?:\\.|[^"\\\n])*+"|"(?:\\.|[^"\\\n]){100,}+'
+    r"|'(?:\\.|[^'\\\n])*+'|'(?:\\.|[^'\\\n]){100,}+"
+    r"|`(?:\\.|[^`\\])*+(?:`|\\?\Z)"
+    r"|(?<=[(,=:\[!&|?{};\n]) *+/(?![*/])"
+    r"(?:(?:\\[^\n]|\[(?:\\[^\n]|[^\]\\\n])*+\]|[^/\\\n\[])++/[a-z]*|(?=[^\n]{100})[^\n]*)",
     re.DOTALL,
 )
 _SWAPS = {
@@ -60,15 +63,32 @@ def mask(code: str) -> str:
 
 def functions(masked: str, name: str) -> list[tuple[int, int, int]]:
     """Where functions called `name` are defined: start, place behind the opening brace, place of the closing one."""
-    called = re.escape(name)
+    called, kind = re.escape(name), r"[\w<>\[\], ?.]"
+    modifier = r"(?:public|private|protected|static|final)"
     head = re.compile(
-        rf"(?:const|let|var)\s+{called}\s*=[^{{;]*\{{|function\s*\*?\s+{called}\s*\([^{{;]*\{{"
-        rf"|(?:\b(?:public|private|protected|static|final)\s+)*[\w<>\[\], ?.]+[\s\]>]{called}\s*\([^{{;=]*\{{"
+        rf"(?:const|let|var)\s+{called}\s*=[^{{;]{{0,1000}}\{{"
+        rf"|function(?:\s*\*)?\s+{called}\s*\([^{{;]{{0,1000}}\{{"
+        # A line of modifiers above, or all from where what may be a type begins.
+        rf"|(?:\b(?:{modifier} +){{0,4}}{modifier} *+[^\S ]\s*+(?:{modifier}\s++){{0,4}}{kind}|(?<!{kind}){kind})"
+        rf"{kind}*[\s\]>]{called}\s*\([^{{;=]{{0,1000}}\{{"
     )
-    found = []
-    for match in head.finditer(masked):
-        if re.match(r"\s*(?:return|new|else)\b", match[0]) is None:
-            found.append((match.start(), match.end(), closing(masked, match.end())))
+    ends = _closings(masked)
+    return [
+        (match.start(), match.end(), ends.get(match.end() - 1, len(masked)))
+        for match in head.finditer(masked)
+        if re.match(r"\s*(?:return|new|else)\b", match[0]) is None
+    ]
+
+
+def _closings(masked: str) -> dict[int, int]:
+    """The place of each brace that is closed -> that of the one that closes it."""
+    opened: list[int] = []
+    found = {}
+    for brace in re.finditer(r"[{}]", masked):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif opened:
+            found[opened.pop()] = brace.start()
     return found
 
 

@@ -15,6 +15,7 @@ import re
 
 from harness.scorers.similarity.ast_similarity import parse_python
 from harness.text import brace_mutants
+from harness.text.ngrams import MAX_PARSED_CHARS
 
 _RUN_CLASS = """
 
@@ -52,7 +53,9 @@ _OWN_MODULE = re.compile(
 
 
 def build_suite(answer: str, entry: str, language: str = "python") -> str | None:
-    """The answer as it is put below the function. None where it is blank or Python cannot read it."""
+    """The answer as it is put below the function. None where it is blank, too long or Python cannot read it."""
+    if len(answer) > MAX_PARSED_CHARS:
+        return None
     match language:
         case "java":
             return _java_suite(answer)
@@ -119,7 +122,7 @@ def _java_suite(answer: str) -> str | None:
     if not answer.strip():
         return None
     text = re.sub(r"^[ \t]*package\s[^;\n]*;[ \t]*\n?", "", answer, flags=re.MULTILINE)
-    text = _without_block(text, r"\b(?:public\s+)?class\s+Solution\b[^{]*\{")
+    text = _without_block(text, r"\b(?:public\s+)?class\s+Solution\b[^{]{0,1000}\{")
     text = re.sub(
         r"\bpublic\s+(?=(?:(?:final|abstract|static)\s+)*(?:class|interface|enum|record)\b)", "", text
     )
@@ -132,10 +135,12 @@ def _java_suite(answer: str) -> str | None:
 def _javascript_suite(answer: str, entry: str) -> str | None:
     if not answer.strip():
         return None
-    text = _OWN_MODULE.sub("", answer)
-    for start, _, end in reversed(brace_mutants.functions(brace_mutants.mask(text), entry)):
-        text = text[:start] + text[end + 1 :]
-    return text
+    text, kept, place = _OWN_MODULE.sub("", answer), [], 0
+    for start, _, end in brace_mutants.functions(brace_mutants.mask(text), entry):
+        if start >= place:  # not within the one before
+            kept.append(text[place:start])
+            place = end + 1
+    return "".join([*kept, text[place:]])
 
 
 def _without_block(text: str, head: str) -> str:
