@@ -12,17 +12,21 @@ from dataclasses import dataclass
 _TICK = os.sysconf("SC_CLK_TCK")
 # At most what a socket and a pipe hold: their sizes cannot be raised (seccomp.py, net.core.wmem_default).
 _SOCKET_KIB, _PIPE_KIB, _KERNEL_FREE_KIB = 208, 64, 32 << 10
+# What a process may hold that lets nobody see what it has open: as many sockets as it may have descriptors.
+HIDDEN_MB = 256 * _SOCKET_KIB / 1024
 
 
 @dataclass(frozen=True)
 class TreeUsage:
     """`cpu_s` includes ended processes that were waited for, `own_cpu_s` is each live process's own; `memory_mb` is
-    resident memory without file pages, and what the kernel holds for it beyond what a runtime needs.
+    resident memory without file pages, and what the kernel holds for it beyond what a runtime needs. `hidden`: the
+    processes of which that could not be seen, because they run a file that they may execute and not read.
     """
 
     own_cpu_s: Mapping[int, float]
     cpu_s: float
     memory_mb: float
+    hidden: frozenset[int]
 
     @property
     def processes(self) -> tuple[int, ...]:
@@ -43,6 +47,7 @@ def measure(proc: int, memory: bool = True) -> TreeUsage:
     pending = _children(proc, os.readlink("self", dir_fd=proc))
     own: dict[int, float] = {}
     channels: set[str] = set()
+    hidden: set[int] = set()
     ticks = kib = kernel_kib = 0
     while pending:
         pid = pending.pop()
@@ -54,13 +59,17 @@ def measure(proc: int, memory: bool = True) -> TreeUsage:
                 status = _read(proc, f"{pid}/status")
                 kib += _kib(status, b"RssAnon:", b"RssShmem:")
                 kernel_kib += _kib(status, b"VmPTE:")
-                channels |= _channels(proc, pid)
+                seen = _channels(proc, pid)
+                channels |= seen or set()
+                if seen is None and b"VmPTE:" in _read(proc, f"{pid}/status"):  # else it is ending
+                    hidden.add(pid)
             pending += _children(proc, str(pid))
         except (FileNotFoundError, ProcessLookupError):
             continue
         own[pid] = own_cpu
     kernel_kib += sum(_SOCKET_KIB if name.startswith("socket") else _PIPE_KIB for name in channels)
-    return TreeUsage(own, ticks / _TICK, (kib + max(0, kernel_kib - _KERNEL_FREE_KIB)) / 1024)
+    memory_mb = (kib + max(0, kernel_kib - _KERNEL_FREE_KIB)) / 1024
+    return TreeUsage(own, ticks / _TICK, memory_mb, frozenset(hidden))
 
 
 def _precise_cpu_s(proc: int, pid: int) -> float:
@@ -92,13 +101,13 @@ def _kib(status: bytes, *names: bytes) -> int:
     return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith(names))
 
 
-def _channels(proc: int, pid: int) -> set[str]:
-    """The sockets and pipes that a process has open; several processes may have the same."""
+def _channels(proc: int, pid: int) -> set[str] | None:
+    """The sockets and pipes that a process has open; several processes may have the same. None: not to be seen."""
     found: set[str] = set()
     try:
         fd = os.open(f"{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
     except PermissionError:
-        return found  # the first process of a step, which is the sandbox's own
+        return None
     try:
         for name in os.listdir(fd):
             try:

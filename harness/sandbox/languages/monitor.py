@@ -20,6 +20,8 @@ _CHECK_S = 0.02
 # CPU seconds of processes that nobody waits for, from which on time can't be told from the kernel's sums.
 _UNACCOUNTED_S = 0.1
 _UNACCOUNTED_FACTOR = 2
+# A step's command can be looked into once it is executed, which takes its time on a busy machine.
+_BEGIN_S = 1.0
 # Beyond a step's memory and its files: where the kernel ends it, should it take more between two checks.
 _SLACK_MB = 128
 
@@ -149,7 +151,7 @@ class StepMonitor:
         usage = process_tree.measure(self.sandbox.proc, memory=self.sandbox.group is None)
         step, now = self.step, time.monotonic()
         last_time, cpu = self.last_check
-        used, memory_mb, unaccounted = self._usage(usage)
+        used, memory_mb, unaccounted = self._usage(usage, now - started_at)
         if used <= cpu and not process_tree.running(self.sandbox.proc, usage.processes):
             self.idle += now - last_time
         self.last_check = (now, max(cpu, used))
@@ -172,7 +174,7 @@ class StepMonitor:
         ):
             self._stop("output", "more files than the scratch space holds")
 
-    def _usage(self, usage: process_tree.TreeUsage) -> tuple[float, float, bool]:
+    def _usage(self, usage: process_tree.TreeUsage, wall_s: float) -> tuple[float, float, bool]:
         """CPU time so far, memory now, and whether more time was used than that.
 
         Without a control group the kernel adds a process's time to its parent's when that waits for it. A program that
@@ -187,7 +189,10 @@ class StepMonitor:
         for pid, cpu in usage.own_cpu_s.items():
             self.seen_cpu_s[pid] = max(cpu, self.seen_cpu_s.get(pid, 0.0))
         seen = sum(self.seen_cpu_s.values())
-        return max(seen, usage.cpu_s), usage.memory_mb, seen > usage.cpu_s + _UNACCOUNTED_S
+        # One is the step's first process, which is the sandbox's own.
+        hidden = len(usage.hidden) - 1 if usage.hidden and wall_s >= _BEGIN_S else 0
+        memory_mb = usage.memory_mb + hidden * process_tree.HIDDEN_MB
+        return max(seen, usage.cpu_s), memory_mb, seen > usage.cpu_s + _UNACCOUNTED_S
 
     def _files_mb(self) -> float:
         """What the scratch files take, where they are in memory."""

@@ -1,0 +1,68 @@
+"""Processes that let nobody look into them are told from those that can be read, and from those that have ended."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from harness.sandbox.isolation import process_tree, syscalls
+from harness.sandbox.languages.monitor import StepMonitor
+
+
+def start(dumpable: int, then: Callable[[], object]) -> int:
+    """A child process, once it has set whether it can be read."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, dumpable)
+        os.write(write, b".")
+        then()
+        os._exit(0)
+    os.read(read, 1)
+    return pid
+
+
+def measured() -> dict[str, bool]:
+    """Which of three children are hidden, measured without root's rights."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+    pids = {
+        "read": start(1, lambda: time.sleep(30)),
+        "hidden": start(0, lambda: time.sleep(30)),
+        "ended": start(1, lambda: None),
+    }
+    os.waitid(os.P_PID, pids["ended"], os.WEXITED | os.WNOWAIT)
+    hidden = process_tree.measure(os.open("/proc", os.O_PATH)).hidden
+    for pid in pids.values():
+        os.kill(pid, signal.SIGKILL)
+    return {name: pid in hidden for name, pid in pids.items()}
+
+
+def test_only_a_live_process_that_cannot_be_read_is_hidden() -> None:
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(write, json.dumps(measured()).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with open(read, "rb") as file:
+        assert json.load(file) == {"read": False, "hidden": True, "ended": False}
+    os.waitpid(pid, 0)
+
+
+def test_a_hidden_process_counts_as_full_of_sockets_but_for_the_steps_own_and_the_beginning() -> None:
+    stub: Any = SimpleNamespace(group=None)
+    monitor = StepMonitor(stub, stub, -1)
+
+    def memory_mb(*hidden: int, wall_s: float = 1.0) -> float:
+        return monitor._usage(process_tree.TreeUsage({}, 0.0, 9.0, frozenset(hidden)), wall_s)[1]
+
+    assert memory_mb() == memory_mb(7) == memory_mb(7, 8, 9, wall_s=0.5) == 9.0
+    assert memory_mb(7, 8, 9) == 9.0 + 2 * 256 * 208 / 1024
