@@ -90,23 +90,37 @@ def _unnamed_bytes(folder: str, pids: Sequence[int], file_bytes: int) -> int:
     """What the processes have in files that no folder lists, as far as that can be seen. One that is mapped and not
     open counts `file_bytes`: its size is shown to root only.
     """
-    mapped, sizes = _mapped(folder, pids), _open(pids)
+    places = [_shown(pid) for pid in pids]
+    mapped, sizes = _mapped(folder, places), _open(places)
     if unseen := mapped - {inode for _, inode in sizes}:
-        unseen &= _mapped(folder, pids)  # not those that were closed, then unmapped meanwhile
+        unseen &= _mapped(folder, places)  # not those that were closed, then unmapped meanwhile
     return sum(sizes.values()) + len(unseen) * file_bytes
 
 
-def _open(pids: Sequence[int]) -> dict[tuple[int, int], int]:
+def _shown(pid: int) -> str:
+    """Where /proc shows what the process has: at its first thread, or at another where that has ended."""
+    first = f"/proc/{pid}"
+    if not _names(f"{first}/fd"):
+        for thread in _names(f"{first}/task"):
+            if _names(f"{first}/task/{thread}/fd"):
+                return f"{first}/task/{thread}"
+    return first
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []  # it has ended, or cannot be seen
+
+
+def _open(places: Sequence[str]) -> dict[tuple[int, int], int]:
     """Sizes of the files without a name that the processes have open, by device and inode."""
     sizes: dict[tuple[int, int], int] = {}
-    for pid in pids:
-        try:
-            names = os.listdir(f"/proc/{pid}/fd")
-        except OSError:
-            continue
-        for name in names:
+    for place in places:
+        for name in _names(f"{place}/fd"):
             try:
-                kind = os.stat(f"/proc/{pid}/fd/{name}")
+                kind = os.stat(f"{place}/fd/{name}")
             except OSError:
                 continue  # closed meanwhile
             if stat.S_ISREG(kind.st_mode) and not kind.st_nlink:
@@ -114,12 +128,12 @@ def _open(pids: Sequence[int]) -> dict[tuple[int, int], int]:
     return sizes
 
 
-def _mapped(folder: str, pids: Sequence[int]) -> set[int]:
+def _mapped(folder: str, places: Sequence[str]) -> set[int]:
     """Inodes of the removed files of the folder that the processes have mapped."""
     below, inodes = os.fsencode(os.path.realpath(folder)) + b"/", set()
-    for pid in pids:
+    for place in places:
         try:
-            with open(f"/proc/{pid}/maps", "rb") as lines:
+            with open(f"{place}/maps", "rb") as lines:
                 for line in lines:  # one at a time: there may be many, and long ones
                     if line.endswith(b" (deleted)\n") and below in line:
                         fields = line.split(maxsplit=5)
