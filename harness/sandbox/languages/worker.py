@@ -136,24 +136,47 @@ class ProgramRunner:
 
     def _doubt(self, job: dict[str, Any], built: "_Build", spent: float) -> str:
         """Why a program that passed its tests has no pass, or "". True and falsified tests run by turns."""
-        *single, others, every = [job["files"] | {job["source"]: text} for text in job["falsified"]] or [
-            {},
-            {},
-        ]
-        # With the same word: a program that finds it only in some builds would else fail falsified tests by chance.
-        builds = (self._build(job, files, built.nonce) for files in (*single, every) if files)
-        falsified = next((build for build in builds if build.failed is None), None)
+        texts = [job["files"] | {job["source"]: text} for text in job["falsified"]]
+        if not texts:
+            return ""
+        *single, others, every = texts
+        builds = self._controls(job, (*single, every), built.nonce)
+        if builds[0].failed is not None:
+            return self._unbuilt(job, builds, built.nonce)
         begun = time.monotonic()
         for turn in range(_ROUNDS):
-            over = spent > _ROUNDS_CPU_S or time.monotonic() - begun > _ROUNDS_WALL_S
-            if falsified is None or (turn and over):
+            if turn and (spent > _ROUNDS_CPU_S or time.monotonic() - begun > _ROUNDS_WALL_S):
                 return ""
-            passed, cpu_s = self._passes(job, falsified)
+            passed, cpu_s = self._passes(job, builds[turn % len(builds)])
             again, more_s = (True, 0.0) if passed else self._passes(job, built)
             if passed or not again:
                 return self._suspicion(job, (others, every), passed, built.nonce)
             spent += cpu_s + more_s
         return ""
+
+    def _controls(
+        self, job: dict[str, Any], falsified: tuple[dict[str, str], ...], nonce: str
+    ) -> list["_Build"]:
+        """The builds that the rounds take in turn: the first that compiles, or, where building costs nothing, each but
+        the last, in which all is negated. Where none compiles, all of them. With the same word: a program that finds
+        it only in some builds would else fail falsified tests by chance.
+        """
+        if not job["compile"]:
+            return [self._build(job, files, nonce) for files in falsified[:-1]]
+        builds: list[_Build] = []
+        for files in falsified:
+            builds.append(self._build(job, files, nonce))
+            if builds[-1].failed is None:
+                return builds[-1:]
+        return builds
+
+    def _unbuilt(self, job: dict[str, Any], builds: list["_Build"], nonce: str) -> str:
+        """No falsified version compiles. Where that is for the changed text, the true one still does, and a compiler
+        that had enough for it has enough for them. (A limit that only a busy machine explains says nothing.)
+        """
+        stopped = any(build.failed and build.failed.status and not build.failed.suspect for build in builds)
+        again = self._build(job, job["files"], nonce).failed
+        return _FORGED if stopped or (again and not again.suspect) else ""
 
     def _suspicion(
         self, job: dict[str, Any], all_false: tuple[dict[str, str], dict[str, str]], passed: bool, nonce: str

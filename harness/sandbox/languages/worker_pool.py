@@ -30,7 +30,9 @@ BUILDING = Limits(cpu_s=60.0, wall_s=60.0, memory_mb=3072, output_kb=256)
 _ENVIRONMENT = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 _START_S = 30.0
 _SEEDS = "harness-seeds-"
-_FALSIFIED = 2  # versions of the tests, the second in case that the first does not compile
+# Versions of the tests with one expectation falsified: one for each round, or, where each costs a build, one and
+# another should the first not compile.
+_FALSIFIED, _FALSIFIED_BUILDS = 5, 2
 
 
 class LanguagePool:
@@ -139,7 +141,8 @@ class LanguagePool:
         timeout_s = (wall + BUILDING.wall_s) * 2 * WALL_SLACK + 30
         if has_tests:
             own, tests = program.code[: program.tests_start], program.code[program.tests_start :]
-            falsified = falsify.versions(program.language, tests, _FALSIFIED, random.SystemRandom())
+            count = _FALSIFIED_BUILDS if compile_steps else _FALSIFIED
+            falsified = falsify.versions(program.language, tests, count, random.SystemRandom())
             fields |= {"source": source, "falsified": [own + each for each in falsified]}
         return batch.ProgramJob(framing.frame(codec.encode(fields, limit=1 << 30)), timeout_s)
 

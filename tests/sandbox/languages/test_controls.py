@@ -111,3 +111,45 @@ def test_what_was_built_is_read_up_to_a_bound_for_all_files_together(
         "compile_error",
         "the compiler needs more than 1 MB of compiled code",
     )
+
+
+def test_where_building_costs_nothing_each_round_has_falsified_tests_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runner, runs = worker.ProgramRunner(SANDBOX, -1), []
+
+    def right(job: dict[str, Any], built: Any) -> tuple[bool, float]:
+        runs.append(built.files["main.js"])
+        return runs[-1] == "true", 0.01
+
+    monkeypatch.setattr(runner, "_passes", right)
+    job = JOB | {"falsified": ["1", "2", "3", "4", "5", "others", "every"]}
+    assert runner._doubt(job, runner._build(job, job["files"]), 0.01) == ""
+    assert runs == ["1", "true", "2", "true", "3", "true", "4", "true", "5", "true"]
+
+
+@pytest.mark.parametrize(
+    ("again", "status", "suspect", "doubt"),
+    [
+        (True, "", False, ""),  # the compiler refuses the changed text
+        (False, "", False, worker._FORGED),  # it refuses by chance, or by the clock
+        (True, "timeout", False, worker._FORGED),
+        (True, "timeout", True, ""),  # a busy machine
+    ],
+)
+def test_where_no_falsified_tests_compile_the_true_ones_have_to_again(
+    compiling: worker.ProgramRunner,
+    monkeypatch: pytest.MonkeyPatch,
+    again: bool,
+    status: str,
+    suspect: bool,
+    doubt: str,
+) -> None:
+    def compiles(command: list[str], *_: Any, files: dict[str, str]) -> monitor.StepResult:
+        if files["main.js"] == "true":
+            return monitor.StepResult(code=0 if again else 1)
+        return monitor.StepResult(code=1, status=status, suspect=suspect)
+
+    monkeypatch.setattr(compiling, "_step", compiles)
+    job = JOB | {"compile": [["g++"]], "building": {}, "products": []}
+    assert compiling._doubt(job, worker._Build("word"), 0.01) == doubt

@@ -214,6 +214,13 @@ def test_the_compiler_is_confined_and_limited_too(
     )
 
 
+def test_a_cpp_program_compiles_the_same_at_any_time(strongest: sandbox.Pool) -> None:
+    need("cpp")
+    code = "#include <cstdio>\nint main() { puts(__DATE__ __TIME__ __TIMESTAMP__); }"
+    result = strongest.run(polyglot_programs.whole("cpp", code))
+    assert result.stdout == "Jan  1 200000:00:00Sat Jan  1 00:00:00 2000\n", result
+
+
 def test_a_killed_worker_leaves_no_process(pool: sandbox.Pool) -> None:
     """Closing a pool in the middle of a batch ends what runs, also what a program put into the background."""
     mark = f"sleep {1000 + os.getpid() % 1000}.25"
