@@ -168,7 +168,7 @@ def attach_adapters(engine: Any, adapters: Sequence[str]) -> list[Mapping[str, s
         runner.mixed = mixed
         names = {_name(number) for number, adapter in enumerate(found) if adapter}
         loaded = [
-            base.snapshot.digest_with(wrapped, _name(number), names - {_name(number)})
+            base.snapshot.digest_with(wrapped, _name(number), names - {_name(number)}, unchanged=True)
             if adapter
             else base.digest
             for number, adapter in enumerate(found)

@@ -102,14 +102,19 @@ class ModelSnapshot:
             if hashes.get(id(saved.tensor), saved.digest) != saved.digest
         }
 
-    def digest_with(self, wrapped: nn.Module, adapter: str, others: Collection[str] = ()) -> str:
-        """The digest of the model with this adapter on it, as it is in memory now; `others` are on it as well."""
+    def digest_with(
+        self, wrapped: nn.Module, adapter: str, others: Collection[str] = (), unchanged: bool = False
+    ) -> str:
+        """The digest of the model with this adapter on it, as it is in memory now; `others` are on it as well.
+
+        `unchanged`: nothing of the base is `overwritten`, so that none of it is hashed again.
+        """
         named = {}
         for name, tensor in _tensors(wrapped):
             parts = [part for part in name.split(".") if part not in ("base_layer", "original_module")]
             if not set(parts) & set(others):
                 named[".".join("adapter" if part == adapter else part for part in parts)] = tensor
-        touched = self._touched()
+        touched = set[int]() if unchanged else self._touched()
         known = {
             id(saved.tensor): saved.digest
             for saved in self._tensors.values()

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.backends.hf.adapters import multi_lora
+from harness.backends.hf.adapters import multi_lora, snapshot
 from harness.errors import UserError
 from harness.runs.store.jsonl import JsonlFile
 from harness.schema import Prompt, Request, Sampling
@@ -101,6 +101,18 @@ def test_without_rechecks_adapters_go_on_in_16_bit_floats_as_with_them(
     assert roundings == [scheduler.TOLERANCE[getattr(torch, dtype)]]
     assert shared.attach_adapters(texts_of([*adapters, ""])) is not None
     assert shared.tolerance == 0.0
+
+
+def test_what_the_layers_wrap_is_hashed_once_for_all_adapters(
+    bases: dict[str, Path], tuned: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared, hashed = engine(bases["llama"]), list[torch.Tensor]()
+    own = {id(tensor) for tensor in shared.runner.model.parameters()}
+    real = snapshot._sha256
+    monkeypatch.setattr(snapshot, "_sha256", lambda tensor: hashed.append(tensor) or real(tensor))
+    assert shared.attach_adapters(texts_of([*tuned["llama"]])) is not None
+    of_base = [id(tensor) for tensor in hashed if id(tensor) in own]
+    assert 0 < len(of_base) == len(set(of_base)) < len(hashed)
 
 
 def test_prompts_that_begin_alike_are_begun_once_for_each_adapter(
