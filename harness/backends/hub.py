@@ -68,7 +68,7 @@ def _sha256(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _settled_sha256(path: Path, *state: int) -> str:
-    """A study asks for its base's digest with each of its cells; the `state` of the file tells whether it was changed."""
+    """A study asks for the digest of its base with each cell; the `state` of the file tells of a change."""
     del state
     return sha256(path)
 
