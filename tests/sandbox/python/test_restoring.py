@@ -6,14 +6,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from harness import sandbox
 from harness.sandbox.isolation import restore
 from harness.schema import ExecResult, Limits, Program, UnitTests
+from tests.support import rungs
 from tests.support.paths import ROOT
-from tests.support.rungs import RUNGS
 
 pytestmark = pytest.mark.skipif(
     bool(restore.unavailable()), reason=f"this machine cannot put back: {restore.unavailable()}"
@@ -36,7 +37,7 @@ CHANGES = {
     ),
     "environment": ("import os; os.environ['LEFT'] = '1'", "'LEFT' in os.environ"),
     "random": (
-        "import random; random.seed(7); first = random.random()",
+        "import random; random.seed(7)",
         "random.random() == 0.32383276483316237",
     ),
     "exit hook": ("import atexit; atexit.register(print)", "atexit._ncallbacks() > 0"),
@@ -56,9 +57,12 @@ CHANGES = {
         "import threading, time; threading.Thread(target=time.sleep, args=(900,), daemon=True).start()",
         "threading.active_count() > 1",
     ),
-    "mapping": ("import mmap; kept = mmap.mmap(-1, 1 << 22); kept[0] = 1", "False"),
-    "heap": ("kept = [bytes(100) for _ in range(200_000)]", "False"),
-    "stack": ("import re; re.match('(a|b)*c', 'ab' * 20_000)", "False"),
+    "mapping": ("import mmap; kept = mmap.mmap(-1, 1 << 22); kept[0] = 1", "left_object('mmap', 1 << 22)"),
+    "heap": ("kept = [bytes(100) for _ in range(20_000)]", "left_object('list', 20_000)"),
+    "stack": (
+        "import re; re.match('(a|b)*c', 'ab' * 20_000)",
+        "any('(a|b)*c' in str(key) for key in __import__('re')._cache)",
+    ),
     "limit": ("import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (9, 9))", "resource.getrlimit(7)[0] == 9"),
 }
 LOOK = """
@@ -69,12 +73,14 @@ def left_descriptor(fd):
     except OSError:
         return False
     return True
+def left_object(kind, size):
+    return any(type(each).__name__ == kind and len(each) == size for each in gc.get_objects())
 def f(x):
     return -1 if {found} else x * x
 """
 
 
-@pytest.fixture(scope="module", params=RUNGS)
+@pytest.fixture(scope="module", params=rungs.RUNGS)
 def pool(request: pytest.FixtureRequest) -> Iterator[sandbox.Pool]:
     settings = sandbox.Settings(isolation=request.param, workers=1, process="restore")
     with sandbox.start(settings) as pool:
@@ -86,20 +92,26 @@ def judge(pool: sandbox.Pool, code: str, tests: UnitTests | None = TESTS, cpu_s:
 
 
 def settle(pool: sandbox.Pool) -> None:
-    """Until a process is in use that is put back: after programs that need one of their own it takes some."""
-    for number in range(70):
-        if judge(pool, f"{HONEST}# {time.monotonic()} {number}").cpu_s < 0.0015:
-            return
-    pytest.fail("no process was put back")
+    rungs.settle(pool, TESTS, HONEST, Limits(cpu_s=1.0, wall_s=2.0))
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_a_program_changes_is_as_before_for_the_next(pool: sandbox.Pool, name: str) -> None:
     change, found = CHANGES[name]
-    judge(pool, HONEST)
+    settle(pool)
     changed = judge(pool, f"{change}\n{HONEST}\n# {time.monotonic()}")
     after = judge(pool, LOOK.format(found=found) + f"# {time.monotonic()}")
     assert (changed.status in ("passed", "error"), after.status) == (True, "passed"), (changed, after)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_is_looked_for_is_found_where_nothing_is_put_back(name: str, tmp_path: Path) -> None:
+    change, found = CHANGES[name]
+    look = LOOK.format(found=found)
+    imports = look.splitlines()[1]  # before anything is broken
+    code = f"{imports}\n{change}\n{look}\nos._exit(0 if f(2) == -1 else 9)"
+    ended = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, stdin=subprocess.DEVNULL)
+    assert ended.returncode == 0
 
 
 def test_verdicts_are_those_of_a_fork_each(pool: sandbox.Pool) -> None:
