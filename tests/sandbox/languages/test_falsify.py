@@ -116,6 +116,7 @@ class Builds(worker.ProgramRunner):
 def test_a_slow_program_too_has_falsified_tests_and_all_its_builds_have_one_word() -> None:
     runner = Builds(None, -1)  # type: ignore[arg-type]
     runner.words = []
-    job = {"files": {}, "source": "main.go", "falsified": ["one", "other", "others", "all"]}
+    falsified = ["one", "other", "others", "all"]
+    job = {"files": {}, "source": "main.go", "falsified": falsified, "compile": [["go"]]}
     runner._doubt(job, worker._Build("word"), 30.0)
     assert runner.words == ["word", "word"], "the first falsified one, and all negated"
