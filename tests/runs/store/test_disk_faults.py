@@ -280,6 +280,7 @@ def test_a_clock_that_jumps_changes_no_result_and_no_time_limit(
 ASK_THE_CLOCK = {
     "harness.prompts.retrieval.parts": "how old a folder is that a killed run left, which is removed after a week",
     "harness.sandbox.isolation.left_behind": "the same of what a killed sandbox left",
+    "harness.backends.hub": "whether a file was written in the last two seconds: its digest is then not kept",
     "harness.backends.openai.transport": "a server may say in Retry-After until when to wait, as a date",
     "harness.results.interop.every_eval_ever": "its records say when they were made",
 }
