@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
-static void take(bool mapped) {
-    int fd = open("n", O_CREAT | O_RDWR, 0600);
-    unlink("n");
+static void take(const char *name, bool mapped) {
+    int fd = open(name, O_CREAT | O_EXCL | O_RDWR, 0600);
+    unlink(name);
     posix_fallocate(fd, 0, 120 << 20);
     if (mapped) {
         mmap(0, 4096, PROT_READ, MAP_SHARED, fd, 0);
@@ -14,12 +14,17 @@ static void take(bool mapped) {
     }
 }
 int main() {
+    int ends[2];
+    char byte = 0;
+    if (pipe(ends)) return 1;
     if (fork() == 0) {
-        for (int file = 0; file < 3; file++) take(false);
-        sleep(1);
+        for (int file = 0; file < 3; file++) take("child", false);
+        if (write(ends[1], &byte, 1) != 1) _exit(1);
+        sleep(5);
         _exit(0);
     }
-    for (int file = 0; file < 2; file++) take(true);
-    usleep(500000);
+    for (int file = 0; file < 2; file++) take("parent", true);
+    if (read(ends[0], &byte, 1) != 1) return 1;  // both have them at the same time, on a slow disk too
+    sleep(1);
     puts("6");
 }
