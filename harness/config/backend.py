@@ -34,8 +34,10 @@ RESERVED_REQUEST_FIELDS: Mapping[str, str] = {
 
 # Keys of a backend that change no completion: how work is cut up and where it is done, and what it costs.
 NOT_IDENTITY = frozenset(
-    {"batch_size", "device", "devices", "device_map", "gpus_per_model", "price_in", "price_out"}
+    {"batch_size", "device", "devices", "device_map", "gpus_per_model", "price_in", "price_out", "stall_s"}
 )
+# A worker that generates says after each step that it is alive; a third party's backend, only with its results.
+STALL_S = 1800.0
 # Keys of [backend.server] that change no completion.
 SERVER_NOT_IDENTITY = ("concurrency", "request_s", "retries", "key_env", "start_s")
 
@@ -113,7 +115,8 @@ class BackendConfig(Value):
     the field of its rows that has the model's text: NAME, or NAME=solution|completion|text. With a server,
     `adapter` is the name under which it serves the adapter, or where its command has {adapter} the folder or file that
     it loads. `devices` are those of this machine that share the work, each with a copy of the model: cuda:0, cuda:1, or
-    "all". `price_in` and `price_out` are for a million tokens of prompts and of completions, in whatever currency.
+    "all"; one that gives no sign of life for `stall_s` seconds is started anew. `price_in` and `price_out` are for a
+    million tokens of prompts and of completions, in whatever currency.
 
     `template_args` are arguments of the model's chat template, enable_thinking = false say; a server is sent them as
     chat_template_kwargs, which vLLM, SGLang and llama-server take. `fim` is the family of models in whose marks a
@@ -134,6 +137,9 @@ class BackendConfig(Value):
     devices: tuple[str, ...] | Literal["all"] = ()
     device_map: str = Field(default="", exclude_if=lambda value: not value)
     gpus_per_model: int = Field(default=1, ge=1, exclude_if=lambda value: value == 1)
+    stall_s: float = Field(
+        default=STALL_S, gt=0, allow_inf_nan=False, exclude_if=lambda value: value == STALL_S
+    )
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
         default="auto", exclude_if=lambda value: value == "auto"
     )

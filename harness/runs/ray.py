@@ -123,7 +123,7 @@ class Cluster:
         if gpus > 1 and not config.device_map:
             config = config.model_copy(update={"device_map": "balanced"})
         spec = GenerateSpec(config, (config.device,), os.getcwd())
-        return PooledBackend(WorkerPool(launcher, spec), spec)
+        return PooledBackend(WorkerPool(launcher, spec, stall_s=config.stall_s), spec)
 
     def open_sandbox(self, judge: JudgeConfig, task: Task) -> PooledSandbox:
         """Sandboxes on all CPUs. Raises SandboxFault, when one is used, where an attack gets through."""

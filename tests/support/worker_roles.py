@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import sandbox
-from harness.config.backend import BackendConfig
+from harness import heartbeat, sandbox
+from harness.config.backend import STALL_S, BackendConfig
 from harness.errors import BackendFault, ConfigError
 from harness.runs.workers import processes
 from harness.runs.workers.pool import WorkerPool
@@ -35,6 +35,8 @@ class DoubleSpec:
     times: int = 1
     faulty: tuple[int, ...] = ()
     seconds: float = 0.0
+    beats: bool = False  # signs of life while it sleeps
+    hangs: int = -1  # the item at which the first worker stops itself
     on_setup: str = ""  # "refuse", "die" or "die at 0" (in slot 0 only)
     weights: str = "a"
     odd: int = -1  # the slot whose worker differs from the others
@@ -70,7 +72,7 @@ class DoubleTask:
                 yield number, os.environ.get("CUDA_VISIBLE_DEVICES", "")
                 continue
             self._hazards(item)
-            time.sleep(self.spec.seconds)
+            self._work()
             yield number, (2 * item if method == "double" else os.getpid())
 
     def _generations(self, request: Request) -> Iterator[Generation]:
@@ -81,7 +83,20 @@ class DoubleTask:
                 problem_id=request.problem_id, index=index, prompt_sha=request.prompt.sha, completion=text
             )
 
+    def _work(self) -> None:
+        if not self.spec.beats:
+            time.sleep(self.spec.seconds)
+            return
+        heartbeat.INTERVAL_S = 0.05
+        until = time.monotonic() + self.spec.seconds
+        while time.monotonic() < until:
+            time.sleep(0.05)
+            heartbeat.beat()
+
     def _hazards(self, item: int) -> None:
+        if item == self.spec.hangs and not list(self.spec.folder.glob("stopped-*")):
+            (self.spec.folder / f"stopped-{os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
         if item in self.spec.faulty:
             raise BackendFault(f"out of memory at {item}")
         marks = len(list(self.spec.folder.glob(f"died-{item}-*")))
@@ -179,5 +194,6 @@ class CrashingJudgeTask(JudgeTask):
             yield number, self.pool.run(program)
 
 
-def doubling(folder: Path, workers: int = 2, **options: Any) -> WorkerPool:
-    return WorkerPool(processes.ProcessLauncher(["x"] * workers), DoubleSpec(folder, **options))
+def doubling(folder: Path, workers: int = 2, stall_s: float = STALL_S, **options: Any) -> WorkerPool:
+    launcher = processes.ProcessLauncher(["x"] * workers)
+    return WorkerPool(launcher, DoubleSpec(folder, **options), stall_s=stall_s)

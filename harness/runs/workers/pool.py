@@ -8,6 +8,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol
 
+from harness.config.backend import STALL_S
 from harness.errors import Fault, UserError
 from harness.runs.workers.protocol import SETUP, PartialResult, TaskSpec, WorkRequest, pack
 from harness.runs.workers.work_queue import TRIES, ChunkSizer, GivenUp, WorkQueue
@@ -67,7 +68,9 @@ class Chunk:
 
 @dataclass(eq=False)
 class WorkerSlot:
-    """A worker and its replacements. `deaths`: in a row. `disabled`: why no further worker is started."""
+    """A worker and its replacements. `deaths`: in a row. `disabled`: why no further worker is started. `heard_at`: when
+    the worker last said something, or was given work that it had none of; None before it has said anything.
+    """
 
     number: int
     worker: WorkerHandle | None = None
@@ -75,6 +78,7 @@ class WorkerSlot:
     chunks: deque[Chunk] = field(default_factory=deque)
     deaths: int = 0
     disabled: str = ""
+    heard_at: float | None = None
     setup_error: UserError | None = None
 
 
@@ -90,7 +94,8 @@ class PoolStats:
 class WorkerPool:
     """Workers that run one task. None is started before the first work. Not thread-safe.
 
-    `admit` is called with each worker before it gets work, and raises a Fault, or WorkerDied, to refuse it.
+    `admit` is called with each worker before it gets work, and raises a Fault, or WorkerDied, to refuse it. One that
+    has work and says nothing for `stall_s` seconds is replaced.
     """
 
     def __init__(
@@ -98,10 +103,12 @@ class WorkerPool:
         launcher: Launcher,
         spec: TaskSpec,
         admit: Callable[[Any], None] = lambda worker: None,
+        stall_s: float = STALL_S,
     ) -> None:
         self.launcher = launcher
         self.spec = spec
         self.admit = admit
+        self.stall_s = stall_s
         self.slots = [WorkerSlot(number) for number in range(launcher.capacity)]
         self.stats = PoolStats()
         self._identity: Mapping[str, Any] | None = None
@@ -201,6 +208,8 @@ class WorkerPool:
 
     def _send(self, slot: WorkerSlot, chunk: Chunk, request: WorkRequest) -> None:
         assert slot.worker is not None
+        if not slot.chunks and slot.heard_at is not None:
+            slot.heard_at = monotonic()
         slot.chunks.append(chunk)
         slot.worker.send(pack(request))
 
@@ -209,15 +218,23 @@ class WorkerPool:
         if not by_worker:
             return
         workers = [slot.worker for slot in by_worker.values() if slot.worker is not None]
-        for worker in self.launcher.wait(workers, POLL_S):
-            self._last_heard = monotonic()
-            self._receive(by_worker[id(worker)], worker)
+        for worker in self.launcher.wait(workers, min(POLL_S, self.stall_s)):
+            slot = by_worker[id(worker)]
+            self._last_heard = slot.heard_at = monotonic()
+            self._receive(slot, worker)
+        self._replace_stalled()
         waited = monotonic() - self._last_heard
         if waited > START_TIMEOUT_S and not any(slot.identity for slot in self.slots):
             raise Fault(
                 f"no worker started within {START_TIMEOUT_S:g} s: are the resources free? Rerun the same command to"
                 " resume"
             )
+
+    def _replace_stalled(self) -> None:
+        now = monotonic()
+        for slot in self.slots:
+            if slot.chunks and slot.heard_at is not None and now - slot.heard_at > self.stall_s:
+                self._replace(slot, f"it has given no sign of life for {self.stall_s:g} s")
 
     def _receive(self, slot: WorkerSlot, worker: WorkerHandle) -> None:
         try:
@@ -229,7 +246,8 @@ class WorkerPool:
     def _handle(self, slot: WorkerSlot, partial: PartialResult, size: int) -> None:
         chunk = slot.chunks[0]
         if chunk.queue is None:
-            self._finish_setup(slot, partial)
+            if partial.final:
+                self._finish_setup(slot, partial)
             return
         for number, result in partial.results:
             chunk.numbers.pop(number, None)
@@ -288,6 +306,7 @@ class WorkerPool:
         # If the workers had set up, it may be the items' fault: those are given up before the slot is.
         limit = TRIES if slot.identity is None else 2 * TRIES
         chunks, slot.chunks, slot.worker, slot.identity = slot.chunks, deque(), None, None
+        slot.heard_at = None
         _requeue(chunks, cause)
         slot.deaths += 1
         self.stats.deaths.append(cause)

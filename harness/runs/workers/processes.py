@@ -16,11 +16,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 
+from harness import heartbeat
 from harness.config.backend import BackendConfig
 from harness.errors import ConfigError
 from harness.runs.workers.backend import PooledBackend
 from harness.runs.workers.pool import WorkerDied, WorkerHandle, WorkerPool
-from harness.runs.workers.protocol import PartialResult, WorkerServer
+from harness.runs.workers.protocol import PartialResult, WorkerServer, pack
 from harness.runs.workers.tasks import GenerateSpec
 
 LENGTH = struct.Struct("!Q")
@@ -32,7 +33,7 @@ def open_backend(config: BackendConfig) -> PooledBackend:
     """One worker on each of the config's devices. Raises ConfigError where there is no device."""
     names = devices(config)
     spec = GenerateSpec(config, names)
-    return PooledBackend(WorkerPool(ProcessLauncher(names), spec), spec)
+    return PooledBackend(WorkerPool(ProcessLauncher(names), spec, stall_s=config.stall_s), spec)
 
 
 def devices(config: BackendConfig) -> tuple[str, ...]:
@@ -150,11 +151,17 @@ def serve() -> None:
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     server = WorkerServer()
+
+    def write(payload: bytes) -> None:
+        results.write(LENGTH.pack(len(payload)) + payload)
+        results.flush()
+
+    alive = pack(PartialResult(()))
+    heartbeat.listener = lambda: write(alive)
     try:
         while True:
             for payload in server.handle(requests.get()):
-                results.write(LENGTH.pack(len(payload)) + payload)
-                results.flush()
+                write(payload)
     except (_Terminated, BrokenPipeError):
         pass
     finally:

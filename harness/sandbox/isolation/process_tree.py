@@ -56,12 +56,12 @@ def measure(proc: int, memory: bool = True) -> TreeUsage:
             ticks += sum(map(int, fields[11:15]))
             own_cpu = max(sum(map(int, fields[11:13])) / _TICK, _precise_cpu_s(proc, pid))
             if memory:
-                status = _read(proc, f"{pid}/status")
+                place, status = _shown(proc, pid)
                 kib += _kib(status, b"RssAnon:", b"RssShmem:")
                 kernel_kib += _kib(status, b"VmPTE:")
-                seen = _channels(proc, pid)
+                seen = _channels(proc, place)
                 channels |= seen or set()
-                if seen is None and b"VmPTE:" in _read(proc, f"{pid}/status"):  # else it is ending
+                if seen is None and _shown(proc, pid)[1]:  # else it is ending
                     hidden.add(pid)
             pending += _children(proc, str(pid))
         except (FileNotFoundError, ProcessLookupError):
@@ -70,6 +70,19 @@ def measure(proc: int, memory: bool = True) -> TreeUsage:
     kernel_kib += sum(_SOCKET_KIB if name.startswith("socket") else _PIPE_KIB for name in channels)
     memory_mb = (kib + max(0, kernel_kib - _KERNEL_FREE_KIB)) / 1024
     return TreeUsage(own, ticks / _TICK, memory_mb, frozenset(hidden))
+
+
+def _shown(proc: int, pid: int) -> tuple[str, bytes]:
+    """Where /proc shows what the process has: at its first thread, or at another where that has ended; and its status
+    there, empty where all have.
+    """
+    for place in (str(pid), *(f"{pid}/task/{thread}" for thread in _list(proc, f"{pid}/task"))):
+        try:
+            if b"VmPTE:" in (status := _read(proc, f"{place}/status")):
+                return place, status
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return str(pid), b""
 
 
 def _precise_cpu_s(proc: int, pid: int) -> float:
@@ -101,11 +114,11 @@ def _kib(status: bytes, *names: bytes) -> int:
     return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith(names))
 
 
-def _channels(proc: int, pid: int) -> set[str] | None:
+def _channels(proc: int, place: str) -> set[str] | None:
     """The sockets and pipes that a process has open; several processes may have the same. None: not to be seen."""
     found: set[str] = set()
     try:
-        fd = os.open(f"{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
+        fd = os.open(f"{place}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
     except PermissionError:
         return None
     try:

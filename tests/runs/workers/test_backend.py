@@ -41,8 +41,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build("llama", tmp_path_factory.mktemp("model") / "tiny")
 
 
-def test_a_study_on_two_devices_makes_the_bytes_of_one_though_a_worker_is_killed(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [(signal.SIGKILL, KILLED), (signal.SIGSTOP, "it has given no sign of life for 15 s")],
+    ids=["killed", "stopped"],
+)
+def test_a_study_on_two_devices_makes_the_bytes_of_one_though_a_worker_ends_or_hangs(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: signal.Signals,
+    cause: str,
 ) -> None:
     """Bases and adapters, drawn samples, likelihoods; the second cell's workers load another adapter."""
     adapter = tmp_path / "adapter"
@@ -53,7 +63,9 @@ def test_a_study_on_two_devices_makes_the_bytes_of_one_though_a_worker_is_killed
         f"[sampling]\nsamples = 2\ntemperature = 0.8\nmax_tokens = 8\n[matrix]\nadapter = ['', '{adapter}']\n"
     )
     (tmp_path / "one.toml").write_text(text)
-    (tmp_path / "two.toml").write_text(text.replace("batch_size", 'devices = ["cpu", "cpu"]\nbatch_size'))
+    (tmp_path / "two.toml").write_text(
+        text.replace("batch_size", 'devices = ["cpu", "cpu"]\nstall_s = 15\nbatch_size')
+    )
     assert harness("run", tmp_path / "one.toml", "--out", tmp_path / "one").code == 0
 
     started: list[processes.WorkerProcess] = []
@@ -69,12 +81,12 @@ def test_a_study_on_two_devices_makes_the_bytes_of_one_though_a_worker_is_killed
     def send_and_kill(worker: processes.WorkerProcess, payload: bytes) -> None:
         send(worker, payload)
         if worker is started[0] and b"generate" in payload:
-            os.kill(worker.process.pid, signal.SIGKILL)
+            os.kill(worker.process.pid, number)
 
     monkeypatch.setattr(processes.WorkerProcess, "send", send_and_kill)
     assert harness("run", tmp_path / "two.toml", "--out", tmp_path / "two").code == 0
-    assert len(started) == 3  # two, and one for the killed; the second cell reuses them
-    assert sum(KILLED in message for message in caplog.messages) == 1
+    assert len(started) == 3  # two, and one for the other; the second cell reuses them
+    assert sum(cause in message for message in caplog.messages) == 1
     one, two = (
         {
             path.relative_to(folder): path.read_bytes()

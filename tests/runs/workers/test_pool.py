@@ -70,6 +70,20 @@ def test_a_killed_workers_items_go_to_others_and_one_that_always_kills_is_given_
     assert caplog.messages[0].startswith("worker died; its work was requeued: worker ")
 
 
+def test_a_worker_that_hangs_is_replaced_and_one_that_computes_is_not(tmp_path: Path) -> None:
+    with doubling(tmp_path, stall_s=2.0, hangs=7) as workers:
+        results = list(workers.map("double", None, iter(range(50)), ChunkSizer(size=5)))
+        assert results == [(n, 2 * n) for n in range(50)]
+        (cause,) = workers.stats.deaths
+        assert cause.endswith("(x): it has given no sign of life for 2 s")
+        (stopped,) = tmp_path.glob("stopped-*")
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(stopped.name.removeprefix("stopped-")), 0)
+    with doubling(tmp_path, stall_s=2.0, seconds=4.0, beats=True) as workers:
+        assert workers.call("double", None, 21) == 42
+        assert workers.stats.deaths == []
+
+
 def test_an_item_that_faults_is_retried_alone_and_then_reported(tmp_path: Path) -> None:
     with doubling(tmp_path, faulty=(5,)) as workers:
         results = [result for _, result in workers.map("double", None, iter(range(20)), ChunkSizer(size=10))]

@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,6 +58,36 @@ def test_only_a_live_process_that_cannot_be_read_is_hidden() -> None:
     with open(read, "rb") as file:
         assert json.load(file) == {"read": False, "hidden": True, "ended": False}
     os.waitpid(pid, 0)
+
+
+WITHOUT_FIRST_THREAD = """
+import ctypes, os, sys, threading, time
+def hold():
+    kept = bytearray(b"x") * (64 << 20)
+    pipes = [os.pipe() for _ in range(200)]
+    os.write(1, b".")
+    time.sleep(60)
+    del kept, pipes
+threading.Thread(target=hold).start()
+time.sleep(0.2)
+ctypes.CDLL(None).syscall({exit})
+"""
+
+
+def test_what_a_process_holds_counts_also_where_its_first_thread_has_ended() -> None:
+    exit_thread = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
+    code = WITHOUT_FIRST_THREAD.format(exit=exit_thread)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.read(1)
+        until = time.monotonic() + 20
+        while not Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].startswith(" Z"):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        usage = process_tree.measure(os.open("/proc", os.O_PATH))
+        child.kill()
+    assert usage.memory_mb > 64
+    assert child.pid not in usage.hidden
 
 
 def test_a_hidden_process_counts_as_full_of_sockets_but_for_the_steps_own_and_the_beginning() -> None:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from harness import heartbeat
 from harness.backends.hf.adapters.multi_lora import BASE, adapter_of
 from harness.backends.hf.decode_jobs import DecodeJob
 from harness.backends.hf.decoding.sampling import DecodeStep, FinishedSample
@@ -88,6 +89,7 @@ class DecodeLoop:
             assert self.batch is not None
             self.runner.set_row_adapters(self.slot_adapters)
             self.runner.step(self.batch, self.tokens)
+            heartbeat.beat()
             yield from self._advance(self.running)
 
     # ------------------------------------------------------------ admission
