@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST = 1 << 53  # of a number in a request
 LONGEST_QUERY = 1000
 MOST_CHOSEN = 100  # runs of a report
+READ_S = 2.0  # between two events of a run that is not wholly in the index yet, it is read for so long
 
 Endpoint = Callable[["Request"], "Response | Coroutine[Any, Any, Response]"]
 
@@ -72,7 +73,7 @@ class Viewer:
             card = next((card for card in self.watcher.look() if card.run == run), None)
             if card is None:
                 return {"card": None}
-            return {"card": asdict(card), **samples.about(self.index, self._run(request, "run"))}
+            return {"card": asdict(card), **samples.about(self.index, self._run(request, "run", READ_S))}
 
         return _stream(events.states(look))
 
@@ -137,8 +138,8 @@ class Viewer:
             raise _refused(404, f"There is no run {run!r}.")
         return folder
 
-    def _run(self, request: "Request", name: str) -> IndexedRun:
-        return self.index.open(request.query_params.get(name, ""), self._folder(request, name))
+    def _run(self, request: "Request", name: str, seconds: float = 0.5) -> IndexedRun:
+        return self.index.open(request.query_params.get(name, ""), self._folder(request, name), seconds)
 
 
 def _number(request: "Request", name: str, default: int) -> int:

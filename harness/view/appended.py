@@ -4,10 +4,14 @@ A torn last line waits until it is whole. A file that was replaced (a stage's en
 again from the start.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
 
 BLOCK = 1 << 20  # bytes that are read at a time, so that memory does not grow with the file
 SEEN = 64  # bytes before the offset that must still be there
@@ -49,7 +53,7 @@ class AppendedRows:
                 self.restart()
             self._inode = status.st_ino
             file.seek(began := self.offset)
-            lines = []
+            lines = list[tuple[int, bytes]]()
             while self.offset - began < BLOCK:
                 line = file.readline()
                 if not line.endswith(b"\n"):
@@ -62,6 +66,18 @@ class AppendedRows:
     def restart(self) -> None:
         """Have everything read again."""
         self.offset, self._inode, self._seen = 0, 0, b""
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """The row in a line; an empty one where there is none."""
+    try:
+        row = from_json(line)
+    except ValueError:
+        try:
+            row = json.loads(line)  # takes half a surrogate pair too
+        except ValueError:
+            return {}
+    return row if isinstance(row, dict) else {}
 
 
 def line_at(path: Path, offset: int) -> bytes:

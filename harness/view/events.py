@@ -5,7 +5,7 @@ A page that is closed ends its stream; nothing is looked at for nobody.
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from harness.view.run_card import RunCard
@@ -32,7 +32,7 @@ async def cards(look: Callable[[], Sequence[RunCard]], interval: float = INTERVA
             continue
         found = {card.run: card for card in now}
         before = known or {}
-        changed = [asdict(card) for run, card in found.items() if before.get(run) != card]
+        changed = [asdict(replace(card, notes=())) for run, card in found.items() if before.get(run) != card]
         gone = [run for run in before if run not in found]
         if changed or gone or known is None:
             yield message({"runs": changed, "gone": gone})

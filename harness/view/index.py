@@ -5,7 +5,7 @@ block by block as they grow; rows that were put in another order are read again.
 report's word for it.
 """
 
-import json
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,15 +13,27 @@ from math import isfinite
 from pathlib import Path
 from threading import RLock
 from time import monotonic
+from types import NoneType
 from typing import Any
 
 from harness import scorers
 from harness.results.report.sections import sample_outcome
 from harness.schema import UNANSWERED
 from harness.schema.sample_index import MAX_SAMPLES
-from harness.view.appended import AppendedRows
+from harness.view.appended import AppendedRows, parse
 
 WAITING = "not judged yet"
+UNUSUAL = ("length", *UNANSWERED)  # ends of a completion that tell how its sample ended
+HALF = re.compile(
+    "[\ud800-\udfff]"
+)  # of a surrogate pair: no name of a problem, and nothing that SQLite takes
+FIELDS: Mapping[str, Mapping[str, Any]] = {
+    "problems": {"problem_id": str},
+    "generations": {"problem_id": str, "index": int, "completion": dict},
+    "judgements": {
+        "problem_id": str, "index": int, "scorer": str, "status": str, "answer": str, "score": dict | NoneType
+    },
+}  # fmt: skip
 MOST_RUNS = 8  # opened at a time: who opens more loses the one that was not looked at for longest
 CACHE_KB = 16 << 10  # of the database; the rest lies in its file
 
@@ -39,7 +51,7 @@ CREATE TABLE problems (run INTEGER, problem TEXT, at INTEGER, PRIMARY KEY (run, 
 class IndexedRun:
     """A run that somebody reads. `version` grows with each change; `whole`: all that is on disk is in the index.
 
-    `scorer` is the first, whose verdicts the list shows.
+    `scorer` is the first, whose verdicts the list shows. `unusual`: some completions ended in one of the UNUSUAL ways.
     """
 
     number: int
@@ -49,6 +61,7 @@ class IndexedRun:
     judgements: AppendedRows
     scorer: str = ""
     graded: bool = True
+    unusual: bool = False
     version: int = 0
     whole: bool = False
     ends: tuple[int, Mapping[str, int]] = (-1, {})  # version, how many samples ended how
@@ -92,8 +105,10 @@ class RunIndex:
 
     def _new(self, folder: Path) -> IndexedRun:
         self._last += 1
-        names = ("problems.jsonl", "generations.jsonl", "judgements.jsonl")
-        return IndexedRun(self._last, folder, *(AppendedRows(folder / name) for name in names))
+        problems, generations, judgements = (
+            AppendedRows(folder / f"{name}.jsonl") for name in ("problems", "generations", "judgements")
+        )
+        return IndexedRun(self._last, folder, problems, generations, judgements)
 
     def _drop(self, run: IndexedRun) -> None:
         for table in ("samples", "problems"):
@@ -113,7 +128,7 @@ class RunIndex:
         block = run.problems.read()
         if block.anew:
             self.database.execute("DELETE FROM problems WHERE run = ?", (run.number,))
-        found = ((run.number, row["problem_id"], at) for at, row in _rows(block.lines))
+        found = ((run.number, row["problem_id"], at) for at, row in _rows(block.lines, "problems"))
         self.database.executemany("INSERT OR REPLACE INTO problems VALUES (?, ?, ?)", found)
         return block.last
 
@@ -122,9 +137,11 @@ class RunIndex:
         if block.anew:
             self.database.execute("DELETE FROM samples WHERE run = ?", (run.number,))
             run.judgements.restart()
+            run.unusual = False
+        found = list(_generated(run.number, block.lines))
+        run.unusual = run.unusual or any(finish or cut_off for *_, finish, cut_off in found)
         self.database.executemany(
-            "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, NULL, -1, ?, ?)",
-            _generated(run.number, block.lines),
+            "INSERT OR REPLACE INTO samples VALUES (?, ?, ?, ?, ?, NULL, -1, ?, ?)", found
         )
         run.version += bool(block.anew or block.lines)
         return block.last
@@ -144,18 +161,20 @@ class RunIndex:
         return block.last
 
     def _judged(self, run: IndexedRun, lines: Sequence[tuple[int, bytes]]) -> Iterator[tuple[Any, ...]]:
-        for at, row in _rows(lines):
+        for at, row in _rows(lines, "judgements"):
             if not run.scorer:
                 run.scorer, run.graded = row["scorer"], _is_graded(row["scorer"])
-            if row["scorer"] != run.scorer:
+            if row["scorer"] != run.scorer or (row["score"] is not None and "value" not in row["score"]):
                 continue
             key = (run.number, row["problem_id"], row["index"])
-            found = self.database.execute(
-                "SELECT finish, cut_off FROM samples WHERE run = ? AND problem = ? AND sample = ?", key
-            ).fetchone()
-            if found is not None:
-                completion = {"finish": found[0], "cut_off": found[1]}
-                yield sample_outcome(row, completion, run.graded), _value(row), at, *key
+            completion = self._completion(key) if run.unusual else {}
+            yield sample_outcome(row, completion, run.graded), _value(row), at, *key
+
+    def _completion(self, key: tuple[Any, ...]) -> Mapping[str, object]:
+        """What a sample's end depends on besides its verdict."""
+        query = "SELECT finish, cut_off FROM samples WHERE run = ? AND problem = ? AND sample = ?"
+        found = self.database.execute(query, key).fetchone()
+        return {"finish": found[0], "cut_off": found[1]} if found else {}
 
     # ------------------------------------------------------------ asking
 
@@ -175,24 +194,22 @@ class RunIndex:
             return self.database.execute(query, values).fetchall()
 
 
-def _rows(lines: Sequence[tuple[int, bytes]]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each row with its offset. Lines that are none are left out: the list of runs counts them."""
+def _rows(lines: Sequence[tuple[int, bytes]], kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each row of that kind with its offset. Lines that are none are left out: the list of runs counts them."""
     for at, line in lines:
-        try:
-            row = json.loads(line)
-            row["problem_id"].encode()
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
-        yield at, row
+        row = parse(line)
+        if all(isinstance(row.get(name), of) for name, of in FIELDS[kind].items()):
+            name, index = row["problem_id"], row.get("index", 0)
+            if (name.isascii() or not HALF.search(name)) and 0 <= index < MAX_SAMPLES:
+                yield at, row
 
 
 def _generated(number: int, lines: Sequence[tuple[int, bytes]]) -> Iterator[tuple[Any, ...]]:
-    for at, row in _rows(lines):
-        said, index = row.get("completion"), row.get("index")
-        if isinstance(said, dict) and type(index) is int and 0 <= index < MAX_SAMPLES:
-            finish = str(said.get("finish", ""))
-            ended = UNANSWERED.get(finish, WAITING)
-            yield number, at, row["problem_id"], index, ended, finish, bool(said.get("cut_off"))
+    for at, row in _rows(lines, "generations"):
+        said = row["completion"]
+        finish, cut_off = str(said.get("finish", "")), said.get("cut_off") is True
+        ended = UNANSWERED.get(finish, WAITING)
+        yield number, at, row["problem_id"], row["index"], ended, finish if finish in UNUSUAL else "", cut_off
 
 
 def _is_graded(scorer: str) -> bool:
@@ -202,6 +219,5 @@ def _is_graded(scorer: str) -> bool:
 
 
 def _value(judgement: Mapping[str, Any]) -> float | None:
-    score = judgement["score"]
-    value = score["value"] if isinstance(score, dict) else None
+    value = (judgement["score"] or {}).get("value")
     return float(value) if isinstance(value, int | float) and isfinite(value) else None

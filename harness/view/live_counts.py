@@ -36,7 +36,7 @@ class LiveCounts:
     blank: int = 0
     damaged: Counter[str] = field(default_factory=Counter)
     uncounted: int = 0
-    cost: Counter[str] = field(default_factory=Counter)
+    cost: dict[str, float] = field(default_factory=dict)
     completions: Completions = field(default_factory=lambda: Completions(frozenset()))
 
     def __post_init__(self) -> None:
@@ -48,11 +48,12 @@ class LiveCounts:
         block = self._generations.read()
         if block.anew:
             self.made, self.uncounted, self.damaged[Generation.__name__] = 0, 0, 0
-            self.cost, self.completions = Counter(), Completions(frozenset())
+            self.cost, self.completions = {}, Completions(frozenset())
         rows = self._rows(block.lines, Generation)
         self.made += len(rows)
         spent = pricing.total_cost(self.completions.all(rows), self.backend)
-        self.cost.update(spent.figures)  # type: ignore[arg-type]  # of floats, where there are prices
+        for name, value in spent.figures.items():
+            self.cost[name] = self.cost.get(name, 0.0) + value
         self.uncounted += spent.uncounted
         return self._judge() and block.last
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.config.run import RunConfig
-from harness.results.report.tables import amount, rows
+from harness.results.report.tables import amount, footnotes, rows
 from harness.runs.progress import StageRates
 from harness.runs.store import reader
 from harness.runs.summary import WORDS
@@ -20,7 +20,10 @@ State = Literal["running", "finished", "incomplete", "stopped", "damaged"]
 
 @dataclass(frozen=True)
 class RunCard:
-    """`run` is the run's address, the folder below the one that is watched; the rest is text as it is shown."""
+    """`run` is the run's address, the folder below the one that is watched; the rest is text as it is shown.
+
+    `notes` are for the run's own page: every metric, how samples ended, the signature.
+    """
 
     run: str
     name: str
@@ -35,6 +38,7 @@ class RunCard:
     faults: int = 0
     warnings: tuple[str, ...] = ()
     result: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def damaged(run: str, why: object) -> RunCard:
@@ -44,7 +48,10 @@ def damaged(run: str, why: object) -> RunCard:
 def finished(run: str, record: Mapping[str, Any], config: RunConfig, summary: Mapping[str, Any]) -> RunCard:
     """Raises KeyError, TypeError where the summary is none."""
     done, missing = summary["samples"], summary.get("missing", 0)
-    _, metric, value, interval, *_ = next(rows([summary]))
+    results = [
+        f"{metric} {value} ({interval}), {n}" if interval else metric
+        for _, metric, value, interval, n, _ in rows([summary])
+    ]
     return RunCard(
         run=run,
         name=record["run_id"],
@@ -56,7 +63,8 @@ def finished(run: str, record: Mapping[str, Any], config: RunConfig, summary: Ma
         cost=_cost(summary["cost"]),
         faults=summary["errors"],
         warnings=tuple(_words(summary.get("completions", {}))),
-        result=f"{metric} {value} ({interval})" if interval else metric,
+        result=results[0].rpartition(", ")[0] or results[0],
+        notes=(*results, *footnotes(summary)),
     )
 
 

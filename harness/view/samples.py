@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, BinaryIO
 
 from harness.results.report.samples import prompt_text, shot_text, truncate
-from harness.view.appended import line_at
+from harness.view.appended import line_at, parse
 from harness.view.index import IndexedRun, RunIndex
 
 PAGE = 100  # samples
@@ -113,7 +113,7 @@ class _Texts:
         line = file.readline()
         if self._quick not in line.lower():
             return False
-        row = _parse(line)
+        row = parse(line)
         said = row.get("completion") or {}
         texts = (said.get("text"), said.get("reasoning"), row.get("answer"), row.get("error"))
         return any(self._query in text.lower() for text in texts if isinstance(text, str))
@@ -130,7 +130,7 @@ def whole(index: RunIndex, run: IndexedRun, at: int) -> Plain | None:
     if not known:
         return None
     problem, sample, ended, value, judged = known[0]
-    made = _parse(line_at(run.generations.path, at))
+    made = parse(line_at(run.generations.path, at))
     if not _is_of(made, problem, sample):
         return None  # the file has been rewritten since
     verdicts = list(_verdicts(run, judged, problem, sample)) if judged >= 0 else []
@@ -163,7 +163,7 @@ def _verdicts(run: IndexedRun, judged: int, problem: str, sample: int) -> Iterat
     with run.judgements.path.open("rb") as file:
         file.seek(judged)
         for line in file:
-            row = _parse(line)
+            row = parse(line)
             if not _is_of(row, problem, sample):
                 return
             yield row
@@ -179,17 +179,8 @@ def _verdict_text(verdict: Mapping[str, Any]) -> str:
 def _problem(index: RunIndex, run: IndexedRun, problem: str) -> Plain:
     """The row of problems.jsonl, empty where an older run has none."""
     known = index.select("SELECT at FROM problems WHERE run = ? AND problem = ?", (run.number, problem))
-    row = _parse(line_at(run.problems.path, known[0][0])) if known else {}
+    row = parse(line_at(run.problems.path, known[0][0])) if known else {}
     return row if row.get("problem_id") == problem else {}
-
-
-def _parse(line: bytes) -> Plain:
-    """The row; empty where it is none, for a file may be rewritten between two reads."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return {}
-    return row if isinstance(row, dict) else {}
 
 
 def _is_of(row: Mapping[str, Any], problem: str, sample: int) -> bool:

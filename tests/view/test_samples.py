@@ -145,9 +145,13 @@ def test_rows_that_are_none_and_odd_values_stop_nothing(
     good = rows(folder / "generations.jsonl")
     bad = [{}, [], {"problem_id": 3}, {**good[0], "index": -1}, {**good[0], "problem_id": "\ud83d"}, 7]
     write_rows(folder / "generations.jsonl", [*bad, *good])
-    edit_rows(folder / "judgements.jsonl", lambda found: found[0]["score"].update(value=float("nan")))
+    judged = rows(folder / "judgements.jsonl")
+    judged[0]["score"]["value"] = float("nan")
+    odd = [{**judged[1], "score": {}}, {**judged[1], "index": [1]}, {**judged[1], "score": 1}]
+    write_rows(folder / "judgements.jsonl", [*odd, *judged])
     page = samples.page(opened, opened.open("a", folder), "", 0, newest=False)
     assert [row["value"] for row in page["rows"]] == [None, 1.0, 1.0]
+    assert all(samples.whole(opened, opened.open("a", folder), row["at"]) for row in page["rows"])
 
 
 def test_memory_does_not_grow_with_the_texts_of_a_run(tmp_path: Path, opened: RunIndex) -> None:

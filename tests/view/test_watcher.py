@@ -53,6 +53,8 @@ def test_a_finished_run_is_told_by_its_summary(tmp_path: Path) -> None:
     assert (card.state, card.done, card.total, card.task) == ("finished", 120, 120, "letters")
     assert card.result == "em@1 50.00 (35.20 to 64.80)"
     assert card.about == "base, zero-shot, seed 0"
+    assert card.notes[0] == "em@1 50.00 (35.20 to 64.80), 20 / 40"
+    assert card.notes[-1].startswith("letters v1 ")
     assert (card.faults, card.warnings) == (0, ())
 
 

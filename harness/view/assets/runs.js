@@ -20,7 +20,8 @@ function draw(card) {
   cell(row, "", box).className = "box";
   const name = cell(row, "", link(card.name, "run?" + new URLSearchParams({ run: card.run })));
   name.className = "name";
-  name.append(node("span", [card.task, card.about].filter(Boolean).join(" · "), "sub"));
+  const folder = card.run.slice(card.run.lastIndexOf("/") + 1);
+  name.append(node("span", [folder === card.name ? "" : folder, card.task, card.about].filter(Boolean).join(" · "), "sub"));
   cell(row, "state", node("span", card.state, "state " + card.state));
   const at = cell(row, "progress", node("span", progressText(card)));
   if (card.state !== "finished" && card.total) at.append(bar(card.done, card.total));
@@ -100,7 +101,7 @@ const sums = (those) => {
     for (const name of Object.keys(sum)) sum[name] += card[name] || 0;
   }
   const parts = Object.entries(states).map(([state, n]) => `${count(n)} ${state}`);
-  if (states.running || states.stopped || states.incomplete) parts.push(`${count(sum.done)} of ${count(sum.total)} samples`);
+  if (states.running || states.stopped || states.incomplete) parts.push(`${count(sum.done)} of ${count(sum.total)} done`);
   if (sum.faults) parts.push(`${count(sum.faults)} faults`);
   return parts.join(", ");
 };

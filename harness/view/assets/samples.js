@@ -51,6 +51,8 @@ function draw(card) {
   if (card.faults) parts.push(node("span", `${count(card.faults)} faults`, "down"));
   if (card.warnings.length) parts.push(node("span", card.warnings.join(", "), "down"));
   $("card").replaceChildren(...parts);
+  $("notes").parentElement.hidden = !card.notes.length;
+  $("notes").replaceChildren(...card.notes.map((line) => node("li", line)));
 }
 function choices(ends) {
   const chosen = form.ended.value;
