@@ -18,7 +18,7 @@ SEEN = 64  # bytes before the offset that must still be there
 
 
 @dataclass(frozen=True)
-class Block:
+class AppendedBlock:
     """(offset, line) of each whole line; `anew`: from the start, what was read before is void; `last`: no more now."""
 
     lines: Sequence[tuple[int, bytes]]
@@ -34,14 +34,14 @@ class AppendedRows:
     _inode: int = 0
     _seen: bytes = field(default=b"", repr=False)
 
-    def read(self) -> Block:
+    def read(self) -> AppendedBlock:
         """The next lines. Raises OSError for a file that cannot be read; one that is not there has none."""
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
             anew = self.offset > 0
             self.restart()
-            return Block((), anew, True)
+            return AppendedBlock((), anew, True)
         with file:
             status = os.fstat(file.fileno())
             self.size = status.st_size
@@ -57,11 +57,11 @@ class AppendedRows:
             while self.offset - began < BLOCK:
                 line = file.readline()
                 if not line.endswith(b"\n"):
-                    return Block(lines, anew, True)
+                    return AppendedBlock(lines, anew, True)
                 lines.append((self.offset, line))
                 self.offset += len(line)
                 self._seen = line[-SEEN:]
-            return Block(lines, anew, False)
+            return AppendedBlock(lines, anew, False)
 
     def restart(self) -> None:
         """Have everything read again."""
