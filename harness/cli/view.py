@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from harness.cli.options import echo, local_path
-from harness.cli.output import quiet_option
 from harness.errors import ConfigError
 
 
@@ -18,7 +17,6 @@ from harness.errors import ConfigError
 @click.option(
     "--token", is_flag=True, help="Ask for a token on this machine too. Elsewhere there always is one."
 )
-@quiet_option
 def view_command(folder: Path | None, host: str, port: int, token: bool) -> None:
     """Watch the runs below a folder (default: results/runs) in a browser: progress, cost, faults, samples.
 

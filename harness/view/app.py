@@ -9,6 +9,7 @@
 A run is named by its folder below the one that is watched, and looked up among those that were found there.
 """
 
+import asyncio
 import tempfile
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, field
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 MOST = 1 << 53  # of a number in a request
 LONGEST_QUERY = 1000
 MOST_CHOSEN = 100  # runs of a report
+MOST_CHILDREN = 2  # reports and comparisons at a time; others wait
 READ_S = 2.0  # between two events of a run that is not wholly in the index yet, it is read for so long
 
 Endpoint = Callable[["Request"], "Response | Coroutine[Any, Any, Response]"]
@@ -57,12 +59,13 @@ def make_app(root: Path) -> "Starlette":
 class Viewer:
     watcher: Watcher
     index: RunIndex = field(default_factory=RunIndex)
+    children: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_CHILDREN))
 
     # ------------------------------------------------------------ events
 
     async def cards(self, request: "Request") -> "Response":
         del request
-        return _stream(events.cards(self.watcher.look))
+        return _stream(events.cards(self.watcher.look, str(self.watcher.root)))
 
     async def state(self, request: "Request") -> "Response":
         """Of a run: its card, and how much of it there is to read."""
@@ -108,14 +111,17 @@ class Viewer:
 
         folders, made = self._chosen(request), tempfile.TemporaryDirectory(prefix="harness-view-")
         file = Path(made.name) / "report.html"
-        ended = await child.run_harness("report", folders, "--out", str(file))
+        async with self.children:
+            ended = await child.run_harness("report", folders, "--out", str(file))
         if ended.code != 0 or not file.is_file():
             made.cleanup()
             return _html(pages.printed("No report", ended.err or ended.out), 422)
         return FileResponse(file, media_type="text/html", background=BackgroundTask(made.cleanup))
 
     async def compare(self, request: "Request") -> "Response":
-        ended = await child.run_harness("compare", self._chosen(request))
+        folders = self._chosen(request)
+        async with self.children:
+            ended = await child.run_harness("compare", folders)
         if ended.code != 0:
             return _html(pages.printed("No comparison", ended.err or ended.out), 422)
         return _html(pages.printed("Comparison", ended.out + ended.err))

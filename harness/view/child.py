@@ -22,7 +22,7 @@ class ChildEnd:
 
 
 async def run_harness(command: str, folders: Sequence[Path], *options: str) -> ChildEnd:
-    """`harness COMMAND FOLDERS OPTIONS`. Ended together with the request that asks for it."""
+    """`harness COMMAND FOLDERS OPTIONS`. Ended after TIME_LIMIT_S, and with the server."""
     arguments = [sys.executable, "-m", "harness", command, *options, "--", *map(str, folders)]
     process = await asyncio.create_subprocess_exec(
         *arguments,

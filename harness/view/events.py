@@ -23,8 +23,11 @@ def message(plain: Any) -> str:
     return f"data: {to_json(plain)}\n\n"
 
 
-async def cards(look: Callable[[], Sequence[RunCard]], interval: float = INTERVAL_S) -> AsyncIterator[str]:
-    """The cards of all runs, then those that change. `gone`: runs whose folders are no longer there."""
+async def cards(
+    look: Callable[[], Sequence[RunCard]], root: str, interval: float = INTERVAL_S
+) -> AsyncIterator[str]:
+    """All cards, with the folder that is watched, then those that change. `gone`: runs whose folders are no longer
+    there; what the first message does not have is gone for a page that asks again."""
     known: dict[str, RunCard] | None = None
     async for now in _looks(look, interval):
         if now is None:
@@ -34,7 +37,9 @@ async def cards(look: Callable[[], Sequence[RunCard]], interval: float = INTERVA
         before = known or {}
         changed = [asdict(replace(card, notes=())) for run, card in found.items() if before.get(run) != card]
         gone = [run for run in before if run not in found]
-        if changed or gone or known is None:
+        if known is None:
+            yield message({"runs": changed, "gone": [], "root": root})
+        elif changed or gone:
             yield message({"runs": changed, "gone": gone})
         known = found
 

@@ -4,7 +4,7 @@ Looks and never locks: a lock taken here, if only for an instant, would turn a r
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 LOCKS = Path("/proc/locks")
@@ -28,21 +28,26 @@ def run_folders(root: Path) -> Iterator[Path]:
         yield from run_folders(root / name)
 
 
-def locked_inodes() -> frozenset[int] | None:
-    """The inodes of the files that processes of this machine hold a lock on; None where it does not tell.
-
-    Without the device: on an overlay it is another one in the list than in `stat`.
-    """
+def locked_files() -> dict[int, set[int]]:
+    """Inode -> devices of the files that processes of this machine hold a lock on; empty where it does not tell."""
     try:
         lines = LOCKS.read_text(encoding="ascii").splitlines()
     except OSError:
-        return None
-    # 1: FLOCK  ADVISORY  WRITE 11660 00:1e:10390 0 EOF
-    return frozenset(int(line.split()[5].rpartition(":")[2]) for line in lines if "->" not in line)
+        return {}
+    found: dict[int, set[int]] = {}
+    for line in lines:  # 1: FLOCK  ADVISORY  WRITE 11660 00:1e:10390 0 EOF
+        if "->" not in line:  # which waits for one
+            major, minor, inode = line.split()[5].split(":")
+            found.setdefault(int(inode), set()).add(os.makedev(int(major, 16), int(minor, 16)))
+    return found
 
 
-def is_locked(folder: Path, locked: frozenset[int]) -> bool:
+def is_locked(folder: Path, locked: Mapping[int, Collection[int]], surely: bool) -> bool:
+    """Whether somebody writes the run. Some file systems give files another device than the list of locks has: with
+    `surely` the inode alone is not enough, for any other file may have it."""
     try:
-        return (folder / ".lock").stat().st_ino in locked
+        status = (folder / ".lock").stat()
     except OSError:
         return False
+    devices = locked.get(status.st_ino, ())
+    return status.st_dev in devices if surely else bool(devices)

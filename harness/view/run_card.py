@@ -114,7 +114,9 @@ def progress(
         stage, done, total = f"judge {scorer}", counts.judged[scorer], counts.made
     else:
         stage, done = "generate", counts.made
-    pace = "" if rates is None or not running else rates.update(stage, done, total).describe(0, 0.0)
+    if rates is None:
+        return StageProgress(running, f"read so far: {stage}", done, total)
+    pace = rates.update(stage, done, total).describe(0, 0.0) if running else ""
     return StageProgress(running, stage, done, total, pace)
 
 

@@ -4,8 +4,9 @@ Each look reads what has changed and no more: of runs at work the rows that were
 the times of their files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from time import monotonic, time
@@ -47,33 +48,34 @@ class WatchedRun:
     _counts: LiveCounts | None = None
     _rates: StageRates = field(default_factory=StageRates)
 
-    def look(self, locked: frozenset[int] | None, until: float) -> None:
+    def look(self, locked: Mapping[int, Collection[int]], until: float) -> None:
         """Bring the card up to date, counting rows no longer than `until`."""
         try:
-            writing = folders.is_locked(self.folder, locked or frozenset())
-            times = (*(n for name in FILES for n in _times(self.folder / name)), writing)
+            read = [_times(self.folder / name) for name in FILES]
+            summed_up = any(read[1]) and read[1] >= max(read[2:])  # by the time of the last change
+            writing = folders.is_locked(self.folder, locked, surely=summed_up)
+            times = (*chain(*read), writing)
             if self.quiet and times == self._times:
                 return
             if times[:2] != self._times[:2] or self._config is None:
                 self._record = read_json(self.folder / "run.json")
                 self._config = reader.read_config(self._record)
             self._times = times
-            if (self.folder / "summary.json").is_file() and not writing:
+            if any(read[1]) and not writing:
                 self._counts, self.quiet = None, True
                 summary = read_run(self.folder)[1]
                 self.card = run_card.finished(self.name, self._record, self._config, summary)
             else:
                 self._count(self._config, writing, until)
         except (HarnessError, ValidationError, OSError, KeyError, TypeError, AttributeError) as error:
-            why = (
-                str(error) if isinstance(error, HarnessError) else f"damaged: {type(error).__name__}: {error}"
-            )
+            told = isinstance(error, HarnessError)
+            why = str(error) if told else f"run.json is damaged: {type(error).__name__}: {error}"
             self.card, self._counts, self.quiet = run_card.damaged(self.name, why), None, True
 
     def _count(self, config: RunConfig, writing: bool, until: float) -> None:
         if self._counts is None:
             self._counts, self._rates = LiveCounts(self.folder, config.backend), StageRates()
-        counted = self._counts.advance()
+        counted = False
         while not counted and monotonic() < until:
             counted = self._counts.advance()
         made, judged = (_times(self.folder / name)[0] for name in ROWS)
@@ -123,7 +125,7 @@ class Watcher:
         searching = began - self._searched >= SEARCH_S or not self._searched
         if searching:
             self._search()
-        locked = folders.locked_inodes()
+        locked = folders.locked_files()
         for run in self._runs.values():
             if searching or not run.quiet:
                 run.look(locked, began + COUNT_S)

@@ -150,7 +150,8 @@ def test_only_what_has_changed_is_sent_again() -> None:
     looks = iter(
         [[], [card("a"), card("b")], [card("a"), card("b")], [card("a", 1), card("b")], [card("a", 1)]]
     )
-    sent = gather(events.cards(lambda: next(looks), interval=0.0), 4)
+    sent = gather(events.cards(lambda: next(looks), "here", interval=0.0), 4)
+    assert [one.get("root") for one in sent] == ["here", None, None, None]
     told = [([(each["run"], each["done"]) for each in one["runs"]], one["gone"]) for one in sent]
     assert told == [([], []), ([("a", 0), ("b", 0)], []), ([("a", 1)], []), ([], ["b"])]
 

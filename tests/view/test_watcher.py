@@ -91,7 +91,7 @@ def test_a_run_that_nobody_writes_any_more_is_stopped(tmp_path: Path) -> None:
     assert cards(tmp_path)["a"].state == "stopped"
 
 
-@pytest.mark.skipif(folders.locked_inodes() is None, reason="this machine does not offer /proc/locks")
+@pytest.mark.skipif(not folders.LOCKS.exists(), reason="this machine does not offer /proc/locks")
 def test_a_lock_tells_that_a_silent_run_is_at_work(tmp_path: Path) -> None:
     like = make(tmp_path / "like", range(3))
     with WrittenRun(tmp_path / "runs" / "a", like) as run:
@@ -99,6 +99,32 @@ def test_a_lock_tells_that_a_silent_run_is_at_work(tmp_path: Path) -> None:
         for path in (tmp_path / "runs" / "a").iterdir():
             os.utime(path, (1e9, 1e9))
         assert cards(tmp_path / "runs")["a"].state == "running"
+
+
+def test_a_lock_of_another_file_with_the_same_inode_makes_no_finished_run_look_at_work(
+    tmp_path: Path,
+) -> None:
+    folder = make(tmp_path / "a", range(3))
+    (folder / ".lock").touch()
+    status = (folder / ".lock").stat()
+    there, elsewhere = {status.st_ino: {status.st_dev}}, {status.st_ino: {status.st_dev + 1}}
+    assert folders.is_locked(folder, there, surely=True)
+    assert not folders.is_locked(folder, elsewhere, surely=True)
+    assert folders.is_locked(
+        folder, elsewhere, surely=False
+    )  # the device of a file is not always that of its lock
+    assert not folders.is_locked(folder, {}, surely=False)
+
+
+def test_counting_a_large_run_holds_up_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (make(tmp_path / "a", range(3)) / "summary.json").unlink()
+    watching = Watcher(tmp_path)
+    monkeypatch.setattr(watcher, "COUNT_S", 0.0)
+    (card,) = watching.look()
+    assert (card.stage, card.done, card.total, card.pace) == ("read so far: generate", 0, 40, "")
+    monkeypatch.setattr(watcher, "COUNT_S", 1.0)
+    (card,) = watching.look()
+    assert (card.stage, card.done, card.total) == ("judge exact", 40, 40)
 
 
 def test_cost_is_the_sum_that_the_summary_will_have_and_none_where_a_prompt_was_not_counted(

@@ -8,15 +8,28 @@ async function ask(address, values) {
   return answer.json();
 }
 function say(text) { $("said").textContent = visible(text); }
+// Only a page that is seen follows: a browser has few connections to one address.
 function follow(address, act) {
-  const source = new EventSource(address);
-  source.onopen = () => { $("link").textContent = "live"; };
-  source.onmessage = (event) => act(JSON.parse(event.data));
-  source.onerror = () => {
-    $("link").textContent = "connection lost, trying again";
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(address, act), 3000);
-  };
-  addEventListener("pagehide", () => source.close());
+  let source = null;
+  function close(text) {
+    source?.close();
+    source = null;
+    $("link").textContent = text;
+  }
+  function open() {
+    if (source || document.hidden) return;
+    source = new EventSource(address);
+    source.onopen = () => { $("link").textContent = "live"; };
+    source.onmessage = (event) => act(JSON.parse(event.data));
+    source.onerror = () => {
+      $("link").textContent = "connection lost, trying again";
+      if (source?.readyState === EventSource.CLOSED) { close("connection lost, trying again"); setTimeout(open, 3000); }
+    };
+  }
+  document.addEventListener("visibilitychange", () => (document.hidden ? close("paused") : open()));
+  addEventListener("pagehide", () => close("paused"));
+  addEventListener("pageshow", open);
+  open();
 }
 function link(text, address, name) {
   const made = node("a", text, name);

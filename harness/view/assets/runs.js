@@ -139,7 +139,12 @@ onKeys({
 controls.onsubmit = (event) => event.preventDefault();
 controls.filter.oninput = filter;
 controls.state.onchange = filter;
-follow("cards", ({ runs, gone }) => {
+follow("cards", ({ runs, gone, root }) => {
+  if (root !== undefined) {
+    const there = new Set(runs.map((card) => card.run));
+    gone = [...cards.keys()].filter((run) => !there.has(run));
+    $("root").textContent = visible(root);
+  }
   gone.forEach(remove);
   runs.forEach(place);
   if (gone.length) choose("", false);
