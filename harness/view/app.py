@@ -10,6 +10,7 @@ A run is named by its folder below the one that is watched, and looked up among 
 """
 
 import asyncio
+import re
 import tempfile
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, field
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-MOST = 1 << 53  # of a number in a request
 LONGEST_QUERY = 1000
 MOST_CHOSEN = 100  # runs of a report
 MOST_CHILDREN = 2  # reports and comparisons at a time; others wait
@@ -69,8 +69,10 @@ class Viewer:
 
     async def state(self, request: "Request") -> "Response":
         """Of a run: its card, and how much of it there is to read."""
+        from starlette.concurrency import run_in_threadpool
+
         run = request.query_params.get("run", "")
-        self._folder(request, "run")
+        await run_in_threadpool(self._folder, request, "run")
 
         def look() -> Any:
             card = next((card for card in self.watcher.look() if card.run == run), None)
@@ -107,9 +109,11 @@ class Viewer:
 
     async def report(self, request: "Request") -> "Response":
         from starlette.background import BackgroundTask
+        from starlette.concurrency import run_in_threadpool
         from starlette.responses import FileResponse
 
-        folders, made = self._chosen(request), tempfile.TemporaryDirectory(prefix="harness-view-")
+        folders = await run_in_threadpool(self._chosen, request)
+        made = tempfile.TemporaryDirectory(prefix="harness-view-")
         file = Path(made.name) / "report.html"
         async with self.children:
             ended = await child.run_harness("report", folders, "--out", str(file))
@@ -119,7 +123,9 @@ class Viewer:
         return FileResponse(file, media_type="text/html", background=BackgroundTask(made.cleanup))
 
     async def compare(self, request: "Request") -> "Response":
-        folders = self._chosen(request)
+        from starlette.concurrency import run_in_threadpool
+
+        folders = await run_in_threadpool(self._chosen, request)
         async with self.children:
             ended = await child.run_harness("compare", folders)
         if ended.code != 0:
@@ -149,9 +155,10 @@ class Viewer:
 
 
 def _number(request: "Request", name: str, default: int) -> int:
+    """A whole number from `default`, which is the least, on."""
     text = request.query_params.get(name, str(default))
-    if not (text.lstrip("-").isascii() and text.lstrip("-").isdigit()) or abs(int(text)) > MOST:
-        raise _refused(400, f"{name}: expected a whole number")
+    if not re.fullmatch(r"-?[0-9]{1,15}", text) or int(text) < default:
+        raise _refused(400, f"{name}: expected a whole number from {default} on")
     return int(text)
 
 

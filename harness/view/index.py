@@ -64,13 +64,17 @@ class IndexedRun:
     unusual: bool = False
     version: int = 0
     whole: bool = False
+    dropped: bool = False
     ends: tuple[int, Mapping[str, int]] = (-1, {})  # version, how many samples ended how
 
     @property
     def share(self) -> float:
         """How much of the files is in the index, 0 to 1."""
+        if self.whole:
+            return 1.0
         files = (self.generations, self.judgements)
-        return sum(file.offset for file in files) / max(1, sum(file.size for file in files))
+        there = sum(file.path.stat().st_size for file in files if file.path.is_file())
+        return min(1.0, sum(file.offset for file in files) / max(1, there))
 
 
 @dataclass
@@ -84,7 +88,7 @@ class RunIndex:
     def __post_init__(self) -> None:
         # An empty name is a temporary file that SQLite deletes by itself.
         self.database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        for setting in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KB}"):
+        for setting in ("journal_mode = MEMORY", "synchronous = OFF", f"cache_size = -{CACHE_KB}"):
             self.database.execute(f"PRAGMA {setting}")
         self.database.executescript(SCHEMA)
 
@@ -111,6 +115,7 @@ class RunIndex:
         return IndexedRun(self._last, folder, problems, generations, judgements)
 
     def _drop(self, run: IndexedRun) -> None:
+        run.dropped = True  # whoever still reads it stops
         for table in ("samples", "problems"):
             self.database.execute(f"DELETE FROM {table} WHERE run = ?", (run.number,))
 
@@ -119,9 +124,16 @@ class RunIndex:
     def _advance(self, run: IndexedRun) -> bool:
         """One more block. The files in their order: a verdict is looked at when its sample is known."""
         with self.lock:
-            self.database.execute("BEGIN")
-            run.whole = self._problems(run) and self._generations(run) and self._judgements(run)
-            self.database.execute("COMMIT")
+            if run.dropped:
+                return True
+            try:
+                with self.database:
+                    self.database.execute("BEGIN")
+                    run.whole = self._problems(run) and self._generations(run) and self._judgements(run)
+            except BaseException:  # of a block only a part may have been taken: the next who asks begins anew
+                self._runs = {name: other for name, other in self._runs.items() if other is not run}
+                self._drop(run)
+                raise
             return run.whole
 
     def _problems(self, run: IndexedRun) -> bool:

@@ -37,7 +37,7 @@ def about(index: RunIndex, run: IndexedRun) -> Plain:
     """How much of the run there is to read, and what can be chosen from."""
     return {
         "version": run.version,
-        "share": 1.0 if run.whole else run.share,
+        "share": run.share,
         "scorer": run.scorer,
         "ends": index.ends(run),
     }
@@ -210,5 +210,5 @@ def pairs(index: RunIndex, left: IndexedRun, right: IndexedRun, show: str, start
         "start": start,
         "counts": {"all": total, **{name: n or 0 for (name, _), n in zip(kinds, each, strict=True)}},
         "versions": [left.version, right.version],
-        "share": min(1.0 if run.whole else run.share for run in (left, right)),
+        "share": min(left.share, right.share),
     }

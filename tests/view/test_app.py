@@ -31,8 +31,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def asking(built: Path) -> "Iterator[TestClient]":
-    starlette = pytest.importorskip("starlette.testclient")
-    with starlette.TestClient(Guard(make_app(built), LOOPBACK), base_url="http://localhost") as client:
+    from starlette.testclient import TestClient
+
+    with TestClient(Guard(make_app(built), LOOPBACK), base_url="http://localhost") as client:
         yield client
 
 
@@ -80,7 +81,10 @@ def test_samples_are_asked_by_number_filter_and_text(asking: "TestClient") -> No
         ("/samples?run=base&start=1e3", 400),
         ("/samples?run=base&start=99999999999999999999", 400),
         ("/sample?run=base&at=3", 404),
-        ("/sample?run=base&at=-1", 404),
+        ("/sample?run=base&at=-1", 400),
+        ("/samples?run=base&start=--5", 400),
+        ("/samples?run=base&start=" + "9" * 5000, 400),
+        ("/samples?run=base&start=\u0663", 400),
         ("/pairs?left=base&right=nowhere", 404),
         ("/pairs?left=base&right=tuned&show=1 OR 1", 400),
         ("/state?run=nowhere", 404),

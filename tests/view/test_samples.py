@@ -138,6 +138,20 @@ def test_who_opens_many_runs_loses_the_oldest_and_gets_it_again(built: Path, ope
     assert samples.page(opened, opened.open("0", built / "base"), "", 0, newest=False)["total"] == 120
 
 
+def test_a_file_that_cannot_be_read_for_once_costs_no_sample(
+    built: Path, opened: RunIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(run: index.IndexedRun) -> bool:
+        raise OSError("for once")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opened, "_judgements", fails)
+        with pytest.raises(OSError, match="for once"):
+            opened.open("base", built / "base")
+    page = samples.page(opened, opened.open("base", built / "base"), "", 0, newest=False)
+    assert (page["ends"], page["share"]) == ({"correct": 60, "wrong": 60}, 1.0)
+
+
 def test_rows_that_are_none_and_odd_values_stop_nothing(
     built: Path, tmp_path: Path, opened: RunIndex
 ) -> None:
