@@ -100,7 +100,7 @@ def test_a_run_is_watched_while_it_writes_without_a_reload(
                 run.generate(20)
                 inner.wait_for_selector("#count:has-text('1 to 50 of 50')", timeout=20_000)
                 assert hit(inner, "#list .row", "letters/16").is_visible()  # the newest is first
-                assert "generate 50 of 120" in inner.locator("#card").inner_text()
+                inner.wait_for_selector("#card:has-text('generate 50 of 120')", timeout=20_000)
                 run.generate(70)
                 run.judge(60)
                 inner.wait_for_selector("#card:has-text('judge exact 60 of 120')", timeout=20_000)
