@@ -43,10 +43,12 @@ EXTRAS = {
     "s3fs": "s3",
     "safetensors": "hf",
     "sentence_transformers": "rag",
+    "starlette": "view",
     "sympy": "symbolic",
     "tokenizers": "hf",
     "torch": "hf",
     "transformers": "hf",
+    "uvicorn": "view",
     "wandb": "wandb",
 }
 

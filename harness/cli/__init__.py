@@ -9,6 +9,7 @@ imported up here, so that `harness --help` is instant.
     classifier    train-classifier
     results       report, compare, gate
     leaderboard   leaderboard
+    view          view
     audit         audit
     interop       export, import, track
     tasks         tasks
@@ -42,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "train-classifier": ("classifier", "train_classifier_command"),
     "report": ("results", "report"),
     "leaderboard": ("leaderboard", "leaderboard_command"),
+    "view": ("view", "view_command"),
     "compare": ("results", "compare_command"),
     "gate": ("results", "gate_command"),
     "audit": ("audit", "audit_command"),

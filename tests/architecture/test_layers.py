@@ -29,7 +29,7 @@ LAYERS = (
     ("tasks",),
     ("runs",),
     ("parity", "results", "training"),
-    ("api",),
+    ("api", "view"),
     ("cli",),
     ("__main__",),
 )
@@ -56,11 +56,13 @@ HEAVY = {
     "scipy",
     "sqlparse",
     "sentence_transformers",
+    "starlette",
     "sympy",
     "torch",
     "transformers",
     "tree_sitter",
     "tree_sitter_python",
+    "uvicorn",
     "wandb",
 }
 

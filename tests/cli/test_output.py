@@ -28,7 +28,7 @@ COMMANDS = (
         "data",
         "doctor",
     ),
-    *("audit", "cache", "compare", "env", "export", "gate", "import", "leaderboard", "merge", "track"),
+    *("audit", "cache", "compare", "env", "export", "gate", "import", "leaderboard", "merge", "track", "view"),
 )
 
 

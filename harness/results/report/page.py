@@ -53,7 +53,7 @@ def render(sections: Sequence[Section], skipped: Sequence[str] = (), extra: Sequ
     """The page. `skipped` has a line per run that could not be read, `extra` further sections (published tables)."""
     runs = [run for section in sections for run in section.runs]
     names = run_names(sections)
-    script = (ASSETS / "page.js").read_text(encoding="utf-8")
+    script = asset("text.js") + asset("page.js")
     blobs = "".join(
         f'<script type="text/plain" id="blob-{name}">{text}</script>\n'
         for name, text in samples.pack(runs, names)
@@ -70,22 +70,31 @@ def render(sections: Sequence[Section], skipped: Sequence[str] = (), extra: Sequ
         across,
         *(part for section in sections for part in _section(section)),
         *extra,
-        (ASSETS / "samples.html").read_text(encoding="utf-8"),
+        asset("samples.html"),
         f"</main><footer>Made by harness {text(__version__)} from the run folders.</footer>",
     ]
     return frame(title, "\n".join(body) + "\n" + blobs, script)
 
 
-def frame(title: str, body: str, script: str) -> str:
-    """A whole page with its style, its script and a policy that allows no other script."""
+def asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def frame(title: str, body: str, script: str, style: str = "", connect: str = "'none'") -> str:
+    """A whole page with its style, its script and a policy that allows no other script.
+
+    `style` comes after the report's own; `connect`: whom the script may ask, nobody unless told.
+    """
     sha = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    style = (ASSETS / "page.css").read_text(encoding="utf-8")
-    policy = f"default-src 'none'; script-src 'sha256-{sha}'; style-src 'unsafe-inline'; base-uri 'none'"
+    policy = (
+        f"default-src 'none'; connect-src {connect}; script-src 'sha256-{sha}'; style-src 'unsafe-inline';"
+        " base-uri 'none'"
+    )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>\n{style}</style></head>\n<body>\n{body}"
+        f"<title>{text(title)}</title>\n<style>\n{asset('page.css')}{style}</style></head>\n<body>\n{body}"
         f"<script>{script}</script>\n</body></html>\n"
     )
 

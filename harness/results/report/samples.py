@@ -94,31 +94,33 @@ def _rows(run: Result) -> Iterator[dict[str, Any]]:
 
 def _texts(row: Mapping[str, Any], problem: Mapping[str, Any]) -> list[Any]:
     """[completion, answer, error, prompt, references, shots, reasoning]; an answer equal to its completion is 0."""
-    answer = 0 if row["answer"] == row["text"] else _truncate(row["answer"])
-    prompt = problem.get("prompt", {})
-    shown = prompt.get("text") or "\n\n".join(
-        f"[{m['role']}]\n{m['content']}" for m in prompt.get("messages", ())
-    )
-    if "suffix" in prompt:
-        shown += f"\n[suffix]\n{prompt['suffix']}"
+    answer = 0 if row["answer"] == row["text"] else truncate(row["answer"])
     later = row["index"] > 0  # the page reads it from the problem's first sample
     return [
-        _truncate(row["text"]),
+        truncate(row["text"]),
         answer,
-        _truncate(row["error"]),
-        0 if later else _truncate(shown),
-        0 if later else [_truncate(text) for text in problem.get("references", ())],
-        0 if later else "\n".join(map(_shot, row.get("shots", ()))),
-        _truncate(row["completion"].get("reasoning", "")),
+        truncate(row["error"]),
+        0 if later else truncate(prompt_text(problem.get("prompt", {}))),
+        0 if later else [truncate(text) for text in problem.get("references", ())],
+        0 if later else "\n".join(map(shot_text, row.get("shots", ()))),
+        truncate(row["completion"].get("reasoning", "")),
     ]
 
 
-def _shot(shot: Mapping[str, Any]) -> str:
+def prompt_text(prompt: Mapping[str, Any]) -> str:
+    """A prompt of problems.jsonl as a person reads it: of a chat each turn under its role."""
+    shown = prompt.get("text") or "\n\n".join(
+        f"[{m['role']}]\n{m['content']}" for m in prompt.get("messages", ())
+    )
+    return f"{shown}\n[suffix]\n{prompt['suffix']}" if "suffix" in prompt else shown
+
+
+def shot_text(shot: Mapping[str, Any]) -> str:
     similarity = shot.get("similarity")
     return str(shot["id"]) if similarity is None else f"{shot['id']} (similarity {similarity})"
 
 
-def _truncate(text: str) -> str:
+def truncate(text: str) -> str:
     return (
         text
         if len(text) <= MAX_TEXT_CHARS

@@ -1,0 +1,114 @@
+"""How long `harness view` takes to show a run of many samples and a folder of many runs, and what memory it holds.
+
+    python benchmarks/view.py --samples 1000000
+    python benchmarks/view.py --runs 2000
+
+CPU seconds of this process, which does what the server does; no browser. The rows are made up, some 350 bytes each in
+both files; the runs are links to one.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+from harness.config.load import parse
+from harness.runs import run as runner
+from harness.view import samples
+from harness.view.index import RunIndex
+from harness.view.watcher import Watcher
+
+SAMPLES_A_PROBLEM = 200
+ANSWER = "def f(x):\n    return x * x\n"
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def timed(what: str, act: Callable[[], Any]) -> Any:
+    began = process_time()
+    found = act()
+    print(f"| {what} | {process_time() - began:.3f} | {resident_mb():.0f} |", flush=True)
+    return found
+
+
+def small_run(folder: Path) -> Path:
+    """A finished run of the project's own rows."""
+    said = [{"task_id": f"conala/test/{i}", "text": "x"} for i in range(2)]
+    recording = folder / "said.jsonl"
+    recording.write_text("".join(json.dumps(row) + "\n" for row in said), encoding="utf-8")
+    backend = {"kind": "replay", "path": str(recording)}
+    runner.run(parse({"task": "conala", "data": "mini", "limit": 2, "backend": backend}), folder / "run")
+    return folder / "run"
+
+
+def write_large(like: Path, folder: Path, n: int) -> None:
+    """The run with n samples in place of its own."""
+    folder.mkdir()
+    for name in ("run.json", "summary.json", "problems.jsonl"):
+        os.link(like / name, folder / name)
+    for name, field in (("generations", "completion"), ("judgements", "")):
+        with (like / f"{name}.jsonl").open(encoding="utf-8") as file:
+            row = json.loads(file.readline())
+        row |= {"answer": ANSWER} if not field else {field: {**row[field], "text": ANSWER}}
+        row |= {"problem_id": "PROBLEM", "index": "INDEX"}
+        line = json.dumps(row).replace("%", "%%").replace("PROBLEM", "p/%d").replace('"INDEX"', "%d") + "\n"
+        with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as out:
+            out.writelines(line % divmod(i, SAMPLES_A_PROBLEM) for i in range(n))
+
+
+def read_samples(folder: Path, n: int) -> None:
+    megabytes = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+    print(f"{n:,} samples, {megabytes:,.0f} MB of files\n\n| | CPU s | resident MB |\n|---|--:|--:|")
+    index = RunIndex()
+    run = timed("opened, with its first page", lambda: index.open("run", folder, 0.0))
+    first = samples.page(index, run, "", 0, newest=False)
+    timed("wholly in the index", lambda: index.open("run", folder, 3600.0))
+    for what, act in (
+        ("a page at nine tenths", lambda: samples.page(index, run, "", 9 * n // 10, newest=False)),
+        ("a page of those that ended alike", lambda: samples.page(index, run, "wrong", n // 2, newest=False)),
+        ("the newest page", lambda: samples.page(index, run, "", 0, newest=True)),
+        ("a sample in full", lambda: samples.whole(index, run, first["rows"][0]["at"])),
+        ("both runs side by side", lambda: samples.pairs(index, run, run, "differ", 0)),
+        ("one step of a search", lambda: samples.search(index, run, "no such text", "", -1)),
+    ):
+        timed(what, act)
+
+
+def look_at_runs(like: Path, folder: Path, n: int) -> None:
+    for i in range(n):
+        run = folder / f"study-{i // 100}" / f"run-{i}"
+        run.mkdir(parents=True)
+        for path in like.iterdir():
+            os.link(path, run / path.name)
+    watcher = Watcher(folder)
+    print(f"{n:,} runs\n\n| | CPU s | resident MB |\n|---|--:|--:|")
+    timed("the first look", watcher.look)
+    watcher._looked = 0.0
+    timed("a look", watcher.look)
+    watcher._looked = watcher._searched = 0.0
+    timed("a look that searches for new runs", watcher.look)
+
+
+def main() -> None:
+    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    given.add_argument("--samples", type=int, default=0)
+    given.add_argument("--runs", type=int, default=0)
+    asked = given.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        like = small_run(Path(name))
+        if asked.samples:
+            write_large(like, Path(name) / "large", asked.samples)
+            read_samples(Path(name) / "large", asked.samples)
+        if asked.runs:
+            look_at_runs(like, Path(name) / "many", asked.runs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Samples of an opened run: pages, filter, search, one in full, two runs; read by offset, whatever order files have."""
+
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.view import index, samples
+from harness.view.index import RunIndex
+from tests.support.command import rows, write_rows
+from tests.support.parts.written_run import WrittenRun
+from tests.support.recordings import edit_rows, make
+
+
+@pytest.fixture
+def opened() -> Iterator[RunIndex]:
+    found = RunIndex()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    make(folder / "base", range(20), samples=3)
+    make(folder / "tuned", range(10, 40), samples=3, wrong='He said: "Grüße"\n\ud83d')
+    return folder
+
+
+def names(page: samples.Plain) -> list[tuple[str, int]]:
+    return [(row["problem"], row["sample"]) for row in page["rows"]]
+
+
+def test_a_page_is_a_part_of_the_file_in_its_order_or_from_its_end(built: Path, opened: RunIndex) -> None:
+    run = opened.open("base", built / "base")
+    first = samples.page(opened, run, "", 0, newest=False)
+    assert (len(first["rows"]), first["total"], first["ends"]) == (100, 120, {"correct": 60, "wrong": 60})
+    assert names(first)[:4] == [("letters/0", 0), ("letters/0", 1), ("letters/0", 2), ("letters/1", 0)]
+    assert names(samples.page(opened, run, "", 118, newest=False)) == [("letters/39", 1), ("letters/39", 2)]
+    assert names(samples.page(opened, run, "", 0, newest=True))[0] == ("letters/39", 2)
+    wrong = samples.page(opened, run, "wrong", 59, newest=False)
+    assert (names(wrong), wrong["total"]) == ([("letters/39", 2)], 60)
+
+
+def test_a_search_finds_ids_answers_and_completions_in_any_case(built: Path, opened: RunIndex) -> None:
+    run = opened.open("tuned", built / "tuned")
+
+    def hits(query: str, ended: str = "") -> int:
+        return len(samples.search(opened, run, query, ended, -1)["rows"])
+
+    assert [hits("LETTERS/39"), hits('said: "'), hits("GRÜSSE"), hits("grüße"), hits("x = 1")] == [
+        3,
+        30,
+        0,
+        30,
+        30,
+    ]
+    assert [hits("x = 1", "correct"), hits("x = 1", "wrong"), hits("finish"), hits("no such")] == [
+        30,
+        0,
+        0,
+        0,
+    ]
+
+
+def test_a_search_that_takes_too_long_says_where_to_go_on(
+    built: Path, opened: RunIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "SEARCH_S", -1.0)
+    run, found, after, steps = opened.open("base", built / "base"), [], -1, 0
+    while after is not None:
+        answer = samples.search(opened, run, "letters/1", "", after)
+        found += names(answer)
+        after, steps = answer["next"], steps + 1
+    assert len(found) == len(set(found)) == 33
+    assert steps == 121
+
+
+def test_a_sample_in_full_has_prompt_reference_answer_and_every_verdict(
+    built: Path, opened: RunIndex
+) -> None:
+    run = opened.open("tuned", built / "tuned")
+    (row,) = samples.search(opened, run, "letters/39", "", -1)["rows"][:1]
+    sample = samples.whole(opened, run, row["at"])
+    assert sample is not None
+    assert dict(sample["parts"]) == {"Answer": "x = 39", "Reference": "x = 39", "Prompt": "say 39"}
+    assert (sample["ended"], sample["verdicts"]) == ("correct", ["exact: scored 1"])
+    assert samples.whole(opened, run, row["at"] + 1) is None
+
+
+def test_samples_come_while_a_run_writes_and_verdicts_after_them(
+    built: Path, tmp_path: Path, opened: RunIndex
+) -> None:
+    with WrittenRun(tmp_path / "a", built / "base") as run:
+        run.generate(7)
+        page = samples.page(opened, opened.open("a", tmp_path / "a"), "", 0, newest=False)
+        assert (page["total"], page["ends"]) == (7, {index.WAITING: 7})
+        run.generate(3, finish="refused")
+        run.judge(2)
+        page = samples.page(opened, opened.open("a", tmp_path / "a"), "", 0, newest=True)
+        assert page["ends"] == {index.WAITING: 5, "refused": 3, "correct": 2}
+        assert names(page)[0] == ("letters/3", 0)
+
+
+def test_a_file_put_in_another_order_is_read_again(built: Path, tmp_path: Path, opened: RunIndex) -> None:
+    folder = make(tmp_path / "a", range(3), problems=6)
+    opened.open("a", folder)
+    edit_rows(folder / "generations.jsonl", lambda found: found[::-1])
+    edit_rows(folder / "judgements.jsonl", lambda found: found[::2])
+    run = opened.open("a", folder)
+    page = samples.page(opened, run, "", 0, newest=False)
+    assert [row["problem"] for row in page["rows"]] == [f"letters/{i}" for i in (5, 4, 3, 2, 1, 0)]
+    assert [row["ended"] for row in page["rows"]][2:] == [index.WAITING, "correct", index.WAITING, "correct"]
+    for row in page["rows"]:
+        sample = samples.whole(opened, run, row["at"])
+        assert sample is not None
+        assert dict(sample["parts"])["Prompt"] == row["problem"].replace("letters/", "say ")
+
+
+def test_two_runs_stand_side_by_side_by_problem_and_sample(built: Path, opened: RunIndex) -> None:
+    left, right = (opened.open(name, built / name) for name in ("base", "tuned"))
+    both = samples.pairs(opened, left, right, "left", 0)
+    assert both["counts"] == {"all": 120, "differ": 90, "left": 30, "right": 60, "neither": 0}
+    assert names(both)[0] == ("letters/0", 0)
+    assert {(row["ended"], row["other_ended"]) for row in both["rows"]} == {("correct", "wrong")}
+    other = samples.whole(opened, right, both["rows"][0]["other_at"])
+    assert other is not None
+    assert other["problem"] == "letters/0"
+
+
+def test_who_opens_many_runs_loses_the_oldest_and_gets_it_again(built: Path, opened: RunIndex) -> None:
+    first = opened.open("0", built / "base")
+    for i in range(1, index.MOST_RUNS + 1):
+        opened.open(str(i), built / "base")
+    assert opened.select("SELECT COUNT(*) FROM samples WHERE run = ?", (first.number,)) == [(0,)]
+    assert opened.select("SELECT COUNT(*) FROM samples", ()) == [(120 * index.MOST_RUNS,)]
+    assert samples.page(opened, opened.open("0", built / "base"), "", 0, newest=False)["total"] == 120
+
+
+def test_a_file_that_cannot_be_read_for_once_costs_no_sample(
+    built: Path, opened: RunIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(run: index.IndexedRun) -> bool:
+        raise OSError("for once")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opened, "_judgements", fails)
+        with pytest.raises(OSError, match="for once"):
+            opened.open("base", built / "base")
+    page = samples.page(opened, opened.open("base", built / "base"), "", 0, newest=False)
+    assert (page["ends"], page["share"]) == ({"correct": 60, "wrong": 60}, 1.0)
+
+
+def test_rows_that_are_none_and_odd_values_stop_nothing(
+    built: Path, tmp_path: Path, opened: RunIndex
+) -> None:
+    folder = make(tmp_path / "a", range(3), problems=3)
+    good = rows(folder / "generations.jsonl")
+    bad = [{}, [], {"problem_id": 3}, {**good[0], "index": -1}, {**good[0], "problem_id": "\ud83d"}, 7]
+    write_rows(folder / "generations.jsonl", [*bad, *good])
+    judged = rows(folder / "judgements.jsonl")
+    judged[0]["score"]["value"] = float("nan")
+    odd = [{**judged[1], "score": {}}, {**judged[1], "index": [1]}, {**judged[1], "score": 1}]
+    write_rows(folder / "judgements.jsonl", [*odd, *judged])
+    page = samples.page(opened, opened.open("a", folder), "", 0, newest=False)
+    assert [row["value"] for row in page["rows"]] == [None, 1.0, 1.0]
+    assert all(samples.whole(opened, opened.open("a", folder), row["at"]) for row in page["rows"])
+
+
+def test_memory_does_not_grow_with_the_texts_of_a_run(tmp_path: Path, opened: RunIndex) -> None:
+    folder = make(tmp_path / "a", range(3), problems=3)
+    line = rows(folder / "generations.jsonl")[0]
+    line["completion"]["text"] = "x" * 100_000
+    write_rows(folder / "generations.jsonl", [{**line, "problem_id": f"letters/{i}"} for i in range(400)])
+    tracemalloc.start()
+    run = opened.open("a", folder, seconds=60)
+    page = samples.page(opened, run, "", 0, newest=False)
+    assert samples.search(opened, run, "no such text", "", -1)["rows"] == []
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (run.whole, page["total"]) == (True, 400)
+    assert peak < 8_000_000  # of 40 MB
