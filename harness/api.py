@@ -194,18 +194,22 @@ def load_runs(folder: str | Path) -> "Runs":
 
 def _config(task: str | Path, model: str | Path, settings: Settings, cache: bool) -> "RunConfig":
     from harness.config import load
-    from harness.tasks.loading import toml_task
 
-    name = str(task)
-    if name.endswith(".toml") and not toml_task.is_task(name):
-        plain = _plain(name, settings, cache)
-    else:
-        plain = _plain({"task": name}, settings, cache)
+    plain = plain_config(task, settings, cache)
     if model:
         plain.setdefault("backend", {})["model"] = str(model)
     if "matrix" in plain:
-        raise ConfigError(f"{name} has a [matrix]: use harness.run_study")
+        raise ConfigError(f"{task} has a [matrix]: use harness.run_study")
     return load.parse(plain, "harness.run")
+
+
+def plain_config(task: str | Path, settings: Settings, cache: bool) -> dict[str, Any]:
+    """The config of a run of `task`, a name, a task file or a config file, as a plain table. Raises ConfigError."""
+    from harness.tasks.loading import toml_task
+
+    name = str(task)
+    is_config = name.endswith(".toml") and not toml_task.is_task(name)
+    return _plain(name if is_config else {"task": name}, settings, cache)
 
 
 def _plain(config: str | Path | Settings, settings: Settings, cache: bool) -> dict[str, Any]:

@@ -43,10 +43,12 @@ EXTRAS = {
     "s3fs": "s3",
     "safetensors": "hf",
     "sentence_transformers": "rag",
+    "starlette": "serve",
     "sympy": "symbolic",
     "tokenizers": "hf",
     "torch": "hf",
     "transformers": "hf",
+    "uvicorn": "serve",
     "wandb": "wandb",
 }
 

@@ -30,6 +30,7 @@ LAYERS = (
     ("runs",),
     ("parity", "results", "training"),
     ("api",),
+    ("serve",),
     ("cli",),
     ("__main__",),
 )
@@ -56,11 +57,13 @@ HEAVY = {
     "scipy",
     "sqlparse",
     "sentence_transformers",
+    "starlette",
     "sympy",
     "torch",
     "transformers",
     "tree_sitter",
     "tree_sitter_python",
+    "uvicorn",
     "wandb",
 }
 

@@ -1,0 +1,62 @@
+"""The route `/run_code` as SandboxFusion's clients know it: a program, its standard input, what it printed.
+
+Taken over are code, language, stdin, files, run_timeout (CPU seconds here) and the shape of the answer. Not here:
+fetch_files, notebooks, and a compiler's output on standard output beside a program's.
+"""
+
+import base64
+import binascii
+
+from harness.errors import SandboxFault, UserError
+from harness.schema import ExecResult, Limits, Program
+from harness.serve.messages import CommandResult, RunCodeReply, RunCodeRequest
+
+# Names of theirs that are others here; those that are equal are not listed.
+LANGUAGES = {
+    "nodejs": "javascript",
+    "pytest": "python",
+    "go_test": "go",
+    "js": "javascript",
+    "ts": "typescript",
+}
+REFUSED = ("pytest", "go_test", "junit", "jest")
+
+
+def program(asked: RunCodeRequest) -> Program:
+    """Raises UserError for what is not here."""
+    if asked.language in REFUSED:
+        raise UserError(f"language {asked.language!r}: post the program with its tests to /v1/checks")
+    if asked.fetch_files:
+        raise UserError("fetch_files: files are not sent back; print what you need")
+    try:
+        files = {
+            name: base64.b64decode(text, validate=True).decode()
+            for name, text in asked.files.items()
+            if text is not None
+        }
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise UserError(f"files: expected texts in base64: {error}") from None
+    memory = {"memory_mb": max(16, asked.memory_limit_MB)} if asked.memory_limit_MB > 0 else {}
+    return Program(
+        code=asked.code,
+        language=LANGUAGES.get(asked.language, asked.language),
+        stdin=asked.stdin or "",
+        files=files,
+        limits=Limits(cpu_s=asked.run_timeout, wall_s=2 * asked.run_timeout, **memory),
+    )
+
+
+def reply(result: ExecResult | SandboxFault) -> RunCodeReply:
+    if isinstance(result, SandboxFault):
+        return RunCodeReply(status="SandboxError", message=str(result))
+    ran = CommandResult(
+        status="TimeLimitExceeded" if result.status == "timeout" else "Finished",
+        execution_time=result.wall_s,
+        return_code=0 if result.status == "passed" else None if result.status == "timeout" else 1,
+        stdout=result.stdout,
+        stderr=result.stderr or result.detail,
+    )
+    passed = result.status == "passed"
+    if result.status == "compile_error":
+        return RunCodeReply(status="Failed", message=result.detail, compile_result=ran)
+    return RunCodeReply(status="Success" if passed else "Failed", message=result.detail, run_result=ran)

@@ -1,0 +1,91 @@
+"""Sockets and signals of a service: uvicorn with its limits, ended in order by SIGTERM or Ctrl-C."""
+
+import ipaddress
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.errors import ConfigError, UserError
+from harness.serve.app import application
+from harness.serve.service import Service
+
+IDLE_S = 75  # of a connection between two requests
+STOP_S = 30  # for requests that are being answered, once it is told to stop
+WAITING = 2  # connections for each request that may be judged: those who wait, and those who look
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where it listens; port 0 is any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8017
+
+    @property
+    def is_loopback(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def check(address: Address, token: str, variable: str) -> None:
+    """Raises ConfigError where anybody in the network could use the service, or the token is none."""
+    if token and (not token.isascii() or not token.isprintable() or len(token) < 8):
+        raise ConfigError(f"the token in {variable} has to be 8 or more printable ASCII characters")
+    if not token and not address.is_loopback:
+        raise ConfigError(
+            f"--host {address.host} is open to the network: set {variable} to a token that clients have to send"
+        )
+
+
+def serve(service: Service, address: Address, started: Callable[[str], None]) -> None:
+    """Answer requests until SIGTERM or Ctrl-C; then finish those that were begun. `started` is given the URL.
+
+    Raises UserError where the address cannot be had.
+    """
+    import uvicorn
+
+    listening = _listen(address)
+    limits = service.admission.limits
+    config = uvicorn.Config(
+        application(service),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=IDLE_S,
+        timeout_graceful_shutdown=STOP_S,
+        limit_concurrency=WAITING * limits.requests,
+        h11_max_incomplete_event_size=1 << 16,
+        ws="none",
+    )
+    host, port = listening.getsockname()[:2]
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn takes them, and once it has ended in order passes them on: that is all that was asked for.
+            signal.signal(number, lambda *_: None)
+    with listening:
+        started(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(address: Address) -> socket.socket:
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise UserError(f"--host {address.host}: {error.strerror}") from None
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(where)
+        listening.listen(1024)
+    except OSError as error:
+        listening.close()
+        raise UserError(
+            f"cannot listen at {address.host}:{address.port}: {error.strerror}; --port N is another"
+        ) from None
+    return listening
