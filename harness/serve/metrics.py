@@ -46,7 +46,7 @@ class Metrics:
 
     def _histogram(self) -> Iterable[str]:
         name = "request_seconds"
-        yield from _head(name, "Seconds from a request's head to its answer's end.", "histogram")
+        yield from _head(name, "Seconds to an answer's head.", "histogram")
         for labels, row in sorted(self._seconds.items()):
             limits = [*(f"{limit:g}" for limit in BUCKETS_S), "+Inf"]
             for limit, count in zip(limits, row[:-1], strict=True):

@@ -25,7 +25,9 @@ from harness.serve.messages import PostedAnswer, PostedQuery
 MAX_PAGES = 4096  # of 4 kB
 MAX_DATABASES = 64  # that are kept, those used last
 BUILD_S = 5.0
-_DENIED = frozenset({sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA})
+_DENIED = frozenset(
+    {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_CREATE_VTABLE}
+)
 _STEPS = 10_000  # of SQLite's machine between two looks at the clock
 
 

@@ -6,6 +6,7 @@ fetch_files, notebooks, and a compiler's output on standard output beside a prog
 
 import base64
 import binascii
+import re
 
 from harness.errors import SandboxFault, UserError
 from harness.schema import ExecResult, Limits, Program
@@ -52,7 +53,7 @@ def reply(result: ExecResult | SandboxFault) -> RunCodeReply:
     ran = CommandResult(
         status="TimeLimitExceeded" if result.status == "timeout" else "Finished",
         execution_time=result.wall_s,
-        return_code=0 if result.status == "passed" else None if result.status == "timeout" else 1,
+        return_code=_return_code(result),
         stdout=result.stdout,
         stderr=result.stderr or result.detail,
     )
@@ -60,3 +61,11 @@ def reply(result: ExecResult | SandboxFault) -> RunCodeReply:
     if result.status == "compile_error":
         return RunCodeReply(status="Failed", message=result.detail, compile_result=ran)
     return RunCodeReply(status="Success" if passed else "Failed", message=result.detail, run_result=ran)
+
+
+def _return_code(result: ExecResult) -> int | None:
+    """1 where the sandbox names no other: an exception, a limit."""
+    if result.status in ("passed", "timeout"):
+        return 0 if result.status == "passed" else None
+    told = re.fullmatch(r"exit status (\d+)", result.detail)
+    return int(told[1]) if told else 1

@@ -3,13 +3,16 @@
 import ipaddress
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from harness.errors import ConfigError, UserError
 from harness.serve.app import application
 from harness.serve.service import Service
+
+if TYPE_CHECKING:
+    import uvicorn
 
 IDLE_S = 75  # of a connection between two requests
 STOP_S = 30  # for requests that are being answered, once it is told to stop
@@ -46,32 +49,40 @@ def serve(service: Service, address: Address, started: Callable[[str], None]) ->
 
     Raises UserError where the address cannot be had.
     """
-    import uvicorn
-
-    listening = _listen(address)
-    limits = service.admission.limits
-    config = uvicorn.Config(
-        application(service),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=IDLE_S,
-        timeout_graceful_shutdown=STOP_S,
-        limit_concurrency=WAITING * limits.requests,
-        h11_max_incomplete_event_size=1 << 16,
-        ws="none",
-    )
-    host, port = listening.getsockname()[:2]
-    if threading.current_thread() is threading.main_thread():
+    with listen(address) as listening:
         for number in (signal.SIGTERM, signal.SIGINT):
             # uvicorn takes them, and once it has ended in order passes them on: that is all that was asked for.
             signal.signal(number, lambda *_: None)
-    with listening:
-        started(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
-        uvicorn.Server(config).run(sockets=[listening])
+        started(url(listening))
+        server(service).run(sockets=[listening])
 
 
-def _listen(address: Address) -> socket.socket:
+def server(service: Service) -> "uvicorn.Server":
+    import uvicorn
+
+    limits = service.admission.limits
+    return uvicorn.Server(
+        uvicorn.Config(
+            application(service),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=IDLE_S,
+            timeout_graceful_shutdown=STOP_S,
+            limit_concurrency=WAITING * limits.requests,
+            h11_max_incomplete_event_size=1 << 16,
+            ws="none",
+        )
+    )
+
+
+def url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def listen(address: Address) -> socket.socket:
+    """Raises UserError."""
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.schema import Completion, Judgement
 from harness.serve import messages, posted, run_code
+from harness.serve.lanes import SharedSandbox
 from harness.serve.service import Service, Work
 
 
@@ -51,7 +52,7 @@ def code(service: Service, asked: messages.RunCodeRequest) -> Work[messages.RunC
     program = run_code.program(asked)
     return Work(
         samples=1,
-        rows=lambda: map(run_code.reply, service.caching.map([program])),
+        rows=lambda: map(run_code.reply, SharedSandbox(service.lanes, service.settings).map([program])),
         line=_plain,
         status=lambda row: ("run_code", row.status),
         whole=lambda rows: _plain(rows[0]),
