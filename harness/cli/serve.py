@@ -45,6 +45,7 @@ def limit_options(command: Any) -> Any:
 @sets_option
 @no_cache_option
 @limit_options
+@click.option("--show-errors", is_flag=True, help="Say why an answer fails, which can quote the tests.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Any other address needs a token.")
 @click.option("--port", type=int, default=8017, show_default=True, help="0 is any free one.")
 def serve_command(
@@ -53,6 +54,7 @@ def serve_command(
     port: int,
     sets: Sequence[str],
     no_cache: bool,
+    show_errors: bool,
     max_body_mb: float,
     queue: int,
     max_requests: int,
@@ -76,7 +78,7 @@ def serve_command(
     set_dotted(plain, flags_to_keys(flags))
     plain = with_defaults(apply_sets(plain, sets), os.environ, not no_cache)
     limits = ServiceLimits(max_body_mb, request_s=request_time, queue=queue, requests=max_requests)
-    service = open_service(tasks, plain, Admission(limits, token))
+    service = open_service(tasks, plain, Admission(limits, token), show_errors)
     try:
         server.serve(service, address, lambda url: click.echo(f"judging at {url}"))
     finally:

@@ -6,7 +6,7 @@ token -> body within limits -> message -> Work -> admitted -> judged in a thread
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -82,24 +82,24 @@ OPERATIONS = (
 
 def application(service: Service) -> "Starlette":
     from starlette.applications import Starlette
-    from starlette.responses import JSONResponse, PlainTextResponse
+    from starlette.responses import PlainTextResponse
     from starlette.routing import Route
 
     async def health() -> "Response":
-        return JSONResponse({"status": "ok", "version": __version__, "tasks": sorted(service.judges)})
+        return _json({"status": "ok", "version": __version__, "tasks": sorted(service.judges)})
 
     async def metrics() -> "Response":
         return PlainTextResponse(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def description() -> "Response":
-        return JSONResponse(openapi.describe(OPERATIONS))
+        return _json(openapi.describe(OPERATIONS))
 
     async def tasks() -> "Response":
         records = await stream.result(lambda: [dict(each.record) for each in service.judges.values()])
-        return JSONResponse({"tasks": records})
+        return _json({"tasks": records})
 
     async def problems(name: str) -> "Response":
-        return JSONResponse({"problems": list(service.find(name).problems)})
+        return _json({"problems": list(service.find(name).problems)})
 
     def get(path: str, answer: Callable[..., Awaitable["Response"]], is_open: bool = False) -> Route:
         async def endpoint(request: "Request") -> "Response":
@@ -144,14 +144,24 @@ async def _counted(
         response = await endpoint(request)
     except (Refusal, HarnessError) as error:
         response = _error(error)
+    except Exception as error:  # a fault of ours: told as one, and written down
+        LOG.exception("%s", path)
+        response = _error(Fault(f"the service failed: {type(error).__name__}"))
     finally:
         service.metrics.request(path, response.status_code if response else 500, monotonic() - began)
     return response
 
 
-def _error(error: Refusal | HarnessError) -> "Response":
-    from starlette.responses import JSONResponse
+def _json(
+    fields: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> "Response":
+    """As Python's json writes it: an answer may be no valid Unicode, escaped it crosses too."""
+    from starlette.responses import Response
 
+    return Response(wire.line(fields), status, headers, media_type="application/json")
+
+
+def _error(error: Refusal | HarnessError) -> "Response":
     status, headers = 500, {}
     match error:
         case Refusal():
@@ -162,7 +172,7 @@ def _error(error: Refusal | HarnessError) -> "Response":
             status = 422
         case Fault():
             status, headers = 503, {"Retry-After": "1"}
-    return JSONResponse(_error_fields(error), status, headers)
+    return _json(_error_fields(error), status, headers)
 
 
 def _error_fields(error: Exception) -> dict[str, Any]:
@@ -173,8 +183,6 @@ def _error_fields(error: Exception) -> dict[str, Any]:
 
 
 async def _judge(service: Service, operation: Operation, request: "Request") -> Answer:
-    from starlette.responses import JSONResponse
-
     admission = service.admission
     admission.check_token(request)
     async with AsyncExitStack() as held:
@@ -187,7 +195,7 @@ async def _judge(service: Service, operation: Operation, request: "Request") -> 
             # The stack is unwound when the last line is sent, or the reader has left.
             return _Lines(service, work, held.pop_all())
         rows = await _all_rows(service, work, request)
-        return JSONResponse(work.whole(rows))
+        return _json(work.whole(rows))
 
 
 def _prepare(service: Service, operation: Operation, body: bytes) -> Work[Any]:

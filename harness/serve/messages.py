@@ -26,7 +26,8 @@ class PostedCompletion(Value):
 
 class VerdictRequest(Value):
     """Judge completions by the tests that the service has. `task` may be left out where one is served, `scorer` is by
-    default the task's first. With `stream` the verdicts come as lines of JSON, each as soon as it is there.
+    default the task's first. With `stream` the verdicts come as lines of JSON, each as soon as it is there. `error` of
+    a verdict is empty unless the service was told to show it, for it can quote the tests.
     """
 
     task: str = ""

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 IDLE_S = 75  # of a connection between two requests
 STOP_S = 30  # for requests that are being answered, once it is told to stop
-WAITING = 2  # connections for each request that may be judged: those who wait, and those who look
+# Connections beside those of requests that are judged: who asks too much is told so on one of these (429), and beyond
+# them by uvicorn itself, which knows no Retry-After (503).
+MORE_CONNECTIONS = 256
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def server(service: Service) -> "uvicorn.Server":
             server_header=False,
             timeout_keep_alive=IDLE_S,
             timeout_graceful_shutdown=STOP_S,
-            limit_concurrency=WAITING * limits.requests,
+            limit_concurrency=limits.requests + MORE_CONNECTIONS,
             h11_max_incomplete_event_size=1 << 16,
             ws="none",
         )

@@ -11,7 +11,7 @@ from harness import cpu_count, sandbox
 from harness.config.run import VERDICTS
 from harness.errors import ConfigError, DataError, unknown
 from harness.sandbox.verdict_cache import CachingSandbox
-from harness.schema import DatabaseFile
+from harness.schema import DatabaseFile, Judgement
 from harness.serve.admission import Admission
 from harness.serve.judge import Judge
 from harness.serve.lanes import Lanes, SharedSandbox
@@ -38,13 +38,16 @@ class Work(Generic[Row]):
 
 @dataclass
 class Service:
-    """`judging`: how programs are run that no task says anything of. `cache`: the verdict cache's file."""
+    """`judging`: how programs are run that no task says anything of. `cache`: the verdict cache's file. `shows_errors`:
+    verdicts by name say why.
+    """
 
     judges: Mapping[str, Judge]
     lanes: Lanes
     admission: Admission
     judging: "JudgeConfig"
     cache: Path | None = None
+    shows_errors: bool = False
     metrics: Metrics = field(init=False)
     _lock: Lock = field(default_factory=Lock)
     _caching: CachingSandbox | None = None
@@ -83,6 +86,14 @@ class Service:
         if name not in self.judges:
             raise DataError(unknown("task", name, self.judges))
         return self.judges[name]
+
+    def told(self, judgement: Judgement) -> Judgement:
+        """What the asker is told of a verdict on a task's problem. What went wrong can quote the tests, and a program
+        could be written to raise what it is called with.
+        """
+        if self.shows_errors or judgement.status == "fault":
+            return judgement
+        return judgement.model_copy(update={"error": ""})
 
     # ------------------------------------------------------------ programs that are posted
 
@@ -132,7 +143,9 @@ class Service:
         return self._databases[sha256]
 
 
-def open_service(tasks: Sequence[str], plain: Mapping[str, Any], admission: Admission) -> Service:
+def open_service(
+    tasks: Sequence[str], plain: Mapping[str, Any], admission: Admission, shows_errors: bool = False
+) -> Service:
     """A service of these tasks. `plain`: the config that they share, as a table. Raises UserError."""
     from harness.config import load
     from harness.config.run import JudgeConfig
@@ -148,4 +161,4 @@ def open_service(tasks: Sequence[str], plain: Mapping[str, Any], admission: Admi
             raise ConfigError(f"two tasks are called {judge.name!r}: give each a service of its own")
         judges[judge.name] = judge
     cache = Path(file).expanduser().with_name(VERDICTS) if file else None
-    return Service(judges, lanes, admission, judging, cache)
+    return Service(judges, lanes, admission, judging, cache, shows_errors)

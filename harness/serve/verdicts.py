@@ -17,7 +17,7 @@ def verdicts(service: Service, asked: messages.VerdictRequest) -> Work[Judgement
         judge.check(problem)
     return Work(
         samples=len(given),
-        rows=lambda: judge.stream(given, asked.scorer),
+        rows=lambda: map(service.told, judge.stream(given, asked.scorer)),
         line=_plain,
         status=lambda row: (judge.name, row.status),
         whole=None if asked.stream else _verdicts,

@@ -157,8 +157,9 @@ class Connection:
                 request: WorkRequest = pickle.loads(payload)  # made by the pool of this very process
                 began = monotonic()
                 error: HarnessError | None = None
+                results: Sequence[tuple[int, Any]] = ()
                 try:
-                    self._carry_out(http, request)
+                    results = self._carry_out(http, request)
                 except UserError as caught:
                     error = caught
                 except (Unreachable, _Busy) as caught:
@@ -168,19 +169,19 @@ class Connection:
                     LOG.exception("%s", self.name)
                     self._put(WorkerDied(f"{type(caught).__name__}: {caught}"))
                     return
-                self._put((PartialResult(final=True, seconds=monotonic() - began, error=error), 0))
+                seconds = monotonic() - began
+                self._put((PartialResult(results, final=True, seconds=seconds, error=error), 0))
 
     def _put(self, what: "tuple[PartialResult, int] | WorkerDied") -> None:
         with self._arrived:
             self._results.append(what)
             self._arrived.notify()
 
-    def _carry_out(self, http: "httpx2.Client", request: WorkRequest) -> None:
-        """Hand over the results of a request. Raises UserError, Unreachable, _Busy."""
+    def _carry_out(self, http: "httpx2.Client", request: WorkRequest) -> Sequence[tuple[int, Any]]:
+        """Hand over results as they come; returned are those for the end. Raises UserError, Unreachable, _Busy."""
         if request.method == SETUP:
             identity, _ = self._patiently(lambda: self._client.identity(http), UNREACHABLE_TRIES)
-            self._put((PartialResult([(0, identity)]), 0))
-            return
+            return [(0, identity)]
         items = [pickle.loads(item) for _, item in request.items]
         numbers = [number for number, _ in request.items]
         path, body = (
@@ -189,6 +190,7 @@ class Connection:
             else (wire.QUERIES, wire.encode_queries(items))
         )
         self._patiently(lambda: self._receive_all(http, path, body, request.method, numbers), 1)
+        return ()
 
     def _receive_all(
         self, http: "httpx2.Client", path: str, body: Mapping[str, Any], method: str, numbers: Sequence[int]
