@@ -99,7 +99,8 @@ def application(service: Service) -> "Starlette":
         return _json({"tasks": records})
 
     async def problems(name: str) -> "Response":
-        return _json({"problems": list(service.find(name).problems)})
+        asked = service.find(name).plan.problems
+        return _json({"problems": [{"id": each.id, "question": each.question} for each in asked]})
 
     def get(path: str, answer: Callable[..., Awaitable["Response"]], is_open: bool = False) -> Route:
         async def endpoint(request: "Request") -> "Response":

@@ -105,6 +105,15 @@ class TaskList(Value):
     tasks: tuple[ServedTask, ...]
 
 
+class ServedProblem(Value):
+    id: str
+    question: str
+
+
+class ProblemList(Value):
+    problems: tuple[ServedProblem, ...]
+
+
 class RunCodeRequest(Value):
     """SandboxFusion's request. Compilers have limits of their own, files are not sent back."""
 

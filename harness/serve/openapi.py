@@ -23,7 +23,7 @@ READS: Mapping[str, tuple[str, type[Value] | None]] = {
     "/health": ("Whether the service is up; needs no token", None),
     "/metrics": ("Counts and times, as Prometheus reads them", None),
     "/v1/tasks": ("The tasks that are served, and who judges", messages.TaskList),
-    "/v1/tasks/{name}": ("The ids of a task's problems", None),
+    "/v1/tasks/{name}": ("A task's problems, what they ask, without what judges them", messages.ProblemList),
 }
 
 
@@ -48,7 +48,7 @@ def describe(operations: Iterable[Described]) -> dict[str, Any]:
         for each in public
         for model in (each.asks, each.answers)
         if model is not None
-    } | {messages.TaskList: "serialization"}
+    } | {model: "serialization" for _, model in READS.values() if model is not None}
     references, definitions = models_json_schema(
         list(models.items()),  # type: ignore[arg-type]
         ref_template="#/components/schemas/{model}",
