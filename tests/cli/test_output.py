@@ -28,7 +28,19 @@ COMMANDS = (
         "data",
         "doctor",
     ),
-    *("audit", "cache", "compare", "env", "export", "gate", "import", "leaderboard", "merge", "track"),
+    *(
+        "audit",
+        "cache",
+        "compare",
+        "env",
+        "export",
+        "gate",
+        "import",
+        "leaderboard",
+        "merge",
+        "serve",
+        "track",
+    ),
 )
 
 
