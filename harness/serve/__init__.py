@@ -29,5 +29,6 @@ order: a program is judged by a fresh process whatever ran before it. Equal prog
 cache allows that, so a request that is sent again costs little; nothing else is kept between requests.
 
 Tests and references of the tasks that are served never leave the process. Whoever holds the token may have programs and
-tests run in the sandbox, confined both; it is no right to anything else on this machine.
+tests run in the sandbox, confined both; it is no right to anything else on this machine. A tester lives on after its
+tests, which are trusted not to attack it: so what is posted has testers of its own, and no file remembers its verdicts.
 """

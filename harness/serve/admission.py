@@ -30,7 +30,7 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class ServiceLimits:
-    """`body_mb` of one request, and eight times that of all that are read; `read_s` until a body is there; `request_s`
+    """`body_mb` of one request, and four times that of all together; `read_s` until a body is there; `request_s`
     until it is judged; `queue` samples waiting or being judged; `requests` at a time.
     """
 
@@ -141,7 +141,7 @@ class Reading:
         self.admission.bytes += more
         if self.size > limits.body_bytes:
             raise self._too_large()
-        if self.admission.bytes > 8 * limits.body_bytes:
+        if self.admission.bytes > 4 * limits.body_bytes:
             refusal = self.admission.busy(f"bodies of {self.admission.bytes >> 20} MB are being read")
             refusal.headers["Connection"] = "close"
             raise refusal

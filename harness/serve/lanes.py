@@ -23,12 +23,14 @@ LOG = logging.getLogger(__name__)
 PROGRAMS_AHEAD, QUERIES_AHEAD = 2, 8
 TURN_S = 1.0  # after which a lane looks for older work of other settings
 MAX_POOLS = 4  # of a lane, each with processes of its own
+MAX_KNOWN = 256  # answers of Pools about themselves
 AHEAD = 64  # items of one call that wait or are judged: bounds memory, and what others have to wait for
 CLOSING = "the judge is stopping"
 
 Kind = Literal["programs", "queries", "call"]
+Origin = Literal["tasks", "posted"]
 Answer = TypeVar("Answer")
-Key = tuple[sandbox.Settings, Kind]
+Key = tuple[sandbox.Settings, Origin, Kind]
 
 
 @dataclass(frozen=True)
@@ -107,11 +109,14 @@ class Lanes:
         """
         if (settings, name) not in self._known:
             share = Share()
-            self.put(Job((settings, "call"), question, share, 0))
+            self.put(Job((settings, "tasks", "call"), question, share, 0))
             _, found = share.done.get()
             if isinstance(found, Raised):
                 raise found.error
+            if len(self._known) > MAX_KNOWN:
+                self._known.clear()
             self._known[settings, name] = found
+            return found  # type: ignore[no-any-return]
         known: Answer = self._known[settings, name]
         return known
 
@@ -130,16 +135,18 @@ class Lanes:
     # ------------------------------------------------------------ one lane
 
     def _run(self) -> None:
-        pools: OrderedDict[sandbox.Settings, sandbox.Pool] = OrderedDict()
+        pools: OrderedDict[tuple[sandbox.Settings, Origin], sandbox.Pool] = OrderedDict()
         try:
             while (key := self._oldest()) is not None:
-                settings, kind = key
-                if settings not in pools:
+                settings, origin, kind = key
+                # Tests run in a process that lives on, so those that were posted have one of their own.
+                place = settings, origin
+                if place not in pools:
                     if len(pools) == MAX_POOLS:
                         pools.popitem(last=False)[1].close()
-                    pools[settings] = self._make(replace(settings, workers=1, crowded=True))
-                pools.move_to_end(settings)
-                self._turn(pools[settings], key, kind)
+                    pools[place] = self._make(replace(settings, workers=1, crowded=True))
+                pools.move_to_end(place)
+                self._turn(pools[place], key, kind)
         finally:
             for pool in pools.values():
                 pool.close()
@@ -212,10 +219,13 @@ class Lanes:
 
 @dataclass(frozen=True)
 class SharedSandbox:
-    """A schema.Sandbox over the lanes, under one `settings`, that any number of threads may use at a time."""
+    """A schema.Sandbox over the lanes, under one `settings`, that any number of threads may use at a time. `origin`: of
+    the tests; what was posted runs apart from the tests of tasks.
+    """
 
     lanes: Lanes
     settings: sandbox.Settings
+    origin: Origin = "tasks"
 
     @property
     def isolation(self) -> str:
@@ -255,7 +265,7 @@ class SharedSandbox:
             while True:
                 while not ended and drawn - given < AHEAD:
                     for item in source:
-                        self.lanes.put(Job((self.settings, kind), item, share, drawn))
+                        self.lanes.put(Job((self.settings, self.origin, kind), item, share, drawn))
                         drawn += 1
                         break
                     else:

@@ -8,9 +8,12 @@ from pydantic import Field, ValidationError
 
 from harness.config.load import complaint
 from harness.errors import UserError
-from harness.schema import Compare, Form, IOCases, Judgement, UnitTests, Value
+from harness.schema import Compare, Form, IOCases, Judgement, Limits, UnitTests, Value
 
 MAX_SHOWN = 300  # characters of a complaint: it quotes what was posted
+MOST = Limits(
+    cpu_s=600, wall_s=3600, memory_mb=1 << 15, output_kb=1 << 16
+)  # that a posted program may ask for
 Message = TypeVar("Message", bound=Value)
 
 
@@ -170,6 +173,13 @@ def load(body: bytes) -> dict[str, Any]:
     if not isinstance(plain, dict):
         raise UserError(f"the body is {type(plain).__name__}, expected an object")
     return plain
+
+
+def within(limits: Limits, where: str) -> None:
+    """Raises UserError for limits that would let a program have a worker, or the machine, to itself."""
+    for name, most in dict(MOST).items():
+        if getattr(limits, name) > most:
+            raise UserError(f"{where}: limits.{name} = {getattr(limits, name):g}: at most {most:g} here")
 
 
 def same_number(problems: Sequence[str], completions: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from harness.errors import SandboxFault
 from harness.runs.services import wire
 from harness.runs.workers.tasks import JudgeTask
 from harness.schema import ExecResult, PairResult
+from harness.serve import messages
 from harness.serve.service import Service, Work
 from harness.text.sql.databases import mounted_folders
 
@@ -40,6 +41,8 @@ def describe(service: Service, asked: Mapping[str, Any]) -> Work[Mapping[str, An
 def programs(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]:
     shared = service.asked(wire.decode_settings(asked.get("settings")))
     items = wire.decode_programs(asked)
+    for i, item in enumerate(items):
+        messages.within(item.limits, f"programs {i}")
     return _results(len(items), lambda: shared.map(items), "programs")
 
 

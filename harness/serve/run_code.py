@@ -10,7 +10,7 @@ import re
 
 from harness.errors import SandboxFault, UserError
 from harness.schema import ExecResult, Limits, Program
-from harness.serve.messages import CommandResult, RunCodeReply, RunCodeRequest
+from harness.serve.messages import CommandResult, RunCodeReply, RunCodeRequest, within
 
 # Names of theirs that are others here; those that are equal are not listed.
 LANGUAGES = {
@@ -38,13 +38,15 @@ def program(asked: RunCodeRequest) -> Program:
     except (binascii.Error, UnicodeDecodeError) as error:
         raise UserError(f"files: expected texts in base64: {error}") from None
     memory = {"memory_mb": max(16, asked.memory_limit_MB)} if asked.memory_limit_MB > 0 else {}
-    return Program(
+    made = Program(
         code=asked.code,
         language=LANGUAGES.get(asked.language, asked.language),
         stdin=asked.stdin or "",
         files=files,
         limits=Limits(cpu_s=asked.run_timeout, wall_s=2 * asked.run_timeout, **memory),
     )
+    within(made.limits, "memory_limit_MB")
+    return made
 
 
 def reply(result: ExecResult | SandboxFault) -> RunCodeReply:

@@ -3,12 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from harness import cpu_count, sandbox
-from harness.config.run import VERDICTS
 from harness.errors import ConfigError, DataError, unknown
 from harness.sandbox.verdict_cache import CachingSandbox
 from harness.schema import DatabaseFile, Judgement
@@ -38,15 +36,12 @@ class Work(Generic[Row]):
 
 @dataclass
 class Service:
-    """`judging`: how programs are run that no task says anything of. `cache`: the verdict cache's file. `shows_errors`:
-    verdicts by name say why.
-    """
+    """`judging`: how programs are run that no task says anything of. `shows_errors`: verdicts by name say why."""
 
     judges: Mapping[str, Judge]
     lanes: Lanes
     admission: Admission
     judging: "JudgeConfig"
-    cache: Path | None = None
     shows_errors: bool = False
     metrics: Metrics = field(init=False)
     _lock: Lock = field(default_factory=Lock)
@@ -106,14 +101,19 @@ class Service:
 
     @property
     def caching(self) -> CachingSandbox:
-        """The sandbox for programs that are posted with their tests."""
+        """The sandbox for programs that are posted with their tests. Its verdicts are remembered, and in no file: what
+        posted tests say of a program is for nobody else.
+        """
         from harness.runs.judge import caching
 
         with self._lock:
             if self._caching is None:
-                shared = SharedSandbox(self.lanes, self.settings)
-                self._caching = caching(shared, self.settings, self.cache)
+                self._caching = caching(self.uncached, self.settings, None)
             return self._caching
+
+    @property
+    def uncached(self) -> SharedSandbox:
+        return SharedSandbox(self.lanes, self.settings, "posted")
 
     def asked(self, settings: sandbox.Settings) -> SharedSandbox:
         """The sandbox that a run elsewhere asks for, without a cache: such a run has its own. Raises ConfigError."""
@@ -124,7 +124,7 @@ class Service:
         if here != "auto" and settings.isolation not in ("auto", here):
             raise ConfigError(f"this service isolates by {here}, and the run asks for {settings.isolation}")
         used = replace(settings, isolation=isolation, python=self.settings.python, workers=None)
-        return SharedSandbox(self.lanes, used)
+        return SharedSandbox(self.lanes, used, "posted")
 
     # ------------------------------------------------------------ databases
 
@@ -151,14 +151,12 @@ def open_service(
     from harness.config.run import JudgeConfig
 
     judging = load.checked(JudgeConfig, plain.get("judge", {}), "judge")
-    file = plain.get("cache", "")
     settings = {key: value for key, value in plain.items() if key != "cache"}
     lanes = Lanes(judging.workers or cpu_count.available())
     judges: dict[str, Judge] = {}
     for task in tasks:
-        judge = Judge(task, cache=bool(file), lanes=lanes, **settings)
+        judge = Judge(task, cache=bool(plain.get("cache")), lanes=lanes, **settings)
         if judge.name in judges:
             raise ConfigError(f"two tasks are called {judge.name!r}: give each a service of its own")
         judges[judge.name] = judge
-    cache = Path(file).expanduser().with_name(VERDICTS) if file else None
-    return Service(judges, lanes, admission, judging, cache, shows_errors)
+    return Service(judges, lanes, admission, judging, shows_errors)

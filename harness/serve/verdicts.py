@@ -5,7 +5,6 @@ from typing import Any
 
 from harness.schema import Completion, Judgement
 from harness.serve import messages, posted, run_code
-from harness.serve.lanes import SharedSandbox
 from harness.serve.service import Service, Work
 
 
@@ -39,6 +38,9 @@ def rewards(service: Service, asked: messages.RewardRequest) -> Work[Judgement]:
 
 
 def checks(service: Service, asked: messages.CheckRequest) -> Work[Judgement]:
+    for i, sample in enumerate(asked.samples):
+        if not isinstance(sample.check, messages.PostedQuery):
+            messages.within(sample.check.limits, f"samples.{i}.check")
     return Work(
         samples=len(asked.samples),
         rows=lambda: posted.judge(asked.samples, service.caching),
@@ -52,7 +54,7 @@ def code(service: Service, asked: messages.RunCodeRequest) -> Work[messages.RunC
     program = run_code.program(asked)
     return Work(
         samples=1,
-        rows=lambda: map(run_code.reply, SharedSandbox(service.lanes, service.settings).map([program])),
+        rows=lambda: map(run_code.reply, service.uncached.map([program])),
         line=_plain,
         status=lambda row: ("run_code", row.status),
         whole=lambda rows: _plain(rows[0]),

@@ -105,6 +105,17 @@ def test_what_breaks_a_batch_is_told_to_its_asker_alone() -> None:
         assert made.outputs("fault", "y") == ["told", "y"]
 
 
+def test_posted_tests_have_processes_apart_from_those_of_tasks() -> None:
+    """Tests run in a process that lives on, and are trusted only where they are a benchmark's."""
+    made = MadeUp(workers=1)
+    posted = SharedSandbox(made.lanes, SETTINGS, "posted")
+    with made.lanes:
+        made.outputs("a")
+        assert posted.run(Program(code="b")).stdout == "b"
+        made.outputs("c")
+    assert [pool.seen for pool in made.pools] == [["a", "c"], ["b"]]
+
+
 def test_who_leaves_early_has_the_rest_not_judged() -> None:
     made = MadeUp(workers=1)
     with made.lanes:

@@ -62,7 +62,7 @@ def test_rewards_are_floats_or_vectors(served: Served) -> None:
     )
 
 
-POSTED = [
+POSTED: list[tuple[str, dict[str, Any]]] = [
     ("def f(x): return x + 1", {"kind": "unit_tests", "code": "assert f(1) == 2", "entry_point": "f"}),
     ("print(2 * int(input()))", {"kind": "io_cases", "cases": [{"given": "2\n", "expected": "4\n"}]}),
     (
@@ -88,6 +88,15 @@ def test_a_posted_program_is_judged_by_what_comes_with_it(
     samples = [{"answer": text, "check": check} for text in (answer, wrong)]
     verdicts = served.post("/v1/checks", samples=samples).json()["verdicts"]
     assert [row["status"] for row in verdicts] == ["passed", "failed"]
+
+
+def test_a_posted_program_asks_for_no_more_than_a_share_of_the_machine(served: Served) -> None:
+    check = {**POSTED[0][1], "limits": {"cpu_s": 1e6}}
+    answer = served.post("/v1/checks", samples=[{"answer": POSTED[0][0], "check": check}])
+    assert (answer.status_code, answer.json()["error"]["message"]) == (
+        422,
+        "samples.0.check: limits.cpu_s = 1e+06: at most 600 here",
+    )
 
 
 @pytest.mark.parametrize(
