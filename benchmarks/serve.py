@@ -19,7 +19,6 @@ import http.client
 import json
 import os
 import queue
-import resource
 import subprocess
 import sys
 import tempfile
@@ -39,13 +38,14 @@ DATA = os.environ.get("HARNESS_DATA", "mini")
 Sample = dict[str, str]
 
 
-def samples(count: int) -> list[Sample]:
+def samples(count: int, round_: str) -> list[Sample]:
+    """The same programs for each round, with another comment."""
     with harness.Judge("humaneval", data=DATA) as judge:
         problems = judge.plan.problems
     return [
         {
             "problem": problems[i % len(problems)].id,
-            "completion": f"{problems[i % len(problems)].solution}    # {i}\n",
+            "completion": f"{problems[i % len(problems)].solution}    # {round_} {i}\n",
             "form": "continuation",
         }
         for i in range(count)
@@ -69,9 +69,15 @@ def serve(*more: str) -> Any:
     return started("-m", "harness", "serve", "humaneval", "--data", DATA, "--port", "0", "--no-cache", *more)
 
 
-def peak_mb(process: "subprocess.Popen[str]") -> float:
-    status = Path(f"/proc/{process.pid}/status").read_text()
+def peak_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def cpu_s(pid: int) -> float:
+    """Of this process alone, without its sandbox."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def ask_all(url: str, given: list[Sample], size: int) -> None:
@@ -197,25 +203,27 @@ def main() -> None:
     if asked.subprocess_service:
         subprocess_service()
         return
-    given = samples(asked.verdicts)
     if asked.kill:
-        killed(given)
+        killed(samples(asked.verdicts, "kill"))
         return
-    measured: list[tuple[str, Callable[[], float]]] = [("in process", lambda: in_process(given))]
-    base = 0.0
-    with serve() as (url, process), started(__file__, "--subprocess-service") as (other, _):
-        measured += [(f"service, {size}", lambda size=size: by_service(url, given, size)) for size in (1, 16)]
-        fewer = given[: max(64, len(given) // 10)]
-        measured.append(("subprocess", lambda: by_service(other, fewer, 1) * len(given) / len(fewer)))
-        for name, measure in measured:
-            rate = len(given) / measure()
+    count, own = asked.verdicts, os.getpid()
+    fewer = max(64, count // 10)
+    print(f"{'':14} verdicts/s   of in process   CPU ms each, without the sandbox's")
+    with serve() as (url, process), started(__file__, "--subprocess-service") as (other, peer):
+        measures: list[tuple[str, int, int, Callable[[list[Sample]], float]]] = [
+            ("in process", own, count, in_process),
+            ("service, 1", process.pid, count, lambda given: by_service(url, given, 1)),
+            ("service, 16", process.pid, count, lambda given: by_service(url, given, 16)),
+            ("subprocess", peer.pid, fewer, lambda given: by_service(other, given, 1)),
+        ]
+        base = 0.0
+        for name, pid, size, measure in measures:
+            given, before = samples(size, name), cpu_s(pid)
+            rate = size / measure(given)
             base = base or rate
-            print(f"{name:14} {rate:8.1f} verdicts/s   {rate / base:5.2f} of in process")
-        print(
-            f"memory of the service: {peak_mb(process):.0f} MB; of the clients and the judge in process:",
-            end=" ",
-        )
-        print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+            spent = 1000 * (cpu_s(pid) - before) / size
+            print(f"{name:14} {rate:10.1f} {rate / base:15.2f} {spent:13.2f}", flush=True)
+        print(f"peak memory of the service: {peak_mb(process.pid):.0f} MB")
 
 
 if __name__ == "__main__":
