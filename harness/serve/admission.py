@@ -148,6 +148,5 @@ class Reading:
 
     def _too_large(self) -> Refusal:
         limit = self.admission.limits.body_mb
-        return Refusal(
-            413, f"the body has more than {limit:g} MB: send several requests", {"Connection": "close"}
-        )
+        why = f"the body has more than {limit:g} MB: send several requests, or start the service with --max-body-mb"
+        return Refusal(413, why, {"Connection": "close"})

@@ -51,8 +51,12 @@ class Judge:
             plain = api.plain_config(task, settings, cache)
             # Nothing is generated, so what a config says of a model is of no account.
             plain["backend"] = {"kind": "replay", "path": "none"}
-            for key in ("matrix", "sampling", "shots"):
+            for key in ("sampling", "shots"):
                 plain.pop(key, None)
+            if "matrix" in plain:
+                raise ConfigError(
+                    f"harness.Judge: {task} has a [matrix]: name one task, or a config of one run"
+                )
             config = load.parse(plain, "harness.Judge")
             if config.judge.time_factor is not None:
                 raise ConfigError("judge.time_factor is for runs: give a judge a time_limit, or neither")

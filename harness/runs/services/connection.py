@@ -55,7 +55,8 @@ class ServiceClient:
 
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         timeout = httpx2.Timeout(SILENCE_S, connect=CONNECT_S)
-        return httpx2.Client(base_url=self.base, headers=headers, timeout=timeout)
+        encrypted = self.base.startswith("https:")  # else no certificates are loaded, which takes a while
+        return httpx2.Client(base_url=self.base, headers=headers, timeout=timeout, verify=encrypted)
 
     def lines(self, http: "httpx2.Client", path: str, body: Mapping[str, Any]) -> Iterator[str]:
         """The lines of a streamed answer, each a JSON object. Raises UserError for a refusal, _Busy, Unreachable."""
