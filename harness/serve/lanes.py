@@ -23,6 +23,7 @@ LOG = logging.getLogger(__name__)
 PROGRAMS_AHEAD, QUERIES_AHEAD = 2, 8
 TURN_S = 1.0  # after which a lane looks for older work of other settings
 MAX_POOLS = 4  # of a lane, each with processes of its own
+CLOSE_S = 20.0
 MAX_KNOWN = 256  # answers of Pools about themselves
 AHEAD = 64  # items of one call that wait or are judged: bounds memory, and what others have to wait for
 CLOSING = "the judge is stopping"
@@ -121,7 +122,9 @@ class Lanes:
         return known
 
     def close(self) -> None:
-        """Waiting jobs are given up, begun ones finished; the workers are ended."""
+        """Waiting jobs are given up, begun ones finished if that takes no longer than CLOSE_S; workers are ended. A
+        lane with a longer one ends with this process.
+        """
         with self._ready:
             self._closing = True
             for jobs in self._waiting.values():
@@ -129,8 +132,9 @@ class Lanes:
                     job.share.done.put((job.number, Raised(Fault(CLOSING))))
             self._waiting.clear()
             self._ready.notify_all()
+        until = monotonic() + CLOSE_S
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - monotonic()))
 
     # ------------------------------------------------------------ one lane
 

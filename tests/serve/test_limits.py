@@ -5,14 +5,17 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from harness.serve import app
 from harness.serve.admission import ServiceLimits
-from tests.support.command import harness, mini_humaneval
+from tests.support import judge_service
+from tests.support.command import harness, mini_humaneval, until
 from tests.support.judge_service import TOKEN, Served, in_a_thread
 
 ROW = mini_humaneval()[0]
@@ -111,8 +114,7 @@ def test_a_flood_is_told_when_to_come_again_and_nothing_is_lost(small: Served) -
     assert (small.service.admission.samples, small.service.admission.requests) == (0, 0)
 
 
-def test_a_request_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    del tmp_path
+def test_a_request_that_takes_too_long_is_ended() -> None:
     limits = ServiceLimits(request_s=1.0)
     with in_a_thread("humaneval", limits=limits) as hasty:
         hasty.post("/v1/verdicts", samples=[SAMPLE])
@@ -124,11 +126,44 @@ def test_a_request_that_takes_too_long_is_ended(tmp_path: Path) -> None:
         assert "not judged within 1 s" in lines[-1]
 
 
+def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "GRACE_S", 0.5)
+    long = {**SAMPLE, "completion": f"{SAMPLE['completion']}    # {'x' * 200_000}\n"}
+    body = json.dumps({"samples": [long] * 40, "stream": True}).encode()
+    head = f"Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with in_a_thread("humaneval", limits=ServiceLimits(request_s=1.0)) as hasty:
+        host, port = hasty.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as deaf:
+            deaf.sendall(f"POST /v1/verdicts HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode() + body)
+            admission = hasty.service.admission
+            until(lambda: admission.samples == 40)
+            until(lambda: admission.samples == 0)
+            assert admission.bytes == 0
+
+
+def test_what_is_refused_costs_the_service_no_memory() -> None:
+    def peak_mb() -> float:
+        status = Path(f"/proc/{service.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    with judge_service.command(
+        "humaneval", "--data", "mini", "--max-body-mb", "1", "--queue", "9"
+    ) as service:
+        with httpx2.Client(base_url=service.url, headers=headers, timeout=60) as client:
+            client.post("/v1/verdicts", json={"samples": [SAMPLE]})
+            before = peak_mb()
+            for _ in range(10):
+                with suppress(httpx2.TransportError):  # it went on sending after the answer
+                    assert client.post("/v1/verdicts", content=pieces(2000)).status_code == 413
+            for _ in range(200):
+                assert client.post("/v1/verdicts", json={"samples": [SAMPLE] * 10}).status_code == 413
+                assert client.get("/metrics", headers={"Authorization": "Bearer no"}).status_code == 401
+            assert peak_mb() - before < 20
+
+
 def test_an_asker_that_leaves_has_its_samples_taken_off(small: Served) -> None:
     asked = {"samples": [ENDLESS] * 8, "stream": True}
     with small.client.stream("POST", "/v1/verdicts", json=asked):
         assert small.service.admission.samples == 8
-    until = time.monotonic() + 15
-    while small.service.admission.samples and time.monotonic() < until:
-        time.sleep(0.05)
-    assert small.service.admission.samples == 0
+    until(lambda: small.service.admission.samples == 0)
