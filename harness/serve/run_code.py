@@ -40,7 +40,7 @@ def program(asked: RunCodeRequest) -> Program:
     memory = {"memory_mb": max(16, asked.memory_limit_MB)} if asked.memory_limit_MB > 0 else {}
     made = Program(
         code=asked.code,
-        language=LANGUAGES.get(asked.language, asked.language),
+        language=LANGUAGES.get(asked.language, asked.language.lower()),
         stdin=asked.stdin or "",
         files=files,
         limits=Limits(cpu_s=asked.run_timeout, wall_s=2 * asked.run_timeout, **memory),
