@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import api
 from harness.runs.services import wire
 from harness.schema import ExecResult, Pair, Program, UnitTests
 from tests.support import judge_service
@@ -85,6 +86,37 @@ def test_one_of_two_services_is_killed_and_no_verdict_is_lost_or_doubled(tmp_pat
     assert ended[0].code == 0, ended
     assert len(rows(judged)) == len(different)
     assert judged.read_bytes() == (tmp_path / "here" / "judgements.jsonl").read_bytes()
+
+
+def test_a_service_that_is_restarted_goes_on_with_the_run(tmp_path: Path) -> None:
+    different = [
+        {**row, "completion": f"{row['completion']}    # {i}\n"} for i in range(3) for row in SOLUTIONS
+    ]
+    recorded = write_rows(tmp_path / "rows.jsonl", different)
+    ended: list[Ended] = []
+    judged = tmp_path / "there" / "judgements.jsonl"
+    with judge_service.command() as first:
+        url = ("--judge-url", first.url)
+        run = threading.Thread(
+            target=lambda: ended.append(score("humaneval", recorded, tmp_path / "there", "--no-cache", *url))
+        )
+        run.start()
+        while run.is_alive() and not (judged.exists() and judged.read_bytes().count(b"\n") >= 30):
+            time.sleep(0.05)
+        first.kill()
+    with judge_service.command("--port", first.url.rpartition(":")[2]):
+        run.join()
+    assert ended[0].code == 0, ended
+    assert len(rows(judged)) == len(different)
+    assert {row["status"] for row in rows(judged)[::2]} == {"passed"}
+
+
+def test_the_same_in_python(served: Served, tmp_path: Path) -> None:
+    before = served.service.lanes.judged
+    where = {"out": tmp_path / "run", "judge_url": served.url}
+    run = api.score("humaneval", SOLUTIONS[:2], data="mini", partial=True, **where)
+    assert [row["status"] for row in rows(run.path / "judgements.jsonl")] == ["passed", "failed"]
+    assert served.service.lanes.judged > before
 
 
 def test_what_is_wrong_with_a_service_is_one_line(
