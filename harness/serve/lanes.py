@@ -108,18 +108,18 @@ class Lanes:
         """What a Pool of these settings says of itself; `name` is the question's, which is asked once. Raises
         HarnessError.
         """
-        if (settings, name) not in self._known:
+        found: Any = self._known.get((settings, name))
+        if found is None:
             share = Share()
             self.put(Job((settings, "tasks", "call"), question, share, 0))
             _, found = share.done.get()
             if isinstance(found, Raised):
                 raise found.error
-            if len(self._known) > MAX_KNOWN:
+            if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[settings, name] = found
-            return found  # type: ignore[no-any-return]
-        known: Answer = self._known[settings, name]
-        return known
+        answer: Answer = found
+        return answer
 
     def close(self) -> None:
         """Waiting jobs are given up, begun ones finished if that takes no longer than CLOSE_S; workers are ended. A
