@@ -103,6 +103,7 @@ def test_a_service_that_is_restarted_goes_on_with_the_run(tmp_path: Path) -> Non
         run.start()
         while run.is_alive() and not (judged.exists() and judged.read_bytes().count(b"\n") >= 30):
             time.sleep(0.05)
+        assert run.is_alive()
         first.kill()
     with judge_service.command("--port", first.url.rpartition(":")[2]):
         run.join()
