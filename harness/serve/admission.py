@@ -6,6 +6,7 @@ with Retry-After). All of it is decided before anything is judged, and on the ev
 
 import asyncio
 import hmac
+import ipaddress
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,14 @@ class Refusal(Exception):
     def __init__(self, status: int, why: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(why)
         self.status, self.headers = status, dict(headers or {})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can be meant."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,12 @@ class Admission:
     _rate: float = 0.0
 
     def check_token(self, request: "Request") -> None:
-        """Raises Refusal."""
+        """Raises Refusal. Without a token the service is this machine's own, and asked by such a name: a page in a
+        browser could otherwise give itself one that leads here.
+        """
         if not self.token:
+            if not is_loopback(request.url.hostname or ""):
+                raise Refusal(403, "without a token only http://localhost and http://127.0.0.1 are answered")
             return
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self.token.encode()):

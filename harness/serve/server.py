@@ -1,6 +1,5 @@
 """Sockets and signals of a service: uvicorn with its limits, ended in order by SIGTERM or Ctrl-C."""
 
-import ipaddress
 import signal
 import socket
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import ConfigError, UserError
+from harness.serve.admission import is_loopback
 from harness.serve.app import application
 from harness.serve.service import Service
 
@@ -28,19 +28,12 @@ class Address:
     host: str = "127.0.0.1"
     port: int = 8017
 
-    @property
-    def is_loopback(self) -> bool:
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
 
 def check(address: Address, token: str, variable: str) -> None:
     """Raises ConfigError where anybody in the network could use the service, or the token is none."""
     if token and (not token.isascii() or not token.isprintable() or len(token) < 8):
         raise ConfigError(f"the token in {variable} has to be 8 or more printable ASCII characters")
-    if not token and not address.is_loopback:
+    if not token and not is_loopback(address.host):
         raise ConfigError(
             f"--host {address.host} is open to the network: set {variable} to a token that clients have to send"
         )

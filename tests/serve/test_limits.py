@@ -59,6 +59,15 @@ def test_what_a_page_in_a_browser_can_send_is_refused(small: Served) -> None:
         assert answer.status_code == 415
 
 
+def test_without_a_token_only_a_name_of_this_machine_is_answered() -> None:
+    """A page in a browser could give its own name the address 127.0.0.1 and would then be of the same origin."""
+    with in_a_thread(token="") as local:
+        assert httpx2.get(f"{local.url}/v1/tasks").json() == {"tasks": []}
+        port = local.url.rpartition(":")[2]
+        for host, status in (("localhost", 200), (f"[::1]:{port}", 200), ("rebound.example", 403)):
+            assert httpx2.get(f"{local.url}/v1/tasks", headers={"Host": host}).status_code == status
+
+
 def pieces(count: int) -> Iterator[bytes]:
     yield b'{"samples": ["'
     for _ in range(count):

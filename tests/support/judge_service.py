@@ -32,10 +32,12 @@ class Served:
 
 
 @contextmanager
-def in_a_thread(*tasks: str, limits: ServiceLimits | None = None, **config: Any) -> Iterator[Served]:
+def in_a_thread(
+    *tasks: str, limits: ServiceLimits | None = None, token: str = TOKEN, **config: Any
+) -> Iterator[Served]:
     """`config`: keys of the config that the tasks share."""
     plain = {"data": "mini", "cache": "", "judge": {"workers": 1}, **config}
-    service = open_service(tasks, plain, Admission(limits or ServiceLimits(), TOKEN))
+    service = open_service(tasks, plain, Admission(limits or ServiceLimits(), token))
     running = server.server(service)
     with server.listen(server.Address(port=0)) as listening:
         thread = threading.Thread(target=running.run, args=([listening],))
