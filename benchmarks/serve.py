@@ -148,7 +148,7 @@ def subprocess_service() -> None:
             rows.append({"status": "failed" if status else "passed"})
         return JSONResponse({"verdicts": rows})
 
-    with server.listen(server.Address(port=0)) as listening:
+    with server.listen(server.ListenAddress(port=0)) as listening:
         print(f"judging at {server.url(listening)}", flush=True)
         app = Starlette(routes=[Route("/v1/verdicts", verdicts, methods=["POST"])])
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])

@@ -72,7 +72,7 @@ def serve_command(
     from harness.serve.service import open_service
 
     token = os.environ.get(TOKEN, "")
-    address = server.Address(host, port)
+    address = server.ListenAddress(host, port)
     server.check(address, token, TOKEN)
     plain: dict[str, Any] = {}
     set_dotted(plain, flags_to_keys(flags))

@@ -22,14 +22,14 @@ MORE_CONNECTIONS = 256
 
 
 @dataclass(frozen=True)
-class Address:
+class ListenAddress:
     """Where it listens; port 0 is any free one."""
 
     host: str = "127.0.0.1"
     port: int = 8017
 
 
-def check(address: Address, token: str, variable: str) -> None:
+def check(address: ListenAddress, token: str, variable: str) -> None:
     """Raises ConfigError where anybody in the network could use the service, or the token is none."""
     if token and (not token.isascii() or not token.isprintable() or len(token) < 8):
         raise ConfigError(f"the token in {variable} has to be 8 or more printable ASCII characters")
@@ -39,7 +39,7 @@ def check(address: Address, token: str, variable: str) -> None:
         )
 
 
-def serve(service: Service, address: Address, started: Callable[[str], None]) -> None:
+def serve(service: Service, address: ListenAddress, started: Callable[[str], None]) -> None:
     """Answer requests until SIGTERM or Ctrl-C; then finish those that were begun. `started` is given the URL.
 
     Raises UserError where the address cannot be had.
@@ -76,7 +76,7 @@ def url(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def listen(address: Address) -> socket.socket:
+def listen(address: ListenAddress) -> socket.socket:
     """Raises UserError."""
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(

@@ -39,7 +39,7 @@ def in_a_thread(
     plain = {"data": "mini", "cache": "", "judge": {"workers": 1}, **config}
     service = open_service(tasks, plain, Admission(limits or ServiceLimits(), token))
     running = server.server(service)
-    with server.listen(server.Address(port=0)) as listening:
+    with server.listen(server.ListenAddress(port=0)) as listening:
         thread = threading.Thread(target=running.run, args=([listening],))
         thread.start()
         headers = {"Authorization": f"Bearer {TOKEN}"}
