@@ -2,8 +2,10 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import pytest
 
@@ -24,8 +26,12 @@ class MadeUpPool:
         self.closed = False
 
     def map(self, programs: Iterable[Program], ahead: int) -> Iterator[ExecResult | SandboxFault]:
-        del ahead
-        for program in programs:
+        source, drawn = iter(programs), deque[Program]()
+        while True:
+            drawn.extend(islice(source, ahead - len(drawn)))
+            if not drawn:
+                return
+            program = drawn.popleft()
             self.seen.append(program.code)
             if program.code == "wait":
                 assert self.go.wait(10)
