@@ -138,13 +138,16 @@ def test_who_leaves_early_has_the_rest_not_judged() -> None:
 
 def test_lanes_that_close_give_up_what_waits_and_take_no_more() -> None:
     made = MadeUp(workers=1)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(2) as pool:
         with made.lanes:
-            asked = pool.submit(made.outputs, "wait", "b", "c")
+            begun = pool.submit(made.outputs, "wait")
+            made.until_waiting(0)
+            waiting = pool.submit(made.outputs, "b", "c")
             made.until_waiting(2)
             threading.Timer(0.2, made.go.set).start()
+        assert begun.result() == ["wait"]
         with pytest.raises(Fault, match="the judge is stopping"):
-            asked.result()
+            waiting.result()
     with pytest.raises(Fault, match="the judge is stopping"):
         made.outputs("d")
     assert made.pools[0].seen == ["wait"]
