@@ -84,3 +84,19 @@ def test_equal_programs_are_judged_once() -> None:
             1 + 3,
             4,
         )  # three questions: isolation, version, packages
+
+
+def test_verdicts_of_all_threads_are_kept_in_one_file_for_the_next_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("HARNESS_NO_CACHE")
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
+    with harness.Judge("humaneval", data="mini", workers=1) as first, ThreadPoolExecutor(6) as pool:
+        assert [*pool.map(lambda i: first.rewards(IDS[i : i + 1], TEXTS[i : i + 1])[0], range(6))] == RIGHT
+    with harness.Judge("humaneval", data="mini", workers=1) as second:
+        assert second.rewards(IDS, TEXTS) == RIGHT
+        assert (second.lanes.judged, second.reused) == (
+            3,
+            6,
+        )  # three questions of isolation and versions, no program
+    assert caplog.records == []  # nothing was said of a cache that cannot be used
