@@ -20,6 +20,7 @@ LANGUAGES = {
     "js": "javascript",
     "ts": "typescript",
 }
+EXIT_STATUS = re.compile(r"exit status (\d+)")
 REFUSED = ("pytest", "go_test", "junit", "jest")
 
 
@@ -49,25 +50,19 @@ def program(asked: RunCodeRequest) -> Program:
     return made
 
 
-def reply(result: ExecResult | SandboxFault) -> RunCodeReply:
+def reply(program: Program, result: ExecResult | SandboxFault) -> RunCodeReply:
     if isinstance(result, SandboxFault):
         return RunCodeReply(status="SandboxError", message=str(result))
+    exit_status = EXIT_STATUS.fullmatch(result.detail)
+    passed, late = result.status == "passed", result.status == "timeout"
+    ended = int(exit_status[1]) if exit_status else 0 if passed else 1  # 1: an exception, a limit
     ran = CommandResult(
-        status="TimeLimitExceeded" if result.status == "timeout" else "Finished",
+        status="TimeLimitExceeded" if late else "Finished",
         execution_time=result.wall_s,
-        return_code=_return_code(result),
+        return_code=None if late else ended,
         stdout=result.stdout,
-        stderr=result.stderr or result.detail,
+        stderr=result.stderr or ("" if exit_status else result.detail),
     )
-    passed = result.status == "passed"
-    if result.status == "compile_error":
+    if result.status == "compile_error" and program.language != "python":  # which compiles as it runs
         return RunCodeReply(status="Failed", message=result.detail, compile_result=ran)
     return RunCodeReply(status="Success" if passed else "Failed", message=result.detail, run_result=ran)
-
-
-def _return_code(result: ExecResult) -> int | None:
-    """1 where the sandbox names no other: an exception, a limit."""
-    if result.status in ("passed", "timeout"):
-        return 0 if result.status == "passed" else None
-    told = re.fullmatch(r"exit status (\d+)", result.detail)
-    return int(told[1]) if told else 1

@@ -54,7 +54,7 @@ def code(service: Service, asked: messages.RunCodeRequest) -> Work[messages.RunC
     program = run_code.program(asked)
     return Work(
         samples=1,
-        rows=lambda: map(run_code.reply, service.uncached.map([program])),
+        rows=lambda: (run_code.reply(program, each) for each in service.uncached.map([program])),
         line=_plain,
         status=lambda row: ("run_code", row.status),
         whole=lambda rows: _plain(rows[0]),

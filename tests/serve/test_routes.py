@@ -129,13 +129,15 @@ def test_run_code_answers_as_sandbox_fusion(served: Served) -> None:
             "execution_time": ran.json()["run_result"]["execution_time"],
             "return_code": 3,
             "stdout": "hi\n",
-            "stderr": "exit status 3",
+            "stderr": "",
         },
         "executor_pod_name": None,
         "files": {},
     }
     slow = served.post("/run_code", language="python", code="while True: pass", run_timeout=0.3).json()
     assert (slow["status"], slow["run_result"]["status"]) == ("Failed", "TimeLimitExceeded")
+    wrong = served.post("/run_code", language="python", code="def f(:").json()["run_result"]
+    assert (wrong["return_code"], "SyntaxError" in wrong["stderr"]) == (1, True)
     other = served.post("/run_code", language="pytest", code="")
     assert "post the program with its tests to /v1/checks" in other.text
 
