@@ -61,7 +61,7 @@ def test_queries_find_the_service_own_databases_by_their_digests(served: Served,
     assert here == there
     with in_a_thread("humaneval") as other:
         lacking = score("spider", recorded, tmp_path / "lacking", "--judge-url", other.url)
-    assert "start the service with the task, and the same files" in lacking.complaint
+    assert (lacking.code, "start the service with the task, and the same files" in lacking.err) == (2, True)
 
 
 def test_one_of_two_services_is_killed_and_no_verdict_is_lost_or_doubled(tmp_path: Path) -> None:

@@ -21,12 +21,13 @@ from tests.support.judge_service import TOKEN, Served, in_a_thread
 ROW = mini_humaneval()[0]
 SAMPLE = {"problem": ROW["task_id"], "completion": ROW["canonical_solution"], "form": "continuation"}
 ENDLESS = {**SAMPLE, "completion": "    while True: pass\n"}
+HASTY = {"workers": 1, "time_limit": 0.5}
 LIMITS = ServiceLimits(body_mb=1.0, read_s=0.5, request_s=20.0, queue=40, requests=4)
 
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[Served]:
-    with in_a_thread("humaneval", limits=LIMITS) as found:
+    with in_a_thread("humaneval", limits=LIMITS, judge=HASTY) as found:
         found.post("/v1/verdicts", samples=[SAMPLE])  # the sandbox is up
         yield found
 
@@ -125,9 +126,9 @@ def test_a_flood_is_told_when_to_come_again_and_nothing_is_lost(small: Served) -
 
 def test_a_request_that_takes_too_long_is_ended() -> None:
     limits = ServiceLimits(request_s=1.0)
-    with in_a_thread("humaneval", limits=limits) as hasty:
+    with in_a_thread("humaneval", limits=limits, judge=HASTY) as hasty:
         hasty.post("/v1/verdicts", samples=[SAMPLE])
-        asked: dict[str, Any] = {"samples": [ENDLESS] * 3}
+        asked: dict[str, Any] = {"samples": [ENDLESS] * 8}
         answer = hasty.post("/v1/verdicts", **asked)
         assert (answer.status_code, int(answer.headers["retry-after"]) >= 1) == (503, True)
         lines = hasty.post("/v1/verdicts", **asked, stream=True).text.splitlines()
