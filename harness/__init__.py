@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Verdict,
     )
     from harness.scorers.per_answer import PerAnswer
+    from harness.serve.judge import Judge
     from harness.stats.estimates import mean_of
 
 # Where the names above are looked for, cheapest first.
@@ -53,6 +54,7 @@ _MODULES = (
     "harness.results.frames",
     "harness.scorers.per_answer",
     "harness.stats.estimates",
+    "harness.serve.judge",
 )
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "HubFile",
     "IOCase",
     "IOCases",
+    "Judge",
     "Limits",
     "PerAnswer",
     "Problem",

@@ -14,9 +14,9 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from harness.config.run import RunConfig
     from harness.results.frames import Run, Runs
     from harness.runs.plan import Progress
+    from harness.runs.run import Executor
 
 Settings = Mapping[str, Any]
 
@@ -40,6 +41,7 @@ def run(
     out: str | Path | None = None,
     progress: bool | None = None,
     cache: bool = True,
+    judge_url: str | Sequence[str] = (),
     **settings: Any,
 ) -> "Run":
     """Generate, judge and summarise; the finished run. The same call again resumes what was interrupted.
@@ -47,7 +49,8 @@ def run(
     `task` is a benchmark's name, a task file (`mine.py`, `mine.toml`), or a config file (`run.toml`), whose keys
     `settings` override. `settings` are keys of the config: `samples`, `temperature`, `shots`, `adapter`, `data`, ...
     `out` is the run's own folder, by default one below results/runs. `progress`: a bar where somebody can see one,
-    unless told. `cache=False` reuses no completion and no verdict of earlier runs. Raises HarnessError.
+    unless told. `cache=False` reuses no completion and no verdict of earlier runs. `judge_url`: of one or several
+    `harness serve` at which programs are run, and not here. Raises HarnessError.
     """
     from harness.results.frames import Run
     from harness.runs import run as runs
@@ -55,7 +58,7 @@ def run(
     with one_line_errors():
         config = _config(task, model, settings, cache)
         with _progress(progress) as step:
-            folder, _ = runs.run(config, _folder(out), step)
+            folder, _ = runs.run(config, _folder(out), step, executor=_executor(judge_url))
     return Run(folder)
 
 
@@ -65,6 +68,7 @@ def run_study(
     out: str | Path | None = None,
     progress: bool | None = None,
     cache: bool = True,
+    judge_url: str | Sequence[str] = (),
     **settings: Any,
 ) -> "Runs":
     """Run every cell of a config with a [matrix], or of a suite (`suite:NAME`), below `out`; the finished runs in the
@@ -85,7 +89,7 @@ def run_study(
         cells = grid.expand(plain, str(config) if isinstance(config, str | Path) else "harness.run_study")
         with _progress(progress) as step:
             study.check(cells, step)
-            outcome = study.run(cells, _folder(out) or runs.RUNS, step)
+            outcome = study.run(cells, _folder(out) or runs.RUNS, step, executor=_executor(judge_url))
     if outcome.failed:
         why = "; ".join(f"{cell.label}: {error}" for cell, error in outcome.failed)
         raise HarnessError(f"{len(outcome.failed)} of {len(cells)} cells failed: {why}")
@@ -194,18 +198,22 @@ def load_runs(folder: str | Path) -> "Runs":
 
 def _config(task: str | Path, model: str | Path, settings: Settings, cache: bool) -> "RunConfig":
     from harness.config import load
-    from harness.tasks.loading import toml_task
 
-    name = str(task)
-    if name.endswith(".toml") and not toml_task.is_task(name):
-        plain = _plain(name, settings, cache)
-    else:
-        plain = _plain({"task": name}, settings, cache)
+    plain = plain_config(task, settings, cache)
     if model:
         plain.setdefault("backend", {})["model"] = str(model)
     if "matrix" in plain:
-        raise ConfigError(f"{name} has a [matrix]: use harness.run_study")
+        raise ConfigError(f"{task} has a [matrix]: use harness.run_study")
     return load.parse(plain, "harness.run")
+
+
+def plain_config(task: str | Path, settings: Settings, cache: bool) -> dict[str, Any]:
+    """The config of a run of `task`, a name, a task file or a config file, as a plain table. Raises ConfigError."""
+    from harness.tasks.loading import toml_task
+
+    name = str(task)
+    is_config = name.endswith(".toml") and not toml_task.is_task(name)
+    return _plain(name if is_config else {"task": name}, settings, cache)
 
 
 def _plain(config: str | Path | Settings, settings: Settings, cache: bool) -> dict[str, Any]:
@@ -271,6 +279,17 @@ def _data(value: Any) -> str:
     for split, blob in files.items():
         (folder / f"{split}.jsonl").write_bytes(blob)
     return f"dataset:{folder}"
+
+
+def _executor(judge_url: str | Sequence[str]) -> "Executor":
+    from harness.runs import run as runs
+
+    if not judge_url:
+        return runs.LOCAL
+    from harness.runs import services
+
+    urls = [judge_url] if isinstance(judge_url, str) else judge_url
+    return replace(runs.LOCAL, open_sandbox=services.opener(urls, os.environ.get(services.TOKEN, "")))
 
 
 def _folder(out: str | Path | None) -> Path | None:

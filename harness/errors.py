@@ -43,12 +43,12 @@ EXTRAS = {
     "s3fs": "s3",
     "safetensors": "hf",
     "sentence_transformers": "rag",
-    "starlette": "view",
+    "starlette": "web",
     "sympy": "symbolic",
     "tokenizers": "hf",
     "torch": "hf",
     "transformers": "hf",
-    "uvicorn": "view",
+    "uvicorn": "web",
     "wandb": "wandb",
 }
 

@@ -15,6 +15,7 @@ imported up here, so that `harness --help` is instant.
     tasks         tasks
     data          data
     cache         cache
+    serve         serve
     doctor        doctor
     env           env
     options       shared by the commands: options, flags -> config, showing a run
@@ -53,6 +54,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "tasks": ("tasks", "tasks_command"),
     "data": ("data", "data_command"),
     "cache": ("cache", "cache_command"),
+    "serve": ("serve", "serve_command"),
     "doctor": ("doctor", "doctor"),
     "env": ("env", "env_command"),
 }

@@ -3,8 +3,8 @@
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +91,7 @@ def with_options(command: Any, *options: Any) -> Any:
 
 
 def executor_options(command: Any) -> Any:
-    """Where the work is done: --executor and --ray-address."""
+    """Where the work is done: --executor, --ray-address, --judge-url."""
     address = click.option(
         "--ray-address", envvar="RAY_ADDRESS", metavar="HOST:PORT", help="The cluster's head. [RAY_ADDRESS]"
     )
@@ -101,7 +101,14 @@ def executor_options(command: Any) -> Any:
         default="local",
         help="Where to generate and judge: this machine or a Ray cluster (extra 'ray'). Same bytes.",
     )
-    return executor(address(command))
+    judges = click.option(
+        "--judge-url",
+        "judge_urls",
+        multiple=True,
+        metavar="URL",
+        help="Run programs and queries at a 'harness serve' and not here. Several: at all of them. Same bytes.",
+    )
+    return executor(address(judges(command)))
 
 
 extract_option = click.option(
@@ -122,6 +129,7 @@ class JudgeOptions:
     extracts: Sequence[str]
     executor: str
     ray_address: str | None
+    judge_urls: Sequence[str]
     shard: str | None
 
 
@@ -190,13 +198,18 @@ def open_executor(judging: JudgeOptions) -> "Iterator[Executor]":
     """The executor that the options name, connected for the duration of the block."""
     from harness.runs import run
 
-    if judging.executor == "local":
-        yield run.LOCAL
-        return
-    from harness.runs import ray
+    with ExitStack() as opened:
+        chosen = run.LOCAL
+        if judging.executor == "ray":
+            from harness.runs import ray
 
-    with ray.connect(judging.ray_address or "") as joined:
-        yield joined.executor
+            chosen = opened.enter_context(ray.connect(judging.ray_address or "")).executor
+        if judging.judge_urls:
+            from harness.runs import services
+
+            token = os.environ.get(services.TOKEN, "")
+            chosen = replace(chosen, open_sandbox=services.opener(judging.judge_urls, token))
+        yield chosen
 
 
 FLAG_KEYS = {

@@ -6,6 +6,7 @@ import click
 
 from harness.cli.options import echo, local_path
 from harness.errors import ConfigError
+from harness.listening import is_loopback
 
 
 @click.command("view")
@@ -28,6 +29,6 @@ def view_command(folder: Path | None, host: str, port: int, token: bool) -> None
     folder = folder or RUNS
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{str(folder)!r} is a file: give a folder that holds runs")
-    asked = token or not server.is_loopback(host)
+    asked = token or not is_loopback(host)
     address = server.Address(host, port, server.new_token() if asked else "")
     server.serve(folder, address, lambda url: echo(f"watching {folder}: {url} (Ctrl-C ends it)"))

@@ -151,7 +151,8 @@ def canonical(plain: Any) -> str:
 
 
 def _connect(file: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(file, timeout=BUSY_TIMEOUT_S)
+    # Not only the thread that opened it may use it; one at a time is for the caller to see to.
+    database = sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
     try:
         (layout,) = database.execute("pragma user_version").fetchone()
         if layout not in (0, LAYOUT):

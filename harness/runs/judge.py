@@ -6,7 +6,7 @@ prove   : a task's references must pass and empty answers must not
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from harness.sandbox import verdict_cache
 from harness.schema import (
     UNANSWERED,
     Completion,
+    Generation,
     IOCases,
     Judgement,
     Problem,
@@ -100,15 +101,18 @@ def _caching(
     """The sandbox that judges equal programs once, where the scorer allows that."""
     if not scorer.cacheable:
         return nullcontext()
-    config = plan.config
-    used = settings(config.judge, plan.task)
+    return caching(sandbox, settings(plan.config.judge, plan.task), plan.config.verdict_cache)
+
+
+def caching(sandbox: Sandbox, used: sandboxes.Settings, file: Path | None) -> verdict_cache.CachingSandbox:
+    """The sandbox of these settings with the verdict cache before it."""
     judge = {
         "time_limit": used.time_limit,
         "memory_mb": used.memory_mb,
         "named": used.packages,
         "preload": used.preload,
     }
-    return verdict_cache.CachingSandbox(sandbox, judge, config.verdict_cache)
+    return verdict_cache.CachingSandbox(sandbox, judge, file)
 
 
 def pace(plan: Plan, scorer: Scorer, files: RunFolder, sandbox: Sandbox) -> Plan:
@@ -225,18 +229,32 @@ def judgements(
     plan: Plan, scorer: Scorer, files: RunFolder, sandbox: Sandbox
 ) -> Iterator[tuple[Judgement, Verdict]]:
     """Score what `scorer` has not scored yet, lazily and in canonical order."""
+    judged = files.judgements.keys
+    missing = (
+        one for one in files.generations.values() if not judged.has(one.problem_id, one.index, scorer.name)
+    )
     by_id = {problem.id: problem for problem in plan.problems}
+    return judge_samples(plan.task, scorer, by_id, missing, sandbox)
+
+
+def judge_samples(
+    task: Task,
+    scorer: Scorer,
+    problems: Mapping[str, Problem],
+    samples: Iterable[Generation],
+    sandbox: Sandbox,
+) -> Iterator[tuple[Judgement, Verdict]]:
+    """Extract the answers of samples and score them, lazily and in their order; `problems` by id."""
     waiting: deque[tuple[str, int, str]] = (
         deque()
     )  # what the scorer has drawn and not answered yet, oldest first
 
     def answers() -> Iterator[tuple[Problem, str]]:
-        for generation in files.generations.values():
-            if not files.judgements.keys.has(generation.problem_id, generation.index, scorer.name):
-                problem = by_id[generation.problem_id]
-                answer = answer_of(plan.task, scorer, problem, generation.completion)
-                waiting.append((problem.id, generation.index, answer))
-                yield problem, answer
+        for sample in samples:
+            problem = problems[sample.problem_id]
+            answer = answer_of(task, scorer, problem, sample.completion)
+            waiting.append((problem.id, sample.index, answer))
+            yield problem, answer
 
     for verdict in scorer.score(answers(), sandbox if scorer.executes else None):
         problem_id, index, answer = waiting.popleft()

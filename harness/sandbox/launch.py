@@ -4,6 +4,7 @@ Both get a minimal environment, no site initialisation and only the descriptors 
 files of the harness: they must stay small, because every fork copies the zygote's page tables.
 """
 
+import itertools
 import json
 import os
 import select
@@ -12,8 +13,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +56,8 @@ _ENVIRONMENT = {
 }
 # Modules to hold ready are imported first, which on a busy machine takes a while.
 _START_S, _IMPORT_S = 30.0, 120.0
+_SPAWNING = threading.Lock()
+_UIDS = itertools.count()  # of this process's workers, whichever pool they are of
 
 
 class IsolationUnavailable(SandboxFault):
@@ -76,8 +80,9 @@ class SandboxWorker:
     deadline: float = 0.0
 
 
-def throwaway_uid(number: int) -> int:
-    """A user id that nobody has, for root's workers; 0 where this process cannot switch to one.
+def throwaway_uid() -> int:
+    """A user id that nobody has, for root's workers, another each time: what one may start is counted by it, and at the
+    `landlock` level it keeps workers apart. 0 where this process cannot switch to one.
 
     A container's root may lack the capabilities (6 and 7), or have no such id mapped.
     """
@@ -85,7 +90,7 @@ def throwaway_uid(number: int) -> int:
         effective = int(next(line for line in file if line.startswith("CapEff")).split()[1], 16)
     if os.geteuid() != 0 or effective >> 6 & 3 != 3:
         return 0
-    uid = 20000 + (os.getpid() * 64 + number) % 40000
+    uid = 20000 + (os.getpid() * 997 + next(_UIDS)) % 40000
     with open("/proc/self/uid_map", encoding="ascii") as file:
         ranges = [tuple(map(int, line.split())) for line in file]
     return uid if any(inside <= uid < inside + count for inside, _, count in ranges) else 0
@@ -93,17 +98,16 @@ def throwaway_uid(number: int) -> int:
 
 def start_worker(
     isolation: confine.Isolation,
-    number: int,
     python: interpreter.Interpreter | None = None,
     preload: tuple[str, ...] = (),
     core: cpu_affinity.Core | None = None,
     restores: bool = False,
 ) -> SandboxWorker:
-    """Start worker `number`, with this process's own interpreter unless `python` is given, and wait until it is ready.
+    """Start a worker, with this process's own interpreter unless `python` is given, and wait until it is ready.
     Raises IsolationUnavailable with the kernel's reason. `core`: released when the worker is stopped.
     """
     python = python or interpreter.bare()
-    uid = throwaway_uid(number)
+    uid = throwaway_uid()
     folder = None
     if isolation != "namespaces":
         folder = tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True)
@@ -115,15 +119,14 @@ def start_worker(
     control, zygote_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ExitStack() as cleanup, tester_end, control, zygote_end, cpu_affinity.pinned(core):
         cleanup.push(ours)
-        # Not between fork and exec: the child would be a copy of this process, which takes longer than the rest.
-        with confine.deep_stack():
-            zygote = spawn(
-                python.path,
-                "python.zygote",
-                (zygote_end,),
-                [json.dumps(plan._asdict())],
-                dict.fromkeys(("TMPDIR", "MPLCONFIGDIR"), plan.scratch or "/tmp"),
-            )
+        zygote = spawn(
+            python.path,
+            "python.zygote",
+            (zygote_end,),
+            [json.dumps(plan._asdict())],
+            dict.fromkeys(("TMPDIR", "MPLCONFIGDIR"), plan.scratch or "/tmp"),
+            deep_stack=True,
+        )
         # A pipe, because Python checks once whether a stream is seekable, and programs write to pipes.
         assert zygote.stdout is not None
         zygote.stdout.close()
@@ -167,6 +170,7 @@ def spawn(
     sockets: tuple[socket.socket, ...],
     arguments: list[str],
     more: dict[str, str],
+    deep_stack: bool = False,
 ) -> subprocess.Popen[bytes]:
     """A fresh interpreter that runs `harness.sandbox.<name>` with these sockets and no other descriptor of ours."""
     fds = [sock.fileno() for sock in sockets]
@@ -175,29 +179,33 @@ def spawn(
     if "LD_LIBRARY_PATH" in os.environ:
         # Some interpreters need it to find their own library.
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
-    return subprocess.Popen(
-        [
-            python,
-            "-S",
-            "-s",
-            "-P",
-            *(["-B"] if sys.dont_write_bytecode else []),  # else its own modules are kept compiled
-            "-X",
-            "utf8",
-            "-c",
-            _BOOT,
-            root,
-            name,
-            *map(str, fds),
-            *arguments,
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE if name == "python.zygote" else subprocess.DEVNULL,
-        env=environment,
-        cwd="/",
-        pass_fds=fds,
-        start_new_session=True,
-    )
+    command = [
+        python,
+        "-S",
+        "-s",
+        "-P",
+        *(["-B"] if sys.dont_write_bytecode else []),  # else its own modules are kept compiled
+        "-X",
+        "utf8",
+        "-c",
+        _BOOT,
+        root,
+        name,
+        *map(str, fds),
+        *arguments,
+    ]
+    # Set here and not between fork and exec: the child would be a copy of this process, which takes longer than the
+    # rest. The limit is the whole process's, so no other thread may start a child meanwhile.
+    with _SPAWNING, confine.deep_stack() if deep_stack else nullcontext():
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if name == "python.zygote" else subprocess.DEVNULL,
+            env=environment,
+            cwd="/",
+            pass_fds=fds,
+            start_new_session=True,
+        )
 
 
 def death_cause(worker: SandboxWorker) -> str:

@@ -58,7 +58,6 @@ class Pool:
         )
         self._python: interpreter.Interpreter | None = None
         self._workers: list[launch.SandboxWorker] = []
-        self._started = 0
         self._languages: LanguagePool | None = None
         self._busy = False
         self._sql: SqlPool | None = None
@@ -175,7 +174,6 @@ class Pool:
         return self.settings.workers or cpu_count.available()
 
     def new_worker(self) -> launch.SandboxWorker:
-        self._started += 1
         if self._isolation is None:
             self._find_isolation()
             if self._workers:
@@ -191,7 +189,6 @@ class Pool:
         try:
             return launch.start_worker(
                 isolation,
-                self._started,
                 python,
                 self.settings.preload,
                 core,
@@ -235,7 +232,6 @@ class Pool:
             pool.try_out()
             self._sql = pool
         else:
-            self._started += 1
             self._workers.append(self._launch(isolation))
 
     def job(self, program: Program) -> batch.ProgramJob:

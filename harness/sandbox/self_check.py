@@ -103,7 +103,7 @@ def check_machine(judge: JudgeConfig) -> dict[str, Any]:
 def check_sandbox(judge: JudgeConfig) -> Mapping[str, Any]:
     """The isolation level in force (None and an error if none works), and how it held against probes and attacks."""
     settings = sandbox.Settings(isolation=judge.sandbox, workers=1, time_limit=judge.time_limit or 1.0)
-    levels = {isolation: _try_level(isolation, number) for number, isolation in enumerate(LEVELS, 32)}
+    levels = {isolation: _try_level(isolation) for isolation in LEVELS}
     attacks: list[dict[str, Any]] = []
     try:
         with sandbox.start(settings) as box:
@@ -130,10 +130,10 @@ def check_sandbox(judge: JudgeConfig) -> Mapping[str, Any]:
     return {"isolation": isolation, "levels": levels, "held": held, "probes": probes, "attacks": attacks}
 
 
-def _try_level(isolation: Literal["namespaces", "landlock"], number: int) -> str:
-    """ "works", or why this machine does not offer the level. `number`: one that no pool's worker has."""
+def _try_level(isolation: Literal["namespaces", "landlock"]) -> str:
+    """ "works", or why this machine does not offer the level."""
     try:
-        launch.stop_worker(launch.start_worker(isolation, number))
+        launch.stop_worker(launch.start_worker(isolation))
     except SandboxFault as fault:
         return str(fault)
     return "works"

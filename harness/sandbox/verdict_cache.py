@@ -29,6 +29,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from harness import __version__
@@ -67,7 +68,9 @@ class _Place:
 
 
 class CachingSandbox:
-    """`judge`: what the sandbox's settings add to what it says of itself. A context manager; `reused` counts."""
+    """`judge`: what the sandbox's settings add to what it says of itself. A context manager; `reused` counts. As many
+    threads may use it as may use the sandbox.
+    """
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class CachingSandbox:
             _digest(""),
         )  # those of the last program, and their digest
         self.reused = 0
+        self._lock = Lock()  # of the file, and of what is remembered
 
     def __enter__(self) -> "CachingSandbox":
         return self
@@ -139,7 +143,8 @@ class CachingSandbox:
                     if program is None:
                         ended = True
                         return
-                    place = self._place(program, equal)
+                    with self._lock:
+                        place = self._place(program, equal)
                     waiting.append(place)
                     if place.result is not None or place is not equal.get(place.key, [place])[0]:
                         continue
@@ -150,7 +155,8 @@ class CachingSandbox:
             for result in self._sandbox.map(unknown()):
                 place = asked.popleft()
                 place.result = result
-                again += self._settle(place, equal.pop(place.key, [place])[1:])
+                with self._lock:
+                    again += self._settle(place, equal.pop(place.key, [place])[1:])
                 yield from _answered(waiting)
             yield from _answered(waiting)
 

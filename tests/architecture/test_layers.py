@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 # row do not import each other. harness/__init__.py offers the names of the Python interface and imports none by itself.
 LAYERS = (
     ("errors", "cpu_count", "heartbeat"),
-    ("schema", "files"),
+    ("schema", "files", "listening"),
     ("config", "text", "stats"),
     ("environment", "scorers"),
     ("backends", "sandbox"),
@@ -29,7 +29,8 @@ LAYERS = (
     ("tasks",),
     ("runs",),
     ("parity", "results", "training"),
-    ("api", "view"),
+    ("api",),
+    ("serve", "view"),
     ("cli",),
     ("__main__",),
 )

@@ -28,7 +28,20 @@ COMMANDS = (
         "data",
         "doctor",
     ),
-    *("audit", "cache", "compare", "env", "export", "gate", "import", "leaderboard", "merge", "track", "view"),
+    *(
+        "audit",
+        "cache",
+        "compare",
+        "env",
+        "export",
+        "gate",
+        "import",
+        "leaderboard",
+        "merge",
+        "serve",
+        "track",
+        "view",
+    ),
 )
 
 

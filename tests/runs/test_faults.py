@@ -104,9 +104,9 @@ def test_a_machine_on_which_no_worker_starts_any_more_ends_the_run_and_the_same_
 ) -> None:
     spawn, started = launch.spawn, [0]
 
-    def starved(*given: Any) -> Any:
+    def starved(*given: Any, **named: Any) -> Any:
         """From the third process on, each is killed as soon as it is there."""
-        process = spawn(*given)
+        process = spawn(*given, **named)
         started[0] += 1
         if started[0] > 2:
             process.kill()

@@ -145,8 +145,8 @@ def test_one_probe_that_does_not_end_as_it_should_is_exit_code_3(
 
 
 def test_a_machine_without_isolation_is_told_why_and_is_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(isolation: str, number: int, *rest: object) -> launch.SandboxWorker:
-        del number
+    def refuse(isolation: str, *rest: object) -> launch.SandboxWorker:
+        del rest
         raise launch.IsolationUnavailable(f"no {isolation} here")
 
     monkeypatch.setattr(launch, "start_worker", refuse)

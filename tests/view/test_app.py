@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness import listening
 from harness.view import child, events, pages, server
 from harness.view.app import make_app
 from harness.view.guard import LOOPBACK, Guard
@@ -188,7 +189,7 @@ def test_the_command_listens_on_this_machine_and_elsewhere_only_with_a_token(
 def test_a_file_and_a_port_that_is_taken_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "give a folder that holds runs" in harness("view", tmp_path / "file").complaint
-    with server._listen(server.Address(port=0)) as taken:
+    with listening.listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         assert "Address already in use; --port 0" in harness("view", tmp_path, "--port", port).complaint
 
@@ -197,4 +198,4 @@ def test_without_its_extra_the_command_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    assert "pip install 'codelm-harness[view]'" in harness("view", tmp_path).complaint
+    assert "pip install 'codelm-harness[web]'" in harness("view", tmp_path).complaint

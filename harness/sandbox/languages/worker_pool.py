@@ -45,7 +45,6 @@ class LanguagePool:
         self.size = size
         self.limits = limits
         self._workers: list[launch.SandboxWorker] = []
-        self._started = 0
         # Not in /tmp, which each program has for itself: compilers put folder names into what they cache.
         for left in left_behind.unheld("/var/tmp", _SEEDS):
             shutil.rmtree(left, ignore_errors=True)
@@ -58,8 +57,7 @@ class LanguagePool:
         return list(self._workers)
 
     def new_worker(self) -> launch.SandboxWorker:
-        self._started += 1
-        worker = start_worker(self.isolation, self._started, self._seed_root.name)
+        worker = start_worker(self.isolation, self._seed_root.name)
         self._workers.append(worker)
         return worker
 
@@ -165,9 +163,9 @@ def _environment(language: str, seed: str) -> dict[str, str]:
     return {name: value.replace("{seed}", seed) for name, value in found.items()}
 
 
-def start_worker(isolation: confine.Isolation, number: int, seed_root: str) -> launch.SandboxWorker:
-    """Start worker `number` and wait until it is ready. Raises launch.IsolationUnavailable with the kernel's reason."""
-    uid = launch.throwaway_uid(number + 32)
+def start_worker(isolation: confine.Isolation, seed_root: str) -> launch.SandboxWorker:
+    """Start a worker and wait until it is ready. Raises launch.IsolationUnavailable with the kernel's reason."""
+    uid = launch.throwaway_uid()
     folder = None
     if isolation != "namespaces":
         folder = tempfile.TemporaryDirectory(prefix="harness-", ignore_cleanup_errors=True)

@@ -88,7 +88,6 @@ class SqlPool:
         self.folders: list[str] = []
         self.clients: list[SqlClient] = []
         self.starter: Starter | None = None
-        self.started = 0
 
     def close(self) -> None:
         while self.clients:
@@ -240,8 +239,7 @@ class SqlPool:
     # ------------------------------------------------------------ processes
 
     def _start(self) -> SqlClient:
-        self.started += 1
-        uid = launch.throwaway_uid(40 + self.started % 20)
+        uid = launch.throwaway_uid()
         if not all(map(_world_readable, self.folders)):
             uid = 0
         scratch = None

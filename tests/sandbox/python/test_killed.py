@@ -52,7 +52,7 @@ with sandbox.start(sandbox.Settings(isolation=sys.argv[1], workers=1)) as pool:
 def offered(isolation: str) -> str:
     """The level, or a skip with the kernel's reason."""
     try:
-        launch.stop_worker(launch.start_worker(isolation, 40))  # type: ignore[arg-type]
+        launch.stop_worker(launch.start_worker(isolation))  # type: ignore[arg-type]
     except launch.IsolationUnavailable as fault:
         pytest.skip(f"this machine does not offer {isolation}: {fault}")
     return isolation

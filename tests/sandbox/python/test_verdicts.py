@@ -243,7 +243,7 @@ def test_unknown_languages_and_child_processes_are_refused(pool: sandbox.Pool) -
 
 
 def test_without_any_isolation_nothing_runs_unless_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(isolation: str, number: int, *rest: object) -> launch.SandboxWorker:
+    def refuse(isolation: str, *rest: object) -> launch.SandboxWorker:
         raise launch.IsolationUnavailable("not here")
 
     monkeypatch.setattr(launch, "start_worker", refuse)

@@ -1,0 +1,259 @@
+"""The routes of a service as a Starlette application: one table, and one way through it for every request.
+
+token -> body within limits -> message -> Work -> admitted -> judged in a thread -> JSON, or lines of it as they come
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from harness import __version__
+from harness.errors import DataError, Fault, HarnessError, UserError
+from harness.runs.services import wire
+from harness.schema import Value
+from harness.serve import messages, openapi, programs, stream, verdicts
+from harness.serve.admission import Refusal
+from harness.serve.service import Service, Work
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+LOG = logging.getLogger(__name__)
+LINES = "application/x-ndjson"
+SMALL = 1 << 16  # bytes of a body that is read on the event loop; a larger one would hold up others
+CONNECTED_S = 1.0  # how often it is seen whether somebody still waits for an answer
+Answer = Any  # an ASGI response: one of Starlette's, or _Lines
+GRACE_S = 30.0  # for a slow reader to take the last lines, once judging has ended
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A route that judges. `asks` None: a batch of runs/services, which is no place for another client."""
+
+    path: str
+    summary: str
+    work: Callable[[Service, Any], Work[Any]]
+    asks: type[Value] | None = None
+    answers: type[Value] | None = None
+
+
+OPERATIONS = (
+    Operation(
+        "/v1/verdicts",
+        "Verdicts on completions of a task's problems, by the tests that are here",
+        verdicts.verdicts,
+        messages.VerdictRequest,
+        messages.VerdictReply,
+    ),
+    Operation(
+        "/v1/rewards",
+        "Rewards of completions of a task's problems, for training",
+        verdicts.rewards,
+        messages.RewardRequest,
+        messages.RewardReply,
+    ),
+    Operation(
+        "/v1/checks",
+        "Verdicts on programs and queries by tests that are posted with them",
+        verdicts.checks,
+        messages.CheckRequest,
+        messages.VerdictReply,
+    ),
+    Operation(
+        "/run_code",
+        "A program's output, as SandboxFusion answers",
+        verdicts.code,
+        messages.RunCodeRequest,
+        messages.RunCodeReply,
+    ),
+    Operation(wire.SANDBOX, "What verdicts here depend on, for --judge-url", programs.describe),
+    Operation(wire.PROGRAMS, "Programs of a run elsewhere, for --judge-url", programs.programs),
+    Operation(wire.QUERIES, "Queries of a run elsewhere, for --judge-url", programs.queries),
+)
+
+
+def application(service: Service) -> "Starlette":
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    async def health() -> "Response":
+        return _json({"status": "ok", "version": __version__, "tasks": sorted(service.judges)})
+
+    async def metrics() -> "Response":
+        return PlainTextResponse(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def description() -> "Response":
+        return _json(openapi.describe(OPERATIONS))
+
+    async def tasks() -> "Response":
+        records = await stream.result(lambda: [dict(each.record) for each in service.judges.values()])
+        return _json({"tasks": records})
+
+    async def problems(name: str) -> "Response":
+        asked = service.find(name).plan.problems
+        return _json({"problems": [{"id": each.id, "question": each.question} for each in asked]})
+
+    def get(path: str, answer: Callable[..., Awaitable["Response"]], is_open: bool = False) -> Route:
+        async def endpoint(request: "Request") -> "Response":
+            if not is_open:
+                service.admission.check_token(request)
+            return await answer(**request.path_params)
+
+        return Route(path, partial(_counted, service, path, endpoint), methods=["GET"])
+
+    def post(operation: Operation) -> Route:
+        endpoint = partial(_judge, service, operation)
+        return Route(operation.path, partial(_counted, service, operation.path, endpoint), methods=["POST"])
+
+    @asynccontextmanager
+    async def lifespan(app: "Starlette") -> AsyncIterator[None]:
+        del app
+        yield
+        await asyncio.to_thread(service.close)
+
+    return Starlette(
+        routes=[
+            get("/health", health, is_open=True),
+            get("/metrics", metrics),
+            get("/openapi.json", description, is_open=True),
+            get("/v1/tasks", tasks),
+            get("/v1/tasks/{name}", problems),
+            *map(post, OPERATIONS),
+        ],
+        lifespan=lifespan,
+    )
+
+
+async def _counted(
+    service: Service,
+    path: str,
+    endpoint: Callable[["Request"], Awaitable[Answer]],
+    request: "Request",
+) -> Answer:
+    """The endpoint's answer, or its error's; counted when its head is known."""
+    began, response = monotonic(), None
+    try:
+        response = await endpoint(request)
+    except (Refusal, HarnessError) as error:
+        response = _error(error)
+    except Exception as error:  # a fault of ours: told as one, and written down
+        LOG.exception("%s", path)
+        response = _error(Fault(f"the service failed: {type(error).__name__}"))
+    finally:
+        service.metrics.request(path, response.status_code if response else 500, monotonic() - began)
+    return response
+
+
+def _json(
+    fields: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> "Response":
+    """As Python's json writes it: an answer may be no valid Unicode, escaped it crosses too."""
+    from starlette.responses import Response
+
+    return Response(wire.line(fields), status, headers, media_type="application/json")
+
+
+def _error(error: Refusal | HarnessError) -> "Response":
+    status, headers = 500, {}
+    match error:
+        case Refusal():
+            status, headers = error.status, error.headers
+        case DataError():
+            status = 404
+        case UserError():
+            status = 422
+        case Fault():
+            status, headers = 503, {"Retry-After": "1"}
+    return _json(_error_fields(error), status, headers)
+
+
+def _error_fields(error: Exception) -> dict[str, Any]:
+    return {"error": {"message": str(error), "type": type(error).__name__}}
+
+
+# ---------------------------------------------------------------- a request that judges
+
+
+async def _judge(service: Service, operation: Operation, request: "Request") -> Answer:
+    admission = service.admission
+    admission.check_token(request)
+    async with AsyncExitStack() as held:
+        reading = held.enter_context(admission.reading())
+        body = bytes(await reading.body(request))
+        prepare = partial(_prepare, service, operation, body)
+        work = prepare() if len(body) <= SMALL else await stream.result(prepare)
+        held.enter_context(admission.judging(work.samples))
+        if work.whole is None:
+            # The stack is unwound when the last line is sent, or the reader has left.
+            return _Lines(service, work, held.pop_all())
+        rows = await _all_rows(service, work, request)
+        return _json(work.whole(rows))
+
+
+def _prepare(service: Service, operation: Operation, body: bytes) -> Work[Any]:
+    asked = messages.load(body) if operation.asks is None else messages.read(operation.asks, body)
+    return operation.work(service, asked)
+
+
+async def _rows(service: Service, work: Work[Any], heartbeat_s: float) -> AsyncIterator[list[Any]]:
+    """Rows as they come. Raises Refusal once the time for a request is over."""
+    limit_s = service.admission.limits.request_s
+    until = monotonic() + limit_s
+    async for some in stream.batches(work.rows, min(heartbeat_s, limit_s)):
+        for row in some:
+            service.metrics.verdict(*work.status(row))
+        service.admission.count(len(some))
+        yield some
+        if monotonic() > until:
+            raise Refusal(
+                503,
+                f"not judged within {limit_s:g} s; what is judged is kept, so ask again",
+                {"Retry-After": str(service.admission.retry_after)},
+            )
+
+
+async def _all_rows(service: Service, work: Work[Any], request: "Request") -> list[Any]:
+    rows: list[Any] = []
+    async for some in _rows(service, work, CONNECTED_S):
+        rows += some
+        if not some and await request.is_disconnected():
+            raise Refusal(499, "nobody waits for the answer")
+    return rows
+
+
+class _Lines:
+    """An ASGI response: rows as lines of JSON. Bound in time, also for a reader that takes nothing."""
+
+    status_code = 200
+
+    def __init__(self, service: Service, work: Work[Any], held: AsyncExitStack) -> None:
+        self._service, self._work, self._held = service, work, held
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        from starlette.responses import StreamingResponse
+
+        limit_s = self._service.admission.limits.request_s + GRACE_S
+        async with self._held:
+            try:
+                async with asyncio.timeout(limit_s):
+                    await StreamingResponse(self._lines(), media_type=LINES)(scope, receive, send)
+            except TimeoutError:
+                # Without an end to its answer uvicorn closes the connection.
+                LOG.warning("a reader did not take its verdicts within %g s; it is let go", limit_s)
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        try:
+            async for some in _rows(self._service, self._work, wire.HEARTBEAT_S):
+                yield b"".join(wire.line(self._work.line(row)) for row in some) or b"\n"
+        except (Refusal, HarnessError) as error:
+            fault = not isinstance(error, UserError)
+            yield json.dumps({"error": str(error), "fault": fault}).encode() + b"\n"

@@ -1,0 +1,187 @@
+"""What is posted to the service and what it answers. The OpenAPI description is made of these."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from harness.config.load import complaint
+from harness.errors import UserError
+from harness.schema import Compare, Form, IOCases, Judgement, Limits, UnitTests, Value
+
+MAX_SHOWN = 300  # characters of a complaint: it quotes what was posted
+MOST = Limits(
+    cpu_s=600, wall_s=3600, memory_mb=1 << 15, output_kb=1 << 16
+)  # that a posted program may ask for
+Message = TypeVar("Message", bound=Value)
+
+
+class PostedCompletion(Value):
+    """A completion of a problem of the task. `form` says how to read it: `output` is raw model output, in which the
+    answer is looked for, `continuation` continues the prompt to the letter, `program` is complete.
+    """
+
+    problem: str
+    completion: str
+    form: Form = "output"
+
+
+class VerdictRequest(Value):
+    """Judge completions by the tests that the service has. `task` may be left out where one is served, `scorer` is by
+    default the task's first. With `stream` the verdicts come as lines of JSON, each as soon as it is there. `error` of
+    a verdict is empty unless the service was told to show it, for it can quote the tests.
+    """
+
+    task: str = ""
+    scorer: str = ""
+    samples: tuple[PostedCompletion, ...] = Field(min_length=1)
+    stream: bool = False
+
+
+class PostedQuery(Value):
+    """Judged by executing `sql`, the right query, and the answer on the database that `script` makes, and comparing
+    their results as bags of rows, sets or lists.
+    """
+
+    kind: Literal["query"] = "query"
+    sql: str
+    script: str
+    compare: Compare = "bag"
+    cpu_s: float = Field(default=10.0, gt=0, le=600)
+
+
+class PostedAnswer(Value):
+    """A program or query, and what judges it: unit tests, cases of standard input or of calls, or a right query."""
+
+    answer: str
+    check: UnitTests | IOCases | PostedQuery = Field(discriminator="kind")
+
+
+class CheckRequest(Value):
+    """Judge programs by tests that come with them."""
+
+    samples: tuple[PostedAnswer, ...] = Field(min_length=1)
+    stream: bool = False
+
+
+class VerdictReply(Value):
+    """A row for each sample, in order, as judgements.jsonl of a run has it. `status` is `fault`, and `score` null,
+    where the judge itself failed: ask again.
+    """
+
+    verdicts: tuple[Judgement, ...]
+
+
+class RewardRequest(Value):
+    """Rewards of completions, one problem's id for each. With `vector` a reward is the score followed by what the
+    scorer counts beside it: of io_cases the share of cases passed.
+    """
+
+    task: str = ""
+    scorer: str = ""
+    problems: tuple[str, ...] = Field(min_length=1)
+    completions: tuple[str, ...] = Field(min_length=1)
+    form: Form = "output"
+    vector: bool = False
+
+
+class RewardReply(Value):
+    """In the order of the completions; null where the judge itself failed."""
+
+    rewards: tuple[float | tuple[float, ...] | None, ...]
+
+
+class ServedTask(Value):
+    """A task, its problems' ids, and who judges (the `judge` of a run's run.json)."""
+
+    task: str
+    version: int
+    problems: int
+    data: dict[str, str]
+    extractor: str
+    scorers: list[str]
+    judge: dict[str, Any] | None
+
+
+class TaskList(Value):
+    tasks: tuple[ServedTask, ...]
+
+
+class ServedProblem(Value):
+    id: str
+    question: str
+
+
+class ProblemList(Value):
+    problems: tuple[ServedProblem, ...]
+
+
+class RunCodeRequest(Value):
+    """SandboxFusion's request. Compilers have limits of their own, files are not sent back."""
+
+    code: str
+    language: str
+    stdin: str | None = None
+    compile_timeout: float | None = None
+    run_timeout: float = Field(default=10.0, gt=0, le=600)
+    memory_limit_MB: int = -1
+    files: Mapping[str, str | None] = {}
+    fetch_files: tuple[str, ...] = ()
+
+
+class CommandResult(Value):
+    """SandboxFusion's CommandRunResult."""
+
+    status: Literal["Finished", "Error", "TimeLimitExceeded"]
+    execution_time: float | None = None
+    return_code: int | None = None
+    stdout: str | None = None
+    stderr: str | None = None
+
+
+class RunCodeReply(Value):
+    """SandboxFusion's response."""
+
+    status: Literal["Success", "Failed", "SandboxError"]
+    message: str = ""
+    compile_result: CommandResult | None = None
+    run_result: CommandResult | None = None
+    executor_pod_name: str | None = None
+    files: Mapping[str, str] = {}
+
+
+def read(model: type[Message], body: bytes) -> Message:
+    """Raises UserError with one line."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        first = error
+    try:  # half a surrogate pair, which only Python's json accepts
+        plain = load(body)
+        return model.model_validate(plain, strict=False)
+    except ValidationError:
+        raise UserError(complaint(first, model)[:MAX_SHOWN]) from None
+
+
+def load(body: bytes) -> dict[str, Any]:
+    """A JSON object. Raises UserError."""
+    try:
+        plain = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"the body is not valid JSON: {error}"[:MAX_SHOWN]) from None
+    if not isinstance(plain, dict):
+        raise UserError(f"the body is {type(plain).__name__}, expected an object")
+    return plain
+
+
+def within(limits: Limits, where: str) -> None:
+    """Raises UserError for limits that would let a program have a worker, or the machine, to itself."""
+    for name, most in dict(MOST).items():
+        if getattr(limits, name) > most:
+            raise UserError(f"{where}: limits.{name} = {getattr(limits, name):g}: at most {most:g} here")
+
+
+def same_number(problems: Sequence[str], completions: Sequence[str]) -> None:
+    if len(problems) != len(completions):
+        raise UserError(f"{len(problems)} problems and {len(completions)} completions: one for each")

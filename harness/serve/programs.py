@@ -1,0 +1,71 @@
+"""The routes of runs on other machines (`--judge-url`): raw programs and queries, in a sandbox of the run's settings.
+
+Their client is runs/services. Results are lines of JSON with the item's number, the last one says that it was the last.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from harness.errors import SandboxFault
+from harness.runs.services import wire
+from harness.runs.workers.tasks import JudgeTask
+from harness.schema import ExecResult, PairResult
+from harness.serve import messages
+from harness.serve.service import Service, Work
+from harness.text.sql.databases import mounted_folders
+
+Result = ExecResult | PairResult | SandboxFault
+
+
+@dataclass(frozen=True)
+class NumberedResult:
+    """The result of the item with this number; None behind the last one."""
+
+    number: int
+    result: Result | None
+
+
+def describe(service: Service, asked: Mapping[str, Any]) -> Work[Mapping[str, Any]]:
+    """What verdicts depend on in such a sandbox, and how many workers there are."""
+    shared = service.asked(wire.decode_settings(asked.get("settings")))
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        identity = service.lanes.ask(shared.settings, "identity", lambda pool: JudgeTask(pool).identity)
+        yield {"identity": identity, "workers": service.lanes.workers, "version": wire.version()}
+
+    return Work(1, rows, dict, lambda _: ("sandbox", "described"))
+
+
+def programs(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]:
+    shared = service.asked(wire.decode_settings(asked.get("settings")))
+    items = wire.decode_programs(asked)
+    for i, item in enumerate(items):
+        messages.within(item.limits, f"programs {i}")
+    return _results(len(items), lambda: shared.map(items), "programs")
+
+
+def queries(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]:
+    shared = service.asked(wire.decode_settings(asked.get("settings")))
+    items = wire.decode_queries(asked, service.database, mounted_folders)
+    return _results(len(items), lambda: shared.judge_queries(items), "queries")
+
+
+def _results(count: int, results: "partial[Iterator[Result]] | Any", kind: str) -> Work[NumberedResult]:
+    def rows() -> Iterator[NumberedResult]:
+        for number, result in enumerate(results()):
+            yield NumberedResult(number, result)
+        yield NumberedResult(count, None)
+
+    return Work(count, rows, _line, lambda row: (kind, _status(row)))
+
+
+def _line(row: NumberedResult) -> Mapping[str, Any]:
+    return {"done": row.number} if row.result is None else wire.result_fields(row.number, row.result)
+
+
+def _status(row: NumberedResult) -> str:
+    if row.result is None:
+        return ""
+    return "fault" if isinstance(row.result, SandboxFault) else row.result.status

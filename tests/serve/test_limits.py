@@ -1,0 +1,179 @@
+"""Who is refused, and what keeps a service small: tokens, bodies, slow clients, floods."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from harness.serve import app
+from harness.serve.admission import ServiceLimits
+from tests.support import judge_service
+from tests.support.command import harness, mini_humaneval, until
+from tests.support.judge_service import TOKEN, Served, in_a_thread
+
+ROW = mini_humaneval()[0]
+SAMPLE = {"problem": ROW["task_id"], "completion": ROW["canonical_solution"], "form": "continuation"}
+ENDLESS = {**SAMPLE, "completion": "    while True: pass\n"}
+HASTY = {"workers": 1, "time_limit": 0.5}
+LIMITS = ServiceLimits(body_mb=1.0, read_s=0.5, request_s=20.0, queue=40, requests=4)
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Served]:
+    with in_a_thread("humaneval", limits=LIMITS, judge=HASTY) as found:
+        found.post("/v1/verdicts", samples=[SAMPLE])  # the sandbox is up
+        yield found
+
+
+@pytest.mark.parametrize(
+    "header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}]
+)
+@pytest.mark.parametrize("path", ["/v1/verdicts", "/v1/programs", "/run_code", "/v1/tasks", "/metrics"])
+def test_a_bad_token_opens_nothing(small: Served, header: dict[str, str], path: str) -> None:
+    method = "GET" if path in ("/v1/tasks", "/metrics") else "POST"
+    answer = httpx2.request(method, small.url + path, headers=header, json={"samples": [SAMPLE]})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert small.service.admission.bytes == 0
+
+
+def test_a_token_is_needed_where_the_network_can_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HARNESS_JUDGE_TOKEN", raising=False)
+    assert harness("serve", "--host", "0.0.0.0").complaint == (
+        "--host 0.0.0.0 is open to the network: set HARNESS_JUDGE_TOKEN to a token that clients have to send"
+    )
+    monkeypatch.setenv("HARNESS_JUDGE_TOKEN", "short")
+    assert "8 or more printable ASCII characters" in harness("serve").complaint
+
+
+def test_what_a_page_in_a_browser_can_send_is_refused(small: Served) -> None:
+    body = json.dumps({"samples": [SAMPLE]})
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+        answer = small.client.post("/v1/verdicts", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == 415
+
+
+def test_without_a_token_only_a_name_of_this_machine_is_answered() -> None:
+    """A page in a browser could give its own name the address 127.0.0.1 and would then be of the same origin."""
+    with in_a_thread(token="") as local:
+        assert httpx2.get(f"{local.url}/v1/tasks").json() == {"tasks": []}
+        port = local.url.rpartition(":")[2]
+        for host, status in (("localhost", 200), (f"[::1]:{port}", 200), ("rebound.example", 403)):
+            assert httpx2.get(f"{local.url}/v1/tasks", headers={"Host": host}).status_code == status
+
+
+def pieces(count: int) -> Iterator[bytes]:
+    yield b'{"samples": ["'
+    for _ in range(count):
+        yield b"x" * 65536
+
+
+def test_a_huge_body_is_refused_before_it_is_there(small: Served) -> None:
+    """By its declared length, and where none is declared once it is over the limit."""
+    kind = {"Content-Type": "application/json"}
+    declared = small.client.post("/v1/verdicts", content=b"x" * (2 << 20), headers=kind)
+    assert (declared.status_code, declared.headers["connection"]) == (413, "close")
+    try:
+        undeclared = small.client.post("/v1/verdicts", content=pieces(10_000), headers=kind).status_code
+    except httpx2.TransportError:  # it went on sending after the answer
+        undeclared = 413
+    assert undeclared == 413
+    assert small.service.admission.bytes == 0
+
+
+def test_a_client_that_sends_slowly_is_let_go(small: Served) -> None:
+    host, port = small.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as slow:
+        head = f"Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: 1000"
+        slow.sendall(f"POST /v1/verdicts HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n{{".encode())
+        began = time.monotonic()
+        assert slow.recv(4096).startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - began < 5
+    assert small.service.admission.bytes == 0
+
+
+def test_a_request_with_too_many_samples_says_how_many(small: Served) -> None:
+    answer = small.post("/v1/verdicts", samples=[SAMPLE] * 41)
+    assert (answer.status_code, "40 at most" in answer.text) == (413, True)
+
+
+def test_a_flood_is_told_when_to_come_again_and_nothing_is_lost(small: Served) -> None:
+    def ask(_: int) -> int:
+        with httpx2.Client(headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60) as client:
+            while True:
+                answer = client.post(f"{small.url}/v1/verdicts", json={"samples": [SAMPLE] * 10})
+                if answer.status_code == 200:
+                    assert [row["status"] for row in answer.json()["verdicts"]] == ["passed"] * 10
+                    return refused.count(answer)
+                assert answer.status_code == 429
+                assert 1 <= int(answer.headers["retry-after"]) <= 60
+                refused.append(answer)
+                time.sleep(0.1)
+
+    refused: list[httpx2.Response] = []
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(ask, range(16)))
+    assert refused
+    assert (small.service.admission.samples, small.service.admission.requests) == (0, 0)
+
+
+def test_a_request_that_takes_too_long_is_ended() -> None:
+    limits = ServiceLimits(request_s=1.0)
+    with in_a_thread("humaneval", limits=limits, judge=HASTY) as hasty:
+        hasty.post("/v1/verdicts", samples=[SAMPLE])
+        asked: dict[str, Any] = {"samples": [ENDLESS] * 8}
+        answer = hasty.post("/v1/verdicts", **asked)
+        assert (answer.status_code, int(answer.headers["retry-after"]) >= 1) == (503, True)
+        lines = hasty.post("/v1/verdicts", **asked, stream=True).text.splitlines()
+        assert json.loads(lines[-1])["fault"] is True
+        assert "not judged within 1 s" in lines[-1]
+
+
+def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "GRACE_S", 0.5)
+    long = {**SAMPLE, "completion": f"{SAMPLE['completion']}    # {'x' * 200_000}\n"}
+    body = json.dumps({"samples": [long] * 40, "stream": True}).encode()
+    head = f"Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    with in_a_thread("humaneval", limits=ServiceLimits(request_s=1.0)) as hasty:
+        host, port = hasty.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as deaf:
+            deaf.sendall(f"POST /v1/verdicts HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode() + body)
+            admission = hasty.service.admission
+            until(lambda: admission.samples == 40)
+            until(lambda: admission.samples == 0)
+            assert admission.bytes == 0
+
+
+def test_what_is_refused_costs_the_service_no_memory() -> None:
+    def peak_mb() -> float:
+        status = Path(f"/proc/{service.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    with judge_service.command(
+        "humaneval", "--data", "mini", "--max-body-mb", "1", "--queue", "9"
+    ) as service:
+        with httpx2.Client(base_url=service.url, headers=headers, timeout=60) as client:
+            client.post("/v1/verdicts", json={"samples": [SAMPLE]})
+            before = peak_mb()
+            for _ in range(10):
+                with suppress(httpx2.TransportError):  # it went on sending after the answer
+                    assert client.post("/v1/verdicts", content=pieces(2000)).status_code == 413
+            for _ in range(200):
+                assert client.post("/v1/verdicts", json={"samples": [SAMPLE] * 10}).status_code == 413
+                assert client.get("/metrics", headers={"Authorization": "Bearer no"}).status_code == 401
+            assert peak_mb() - before < 20
+
+
+def test_an_asker_that_leaves_has_its_samples_taken_off(small: Served) -> None:
+    asked = {"samples": [ENDLESS] * 8, "stream": True}
+    with small.client.stream("POST", "/v1/verdicts", json=asked):
+        assert small.service.admission.samples == 8
+    until(lambda: small.service.admission.samples == 0)

@@ -1,0 +1,70 @@
+"""`harness serve` as a process: how it starts, how it ends, and the trainers' example against it."""
+
+import importlib.util
+import signal
+import threading
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.support import judge_service
+from tests.support.command import mini_humaneval
+from tests.support.judge_service import TOKEN, Served
+from tests.support.paths import ROOT
+
+ROW = mini_humaneval()[0]
+SAMPLE = {"problem": ROW["task_id"], "completion": ROW["canonical_solution"], "form": "continuation"}
+
+
+def test_a_service_that_is_told_to_stop_answers_what_it_has_begun(tmp_path: Path) -> None:
+    del tmp_path
+    with judge_service.command("humaneval", "--data", "mini") as service:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        answers: list[httpx2.Response] = []
+
+        def ask(samples: list[dict[str, Any]]) -> None:
+            url = f"{service.url}/v1/verdicts"
+            answers.append(httpx2.post(url, json={"samples": samples}, headers=headers, timeout=60))
+
+        ask([SAMPLE])
+        different = [{**SAMPLE, "completion": f"{SAMPLE['completion']}    # {i}\n"} for i in range(60)]
+        asking = threading.Thread(target=ask, args=(different,))
+        asking.start()
+        url = f"{service.url}/metrics"
+        while "\nharness_judge_samples 60" not in httpx2.get(url, headers=headers).text:
+            assert asking.is_alive()
+            time.sleep(0.02)
+        service.process.send_signal(signal.SIGTERM)
+        asking.join()
+        assert service.process.wait(30) == 0
+    assert [each.status_code for each in answers] == [200, 200]
+    assert [row["status"] for row in answers[1].json()["verdicts"]] == ["passed"] * 60
+
+
+@pytest.fixture
+def example(served: Served, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """examples/grpo_reward.py, pointed at the service."""
+    monkeypatch.setenv("HARNESS_JUDGE_URL", served.url)
+    monkeypatch.setenv("HARNESS_JUDGE_TOKEN", TOKEN)
+    spec = importlib.util.spec_from_file_location("grpo_reward", ROOT / "examples" / "grpo_reward.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reward_functions_of_the_example_are_those_that_trl_and_verl_call(example: ModuleType) -> None:
+    right = f"```python\n{ROW['prompt']}{ROW['canonical_solution']}```"
+    name = ROW["task_id"]
+    assert example.judged(prompts=["", ""], completions=[right, "no"], problem_id=[name, name]) == [1.0, 0.0]
+    chat = [[{"role": "assistant", "content": right}]]
+    assert example.judged(completions=chat, problem_id=[name], trainer_state=None) == [1.0]
+    assert example.compute_score(["humaneval"] * 2, ["no", right], [name] * 2, [{}, {}]) == [0.0, 1.0]
+    assert {"id": name, "question": ROW["prompt"]} in example.ask("/v1/tasks/humaneval")["problems"]
+    with pytest.raises(RuntimeError, match="no problem 'x'"):
+        example.rewards("humaneval", ["x"], ["y"])
