@@ -279,4 +279,6 @@ def test_what_another_process_removes_meanwhile_is_no_fault(tmp_path: Path) -> N
     gone = tmp_path / ".aa.building"
     gone.mkdir()
     (gone / "vectors.npy").symlink_to(gone / "removed")  # listed, and not there when it is asked for
-    opened_index(tmp_path, unit(20, 4))
+    vectors = unit(20, 4)
+    assert np.array_equal(opened_index(tmp_path, vectors).vectors, vectors)
+    assert gone.is_dir()  # what could not be looked at is left alone
