@@ -8,6 +8,7 @@ loader              the table of kinds, and what the module of each exports
 hf/ openai/ replay/ server                         the built-in kinds
 completion_cache    completions of earlier runs
 hub, pricing        where models lie; what completions cost
+heartbeat           signs of life from inside long work
 """
 
 from collections.abc import Sequence

@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 # The packages of harness/, ground first. A package may import those of the rows above its own, and itself; two of one
 # row do not import each other. harness/__init__.py offers the names of the Python interface and imports none by itself.
 LAYERS = (
-    ("errors", "cpu_count", "heartbeat"),
+    ("errors", "cpu_count"),
     ("schema", "files", "listening"),
     ("config", "text", "stats"),
     ("environment", "scorers"),

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import heartbeat, sandbox
+from harness import sandbox
+from harness.backends import heartbeat
 from harness.config.backend import STALL_S, BackendConfig
 from harness.errors import BackendFault, ConfigError
 from harness.runs.workers import processes

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
 
-from harness import heartbeat
+from harness.backends import heartbeat
 from harness.config.backend import BackendConfig
 from harness.errors import ConfigError
 from harness.runs.workers.backend import PooledBackend

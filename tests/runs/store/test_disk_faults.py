@@ -282,6 +282,7 @@ ASK_THE_CLOCK = {
     "harness.sandbox.isolation.left_behind": "the same of what a killed sandbox left",
     "harness.backends.hub": "whether a file was written in the last two seconds: its digest is then not kept",
     "harness.backends.openai.transport": "a server may say in Retry-After until when to wait, as a date",
+    "harness.view.watcher": "whether a run whose lock cannot be seen has written in the last minute; it only shows",
     "harness.results.interop.every_eval_ever": "its records say when they were made",
 }
 

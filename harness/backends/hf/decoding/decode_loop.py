@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from harness import heartbeat
+from harness.backends import heartbeat
 from harness.backends.hf.adapters.multi_lora import BASE, adapter_of
 from harness.backends.hf.decode_jobs import DecodeJob
 from harness.backends.hf.decoding.sampling import DecodeStep, FinishedSample
