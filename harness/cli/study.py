@@ -51,21 +51,70 @@ def run_study(
     plain: dict[str, Any], where: str, judging: JudgeOptions, executor: "Executor", options: StudyOptions
 ) -> None:
     """Do all of it; what is done already is not done again. Exits with 3 where a cell failed."""
-    from harness.config import suites
     from harness.config.load import apply_sets
-    from harness.runs import progress, shards, study
-    from harness.runs.run import RUNS
     from harness.training import smoke
-    from harness.training.study import base_cells, check_trainings, train_missing
 
-    plain, out = apply_sets(plain, judging.sets), judging.out
+    plain = apply_sets(plain, judging.sets)
     if options.smoke:
         plain = smoke.shrink(plain)
+    if "classifier" in plain:
+        _run_rounds(plain, where, judging, executor, options)
+    else:
+        _run_once(plain, judging.out, where, judging, executor, options)
+
+
+def _run_rounds(
+    plain: dict[str, Any], where: str, judging: JudgeOptions, executor: "Executor", options: StudyOptions
+) -> None:
+    """A study with a [classifier]: each round has a folder, with its classifier, its adapters and its runs."""
+    from harness.cli.classifier import show_classifier
+    from harness.config.load import checked
+    from harness.runs import progress
+    from harness.training import rounds
+
+    if judging.out is None or judging.shard:
+        raise ConfigError(f"{where}: a study with a [classifier] needs --out, and takes no --shard")
+    table = checked(rounds.RoundsConfig, plain.pop("classifier"), f"{where}: classifier")
+    config = table.first(plain.get("data") or os.environ.get("HARNESS_DATA"))
+    for number in range(1, table.rounds + 1):
+        folder = judging.out / f"round-{number}"
+        study = rounds.with_judge(plain, config, folder / rounds.JUDGE, where)
+        cells, assigned = _cells(dict(study), folder, where)
+        if table.rounds > 1:
+            rounds.check_generators(config, [cell.config.backend.adapter for cell in cells], where)
+        if options.dry_run:
+            echo(
+                f"{table.rounds} rounds, each a classifier, {len(assigned.trainings)} trainings and {len(cells)} cells"
+            )
+            return
+        with progress.show(sys.stderr) as step:
+            record = rounds.train_judge(config, folder / rounds.JUDGE, step)
+        echo(f"round {number} of {table.rounds}")
+        show_classifier(folder / rounds.JUDGE, record)
+        runs = _run_once(study, folder, where, judging, executor, options)
+        if number < table.rounds:
+            config = rounds.next_round(config, runs)
+
+
+def _run_once(
+    plain: dict[str, Any],
+    out: Path | None,
+    where: str,
+    judging: JudgeOptions,
+    executor: "Executor",
+    options: StudyOptions,
+) -> dict[str, Path]:
+    """Trainings, cells, their report; the folder of the first cell of each adapter as the study names it."""
+    from harness.config import suites
+    from harness.runs import progress, shards, study
+    from harness.runs.run import RUNS
+    from harness.training.study import base_cells, check_trainings, train_missing
+
     report, suite = _report_options(plain.pop("report", {}), where), plain.pop("suite", "")
     cells, assigned = _cells(plain, out, where)
     if options.dry_run:
         _show_plan(cells, assigned, out or RUNS)
-        return
+        return {}
     for cell in base_cells(cells) if options.allow_download else ():
         download(cell.config)
     part, root = shards.parse(judging.shard), out or RUNS
@@ -83,6 +132,8 @@ def run_study(
     if outcome.done and part is None and (report or assigned.trainings):
         _write_report([folder for _, folder, _ in outcome.done], root / "report.html", report)
     _tell_failures(outcome, len(cells))
+    folders = {cell.label: folder for cell, folder, _ in outcome.done}
+    return {cell.config.backend.adapter: folders[cell.label] for cell in reversed(cells)}
 
 
 def _cells(plain: dict[str, Any], out: Path | None, where: str) -> "tuple[list[Cell], Assigned]":

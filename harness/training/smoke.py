@@ -3,11 +3,12 @@
 from typing import Any
 
 PROBLEMS, ROWS, STEPS, LENGTH = 2, 8, 2, 256
+TEXTS = 8  # problems where completions are the texts of a classifier, which needs five different ones
 
 
 def shrink(plain: dict[str, Any]) -> dict[str, Any]:
-    """The study's config, before its matrices are filled, with PROBLEMS a cell and STEPS of training on ROWS rows."""
-    shrunk: dict[str, Any] = {**plain, "limit": PROBLEMS}
+    """The study's config, before its matrices are filled: PROBLEMS or TEXTS a cell, STEPS of training on ROWS rows."""
+    shrunk: dict[str, Any] = {**plain, "limit": TEXTS if "classifier" in plain else PROBLEMS}
     shrunk["backend"] = {"dtype": "float32", **plain.get("backend", {})}
     if "retrieval" in plain:
         shrunk["retrieval"] = {**plain["retrieval"], "encoder": "mini"}  # the one that comes with the harness

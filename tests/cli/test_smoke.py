@@ -62,15 +62,49 @@ def test_the_multi_task_study_evaluates_base_and_adapter_on_all_its_tasks(
     assert '<section id="reference-2311-02303">' in page
 
 
-def test_two_generators_are_watched_by_one_judge_of_their_style(
+def test_generators_and_the_judge_of_their_style_are_trained_by_turns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Two rounds; the second judge is of what the first generators wrote. The same command does nothing twice."""
     monkeypatch.chdir(tmp_path)
-    classes = ("--class", "alice=task:conala", "--class", "edgar=task:calculus")
-    made = harness("train-classifier", *classes, "--data", "mini", "--out", "results/style/judge")
-    assert made.code == 0, made.err
     ended = run("style", tmp_path)
-    assert ended.out.count("\nrun: ") == 3
-    for file in (tmp_path / "out" / "adapters").glob("*/train.json"):
-        points = json.loads(file.read_text())["losses"]["style"]
-        assert [point["step"] for point in points] == [0, 1, 2]
+    assert ended.out.count("\nrun: ") == 6
+    judges = [json.loads((tmp_path / f"out/round-{n}/judge/classifier.json").read_text()) for n in (1, 2)]
+    assert judges[0]["texts"]["alice"] > 8 >= judges[1]["texts"]["alice"]
+    for number in (1, 2):
+        files = list((tmp_path / f"out/round-{number}/adapters").glob("*/train.json"))
+        assert len(files) == 2
+        for file in files:
+            points = json.loads(file.read_text())["losses"]["style"]
+            assert [point["step"] for point in points] == [0, 1, 2]
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("out/**/train.json")}
+    run("style", tmp_path)
+    assert before == {file: file.stat().st_mtime_ns for file in tmp_path.glob("out/**/train.json")}
+
+
+@pytest.mark.parametrize(
+    ("key", "complaint"),
+    [
+        ("classifier.round=2", "no key 'round'. Did you mean 'rounds'?"),
+        ("classifier.rounds=0", "classifier: rounds = 0"),
+        ("style.classifier='x'", "style.classifier: [classifier] trains it: leave this out"),
+        ('matrix.adapter=["", "train:alice"]', "a cell with adapter = 'train:edgar'"),
+        ("classifier.classes.bob='task:conala'", "a cell with adapter = 'train:bob'"),
+    ],
+)
+def test_what_rounds_cannot_be_is_told_before_any_work(tmp_path: Path, key: str, complaint: str) -> None:
+    said = harness(
+        "run",
+        "style",
+        "--smoke",
+        "--model",
+        tmp_path,
+        "--data",
+        "mini",
+        "--out",
+        tmp_path / "out",
+        "--set",
+        key,
+    )
+    assert complaint in said.complaint
+    assert not (tmp_path / "out").exists()

@@ -11,7 +11,7 @@ from harness.config.load import read_toml
 from harness.files import packaged
 from harness.prompts.templates import select_template
 from harness.tasks.loading import registry
-from harness.training import smoke, study
+from harness.training import rounds, smoke, study
 from harness.training.config import LEARNING_RATES
 
 RECIPES = packaged("tasks/recipes")
@@ -22,6 +22,11 @@ def read(name: str) -> study.Assigned:
     plain: dict[str, Any] = read_toml(RECIPES / f"{name}.toml")
     train = plain.pop("train", {})
     plain.pop("report", None)
+    if classifier := plain.pop("classifier", None):
+        plain = rounds.with_judge(
+            {**plain, "train": train}, rounds.RoundsConfig(**classifier).first("mini"), Path("judge"), name
+        )
+        train = plain.pop("train")
     cells = grid.expand({**plain, "data": "mini", "backend": {"model": "m"}}, name)
     return study.assign(cells, train, Path("adapters"), name)
 
