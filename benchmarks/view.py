@@ -18,7 +18,7 @@ from typing import Any
 
 from harness.config.load import parse
 from harness.runs import run as runner
-from harness.view import samples
+from harness.view import pairs, samples
 from harness.view.index import RunIndex
 from harness.view.watcher import Watcher
 
@@ -75,7 +75,7 @@ def read_samples(folder: Path, n: int) -> None:
         ("a page of those that ended alike", lambda: samples.page(index, run, "wrong", n // 2, newest=False)),
         ("the newest page", lambda: samples.page(index, run, "", 0, newest=True)),
         ("a sample in full", lambda: samples.whole(index, run, first["rows"][0]["at"])),
-        ("both runs side by side", lambda: samples.pairs(index, run, run, "differ", 0)),
+        ("both runs side by side", lambda: pairs.Pairs(index).page(run, run, "differ", 0)),
         ("one step of a search", lambda: samples.search(index, run, "no such text", "", -1)),
     ):
         timed(what, act)

@@ -11,14 +11,16 @@ A run is named by its folder below the one that is watched, and looked up among 
 
 import asyncio
 import re
+import sqlite3
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.view import child, events, pages, samples
 from harness.view.index import IndexedRun, RunIndex
+from harness.view.pairs import SHOWN, Pairs
 from harness.view.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -34,12 +36,12 @@ READ_S = 2.0  # between two events of a run that is not wholly in the index yet,
 Endpoint = Callable[["Request"], "Response | Coroutine[Any, Any, Response]"]
 
 
-def make_app(root: Path) -> "Starlette":
-    """The app that shows the runs below `root`."""
+def make_app(root: Path, ending: events.Ending = lambda: False) -> "Starlette":
+    """The app that shows the runs below `root`; its streams and commands end when the server is told to."""
     from starlette.applications import Starlette
     from starlette.routing import Route
 
-    viewer = Viewer(Watcher(root))
+    viewer = Viewer(Watcher(root), ending)
     endpoints: dict[str, Endpoint] = {
         "/": lambda request: _page("runs"),
         "/run": lambda request: _page("samples"),
@@ -52,20 +54,28 @@ def make_app(root: Path) -> "Starlette":
         "/report": viewer.report,
         "/compare": viewer.compare,
     }
-    return Starlette(routes=[Route(path, endpoint) for path, endpoint in endpoints.items()])
+    return Starlette(
+        routes=[Route(path, endpoint) for path, endpoint in endpoints.items()],
+        exception_handlers={OSError: _unreadable, sqlite3.Error: _no_index},
+    )
 
 
 @dataclass
 class Viewer:
     watcher: Watcher
+    ending: events.Ending
     index: RunIndex = field(default_factory=RunIndex)
+    shared: Pairs = field(init=False)
     children: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_CHILDREN))
+
+    def __post_init__(self) -> None:
+        self.shared = Pairs(self.index)
 
     # ------------------------------------------------------------ events
 
     async def cards(self, request: "Request") -> "Response":
         del request
-        return _stream(events.cards(self.watcher.look, str(self.watcher.root)))
+        return _stream(events.cards(self.watcher.look, str(self.watcher.root), self.ending))
 
     async def state(self, request: "Request") -> "Response":
         """Of a run: its card, and how much of it there is to read."""
@@ -76,11 +86,18 @@ class Viewer:
 
         def look() -> Any:
             card = next((card for card in self.watcher.look() if card.run == run), None)
-            if card is None:
-                return {"card": None}
-            return {"card": asdict(card), **samples.about(self.index, self._run(request, "run", READ_S))}
+            folder = self.watcher.folder(run)
+            if card is None or folder is None:
+                return {"card": card and asdict(card), "unreadable": "This run's samples are not there."}
+            try:
+                return {
+                    "card": asdict(card),
+                    **samples.about(self.index, self.index.open(run, folder, READ_S)),
+                }
+            except OSError as error:
+                return {"card": asdict(card), "unreadable": _cause(error)}
 
-        return _stream(events.states(look))
+        return _stream(events.states(look, self.ending))
 
     # ------------------------------------------------------------ samples
 
@@ -101,9 +118,9 @@ class Viewer:
     def pairs(self, request: "Request") -> "Response":
         left, right = self._run(request, "left"), self._run(request, "right")
         show = request.query_params.get("show", "all")
-        if show not in samples.PAIRS:
-            raise _refused(400, f"show: expected one of {', '.join(samples.PAIRS)}")
-        return _json(samples.pairs(self.index, left, right, show, _number(request, "start", 0)))
+        if show not in SHOWN:
+            raise _refused(400, f"show: expected one of {', '.join(SHOWN)}")
+        return _json(self.shared.page(left, right, show, _number(request, "start", 0)))
 
     # ------------------------------------------------------------ commands
 
@@ -115,8 +132,7 @@ class Viewer:
         folders = await run_in_threadpool(self._chosen, request)
         made = tempfile.TemporaryDirectory(prefix="harness-view-")
         file = Path(made.name) / "report.html"
-        async with self.children:
-            ended = await child.run_harness("report", folders, "--out", str(file))
+        ended = await self._command(request, "report", folders, "--out", str(file))
         if ended.code != 0 or not file.is_file():
             made.cleanup()
             return _html(pages.printed("No report", ended.err or ended.out), 422)
@@ -126,11 +142,21 @@ class Viewer:
         from starlette.concurrency import run_in_threadpool
 
         folders = await run_in_threadpool(self._chosen, request)
-        async with self.children:
-            ended = await child.run_harness("compare", folders)
+        ended = await self._command(request, "compare", folders)
         if ended.code != 0:
             return _html(pages.printed("No comparison", ended.err or ended.out), 422)
         return _html(pages.printed("Comparison", ended.out + ended.err))
+
+    async def _command(
+        self, request: "Request", command: str, folders: Sequence[Path], *options: str
+    ) -> child.ChildEnd:
+        async def unwanted() -> bool:
+            return self.ending() or await request.is_disconnected()
+
+        async with self.children:
+            if await unwanted():  # closed while others had their turn
+                return child.ChildEnd(None, "", "nobody waits for it any more")
+            return await child.run_harness(command, folders, *options, unwanted=unwanted)
 
     # ------------------------------------------------------------ runs
 
@@ -166,6 +192,26 @@ def _refused(status: int, text: str) -> Exception:
     from starlette.exceptions import HTTPException
 
     return HTTPException(status, text)
+
+
+def _unreadable(request: "Request", error: Exception) -> "Response":
+    from starlette.responses import PlainTextResponse
+
+    del request
+    return PlainTextResponse(_cause(error), 404)
+
+
+def _no_index(request: "Request", error: Exception) -> "Response":
+    """No room for it, or the run was dropped for others while it was asked for."""
+    from starlette.responses import PlainTextResponse
+
+    del request
+    return PlainTextResponse(f"The index has failed, ask again: {error}", 503)
+
+
+def _cause(error: Exception) -> str:
+    name = Path(str(getattr(error, "filename", "") or "")).name
+    return f"{name or 'The run'} cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def _json(plain: Any) -> "Response":

@@ -39,7 +39,7 @@ class AppendedRows:
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
-            anew = self.offset > 0
+            anew, self.size = self.offset > 0, 0
             self.restart()
             return AppendedBlock((), anew, True)
         with file:
@@ -62,6 +62,12 @@ class AppendedRows:
                 self.offset += len(line)
                 self._seen = line[-SEEN:]
             return AppendedBlock(lines, anew, False)
+
+    def size_now(self) -> int:
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
 
     def restart(self) -> None:
         """Have everything read again."""

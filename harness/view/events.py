@@ -1,17 +1,21 @@
 """Server-sent events: what has changed since the last message to one page.
 
-A page that is closed ends its stream; nothing is looked at for nobody.
+A page that is closed ends its stream, and so does the server's end; nothing is looked at for nobody.
 """
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, replace
+from time import monotonic
 from typing import Any
 
 from harness.view.run_card import RunCard
 
 INTERVAL_S = 1.0
+END_S = 0.2  # after the server has been told to end, streams do
 SILENCE_S = 15.0  # after which a comment keeps proxies from closing the stream
+
+Ending = Callable[[], bool]  # whether the server has been told to end
 
 
 def to_json(plain: Any) -> str:
@@ -24,12 +28,12 @@ def message(plain: Any) -> str:
 
 
 async def cards(
-    look: Callable[[], Sequence[RunCard]], root: str, interval: float = INTERVAL_S
+    look: Callable[[], Sequence[RunCard]], root: str, ending: Ending, interval: float = INTERVAL_S
 ) -> AsyncIterator[str]:
     """All cards, with the folder that is watched, then those that change. `gone`: runs whose folders are no longer
     there; what the first message does not have is gone for a page that asks again."""
     known: dict[str, RunCard] | None = None
-    async for now in _looks(look, interval):
+    async for now in _looks(look, ending, interval):
         if now is None:
             yield ": still here\n\n"
             continue
@@ -44,10 +48,10 @@ async def cards(
         known = found
 
 
-async def states(look: Callable[[], Any], interval: float = INTERVAL_S) -> AsyncIterator[str]:
+async def states(look: Callable[[], Any], ending: Ending, interval: float = INTERVAL_S) -> AsyncIterator[str]:
     """Each state that is another than the one before."""
     before: Any = None
-    async for now in _looks(look, interval):
+    async for now in _looks(look, ending, interval):
         if now is None:
             yield ": still here\n\n"
         elif now != before:
@@ -55,14 +59,16 @@ async def states(look: Callable[[], Any], interval: float = INTERVAL_S) -> Async
             before = now
 
 
-async def _looks(look: Callable[[], Any], interval: float) -> AsyncIterator[Any]:
+async def _looks(look: Callable[[], Any], ending: Ending, interval: float) -> AsyncIterator[Any]:
     """What `look` says, again and again, in a thread; None now and then, to be said though nothing has changed."""
     from anyio import sleep, to_thread
 
     silent = 0.0
-    while True:
+    while not ending():
         yield await to_thread.run_sync(look)
-        await sleep(interval)
+        until = monotonic() + interval
+        while not ending() and (left := until - monotonic()) > 0:
+            await sleep(min(left, END_S))
         silent += interval
         if silent >= SILENCE_S:
             silent = 0.0

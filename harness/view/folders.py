@@ -4,7 +4,8 @@ Looks and never locks: a lock taken here, if only for an instant, would turn a r
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+import stat
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 LOCKS = Path("/proc/locks")
@@ -26,6 +27,20 @@ def run_folders(root: Path) -> Iterator[Path]:
         return
     for name in inside:
         yield from run_folders(root / name)
+
+
+def foreign_file(folder: Path, root: Path, names: Iterable[str]) -> str:
+    """Which of a run's files is no file (a pipe would be waited for) or a link that leads out of `root`; else empty."""
+    for name in names:
+        path = folder / name
+        try:
+            mode = path.lstat().st_mode
+        except OSError:
+            continue
+        inside = stat.S_ISREG(mode) or (path.is_file() and path.resolve().is_relative_to(root.resolve()))
+        if not inside:
+            return f"{name} is no file, or a link that leads out of the folder which is watched"
+    return ""
 
 
 def locked_files() -> dict[int, set[int]]:

@@ -1,4 +1,4 @@
-"""What a reader asks of an opened run: a page of its samples, those with a text, one in full, two runs side by side.
+"""What a reader asks of an opened run: a page of its samples, those with a text, one in full.
 
 Plain values, ready for JSON. Texts are read from the run's files at the offsets of the index.
 """
@@ -15,22 +15,10 @@ from harness.view.index import IndexedRun, RunIndex
 
 PAGE = 100  # samples
 SEARCH_S = 0.5  # a search answers with what it has found after so long, and where to go on
-CHOSEN = "SELECT at, problem, sample, ended, value FROM samples WHERE run = ?"
+
+LISTED = "at, problem, sample, ended, value"
 
 Plain = dict[str, Any]
-
-# What two runs can be asked for side by side. `l` is a sample of the left run, `r` the same of the right one.
-PAIRS: Mapping[str, str] = {
-    "all": "1",
-    "differ": "(l.ended = 'correct') != (r.ended = 'correct')",
-    "left": "l.ended = 'correct' AND r.ended != 'correct'",
-    "right": "l.ended != 'correct' AND r.ended = 'correct'",
-    "neither": "l.ended != 'correct' AND r.ended != 'correct'",
-}
-JOIN = (
-    " FROM samples AS l JOIN samples AS r ON r.run = ? AND r.problem = l.problem AND r.sample = l.sample"
-    " WHERE l.run = ?"
-)
 
 
 def about(index: RunIndex, run: IndexedRun) -> Plain:
@@ -45,18 +33,22 @@ def about(index: RunIndex, run: IndexedRun) -> Plain:
 
 def page(index: RunIndex, run: IndexedRun, ended: str, start: int, newest: bool) -> Plain:
     """The samples from number `start` on, in the order of the file or from its end; with `ended` those that did so."""
-    ends = index.ends(run)
-    where, values = (" AND ended = ?", [ended]) if ended else ("", [])
-    order = "DESC" if newest else "ASC"
-    rows = index.select(
-        f"{CHOSEN}{where} ORDER BY at {order} LIMIT ? OFFSET ?", [run.number, *values, PAGE, start]
-    )
-    total = ends.get(ended, 0) if ended else sum(ends.values())
-    return {"rows": [_listed(row) for row in rows], "start": start, "total": total, **about(index, run)}
+    with index.lock:  # of one version, all of it
+        total = index.ends(run).get(ended, 0) if ended else run.count
+        # From the end is from the start, backwards.
+        first, last = (max(0, total - start - PAGE), total - start) if newest else (start, start + PAGE)
+        after, before = (0, 0) if ended else run.mark(first)
+        query = f"SELECT {LISTED} FROM samples_{run.number} WHERE at >= ?{' AND ended = ?' if ended else ''}"
+        rows = index.select(
+            f"{query} ORDER BY at LIMIT ? OFFSET ?",
+            [after, *([ended] if ended else []), max(0, last - first), first - before],
+        )
+        listed = [_listed(row) for row in (reversed(rows) if newest else rows)]
+        return {"rows": listed, "start": start, "total": total, **about(index, run)}
 
 
 def _listed(row: Sequence[Any]) -> Plain:
-    return dict(zip(("at", "problem", "sample", "ended", "value"), row, strict=True))
+    return dict(zip(LISTED.split(", "), row, strict=True))
 
 
 # ---------------------------------------------------------------- search
@@ -74,9 +66,8 @@ def search(index: RunIndex, run: IndexedRun, query: str, ended: str, after: int)
         texts = _Texts(run, query, stack)
         while True:
             rows = index.select(
-                f"SELECT at, problem, sample, ended, value, judged FROM samples WHERE run = ? AND at > ?{where}"
-                " ORDER BY at LIMIT 200",
-                [run.number, at, *values],
+                f"SELECT {LISTED}, judged FROM samples_{run.number} WHERE at > ?{where} ORDER BY at LIMIT 200",
+                [at, *values],
             )
             for *listed, judged in rows:
                 at = listed[0]
@@ -124,12 +115,11 @@ class _Texts:
 
 def whole(index: RunIndex, run: IndexedRun, at: int) -> Plain | None:
     """Everything about the sample whose line begins at that offset; None where none does any more."""
-    known = index.select(
-        "SELECT problem, sample, ended, value, judged FROM samples WHERE run = ? AND at = ?", (run.number, at)
-    )
+    known = index.select(f"SELECT {LISTED}, judged FROM samples_{run.number} WHERE at = ?", (at,))
     if not known:
         return None
-    problem, sample, ended, value, judged = known[0]
+    *listed, judged = known[0]
+    _, problem, sample, *_ = listed
     made = parse(line_at(run.generations.path, at))
     if not _is_of(made, problem, sample):
         return None  # the file has been rewritten since
@@ -149,7 +139,7 @@ def whole(index: RunIndex, run: IndexedRun, at: int) -> Plain | None:
         ("Prompt", prompt_text(asked.get("prompt", {}))),
     )
     return {
-        **_listed((at, problem, sample, ended, value)),
+        **_listed(listed),
         "answer": truncate(answer),
         "references": references,
         "parts": [(title, truncate(str(shown))) for title, shown in parts if shown],
@@ -178,37 +168,10 @@ def _verdict_text(verdict: Mapping[str, Any]) -> str:
 
 def _problem(index: RunIndex, run: IndexedRun, problem: str) -> Plain:
     """The row of problems.jsonl, empty where an older run has none."""
-    known = index.select("SELECT at FROM problems WHERE run = ? AND problem = ?", (run.number, problem))
+    known = index.select(f"SELECT at FROM problems_{run.number} WHERE problem = ?", (problem,))
     row = parse(line_at(run.problems.path, known[0][0])) if known else {}
     return row if row.get("problem_id") == problem else {}
 
 
 def _is_of(row: Mapping[str, Any], problem: str, sample: int) -> bool:
     return (row.get("problem_id"), row.get("index")) == (problem, sample)
-
-
-# ---------------------------------------------------------------- two runs side by side
-
-
-def pairs(index: RunIndex, left: IndexedRun, right: IndexedRun, show: str, start: int) -> Plain:
-    """The samples that both runs have, from number `start` on. `show` is one of PAIRS.
-
-    `counts`: how many pairs there are of each kind.
-    """
-    values = (right.number, left.number)
-    kinds = [(name, rule) for name, rule in PAIRS.items() if name != "all"]
-    sums = ", ".join(f"SUM({rule})" for _, rule in kinds)
-    total, *each = index.select(f"SELECT COUNT(*), {sums}{JOIN}", values)[0]
-    rows = index.select(
-        f"SELECT l.problem, l.sample, l.at, l.ended, r.at, r.ended{JOIN} AND {PAIRS[show]}"
-        " ORDER BY l.at LIMIT ? OFFSET ?",
-        (*values, PAGE, start),
-    )
-    names = ("problem", "sample", "at", "ended", "other_at", "other_ended")
-    return {
-        "rows": [dict(zip(names, row, strict=True)) for row in rows],
-        "start": start,
-        "counts": {"all": total, **{name: n or 0 for (name, _), n in zip(kinds, each, strict=True)}},
-        "versions": [left.version, right.version],
-        "share": min(left.share, right.share),
-    }

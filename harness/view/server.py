@@ -8,7 +8,7 @@ from pathlib import Path
 from harness import listening
 from harness.view.guard import LOOPBACK, Guard
 
-STOP_S = 1  # open pages are given so long when the server ends
+STOP_S = 5  # at most, for what is being answered when the server ends; streams end at once
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ def serve(root: Path, address: Address, started: Callable[[str], None]) -> None:
 
     from harness.view.app import make_app
 
-    hosts = frozenset() if address.token else LOOPBACK
-    app = Guard(make_app(root), hosts, address.token)
+    hosts = frozenset() if address.token else LOOPBACK | {address.host.strip("[]")}
     with listening.listen(address.host, address.port) as socket:
+        app = Guard(make_app(root, lambda: running.should_exit), hosts, address.token)
         settings = uvicorn.Config(
             app,
             log_config=None,
@@ -42,8 +42,9 @@ def serve(root: Path, address: Address, started: Callable[[str], None]) -> None:
             server_header=False,
             timeout_graceful_shutdown=STOP_S,
         )
+        running = uvicorn.Server(settings)
         started(f"{listening.url(socket)}/{address.token}{'/' if address.token else ''}")
         try:
-            uvicorn.Server(settings).run(sockets=[socket])
+            running.run(sockets=[socket])
         except KeyboardInterrupt:  # the server has ended by then
             return

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.config.run import RunConfig
-from harness.errors import HarnessError
+from harness.errors import HarnessError, StoreFault
 from harness.runs.progress import StageRates
 from harness.runs.store import reader
 from harness.runs.store.run_folder import read_json, read_run
@@ -29,7 +29,7 @@ COUNT_S = 0.5  # of a look at most goes into counting rows; what is left is coun
 SILENT_S = 60.0  # a run without a summary whose files are older is not at work, where locks do not tell
 
 ROWS = ("generations.jsonl", "judgements.jsonl")
-FILES = ("run.json", "summary.json", *ROWS)
+FILES = ("run.json", "summary.json", *ROWS, "problems.jsonl")
 
 Times = tuple[int, ...]
 
@@ -39,6 +39,7 @@ class WatchedRun:
     """A run as it was at the last look. `quiet`: there is nothing more to tell of it until its files change."""
 
     folder: Path
+    root: Path
     name: str
     card: RunCard
     quiet: bool = False
@@ -51,13 +52,16 @@ class WatchedRun:
     def look(self, locked: Mapping[int, Collection[int]], until: float) -> None:
         """Bring the card up to date, counting rows no longer than `until`."""
         try:
-            read = [_times(self.folder / name) for name in FILES]
+            if why := folders.foreign_file(self.folder, self.root, FILES):
+                raise StoreFault(why)
+            read = [_times(self.folder / name) for name in FILES[:4]]
             summed_up = any(read[1]) and read[1] >= max(read[2:])  # by the time of the last change
             writing = folders.is_locked(self.folder, locked, surely=summed_up)
             times = (*chain(*read), writing)
             if self.quiet and times == self._times:
                 return
             if times[:2] != self._times[:2] or self._config is None:
+                self._counts = None  # what was counted of another run that had this folder
                 self._record = read_json(self.folder / "run.json")
                 self._config = reader.read_config(self._record)
             self._times = times
@@ -114,11 +118,13 @@ class Watcher:
             return [run.card for run in self._runs.values()]
 
     def folder(self, run: str) -> Path | None:
-        """The folder of a run that was found: an address that was not, leads nowhere."""
+        """The folder of a run that was found: an address that was not, leads nowhere, nor do files from elsewhere."""
         if run not in self._runs:
             self.look()
         found = self._runs.get(run)
-        return found.folder if found else None
+        if found is None or folders.foreign_file(found.folder, self.root, FILES):
+            return None
+        return found.folder
 
     def _look(self) -> None:
         began = monotonic()
@@ -138,5 +144,5 @@ class Watcher:
         for folder in folders.run_folders(self.root):
             name = folder.relative_to(self.root).as_posix()
             blank = RunCard(name, folder.name, "stopped")
-            found[name] = self._runs.get(name) or WatchedRun(folder, name, blank)
+            found[name] = self._runs.get(name) or WatchedRun(folder, self.root, name, blank)
         self._runs = found

@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import re
+import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import listening
-from harness.view import child, events, pages, server
+from harness.view import child, events, pages, samples, server
 from harness.view.app import make_app
 from harness.view.guard import LOOPBACK, Guard
 from harness.view.run_card import RunCard
@@ -110,7 +114,8 @@ def test_report_and_compare_are_what_the_commands_make(
 ) -> None:
     asked = []
 
-    async def fake(command: str, folders: list[Path], *options: str) -> child.ChildEnd:
+    async def fake(command: str, folders: list[Path], *options: str, unwanted: Any) -> child.ChildEnd:
+        assert not await unwanted()
         asked.append((command, folders))
         if "--out" in options:
             Path(options[1]).write_text("<!doctype html>a report", encoding="utf-8")
@@ -124,11 +129,56 @@ def test_report_and_compare_are_what_the_commands_make(
     assert asked == [(name, [built / "base", built / "tuned"]) for name in ("report", "compare")]
 
 
+async def wanted() -> bool:
+    return False
+
+
 def test_what_a_command_complains_of_is_shown(built: Path) -> None:
-    ended = asyncio.run(child.run_harness("compare", [built / "nowhere"]))
+    ended = asyncio.run(child.run_harness("compare", [built / "nowhere"], unwanted=wanted))
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("error: no run folder ")
     assert ended.err.count("\n") == 1
+
+
+def test_a_command_that_nobody_waits_for_is_ended(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    processes = []
+    begin = asyncio.create_subprocess_exec
+
+    async def noted(*arguments: str, **how: Any) -> asyncio.subprocess.Process:
+        processes.append(await begin(sys.executable, "-c", "import time; time.sleep(60)", **how))
+        return processes[-1]
+
+    async def unwanted() -> bool:
+        return True
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
+    ended = asyncio.run(child.run_harness("report", [built / "base"], unwanted=unwanted))
+    assert (ended.code, ended.err) == (None, "nobody waits for it any more")
+    assert processes[0].returncode == -9
+
+
+def test_a_run_that_is_removed_or_unreadable_is_said_in_one_line(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from starlette.testclient import TestClient
+
+    folder = make(tmp_path / "a", range(3))
+    with TestClient(make_app(tmp_path), base_url="http://localhost") as client:
+        at = client.get("/samples?run=a").json()["rows"][0]["at"]
+        (folder / "generations.jsonl").rename(tmp_path / "elsewhere")
+        (folder / "generations.jsonl").mkdir()  # what cannot be read; for root everything else can
+        assert client.get("/samples?run=a").status_code == 404
+        (folder / "generations.jsonl").rmdir()
+        monkeypatch.setattr(
+            samples, "line_at", lambda *_: (tmp_path / "gone" / "generations.jsonl").read_bytes()
+        )
+        (tmp_path / "elsewhere").rename(folder / "generations.jsonl")
+        answer = client.get(f"/sample?run=a&at={at}")
+        assert (answer.status_code, answer.text) == (
+            404, "generations.jsonl cannot be read: No such file or directory"
+        )  # fmt: skip
+        shutil.rmtree(folder)
+        assert client.get("/samples?run=a").status_code == 404
 
 
 # ---------------------------------------------------------------- events
@@ -155,7 +205,7 @@ def test_only_what_has_changed_is_sent_again() -> None:
     looks = iter(
         [[], [card("a"), card("b")], [card("a"), card("b")], [card("a", 1), card("b")], [card("a", 1)]]
     )
-    sent = gather(events.cards(lambda: next(looks), "here", interval=0.0), 4)
+    sent = gather(events.cards(lambda: next(looks), "here", lambda: False, interval=0.0), 4)
     assert [one.get("root") for one in sent] == ["here", None, None, None]
     told = [([(each["run"], each["done"]) for each in one["runs"]], one["gone"]) for one in sent]
     assert told == [([], []), ([("a", 0), ("b", 0)], []), ([("a", 1)], []), ([], ["b"])]
@@ -163,7 +213,8 @@ def test_only_what_has_changed_is_sent_again() -> None:
 
 def test_a_stream_without_news_is_kept_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "SILENCE_S", 0.002)
-    sent = gather(events.states(lambda: {"done": 1}, interval=0.001), 3)
+    sent = gather(events.states(lambda: {"done": 1}, lambda: False, interval=0.001), 3)
+    assert gather(events.states(lambda: {"done": 1}, lambda: True), 1) == []  # the server ends
     assert sent == [{"done": 1}, ": still here\n\n", ": still here\n\n"]
 
 
@@ -184,6 +235,32 @@ def test_the_command_listens_on_this_machine_and_elsewhere_only_with_a_token(
     assert [bool(address.token) for address in asked] == [False, True, True, False, False]
     assert asked[1].token != asked[2].token
     assert len(asked[1].token) == 32
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.2"])
+def test_the_server_answers_whom_it_should_and_ends_while_pages_are_open(built: Path, host: str) -> None:
+    """Opened wider, who has the token may ask under any name; without it nobody may. Nothing is complained of."""
+    import httpx
+
+    command = [sys.executable, "-m", "harness", "view", str(built), "--port", "0", "--host", host]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        found = re.search(r"http://[^:/]+:(\d+)(/\S*)", running.stdout.readline())
+        assert found is not None
+        base = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{found[1]}"
+        assert len(found[2]) == (34 if host == "0.0.0.0" else 1)
+        with httpx.Client(base_url=base, timeout=20, trust_env=False) as client:
+            assert client.get(f"{found[2]}samples?run=base").json()["total"] == 120
+            wrong = client.get("/samples?run=base", headers={"host": "evil.example"})
+            assert wrong.status_code == 403
+            named = client.get(f"{found[2]}samples?run=base", headers={"host": "machine.example"})
+            assert named.status_code == (200 if host == "0.0.0.0" else 403)
+            with client.stream("GET", f"{found[2]}cards") as stream:
+                lines = stream.iter_lines()  # closed with the last reference to it, and the connection too
+                assert next(lines).startswith('data: {"runs":[{')
+                running.send_signal(signal.SIGINT)
+                _, err = running.communicate(timeout=20)
+    assert (running.returncode, err) == (0, "")
 
 
 def test_a_file_and_a_port_that_is_taken_are_one_line(tmp_path: Path) -> None:

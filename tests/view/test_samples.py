@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.view import index, samples
+from harness.view import appended, index, pairs, samples
 from harness.view.index import RunIndex
+from harness.view.pairs import Pairs
 from tests.support.command import rows, write_rows
 from tests.support.parts.written_run import WrittenRun
 from tests.support.recordings import edit_rows, make
@@ -118,9 +119,68 @@ def test_a_file_put_in_another_order_is_read_again(built: Path, tmp_path: Path, 
         assert dict(sample["parts"])["Prompt"] == row["problem"].replace("letters/", "say ")
 
 
+def test_another_run_in_the_same_folder_is_read_from_the_start(tmp_path: Path, opened: RunIndex) -> None:
+    """Its rows may be as long and end alike, and its files have the same inodes."""
+    folder = make(tmp_path / "a", range(3), problems=3, wrong="x = 9")
+    other = make(tmp_path / "b", {2}, problems=3, wrong="x = 9")
+    before = opened.open("a", folder)
+    assert samples.page(opened, before, "", 0, newest=False)["ends"] == {"correct": 3}
+    for name in ("run.json", "generations.jsonl", "judgements.jsonl"):
+        text = (other / name).read_bytes()
+        assert len(text) == (folder / name).stat().st_size
+        (folder / name).write_bytes(text)
+    after = opened.open("a", folder)
+    page = samples.page(opened, after, "", 0, newest=False)
+    assert page["ends"] == {"wrong": 2, "correct": 1}
+    assert page["version"] > before.version + 1000  # a page that is open notices
+
+
+def test_pages_far_behind_are_those_that_counting_would_find(
+    built: Path, tmp_path: Path, opened: RunIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the blocks are, and with samples that are there twice."""
+    folder = make(tmp_path / "a", range(20), samples=3)
+    edit_rows(folder / "generations.jsonl", lambda found: [*found[:50], *found[:9], *found[50:]])
+    monkeypatch.setattr(appended, "BLOCK", 900)
+    monkeypatch.setattr(samples, "PAGE", 7)
+    run = opened.open("a", folder, 60)
+    assert len(run.marks) > 20
+    for ended in ("", "wrong"):
+        every = [
+            row[:2]
+            for row in opened.select(f"SELECT problem, sample, ended FROM samples_{run.number} ORDER BY at")
+            if not ended or row[2] == ended
+        ]
+        for start in (0, 1, 47, 59, len(every) - 1, len(every)):
+            page = samples.page(opened, run, ended, start, newest=False)
+            assert (names(page), page["total"]) == (every[start : start + 7], len(every))
+            newest = samples.page(opened, run, ended, start, newest=True)
+            assert names(newest) == every[::-1][start : start + 7]
+
+
+def test_pairs_are_found_piece_by_piece_and_anew_when_a_run_has_changed(
+    built: Path, tmp_path: Path, opened: RunIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairs, "STEP", 50)
+    monkeypatch.setattr(pairs, "FIND_S", -1.0)
+    found = Pairs(opened)
+    with WrittenRun(tmp_path / "a", built / "base") as run:
+        run.generate(120)
+        right = opened.open("tuned", built / "tuned")
+        pages = [found.page(opened.open("a", tmp_path / "a"), right, "neither", 0) for _ in range(3)]
+        assert [page["counts"]["all"] for page in pages] == [50, 100, 120]
+        assert [page["share"] == 1.0 for page in pages] == [False, False, True]
+        run.judge(120)
+        left = opened.open("a", tmp_path / "a")
+        found._tables[left.number, right.number].until = 0.0
+        monkeypatch.setattr(pairs, "FIND_S", 60.0)
+        assert found.page(left, right, "left", 0)["counts"]["left"] == 30
+        assert len(found._tables) == 1
+
+
 def test_two_runs_stand_side_by_side_by_problem_and_sample(built: Path, opened: RunIndex) -> None:
     left, right = (opened.open(name, built / name) for name in ("base", "tuned"))
-    both = samples.pairs(opened, left, right, "left", 0)
+    both = Pairs(opened).page(left, right, "left", 0)
     assert both["counts"] == {"all": 120, "differ": 90, "left": 30, "right": 60, "neither": 0}
     assert names(both)[0] == ("letters/0", 0)
     assert {(row["ended"], row["other_ended"]) for row in both["rows"]} == {("correct", "wrong")}
@@ -133,8 +193,8 @@ def test_who_opens_many_runs_loses_the_oldest_and_gets_it_again(built: Path, ope
     first = opened.open("0", built / "base")
     for i in range(1, index.MOST_RUNS + 1):
         opened.open(str(i), built / "base")
-    assert opened.select("SELECT COUNT(*) FROM samples WHERE run = ?", (first.number,)) == [(0,)]
-    assert opened.select("SELECT COUNT(*) FROM samples", ()) == [(120 * index.MOST_RUNS,)]
+    tables = opened.select("SELECT name FROM sqlite_master WHERE name LIKE 'samples_%'")
+    assert (len(tables), (f"samples_{first.number}",) in tables) == (index.MOST_RUNS, False)
     assert samples.page(opened, opened.open("0", built / "base"), "", 0, newest=False)["total"] == 120
 
 

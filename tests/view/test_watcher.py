@@ -178,6 +178,36 @@ def test_runs_behind_links_and_in_hidden_folders_are_not_followed(tmp_path: Path
     assert Watcher(tmp_path / "here").folder("link/a") is None
 
 
+@pytest.mark.parametrize("how", ["a link", "a pipe"])
+def test_files_that_lead_out_of_the_folder_are_not_read(tmp_path: Path, how: str) -> None:
+    secret = make(tmp_path / "secret", range(3))
+    folder = make(tmp_path / "runs", range(3)) / "generations.jsonl"
+    folder.unlink()
+    if how == "a link":
+        folder.symlink_to(secret / "generations.jsonl")
+    else:
+        os.mkfifo(folder)
+    watching = Watcher(tmp_path / "runs")
+    (card,) = watching.look()
+    assert (card.state, watching.folder(".")) == ("damaged", None)
+    assert card.warnings[0].startswith("generations.jsonl is no file, or a link that leads out")
+    if how == "a link":
+        assert Watcher(tmp_path).folder("runs") == tmp_path / "runs"  # it leads to what is watched
+
+
+def test_another_run_in_the_same_folder_is_counted_from_the_start(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    folder, other = make(tmp_path / "runs" / "a", range(3)), make(tmp_path / "b", range(3), seed=1)
+    (folder / "summary.json").unlink()
+    watching = Watcher(tmp_path / "runs")
+    assert watching.look()[0].done == 40
+    rows = (folder / "generations.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "run.json").write_bytes((other / "run.json").read_bytes())
+    (folder / "generations.jsonl").write_bytes(b"".join([b"-" * (len(rows[0]) - 1) + b"\n", *rows[1:]]))
+    card = watching.look()[0]
+    assert (card.about[-6:], card.warnings) == ("seed 1", ("1 damaged rows",))
+
+
 def test_nothing_is_written_below_the_folder(tmp_path: Path) -> None:
     make(tmp_path / "a", range(3))
     (make(tmp_path / "b", range(3)) / "summary.json").unlink()

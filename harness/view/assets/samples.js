@@ -18,7 +18,7 @@ const list = pager({
     const out = [node("h3", sample.problem), node("p", `sample ${sample.sample}: ${sample.ended}; ${sample.about}`, "small quiet")];
     for (const [title, text] of sample.parts) {
       out.push(...titled(title, node("pre", text)));
-      if (title === "Answer" && sample.references.length && row.ended !== "correct") out.push(...compared("Answer against the reference", sample.references[0], sample.answer));
+      if (title === "Answer" && sample.references.length && sample.references[0] !== sample.answer) out.push(...compared("Answer against the reference", sample.references[0], sample.answer));
     }
     if (sample.verdicts.length) out.push(...titled("Verdicts", node("pre", sample.verdicts.join("\n"))));
     return out;
@@ -68,6 +68,7 @@ function choices(ends) {
 follow("state?" + new URLSearchParams({ run }), async (state) => {
   if (!state.card) { say("This run is no longer there."); return; }
   draw(state.card);
+  if (state.unreadable) { say(state.unreadable); document.body.dataset.ready = performance.now().toFixed(1); return; }
   if (document.activeElement !== form.ended) choices(state.ends);
   if (state.share < 1) say(`reading the run: ${Math.round(100 * state.share)} %`);
   const begun = version < 0, changed = state.version !== version;
