@@ -62,17 +62,22 @@ def report(
         raise UserError("--paper is for the page: give --out FILE.html or --format html")
     if cutoff and form not in ("html", "terminal"):
         raise UserError("--cutoff is for the page and the terminal: give --out FILE.html, or neither")
-    if form == "html" or plot_dir:
-        out_page = (out or folders[0] / "report.html") if form == "html" else None
-        write_page(folders, out_page, metric, plot_dir, papers, cutoff)
-        if form == "html" or (out is None and not cutoff):
-            return
-    summaries = [read_run(folder)[1] for folder in folders]
-    text = terminal.render(summaries) if form == "terminal" else FORMATS[form](summaries)
     if cutoff:
         from harness.results.report import cutoff as cut
 
-        text += "".join(f"{line}\n" for line in cut.lines(sections_of(folders, metric)[0], cut.day(cutoff)))
+        cutoff = cut.day(cutoff)
+    sections, skipped = sections_of(folders, metric) if form == "html" or plot_dir or cutoff else ([], [])
+    if plot_dir:
+        _write_plots(sections, plot_dir)
+    if form == "html":
+        write_page(sections, skipped, out or folders[0] / "report.html", papers, cutoff)
+        return
+    if plot_dir and out is None and not cutoff:
+        return
+    summaries = [read_run(folder)[1] for folder in folders]
+    text = terminal.render(summaries) if form == "terminal" else FORMATS[form](summaries)
+    if cutoff:
+        text += "".join(f"{line}\n" for line in cut.lines(sections, cutoff))
     if out is None and form == "terminal":
         click.echo(text, nl=False)
     elif out is None:
@@ -96,30 +101,24 @@ def sections_of(folders: Sequence[Path], metric: str) -> "tuple[list[Section], l
 
 
 def write_page(
-    folders: Sequence[Path],
-    out: Path | None,
-    metric: str,
-    plot_dir: Path | None,
-    papers: Sequence[str],
-    cutoff: str = "",
+    sections: "Sequence[Section]", skipped: Sequence[str], out: Path, papers: Sequence[str], day: str = ""
 ) -> None:
-    """The page of these runs, and its plots as files of their own. Raises UserError."""
-    from harness.results.report import cutoff as cut
-    from harness.results.report import page, plots, published
+    """The page of these runs. Raises UserError."""
+    from harness.results.report import page
     from harness.runs.store.atomic import write_atomic
 
-    sections, skipped = sections_of(folders, metric)
-    if plot_dir:
-        for section in sections:
-            folder = plot_dir / page.anchor(section) if len(sections) > 1 else plot_dir
-            for path in plots.write(plots.all_of(section), folder):
-                echo(f"wrote {path}")
-    if out:
-        extra = [published.html(paper, sections) for paper in papers]
-        if cutoff:
-            extra.insert(0, cut.html(sections, cut.day(cutoff)))
-        write_atomic(check_writable(out, "--out"), page.render(sections, skipped, extra))
-        echo(f"wrote {out}")
+    write_atomic(check_writable(out, "--out"), page.render(sections, skipped, papers, day))
+    echo(f"wrote {out}")
+
+
+def _write_plots(sections: "Sequence[Section]", out: Path) -> None:
+    """The page's plots as files of their own."""
+    from harness.results.report import page, plots
+
+    for section in sections:
+        folder = out / page.anchor(section) if len(sections) > 1 else out
+        for path in plots.write(plots.all_of(section), folder):
+            echo(f"wrote {path}")
 
 
 @click.command("compare")

@@ -157,10 +157,11 @@ def _report_options(plain: Any, where: str) -> Mapping[str, Any]:
 
 def _write_report(folders: Sequence[Path], page: Path, report: Mapping[str, Any]) -> None:
     """Every cell against the zero-shot base, with the papers' rows beside."""
-    from harness.cli.results import write_page
+    from harness.cli.results import sections_of, write_page
 
     try:
-        write_page(folders, page, str(report.get("metric", "")), None, tuple(report.get("papers", ())))
+        sections, skipped = sections_of(folders, str(report.get("metric", "")))
+        write_page(sections, skipped, page, tuple(report.get("papers", ())))
     except UserError as error:
         click.echo(f"warning: no report: {error}", err=True)
 

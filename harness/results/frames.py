@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, overload
 from harness.errors import ConfigError, one_line_errors
 from harness.results import compare as comparing
 from harness.results.interop import export
-from harness.results.report import notebook
 from harness.runs.store import reader
 from harness.runs.store.reader import Result
 from harness.schema import Estimate
@@ -129,7 +128,11 @@ class Run:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the table of metrics, the notes and the signature."""
-        return notebook.run_table(self.result.summary.model_dump(mode="json"))
+        from harness.results.report import tables, templates
+
+        summary = self.result.summary.model_dump(mode="json")
+        table = templates.environment().get_template("run_table.html")
+        return table.render(rows=tables.rows([summary]), notes=tables.footnotes(summary))
 
 
 class Runs(Sequence[Run]):

@@ -6,7 +6,10 @@ The three hold no text of a run: their scripts ask for it as JSON and put it in 
 from functools import cache
 from pathlib import Path
 
+from markupsafe import Markup
+
 from harness.results.report import page
+from harness.results.report.templates import asset, environment
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 
@@ -21,16 +24,11 @@ PAGES = {
 @cache
 def html(name: str) -> str:
     title, scripts = PAGES[name]
-    script = page.asset("text.js") + "".join(_asset(each) for each in ("live.js", *scripts))
-    return page.frame(title, _asset(f"{name}.html"), script, _asset("view.css"), connect="'self'")
+    script = asset("text.js") + Markup().join(asset(each, ASSETS) for each in ("live.js", *scripts))
+    return page.frame(title, asset(f"{name}.html", ASSETS), script, asset("view.css", ASSETS), "'self'")
 
 
 def printed(title: str, text: str) -> str:
     """A page with the text as it is."""
-    body = f'<header class="top"><h1>{page.text(title)}</h1></header><main><pre class="printed">'
-    lines = "\n".join(page.text(line) for line in text.splitlines())
-    return page.frame(title, f"{body}{lines}</pre></main>", "", _asset("view.css"))
-
-
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
+    body = environment(ASSETS).get_template("printed.html").render(title=title, lines=text.splitlines())
+    return page.frame(title, Markup(body), Markup(), asset("view.css", ASSETS))

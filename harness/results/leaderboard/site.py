@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
 
-import jinja2
+from markupsafe import Markup
 
 from harness.results.leaderboard import files
 from harness.results.leaderboard.files import Notes, interval_text, percent, rank_text
 from harness.results.leaderboard.matrix import ModelRow, pareto_front, versions
 from harness.results.leaderboard.rows import RANK_NOTE, LeaderboardRow
 from harness.results.leaderboard.submissions import Group
-from harness.results.report import page
+from harness.results.report import page, templates
 from harness.results.report.sections import Section, run_names
-from harness.results.report.tables import figure, printable
+from harness.results.report.tables import figure
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT = 620, 300, 46, 34, 150  # of a scatter plot; what its axes and names take
@@ -82,17 +82,10 @@ class _Writer:
             for section in board.sections
             for run, name in zip(section.runs, run_names([section]), strict=True)
         }
-        self.script = (ASSETS / "leaderboard.js").read_text(encoding="utf-8")
+        self.script = templates.asset("leaderboard.js", ASSETS)
         self.versions = versions(board.models)
-        templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(ASSETS),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            finalize=lambda value: printable(value) if type(value) is str else value,
-        )
-        templates.globals.update(
+        self.templates = templates.environment(
+            ASSETS,
             rank_text=rank_text,
             interval_text=interval_text,
             percent=percent,
@@ -105,11 +98,10 @@ class _Writer:
             report=self._report,
             number="{:g}".format,
         )
-        self.templates = templates
 
     def _render(self, template: str, title: str, **values: Any) -> str:
         body = self.templates.get_template(template).render(title=title, **values)
-        return page.frame(title, body, self.script)
+        return page.frame(title, Markup(body), self.script)
 
     def index(self) -> str:
         board = self.board

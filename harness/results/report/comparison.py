@@ -8,12 +8,13 @@ from harness.results.compare import Comparison, ComparisonCell, Flip
 from harness.results.report.tables import amount, figure, printable
 from harness.results.rows import ComparisonRow
 from harness.runs import contamination
-from harness.schema import Unit
+from harness.schema import Estimate, Unit
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 COLUMNS = ("value", "95 % interval", "difference", "95 % interval", "p", "+ / -")
+LEVEL = 0.05  # of p (Holm) up to which a difference is called significant
 MAX_ANSWER_LINES = 30  # lines of an answer shown next to another
 NAME_WIDTH = 24  # a method's name up to this many columns stays on one line
 SEEDS_NOTE = (
@@ -43,20 +44,43 @@ def p_value(p: float) -> str:
     return "<0.0001" if p < 0.0001 else f"{p:.4f}"
 
 
+def p_of(cell: ComparisonCell) -> float:
+    """Of a cell with a difference."""
+    assert cell.difference is not None
+    return cell.difference.p if cell.p_holm is None else cell.p_holm
+
+
+def significant(cell: ComparisonCell) -> bool:
+    return p_of(cell) <= LEVEL
+
+
+def direction(cell: ComparisonCell) -> str:
+    """Which way the difference goes: "good" or "bad"."""
+    assert cell.difference is not None
+    return "good" if (cell.difference.value > 0) != cell.estimate.lower_is_better else "bad"
+
+
+def interval(e: Estimate) -> str:
+    return f"{figure(e.unit, e.low)} to {figure(e.unit, e.high)}"
+
+
+def difference_interval(cell: ComparisonCell) -> str:
+    assert cell.difference is not None
+    low, high = (signed(cell.estimate.unit, end) for end in (cell.difference.low, cell.difference.high))
+    return f"{low} to {high}"
+
+
 def cell_texts(cell: ComparisonCell) -> tuple[str, ...]:
     """The columns of a cell; the reference row has no difference."""
     estimate, difference, unit = cell.estimate, cell.difference, cell.estimate.unit
-    head = (
-        figure(unit, estimate.value),
-        f"{figure(unit, estimate.low)} to {figure(unit, estimate.high)}",
-    )
+    head = (figure(unit, estimate.value), interval(estimate))
     if difference is None:
         return (*head, "reference", "", "", "")
     return (
         *head,
         signed(unit, difference.value),
-        f"{signed(unit, difference.low)} to {signed(unit, difference.high)}",
-        p_value(cell.p_holm if cell.p_holm is not None else difference.p),
+        difference_interval(cell),
+        p_value(p_of(cell)),
         f"{difference.better} / {difference.worse}",
     )
 

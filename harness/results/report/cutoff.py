@@ -6,7 +6,6 @@ one difficulty have become harder. A model whose cut-off is another date shows w
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from html import escape
 
 import numpy as np
 
@@ -37,11 +36,6 @@ def lines(sections: Sequence[Section], cutoff: str) -> Iterator[str]:
     if not found:
         raise UserError("--cutoff: no problem of these runs has a date; livecodebench's have")
     yield from found
-
-
-def html(sections: Sequence[Section], cutoff: str) -> str:
-    said = "".join(f"<p>{escape(line)}</p>" for line in lines(sections, cutoff))
-    return f'<section id="cutoff"><h2>Before and after {escape(cutoff)}</h2>{said}</section>'
 
 
 def _line(run: Result, metric: str, cutoff: str) -> str:

@@ -7,21 +7,20 @@ nothing is tested against them.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError, unknown
 from harness.results.report.sections import Section, row_estimate
-from harness.results.report.tables import printable
 from harness.runs.store.reader import Result
 from harness.tasks.loading import registry
 
 FOLDER = (
     Path(__file__).resolve().parent / "reference"
 )  # a link to results/reference; the wheel ships the files
+COLUMNS = 8  # of a published table in one block: at 1,280 pixels none is cut
 METRICS: Mapping[str, str] = {
     "EM@1": "em@1",
     "EM@10": "em@10",
@@ -34,6 +33,12 @@ METRICS: Mapping[str, str] = {
     "avg_tests_passed": "avg_tests_passed",
     "logic_accuracy": "logic_accuracy",
 }
+
+
+# Columns (task, metric, unit), this report's rows (name, remark, values), printed rows (name, of each column (value, notes)).
+PublishedBlock = tuple[
+    list[tuple[str, str, str]], list[tuple[str, str, list[str]]], list[tuple[str, list[tuple[str, str]]]]
+]
 
 
 @dataclass(frozen=True)
@@ -161,34 +166,25 @@ def _row_name(row: Mapping[str, Any]) -> str:
     return f"{row['model']}{size}" + (f", {row['method']}" if row["method"] else "")
 
 
-# ---------------------------------------------------------------- HTML
+# ---------------------------------------------------------------- for a page
 
 
-def html(paper: str, sections: Sequence[Section]) -> str:
-    """Every table of the paper, topped by this report's rows on the same problems; the others' reasons above."""
+def shown(paper: str, sections: Sequence[Section]) -> dict[str, Any]:
+    """What a page says of a paper: every table, topped by this report's rows on the same problems, and why others are
+    apart."""
     plain = load(paper)
-    tables = "".join(
-        _table(plain, name, sections) for name in dict.fromkeys(row["table"] for row in plain["rows"])
-    )
-    notes = "".join(
-        f'<li id="note-{_id(paper)}-{key}">{text(note)}</li>' for key, note in plain["defects"].items()
-    )
-    apart = "".join(
-        f'<p class="small"><b>{text(section.title)}</b>: {text(line)}</p>'
-        for section in sections
-        for line in set_apart(section, [paper])
-    )
-    asked = "".join(
-        f"<li>{text(name)}: {text(_how(setting))}</li>" for name, setting in settings(plain).items()
-    )
-    return (
-        f'<section id="reference-{_id(paper)}"><h2>Published: {text(plain["title"])} '
-        f'<small class="quiet">arXiv {text(paper)}</small></h2>'
-        "<p>Values as printed, in the paper's own units. They come without per-problem results, so there"
-        f" is no interval and no test. Runs on the paper's own problems stand above its rows.</p>{apart}"
-        f'<details><summary>How the paper asked</summary><ul class="small">{asked}</ul></details>'
-        f'{tables}<h3>Known defects of the source</h3><ol type="a" class="small">{notes}</ol></section>'
-    )
+    return {
+        "name": paper,
+        "anchor": f"reference-{paper.replace('.', '-')}",
+        "title": plain["title"],
+        "defects": plain["defects"],
+        "apart": [(section.title, line) for section in sections for line in set_apart(section, [paper])],
+        "asked": [(name, _how(setting)) for name, setting in settings(plain).items()],
+        "tables": [
+            (name, list(_blocks(plain, name, sections)))
+            for name in dict.fromkeys(row["table"] for row in plain["rows"])
+        ],
+    }
 
 
 def _how(setting: PublishedSetting) -> str:
@@ -199,36 +195,23 @@ def _how(setting: PublishedSetting) -> str:
     return f"{setting.task}{options}, {setting.split} split{count}: {setting.protocol}"
 
 
-def _table(plain: Mapping[str, Any], name: str, sections: Sequence[Section]) -> str:
+def _blocks(plain: Mapping[str, Any], name: str, sections: Sequence[Section]) -> Iterator[PublishedBlock]:
+    """A table in blocks of as many columns as a page is wide; a block leaves out the rows that it has nothing of."""
     rows = [row for row in plain["rows"] if row["table"] == name]
     columns = list(dict.fromkeys((row["task"], row["metric"], row["unit"]) for row in rows))
     found = {(_row_name(row), row["task"], row["metric"]): row for row in rows}
-    head = "".join(
-        f'<th scope="col" class="n">{text(task or "")}<span class="sub">{text(metric)}, {text(unit or "")}</span></th>'
-        for task, metric, unit in columns
-    )
-    keys = list(plain["defects"])
-    known = settings(plain)
-    lines = []
-    asked = [(known.get(task), metric) for task, metric, _ in columns]
-    for label, sub, values in _report_rows(sections, asked):
-        cells = "".join(
-            f'<td class="n">{_report_value(value, unit)}</td>'
-            for value, (_, _, unit) in zip(values, columns, strict=True)
-        )
-        below = f'<span class="sub wrap">this report{text(sub)}</span>'
-        lines.append(f'<tr class="reference"><td class="name">{text(label)}{below}</td>{cells}</tr>')
-    for label in dict.fromkeys(_row_name(row) for row in rows):
-        cells = "".join(
-            f'<td class="n">{_published_value(found.get((label, task, metric)), keys)}</td>'
-            for task, metric, _ in columns
-        )
-        lines.append(f'<tr><td class="name">{text(label)}</td>{cells}</tr>')
-    return (
-        f"<details{' open' if name.startswith('Table') else ''}><summary>{text(name)}</summary>"
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{text(name)}"><table><thead><tr>'
-        f'<th scope="col">model, method</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div></details>'
-    )
+    labels, known, keys = dict.fromkeys(map(_row_name, rows)), settings(plain), set(plain["defects"])
+    for start in range(0, len(columns), COLUMNS):
+        here = columns[start : start + COLUMNS]
+        units = [unit for _, _, unit in here]
+        asked = [(known.get(task), metric) for task, metric, _ in here]
+        own = [
+            (label, said, [_own_value(value, unit) for value, unit in zip(values, units, strict=True)])
+            for label, said, values in _report_rows(sections, asked)
+        ]
+        cells = {label: [found.get((label, task, metric)) for task, metric, _ in here] for label in labels}
+        printed = [(label, [_printed(row, keys) for row in of]) for label, of in cells.items() if any(of)]
+        yield here, own, printed
 
 
 def _report_rows(
@@ -251,24 +234,14 @@ def _report_rows(
                 yield f"{section.title}: {row.name}", f", decoded otherwise: {other}" if other else "", values
 
 
-def _report_value(value: float | None, unit: str) -> str:
+def _own_value(value: float | None, unit: str) -> str:
     return "" if value is None else f"{100 * value if unit == '%' else value:.2f}"
 
 
-def _published_value(row: Mapping[str, Any] | None, keys: Sequence[str]) -> str:
+def _printed(row: Mapping[str, Any] | None, keys: Container[str]) -> tuple[str, str]:
+    """A value as printed, and the letters of its notes."""
     if row is None:
-        return ""
-    value, unit = row["value"], row["unit"]
-    shown = "not printed" if value is None else f"{value:,.0f}" if unit == "count" else f"{value:.2f}"
-    if unit == "0-1" and value is not None:
-        shown = f"{value:.3f}"
-    notes = "".join(sorted(note for note in row.get("notes", ()) if note in keys))
-    return shown + (f"<sup>{escape(notes)}</sup>" if notes else "")
-
-
-def _id(paper: str) -> str:
-    return paper.replace(".", "-")
-
-
-def text(value: object) -> str:
-    return escape(printable(str(value)))
+        return "", ""
+    digits = {"count": ",.0f", "0-1": ".3f"}.get(row["unit"], ".2f")
+    value = "not printed" if row["value"] is None else format(row["value"], digits)
+    return value, "".join(sorted(note for note in row.get("notes", ()) if note in keys))

@@ -3,8 +3,8 @@
 An AUC of 50 is chance: a passing sample is as often below a failing one as above it.
 """
 
-from collections.abc import Iterator
-from html import escape
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,28 +15,22 @@ from harness.stats.intervals import Floats
 
 FEWEST = 10  # passing and failing samples for an interval: resamples of fewer vary too little
 TEXT = {"exact": "exact match", "bleu": "BLEU", "codebleu": "CodeBLEU", "chrf": "chrF"}
-_HEAD = (
-    "<h3>Text metrics beside execution</h3>"
-    '<p class="small quiet">'
-    "AUC: how often a passing sample has the larger value than a failing one, in percent, ties half;"
-    " 50 is chance. Intervals are of a bootstrap over problems.</p>"
-    '<div class="scroll" tabindex="0" role="region" aria-label="Text metrics beside execution"><table><thead><tr>'
-    "<th>run</th><th>metric</th><th>AUC</th><th>mean, passing</th><th>mean, failing</th></tr></thead><tbody>"
-)
 
 
-def html(section: Section) -> Iterator[str]:
-    """A table of the section's runs that have both kinds of scores, and what exact match says of each."""
+@dataclass(frozen=True)
+class TextMetrics:
+    """Rows of (method, cells), and what exact match says of each method."""
+
+    rows: Sequence[tuple[str, Sequence[str]]]
+    at_exact_match: Sequence[tuple[str, str]]
+
+
+def table(section: Section) -> TextMetrics | None:
+    """Of the section's runs that have both kinds of scores; None without one."""
     found = [(row.name, run) for row in section.rows for run in row.runs if _metrics(run)]
-    lines = [line for name, run in found for line in _rows(name, run)]
-    if not lines:
-        return
-    yield _HEAD
-    yield from lines
-    yield "</tbody></table></div>"
-    for name, run in found:
-        if "exact" in _metrics(run):
-            yield f'<p class="small">{escape(name)}: {_at_exact_match(run)}</p>'
+    rows = [(name, cells) for name, run in found for cells in _rows(run)]
+    exact = [(name, _at_exact_match(run)) for name, run in found if "exact" in _metrics(run)]
+    return TextMetrics(rows, exact) if rows else None
 
 
 def _metrics(run: Result) -> list[str]:
@@ -52,7 +46,7 @@ def _pairs(run: Result, scorer: str) -> tuple[list[str], list[Floats], list[Floa
     return names, [run.scores[scorer][name][:, 0] for name in names], [passed[name][:, 0] for name in names]
 
 
-def _rows(name: str, run: Result) -> Iterator[str]:
+def _rows(run: Result) -> Iterator[tuple[str, ...]]:
     for scorer in _metrics(run):
         problems, values, passed = _pairs(run, scorer)
         found = agreement.auc_interval(values, passed, run.cluster_labels(problems))
@@ -62,12 +56,7 @@ def _rows(name: str, run: Result) -> Iterator[str]:
         value, good = np.concatenate(values), np.concatenate(passed) == 1.0
         enough = min(good.sum(), (~good).sum()) >= FEWEST
         interval = f"{auc:.1f} [{low:.1f}, {high:.1f}]" if enough else f"{auc:.1f}, too few for an interval"
-        cells = (
-            interval,
-            *(f"{100 * value[at].mean():.1f}" for at in (good, ~good)),
-        )
-        shown = "".join(f"<td>{cell}</td>" for cell in (TEXT[scorer], *cells))
-        yield f'<tr><td class="name">{escape(name)}</td>{shown}</tr>'
+        yield TEXT[scorer], interval, *(f"{100 * value[at].mean():.1f}" for at in (good, ~good))
 
 
 def _at_exact_match(run: Result) -> str:
