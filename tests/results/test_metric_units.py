@@ -206,7 +206,8 @@ def test_the_leaderboard_ranks_the_lower_first(pair: tuple[Path, Path], tmp_path
 def test_the_page_shows_counts_as_counts_and_colours_the_better_row(pair: tuple[Path, Path]) -> None:
     (section,) = make_sections([reader.read(run) for run in pair[::-1]], "length")
     html = page.render([section])
-    (headline,) = re.findall(r'<p class="answer">(.*?)</p>', html)
+    lead, headline = re.findall(r'<p class="answer">(.*?)</p>', html)
+    assert lead == "short has length of 2, 1 less than long, which is more than chance explains."
     text = re.sub("<.*?>", "", headline)
     assert text.startswith(
         "Best on length is short with 2 (2 to 2): -1 compared with long, statistically significant"

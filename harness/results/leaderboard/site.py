@@ -93,7 +93,7 @@ class _Writer:
             figure=lambda row: figure(row.unit, row.value),
             told=_told,
             task_page=lambda title: self.task_pages[title],
-            row_id=_row_id,
+            row_id=lambda row: "row-" + board.model_pages[row.name].removesuffix(".html"),
             model_page=lambda name: board.model_pages.get(name, ""),
             report=self._report,
             number="{:g}".format,
@@ -229,10 +229,6 @@ def _told(row: LeaderboardRow) -> str:
         *row.remarks,
     ]
     return "; ".join(lines)
-
-
-def _row_id(row: LeaderboardRow) -> str:
-    return "row-" + (row.runs[0].name if row.runs else "")
 
 
 # ---------------------------------------------------------------- plots

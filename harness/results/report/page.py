@@ -54,7 +54,7 @@ CAPTIONS = {
     "groups": "By group of problems",
     "pass-at-k": "Against k",
     "thinking": "Against the tokens for reasoning and answer",
-    "metrics": "All metrics",
+    "metrics": "Metrics side by side",
 }
 METRIC_COLUMNS = 4  # beside the first metric, with its interval and difference: at 1,280 pixels none is cut
 IN_WORDS = {
@@ -141,17 +141,17 @@ def lead(sections: Sequence[Section]) -> str:
     judged = [section for section in sections if section.cells]
     if not judged:
         return "No sample could be judged."
-    if len(judged) == 1:
-        return _lead_of_one(judged[0])
     compared = [section for section in judged if len(section.rows) > 1]
+    if len(compared or judged) == 1:
+        return _lead_of_one((compared or judged)[0])
     if not compared:
         return f"{len(judged)} tasks, one method each."
     best = Counter(section.rows[0].name for section in compared).most_common()
     clear = sum(significant(_gap(section)[1]) for section in compared)
-    names = [f"{name} on {n}" for name, n in best[:3]]
-    names += [f"others on {sum(n for _, n in best[3:])}"] if best[3:] else []
-    of = "of one" if clear == 1 else f"of {clear or 'none'}"
-    return f"Best of {len(compared)} tasks: {', '.join(names)}; {of} the lead is more than chance explains."
+    (first, most), *others = best[:3]
+    named = f"{first} on {most} of {len(compared)} tasks" + "".join(f", {name} on {n}" for name, n in others)
+    leads = f"{clear} of {len(compared)} leads {'is' if clear == 1 else 'are'}"
+    return f"Best: {named}{' ...' if best[3:] else ''}; {leads} more than chance explains."
 
 
 def _lead_of_one(section: Section) -> str:
@@ -229,7 +229,7 @@ def _figures(section: Section) -> Iterator[tuple[str, Markup]]:
     if plots.available():
         for name, drawn in plots.all_of(section).items():
             of = f" ({section.metric})" if name != "metrics" else ""
-            yield CAPTIONS[name] + of, Markup(plots.svg(drawn))
+            yield CAPTIONS[name] + of, Markup(plots.svg(drawn, f"{anchor(section)}-{name}"))
 
 
 def _has_seeds(section: Section) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette: distinct to colour-blind readers, and dark enough for white paper.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#6a3d9a", "#666666")
+MOST_LINES = 5  # in a radar
 INK, FAINT = "#1b1f24", "#d0d5da"
 WIDTH, HEIGHT = 6.0, 3.4  # inches
 
@@ -228,18 +229,19 @@ def _curves(found: Mapping[str, Sequence[tuple[int, Estimate]]]) -> "tuple[Figur
 
 
 def radar_of_metrics(section: Section) -> "Figure | None":
-    """Every metric that is a share, for every row."""
-    rows = section.rows[: len(SERIES)]
-    names = []
+    """A share of each kind for every row; None where a table says it better: of few kinds, or of many rows."""
+    if not 2 <= len(section.rows) <= MOST_LINES:
+        return None
+    kinds: dict[str, str] = {}  # pass@10 and em_ws@1 say what pass@1 and em@1 say, a little higher
     for name in sections.metric_names(section):
-        units = {e.unit for row in rows if (e := sections.row_estimate(row, name)) is not None}
-        if "number" not in units:
-            names.append(name)
+        found = [sections.row_estimate(row, name) for row in section.rows]
+        if all(e is None or e.unit == "share" for e in found):
+            kinds.setdefault(re.split("[@_]", name)[0], name)
     values = {}
-    for row in rows:
-        found = [sections.row_estimate(row, name) for name in names]
+    for row in section.rows:
+        found = [sections.row_estimate(row, name) for name in kinds.values()]
         values[row.name] = [math.nan if e is None else 100 * e.value for e in found]
-    return radar(names, values) if len(names) > 2 and len(values) > 1 else None
+    return radar(list(kinds.values()), values)
 
 
 def radar(axes_names: Sequence[str], values: Mapping[str, Sequence[float]]) -> "Figure | None":
@@ -258,7 +260,7 @@ def radar(axes_names: Sequence[str], values: Mapping[str, Sequence[float]]) -> "
         axes.tick_params(axis="x", pad=8)
         axes.set_ylim(0)
         axes.set_rlabel_position(90)  # type: ignore[attr-defined]
-        axes.legend(loc="upper left", bbox_to_anchor=(1.08, 1.05))
+        figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -266,7 +268,7 @@ def radar(axes_names: Sequence[str], values: Mapping[str, Sequence[float]]) -> "
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def _style(salt: str = "harness") -> Iterator[None]:
     import matplotlib
     from matplotlib import rc_context
 
@@ -276,7 +278,7 @@ def _style() -> Iterator[None]:
             "font.family": "sans-serif",
             "font.size": 9,
             "svg.fonttype": "none",
-            "svg.hashsalt": "harness",
+            "svg.hashsalt": salt,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.edgecolor": INK,
@@ -339,11 +341,15 @@ def _short(name: str) -> str:
 # ---------------------------------------------------------------- output
 
 
-def svg(figure: "Figure") -> str:
-    """For a page: without an XML header, with the page's colour variables, so that it follows light and dark mode."""
-    text = _svg(figure)
+def svg(figure: "Figure", name: str) -> str:
+    """For a page: without an XML header, with the page's colour variables, so that it follows light and dark mode.
+
+    `name` is the figure's own on its page: no two of its figures then have an id in common.
+    """
+    text = _svg(figure, name)
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(
         r'(<svg[^>]*?) width="[^"]*"',
         r"\1",
@@ -356,9 +362,9 @@ def svg(figure: "Figure") -> str:
     return text.replace("sans-serif", "inherit")
 
 
-def _svg(figure: "Figure") -> str:
+def _svg(figure: "Figure", name: str) -> str:
     out = io.StringIO()
-    with _style():
+    with _style(name):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return out.getvalue()
 
@@ -371,7 +377,7 @@ def write(figures: Mapping[str, "Figure"], folder: Path) -> list[Path]:
     written = []
     for name, figure in figures.items():
         path = folder / f"{name}.svg"
-        write_atomic(path, _svg(figure))
+        write_atomic(path, _svg(figure, name))
         with _style():
             figure.savefig(path.with_suffix(".png"), dpi=200, facecolor="white", metadata={"Software": None})
         written += [path, path.with_suffix(".png")]

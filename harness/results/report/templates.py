@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).resolve().parent / "assets"
 
 
-def environment(folder: Path = ASSETS, **functions: Any) -> "Environment":
+def environment(folder: Path = ASSETS, /, **functions: Any) -> "Environment":
     """The templates of a folder, which may call `functions`. Control characters of texts are spelled out."""
     import jinja2
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from harness.config.load import parse
 from harness.results import compare
 from harness.results.leaderboard import files, rows
-from harness.results.report import published, sections
+from harness.results.report import page, published, sections
 from harness.runs import run as runner
 from harness.runs.store import reader
 from tests.results.report.test_page import browser
@@ -69,6 +70,10 @@ def test_printed_values_are_as_printed() -> None:
     assert values("2311.02303", "Table 8", model="MFT-5TASKS", task="text-to-SQL/Spider") == [4.5, 0.138]
 
 
+def shown(paper: str) -> str:
+    return page.fill("paper.html", paper=published.shown(paper, []))
+
+
 @pytest.mark.parametrize(
     ("paper", "tables"),
     [
@@ -79,13 +84,13 @@ def test_printed_values_are_as_printed() -> None:
 def test_every_table_is_shown_with_its_footnotes(paper: str, tables: set[str]) -> None:
     plain = published.load(paper)
     assert tables <= {row["table"] for row in plain["rows"]}
-    html = published.html(paper, [])
+    html = shown(paper)
     for table in tables:
         assert f"<summary>{table}</summary>" in html
     used = {note for row in plain["rows"] for note in row.get("notes", ())}
     assert used == set(plain["defects"])
     for key, note in plain["defects"].items():
-        assert f">{published.text(note)}</li>" in html
+        assert f">{escape(note)}</li>" in html
         assert f"{key}</sup>" in html or f"<sup>{key}" in html
     cells = html.count("<td ") - html.count('<td class="name">')
     printed = sum(row["value"] is not None for row in plain["rows"])
@@ -93,10 +98,10 @@ def test_every_table_is_shown_with_its_footnotes(paper: str, tables: set[str]) -
 
 
 def test_known_defects_stand_at_their_values() -> None:
-    html = published.html("2308.10462", [])
+    html = shown("2308.10462")
     assert "39.31<sup>b</sup>" in html
     assert "10.70<sup>a</sup>" in html
-    assert "29.48<sup>b</sup>" in published.html("2311.02303", [])
+    assert "29.48<sup>b</sup>" in shown("2311.02303")
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +140,7 @@ def test_a_run_on_the_papers_problems_stands_beside_its_rows_and_any_other_apart
     assert harness("report", conala["original"], "--out", page, "--paper", "2308.10462").code == 0
     text = page.read_text()
     assert "<b>conala</b>: arXiv 2308.10462, set apart: corpus is original, the paper's docprompting" in (
-        text.replace("&#x27;", "'")
+        text.replace("&#39;", "'")
     )
     assert "this report" not in text
     assert harness("report", conala["original"], "--out", page, "--paper", "2311.02303").code == 0

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.results.report import page, plots, samples, sections
+from harness.results.rows import ComparisonRow
 from harness.runs.store import reader
 from tests.support.command import harness
 from tests.support.recordings import edit_rows, make
@@ -84,8 +86,11 @@ def settled(shown: "Page", act: Any) -> None:
 
 def test_the_answer_and_the_table_say_what_compare_says(opened: "Page") -> None:
     assert opened.title() == "Results: letters"
-    answers = opened.locator(".answer").all_inner_texts()
-    best = next(line for line in answers if "tuned" in line)
+    assert opened.locator("header .answer").inner_text() == (
+        "tuned answers 75 % of the problems as the reference does, 25 points more than base,"
+        " which is more than chance explains."
+    )
+    best = opened.locator("section .answer", has_text="tuned").inner_text()
     assert best.startswith("Best on em@1 is tuned with 75.00 % (")
     assert "+25.00 points compared with base, statistically significant (p 0.0020)" in best
     cells = opened.locator("tr", has_text="reference").locator("td").all_inner_texts()
@@ -95,6 +100,58 @@ def test_the_answer_and_the_table_say_what_compare_says(opened: "Page") -> None:
         "letters (1 of 2) 40 problems",
         "letters (2 of 2) 40 problems",
     ]
+
+
+def test_the_menu_leads_to_each_part_and_stays_in_view(opened: "Page") -> None:
+    links = opened.get_by_role("navigation", name="Parts").get_by_role("link")
+    assert links.all_inner_texts()[:3] == ["letters (1 of 2)", "Plots", "Outcomes"]
+    assert links.all_inner_texts()[-1] == "Samples"
+    for link in links.all():
+        link.click()
+        place = opened.evaluate("document.querySelector(location.hash).getBoundingClientRect().top")
+        assert 40 < place < 900
+        assert opened.evaluate("document.querySelector('nav').getBoundingClientRect().top") < 200
+
+
+def test_who_leads_is_said_in_words_whatever_there_is_to_tell(tmp_path: Path) -> None:
+    def said(*counts: tuple[int, ...]) -> str:
+        """Of methods a, b, ... with so many right answers of 40 on each version of the task."""
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for name, by_version in zip("abcde", counts, strict=False):
+            for version, count in enumerate(by_version, 1):
+                (folder / str(version)).mkdir(parents=True, exist_ok=True)
+                make(folder / str(version) / name, range(count), options={"version": version})
+        found = [reader.read(path) for path in reader.find_runs([folder])]
+        return page.lead(sections.make_sections(found))
+
+    base = "answers 75 % of the problems as the reference does"
+    assert said((30,)) == f"a {base}."
+    assert said((30,), (29,)) == f"a {base}, 2.5 points more than b, which may be chance."
+    assert said((30,), (30,)) == f"a {base}, and so does b."
+    assert said((9,), (30,)) == f"b {base}, 52.5 points more than a, which is more than chance explains."
+    assert said((30, 9), (9, 10)) == (
+        "Best: a on 1 of 2 tasks, b on 1; 1 of 2 leads is more than chance explains."
+    )
+    assert page.lead([]) == "No sample could be judged."
+
+
+def test_a_radar_is_drawn_only_where_it_helps(tmp_path: Path) -> None:
+    names = ["pass@1", "pass@10", "em@1", "em_ws@1", "bleu"]
+
+    def drawn(metrics: list[str], methods: int) -> bool:
+        read = reader.read(make(tmp_path / f"{len(metrics)}{methods}", range(3)))
+        share = read.summary.metrics["em@1"]
+        summary = read.summary.model_copy(update={"metrics": dict.fromkeys(metrics, share)})
+        rows = tuple(ComparisonRow(f"m{i}", (replace(read, summary=summary),)) for i in range(methods))
+        (section,) = sections.make_sections([read])
+        comparison = replace(section.comparison, rows=rows)
+        shown = replace(section, metric=metrics[0], comparison=comparison, order=tuple(range(methods)))
+        return plots.radar_of_metrics(shown) is not None
+
+    assert drawn(names, 2)
+    assert not drawn(names[:4], 2)  # of two kinds
+    assert not drawn(names, 1)
+    assert not drawn(names, 6)
 
 
 def test_plots_are_drawn_in_the_colours_of_the_page(opened: "Page") -> None:
@@ -163,8 +220,13 @@ def test_hostile_answers_are_text_and_never_run(opened: "Page") -> None:
 def test_names_from_runs_are_text_too(browser: "Browser", tmp_path: Path) -> None:
     run = make(tmp_path / "a", range(3))
     read = reader.read(run)
-    named = read.__class__(**{**vars(read), "summary": read.summary.model_copy(update={"task": HOSTILE})})
+    said = {"task": HOSTILE, "notes": (HOSTILE,), "signature": HOSTILE}
+    named = replace(
+        read, record={**read.record, "run_id": HOSTILE}, summary=read.summary.model_copy(update=said)
+    )
     html = page.render(sections.make_sections([named]), [f"skipped {HOSTILE}"])
+    assert html.count("&lt;img src=x") >= 8
+    assert "<img" not in html
     (tmp_path / "p.html").write_text(html)
     for shown in visit(browser, tmp_path / "p.html"):
         assert shown.evaluate("window.hacked") is None
@@ -226,7 +288,7 @@ def test_it_follows_light_and_dark_and_prints_without_the_browser(browser: "Brow
 
 def test_without_javascript_everything_but_the_samples_is_there(browser: "Browser", built: Path) -> None:
     for shown in visit(browser, built, java_script_enabled=False):
-        assert "Best on em@1 is tuned" in shown.locator(".answer").first.inner_text()
+        assert "Best on em@1 is tuned" in shown.locator("section .answer").first.inner_text()
         assert shown.locator("figure svg").count() >= 3
         assert "need JavaScript" in shown.locator("noscript").inner_text()
 
@@ -267,7 +329,8 @@ def test_plots_are_written_as_svg_and_png(built: Path, tmp_path: Path) -> None:
     ended = harness("report", built.parent / "base", built.parent / "tuned", "--plots", tmp_path / "plots")
     assert ended.code == 0, ended.err
     names = {path.name for path in (tmp_path / "plots").iterdir()}
-    assert {"methods.svg", "methods.png", "groups.svg", "metrics.png"} <= names
+    assert {"methods.svg", "methods.png", "groups.svg"} <= names
+    assert "metrics.svg" not in names  # all of its shares are exact match: a table says that better
     for path in (tmp_path / "plots").iterdir():
         if path.suffix == ".svg":
             assert ElementTree.parse(path).getroot().tag.endswith("svg")
