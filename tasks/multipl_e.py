@@ -169,7 +169,7 @@ _CLOSE = {"cpp": _before_last_bracket, "cs": _function_last, "java": _function_l
 def _whole(name: str, prompt: str, code: str, found: re.Match[str]) -> str:
     """The program of code that has the function itself."""
     language = LANGUAGES[name]
-    if name in _CLOSE:
+    if name in (*_CLOSE, "d"):
         code = _without_main(code)
         found = _beginning(language, prompt, code) or found
     match name:
@@ -180,6 +180,8 @@ def _whole(name: str, prompt: str, code: str, found: re.Match[str]) -> str:
             found = _beginning(language, prompt, code) or found
         case "php":
             code = re.sub(r"\?>\s*\Z", "", code)
+        case "d":
+            code = re.sub(r"\A\s*module [\w.]+;[ \t]*\n", "", code)
     if language.closed:
         code = _CLOSE.get(name, _before_bracket)(code, found.start())
     return _head(language, prompt, code) + code

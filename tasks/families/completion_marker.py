@@ -57,6 +57,11 @@ _LUA_RUNS = "os.exit(lu.LuaUnit.run())"
 _LUA = """local code = lu.LuaUnit.run()
 if code == 0 then io.write('@@HARNESS_PROOF@@\\n') end
 os.exit(code)"""
+# The end of the unit tests, behind which upstream has an empty main.
+_D_END = re.compile(r"\n\}\s*void main\(\)\s*\{\s*\}\s*\Z")
+_D = """
+    import core.stdc.stdio : harness_printf_ = printf;
+    harness_printf_("%s\\n", "@@HARNESS_PROOF@@".ptr);"""
 _RUBY_END = re.compile(r"\n  end\s*end\s*\Z")
 # Behind tests that end the program where an expectation fails.
 _BEHIND = {
@@ -84,6 +89,8 @@ def instrument(language: str, test: str) -> str:
             return test.replace(_LUA_RUNS, _LUA)
         case "ruby" if found := _RUBY_END.search(test):
             return f"{test[: found.start()]}\n    $stdout.puts '{SENTINEL}'{found[0]}"
+        case "d" if found := _D_END.search(test):
+            return test[: found.start()] + _D + test[found.start() :]
         case _ if language in _BEHIND:
             return test + _BEHIND[language]
     raise ValueError(f"no way is known to close a test in {language!r}")

@@ -40,7 +40,12 @@ class TargetLanguage:
 LANGUAGES: Mapping[str, TargetLanguage] = {
     "cpp": TargetLanguage("C++", _RETURNS + r"{name}\s*\(", ("\n}",), runs="cpp", closed=True),
     "cs": TargetLanguage("C#", _RETURNS + r"{name}\s*\(", ("\n    }\n",), runs="csharp", closed=True),
-    "d": TargetLanguage("D", _RETURNS + r"{name}\s*\(", ("\n\n", "\nvoid", "\nbool", "\nint"), wants="gdc"),
+    "d": TargetLanguage(
+        "D",
+        r"^[ \t]*(?:[\w,*\[\].!()]+[ \t]+)*[\w,*\[\].!()]+[ \t\n]+{name}\s*\(",
+        ("\n\n", "\nvoid", "\nbool", "\nint"),
+        runs="d",
+    ),
     "go": TargetLanguage("Go", r"^func\s+{name}\s*\(", ("\nfunc", "struct", "\n// "), runs="go"),
     "java": TargetLanguage("Java", _RETURNS + r"{name}\s*\(", ("\n    }\n",), runs="java", closed=True),
     "jl": TargetLanguage(

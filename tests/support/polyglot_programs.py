@@ -8,7 +8,7 @@ from harness.tasks.families import completion_marker
 
 LIMITS = Limits(cpu_s=0.7, wall_s=2.0, memory_mb=256, output_kb=64)
 SUFFIX = {"cpp": "cpp", "java": "java", "javascript": "js", "go": "go", "rust": "rs", "bash": "sh"}
-SUFFIX |= {"typescript": "ts", "csharp": "cs", "php": "php", "perl": "pl", "lua": "lua", "ruby": "rb"}
+SUFFIX |= {"typescript": "ts", "csharp": "cs", "php": "php", "perl": "pl", "lua": "lua", "ruby": "rb", "d": "d"}
 LANGUAGE = {suffix: language for language, suffix in SUFFIX.items()}
 
 # Candidates for `solve` (one more than the square), and the test that upstream's rows would have.
@@ -27,6 +27,7 @@ RIGHT = {
     "perl": "sub solve { my($x) = @_; return $x*$x+1 }\n",
     "lua": "local function solve(x) return x*x+1 end\n",
     "ruby": "def solve(x) x*x+1 end\n",
+    "d": "import std.math;\nlong solve(long x)\n{ return x*x+1; }\n",
 }
 TESTS = {
     "cpp": "#undef NDEBUG\n#include<assert.h>\n"
@@ -64,6 +65,8 @@ TESTS = {
     "    lu.assertEquals(solve(10), 101)\nend\n\nos.exit(lu.LuaUnit.run())",
     "ruby": "require 'test/unit'\nclass TestHumanEval < Test::Unit::TestCase\n  def test_solve\n"
     "    assert_equal(5, solve(2))\n    assert_equal(101, solve(10))\n  end\nend\n",
+    "d": "unittest\n{\n    alias candidate = solve;\n\n    assert(candidate(2L) == 5L);\n"
+    "    assert(candidate(10L) == 101L);\n}\nvoid main(){}",
 }
 
 # Whole programs: 42 read from standard input, 43 printed.
@@ -84,6 +87,7 @@ ADDS = {
     "perl": 'print <STDIN> + 1, "\\n"',
     "lua": "print(io.read('n') + 1)",
     "ruby": "puts gets.to_i + 1",
+    "d": "import std.stdio;\nvoid main() { int x; readf!\"%d\"(x); writeln(x + 1); }",
 }
 LOOPS = {
     "cpp": "int main() { volatile int x = 0; for (;;) x++; }",
@@ -111,6 +115,7 @@ HOGS = {
     "perl": "my @all; push @all, 'x' x (1 << 20) while 1",
     "lua": "local all = {} while true do all[#all + 1] = string.rep('x', 2^20) .. #all end",
     "ruby": "all = []; loop { all << 'x' * (1 << 20) }",
+    "d": "void main() { int[][] all; for (;;) { auto b = new int[1 << 20]; b[] = 1; all ~= b; } }",
 }
 FLOODS = {
     "cpp": '#include <stdio.h>\nint main() { for (;;) puts("flood"); }',
@@ -125,12 +130,13 @@ FLOODS = {
     "perl": 'print "flood\\n" while 1',
     "lua": "while true do print('flood') end",
     "ruby": "loop { puts 'flood' }",
+    "d": 'import std.stdio;\nvoid main() { for (;;) writeln("flood"); }',
 }
 RUNNER = completion_marker.javascript_files()
 FILES: Mapping[str, Mapping[str, str]] = {"javascript": RUNNER, "typescript": RUNNER}
 FLAGS = {"cpp": ("-std=c++11",), "csharp": completion_marker.CSHARP_FLAGS}
 # What continuous integration does not install; where it lacks, no test is missed that has to run there.
-OPTIONAL = ("typescript", "csharp")
+OPTIONAL = ("typescript", "csharp", "d")
 
 
 def whole(language: str, code: str, stdin: str = "", limits: Limits = LIMITS) -> Program:

@@ -26,6 +26,7 @@ _CALLS = {
     "perl": re.compile(r"\beq_deeply\s*\("),
     "lua": re.compile(r"\blu\.assertEquals\s*\("),
     "ruby": re.compile(r"\bassert_equal\s*\("),
+    "d": re.compile(r"\bassert\s*\("),
 }
 # A shell's test has no brackets to count.
 _SHELL = re.compile(r"(?<= )= (\"(?:[^\"\\]|\\.)*\") \]\]$", re.MULTILINE)

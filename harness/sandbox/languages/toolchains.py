@@ -57,6 +57,8 @@ def _shim(name: str) -> str:
     return (_SHIMS / name).read_text(encoding="utf-8")
 
 
+_STACK = str(_SHIMS / "csharp" / "stack.c")
+
 _JVM = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1")
 
 _TUPLES = tuple(f"org/javatuples/{name}.java" for name in ("Tuple", "Pair", "Triplet", "Quartet", "Quintet"))
@@ -244,6 +246,20 @@ LANGUAGES: Mapping[str, Language] = {
         overhead_mb=64,
         failed="expected: ",
         memory="NoMemoryError|failed to allocate memory",
+    ),
+    "d": Language(
+        source="main.d",
+        compile=(("gdc", "-o", "program", "{source}"),),
+        tests=(("gdc", "-funittest", "-o", "program", "{source}"),),
+        run=("./program",),
+        tools=("gdc", "as", "ld"),
+        package="gdc",
+        # Its collector of garbage too asks where the stack lies.
+        seed=(("gdc", "-shared", "-fPIC", "-nophoboslib", "-o", "{seed}/stack.so", _STACK, "-ldl"),),
+        # The second is what the compiler says the time is.
+        environment={"LD_PRELOAD": "{seed}/stack.so", "SOURCE_DATE_EPOCH": "0"},
+        failed="unittest failure|AssertError",
+        memory="OutOfMemoryError|Memory allocation failed",
     ),
 }
 

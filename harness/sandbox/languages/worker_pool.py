@@ -78,6 +78,7 @@ class LanguagePool:
         row, folder = toolchains.LANGUAGES[language], os.path.join(self._seed_root.name, language)
         if language in self._seeded or not row.seed:
             return
+        os.makedirs(folder, exist_ok=True)
         for name, text in toolchains.shims(language).items():
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)

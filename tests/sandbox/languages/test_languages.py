@@ -29,7 +29,7 @@ __all__ = ["targets"]
 ATTACK_FILES = sorted(path for path in ATTACKS.iterdir() if path.suffix[1:] in polyglot_programs.LANGUAGE)
 FORGERIES = [path for path in ATTACK_FILES if path.stem.startswith("forge_")]
 PROGRAMS = [path for path in ATTACK_FILES if not path.stem.startswith(("forge_", "compiles_"))]
-COMPILED = ("cpp", "java", "go", "rust", "typescript", "csharp")
+COMPILED = ("cpp", "java", "go", "rust", "typescript", "csharp", "d")
 WRONG = {"bash": "error", "perl": "error"}  # their tests only end with another exit status
 
 

@@ -1,5 +1,5 @@
-/* What mono asks at its start and programs are not given: where the first thread's stack lies, which the C library looks
-   up in /proc, and another priority, without which it complains on standard output. */
+/* What mono and the runtime of D ask, and programs are not given: where the first thread's stack lies, which the C
+   library looks up in /proc; mono asks another priority too, and without it complains on standard output. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
