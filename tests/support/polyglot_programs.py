@@ -8,7 +8,15 @@ from harness.tasks.families import completion_marker
 
 LIMITS = Limits(cpu_s=0.7, wall_s=2.0, memory_mb=256, output_kb=64)
 SUFFIX = {"cpp": "cpp", "java": "java", "javascript": "js", "go": "go", "rust": "rs", "bash": "sh"}
-SUFFIX |= {"typescript": "ts", "csharp": "cs", "php": "php", "perl": "pl", "lua": "lua", "ruby": "rb", "d": "d"}
+SUFFIX |= {
+    "typescript": "ts",
+    "csharp": "cs",
+    "php": "php",
+    "perl": "pl",
+    "lua": "lua",
+    "ruby": "rb",
+    "d": "d",
+}
 LANGUAGE = {suffix: language for language, suffix in SUFFIX.items()}
 
 # Candidates for `solve` (one more than the square), and the test that upstream's rows would have.
@@ -87,7 +95,7 @@ ADDS = {
     "perl": 'print <STDIN> + 1, "\\n"',
     "lua": "print(io.read('n') + 1)",
     "ruby": "puts gets.to_i + 1",
-    "d": "import std.stdio;\nvoid main() { int x; readf!\"%d\"(x); writeln(x + 1); }",
+    "d": 'import std.stdio;\nvoid main() { int x; readf!"%d"(x); writeln(x + 1); }',
 }
 LOOPS = {
     "cpp": "int main() { volatile int x = 0; for (;;) x++; }",
