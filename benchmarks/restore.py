@@ -121,9 +121,9 @@ def compare(isolation: Isolation, rounds: int) -> None:
     print(f"{isolation:11} ratio    {median(costs['restore']) / median(costs['fork']):6.2f}")
 
 
-def mixed(isolation: Isolation, count: int) -> bool:
+def mixed(isolation: Isolation, count: int, seed: int) -> bool:
     """Whether all verdicts were right, and at least half of them those of a process that was put back."""
-    draw = random.Random(0)
+    draw = random.Random(seed)
     references = solutions(rows()[::5], "mixed")
 
     def programs() -> Iterator[tuple[Program, str]]:
@@ -150,7 +150,10 @@ def mixed(isolation: Isolation, count: int) -> bool:
                 wrong += 1
                 print(f"program {number}: {found} in place of {status}: {result}\n{program.code}")
     share = restored / count
-    print(f"{isolation:11} {count} mixed programs, {wrong} wrong verdicts, {share:.1%} in a process put back")
+    print(
+        f"{isolation:11} {count} mixed programs, {wrong} wrong verdicts, {share:.1%} in a process put back",
+        flush=True,
+    )
     return not wrong and share >= 0.5
 
 
@@ -158,11 +161,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--mixed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the mix: a long run may be made in parts")
     parser.add_argument("--isolation", choices=["namespaces", "landlock"], action="append")
     arguments = parser.parse_args()
     levels: list[Isolation] = arguments.isolation or ["namespaces", "landlock"]
     if arguments.mixed:
-        sys.exit(0 if all(mixed(level, arguments.mixed) for level in levels) else 1)
+        sys.exit(0 if all(mixed(level, arguments.mixed, arguments.seed) for level in levels) else 1)
     for level in levels:
         compare(level, arguments.rounds)
 

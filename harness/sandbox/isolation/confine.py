@@ -64,7 +64,8 @@ class ConfinedState(NamedTuple):
     """What `enter` prepares for the forks.
 
     `keep`: the capabilities they keep. `baseline_mb`: the zygote's address space. `hard_limits`: limits of this
-    process that cannot be raised. `max_threads`: of the user id, with a program's own.
+    process that cannot be raised. `max_threads`: of the user id, with a program's own. `endings`: with which a fork
+    lets its last call be told, where its files have to be looked at before they are gone.
     """
 
     isolation: Isolation
@@ -75,6 +76,7 @@ class ConfinedState(NamedTuple):
     filter: syscalls.Filter | None
     hard_limits: dict[int, int]
     max_threads: int
+    endings: syscalls.Filter | None
 
 
 @contextlib.contextmanager
@@ -139,7 +141,10 @@ def enter(plan: ConfinementPlan) -> ConfinedState | None:
         rules = syscalls.Filter(program, _BLANK)
     kept = syscalls.capability_set(keep)
     threads = other_threads + 1 + THREADS
-    return ConfinedState(plan.isolation, home, kept, baseline_mb, ruleset, rules, hard_limits, threads)
+    endings = syscalls.Filter(seccomp.endings()) if plan.isolation == "landlock" else None
+    return ConfinedState(
+        plan.isolation, home, kept, baseline_mb, ruleset, rules, hard_limits, threads, endings
+    )
 
 
 def _hard_limit(what: int) -> int:

@@ -102,6 +102,14 @@ def running(proc: int, processes: tuple[int, ...]) -> bool:
     return False
 
 
+def parent(proc: int, thread: int) -> int:
+    """Of the thread's process; 0 where it has ended."""
+    try:
+        return int(_read(proc, f"{thread}/stat").rpartition(b")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
 def _children(proc: int, pid: str) -> list[int]:
     pids: list[int] = []
     for thread in _list(proc, f"{pid}/task"):

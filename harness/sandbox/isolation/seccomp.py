@@ -121,8 +121,10 @@ _DENIED = {
 }
 # Not for programs that are one process (the go command locks its cache).
 _ALONE = {"flock": (73, 32)}
-# A file sent to oneself and closed is on the disk, and no descriptor shows it.
+# Where the scratch folder is watched. A file sent to oneself and closed is on the disk, and no descriptor shows it;
+# what takes space without writing it takes more between two looks than a machine has, and beyond RLIMIT_FSIZE.
 _SENDING = {"sendmsg": (46, 211), "sendmmsg": (307, 269)}
+_FALLOCATE = (285, 47)
 # Landlock does not control these: where programs share the machine's files they report success and do nothing.
 _ATTRIBUTES = {
     "chmod": (90, -1),
@@ -176,7 +178,6 @@ _STATELESS = {
     "futex": 202,
     "clock_gettime": 228,
     "clock_getres": 229,
-    "exit_group": 231,
     "newfstatat": 262,
     "readlinkat": 267,
     "faccessat": 269,
@@ -186,6 +187,8 @@ _STATELESS = {
     "faccessat2": 439,
 }
 _CLOSE, _TCGETS = 3, 0x5401
+# Ends a process; libc makes no other call for that.
+EXIT_GROUP = 231 if syscalls.MACHINE == "x86_64" else 94
 _CLONE = (56, 220)
 _CLONE3 = 435
 _SOCKETPAIR = (53, 199)
@@ -228,7 +231,7 @@ _AF_UNIX = 1
 # Classic BPF: load a word, jump always / if equal / greater or equal / any bit set, return.
 _LOAD, _JUMP, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO, _TELL = 0x7FFF0000, 0x80000000, 0x00050000, 0x7FC00000
-_EPERM, _ENOSYS = 1, 38
+_EPERM, _ENOSYS, _EOPNOTSUPP = 1, 38, 95
 
 Instruction = tuple[int, int, int, int]
 Body = tuple[Instruction, ...]
@@ -295,10 +298,13 @@ def stateless(first_fd: int) -> list[Instruction]:
     return [(_LOAD, 0, 0, 0), *_tree(_ranges(bodies, tell))]
 
 
+def endings() -> list[Instruction]:
+    """A further filter: tell the listener of a process's last call."""
+    return [(_LOAD, 0, 0, 0), *_tree(_ranges({EXIT_GROUP: ((_RETURN, 0, 0, _TELL),)}))]
+
+
 def _denied(column: int, shared_files: bool, allowed: set[str], children: bool) -> dict[int, Body]:
-    tables = [_DENIED]
-    if not children:
-        tables += [_ALONE, _SENDING] if shared_files else [_ALONE]
+    tables = [_DENIED, *([] if children else [_ALONE]), *([_SENDING] if shared_files else [])]
     denied = {
         numbers[column]: _errno(_EPERM)
         for table in tables
@@ -306,6 +312,8 @@ def _denied(column: int, shared_files: bool, allowed: set[str], children: bool) 
         if name not in allowed
     }
     ignored = _ATTRIBUTES.values() if shared_files else ()
+    if shared_files:
+        denied[_FALLOCATE[column]] = _errno(_EOPNOTSUPP)  # libc then writes in its place
     return denied | {numbers[column]: _errno(0) for numbers in ignored}
 
 

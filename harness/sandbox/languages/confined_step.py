@@ -19,6 +19,7 @@ from typing import NoReturn
 from harness.sandbox.isolation import (
     confine,
     control_group,
+    marks,
     namespaces,
     process_tree,
     scratch,
@@ -50,7 +51,7 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class Step:
-    """One command with its limits. `files`: written before it runs."""
+    """One command with its limits. `files`: written before it runs. `is_program`: it is what is judged, no compiler."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
@@ -60,12 +61,14 @@ class Step:
     output_kb: int
     stdin: bytes = b""
     files: dict[str, str] = field(default_factory=dict)
+    is_program: bool = False
 
 
 @dataclass(frozen=True)
 class StepSandbox:
     """What each step of this worker needs. `proc`: the machine's /proc. `pid_namespace`: this process's own, or -1.
     `other_threads`: those of the same user id, which count against its limit. `group`: counts what a step takes.
+    `endings`: with which a program lets its last call be told, where its files have to be looked at before.
     """
 
     plan: StepPlan
@@ -77,6 +80,7 @@ class StepSandbox:
     filter: syscalls.Filter
     other_threads: int
     group: control_group.ControlGroup | None
+    endings: syscalls.Filter | None
 
 
 def enter(plan: StepPlan) -> StepSandbox | None:
@@ -116,7 +120,8 @@ def enter(plan: StepPlan) -> StepSandbox | None:
     filter = syscalls.Filter(rules)
     if group is not None and not _can_join(group):
         group = None
-    return StepSandbox(plan, home, proc, pid_namespace, keep, ruleset, filter, other_threads, group)
+    endings = syscalls.Filter(seccomp.endings()) if plan.isolation == "landlock" else None
+    return StepSandbox(plan, home, proc, pid_namespace, keep, ruleset, filter, other_threads, group, endings)
 
 
 def _can_join(group: control_group.ControlGroup) -> bool:
@@ -206,8 +211,12 @@ def _drop_privileges(sandbox: StepSandbox) -> None:
         sandbox.filter.install()
 
 
-def run_init(sandbox: StepSandbox, step: Step, streams: tuple[int, int, int], status: int) -> NoReturn:
-    """The first process of a step: starts the command, reaps orphans, reports how the command ended, and exits."""
+def run_init(
+    sandbox: StepSandbox, step: Step, streams: tuple[int, int, int], status: int, listening: int
+) -> NoReturn:
+    """The first process of a step: starts the command, reaps orphans, reports how the command ended, and exits.
+    `listening`: the socket for the listener of last calls, -1 for none.
+    """
     try:
         os.setsid()
         # What it runs has its user id, and must not reach what is open here through /proc.
@@ -216,6 +225,9 @@ def run_init(sandbox: StepSandbox, step: Step, streams: tuple[int, int, int], st
             os.dup2(fd, number)
         status = fcntl.fcntl(status, fcntl.F_DUPFD, 10)
         os.dup2(status, 3, inheritable=False)
+        if listening >= 0 and sandbox.endings:
+            syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+            marks.send(listening, sandbox.endings)
         _drop_privileges(sandbox)
         if sandbox.group is not None:
             sandbox.group.join()

@@ -9,10 +9,11 @@ import os
 import resource
 import select
 import signal
+import socket
 import time
 from dataclasses import dataclass
 
-from harness.sandbox.isolation import process_tree, scratch, syscalls
+from harness.sandbox.isolation import marks, process_tree, scratch, syscalls
 from harness.sandbox.languages import confined_step
 from harness.sandbox.python.cpu_clock import WALL_SLACK
 
@@ -24,6 +25,7 @@ _UNACCOUNTED_FACTOR = 2
 _BEGIN_S = 1.0
 # Beyond a step's memory and its files: where the kernel ends it, should it take more between two checks.
 _SLACK_MB = 128
+_TOO_MANY_FILES = "more files than the scratch space holds"
 
 
 class ConfinementError(Exception):
@@ -46,6 +48,7 @@ class StepResult:
     stderr: bytes = b""
     cpu_s: float = 0.0
     wall_s: float = 0.0
+    idle_s: float = 0.0
     peak_mb: float = 0.0
 
 
@@ -63,6 +66,9 @@ class StepMonitor:
         self.last_check: tuple[float, float] = (0.0, 0.0)
         self.seen_cpu_s: dict[int, float] = {}
         self.files_mb = 0.0
+        self.init = 0
+        self.looked_at_end = False
+        self.listener: marks.Listener | None = None
 
     def run(self) -> StepResult:
         """Raises ConfinementError when the step could not be confined, ControllerGone when the controller has ended."""
@@ -77,11 +83,7 @@ class StepMonitor:
         if group is not None:
             group.begin(self.step.memory_mb + confined_step.SCRATCH_MB + _SLACK_MB)
             self.files_mb = self._files_mb()
-        init = confined_step.fork_confined(self.sandbox)
-        if init == 0:
-            confined_step.run_init(self.sandbox, self.step, (stdin, out_write, err_write), status_write)
-        for fd in (stdin, out_write, err_write, status_write):
-            os.close(fd)
+        init = self._start((stdin, out_write, err_write), status_write)
         self.output = {out: bytearray(), err: bytearray()}
         self.last_check = (started_at, 0.0)
         try:
@@ -94,13 +96,15 @@ class StepMonitor:
         finally:
             for fd in (out, err, status):
                 os.close(fd)
+            if self.listener is not None:
+                self.listener.close()
         result = self.result
         if group is not None:
             result.cpu_s = group.measure().cpu_s
             if group.ran_out:
                 self._stop("memory", f"more than {self.step.memory_mb} MB of memory")
         result.cpu_s = max(result.cpu_s, rusage.ru_utime + rusage.ru_stime)
-        result.wall_s = time.monotonic() - started_at
+        result.wall_s, result.idle_s = time.monotonic() - started_at, self.idle
         result.peak_mb = max(result.peak_mb, rusage.ru_maxrss / 1024)
         result.stdout, result.stderr = bytes(self.output[out]), bytes(self.output[err])
         if self.report[:1] == b"!":
@@ -109,17 +113,36 @@ class StepMonitor:
             )
         if self.report:
             result.code = os.waitstatus_to_exitcode(confined_step.STATUS.unpack(self.report[1:])[0])
+            if result.code == 0 and self.listener is not None and not self.looked_at_end:
+                self._stop("output", _TOO_MANY_FILES)  # nobody could look at what it had
         elif not result.status:
             result.status, result.detail = "signal", "killed by SIGKILL"
         if result.code in (-signal.SIGXCPU, -signal.SIGKILL) and result.cpu_s >= self.step.cpu_s:
             result.status, result.detail = "timeout", f"more than {self.step.cpu_s:g} s of CPU time"
         return result
 
+    def _start(self, streams: tuple[int, int, int], status: int) -> int:
+        """The step's first process. The descriptors are its own."""
+        ours, theirs = socket.socketpair()
+        listens = self.step.is_program and self.sandbox.endings is not None
+        with ours, theirs:
+            self.init = confined_step.fork_confined(self.sandbox)
+            if self.init == 0:
+                listening = theirs.fileno() if listens else -1
+                confined_step.run_init(self.sandbox, self.step, streams, status, listening)
+            for fd in (*streams, status):
+                os.close(fd)
+            theirs.close()
+            self.listener = marks.receive(ours.fileno()) if listens else None
+        return self.init
+
     def _poll(self, started_at: float, status: int) -> None:
         poller = select.poll()
         for fd in (*self.output, status):
             poller.register(fd, select.POLLIN)
         poller.register(self.controller, 0)
+        if self.listener is not None:
+            poller.register(self.listener.fd, select.POLLIN)
         next_check = started_at + _CHECK_S / 4
         while not self.result.status:
             for fd, _ in poller.poll(max(0.0, next_check - time.monotonic()) * 1000):
@@ -128,7 +151,9 @@ class StepMonitor:
                 if fd == status:
                     self.report = os.read(status, 4096)
                     return
-                if not self._read(fd):
+                if self.listener is not None and fd == self.listener.fd:
+                    self._answer(self.listener, started_at)
+                elif not self._read(fd):
                     poller.unregister(fd)
             if time.monotonic() >= next_check:
                 self._check(started_at)
@@ -147,8 +172,23 @@ class StepMonitor:
         if not self.result.status:
             self.result.status, self.result.detail, self.result.suspect = status, detail, suspect
 
+    def _answer(self, listener: marks.Listener, started_at: float) -> None:
+        """A process makes its last call: look once more before the program's files are gone with the command."""
+        call = listener.receive()
+        if call is None:
+            return
+        if not call.status and process_tree.parent(self.sandbox.proc, call.thread) == self.init:
+            self.looked_at_end = True
+            self._check(started_at)
+        if not self.result.status:
+            listener.let_go_on(call)
+
     def _check(self, started_at: float) -> None:
-        usage = process_tree.measure(self.sandbox.proc, memory=self.sandbox.group is None)
+        unlimited = self.sandbox.plan.isolation != "namespaces"
+        # Only root is shown everything; of what hides, the files can't be counted either.
+        usage = process_tree.measure(
+            self.sandbox.proc, memory=self.sandbox.group is None or (unlimited and os.geteuid() != 0)
+        )
         step, now = self.step, time.monotonic()
         last_time, cpu = self.last_check
         used, memory_mb, unaccounted = self._usage(usage, now - started_at)
@@ -165,14 +205,24 @@ class StepMonitor:
             self._stop("timeout", f"no end within {step.wall_s:g} s")
         elif now - started_at >= step.wall_s * WALL_SLACK:
             self._stop("timeout", f"no end within {step.wall_s:g} s", suspect=True)
-        elif self.sandbox.plan.isolation != "namespaces" and scratch.exceeds(
-            self.sandbox.home,
-            confined_step.SCRATCH_MB,
-            confined_step.SCRATCH_FILES,
-            usage.processes,
-            confined_step.FILE_MB,
-        ):
-            self._stop("output", "more files than the scratch space holds")
+        elif unlimited:
+            self._check_files(usage, now - started_at)
+
+    def _check_files(self, usage: process_tree.TreeUsage, wall_s: float) -> None:
+        limits = (confined_step.SCRATCH_MB, confined_step.SCRATCH_FILES)
+        if self.step.is_program and self._hides(usage, wall_s):
+            self._stop("output", "a process hides its files")
+        elif scratch.exceeds(self.sandbox.home, *limits, usage.processes, confined_step.FILE_MB):
+            self._stop("output", _TOO_MANY_FILES)
+
+    def _hides(self, usage: process_tree.TreeUsage, wall_s: float) -> bool:
+        """Whether a process runs a file that it may execute and not read. The step's first process is the sandbox's
+        own; so is the command, until it is executed.
+        """
+        hidden = usage.hidden - {self.init}
+        begins = wall_s < _BEGIN_S and not self.looked_at_end
+        own = (self.init, 0) if begins else ()
+        return any(process_tree.parent(self.sandbox.proc, pid) not in own for pid in hidden)
 
     def _usage(self, usage: process_tree.TreeUsage, wall_s: float) -> tuple[float, float, bool]:
         """CPU time so far, memory now, and whether more time was used than that.

@@ -25,12 +25,14 @@ from harness.sandbox.isolation import scratch, syscalls
 from harness.sandbox.languages import confined_step, monitor
 from harness.sandbox.values import codec
 
-# True and falsified tests run so often by turns, as long as that takes no more CPU time, nor, where a program sleeps,
-# more by the clock.
-_ROUNDS, _ROUNDS_CPU_S, _ROUNDS_WALL_S = 5, 3.0, 20.0
-# And so often with all expectations negated, where that told something.
+# True and falsified tests run so often by turns, as long as the true ones take no more than half of this CPU time.
+_ROUNDS, _ROUNDS_CPU_S = 5, 3.0
+# And so often with all expectations negated, where that told something. Fewer are enough only where the time went into
+# runs like those that passed: each takes at most so many times as long, and what a machine needs besides.
 _SUSPECT_RUNS, _SUSPECT_CPU_S, _SUSPECT_WALL_S = 370, 20.0, 60.0
+_LIKE_THE_TRUE, _BESIDES_S = 3.0, 0.05
 _FORGED = "the program passes even when an expectation is falsified"
+_EVASIVE = "the program passes its tests at times only, and takes long where they are falsified"
 _PRODUCTS_MB = 128  # all that is kept of one build together, in this process's memory
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 # Bytes of an output, and of a line, in which messages of runtimes are looked for.
@@ -143,15 +145,17 @@ class ProgramRunner:
         builds = self._controls(job, (*single, every), built.nonce)
         if builds[0].failed is not None:
             return self._unbuilt(job, builds, built.nonce)
-        begun = time.monotonic()
+        first = spent
         for turn in range(_ROUNDS):
-            if turn and (spent > _ROUNDS_CPU_S or time.monotonic() - begun > _ROUNDS_WALL_S):
+            if (
+                turn and 2 * spent > _ROUNDS_CPU_S
+            ):  # of true runs: what falsified ones take is in the program's hand
                 return ""
-            passed, cpu_s = self._passes(job, builds[turn % len(builds)])
-            again, more_s = (True, 0.0) if passed else self._passes(job, built)
+            passed, *_ = self._passes(job, builds[turn % len(builds)])
+            again, more_s, _ = (True, 0.0, 0.0) if passed else self._passes(job, built)
             if passed or not again:
-                return self._suspicion(job, (others, every), passed, built.nonce)
-            spent += cpu_s + more_s
+                return self._suspicion(job, (others, every), passed, built.nonce, first)
+            spent += more_s
         return ""
 
     def _controls(
@@ -179,35 +183,40 @@ class ProgramRunner:
         return _FORGED if stopped or (again and not again.suspect) else ""
 
     def _suspicion(
-        self, job: dict[str, Any], all_false: tuple[dict[str, str], dict[str, str]], passed: bool, nonce: str
+        self,
+        job: dict[str, Any],
+        all_false: tuple[dict[str, str], dict[str, str]],
+        passed: bool,
+        nonce: str,
+        true_s: float,
     ) -> str:
         """It passed falsified tests, or did not pass the true ones again. Perhaps it does not reach that one
         expectation, or depends on chance; but an honest program never passes with all expectations falsified.
+        `true_s`: CPU seconds in which it passed the true ones.
         """
         others, every = all_false
         if passed and self._passes(job, self._build(job, others, nonce))[0]:
             return _FORGED
-        falsified, spent = self._build(job, every, nonce), 0.0
+        falsified, spent, idle = self._build(job, every, nonce), 0.0, 0.0
         if falsified.failed is not None:
             return _FORGED if passed else ""
         begun = time.monotonic()
-        for _ in range(_SUSPECT_RUNS):
-            passed, cpu_s = self._passes(job, falsified)
-            spent += cpu_s
+        for run in range(1, _SUSPECT_RUNS + 1):
+            passed, cpu_s, idle_s = self._passes(job, falsified)
+            spent, idle = spent + cpu_s, idle + idle_s
             if passed:
                 return _FORGED
             if spent > _SUSPECT_CPU_S or time.monotonic() - begun > _SUSPECT_WALL_S:
-                break
+                return _EVASIVE if spent + idle > run * (_LIKE_THE_TRUE * true_s + _BESIDES_S) else ""
         return ""
 
-    def _passes(self, job: dict[str, Any], built: "_Build") -> tuple[bool, float]:
-        """Whether it passes, and the CPU seconds it took."""
+    def _passes(self, job: dict[str, Any], built: "_Build") -> tuple[bool, float, float]:
+        """Whether it passes, its CPU seconds, and those for which it slept (not those in which others computed)."""
         if built.failed is not None:
-            return False, 0.0
+            return False, 0.0, 0.0
         result = self._run(job, built)
-        return not result.status and not result.code and _without_nonce(result.stdout, built.nonce)[
-            1
-        ], result.cpu_s
+        printed = _without_nonce(result.stdout, built.nonce)[1]
+        return not result.status and not result.code and printed, result.cpu_s, result.idle_s
 
     def _build(self, job: dict[str, Any], files: dict[str, str], nonce: str = "") -> "_Build":
         """Compile in a folder that is gone afterwards; what it takes to run is kept here. Each program has a nonce."""
@@ -237,7 +246,7 @@ class ProgramRunner:
             for name, data in built.products.items():
                 with open(os.open(os.path.join(self.sandbox.home, name), _NEW_FILE, 0o755), "wb") as file:
                     file.write(data)
-            return self._step(job["run"], job, job, built.files, job["stdin"])
+            return self._step(job["run"], job, job, built.files, job["stdin"], is_program=True)
 
     def _step(
         self,
@@ -246,6 +255,7 @@ class ProgramRunner:
         limits: dict[str, Any],
         files: dict[str, str],
         stdin: bytes = b"",
+        is_program: bool = False,
     ) -> monitor.StepResult:
         home = self.sandbox.home
         environment = {name: value.replace("{home}", home) for name, value in job["environment"].items()}
@@ -258,6 +268,7 @@ class ProgramRunner:
             limits["output_kb"],
             stdin,
             files,
+            is_program,
         )
         result = monitor.StepMonitor(self.sandbox, step, self.controller).run()
         self.started = True

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn, Protocol
 
 from harness.sandbox import framing
-from harness.sandbox.isolation import confine
+from harness.sandbox.isolation import confine, marks
 from harness.sandbox.python import plain_bytes
 from harness.sandbox.values import arrays, codec, large, standard_types
 
@@ -56,6 +56,8 @@ def main(state: confine.ConfinedState, keeping: Keeping | None = None) -> NoRetu
         try:
             if keeping:
                 keeping.prepare(CHANNEL + 1)
+            elif state.endings:
+                marks.send(CHANNEL, state.endings)
             confine.drop_privileges(state)
             os.closerange(CHANNEL + 2 if keeping else CHANNEL + 1, confine.DESCRIPTORS)
             if keeping:

@@ -6,9 +6,9 @@ import select
 import signal
 import socket
 import time
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from harness.sandbox.isolation import confine, scratch, syscalls
+from harness.sandbox.isolation import confine, marks, scratch, syscalls
 from harness.sandbox.python import child
 from harness.sandbox.python.control import FILES, LIMITS, REPORT, START, THREADS
 
@@ -25,19 +25,13 @@ class CandidateFork(NamedTuple):
 
 
 class Done(NamedTuple):
-    """The tester needs this fork no longer. `limits`: its program's. `overrun`: what that exceeded (control.py)."""
+    """The tester needs this fork no longer. `limits`: its program's. `overrun`: what that exceeded (control.py).
+    `untold`: whether there is a listener, which was told of no last call.
+    """
 
     limits: tuple[float, int]
     overrun: int
-
-
-class MarkListener(Protocol):
-    """Hears of calls that change a process for good. `marked`: there was one."""
-
-    listener: int
-    marked: bool
-
-    def answer(self) -> None: ...
+    untold: bool
 
 
 def make(state: confine.ConfinedState, keeping: child.Keeping | None = None) -> CandidateFork:
@@ -61,7 +55,13 @@ def make(state: confine.ConfinedState, keeping: child.Keeping | None = None) -> 
 def hand_over(
     control: socket.socket, report: bytes, fork: CandidateFork, start: bytes = bytes(START.size)
 ) -> None:
+    """Give it to the tester, together with the report on the last one."""
     socket.send_fds(control, [start + report], (*fork.fds, fork.pidfd))
+
+
+def listener(state: confine.ConfinedState, fork: CandidateFork) -> marks.Listener | None:
+    """Tells of the fork's last call. To be asked for before it is handed over."""
+    return marks.receive(fork.fds[0]) if state.endings else None
 
 
 def close(fork: CandidateFork) -> None:
@@ -70,33 +70,40 @@ def close(fork: CandidateFork) -> None:
 
 
 def wait_done(
-    control: socket.socket, fork: CandidateFork, folder: str, marks: MarkListener | None = None
+    control: socket.socket, fork: CandidateFork, folder: str, listener: marks.Listener | None
 ) -> Done | None:
-    """Wait until the tester is done; None if it is gone. `folder`: of programs' files, watched unless `marks` show that
-    there can be none.
+    """Wait until the tester is done; None if it is gone. `folder`: of programs' files, watched unless the listener has
+    told that there can be none. What a program has open is looked at once more before it may end.
     """
-    overrun, next_look = 0, 0.0
+    overrun, next_look, untold = 0, 0.0, listener is not None
     poller = select.poll()
     poller.register(control, select.POLLIN)
-    if marks is not None:
-        poller.register(marks.listener, select.POLLIN)
+    if listener is not None:
+        poller.register(listener.fd, select.POLLIN)
     while True:
-        watched = folder and (marks is None or marks.marked)
+        watched = bool(folder) and (listener is None or listener.marked)
+        done, call = None, None
         for fd, what in poller.poll(_WATCH_S * 1000 if watched else None):
             if fd == control.fileno():
-                message = control.recv(LIMITS.size)
-                return Done(LIMITS.unpack(message), overrun) if message else None
-            assert marks is not None
-            if what == select.POLLIN:
-                marks.answer()
-            else:
+                if not (message := control.recv(LIMITS.size)):
+                    return None
+                done = LIMITS.unpack(message)
+            elif what != select.POLLIN:
                 poller.unregister(fd)  # the process has ended
+            elif listener is not None and (call := listener.receive()):
+                listener.marked = True
+                untold &= not call.is_last
         begin = time.process_time()
-        if watched and not overrun and time.monotonic() >= next_look:
+        is_last = bool(done or (call and call.is_last))
+        if watched and not overrun and (is_last or time.monotonic() >= next_look):
             if overrun := _overrun(fork.pid, folder):
                 os.kill(fork.pid, signal.SIGKILL)
             # Many files take long to look at: that must not cost more than a small part of a processor.
             next_look = time.monotonic() + _WATCH_SHARE * (time.process_time() - begin)
+        if listener is not None and call:
+            listener.let_go_on(call)
+        if done:
+            return Done(done, overrun, untold)
 
 
 def _overrun(pid: int, folder: str) -> int:
@@ -107,7 +114,7 @@ def _overrun(pid: int, folder: str) -> int:
 
 
 def end(
-    state: confine.ConfinedState, fork: CandidateFork, folder: str, overrun: int, cpu_before: float = 0.0
+    state: confine.ConfinedState, fork: CandidateFork, folder: str, done: Done, cpu_before: float = 0.0
 ) -> tuple[bytes, int]:
     """End the process, which had used `cpu_before` seconds before its program, and remove what that left. Returns the
     report on it, and a descriptor of its mounts or -1: the kernel takes its time to free them, which with that
@@ -115,6 +122,9 @@ def end(
     """
     mounts = syscalls.mount_namespace(fork.pidfd) if state.isolation == "namespaces" else -1
     status, usage = reap(fork)
+    overrun = done.overrun
+    if done.untold and os.WIFEXITED(status):
+        overrun = overrun or FILES  # nobody could look at what it had
     if folder:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(fork.pid, signal.SIGKILL)  # only the level `process` lets programs start children

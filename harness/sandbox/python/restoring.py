@@ -48,20 +48,15 @@ class Kept:
     fork: forks.CandidateFork
     limits: tuple[float, int]
     checkpoint: restore.Checkpoint
-    listener: int
+    listener: marks.Listener
     schedule: int
     memory: int
     times: tuple[float, float] = (0.0, 0.0)
     programs: int = 0
-    marked: bool = False
 
     def read_times(self) -> tuple[float, float]:
         ran, waited, _ = os.pread(self.schedule, 100, 0).split()
         return int(ran) / 1e9, int(waited) / 1e9
-
-    def answer(self) -> None:
-        self.marked = True
-        marks.let_go_on(self.listener)
 
     def put_back(self) -> bytes:
         """The report on its program; empty if it has to be ended."""
@@ -87,7 +82,7 @@ class Kept:
 
     def close(self) -> None:
         self.checkpoint.close()
-        for fd in (self.listener, self.schedule, self.memory):
+        for fd in (self.schedule, self.memory):
             os.close(fd)
 
 
@@ -105,6 +100,7 @@ def find_obstacle(state: confine.ConfinedState) -> str:
     forks.reap(kept.fork)
     forks.close(kept.fork)
     kept.close()
+    kept.listener.close()
     return "" if works else "a process that waits could not be put back"
 
 
@@ -112,25 +108,29 @@ def serve(control: socket.socket, state: confine.ConfinedState, folder: str) -> 
     """`folder`: for programs' files, emptied after each that may have made some."""
     program, plain, penalty = _new_filter(), 0, 1
     fork, kept = forks.make(state), None
+    listener = forks.listener(state, fork)
     forks.hand_over(control, b"", fork)
     while True:
-        done = forks.wait_done(control, fork, folder, kept)
+        done = forks.wait_done(control, fork, folder, listener)
         if done is None:
             forks.reap(fork)
             return
         report, mounts = b"", -1
-        if kept and not kept.marked and kept.times[0] < _CPU_S and kept.limits == done.limits:
+        if kept and not kept.listener.marked and kept.times[0] < _CPU_S and kept.limits == done.limits:
             report = kept.put_back()
         if not report:
             before = kept.times[0] if kept else 0.0
-            report, mounts = forks.end(state, fork, folder, done.overrun, before)
+            report, mounts = forks.end(state, fork, folder, done, before)
             forks.close(fork)
+            if listener is not None:
+                listener.close()
             if kept is not None:
                 penalty = min(2 * penalty, _MOST_PLAIN) if kept.programs < _PAYS else 1
                 plain = penalty if kept.programs < _PAYS else 0
                 kept.close()
             kept = _make(state, program, done.limits) if plain <= 0 else None
             fork = kept.fork if kept else forks.make(state)
+            listener = kept.listener if kept else forks.listener(state, fork)
             plain -= kept is None
         start = START.pack(*kept.times, *kept.limits) if kept else bytes(START.size)
         forks.hand_over(control, report, fork, start)
@@ -159,6 +159,6 @@ def _make(state: confine.ConfinedState, program: syscalls.Filter, limits: tuple[
     schedule, memory = (
         os.open(f"/proc/{fork.pid}/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("schedstat", "statm")
     )
-    kept = Kept(fork, limits, checkpoint, listener, schedule, memory)
+    kept = Kept(fork, limits, checkpoint, marks.Listener(listener, marked=False), schedule, memory)
     kept.times = kept.read_times()
     return kept

@@ -97,10 +97,11 @@ def compile_tests(setup: str, code: str, entry: str, in_module: bool) -> Compile
 def _compile_tests(setup: str, code: str, entry: str, in_module: bool) -> CompiledTests:
     code_objects = []
     for name, text in (("setup", setup), ("tests", code)):
+        what = "setup does" if name == "setup" else "tests do"
         try:
             code_objects.append(compile(text, f"{name}.py", "exec", dont_inherit=True))
         except (SyntaxError, ValueError, RecursionError) as error:
-            raise BadTests(f"the task's {name} do not compile: {type(error).__name__}: {error}") from None
+            raise BadTests(f"the task's {what} not compile: {type(error).__name__}: {error}") from None
     in_process = in_module or needs.beside(code, entry, _run_setup(code_objects[0]))
     return CompiledTests((setup, code), code_objects, entry, in_process)
 

@@ -13,8 +13,9 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 
-from harness.sandbox.isolation import confine, huge_pages, scratch, syscalls
+from harness.sandbox.isolation import confine, huge_pages, marks, scratch, syscalls
 from harness.sandbox.python import forks, prewarm, semaphores
 
 # Else every thread would reserve as much address space as the deep main stack.
@@ -86,17 +87,19 @@ def _verify(state: confine.ConfinedState) -> str:
 
 def _serve(control: socket.socket, state: confine.ConfinedState, folder: str) -> None:
     """`folder`: for programs' files, emptied after each; "" where they have a mount of their own."""
+    listener = marks.listen(state.endings)
+    state = state._replace(endings=None)
     fork = forks.make(state)
     forks.hand_over(control, b"", fork)
     forks.close(fork)
     while True:
         spare = forks.make(state)
-        done = forks.wait_done(control, fork, folder)
+        done = forks.wait_done(control, fork, folder, listener)
         if done is None:
             forks.reap(fork)
             forks.reap(spare)
             return
-        report, mounts = forks.end(state, fork, folder, done.overrun)
+        report, mounts = forks.end(state, fork, folder, done)
         forks.hand_over(control, report, spare)
         forks.close(spare)
         if mounts >= 0:
@@ -108,7 +111,13 @@ def start(arguments: list[str]) -> None:
     """Entry point of the process. `arguments`: the descriptor's number, the plan as JSON."""
     fields = json.loads(arguments[1])
     fields |= {name: tuple(fields[name]) for name in ("packages", "preload", "importable")}
-    main(int(arguments[0]), confine.ConfinementPlan(**fields))
+    plan = confine.ConfinementPlan(**fields)
+    try:
+        main(int(arguments[0]), plan)
+    except BaseException:  # noqa: BLE001 - said, and then it ends
+        traceback.print_exc()
+    if plan.isolation == "landlock":
+        os.kill(os.getpid(), signal.SIGKILL)  # its own last call would wait for itself (marks.listen)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def test_a_lost_worker_gives_its_core_to_the_one_that_takes_its_place() -> None:
 
 
 def test_a_worker_that_cannot_be_started_keeps_no_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
         raise OSError(12, "Cannot allocate memory")
 
     with sandbox.start(sandbox.Settings(workers=len(ALL))) as pool:

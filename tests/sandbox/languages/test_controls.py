@@ -21,39 +21,50 @@ SANDBOX: confined_step.StepSandbox = None  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize("passes", [[True], [False, False]])
-def test_controls_end_by_the_clock_where_a_program_only_sleeps(
-    monkeypatch: pytest.MonkeyPatch, passes: list[bool]
+@pytest.mark.parametrize(
+    ("true_s", "cpu_s", "idle_s", "doubt"),
+    [
+        (0.01, 0.01, 20.0, worker._EVASIVE),  # sleeps until its limit where it does not know the expectations
+        (0.01, 6.0, 0.0, worker._EVASIVE),  # or computes
+        (6.0, 6.5, 0.0, ""),  # it always takes as long
+        (0.01, 0.03, 0.0, ""),  # the machine is busy with others
+    ],
+)
+def test_few_falsified_runs_are_a_pass_only_where_the_true_ones_take_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+    passes: list[bool],
+    true_s: float,
+    cpu_s: float,
+    idle_s: float,
+    doubt: str,
 ) -> None:
-    """It passes, then sleeps until its limit whatever it is asked: in suspicion (falsified tests passed, or true ones
-    not again) that would last for hundreds of runs.
-    """
-    clock = itertools.count(0, 20)
-    runs: list[str] = []
-    answers = iter(passes)
+    """It passes, then comes under suspicion: falsified tests passed, or true ones not again."""
+    clock, answers, runs = itertools.count(0, 20), iter(passes), []
 
-    def slept(job: dict[str, Any], built: Any) -> tuple[bool, float]:
+    def evades(job: dict[str, Any], built: Any) -> tuple[bool, float, float]:
         runs.append(built.files["main.js"])
-        return next(answers, False), 0.01
+        return next(answers, False), cpu_s, idle_s
 
     monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     runner = worker.ProgramRunner(SANDBOX, -1)
-    monkeypatch.setattr(runner, "_passes", slept)
-    assert runner._doubt(JOB, runner._build(JOB, JOB["files"]), 0.01) == ""
+    monkeypatch.setattr(runner, "_passes", evades)
+    assert runner._doubt(JOB, runner._build(JOB, JOB["files"]), true_s) == doubt
     assert runs.count("every") == 4, runs
 
 
-def test_rounds_end_by_the_clock_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, runs = itertools.count(0, 25), []
-    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    runner = worker.ProgramRunner(SANDBOX, -1)
+@pytest.mark.parametrize(("true_s", "rounds"), [(0.01, 5), (0.9, 1)])
+def test_only_true_runs_that_take_long_make_rounds_fewer(
+    monkeypatch: pytest.MonkeyPatch, true_s: float, rounds: int
+) -> None:
+    runner, runs = worker.ProgramRunner(SANDBOX, -1), []
 
-    def right(job: dict[str, Any], built: Any) -> tuple[bool, float]:
+    def right(job: dict[str, Any], built: Any) -> tuple[bool, float, float]:
         runs.append(built.files["main.js"])
-        return runs[-1] == "true", 0.01
+        return runs[-1] == "true", true_s if runs[-1] == "true" else 5.0, 5.0
 
     monkeypatch.setattr(runner, "_passes", right)
-    assert runner._doubt(JOB, runner._build(JOB, JOB["files"]), 0.01) == ""
-    assert runs == ["false", "true"]
+    assert runner._doubt(JOB, runner._build(JOB, JOB["files"]), true_s) == ""
+    assert runs == ["false", "true"] * rounds
 
 
 @pytest.mark.parametrize(
@@ -118,9 +129,9 @@ def test_where_building_costs_nothing_each_round_has_falsified_tests_of_its_own(
 ) -> None:
     runner, runs = worker.ProgramRunner(SANDBOX, -1), []
 
-    def right(job: dict[str, Any], built: Any) -> tuple[bool, float]:
+    def right(job: dict[str, Any], built: Any) -> tuple[bool, float, float]:
         runs.append(built.files["main.js"])
-        return runs[-1] == "true", 0.01
+        return runs[-1] == "true", 0.01, 0.0
 
     monkeypatch.setattr(runner, "_passes", right)
     job = JOB | {"falsified": ["1", "2", "3", "4", "5", "others", "every"]}
