@@ -50,20 +50,19 @@ def judged(completions, problem_id, **columns):
     return rewards(TASK, list(problem_id), texts)
 
 
-def compute_score(data_sources, solution_strs, ground_truths, extra_infos=None):
-    """A reward function of verl, for its batch reward manager:
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **ignored):
+    """A reward function of verl, which calls it for each completion, in many threads at a time:
 
-        reward_model.reward_manager=batch custom_reward_function.path=examples/grpo_reward.py
+        reward.custom_reward_function.path=examples/grpo_reward.py      # before 0.9 without `reward.`
 
-    `data_source` of a row names the task and `ground_truth` the problem. None is no number there, so it is 0.
+    `data_source` of a row names the task and `reward_model.ground_truth` the problem. A None is no number there: where
+    the judge failed three times, training stops rather than learns from it.
     """
-    scores = [0.0] * len(solution_strs)
-    for task in set(data_sources):
-        places = [i for i, name in enumerate(data_sources) if name == task]
-        given = rewards(task, [ground_truths[i] for i in places], [solution_strs[i] for i in places])
-        for i, reward in zip(places, given, strict=True):
-            scores[i] = reward or 0.0
-    return scores
+    for _ in range(3):
+        (reward,) = rewards(data_source, [ground_truth], [solution_str])
+        if reward is not None:
+            return reward
+    raise RuntimeError(f"{data_source} {ground_truth}: the judge failed three times")
 
 
 def main():

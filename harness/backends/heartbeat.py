@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 
 INTERVAL_S = 1.0  # between two that are told
+JUDGE_STALL_S = 120.0  # without any, after which what judges is replaced; for models see config.backend
 
 listener: Callable[[], None] | None = None
 _last = 0.0

@@ -14,6 +14,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from harness.config.backend import BackendConfig
 from harness.config.identity import digest
 from harness.config.sampling import SamplingConfig
+from harness.heartbeat import JUDGE_STALL_S
 from harness.schema import OverLong, Split, Template, Unanswered, Value
 
 Scalar = str | int | float | bool
@@ -28,7 +29,8 @@ class JudgeConfig(Value):
     identify a run, not its path. `packages`: what Python programs may import beside the standard library: what the task
     names, or all that is installed beside their interpreter. `process`: a fork for each Python program, or one process
     that is put back after each. `exclude`: samples without an answer for these reasons are left out of every metric; by
-    default they count as failed. `certificate`: a file of harness doctor --parity; the signature names it.
+    default they count as failed. `certificate`: a file of harness doctor --parity; the signature names it. `stall_s`: a
+    process of the sandbox, or a judge service, that gives no sign of life for so many seconds is replaced.
     """
 
     sandbox: Literal["auto", "namespaces", "landlock", "process"] = "auto"
@@ -41,6 +43,9 @@ class JudgeConfig(Value):
     packages: Literal["task", "environment"] = Field(default="task", exclude_if=lambda value: value == "task")
     exclude: tuple[Unanswered, ...] = Field(default=(), exclude_if=lambda reasons: not reasons)
     certificate: str = Field(default="", exclude_if=lambda path: not path)
+    stall_s: float = Field(
+        default=JUDGE_STALL_S, ge=5, allow_inf_nan=False, exclude_if=lambda value: value == JUDGE_STALL_S
+    )
 
     @field_validator("exclude")
     @classmethod
@@ -141,6 +146,6 @@ class RunConfig(Value):
             "style": {"classifier"},
         }
         plain = self.model_dump(
-            mode="json", exclude=without | {"judge": {"workers", "python", "certificate"}}
+            mode="json", exclude=without | {"judge": {"workers", "python", "certificate", "stall_s"}}
         )
         return digest(plain | {"backend": self.backend.identity_fields()})

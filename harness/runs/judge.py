@@ -59,6 +59,7 @@ def settings(judge: JudgeConfig, task: Task | None) -> sandboxes.Settings:
         preload=task.preload if task and (task.packages or judge.python) else (),
         queries=bool(executing) and all(scorer.queries for scorer in executing),
         process=judge.process,
+        stall_s=judge.stall_s,
     )
 
 

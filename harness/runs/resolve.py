@@ -160,7 +160,7 @@ def _language(check: Check) -> str:
 def judge_record(judge: JudgeConfig, sandbox: Sandbox, used: set[str]) -> dict[str, Any]:
     """Who judges, as run.json has it; `used` are the languages of the answers."""
     limits = judge.model_dump(
-        exclude={"sandbox", "workers", "python", "time_factor", "exclude", "certificate"}
+        exclude={"sandbox", "workers", "python", "time_factor", "exclude", "certificate", "stall_s"}
     )
     record = {"sandbox": sandbox.isolation, **limits}
     # Only where it is asked for, so that records of before it existed stay comparable.

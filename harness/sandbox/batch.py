@@ -1,5 +1,6 @@
 """One batch of programs on a pool's workers: what waits, what runs where, what is finished and waits for its turn."""
 
+import logging
 import selectors
 import time
 from collections import deque
@@ -13,6 +14,7 @@ from harness.sandbox.python import budget
 from harness.sandbox.values import codec
 from harness.schema import ExecResult, Program
 
+LOG = logging.getLogger(__name__)
 # Programs drawn ahead of the result that is due next: bounds memory, however many programs there are.
 AHEAD = 256
 # Jobs that a worker has: one running, and one that it can start without asking.
@@ -115,6 +117,7 @@ class Batch:
         job = self.jobs[number]
         if not worker.jobs:
             worker.deadline = time.monotonic() + job.timeout_s
+            worker.watch.heard()
         worker.jobs.append(number)
         fd = worker.socket.fileno()
         if fd not in self.send_buffers:
@@ -142,7 +145,7 @@ class Batch:
         busy = [worker for worker in self.pool.workers() if worker.jobs]
         if not busy:
             return
-        timeout = min(worker.deadline for worker in busy) - time.monotonic()
+        timeout = min(min(worker.deadline, worker.watch.due) for worker in busy) - time.monotonic()
         for key, what in self.selector.select(max(0.0, timeout)):
             worker = key.data
             if what & selectors.EVENT_WRITE:
@@ -152,6 +155,10 @@ class Batch:
         for worker in busy:
             if worker.jobs and time.monotonic() > worker.deadline:
                 self._drop_worker(worker, "a tester stopped answering")
+            elif worker.jobs and worker.watch.hangs():
+                cause = worker.watch.cause(launch.names(worker))
+                LOG.warning("a sandbox worker is replaced, and its program run again: %s", cause)
+                self._drop_worker(worker, f"a sandbox worker hangs: {cause}", by_program=False)
 
     def _receive(self, worker: launch.SandboxWorker) -> None:
         try:
@@ -163,6 +170,7 @@ class Batch:
         if not count:
             self._drop_worker(worker, "a sandbox worker ended while it judged")
             return
+        worker.watch.heard()
         while (payload := worker.frames.pop()) is not None:
             self._record(worker, codec.decode(payload))
 

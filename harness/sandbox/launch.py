@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import SandboxFault
-from harness.sandbox import framing
+from harness.heartbeat import JUDGE_STALL_S
+from harness.sandbox import framing, stalls
 from harness.sandbox.isolation import confine, control_group, cpu_affinity, scratch
 from harness.sandbox.python import interpreter
 from harness.sandbox.values import codec
@@ -67,12 +68,13 @@ class IsolationUnavailable(SandboxFault):
 @dataclass(eq=False)
 class SandboxWorker:
     """The controller's handle on a worker. `jobs`: the numbers of those sent to it. `core`: the one it is pinned to.
-    `group`: what its steps are counted by.
+    `group`: what its steps are counted by. `watch`: sees whether it hangs.
     """
 
     socket: socket.socket
     processes: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]
     scratch: tempfile.TemporaryDirectory[str] | None
+    watch: stalls.StallWatch
     core: cpu_affinity.Core | None = None
     group: control_group.GroupFolders | None = None
     frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(framing.JOB_LIMIT))
@@ -102,6 +104,7 @@ def start_worker(
     preload: tuple[str, ...] = (),
     core: cpu_affinity.Core | None = None,
     restores: bool = False,
+    stall_s: float = JUDGE_STALL_S,
 ) -> SandboxWorker:
     """Start a worker, with this process's own interpreter unless `python` is given, and wait until it is ready.
     Raises IsolationUnavailable with the kernel's reason. `core`: released when the worker is stopped.
@@ -138,7 +141,8 @@ def start_worker(
             {},
         )
         cleanup.pop_all()
-    worker = SandboxWorker(ours, (tester_process, zygote), folder, core)
+    watch = stalls.StallWatch(tester_process.pid, stall_s)
+    worker = SandboxWorker(ours, (tester_process, zygote), folder, watch, core)
     _wait_ready(worker, _IMPORT_S if preload else _START_S)
     return worker
 
@@ -208,6 +212,12 @@ def spawn(
         )
 
 
+def names(worker: SandboxWorker) -> list[tuple[str, int]]:
+    """What a worker's processes are called, with their ids; a worker of other languages is one."""
+    tester, zygote = worker.processes
+    return [("process", tester.pid)] if tester is zygote else [("tester", tester.pid), ("zygote", zygote.pid)]
+
+
 def death_cause(worker: SandboxWorker) -> str:
     """Which of a worker's processes a signal ended, as text to append to a message; "" where none did."""
     for name, process in zip(("tester", "zygote"), worker.processes, strict=True):
@@ -229,6 +239,7 @@ def stop_worker(worker: SandboxWorker) -> None:
     process, zygote = worker.processes
     process.kill()
     process.wait()
+    worker.watch.resume()
     try:
         zygote.wait(timeout=5)
     except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness import cpu_count
 from harness.errors import ConfigError, SandboxFault, UserError
+from harness.heartbeat import JUDGE_STALL_S
 from harness.sandbox import batch, framing, launch
 from harness.sandbox.isolation import confine, cpu_affinity
 from harness.sandbox.python import interpreter
@@ -32,6 +33,7 @@ class Settings:
     programs and tests. `packages`: distributions that they may import from,
     None for all that are installed. `preload`: modules imported before each program starts. `crowded`: other sandboxes
     use this machine's other cores. `process`: a fork for each Python program, or one that is put back after each.
+    `stall_s`: after so many seconds without a sign of life a worker is replaced.
     """
 
     isolation: Literal["auto", "namespaces", "landlock", "process"] = "auto"
@@ -44,6 +46,7 @@ class Settings:
     crowded: bool = False
     queries: bool = False
     process: Literal["fork", "restore"] = "fork"
+    stall_s: float = JUDGE_STALL_S
 
 
 class Pool:
@@ -148,7 +151,7 @@ class Pool:
             assert self._isolation is not None
             from harness.sandbox.languages.worker_pool import LanguagePool
 
-            self._languages = LanguagePool(self._isolation, self.size, self._limits)
+            self._languages = LanguagePool(self._isolation, self.size, self._limits, self.settings.stall_s)
         return self._languages
 
     def judge_queries(
@@ -165,7 +168,8 @@ class Pool:
     def _sql_pool(self, isolation: confine.Isolation) -> "SqlPool":
         from harness.sandbox.sql.client import SqlPool
 
-        return SqlPool(isolation, self.size, self.settings.time_limit, self.settings.memory_mb)
+        settings = self.settings
+        return SqlPool(isolation, self.size, settings.time_limit, settings.memory_mb, settings.stall_s)
 
     # ------------------------------------------------------------ workers
 
@@ -193,6 +197,7 @@ class Pool:
                 self.settings.preload,
                 core,
                 self.settings.process == "restore",
+                self.settings.stall_s,
             )
         except BaseException:
             if core is not None:

@@ -19,6 +19,7 @@ from harness import api, cpu_count
 from harness.errors import ConfigError, DataError, UserError, one_line_errors, unknown
 from harness.serve import stream
 from harness.serve.lanes import Lanes, SharedSandbox
+from harness.serve.reference_pace import ReferencePace
 
 if TYPE_CHECKING:
     from harness.runs.plan import Plan
@@ -58,14 +59,13 @@ class Judge:
                     f"harness.Judge: {task} has a [matrix]: name one task, or a config of one run"
                 )
             config = load.parse(plain, "harness.Judge")
-            if config.judge.time_factor is not None:
-                raise ConfigError("judge.time_factor is for runs: give a judge a time_limit, or neither")
             self.plan: Plan = plan.make_plan(config)
         self.problems = {problem.id: problem for problem in self.plan.problems}
         self.settings = replace(judge.settings(config.judge, self.plan.task), workers=None)
         self._own = lanes is None
         self.lanes = lanes or Lanes(config.judge.workers or cpu_count.available())
         self._lock = Lock()
+        self._paces: dict[str, ReferencePace] = {}
         self._cache: CachingSandbox | None = None
 
     def __enter__(self) -> "Judge":
@@ -122,6 +122,9 @@ class Judge:
         samples = list(samples)
         for problem, _ in samples:
             self.check(problem)
+        chosen = self.scorer(scorer)
+        if (pace := self._pace(chosen)) is not None:
+            pace.measure([problem for problem, _ in samples])  # together, not as each is drawn
         return list(self.stream(samples, scorer))
 
     def stream(self, samples: "Iterable[Given]", scorer: str = "") -> "Iterator[Judgement]":
@@ -129,9 +132,10 @@ class Judge:
         from harness.runs.judge import judge_samples
 
         chosen = self.scorer(scorer)
-        sandbox = self._sandbox(chosen)
+        pace, sandbox = self._pace(chosen), self._sandbox(chosen)
+        problems = self.problems if pace is None else pace.problems
         for judgement, _ in judge_samples(
-            self.plan.task, chosen, self.problems, self._generations(samples), sandbox
+            self.plan.task, chosen, problems, self._generations(samples, pace), sandbox
         ):
             yield judgement
 
@@ -188,6 +192,17 @@ class Judge:
     def _shared(self) -> SharedSandbox:
         return SharedSandbox(self.lanes, self.settings)
 
+    def _pace(self, scorer: "Scorer") -> ReferencePace | None:
+        """The problems with the time limits that their references ask for, where the config wants that."""
+        factor = self.plan.config.judge.time_factor
+        if factor is None or not scorer.executes:
+            return None
+        with self._lock:
+            if scorer.name not in self._paces:
+                task, shared = self.plan.task, self._shared
+                self._paces[scorer.name] = ReferencePace(task, scorer, dict(self.problems), factor, shared)
+            return self._paces[scorer.name]
+
     def _sandbox(self, scorer: "Scorer") -> "Sandbox":
         """With the verdict cache before it, where the scorer allows that."""
         if not scorer.executes or not scorer.cacheable:
@@ -199,13 +214,15 @@ class Judge:
                 self._cache = caching(self._shared, self.settings, self.plan.config.verdict_cache)
             return self._cache
 
-    def _generations(self, samples: "Iterable[Given]") -> "Iterator[Generation]":
+    def _generations(self, samples: "Iterable[Given]", pace: ReferencePace | None) -> "Iterator[Generation]":
         from harness.schema import Completion, Generation
         from harness.text.completion_parts import separate
 
         counts: Counter[str] = Counter()
         for problem, completion in samples:
             self.check(problem)
+            if pace is not None:
+                pace.measure([problem])
             made = Completion(text=completion) if isinstance(completion, str) else completion
             index = counts[problem]
             counts[problem] += 1

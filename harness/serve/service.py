@@ -123,7 +123,8 @@ class Service:
         isolation = here if here != "auto" else settings.isolation
         if here != "auto" and settings.isolation not in ("auto", here):
             raise ConfigError(f"this service isolates by {here}, and the run asks for {settings.isolation}")
-        used = replace(settings, isolation=isolation, python=self.settings.python, workers=None)
+        own = self.settings
+        used = replace(settings, isolation=isolation, python=own.python, stall_s=own.stall_s, workers=None)
         return SharedSandbox(self.lanes, used, "posted")
 
     # ------------------------------------------------------------ databases

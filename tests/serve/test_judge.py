@@ -5,10 +5,16 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import harness
+from harness.errors import Fault
+from harness.runs.judge import PacedProblems, with_reference_times
+from harness.schema import Problem, Scorer, Task
+from harness.serve import reference_pace
+from tests.runs.test_time_factor import ENDLESS, SLOW, TASK
 from tests.support.command import mini_humaneval, rows
 
 ROWS = mini_humaneval()[:6]
@@ -100,3 +106,40 @@ def test_verdicts_of_all_threads_are_kept_in_one_file_for_the_next_judge(
             6,
         )  # three questions of isolation and versions, no program
     assert caplog.records == []  # nothing was said of a cache that cannot be used
+
+
+def test_time_limits_follow_the_references_each_measured_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+
+    def watched(task: Task, scorer: Scorer, problems: list[Problem], *rest: Any) -> PacedProblems:
+        measured.extend(problem.id for problem in problems)
+        return with_reference_times(task, scorer, problems, *rest)
+
+    monkeypatch.setattr(reference_pace, "with_reference_times", watched)
+    (tmp_path / "slow.py").write_text(TASK)
+    given = [(f"slow/{i}", text) for i, text in enumerate([SLOW.format(0), SLOW.format(7), ENDLESS])]
+    with harness.Judge(tmp_path / "slow.py", workers=1) as fixed:
+        assert [each.status for each in fixed.verdicts(given)] == ["timeout"] * 3
+    with (
+        harness.Judge(tmp_path / "slow.py", workers=1, time_factor=3) as paced,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        asked = [pool.submit(lambda: [each.status for each in paced.stream(given)]) for _ in range(2)]
+        asked.append(pool.submit(lambda: [each.status for each in paced.verdicts(given)]))
+        assert [each.result() for each in asked] == [["passed", "failed", "timeout"]] * 3
+        assert paced.record["judge"]["time_factor"] == 3
+    assert sorted(measured) == ["slow/0", "slow/1", "slow/2"]
+
+
+def test_a_reference_that_could_not_be_measured_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> PacedProblems:
+        raise Fault("the judge is stopping")
+
+    with harness.Judge("humaneval", data="mini", workers=1, time_factor=3) as paced:
+        with monkeypatch.context() as patch:
+            patch.setattr(reference_pace, "with_reference_times", broken)
+            with pytest.raises(Fault, match="is stopping"):
+                paced.rewards(IDS[:1], TEXTS[:1])
+        assert paced.rewards(IDS[:1], TEXTS[:1]) == [1.0]

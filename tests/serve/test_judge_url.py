@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -64,7 +65,10 @@ def test_queries_find_the_service_own_databases_by_their_digests(served: Served,
     assert (lacking.code, "start the service with the task, and the same files" in lacking.err) == (2, True)
 
 
-def test_one_of_two_services_is_killed_and_no_verdict_is_lost_or_doubled(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_one_of_two_services_is_killed_or_hangs_and_no_verdict_is_lost_or_doubled(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     different = [
         {**row, "completion": f"{row['completion']}    # {i}\n"} for i in range(5) for row in SOLUTIONS
     ]  # equal programs would be run once
@@ -72,20 +76,22 @@ def test_one_of_two_services_is_killed_and_no_verdict_is_lost_or_doubled(tmp_pat
     assert score("humaneval", recorded, tmp_path / "here", "--workers", 1).code == 0
     with judge_service.command() as first, judge_service.command() as second:
         ended: list[Ended] = []
-        urls = ("--judge-url", first.url, "--judge-url", second.url)
+        more = ("--judge-url", first.url, "--judge-url", second.url, "--set", "judge.stall_s=5")
         run = threading.Thread(
-            target=lambda: ended.append(score("humaneval", recorded, tmp_path / "there", "--no-cache", *urls))
+            target=lambda: ended.append(score("humaneval", recorded, tmp_path / "there", "--no-cache", *more))
         )
         run.start()
         judged = tmp_path / "there" / "judgements.jsonl"
         while run.is_alive() and not (judged.exists() and judged.read_bytes().count(b"\n") >= 30):
             time.sleep(0.05)
         assert run.is_alive()
-        first.kill()
+        first.process.send_signal(number)
         run.join()
     assert ended[0].code == 0, ended
     assert len(rows(judged)) == len(different)
     assert judged.read_bytes() == (tmp_path / "here" / "judgements.jsonl").read_bytes()
+    if number == signal.SIGSTOP:
+        assert "it has given no sign of life for 5 s" in ended[0].err
 
 
 def test_a_service_that_is_restarted_goes_on_with_the_run(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 import importlib.util
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -45,6 +48,28 @@ def test_a_service_that_is_told_to_stop_answers_what_it_has_begun(tmp_path: Path
     assert [row["status"] for row in answers[1].json()["verdicts"]] == ["passed"] * 60
 
 
+def test_open_to_the_network_it_wants_a_token_and_answers_whoever_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with judge_service.command("--host", "0.0.0.0") as service:
+        port = service.url.rpartition(":")[2]
+        own = socket.gethostbyname(socket.gethostname())  # of this machine, as others reach it
+
+        def status(path: str, **headers: str) -> int:
+            return httpx2.get(f"http://{own}:{port}{path}", headers=headers, trust_env=False).status_code
+
+        assert (status("/health"), status("/v1/tasks")) == (200, 401)
+        assert status("/v1/tasks", Authorization="Bearer another token") == 401
+        assert status("/v1/tasks", Authorization=f"Bearer {TOKEN}") == 200
+        # Which name it is asked by is of no account, since no page in a browser has the token.
+        assert status("/v1/tasks", Authorization=f"Bearer {TOKEN}", Host="judge.example") == 200
+    monkeypatch.delenv("HARNESS_JUDGE_TOKEN", raising=False)
+    command = [sys.executable, "-m", "harness", "serve", "--host", "0.0.0.0", "--port", port]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "is open to the network: set HARNESS_JUDGE_TOKEN" in refused.stderr
+
+
 @pytest.fixture
 def example(served: Served, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """examples/grpo_reward.py, pointed at the service."""
@@ -64,7 +89,12 @@ def test_the_reward_functions_of_the_example_are_those_that_trl_and_verl_call(ex
     assert example.judged(prompts=["", ""], completions=[right, "no"], problem_id=[name, name]) == [1.0, 0.0]
     chat = [[{"role": "assistant", "content": right}]]
     assert example.judged(completions=chat, problem_id=[name], trainer_state=None) == [1.0]
-    assert example.compute_score(["humaneval"] * 2, ["no", right], [name] * 2, [{}, {}]) == [0.0, 1.0]
+    given = {
+        "data_source": "humaneval",
+        "ground_truth": name,
+        "extra_info": {"num_turns": None},
+    }  # as verl does
+    assert [example.compute_score(solution_str=text, **given) for text in ("no", right)] == [0.0, 1.0]
     assert {"id": name, "question": ROW["prompt"]} in example.ask("/v1/tasks/humaneval")["problems"]
     with pytest.raises(RuntimeError, match="no problem 'x'"):
         example.rewards("humaneval", ["x"], ["y"])

@@ -1,6 +1,7 @@
 """A judge service for tests: in a thread of this process, or a `harness serve` of its own that can be killed."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -81,6 +82,7 @@ def command(*arguments: str) -> Iterator[ServeCommand]:
         assert line.startswith("judging at http"), line
         yield ServeCommand(line.split()[-1], process)
     finally:
+        process.send_signal(signal.SIGCONT)  # a test may have stopped it
         process.terminate()
         process.wait()
         process.stdout.close()

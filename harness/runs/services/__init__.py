@@ -44,7 +44,8 @@ def opener(urls: Sequence[str], token: str) -> Callable[[JudgeConfig, Task], Abs
             )
         used = judging.settings(judge, task)
         asked = wire.encode_settings(used)
-        launcher = ServiceLauncher([ServiceClient(base, token, asked) for base in bases], judge.workers)
+        clients = [ServiceClient(base, token, asked, judge.stall_s) for base in bases]
+        launcher = ServiceLauncher(clients, judge.workers)
         return PooledSandbox(WorkerPool(launcher, JudgeSpec(used)))
 
     return open_sandbox

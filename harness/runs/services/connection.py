@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.backends.openai.transport import FIRST_WAIT_S, MAX_SHOWN, MAX_WAIT_S, Reply, retry_after
 from harness.errors import ConfigError, Fault, HarnessError, UserError
+from harness.heartbeat import JUDGE_STALL_S
 from harness.runs.services import wire
 from harness.runs.workers.pool import WorkerDied
 from harness.runs.workers.protocol import SETUP, PartialResult, WorkRequest
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 CONNECT_S = 10.0
-SILENCE_S = 6 * wire.HEARTBEAT_S  # after which a service that says nothing counts as gone
 UNREACHABLE_TRIES = 6  # half a minute, in which one may be restarted
 BUSY_S = 600.0  # how long one is waited for that has too much to do
 BUSY = (429, 503)
@@ -44,17 +44,18 @@ class _Busy(Exception):
 
 @dataclass(frozen=True)
 class ServiceClient:
-    """A service, and what its sandbox is asked to be."""
+    """A service, and what its sandbox is asked to be. One that says nothing for `stall_s` seconds counts as gone."""
 
     base: str
     token: str = field(repr=False)
     settings: Mapping[str, Any]
+    stall_s: float = JUDGE_STALL_S
 
     def open(self) -> "httpx2.Client":
         import httpx2
 
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        timeout = httpx2.Timeout(SILENCE_S, connect=CONNECT_S)
+        timeout = httpx2.Timeout(self.stall_s, connect=min(CONNECT_S, self.stall_s))
         encrypted = self.base.startswith("https:")  # else no certificates are loaded, which takes a while
         return httpx2.Client(base_url=self.base, headers=headers, timeout=timeout, verify=encrypted)
 
@@ -71,6 +72,8 @@ class ServiceClient:
                     raise self._refusal(Reply(answer.status_code, answer.headers, answer.read()), path)
                 yield from filter(None, answer.iter_lines())
         except httpx2.HTTPError as error:
+            if isinstance(error, httpx2.ReadTimeout):
+                raise Unreachable(f"it has given no sign of life for {self.stall_s:g} s") from None
             raise Unreachable(f"{type(error).__name__}: {error}".removesuffix(": ")) from None
 
     def _refusal(self, reply: Reply, path: str) -> Exception:

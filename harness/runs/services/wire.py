@@ -19,7 +19,7 @@ from harness.schema import DatabaseFile, ExecResult, Pair, PairResult, Program, 
 
 SANDBOX, PROGRAMS, QUERIES = "/v1/sandbox", "/v1/programs", "/v1/queries"
 Known = TypeVar("Known", bound=Value)
-HEARTBEAT_S = 10.0  # an empty line is sent when nothing else was for so long
+HEARTBEAT_S = 2.0  # an empty line is sent when nothing else was for so long
 
 
 class SandboxSettings(Value):

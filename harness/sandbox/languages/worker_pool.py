@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import SandboxFault, UserError
-from harness.sandbox import batch, framing, launch
+from harness.heartbeat import JUDGE_STALL_S
+from harness.sandbox import batch, framing, launch, stalls
 from harness.sandbox.isolation import confine, control_group, left_behind, scratch
 from harness.sandbox.languages import confined_step, falsify, toolchains
 from harness.sandbox.python.cpu_clock import WALL_SLACK
@@ -39,10 +40,15 @@ class LanguagePool:
     """Workers for programs that are compiled and run by command. `limits` gives a program's (CPU s, wall s, MB)."""
 
     def __init__(
-        self, isolation: confine.Isolation, size: int, limits: Callable[[Program], tuple[float, float, int]]
+        self,
+        isolation: confine.Isolation,
+        size: int,
+        limits: Callable[[Program], tuple[float, float, int]],
+        stall_s: float = JUDGE_STALL_S,
     ) -> None:
         self.isolation = isolation
         self.size = size
+        self.stall_s = stall_s
         self.limits = limits
         self._workers: list[launch.SandboxWorker] = []
         # Not in /tmp, which each program has for itself: compilers put folder names into what they cache.
@@ -57,7 +63,7 @@ class LanguagePool:
         return list(self._workers)
 
     def new_worker(self) -> launch.SandboxWorker:
-        worker = start_worker(self.isolation, self._seed_root.name)
+        worker = start_worker(self.isolation, self._seed_root.name, self.stall_s)
         self._workers.append(worker)
         return worker
 
@@ -164,7 +170,7 @@ def _environment(language: str, seed: str) -> dict[str, str]:
     return {name: value.replace("{seed}", seed) for name, value in found.items()}
 
 
-def start_worker(isolation: confine.Isolation, seed_root: str) -> launch.SandboxWorker:
+def start_worker(isolation: confine.Isolation, seed_root: str, stall_s: float) -> launch.SandboxWorker:
     """Start a worker and wait until it is ready. Raises launch.IsolationUnavailable with the kernel's reason."""
     uid = launch.throwaway_uid()
     folder = None
@@ -183,7 +189,8 @@ def start_worker(isolation: confine.Isolation, seed_root: str) -> launch.Sandbox
     ours, theirs = socket.socketpair()
     with theirs:
         process = launch.spawn(sys.executable, "languages.worker", (theirs,), [json.dumps(vars(plan))], {})
-    worker = launch.SandboxWorker(ours, (process, process), folder, group=group)
+    watch = stalls.StallWatch(process.pid, stall_s, below=2 if isolation == "namespaces" else 0)
+    worker = launch.SandboxWorker(ours, (process, process), folder, watch, group=group)
     try:
         if not select.select([ours], [], [], _START_S)[0]:
             raise SandboxFault(f"a sandbox worker did not start within {_START_S:g} s")
@@ -203,6 +210,7 @@ def start_worker(isolation: confine.Isolation, seed_root: str) -> launch.Sandbox
 def stop_worker(worker: launch.SandboxWorker) -> None:
     """End a worker: when its socket closes it kills everything it started and exits."""
     worker.socket.close()
+    worker.watch.resume()
     process = worker.processes[0]
     try:
         process.wait(timeout=10)

@@ -39,6 +39,9 @@ _FLAGS = {
     for callable_ in (True, False)
 }
 _OUT_OF_TURN = "the program answered out of turn"
+_LOOK_S = (
+    1.0  # at most, between two looks at the limits: that the tester runs is its sign of life (stalls.py)
+)
 _TOO_SLOW = "more than {:g} s of CPU time"
 _CALL_TOO_SLOW = "one call takes more CPU time than its tests allow"
 
@@ -87,7 +90,7 @@ class Candidate:
         if job["arrays"]:
             self.describe, self.build = arrays.describe, arrays.build
         self.started_at = time.monotonic()
-        self.next_check = self.started_at + min(self.cpu_limit, self.wall_limit)
+        self.next_check = self.started_at + min(self.cpu_limit, self.wall_limit, _LOOK_S)
         if self.fork.limits is None:
             try:
                 first = self.receive()
@@ -351,7 +354,7 @@ class Candidate:
             raise self.end("timeout", f"no end within {self.wall_limit:g} s", idle < self.wall_limit)
         if (left := self.call_clock.left(cpu)) <= 0:
             raise self.end("timeout", _CALL_TOO_SLOW)
-        self.next_check = now + max(0.01, min(self.cpu_limit - cpu, self.wall_limit - idle, left))
+        self.next_check = now + max(0.01, min(self.cpu_limit - cpu, self.wall_limit - idle, left, _LOOK_S))
 
     # ------------------------------------------------------------ the end
 

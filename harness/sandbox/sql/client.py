@@ -9,6 +9,7 @@ blame and gets the verdict `signal`.
 
 import contextlib
 import json
+import logging
 import os
 import select
 import selectors
@@ -23,10 +24,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import SandboxFault
-from harness.sandbox import framing, launch
+from harness.heartbeat import JUDGE_STALL_S
+from harness.sandbox import framing, launch, stalls
 from harness.sandbox.isolation import confine
 from harness.schema import Pair, PairResult
 
+LOG = logging.getLogger(__name__)
 _DEPTH = 32  # pairs sent to one worker, so that it never waits for the controller
 _START_S = 30.0
 MAX_ROWS = 1_000_000
@@ -63,6 +66,7 @@ class SqlClient:
     starter: Starter
     pid: int
     scratch: tempfile.TemporaryDirectory[str] | None
+    watch: stalls.StallWatch
     frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(framing.JOB_LIMIT))
     sent: deque[int] = field(default_factory=deque)
     deadline: float = 0.0
@@ -70,8 +74,11 @@ class SqlClient:
 
 @dataclass
 class QueryJob:
+    """`hangs`: engines that hung with it, which no query can bring about."""
+
     pair: Pair
     tries: int = 0
+    hangs: int = 0
     result: PairResult | SandboxFault | None = None
 
 
@@ -79,12 +86,18 @@ class SqlPool:
     """The SQL workers of one pool. Nothing is started before the first pair."""
 
     def __init__(
-        self, isolation: confine.Isolation, size: int, time_limit: float | None, memory_mb: int | None
+        self,
+        isolation: confine.Isolation,
+        size: int,
+        time_limit: float | None,
+        memory_mb: int | None,
+        stall_s: float = JUDGE_STALL_S,
     ) -> None:
         self.isolation = isolation
         self.size = size
         self.time_limit = time_limit
         self.memory_mb = memory_mb or 1024
+        self.stall_s = stall_s
         self.folders: list[str] = []
         self.clients: list[SqlClient] = []
         self.starter: Starter | None = None
@@ -153,6 +166,7 @@ class SqlPool:
             number = waiting.popleft()
             if not client.sent:
                 self._set_deadline(client, jobs[number])
+                client.watch.heard()
                 selector.register(client.socket, selectors.EVENT_READ, client)
             client.sent.append(number)
             with contextlib.suppress(framing.ConnectionClosed):  # its end is read next, and handled there
@@ -164,10 +178,11 @@ class SqlPool:
         busy = [each for each in self.clients if each.sent]
         if not busy:
             return
-        patience = min(each.deadline for each in busy) - time.monotonic()
+        patience = min(min(each.deadline, each.watch.due) for each in busy) - time.monotonic()
         for key, _ in selector.select(max(0.0, patience)):
             client: SqlClient = key.data
             died, began = "" if _read_available(client) else "the SQL engine ended", True
+            client.watch.heard()
             while not died and (payload := client.frames.pop()) is not None:
                 fields = json.loads(payload)
                 job = jobs[client.sent[0]]
@@ -190,6 +205,21 @@ class SqlPool:
                 job = jobs[each.sent.popleft()]
                 job.result = PairResult(status="timeout", detail="the SQL engine stopped answering")
                 self._requeue(each, jobs, waiting, began=False)
+            elif each.sent and each.watch.hangs():
+                selector.unregister(each.socket)
+                self._give_up(each, jobs)
+                self._requeue(each, jobs, waiting, began=False)
+
+    @staticmethod
+    def _give_up(client: SqlClient, jobs: dict[int, QueryJob]) -> None:
+        """It hangs; so does perhaps what its query reads."""
+        job, cause = jobs[client.sent[0]], client.watch.cause([("process", client.pid)])
+        job.hangs += 1
+        if job.hangs < 2:
+            LOG.warning("an SQL engine is replaced, and its query run again: %s", cause)
+            return
+        job.result = SandboxFault(f"an SQL engine hangs: {cause} (twice for the same query)")
+        client.sent.popleft()
 
     def _requeue(
         self, client: SqlClient, jobs: dict[int, QueryJob], waiting: deque[int], began: bool
@@ -253,7 +283,8 @@ class SqlPool:
         with theirs:
             asked = {"plan": plan._asdict(), "memory_mb": self.memory_mb}
             starter, answer = self._ask(asked, theirs.fileno())
-            started = SqlClient(ours, starter, answer["pid"], scratch)
+            watch = stalls.StallWatch(answer["pid"], self.stall_s, below=int(self.isolation == "namespaces"))
+            started = SqlClient(ours, starter, answer["pid"], scratch, watch)
         self.clients.append(started)
         greeting = {"broken": f"it said nothing for {_START_S:g} s"}
         if select.select([ours], [], [], _START_S)[0]:
