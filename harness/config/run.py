@@ -14,8 +14,8 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from harness.config.backend import BackendConfig
 from harness.config.identity import digest
 from harness.config.sampling import SamplingConfig
-from harness.heartbeat import JUDGE_STALL_S
 from harness.schema import OverLong, Split, Template, Unanswered, Value
+from harness.schema.execution import JUDGE_STALL_S
 
 Scalar = str | int | float | bool
 VERDICTS = "verdicts.sqlite"  # the verdict cache, beside the completion cache

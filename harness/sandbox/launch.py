@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import SandboxFault
-from harness.heartbeat import JUDGE_STALL_S
 from harness.sandbox import framing, stalls
 from harness.sandbox.isolation import confine, control_group, cpu_affinity, scratch
 from harness.sandbox.python import interpreter
 from harness.sandbox.values import codec
+from harness.schema.execution import JUDGE_STALL_S
 
 # Runs `harness.sandbox.<name>` without loading any `__init__.py` of the harness. Of what is imported nothing becomes
 # garbage, so none is looked for.

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness import cpu_count
 from harness.errors import ConfigError, SandboxFault, UserError
-from harness.heartbeat import JUDGE_STALL_S
 from harness.sandbox import batch, framing, launch
 from harness.sandbox.isolation import confine, cpu_affinity
 from harness.sandbox.python import interpreter
 from harness.sandbox.python.cpu_clock import WALL_SLACK
 from harness.sandbox.values import codec
 from harness.schema import ExecResult, Pair, PairResult, Program
+from harness.schema.execution import JUDGE_STALL_S
 
 if TYPE_CHECKING:  # imported when a program or a query needs them: most runs have Python programs only
     from harness.sandbox.languages.worker_pool import LanguagePool

@@ -9,6 +9,10 @@ from harness.errors import SandboxFault
 from harness.schema.base import ExecStatus, Value
 from harness.schema.problems import Compare, DatabaseFile, Limits, UnitTests
 
+JUDGE_STALL_S = (
+    120.0  # without a sign of life, after which a process of the sandbox, or a judge service, is replaced
+)
+
 
 class Program(Value):
     """Code to run. With `tests` the verdict comes from the trusted side calling `tests.entry_point` in the program;

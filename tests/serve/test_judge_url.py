@@ -67,7 +67,7 @@ def test_queries_find_the_service_own_databases_by_their_digests(served: Served,
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_one_of_two_services_is_killed_or_hangs_and_no_verdict_is_lost_or_doubled(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, caplog: pytest.LogCaptureFixture
 ) -> None:
     different = [
         {**row, "completion": f"{row['completion']}    # {i}\n"} for i in range(5) for row in SOLUTIONS
@@ -91,7 +91,7 @@ def test_one_of_two_services_is_killed_or_hangs_and_no_verdict_is_lost_or_double
     assert len(rows(judged)) == len(different)
     assert judged.read_bytes() == (tmp_path / "here" / "judgements.jsonl").read_bytes()
     if number == signal.SIGSTOP:
-        assert "it has given no sign of life for 5 s" in ended[0].err
+        assert f"to {first.url}: it has given no sign of life for 5 s" in caplog.text
 
 
 def test_a_service_that_is_restarted_goes_on_with_the_run(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.backends.openai.transport import FIRST_WAIT_S, MAX_SHOWN, MAX_WAIT_S, Reply, retry_after
 from harness.errors import ConfigError, Fault, HarnessError, UserError
-from harness.heartbeat import JUDGE_STALL_S
 from harness.runs.services import wire
 from harness.runs.workers.pool import WorkerDied
 from harness.runs.workers.protocol import SETUP, PartialResult, WorkRequest
+from harness.schema.execution import JUDGE_STALL_S
 
 if TYPE_CHECKING:
     import httpx2

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import SandboxFault, UserError
-from harness.heartbeat import JUDGE_STALL_S
 from harness.sandbox import batch, framing, launch, stalls
 from harness.sandbox.isolation import confine, control_group, left_behind, scratch
 from harness.sandbox.languages import confined_step, falsify, toolchains
 from harness.sandbox.python.cpu_clock import WALL_SLACK
 from harness.sandbox.values import codec
 from harness.schema import Limits, Program
+from harness.schema.execution import JUDGE_STALL_S
 
 # Limits of compilers; CPU time decides here too.
 BUILDING = Limits(cpu_s=60.0, wall_s=60.0, memory_mb=3072, output_kb=256)

@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import SandboxFault
-from harness.heartbeat import JUDGE_STALL_S
 from harness.sandbox import framing, launch, stalls
 from harness.sandbox.isolation import confine
 from harness.schema import Pair, PairResult
+from harness.schema.execution import JUDGE_STALL_S
 
 LOG = logging.getLogger(__name__)
 _DEPTH = 32  # pairs sent to one worker, so that it never waits for the controller
