@@ -270,7 +270,7 @@ def killed(count: int, local: int) -> bool:
     print(f"""{count} verdicts, {CLIENTS} clients, two services, one killed after {watch.killed_at}:
   lost {lost}, doubled {doubled}, unlike those judged in this process {unlike}
   {rate:.1f} verdicts/s, {rate / base:.2f} of in process ({base:.1f}: {told})
-  peak MB: {watch.victim_mb:.0f} of the one killed; the other {watch.early_mb:.0f} after a tenth, {late_mb:.0f} at last""")
+  peak MB: {watch.victim_mb:.0f} of the killed; the other {watch.early_mb:.0f} after a tenth, {late_mb:.0f} at last""")
     peers(base, max(64, count // 100))
     bad = {
         "verdicts": lost or doubled or unlike or not watch.killed_at,
