@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -98,3 +98,36 @@ def test_the_reward_functions_of_the_example_are_those_that_trl_and_verl_call(ex
     assert {"id": name, "question": ROW["prompt"]} in example.ask("/v1/tasks/humaneval")["problems"]
     with pytest.raises(RuntimeError, match="no problem 'x'"):
         example.rewards("humaneval", ["x"], ["y"])
+
+
+def test_the_example_trains_ten_steps_on_rewards_of_the_service(
+    example: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a trainer that calls the reward function as TRL 1.16 does, and generates references and nonsense."""
+    references = {row["prompt"]: row["prompt"] + row["canonical_solution"] for row in mini_humaneval()}
+    given: list[float | None] = []
+
+    class Trainer:
+        def __init__(self, model: str, reward_funcs: Any, args: Any, train_dataset: Any) -> None:
+            assert (ROOT / model / "config.json").exists()
+            self.reward, self.args, self.rows = reward_funcs, args, list(train_dataset)
+
+        def train(self) -> None:
+            for step in range(self.args.max_steps):
+                row = self.rows[step % len(self.rows)]
+                completions = [references[row["prompt"]], "no"]
+                given.extend(
+                    self.reward(
+                        prompts=[row["prompt"]] * 2,
+                        completions=completions,
+                        completion_ids=[[1], [2]],
+                        problem_id=[row["problem_id"]] * 2,
+                        trainer_state=None,
+                    )
+                )
+
+    trl = ModuleType("trl")
+    vars(trl).update(GRPOConfig=SimpleNamespace, GRPOTrainer=Trainer)
+    monkeypatch.setitem(sys.modules, "trl", trl)
+    example.main()
+    assert given == [1.0, 0.0] * 10
