@@ -15,7 +15,7 @@ from harness.sandbox.isolation import confine, cpu_affinity
 from harness.sandbox.python import interpreter
 from harness.sandbox.python.cpu_clock import WALL_SLACK
 from harness.sandbox.values import codec
-from harness.schema import ExecResult, Pair, PairResult, Program
+from harness.schema import ExecResult, Limits, Pair, PairResult, Program
 from harness.schema.execution import JUDGE_STALL_S
 
 if TYPE_CHECKING:  # imported when a program or a query needs them: most runs have Python programs only
@@ -47,6 +47,16 @@ class Settings:
     queries: bool = False
     process: Literal["fork", "restore"] = "fork"
     stall_s: float = JUDGE_STALL_S
+
+    def granted(self, limits: Limits) -> Limits:
+        """What a program with these limits may use here."""
+        changed: dict[str, float] = {}
+        if self.time_limit is not None:
+            factor = self.time_limit / limits.cpu_s
+            changed = {"cpu_s": self.time_limit, "wall_s": limits.wall_s * factor}
+        if self.memory_mb:
+            changed["memory_mb"] = self.memory_mb
+        return limits.model_copy(update=changed)
 
 
 class Pool:
@@ -151,7 +161,7 @@ class Pool:
             assert self._isolation is not None
             from harness.sandbox.languages.worker_pool import LanguagePool
 
-            self._languages = LanguagePool(self._isolation, self.size, self._limits, self.settings.stall_s)
+            self._languages = LanguagePool(self._isolation, self.size, self.settings.granted, self.settings.stall_s)
         return self._languages
 
     def judge_queries(
@@ -241,10 +251,10 @@ class Pool:
 
     def job(self, program: Program) -> batch.ProgramJob:
         """A program as the bytes that a tester takes, with its limits replaced by the settings'."""
-        limits, tests, settings = program.limits, program.tests, self.settings
-        if limits.processes:
+        tests, settings = program.tests, self.settings
+        if program.limits.processes:
             raise ConfigError("the sandbox gives programs no child processes: limits.processes has to be 0")
-        cpu, wall, memory = self._limits(program)
+        limits = settings.granted(program.limits)
         if len(program.code) > CODE_LIMIT:
             detail = f"the program has {len(program.code)} characters; at most {CODE_LIMIT} are compiled"
             refused = ExecResult(status="compile_error", detail=detail, judge="outside")
@@ -254,9 +264,9 @@ class Pool:
             "argv": program.argv,
             "stdin": program.stdin.encode("utf-8", "surrogateescape"),
             "files": dict(program.files),
-            "cpu_s": cpu,
-            "wall_s": wall,
-            "memory_mb": memory,
+            "cpu_s": limits.cpu_s,
+            "wall_s": limits.wall_s,
+            "memory_mb": limits.memory_mb,
             "output_kb": limits.output_kb,
             "calls_limited": settings.time_limit is None,
             "arrays": tests is not None and tests.arrays,
@@ -266,13 +276,5 @@ class Pool:
             "tests": (tests.setup, tests.code, tests.entry_point) if tests else None,
         }
         # The tester enforces the limits; this is for a tester that no longer responds.
-        timeout_s = 2 * (wall * WALL_SLACK + max(20.0, 5 * cpu)) + 30
+        timeout_s = 2 * (limits.wall_s * WALL_SLACK + max(20.0, 5 * limits.cpu_s)) + 30
         return batch.ProgramJob(framing.frame(codec.encode(fields, limit=1 << 30)), timeout_s)
-
-    def _limits(self, program: Program) -> tuple[float, float, int]:
-        """CPU seconds, wall seconds and megabytes, from the settings where they say so."""
-        limits, settings = program.limits, self.settings
-        cpu_s, wall_s = limits.cpu_s, limits.wall_s
-        if settings.time_limit is not None:
-            cpu_s, wall_s = settings.time_limit, wall_s * settings.time_limit / cpu_s
-        return cpu_s, wall_s, settings.memory_mb or limits.memory_mb

@@ -8,12 +8,14 @@ from pydantic import Field, ValidationError
 
 from harness.config.load import complaint
 from harness.errors import UserError
-from harness.schema import Compare, Form, IOCases, Judgement, Limits, UnitTests, Value
+from harness.schema import Compare, Form, IOCases, Judgement, Limits, Pair, UnitTests, Value
 
 MAX_SHOWN = 300  # characters of a complaint: it quotes what was posted
-MOST = Limits(
-    cpu_s=600, wall_s=3600, memory_mb=1 << 15, output_kb=1 << 16
-)  # that a posted program may ask for
+# What a posted program may use at most; and one of a run, whose references are timed with ten times their limits, and
+# whose tests may have to be opened first (scorers/execution/sealed_cases.py).
+MOST = Limits(cpu_s=600, wall_s=600, memory_mb=1 << 15, output_kb=1 << 16)
+MOST_OF_RUNS = Limits(cpu_s=3600, wall_s=3600, memory_mb=1 << 15, output_kb=1 << 20)
+MOST_REPEATS = 100  # timings of a query
 Message = TypeVar("Message", bound=Value)
 
 
@@ -175,11 +177,23 @@ def load(body: bytes) -> dict[str, Any]:
     return plain
 
 
-def within(limits: Limits, where: str) -> None:
-    """Raises UserError for limits that would let a program have a worker, or the machine, to itself."""
-    for name, most in dict(MOST).items():
-        if getattr(limits, name) > most:
+def within(limits: Limits, tests_mb: int, where: str, bound: Limits = MOST) -> None:
+    """Raises UserError for limits that would let a program, or its tests, have a worker or the machine to itself."""
+    for name, most in dict(bound).items():
+        if not getattr(limits, name) <= most:
             raise UserError(f"{where}: limits.{name} = {getattr(limits, name):g}: at most {most:g} here")
+    if tests_mb > bound.memory_mb:
+        raise UserError(f"{where}: memory_mb = {tests_mb}: at most {bound.memory_mb} here")
+
+
+def pair_within(pair: Pair, where: str) -> None:
+    """The same of queries."""
+    for name, value, most in (
+        ("cpu_s", pair.cpu_s, MOST.cpu_s),
+        ("repeats", pair.repeats, MOST_REPEATS),
+    ):
+        if not 0 <= value <= most:
+            raise UserError(f"{where}: {name} = {value:g}: from 0 to {most:g} here")
 
 
 def same_number(problems: Sequence[str], completions: Sequence[str]) -> None:

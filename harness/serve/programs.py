@@ -42,13 +42,17 @@ def programs(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]
     shared = service.asked(wire.decode_settings(asked.get("settings")))
     items = wire.decode_programs(asked)
     for i, item in enumerate(items):
-        messages.within(item.limits, f"programs {i}")
+        tests_mb = item.tests.memory_mb if item.tests is not None else 0
+        granted = shared.settings.granted(item.limits)
+        messages.within(granted, tests_mb, f"programs {i}", messages.MOST_OF_RUNS)
     return _results(len(items), lambda: shared.map(items), "programs")
 
 
 def queries(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]:
     shared = service.asked(wire.decode_settings(asked.get("settings")))
     items = wire.decode_queries(asked, service.database, mounted_folders)
+    for i, item in enumerate(items):
+        messages.pair_within(item, f"pairs {i}")
     return _results(len(items), lambda: shared.judge_queries(items), "queries")
 
 

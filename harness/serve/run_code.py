@@ -10,13 +10,11 @@ import re
 
 from harness.errors import SandboxFault, UserError
 from harness.schema import ExecResult, Limits, Program
-from harness.serve.messages import CommandResult, RunCodeReply, RunCodeRequest, within
+from harness.serve.messages import MOST, CommandResult, RunCodeReply, RunCodeRequest, within
 
 # Names of theirs that are others here; those that are equal are not listed.
 LANGUAGES = {
     "nodejs": "javascript",
-    "pytest": "python",
-    "go_test": "go",
     "js": "javascript",
     "ts": "typescript",
 }
@@ -44,9 +42,9 @@ def program(asked: RunCodeRequest) -> Program:
         language=LANGUAGES.get(asked.language, asked.language.lower()),
         stdin=asked.stdin or "",
         files=files,
-        limits=Limits(cpu_s=asked.run_timeout, wall_s=2 * asked.run_timeout, **memory),
+        limits=Limits(cpu_s=asked.run_timeout, wall_s=min(2 * asked.run_timeout, MOST.wall_s), **memory),
     )
-    within(made.limits, "memory_limit_MB")
+    within(made.limits, 0, "memory_limit_MB")
     return made
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.schema import Completion, Judgement
+from harness.schema import Completion, Judgement, UnitTests
 from harness.serve import messages, posted, run_code
 from harness.serve.service import Service, Work
 
@@ -39,8 +39,10 @@ def rewards(service: Service, asked: messages.RewardRequest) -> Work[Judgement]:
 
 def checks(service: Service, asked: messages.CheckRequest) -> Work[Judgement]:
     for i, sample in enumerate(asked.samples):
-        if not isinstance(sample.check, messages.PostedQuery):
-            messages.within(sample.check.limits, f"samples.{i}.check")
+        check = sample.check
+        if not isinstance(check, messages.PostedQuery):
+            tests_mb = check.memory_mb if isinstance(check, UnitTests) else 0
+            messages.within(service.settings.granted(check.limits), tests_mb, f"samples.{i}.check")
     return Work(
         samples=len(asked.samples),
         rows=lambda: posted.judge(asked.samples, service.caching),

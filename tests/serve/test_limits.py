@@ -1,18 +1,24 @@
 """Who is refused, and what keeps a service small: tokens, bodies, slow clients, floods."""
 
+import importlib
 import json
+import math
+import pkgutil
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx2
 import pytest
 
-from harness.serve import app
+from harness import scorers, tasks
+from harness.schema import DatabaseFile, Limits
+from harness.serve import app, messages
 from harness.serve.admission import ServiceLimits
 from tests.support import judge_service
 from tests.support.command import harness, mini_humaneval, until
@@ -22,6 +28,8 @@ ROW = mini_humaneval()[0]
 SAMPLE = {"problem": ROW["task_id"], "completion": ROW["canonical_solution"], "form": "continuation"}
 ENDLESS = {**SAMPLE, "completion": "    while True: pass\n"}
 HASTY = {"workers": 1, "time_limit": 0.5}
+PAIR = {"sql": "SELECT 1", "gold": "SELECT 1", "databases": ["12"]}
+CHECK = {"kind": "unit_tests", "code": "", "entry_point": "f"}
 LIMITS = ServiceLimits(body_mb=1.0, read_s=0.5, request_s=20.0, queue=40, requests=4)
 
 
@@ -174,6 +182,68 @@ def test_what_is_refused_costs_the_service_no_memory() -> None:
                 assert client.post("/v1/verdicts", json={"samples": [SAMPLE] * 10}).status_code == 413
                 assert client.get("/metrics", headers={"Authorization": "Bearer no"}).status_code == 401
             assert peak_mb() - before < 20
+
+
+def own_limits(package: ModuleType) -> Iterator[Limits]:
+    """Those that the modules of a package ask for."""
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        module = importlib.import_module(found.name)
+        yield from (each for each in vars(module).values() if isinstance(each, Limits))
+
+
+def test_what_the_harness_itself_asks_for_is_within_the_limits_of_a_service() -> None:
+    """A run's tests may have to be opened first, and its references are timed with ten times the limits."""
+    scorers_own, of_tasks = [*own_limits(scorers)], [Limits(), *own_limits(tasks)]
+    assert scorers_own
+    assert len(of_tasks) > 5
+    patient = [
+        each.model_copy(update={"cpu_s": 10 * each.cpu_s, "wall_s": 10 * each.wall_s}) for each in of_tasks
+    ]
+    for limits in (*scorers_own, *patient):
+        messages.within(limits, 0, "programs 0", messages.MOST_OF_RUNS)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "why"),
+    [
+        ("programs", {"settings": {"time_limit": 1e9}}, "settings: time_limit"),
+        ("programs", {"settings": {"time_limit": math.inf}}, "settings: time_limit"),
+        ("programs", {"settings": {"time_limit": math.nan}}, "settings: time_limit"),
+        ("programs", {"settings": {"time_limit": -1}}, "settings: time_limit"),
+        ("programs", {"settings": {"memory_mb": 10**9}}, "settings: memory_mb"),
+        ("programs", {"programs": [{"code": "", "limits": {"processes": 1}}]}, "processes = 1: at most 0"),
+        ("programs", {"programs": [{"code": "", "limits": {"memory_mb": 10**6}}]}, "memory_mb = 1e+06"),
+        (
+            "programs",
+            {"settings": {"time_limit": 10}, "programs": [{"code": "", "limits": {"cpu_s": 1e-6}}]},
+            "limits.wall_s = 2e+08: at most 3600 here",
+        ),
+        (
+            "programs",
+            {
+                "tests": [{"code": "", "entry_point": "f", "memory_mb": 10**6}],
+                "programs": [{"code": "", "tests": 0}],
+            },
+            "programs 0: memory_mb = 1000000: at most 32768",
+        ),
+        ("queries", {"pairs": [{**PAIR, "cpu_s": 1e9}]}, "pairs 0: cpu_s = 1e+09"),
+        ("queries", {"pairs": [{**PAIR, "repeats": 10**6}]}, "pairs 0: repeats = 1e+06"),
+        ("checks", {"samples": [{"answer": "", "check": {**CHECK, "memory_mb": 10**6}}]}, "memory_mb"),
+        (
+            "checks",
+            {"samples": [{"answer": "", "check": {**CHECK, "limits": {"cpu_s": 1e-6, "wall_s": 9.0}}}]},
+            "limits.wall_s = 4.5e+06",
+        ),
+    ],
+)
+def test_no_limit_is_got_round(
+    small: Served, monkeypatch: pytest.MonkeyPatch, path: str, fields: dict[str, Any], why: str
+) -> None:
+    file = DatabaseFile(path="/databases/a/a.sqlite", sha256="12")
+    monkeypatch.setattr(small.service, "database", lambda digest: file)
+    body = json.dumps({"settings": {}, **fields} if path != "checks" else fields)
+    answer = small.client.post(f"/v1/{path}", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, why in answer.json()["error"]["message"]) == (422, True), answer.text
 
 
 def test_an_asker_that_leaves_has_its_samples_taken_off(small: Served) -> None:

@@ -37,19 +37,19 @@ _FALSIFIED, _FALSIFIED_BUILDS = 5, 2
 
 
 class LanguagePool:
-    """Workers for programs that are compiled and run by command. `limits` gives a program's (CPU s, wall s, MB)."""
+    """Workers for programs that are compiled and run by command. `granted`: what a program with its own limits may use."""
 
     def __init__(
         self,
         isolation: confine.Isolation,
         size: int,
-        limits: Callable[[Program], tuple[float, float, int]],
+        granted: Callable[[Limits], Limits],
         stall_s: float = JUDGE_STALL_S,
     ) -> None:
         self.isolation = isolation
         self.size = size
         self.stall_s = stall_s
-        self.limits = limits
+        self.granted = granted
         self._workers: list[launch.SandboxWorker] = []
         # Not in /tmp, which each program has for itself: compilers put folder names into what they cache.
         for left in left_behind.unheld("/var/tmp", _SEEDS):
@@ -113,13 +113,13 @@ class LanguagePool:
             return batch.ProgramJob(b"", 0.0, result=SandboxFault(missing))
         self._prepare_seed(program.language)
         seed = os.path.join(self._seed_root.name, program.language)
-        cpu, wall, memory = self.limits(program)
+        limits = self.granted(program.limits)
         has_tests = bool(program.sentinel)
         source = row.test_source if has_tests and row.test_source else row.source
 
         def command(words: toolchains.Command) -> list[str]:
             flags = [flag.replace("{seed}", seed) for flag in program.flags]
-            filled = _fill(words, {"{source}": source, "{memory}": str(memory)}, flags)
+            filled = _fill(words, {"{source}": source, "{memory}": str(limits.memory_mb)}, flags)
             return [tools.tools.get(filled[0], filled[0]), *filled[1:]]
 
         compile_steps = row.tests if has_tests and row.tests else row.compile
@@ -136,14 +136,14 @@ class LanguagePool:
             "building": BUILDING.model_dump(),
             "stdin": program.stdin.encode("utf-8", "surrogateescape"),
             "sentinel": program.sentinel,
-            "cpu_s": cpu,
-            "wall_s": wall,
-            "memory_mb": memory + row.overhead_mb,
-            "output_kb": program.limits.output_kb,
+            "cpu_s": limits.cpu_s,
+            "wall_s": limits.wall_s,
+            "memory_mb": limits.memory_mb + row.overhead_mb,
+            "output_kb": limits.output_kb,
             "memory_words": row.memory,
             "failed_words": row.failed,
         }
-        timeout_s = (wall + BUILDING.wall_s) * 2 * WALL_SLACK + 30
+        timeout_s = (limits.wall_s + BUILDING.wall_s) * 2 * WALL_SLACK + 30
         if has_tests:
             own, tests = program.code[: program.tests_start], program.code[program.tests_start :]
             count = _FALSIFIED_BUILDS if compile_steps else _FALSIFIED

@@ -174,5 +174,5 @@ def test_so_it_is_with_programs_in_other_languages(
     assert str(held) not in left_behind.unheld(str(tmp_path), "h")
     os.close(lock)
     assert str(held) in left_behind.unheld(str(tmp_path), "h")
-    worker_pool.LanguagePool("process", 1, lambda program: (1.0, 1.0, 100)).close()
+    worker_pool.LanguagePool("process", 1, lambda limits: limits).close()
     assert not own.exists()
