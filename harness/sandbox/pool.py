@@ -161,7 +161,9 @@ class Pool:
             assert self._isolation is not None
             from harness.sandbox.languages.worker_pool import LanguagePool
 
-            self._languages = LanguagePool(self._isolation, self.size, self.settings.granted, self.settings.stall_s)
+            self._languages = LanguagePool(
+                self._isolation, self.size, self.settings.granted, self.settings.stall_s
+            )
         return self._languages
 
     def judge_queries(

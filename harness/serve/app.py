@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 LOG = logging.getLogger(__name__)
-LINES = "application/x-ndjson"
 SMALL = 1 << 16  # bytes of a body that is read on the event loop; a larger one would hold up others
 CONNECTED_S = 1.0  # how often it is seen whether somebody still waits for an answer
 Answer = Any  # an ASGI response: one of Starlette's, or _Lines
@@ -245,7 +244,7 @@ class _Lines:
         async with self._held:
             try:
                 async with asyncio.timeout(limit_s):
-                    await StreamingResponse(self._lines(), media_type=LINES)(scope, receive, send)
+                    await StreamingResponse(self._lines(), media_type=wire.LINES)(scope, receive, send)
             except TimeoutError:
                 # Without an end to its answer uvicorn closes the connection.
                 LOG.warning("a reader did not take its verdicts within %g s; it is let go", limit_s)

@@ -253,13 +253,13 @@ class SharedSandbox:
             raise result
         return result
 
-    def map(self, programs: Iterable[Program]) -> Iterator[ExecResult | SandboxFault]:
-        return self._map("programs", programs)
+    def map(self, programs: Iterable[Program], ahead: int = AHEAD) -> Iterator[ExecResult | SandboxFault]:
+        return self._map("programs", programs, ahead)
 
-    def judge_queries(self, pairs: Iterable[Pair]) -> Iterator[PairResult | SandboxFault]:
-        return self._map("queries", pairs)
+    def judge_queries(self, pairs: Iterable[Pair], ahead: int = AHEAD) -> Iterator[PairResult | SandboxFault]:
+        return self._map("queries", pairs, ahead)
 
-    def _map(self, kind: Kind, items: Iterable[Any]) -> Iterator[Any]:
+    def _map(self, kind: Kind, items: Iterable[Any], ahead: int) -> Iterator[Any]:
         """Results in the order of the items; when the caller leaves early, the rest is not judged."""
         share, source = Share(), iter(items)
         held: dict[int, Any] = {}
@@ -267,7 +267,7 @@ class SharedSandbox:
         ended = False
         try:
             while True:
-                while not ended and drawn - given < AHEAD:
+                while not ended and drawn - given < ahead:
                     for item in source:
                         self.lanes.put(Job((self.settings, self.origin, kind), item, share, drawn))
                         drawn += 1

@@ -10,6 +10,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -17,13 +18,14 @@ from threading import Lock
 from time import monotonic
 
 from harness import scorers
-from harness.errors import UserError
+from harness.errors import Fault, UserError
 from harness.runs.judge import as_stored
 from harness.schema import DatabaseFile, IOCases, Judgement, Problem, Query, Sandbox, Scorer, UnitTests
 from harness.serve.messages import PostedAnswer, PostedQuery
 
 MAX_PAGES = 4096  # of 4 kB
-MAX_DATABASES = 64  # that are kept, those used last
+MAX_DATABASES = 64  # that are kept when nobody uses them, those used last
+MAX_BYTES = MAX_DATABASES * MAX_PAGES * 4096  # of all, kept or used
 BUILD_S = 5.0
 _DENIED = frozenset(
     {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH, sqlite3.SQLITE_PRAGMA, sqlite3.SQLITE_CREATE_VTABLE}
@@ -51,32 +53,38 @@ def _scorer(sample: PostedAnswer) -> Scorer:
 def _judge(
     scorer: Scorer, samples: Iterator[tuple[int, PostedAnswer]], sandbox: Sandbox
 ) -> Iterator[Judgement]:
-    waiting: list[tuple[int, str]] = []
+    waiting: list[tuple[Problem, str]] = []
 
     def answers() -> Iterator[tuple[Problem, str]]:
         for number, sample in samples:
             check = _query(sample.check) if isinstance(sample.check, PostedQuery) else sample.check
-            waiting.append((number, sample.answer))
-            yield Problem(id=f"posted/{number}", question="", solution="", check=check), sample.answer
+            problem = Problem(id=f"posted/{number}", question="", solution="", check=check)
+            waiting.append((problem, sample.answer))
+            yield waiting[-1]
 
-    for verdict in scorer.score(answers(), sandbox):
-        number, answer = waiting.pop(0)
-        yield Judgement(
-            problem_id=f"posted/{number}",
-            index=0,
-            scorer=scorer.name,
-            answer=as_stored(answer),
-            status=verdict.status,
-            score=verdict.score,
-            error=verdict.error,
-        )
+    try:
+        for verdict in scorer.score(answers(), sandbox):
+            problem, answer = waiting.pop(0)
+            _give_back(problem)
+            yield Judgement(
+                problem_id=problem.id,
+                index=0,
+                scorer=scorer.name,
+                answer=as_stored(answer),
+                status=verdict.status,
+                score=verdict.score,
+                error=verdict.error,
+            )
+    finally:
+        for problem, _ in waiting:
+            _give_back(problem)
 
 
 # ---------------------------------------------------------------- databases
 
 
 def _query(posted: PostedQuery) -> Query:
-    file = _databases().find(posted.script)
+    file = _databases().take(posted.script)
     return Query(
         sql=posted.sql,
         database="posted",
@@ -87,13 +95,27 @@ def _query(posted: PostedQuery) -> Query:
     )
 
 
+def _give_back(problem: Problem) -> None:
+    if isinstance(problem.check, Query):
+        _databases().give_back(problem.check.files[0])
+
+
 @cache
 def _databases() -> "PostedDatabases":
     return PostedDatabases()
 
 
+@dataclass
+class BuiltDatabase:
+    """`users`: samples that it is read for now."""
+
+    file: DatabaseFile
+    size: int
+    users: int = 0
+
+
 class PostedDatabases:
-    """The databases of the last scripts, in a folder that goes with the process."""
+    """The databases of scripts in use and of the last ones, in a folder that goes with the process."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="harness-posted-")
@@ -101,24 +123,44 @@ class PostedDatabases:
         self._root.mkdir()
         for folder in (Path(self._folder.name), self._root):
             folder.chmod(0o755)  # the SQL worker may run under another identity
-        self._made: OrderedDict[str, DatabaseFile] = OrderedDict()
+        self._made: OrderedDict[str, BuiltDatabase] = OrderedDict()
         self._lock = Lock()
 
-    def find(self, script: str) -> DatabaseFile:
-        """Raises UserError with SQLite's own words."""
+    def take(self, script: str) -> DatabaseFile:
+        """It stays until it is given back. Raises UserError with SQLite's own words, Fault where others use too much."""
         digest = hashlib.sha256(script.encode("utf-8", "surrogatepass")).hexdigest()
         with self._lock:
             if digest not in self._made:
                 path = self._root / digest[:16] / "posted.sqlite"
                 path.parent.mkdir(exist_ok=True)
                 _build(script, path)
-                self._made[digest] = DatabaseFile(path=str(path), sha256=digest)
-                while len(self._made) > MAX_DATABASES:
-                    gone = Path(self._made.popitem(last=False)[1].path)
-                    gone.unlink()
-                    gone.parent.rmdir()
+                file = DatabaseFile(path=str(path), sha256=digest)
+                self._made[digest] = BuiltDatabase(file, path.stat().st_size)
             self._made.move_to_end(digest)
-            return self._made[digest]
+            found = self._made[digest]
+            found.users += 1
+            self._drop_unused()
+            if sum(each.size for each in self._made.values()) > MAX_BYTES:
+                found.users -= 1
+                raise Fault(f"posted databases of more than {MAX_BYTES >> 20} MB are in use: ask again")
+            return found.file
+
+    def give_back(self, file: DatabaseFile) -> None:
+        with self._lock:
+            self._made[file.sha256].users -= 1
+            self._drop_unused()
+
+    def _drop_unused(self) -> None:
+        unused = [digest for digest, each in self._made.items() if not each.users]
+        size = sum(each.size for each in self._made.values())
+        for digest in unused:
+            if len(self._made) <= MAX_DATABASES and size <= MAX_BYTES:
+                return
+            gone = self._made.pop(digest)
+            size -= gone.size
+            path = Path(gone.file.path)
+            path.unlink()
+            path.parent.rmdir()
 
 
 def _build(script: str, path: Path) -> None:

@@ -3,14 +3,13 @@
 Their client is runs/services. Results are lines of JSON with the item's number, the last one says that it was the last.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from harness.errors import SandboxFault
 from harness.runs.services import wire
-from harness.runs.workers.tasks import JudgeTask
+from harness.runs.workers.tasks import PREFETCH, JudgeTask, until_deadline
 from harness.schema import ExecResult, PairResult
 from harness.serve import messages
 from harness.serve.service import Service, Work
@@ -45,7 +44,7 @@ def programs(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]
         tests_mb = item.tests.memory_mb if item.tests is not None else 0
         granted = shared.settings.granted(item.limits)
         messages.within(granted, tests_mb, f"programs {i}", messages.MOST_OF_RUNS)
-    return _results(len(items), lambda: shared.map(items), "programs")
+    return _results(items, shared.map, "programs")
 
 
 def queries(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]:
@@ -53,16 +52,22 @@ def queries(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]:
     items = wire.decode_queries(asked, service.database, mounted_folders)
     for i, item in enumerate(items):
         messages.pair_within(item, f"pairs {i}")
-    return _results(len(items), lambda: shared.judge_queries(items), "queries")
+    return _results(items, shared.judge_queries, "queries")
 
 
-def _results(count: int, results: "partial[Iterator[Result]] | Any", kind: str) -> Work[NumberedResult]:
+def _results(
+    items: Sequence[Any], judge: Callable[[Iterable[Any], int], Iterator[Result]], kind: str
+) -> Work[NumberedResult]:
+    """Those of a chunk's time, as of every worker; the asker has the rest judged wherever somebody is free."""
+
     def rows() -> Iterator[NumberedResult]:
-        for number, result in enumerate(results()):
-            yield NumberedResult(number, result)
-        yield NumberedResult(count, None)
+        done = 0
+        for result in judge(until_deadline(items), PREFETCH[kind]):
+            yield NumberedResult(done, result)
+            done += 1
+        yield NumberedResult(done, None)
 
-    return Work(count, rows, _line, lambda row: (kind, _status(row)))
+    return Work(len(items), rows, _line, lambda row: (kind, _status(row)))
 
 
 def _line(row: NumberedResult) -> Mapping[str, Any]:

@@ -2,16 +2,27 @@
 
 import json
 import os
+import pickle
+import re
 import signal
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Condition
 
+import httpx2
 import pytest
 
-from harness import api
+from harness import api, sandbox
+from harness.errors import ConfigError
 from harness.runs.services import wire
-from harness.schema import ExecResult, Pair, Program, UnitTests
+from harness.runs.services.connection import Connection, ServiceClient, Unreachable
+from harness.runs.workers import tasks
+from harness.runs.workers.pool import WorkerDied
+from harness.runs.workers.protocol import PartialResult, WorkRequest, pack
+from harness.schema import ExecResult, Limits, Pair, Program, UnitTests
 from tests.support import judge_service
 from tests.support.command import Ended, harness, mini_humaneval, rows, write_rows
 from tests.support.judge_service import TOKEN, Served, in_a_thread
@@ -149,6 +160,88 @@ def test_what_is_wrong_with_a_service_is_one_line(
     monkeypatch.setenv("HARNESS_JUDGE_TOKEN", TOKEN)
     monkeypatch.setattr(wire, "source_digest", lambda: os.urandom(4).hex())  # another each time it is asked
     assert "verdicts may differ; install the same version" in told("--judge-url", served.url).complaint
+
+
+@dataclass(frozen=True)
+class Scripted(ServiceClient):
+    """A service that answers each request with these pieces, and notes when they are all taken."""
+
+    pieces: Sequence[bytes] = ()
+    kind: str = wire.LINES
+    taken: list[bool] = field(default_factory=list)
+
+    def open(self) -> httpx2.Client:
+        def content() -> Iterator[bytes]:
+            yield from self.pieces
+            self.taken.append(True)
+
+        def answer(request: httpx2.Request) -> httpx2.Response:
+            return httpx2.Response(200, headers={"Content-Type": self.kind}, content=content())
+
+        return httpx2.Client(base_url=self.base, transport=httpx2.MockTransport(answer))
+
+
+@pytest.mark.parametrize(
+    ("kind", "piece", "error", "why"),
+    [
+        (wire.LINES, b'{"error": "the judge is stopping", "fault": true}\n', Unreachable, "is stopping"),
+        (wire.LINES, b'{"error": "no such sandbox", "fault": false}\n', ConfigError, "no such sandbox"),
+        (wire.LINES, b"[1]\n", Unreachable, "no JSON object"),
+        (wire.LINES, b"oops\n", Unreachable, "no JSON object"),
+        (wire.LINES, b"\n\n", Unreachable, "an empty answer"),
+        ("text/html", b"<html>", ConfigError, "is it a harness serve?"),
+    ],
+)
+def test_a_service_that_cannot_say_who_it_is_is_no_other_version(
+    kind: str, piece: bytes, error: type[Exception], why: str
+) -> None:
+    client = Scripted("http://judge", "", {}, pieces=[piece], kind=kind)
+    with client.open() as http, pytest.raises(error, match=re.escape(why)):
+        client.identity(http)
+
+
+def carried_out(client: ServiceClient, programs: int) -> list[PartialResult]:
+    """What a connection hands over of a request. Raises WorkerDied."""
+    arrived = Condition()
+    connection = Connection("c", client, arrived)
+    items = [(number, pickle.dumps(Program(code=""))) for number in range(programs)]
+    connection.send(pack(WorkRequest("programs", None, items)))
+    received: list[PartialResult] = []
+    try:
+        while not (received and received[-1].final):
+            with arrived:
+                assert arrived.wait_for(lambda: connection.has_arrived, 30)
+            received += [partial for partial, _ in connection.receive()]
+    finally:
+        connection.close()
+    return received
+
+
+def test_an_answer_counts_when_it_has_what_it_says() -> None:
+    result = wire.line(wire.result_fields(0, ExecResult(status="passed")))
+    whole = Scripted("http://judge", "", {}, pieces=[b"\n", result, b'{"done":1}\n'])
+    assert [len(partial.results) for partial in carried_out(whole, 2)] == [1, 0]  # the second has no time
+    assert whole.taken  # to the end, so that the connection can be used again
+    for pieces in ([result, b'{"done":2}\n'], [result], [b'{"done":0}\n']):
+        with pytest.raises(WorkerDied, match="ended before its time"):
+            carried_out(Scripted("http://judge", "", {}, pieces=pieces), 2)
+
+
+def test_a_chunk_whose_time_is_over_is_given_back(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "JUDGE_CHUNK_S", 0.1)
+    endless = [Program(code=f"while True: {i}", limits=Limits(cpu_s=0.2)) for i in range(50)]
+    body = {"settings": wire.encode_settings(sandbox.Settings()), **wire.encode_programs(endless)}
+    *results, end = served.post(wire.PROGRAMS, **body).text.splitlines()
+    done = json.loads(end)["done"]
+    assert len([line for line in results if line]) == done
+    assert 1 <= done <= 10
+
+
+def test_a_service_here_is_asked_without_a_proxy(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    client = ServiceClient(served.url, TOKEN, wire.encode_settings(sandbox.Settings()))
+    with client.open() as http:
+        assert client.identity(http)[1] == 1
 
 
 def test_programs_and_queries_cross_the_wire_unchanged() -> None:

@@ -36,7 +36,7 @@ class DoubleSpec:
     times: int = 1
     faulty: tuple[int, ...] = ()
     seconds: float = 0.0
-    beats: bool = False  # signs of life while it sleeps
+    beats: bool = False  # signs of life, before each item and while it sleeps
     hangs: int = -1  # the item at which the first worker stops itself
     on_setup: str = ""  # "refuse", "die" or "die at 0" (in slot 0 only)
     weights: str = "a"
@@ -63,6 +63,8 @@ class DoubleTask:
 
     def run(self, method: str, common: Any, items: Sequence[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
         for number, item in items:
+            if self.spec.beats:
+                heartbeat.beat()
             if method == "generate":
                 yield number, list(self._generations(item))
                 continue

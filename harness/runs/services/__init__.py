@@ -11,6 +11,7 @@ Who judged is what run.json and the signature name: isolation, versions and pack
 equal among each other. Their judge has to be this version's, to the letter, for else a verdict may be another.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -46,7 +47,8 @@ def opener(urls: Sequence[str], token: str) -> Callable[[JudgeConfig, Task], Abs
         asked = wire.encode_settings(used)
         clients = [ServiceClient(base, token, asked, judge.stall_s) for base in bases]
         launcher = ServiceLauncher(clients, judge.workers)
-        return PooledSandbox(WorkerPool(launcher, JudgeSpec(used)))
+        # Each connection knows by itself how long its service says nothing.
+        return PooledSandbox(WorkerPool(launcher, JudgeSpec(used), stall_s=math.inf))
 
     return open_sandbox
 

@@ -11,9 +11,11 @@ from queue import SimpleQueue
 from threading import Condition, Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from harness.backends.openai.transport import FIRST_WAIT_S, MAX_SHOWN, MAX_WAIT_S, Reply, retry_after
 from harness.errors import ConfigError, Fault, HarnessError, UserError
+from harness.listening import is_loopback
 from harness.runs.services import wire
 from harness.runs.workers.pool import WorkerDied
 from harness.runs.workers.protocol import SETUP, PartialResult, WorkRequest
@@ -57,10 +59,32 @@ class ServiceClient:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         timeout = httpx2.Timeout(self.stall_s, connect=min(CONNECT_S, self.stall_s))
         encrypted = self.base.startswith("https:")  # else no certificates are loaded, which takes a while
-        return httpx2.Client(base_url=self.base, headers=headers, timeout=timeout, verify=encrypted)
+        proxied = not is_loopback(
+            urlsplit(self.base).hostname or ""
+        )  # a proxy's localhost is another machine
+        return httpx2.Client(
+            base_url=self.base, headers=headers, timeout=timeout, verify=encrypted, trust_env=proxied
+        )
 
-    def lines(self, http: "httpx2.Client", path: str, body: Mapping[str, Any]) -> Iterator[str]:
-        """The lines of a streamed answer, each a JSON object. Raises UserError for a refusal, _Busy, Unreachable."""
+    def rows(
+        self, http: "httpx2.Client", path: str, body: Mapping[str, Any]
+    ) -> Iterator[tuple[Mapping[str, Any], int]]:
+        """The lines of a streamed answer, each a JSON object, with their sizes. Raises UserError for a refusal and what
+        is no judge, _Busy, Unreachable.
+        """
+        for text in filter(None, self._lines(http, path, body)):
+            try:
+                plain = json.loads(text)
+            except ValueError:
+                plain = None
+            if not isinstance(plain, dict):
+                raise Unreachable(f"it sent no JSON object: {text[:MAX_SHOWN]!r}")
+            if "error" in plain:
+                why = str(plain["error"])
+                raise Unreachable(why) if plain.get("fault", True) else ConfigError(f"{self.base}: {why}")
+            yield plain, len(text)
+
+    def _lines(self, http: "httpx2.Client", path: str, body: Mapping[str, Any]) -> Iterator[str]:
         import httpx2
 
         data = wire.line({**body, "settings": self.settings})
@@ -70,7 +94,9 @@ class ServiceClient:
             ) as answer:
                 if answer.status_code != 200:
                     raise self._refusal(Reply(answer.status_code, answer.headers, answer.read()), path)
-                yield from filter(None, answer.iter_lines())
+                if not answer.headers.get("Content-Type", "").startswith(wire.LINES):
+                    raise ConfigError(f"{self.base}{path} gives no verdicts: is it a harness serve?")
+                yield from answer.iter_lines()
         except httpx2.HTTPError as error:
             if isinstance(error, httpx2.ReadTimeout):
                 raise Unreachable(f"it has given no sign of life for {self.stall_s:g} s") from None
@@ -90,8 +116,7 @@ class ServiceClient:
 
     def identity(self, http: "httpx2.Client") -> tuple[dict[str, Any], int]:
         """What verdicts there depend on, and how many workers it has. Raises ConfigError where its judge is another."""
-        for text in self.lines(http, wire.SANDBOX, {}):
-            plain = json.loads(text)
+        for plain, _ in self.rows(http, wire.SANDBOX, {}):
             if plain.get("version") != wire.version():
                 raise ConfigError(
                     f"{self.base} judges with harness {plain.get('version')}, and this is {wire.version()}: verdicts"
@@ -199,17 +224,20 @@ class Connection:
     def _receive_all(
         self, http: "httpx2.Client", path: str, body: Mapping[str, Any], method: str, numbers: Sequence[int]
     ) -> None:
-        for text in self._client.lines(http, path, body):
-            plain = json.loads(text)
+        received, done = 0, None
+        for plain, size in self._client.rows(http, path, body):
             if "done" in plain:
-                return
-            if "error" in plain:
-                raise Unreachable(plain["error"]) if plain.get("fault", True) else ConfigError(plain["error"])
+                done = plain["done"]
+                continue  # read to the end, a connection can be used again
             result = numbers[plain["number"]], wire.decode_result(method, plain)
-            self._put((PartialResult([result]), len(text)))
+            received += 1
+            self._put((PartialResult([result]), size))
             if self._closed.is_set():
                 return
-        raise Unreachable("the answer ended before its time")
+        if done is None or not 0 < received == done:
+            raise Unreachable(
+                f"the answer ended before its time: {received} results, and the end said {done}"
+            )
 
     def _patiently(self, ask: "Callable[[], Answer]", tries: int) -> Answer:
         """What `ask` returns, once the service has time for it, or can be reached."""

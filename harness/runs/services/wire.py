@@ -19,6 +19,7 @@ from harness.schema import DatabaseFile, ExecResult, Pair, PairResult, Program, 
 
 SANDBOX, PROGRAMS, QUERIES = "/v1/sandbox", "/v1/programs", "/v1/queries"
 Known = TypeVar("Known", bound=Value)
+LINES = "application/x-ndjson"
 HEARTBEAT_S = 2.0  # an empty line is sent when nothing else was for so long
 
 

@@ -20,8 +20,9 @@ loses only what it had begun. Each worker has a second chunk queued and never wa
 
 Faults. A worker that dies is replaced; the items that it had begun are tried again, the third time one by one, and
 given up after three tries with the cause: a fault of the machine, never a score. One that hangs counts as dead: a
-worker says after each step of generation that it is alive (harness/heartbeat.py), and one that has work and says
-nothing for `backend.stall_s` seconds is killed. Ray's actors say so with their results only. A slot whose workers die
+model of transformers says after each step that it is alive (backends/heartbeat.py), and one that did so and then has
+work and says nothing for `backend.stall_s` seconds is killed. Ray's actors and third parties' backends are heard with
+their results only, which may take long: they are waited for. A slot whose workers die
 three times before they have set up, or six times without finishing a chunk, is disabled; without any worker the run
 ends.
 A user's mistake (no such model here) ends the run at once.

@@ -69,7 +69,7 @@ class Chunk:
 @dataclass(eq=False)
 class WorkerSlot:
     """A worker and its replacements. `deaths`: in a row. `disabled`: why no further worker is started. `heard_at`: when
-    the worker last said something, or was given work that it had none of; None before it has said anything.
+    the worker last said something, or was given work that it had none of. `beats`: it gives signs of life within work.
     """
 
     number: int
@@ -78,7 +78,8 @@ class WorkerSlot:
     chunks: deque[Chunk] = field(default_factory=deque)
     deaths: int = 0
     disabled: str = ""
-    heard_at: float | None = None
+    heard_at: float = 0.0
+    beats: bool = False
     setup_error: UserError | None = None
 
 
@@ -95,7 +96,8 @@ class WorkerPool:
     """Workers that run one task. None is started before the first work. Not thread-safe.
 
     `admit` is called with each worker before it gets work, and raises a Fault, or WorkerDied, to refuse it. One that
-    has work and says nothing for `stall_s` seconds is replaced.
+    gives signs of life, has work and then says nothing for `stall_s` seconds is replaced; one that never gave any may
+    be at long work. To set up each has that time too, START_TIMEOUT_S at least.
     """
 
     def __init__(
@@ -208,7 +210,7 @@ class WorkerPool:
 
     def _send(self, slot: WorkerSlot, chunk: Chunk, request: WorkRequest) -> None:
         assert slot.worker is not None
-        if not slot.chunks and slot.heard_at is not None:
+        if not slot.chunks:
             slot.heard_at = monotonic()
         slot.chunks.append(chunk)
         slot.worker.send(pack(request))
@@ -233,7 +235,13 @@ class WorkerPool:
     def _replace_stalled(self) -> None:
         now = monotonic()
         for slot in self.slots:
-            if slot.chunks and slot.heard_at is not None and now - slot.heard_at > self.stall_s:
+            silent = now - slot.heard_at
+            if not slot.chunks:
+                continue
+            if slot.chunks[0].queue is None:
+                if silent > (limit := max(START_TIMEOUT_S, self.stall_s)):
+                    self._replace(slot, f"it has not set up within {limit:g} s")
+            elif slot.beats and silent > self.stall_s:
                 self._replace(slot, f"it has given no sign of life for {self.stall_s:g} s")
 
     def _receive(self, slot: WorkerSlot, worker: WorkerHandle) -> None:
@@ -245,6 +253,7 @@ class WorkerPool:
 
     def _handle(self, slot: WorkerSlot, partial: PartialResult, size: int) -> None:
         chunk = slot.chunks[0]
+        slot.beats |= not partial.results and not partial.final
         if chunk.queue is None:
             if partial.final:
                 self._finish_setup(slot, partial)
@@ -306,7 +315,7 @@ class WorkerPool:
         # If the workers had set up, it may be the items' fault: those are given up before the slot is.
         limit = TRIES if slot.identity is None else 2 * TRIES
         chunks, slot.chunks, slot.worker, slot.identity = slot.chunks, deque(), None, None
-        slot.heard_at = None
+        slot.beats = False
         _requeue(chunks, cause)
         slot.deaths += 1
         self.stats.deaths.append(cause)

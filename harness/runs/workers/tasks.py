@@ -5,7 +5,7 @@ Both are made from a run's config, by the same functions that a run in one proce
 
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -170,7 +170,7 @@ class JudgeTask:
     def run(self, method: str, common: Any, items: Items) -> Iterator[tuple[int, Any]]:
         del common
         judge: Any = self.pool.map if method == "programs" else self.pool.judge_queries
-        results = judge(_until_deadline(items), PREFETCH[method])
+        results = judge(until_deadline(item for _, item in items), PREFETCH[method])
         for result, (number, _) in zip(results, items, strict=False):
             yield number, result
 
@@ -178,10 +178,10 @@ class JudgeTask:
         self.pool.close()
 
 
-def _until_deadline(items: Items) -> Iterator[Any]:
+def until_deadline(items: Iterable[Any]) -> Iterator[Any]:
     """Items until the chunk's time is over, but one at least."""
     deadline = monotonic() + JUDGE_CHUNK_S
-    for drawn, (_, item) in enumerate(items):
+    for drawn, item in enumerate(items):
         if drawn and monotonic() > deadline:
             return
         yield item

@@ -37,7 +37,7 @@ _FALSIFIED, _FALSIFIED_BUILDS = 5, 2
 
 
 class LanguagePool:
-    """Workers for programs that are compiled and run by command. `granted`: what a program with its own limits may use."""
+    """Workers for programs that are compiled and run by command. `granted`: what one of such limits may use."""
 
     def __init__(
         self,

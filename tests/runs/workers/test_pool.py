@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from harness.runs.workers.pool import WorkerPool
 from harness.runs.workers.work_queue import ChunkSizer, GivenUp
 from tests.support.command import until
 from tests.support.paths import ROOT
-from tests.support.worker_roles import KILLED, DoubleSpec, InlineLauncher, doubling
+from tests.support.worker_roles import KILLED, DoubleSpec, InlineLauncher, InlineWorker, doubling
 
 
 def test_results_come_in_order_from_all_workers_and_no_process_is_left(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_a_killed_workers_items_go_to_others_and_one_that_always_kills_is_given_
 
 
 def test_a_worker_that_hangs_is_replaced_and_one_that_computes_is_not(tmp_path: Path) -> None:
-    with doubling(tmp_path, stall_s=2.0, hangs=7) as workers:
+    with doubling(tmp_path, stall_s=2.0, hangs=7, beats=True) as workers:
         results = list(workers.map("double", None, iter(range(50)), ChunkSizer(size=5)))
         assert results == [(n, 2 * n) for n in range(50)]
         (cause,) = workers.stats.deaths
@@ -82,6 +83,39 @@ def test_a_worker_that_hangs_is_replaced_and_one_that_computes_is_not(tmp_path: 
     with doubling(tmp_path, stall_s=2.0, seconds=4.0, beats=True) as workers:
         assert workers.call("double", None, 21) == 42
         assert workers.stats.deaths == []
+
+
+def test_a_worker_that_gives_no_signs_of_life_is_not_taken_to_hang(tmp_path: Path) -> None:
+    """As of Ray's actors and third parties' backends, of which only results are heard."""
+    with doubling(tmp_path, workers=1, stall_s=0.5, seconds=1.5) as workers:
+        assert workers.call("double", None, 21) == 42
+        assert workers.stats.deaths == []
+
+
+class SilentOnce(InlineLauncher):
+    """Its first worker for slot 1 never answers."""
+
+    def start(self, slot: int) -> InlineWorker:
+        worker = super().start(slot)
+        if slot == 1 and not self.started:
+            self.started = True
+            worker.send = lambda payload: None  # type: ignore[method-assign]
+        return worker
+
+    started = False
+
+    def wait(self, workers: Sequence[InlineWorker], seconds: float) -> Sequence[InlineWorker]:
+        return [worker for worker in workers if worker.requests]
+
+
+def test_a_worker_that_hangs_as_it_sets_up_holds_up_no_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "START_TIMEOUT_S", 0.3)
+    with WorkerPool(SilentOnce(2), DoubleSpec(tmp_path), stall_s=0.1) as workers:
+        assert list(workers.map("double", None, [1], ChunkSizer())) == [(0, 2)]  # the other has set up
+        assert workers.reconfigure(DoubleSpec(tmp_path, weights="c"), workers.spec) == {"weights": "c"}
+        assert workers.stats.deaths == ["worker 1: it has not set up within 0.3 s"]
 
 
 def test_an_item_that_faults_is_retried_alone_and_then_reported(tmp_path: Path) -> None:
