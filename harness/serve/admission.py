@@ -74,7 +74,11 @@ class Admission:
 
     @contextmanager
     def reading(self) -> "Iterator[Reading]":
-        """A body that is read; it counts as long as the block runs, for the message made of it is as large."""
+        """A body that is read; it counts as long as the block runs, for the message made of it is as large. Raises
+        Refusal.
+        """
+        if self.requests >= self.limits.requests:
+            raise self.busy(f"{self.requests} requests are being answered")
         reading = Reading(self)
         try:
             yield reading

@@ -4,7 +4,6 @@ token -> body within limits -> message -> Work -> admitted -> judged in a thread
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -144,9 +143,9 @@ async def _counted(
         response = await endpoint(request)
     except (Refusal, HarnessError) as error:
         response = _error(error)
-    except Exception as error:  # a fault of ours: told as one, and written down
+    except Exception as error:  # of ours: asking again would not help
         LOG.exception("%s", path)
-        response = _error(Fault(f"the service failed: {type(error).__name__}"))
+        response = _json(_error_fields(_failure(error)), 500)
     finally:
         service.metrics.request(path, response.status_code if response else 500, monotonic() - began)
     return response
@@ -173,6 +172,10 @@ def _error(error: Refusal | HarnessError) -> "Response":
         case Fault():
             status, headers = 503, {"Retry-After": "1"}
     return _json(_error_fields(error), status, headers)
+
+
+def _failure(error: Exception) -> Fault:
+    return Fault(f"the service failed: {type(error).__name__}")
 
 
 def _error_fields(error: Exception) -> dict[str, Any]:
@@ -208,9 +211,10 @@ async def _rows(service: Service, work: Work[Any], heartbeat_s: float) -> AsyncI
     limit_s = service.admission.limits.request_s
     until = monotonic() + limit_s
     async for some in stream.batches(work.rows, min(heartbeat_s, limit_s)):
-        for row in some:
-            service.metrics.verdict(*work.status(row))
-        service.admission.count(len(some))
+        judged = [status for row in some if (status := work.status(row))[1]]
+        for each in judged:
+            service.metrics.verdict(*each)
+        service.admission.count(len(judged))
         yield some
         if monotonic() > until:
             raise Refusal(
@@ -254,5 +258,7 @@ class _Lines:
             async for some in _rows(self._service, self._work, wire.HEARTBEAT_S):
                 yield b"".join(wire.line(self._work.line(row)) for row in some) or b"\n"
         except (Refusal, HarnessError) as error:
-            fault = not isinstance(error, UserError)
-            yield json.dumps({"error": str(error), "fault": fault}).encode() + b"\n"
+            yield wire.line({"error": str(error), "fault": not isinstance(error, UserError)})
+        except Exception as error:
+            LOG.exception("verdicts as lines")
+            yield wire.line({"error": str(_failure(error)), "fault": True})

@@ -23,7 +23,7 @@ LOG = logging.getLogger(__name__)
 PROGRAMS_AHEAD, QUERIES_AHEAD = 2, 8
 TURN_S = 1.0  # after which a lane looks for older work of other settings
 MAX_POOLS = 4  # of a lane, each with processes of its own
-CLOSE_S = 20.0
+CLOSE_S = 10.0  # for begun jobs, once it is told to close
 MAX_KNOWN = 256  # answers of Pools about themselves
 AHEAD = 64  # items of one call that wait or are judged: bounds memory, and what others have to wait for
 CLOSING = "the judge is stopping"
@@ -32,6 +32,7 @@ Kind = Literal["programs", "queries", "call"]
 Origin = Literal["tasks", "posted"]
 Answer = TypeVar("Answer")
 Key = tuple[sandbox.Settings, Origin, Kind]
+Pools = OrderedDict[tuple[sandbox.Settings, Origin], sandbox.Pool]
 
 
 @dataclass(frozen=True)
@@ -123,37 +124,40 @@ class Lanes:
 
     def close(self) -> None:
         """Waiting jobs are given up, begun ones finished if that takes no longer than CLOSE_S; workers are ended. A
-        lane with a longer one ends with this process.
+        lane with a longer one ends with this process, so closing again waits for nothing.
         """
         with self._ready:
+            until = monotonic() + (0 if self._closing else CLOSE_S)
             self._closing = True
             for jobs in self._waiting.values():
                 for job in jobs:
                     job.share.done.put((job.number, Raised(Fault(CLOSING))))
             self._waiting.clear()
             self._ready.notify_all()
-        until = monotonic() + CLOSE_S
         for thread in self._threads:
             thread.join(max(0.0, until - monotonic()))
 
     # ------------------------------------------------------------ one lane
 
     def _run(self) -> None:
-        pools: OrderedDict[tuple[sandbox.Settings, Origin], sandbox.Pool] = OrderedDict()
+        pools: Pools = OrderedDict()
         try:
             while (key := self._oldest()) is not None:
-                settings, origin, kind = key
-                # Tests run in a process that lives on, so those that were posted have one of their own.
-                place = settings, origin
-                if place not in pools:
-                    if len(pools) == MAX_POOLS:
-                        pools.popitem(last=False)[1].close()
-                    pools[place] = self._make(replace(settings, workers=1, crowded=True))
-                pools.move_to_end(place)
-                self._turn(pools[place], key, kind)
+                self._turn(pools, key)
         finally:
             for pool in pools.values():
-                pool.close()
+                _close(pool)
+
+    def _pool(self, pools: Pools, key: Key) -> sandbox.Pool:
+        # Tests run in a process that lives on, so those that were posted have one of their own.
+        settings, origin, _ = key
+        place = settings, origin
+        if place not in pools:
+            if len(pools) == MAX_POOLS:
+                _close(pools.popitem(last=False)[1])
+            pools[place] = self._make(replace(settings, workers=1, crowded=True))
+        pools.move_to_end(place)
+        return pools[place]
 
     def _oldest(self) -> Key | None:
         """The settings and kind of the job that has waited longest; None once there will be no more."""
@@ -161,19 +165,22 @@ class Lanes:
             self._ready.wait_for(lambda: self._waiting or self._closing)
             return min(self._waiting, key=lambda key: self._waiting[key][0].age, default=None)
 
-    def _turn(self, pool: sandbox.Pool, key: Key, kind: Kind) -> None:
-        """Judge jobs of one kind, until there is none or the turn is over."""
+    def _turn(self, pools: Pools, key: Key) -> None:
+        """Judge jobs of one kind, until there is none or the turn is over. Raises nothing: a lane that ends would leave
+        its jobs without an answer.
+        """
         drawn: deque[Job] = deque()
         try:
-            for result in self._results(pool, kind, self._draw(key, drawn)):
+            pool = self._pool(pools, key)
+            for result in self._results(pool, key[2], self._draw(key, drawn)):
                 job = drawn.popleft()
                 self.judged += 1
                 job.share.done.put((job.number, result))
         except HarnessError as error:
-            self._failed(drawn, error)
+            self._failed(key, drawn, error)
         except Exception as error:
             LOG.exception("a lane of the judge failed")
-            self._failed(drawn, SandboxFault(f"the judge failed: {type(error).__name__}: {error}"))
+            self._failed(key, drawn, SandboxFault(f"the judge failed: {type(error).__name__}: {error}"))
 
     @staticmethod
     def _results(pool: sandbox.Pool, kind: Kind, items: Iterator[Any]) -> Iterator[Any]:
@@ -208,8 +215,10 @@ class Lanes:
                     return job
             return None
 
-    def _failed(self, drawn: "deque[Job]", error: HarnessError) -> None:
+    def _failed(self, key: Key, drawn: "deque[Job]", error: HarnessError) -> None:
         """One of these jobs made the batch fail: each is tried again by itself, and then has the error as its own."""
+        if not drawn and (job := self._take(key, first=True)) is not None:
+            drawn.append(job)  # there was no Pool for it
         again = [job for job in drawn if not job.alone and not self._closing]
         for job in drawn:
             if job not in again:
@@ -219,6 +228,13 @@ class Lanes:
                 job.alone = True
                 self._waiting.setdefault(job.key, deque()).appendleft(job)
             self._ready.notify(len(again))
+
+
+def _close(pool: sandbox.Pool) -> None:
+    try:
+        pool.close()
+    except Exception:
+        LOG.exception("a sandbox could not be closed in order")
 
 
 @dataclass(frozen=True)

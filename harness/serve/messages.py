@@ -186,6 +186,19 @@ def within(limits: Limits, tests_mb: int, where: str, bound: Limits = MOST) -> N
         raise UserError(f"{where}: memory_mb = {tests_mb}: at most {bound.memory_mb} here")
 
 
+def check_cases(check: IOCases, where: str) -> None:
+    """Raises UserError for cases that are of the other kind."""
+    for number, case in enumerate(check.cases):
+        if check.fn_name and not isinstance(case.given, list):
+            raise UserError(
+                f"{where}.cases.{number}: given has to be the list of {check.fn_name}'s arguments"
+            )
+        if not check.fn_name and not (isinstance(case.given, str) and isinstance(case.expected, str)):
+            raise UserError(
+                f"{where}.cases.{number}: given and expected have to be texts where there is no fn_name"
+            )
+
+
 def pair_within(pair: Pair, where: str) -> None:
     """The same of queries."""
     for name, value, most in (

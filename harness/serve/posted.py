@@ -127,7 +127,7 @@ class PostedDatabases:
         self._lock = Lock()
 
     def take(self, script: str) -> DatabaseFile:
-        """It stays until it is given back. Raises UserError with SQLite's own words, Fault where others use too much."""
+        """It stays until it is given back. Raises UserError in SQLite's words, Fault where too much is in use."""
         digest = hashlib.sha256(script.encode("utf-8", "surrogatepass")).hexdigest()
         with self._lock:
             if digest not in self._made:

@@ -34,7 +34,7 @@ def describe(service: Service, asked: Mapping[str, Any]) -> Work[Mapping[str, An
         identity = service.lanes.ask(shared.settings, "identity", lambda pool: JudgeTask(pool).identity)
         yield {"identity": identity, "workers": service.lanes.workers, "version": wire.version()}
 
-    return Work(1, rows, dict, lambda _: ("sandbox", "described"))
+    return Work(1, rows, dict, lambda _: ("sandbox", ""))
 
 
 def programs(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]:
@@ -44,7 +44,7 @@ def programs(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]
         tests_mb = item.tests.memory_mb if item.tests is not None else 0
         granted = shared.settings.granted(item.limits)
         messages.within(granted, tests_mb, f"programs {i}", messages.MOST_OF_RUNS)
-    return _results(items, shared.map, "programs")
+    return _results(service, items, shared.map, "programs")
 
 
 def queries(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]:
@@ -52,13 +52,16 @@ def queries(service: Service, asked: Mapping[str, Any]) -> Work[NumberedResult]:
     items = wire.decode_queries(asked, service.database, mounted_folders)
     for i, item in enumerate(items):
         messages.pair_within(item, f"pairs {i}")
-    return _results(items, shared.judge_queries, "queries")
+    return _results(service, items, shared.judge_queries, "queries")
 
 
 def _results(
-    items: Sequence[Any], judge: Callable[[Iterable[Any], int], Iterator[Result]], kind: str
+    service: Service, items: Sequence[Any], judge: Callable[[Iterable[Any], int], Iterator[Result]], kind: str
 ) -> Work[NumberedResult]:
-    """Those of a chunk's time, as of every worker; the asker has the rest judged wherever somebody is free."""
+    """Those of a chunk's time, as of every worker, and no more than the queue takes; the asker has the rest judged
+    wherever somebody is free.
+    """
+    items = items[: service.admission.limits.queue]
 
     def rows() -> Iterator[NumberedResult]:
         done = 0

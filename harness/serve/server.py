@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import uvicorn
 
 IDLE_S = 75  # of a connection between two requests
-STOP_S = 30  # for requests that are being answered, once it is told to stop
+STOP_S = 20  # for requests that are being answered, once it is told to stop; then lanes have lanes.CLOSE_S
 # Connections beside those of requests that are judged: who asks too much is told so on one of these (429), and beyond
 # them by uvicorn itself, which knows no Retry-After (503).
 MORE_CONNECTIONS = 256
@@ -43,12 +43,18 @@ def serve(service: Service, address: ListenAddress, started: Callable[[str], Non
 
     Raises UserError where the address cannot be had.
     """
+    running = server(service)
+
+    def stop(*_: object) -> None:
+        running.should_exit = True
+
     with listening.listen(address.host, address.port) as socket:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # uvicorn takes them, and once it has ended in order passes them on: that is all that was asked for.
-            signal.signal(number, lambda *_: None)
+        # Of now, until uvicorn takes them; once it has ended in order it passes them on, which asks for nothing more.
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         started(listening.url(socket))
-        server(service).run(sockets=[socket])
+        running.run(sockets=[socket])
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def server(service: Service) -> "uvicorn.Server":

@@ -24,7 +24,8 @@ Row = TypeVar("Row")
 @dataclass(frozen=True)
 class Work(Generic[Row]):
     """What a request asks for. `rows` does it, in a thread: one row for each of so many `samples`. `line` is a row as a
-    line of JSON, `whole` the answer of all rows, None where only lines are sent; `status` is what to count a row as.
+    line of JSON, `whole` the answer of all rows, None where only lines are sent; `status` is of what to count a row and
+    as what, empty for one that is no verdict.
     """
 
     samples: int

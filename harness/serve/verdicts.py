@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.schema import Completion, Judgement, UnitTests
+from harness.schema import Completion, IOCases, Judgement, UnitTests
 from harness.serve import messages, posted, run_code
 from harness.serve.service import Service, Work
 
@@ -43,6 +43,8 @@ def checks(service: Service, asked: messages.CheckRequest) -> Work[Judgement]:
         if not isinstance(check, messages.PostedQuery):
             tests_mb = check.memory_mb if isinstance(check, UnitTests) else 0
             messages.within(service.settings.granted(check.limits), tests_mb, f"samples.{i}.check")
+        if isinstance(check, IOCases):
+            messages.check_cases(check, f"samples.{i}.check")
     return Work(
         samples=len(asked.samples),
         rows=lambda: posted.judge(asked.samples, service.caching),

@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from harness import sandbox
 from harness.errors import Fault, SandboxFault, UserError
 from harness.schema import ExecResult, Program
+from harness.serve import lanes
 from harness.serve.lanes import Lanes, SharedSandbox
 
 SETTINGS = sandbox.Settings()
@@ -110,6 +112,34 @@ def test_what_breaks_a_batch_is_told_to_its_asker_alone() -> None:
         with pytest.raises(SandboxFault, match="the judge failed: ZeroDivisionError: of ours"):
             made.outputs("bug")
         assert made.outputs("fault", "y") == ["told", "y"]
+
+
+def test_a_sandbox_that_cannot_be_opened_or_closed_ends_no_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "MAX_POOLS", 1)
+    made = MadeUp(workers=1)
+    other = SharedSandbox(made.lanes, sandbox.Settings(memory_mb=77))
+    with made.lanes:
+        assert made.outputs("a") == ["a"]
+        monkeypatch.setattr(made.pools[0], "close", lambda: Path("/nowhere").rmdir())
+        assert other.run(Program(code="b")).stdout == "b"  # the first had to close for it
+        monkeypatch.setattr(made.lanes, "_make", lambda _: Path("/nowhere").rmdir())
+        with pytest.raises(SandboxFault, match="the judge failed: FileNotFoundError"):
+            made.outputs("c")
+        monkeypatch.setattr(made.lanes, "_make", made._make)
+        assert made.outputs("d") == ["d"]
+
+
+def test_closing_again_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "CLOSE_S", 0.05)
+    made = MadeUp(workers=1)
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(made.outputs, "wait")
+        made.until_waiting(0)
+        made.lanes.close()
+        monkeypatch.setattr(lanes, "CLOSE_S", 60.0)
+        made.lanes.close()
+        made.go.set()
+        assert begun.result() == ["wait"]
 
 
 def test_posted_tests_have_processes_apart_from_those_of_tasks() -> None:

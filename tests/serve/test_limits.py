@@ -17,7 +17,8 @@ import httpx2
 import pytest
 
 from harness import scorers, tasks
-from harness.schema import DatabaseFile, Limits
+from harness.runs.services import wire
+from harness.schema import DatabaseFile, Limits, Program
 from harness.serve import app, messages
 from harness.serve.admission import ServiceLimits
 from tests.support import judge_service
@@ -110,6 +111,25 @@ def test_a_client_that_sends_slowly_is_let_go(small: Served) -> None:
 def test_a_request_with_too_many_samples_says_how_many(small: Served) -> None:
     answer = small.post("/v1/verdicts", samples=[SAMPLE] * 41)
     assert (answer.status_code, "40 at most" in answer.text) == (413, True)
+
+
+def test_a_batch_of_a_run_that_is_too_large_for_the_queue_is_begun(small: Served) -> None:
+    programs = wire.encode_programs([Program(code=f"print({i})") for i in range(60)])
+    answer = small.post("/v1/programs", settings={}, **programs)
+    assert answer.status_code == 200
+    assert 1 <= json.loads(answer.text.splitlines()[-1])["done"] <= 40
+
+
+def test_too_many_requests_are_refused_before_their_bodies_are_there(small: Served) -> None:
+    host, port = small.url.removeprefix("http://").split(":")
+    small.service.admission.requests += 4
+    try:
+        with socket.create_connection((host, int(port)), timeout=10) as early:
+            head = f"Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: 1000"
+            early.sendall(f"POST /v1/verdicts HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode())
+            assert early.recv(4096).startswith(b"HTTP/1.1 429")
+    finally:
+        small.service.admission.requests -= 4
 
 
 def test_a_flood_is_told_when_to_come_again_and_nothing_is_lost(small: Served) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from harness.serve import posted
 from harness.serve.app import OPERATIONS
 from tests.support.command import mini_humaneval
 from tests.support.judge_service import Served
@@ -88,6 +89,34 @@ def test_a_posted_program_is_judged_by_what_comes_with_it(
     samples = [{"answer": text, "check": check} for text in (answer, wrong)]
     verdicts = served.post("/v1/checks", samples=samples).json()["verdicts"]
     assert [row["status"] for row in verdicts] == ["passed", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("case", "fn_name", "why"),
+    [
+        ({"given": 5, "expected": "1"}, "", "cases.0: given and expected have to be texts"),
+        ({"given": "5", "expected": 1}, "", "cases.0: given and expected have to be texts"),
+        ({"given": "5", "expected": 1}, "f", "cases.0: given has to be the list of f's arguments"),
+    ],
+)
+def test_a_case_of_the_other_kind_is_the_askers_mistake(
+    served: Served, case: dict[str, Any], fn_name: str, why: str
+) -> None:
+    check = {"kind": "io_cases", "cases": [case], "fn_name": fn_name}
+    answer = served.post("/v1/checks", samples=[{"answer": "", "check": check}])
+    assert (answer.status_code, why in answer.json()["error"]["message"]) == (422, True), answer.text
+
+
+def test_a_bug_of_ours_is_told_once_and_not_to_be_asked_again(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posted, "judge", lambda *_: 1 / 0)
+    samples = [{"answer": "", "check": POSTED[0][1]}]
+    answer = served.post("/v1/checks", samples=samples)
+    assert (answer.status_code, "retry-after" in answer.headers) == (500, False)
+    assert answer.json()["error"]["message"] == "the service failed: ZeroDivisionError"
+    (line,) = served.post("/v1/checks", samples=samples, stream=True).text.splitlines()
+    assert json.loads(line) == {"error": "the service failed: ZeroDivisionError", "fault": True}
 
 
 def test_a_posted_program_asks_for_no_more_than_a_share_of_the_machine(served: Served) -> None:

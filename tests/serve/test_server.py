@@ -48,6 +48,12 @@ def test_a_service_that_is_told_to_stop_answers_what_it_has_begun(tmp_path: Path
     assert [row["status"] for row in answers[1].json()["verdicts"]] == ["passed"] * 60
 
 
+def test_it_stops_also_when_it_is_told_to_right_after_its_start() -> None:
+    with judge_service.command() as service:
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+
+
 def test_open_to_the_network_it_wants_a_token_and_answers_whoever_has_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

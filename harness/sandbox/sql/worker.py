@@ -66,6 +66,10 @@ class QueryStopped(Exception):
         self.detail = detail
 
 
+class DatabaseUnreadable(Exception):
+    """A database is gone or none, which no query can be blamed for."""
+
+
 @dataclass
 class QueryClock:
     """`deadline`: the CPU time of the process at which the running query is stopped; infinite between queries.
@@ -108,6 +112,8 @@ class SqlWorker:
                 fields = self._judge_plugged(job, bounds, fields)
         except QueryStopped as stopped:
             fields = {"status": stopped.status, "detail": stopped.detail}
+        except DatabaseUnreadable as error:
+            fields = {"fault": str(error)}
         return (
             {"valid": False, "main": False, "f1": 0.0, "ratio": 0.0}
             | fields
@@ -237,7 +243,8 @@ class SqlWorker:
                 connection.execute(f"PRAGMA {setting}").fetchall()
             connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
         except sqlite3.Error as error:
-            raise QueryStopped("error", f"the database cannot be opened: {error}") from None
+            name = os.path.basename(path)
+            raise DatabaseUnreadable(f"the database {name} cannot be opened: {error}") from None
         for what, limit in _LENGTHS.items():
             connection.setlimit(what, limit)
         connection.set_authorizer(_authorise)

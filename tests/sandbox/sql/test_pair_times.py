@@ -66,3 +66,11 @@ def test_a_query_that_is_stopped_while_its_time_is_taken(job: dict[str, Any], st
         assert said["fault"] == f"its gold query fails {detail}"
     else:
         assert (said["main"], said["status"], said["detail"]) == (True, "timeout", detail)
+
+
+def test_a_database_that_is_gone_is_no_error_of_the_answer(job: dict[str, Any]) -> None:
+    worker = Watched(lambda *_: None)
+    assert worker.judge(job)["status"] == "passed"
+    worker.connections.clear()  # the gold query's rows are kept longer
+    Path(job["files"][0][0]).unlink()
+    assert "the database shops.sqlite cannot be opened" in worker.judge(job)["fault"]

@@ -1,0 +1,53 @@
+"""Databases that posted scripts make: kept while they are used, and no larger than they may be."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.errors import Fault
+from harness.serve import posted
+from harness.serve.posted import PostedDatabases
+from tests.support.judge_service import Served
+
+
+def script(number: int) -> str:
+    return f"CREATE TABLE t{number} (a INT)"
+
+
+@pytest.fixture
+def databases() -> Iterator[PostedDatabases]:
+    made = PostedDatabases()
+    yield made
+    made._folder.cleanup()
+
+
+def test_a_database_stays_as_long_as_a_sample_is_judged_by_it(
+    databases: PostedDatabases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posted, "MAX_DATABASES", 2)
+    files = [databases.take(script(number)) for number in (0, 1, 2, 0)]
+    paths = [Path(file.path) for file in files]
+    assert all(path.exists() for path in paths)
+    databases.give_back(files[0])
+    databases.give_back(files[1])
+    assert [path.exists() for path in paths[:3]] == [True, False, True]  # 0 has another user
+    databases.give_back(files[3])
+    assert paths[0].exists()  # two may stay
+    monkeypatch.setattr(posted, "MAX_BYTES", paths[0].stat().st_size + paths[2].stat().st_size)
+    assert databases.take(script(3)).path
+    assert [path.exists() for path in paths[:3]] == [False, False, True]
+    with pytest.raises(Fault, match="are in use: ask again"):
+        databases.take(script(4))
+
+
+def test_what_a_request_has_used_is_given_back(served: Served) -> None:
+    samples = [
+        {"answer": "SELECT 1", "check": {"kind": "query", "sql": "SELECT 1", "script": script(number)}}
+        for number in range(3)
+    ]
+    verdicts = served.post("/v1/checks", samples=samples).json()["verdicts"]
+    assert [row["status"] for row in verdicts] == ["passed"] * 3
+    made = posted._databases()._made
+    assert len(made) >= 3
+    assert {each.users for each in made.values()} == {0}
