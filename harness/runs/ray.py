@@ -38,8 +38,6 @@ from harness.runs.workers.tasks import GenerateSpec, JudgeSpec
 from harness.schema import Backend, Task
 
 CONNECT_TIMEOUT_S = 10.0
-# Times judge.stall_s: an actor that judges says something with its results only, and a program may take its time.
-ACTOR_SILENCE = 15
 STOP_TIMEOUT_S = 3.0  # for actors to release what they hold
 MAX_UNREAD = 16  # partial results of an actor that wait to be received
 
@@ -141,8 +139,7 @@ class Cluster:
                 self._start_self_checks([node["NodeID"] for node in _nodes()], judge)
                 self._require_self_check(worker, judge)
 
-        silence_s = ACTOR_SILENCE * judge.stall_s
-        return PooledSandbox(WorkerPool(launcher, JudgeSpec(one, os.getcwd()), admit, silence_s))
+        return PooledSandbox(WorkerPool(launcher, JudgeSpec(one, os.getcwd()), admit, judge.stall_s))
 
     def _start_self_checks(self, nodes: Sequence[str], judge: JudgeConfig) -> None:
         """On the nodes that have not had one."""

@@ -22,7 +22,7 @@ Faults. A worker that dies is replaced; the items that it had begun are tried ag
 given up after three tries with the cause: a fault of the machine, never a score. One that hangs counts as dead: a
 model of transformers says after each step that it is alive (backends/heartbeat.py), and one that did so and then has
 work and says nothing for `backend.stall_s` seconds is killed. Ray's actors and third parties' backends are heard with
-their results only, which may take long: they are waited for. A slot whose workers die
+their results only, which may take long: they have 15 times that. A slot whose workers die
 three times before they have set up, or six times without finishing a chunk, is disabled; without any worker the run
 ends.
 A user's mistake (no such model here) ends the run at once.

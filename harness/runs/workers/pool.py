@@ -16,6 +16,7 @@ from harness.runs.workers.work_queue import TRIES, ChunkSizer, GivenUp, WorkQueu
 LOG = logging.getLogger(__name__)
 QUEUE_DEPTH = 2  # chunks of a worker: one it works on, one it can begin without asking
 START_TIMEOUT_S = 900.0  # without any worker that has set up
+RESULTS_ONLY = 15  # a result may take its time
 POLL_S = 5.0
 
 
@@ -96,8 +97,8 @@ class WorkerPool:
     """Workers that run one task. None is started before the first work. Not thread-safe.
 
     `admit` is called with each worker before it gets work, and raises a Fault, or WorkerDied, to refuse it. One that
-    gives signs of life, has work and then says nothing for `stall_s` seconds is replaced; one that never gave any may
-    be at long work. To set up each has that time too, START_TIMEOUT_S at least.
+    gives signs of life, has work and then says nothing for `stall_s` seconds is replaced; one that is heard with its
+    results only, after RESULTS_ONLY times that. To set up each has `stall_s` too, START_TIMEOUT_S at least.
     """
 
     def __init__(
@@ -235,14 +236,16 @@ class WorkerPool:
     def _replace_stalled(self) -> None:
         now = monotonic()
         for slot in self.slots:
-            silent = now - slot.heard_at
             if not slot.chunks:
                 continue
+            limit, cause = (
+                self.stall_s * (1 if slot.beats else RESULTS_ONLY),
+                "it has given no sign of life for",
+            )
             if slot.chunks[0].queue is None:
-                if silent > (limit := max(START_TIMEOUT_S, self.stall_s)):
-                    self._replace(slot, f"it has not set up within {limit:g} s")
-            elif slot.beats and silent > self.stall_s:
-                self._replace(slot, f"it has given no sign of life for {self.stall_s:g} s")
+                limit, cause = max(START_TIMEOUT_S, self.stall_s), "it has not set up within"
+            if now - slot.heard_at > limit:
+                self._replace(slot, f"{cause} {limit:g} s")
 
     def _receive(self, slot: WorkerSlot, worker: WorkerHandle) -> None:
         try:

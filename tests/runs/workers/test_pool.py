@@ -93,13 +93,19 @@ def test_a_worker_that_gives_no_signs_of_life_is_not_taken_to_hang(tmp_path: Pat
 
 
 class SilentOnce(InlineLauncher):
-    """Its first worker for slot 1 never answers."""
+    """Its first worker for slot 1 never answers, or not after it has set up."""
+
+    sets_up = False
 
     def start(self, slot: int) -> InlineWorker:
         worker = super().start(slot)
         if slot == 1 and not self.started:
             self.started = True
-            worker.send = lambda payload: None  # type: ignore[method-assign]
+            own, sent = worker.send, list[bytes]()
+            worker.send = lambda payload: (  # type: ignore[method-assign]
+                own(payload) if self.sets_up and not sent else None,
+                sent.append(payload),
+            )
         return worker
 
     started = False
@@ -116,6 +122,16 @@ def test_a_worker_that_hangs_as_it_sets_up_holds_up_no_study(
         assert list(workers.map("double", None, [1], ChunkSizer())) == [(0, 2)]  # the other has set up
         assert workers.reconfigure(DoubleSpec(tmp_path, weights="c"), workers.spec) == {"weights": "c"}
         assert workers.stats.deaths == ["worker 1: it has not set up within 0.3 s"]
+
+
+def test_one_that_is_heard_with_its_results_only_is_replaced_later(tmp_path: Path) -> None:
+    launcher = SilentOnce(2)
+    launcher.sets_up = True
+    with WorkerPool(launcher, DoubleSpec(tmp_path), stall_s=0.02) as workers:
+        assert list(workers.map("double", None, range(4), ChunkSizer(size=1))) == [
+            (number, 2 * number) for number in range(4)
+        ]
+        assert workers.stats.deaths == ["worker 1: it has given no sign of life for 0.3 s"]
 
 
 def test_an_item_that_faults_is_retried_alone_and_then_reported(tmp_path: Path) -> None:
