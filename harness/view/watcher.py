@@ -72,8 +72,7 @@ class WatchedRun:
             else:
                 self._count(self._config, writing, until)
         except (HarnessError, ValidationError, OSError, KeyError, TypeError, AttributeError) as error:
-            told = isinstance(error, HarnessError)
-            why = str(error) if told else f"run.json is damaged: {type(error).__name__}: {error}"
+            why = _why(error).replace(f"{self.folder}/", "")
             self.card, self._counts, self.quiet = run_card.damaged(self.name, why), None, True
 
     def _count(self, config: RunConfig, writing: bool, until: float) -> None:
@@ -89,6 +88,18 @@ class WatchedRun:
         )
         self.card = run_card.unfinished(self.name, self._record, config, self._counts, at)
         self.quiet = counted and not running
+
+
+def _why(error: Exception) -> str:
+    """In one line."""
+    match error:
+        case HarnessError():
+            return str(error)
+        case ValidationError():
+            first = error.errors()[0]
+            return f"run.json is damaged: config.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        case _:
+            return f"run.json is damaged: {type(error).__name__}: {error}"
 
 
 def _times(path: Path) -> Times:

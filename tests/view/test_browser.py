@@ -1,19 +1,24 @@
 """The viewer in a real Chromium, from the command itself: a run watched while it writes, hostile answers stay text."""
 
+import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
+from filelock import FileLock
 
 from tests.results.report.test_page import browser
 from tests.support.parts.written_run import WrittenRun
-from tests.support.recordings import make
+from tests.support.recordings import edit, edit_rows, make
 from tests.view.hostile import HOSTILE
 
 if TYPE_CHECKING:
@@ -180,6 +185,153 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(browser: "Browser", address
                 assert shown.locator("#detail").bounding_box() == {"x": 0, "y": 0, **PHONE}
                 shown.keyboard.press("Escape")
                 assert not shown.locator("#detail").is_visible()
+
+
+def test_reports_and_comparisons_start_and_leave_the_folder_as_it_was(
+    browser: "Browser", address: str, built: Path
+) -> None:
+    """Byte for byte, and with no run locked."""
+    names = ("study/base", "study/tuned")
+    before = contents(built)
+    for shown in visit(browser, address):
+        for name in names:
+            shown.locator(f"tr[data-run='{name}'] input").check()
+        for link, text in (("#report", "em@1"), ("#compare", "letters")):
+            with shown.context.expect_page(timeout=60_000) as opening:
+                shown.click(link)
+            made = opening.value
+            with closing(made):
+                made.wait_for_selector(f"main:has-text('{text}')", timeout=60_000)
+                assert made.evaluate("window.hacked") is None
+                assert made.evaluate("window.opener") is None
+    for name in names:
+        for shown in visit(browser, f"{address}run?run={name}"):
+            shown.locator("#list .row").first.click()
+            shown.wait_for_selector("#detail h3")
+        with FileLock(built / name / ".lock").acquire(timeout=0):
+            pass
+    assert contents(built) == before
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(path): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file() and "work" not in path.parts
+    }
+
+
+def test_names_are_text_wherever_they_come_from(browser: "Browser", address: str, built: Path) -> None:
+    """A folder's, a run's, a problem's, a model's, a task's; and in what is said of a run that cannot be read."""
+    evil = "</td><img src=x onerror='window.hacked=1'><script>window.hacked=1<\\script>\u202e"
+    folder, damaged = built / "hostile" / evil, built / "hostile" / f"{evil} too"
+    shutil.copytree(built / "other", folder)
+    edit(folder / "run.json", lambda plain: plain.update(run_id=evil, task={**plain["task"], "name": evil}))
+    edit(folder / "run.json", lambda plain: plain["config"]["backend"].update(path=evil))
+    for name in ("problems", "generations", "judgements"):
+        edit_rows(
+            folder / f"{name}.jsonl",
+            lambda found: [{**row, "problem_id": row["problem_id"] + evil} for row in found],
+        )
+    damaged.mkdir()
+    (damaged / "run.json").write_text(json.dumps({"config": {HOSTILE: 1}}))
+    run = urlencode({"run": f"hostile/{evil}"})
+    try:
+        for shown in visit(browser, address):
+            shown.locator("tr[data-run]", has_text=f"{evil[:-1]}\u27e8U+202E\u27e9").first.wait_for(
+                timeout=20_000
+            )
+            assert harmless(shown)
+            assert "damaged" in shown.locator("tr[data-run$=' too']").inner_text()
+        for path in (
+            f"run?{run}",
+            f"side?{urlencode({'left': f'hostile/{evil}', 'right': f'hostile/{evil}'})}",
+        ):
+            for shown in visit(browser, f"{address}{path}"):
+                hit(shown, "#list .row", "letters/31</td>").click()
+                shown.wait_for_selector("#detail h3:has-text('letters/31</td>')")
+                assert harmless(shown)
+        shown = browser.new_page()
+        with closing(shown):
+            for path in (f"compare?{run}", f"samples?{run}&start={evil}", f"samples?run={evil}", evil):
+                shown.goto(address + path)
+                assert harmless(shown)
+    finally:
+        shutil.rmtree(built / "hostile")
+
+
+def harmless(shown: "Page") -> bool:
+    told = shown.evaluate("[window.hacked, document.images.length, document.scripts.length]")
+    return told[:2] == [None, 0] and told[2] <= 1
+
+
+# Everything that is seen has a contrast of 4.5 with what is behind it, as WCAG 2.2 counts it (1.4.3).
+CONTRAST = """() => {
+  const channel = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const colour = (text) => text.match(/[\\d.]+/g).map(Number);
+  const behind = (made) => {
+    for (; made; made = made.parentElement) {
+      const found = colour(getComputedStyle(made).backgroundColor);
+      if (found.length === 3 || found[3] === 1) return found;
+    }
+    return [255, 255, 255];
+  };
+  const bad = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  let n = 0;
+  while (walker.nextNode()) {
+    const made = walker.currentNode.parentElement;
+    if (!walker.currentNode.data.trim() || !made.checkVisibility() || /SCRIPT|STYLE/.test(made.tagName)) continue;
+    const [a, b] = [light(colour(getComputedStyle(made).color)), light(behind(made))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    n++;
+    if (ratio < 4.5) bad.push([ratio.toFixed(2), made.tagName, made.className, walker.currentNode.data.slice(0, 30)]);
+  }
+  return [n, bad];
+}"""
+UNNAMED = """() => [...document.querySelectorAll("input, select, button, a[href], [tabindex], progress")]
+  .filter((made) => !(made.labels?.length || made.getAttribute("aria-label") || made.textContent.trim()))
+  .map((made) => made.outerHTML)"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_seen_can_be_read_and_everything_used_has_a_name(
+    browser: "Browser", address: str, scheme: str
+) -> None:
+    for path in ("", "run?run=study/tuned", "side?left=study/base&right=study/tuned"):
+        for shown in visit(browser, address + path, color_scheme=scheme):
+            if path:
+                hit(shown, "#list .row", "letters/31").click()
+                shown.wait_for_selector("#detail h3:has-text('letters/31')")
+            seen, unreadable = shown.evaluate(CONTRAST)
+            assert seen > 20
+            assert unreadable == []
+            assert shown.evaluate(UNNAMED) == []
+            levels = [
+                int(tag[1])
+                for tag in shown.evaluate(
+                    "[...document.querySelectorAll('h1,h2,h3,h4')].map((h) => h.tagName)"
+                )
+            ]
+            assert levels[0] == 1
+            assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_the_tabulator_goes_through_a_page_as_it_is_read_and_shows_where_it_is(
+    browser: "Browser", address: str
+) -> None:
+    for shown in visit(browser, f"{address}run?run=study/tuned"):
+        order = []
+        for _ in range(10):
+            shown.keyboard.press("Tab")
+            order.append(
+                shown.evaluate(
+                    "document.activeElement.name || document.activeElement.id || document.activeElement.textContent"
+                )
+            )
+            assert shown.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        assert order[:3] == ["all runs", "report", "Metrics, notes, signature"]
+        assert order[3:] == ["query", "ended", "order", "start", "next", "last", "list"]
 
 
 def test_a_page_of_another_site_gets_nothing(browser: "Browser", address: str, tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ function bar(done, total) {
   made.setAttribute("aria-label", `${done} of ${total}`);
   return made;
 }
+function warnings(card) {
+  return card.warnings.flatMap((text, at) => [...(at ? [", "] : []), node("span", text, text.length < 40 ? "short" : "")]);
+}
 function progressText(card) {
   if (!card.total) return card.stage;
   const stage = card.stage ? card.stage + " " : "";

@@ -29,7 +29,7 @@ function draw(card) {
   cell(row, "cost", node("span", card.cost));
   const wrong = cell(row, "faults, warnings");
   if (card.faults) wrong.append(node("span", `${count(card.faults)} faults`, "down"), " ");
-  if (card.warnings.length) wrong.append(node("span", card.warnings.join(", ")));
+  wrong.append(...warnings(card));
   cell(row, "result", node("span", card.result));
   row.hidden = !matches(card);
   return row;

@@ -49,7 +49,11 @@ function draw(card) {
   if (card.state !== "finished" && card.total) parts.push(bar(card.done, card.total));
   for (const text of [card.pace, card.cost, card.result]) if (text) parts.push(node("span", text));
   if (card.faults) parts.push(node("span", `${count(card.faults)} faults`, "down"));
-  if (card.warnings.length) parts.push(node("span", card.warnings.join(", "), "down"));
+  if (card.warnings.length) {
+    const all = node("span", undefined, "down");
+    all.append(...warnings(card));
+    parts.push(all);
+  }
   $("card").replaceChildren(...parts);
   $("notes").parentElement.hidden = !card.notes.length;
   $("notes").replaceChildren(...card.notes.map((line) => node("li", line)));
