@@ -36,12 +36,12 @@ READ_S = 2.0  # between two events of a run that is not wholly in the index yet,
 Endpoint = Callable[["Request"], "Response | Coroutine[Any, Any, Response]"]
 
 
-def make_app(root: Path, ending: events.Ending = lambda: False) -> "Starlette":
-    """The app that shows the runs below `root`; its streams and commands end when the server is told to."""
+def make_app(root: Path, name: str = "", ending: events.Ending = lambda: False) -> "Starlette":
+    """The app that shows the runs below `root`, which the user calls `name`; streams and commands end when `ending`."""
     from starlette.applications import Starlette
     from starlette.routing import Route
 
-    viewer = Viewer(Watcher(root), ending)
+    viewer = Viewer(Watcher(root), name or str(root), ending)
     endpoints: dict[str, Endpoint] = {
         "/": lambda request: _page("runs"),
         "/run": lambda request: _page("samples"),
@@ -63,6 +63,7 @@ def make_app(root: Path, ending: events.Ending = lambda: False) -> "Starlette":
 @dataclass
 class Viewer:
     watcher: Watcher
+    name: str
     ending: events.Ending
     index: RunIndex = field(default_factory=RunIndex)
     shared: Pairs = field(init=False)
@@ -75,7 +76,7 @@ class Viewer:
 
     async def cards(self, request: "Request") -> "Response":
         del request
-        return _stream(events.cards(self.watcher.look, str(self.watcher.root), self.ending))
+        return _stream(events.cards(self.watcher.look, self.name, self.ending))
 
     async def state(self, request: "Request") -> "Response":
         """Of a run: its card, and how much of it there is to read."""

@@ -24,15 +24,18 @@ def new_token() -> str:
     return secrets.token_urlsafe(24)
 
 
-def serve(root: Path, address: Address, started: Callable[[str], None]) -> None:
-    """Show the runs below `root` until Ctrl-C; `started` is told the URL. Raises UserError."""
+def serve(root: Path, name: str, address: Address, started: Callable[[str], None]) -> None:
+    """Show the runs below `root`, which the user calls `name`, until Ctrl-C; `started` is told the address.
+
+    Raises UserError where that cannot be had.
+    """
     import uvicorn
 
     from harness.view.app import make_app
 
     hosts = frozenset() if address.token else LOOPBACK | {address.host.strip("[]")}
     with listening.listen(address.host, address.port) as socket:
-        app = Guard(make_app(root, lambda: running.should_exit), hosts, address.token)
+        app = Guard(make_app(root, name, lambda: running.should_exit), hosts, address.token)
         settings = uvicorn.Config(
             app,
             log_config=None,

@@ -18,6 +18,7 @@ from harness.view import child, events, pages, samples, server
 from harness.view.app import make_app
 from harness.view.guard import LOOPBACK, Guard
 from harness.view.run_card import RunCard
+from harness.view.watcher import Watcher
 from tests.support.command import harness
 from tests.support.recordings import make
 from tests.view.hostile import HOSTILE
@@ -229,7 +230,7 @@ def test_the_command_listens_on_this_machine_and_elsewhere_only_with_a_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[server.Address] = []
-    monkeypatch.setattr(server, "serve", lambda folder, address, started: asked.append(address))
+    monkeypatch.setattr(server, "serve", lambda folder, name, address, started: asked.append(address))
     for arguments in ((), ("--token",), ("--host", "0.0.0.0"), ("--host", "localhost"), ("--host", "::1")):
         assert harness("view", tmp_path, *arguments).code == 0
     assert [bool(address.token) for address in asked] == [False, True, True, False, False]
@@ -261,6 +262,25 @@ def test_the_server_answers_whom_it_should_and_ends_while_pages_are_open(built: 
                 running.send_signal(signal.SIGINT)
                 _, err = running.communicate(timeout=20)
     assert (running.returncode, err) == (0, "")
+
+
+def test_runs_at_a_url_are_watched_in_a_copy_under_their_own_name(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def fake(folder: Path, name: str, address: server.Address, started: Any) -> None:
+        seen.extend([name, [card.run for card in Watcher(folder).look()], folder])
+        started("http://here/")
+
+    monkeypatch.setattr(server, "serve", fake)
+    ended = harness("view", f"local://{built}")
+    assert (ended.code, ended.out) == (0, f"watching local://{built}: http://here/ (Ctrl-C ends it)\n")
+    assert seen[:2] == [f"local://{built}", ["base", "tuned"]]
+    assert not seen[2].exists()
+    assert harness("view", f"file://{built}").code == 0
+    assert seen[5] == built
+    assert "is a file" in harness("view", f"local://{built}/base/run.json").complaint
 
 
 def test_a_file_and_a_port_that_is_taken_are_one_line(tmp_path: Path) -> None:

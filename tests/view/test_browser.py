@@ -290,7 +290,8 @@ CONTRAST = """() => {
   return [n, bad];
 }"""
 UNNAMED = """() => [...document.querySelectorAll("input, select, button, a[href], [tabindex], progress")]
-  .filter((made) => !(made.labels?.length || made.getAttribute("aria-label") || made.textContent.trim()))
+  .filter((made) => ![made, ...(made.labels ?? [])].some((one) => one.textContent.trim()))
+  .filter((made) => !made.getAttribute("aria-label"))
   .map((made) => made.outerHTML)"""
 
 

@@ -64,6 +64,11 @@ class UploadState:
         return self.fd >= 0 and os.path.samestat(os.fstat(self.fd), path.stat())
 
 
+def is_url(place: str) -> bool:
+    """Whether a place is not on this machine: `file://` is a local path like any other."""
+    return "://" in place and not place.startswith("file://")
+
+
 class RemoteRuns:
     """The URLs of one command and their local copies. A context manager: leaving it uploads them."""
 
@@ -79,10 +84,8 @@ class RemoteRuns:
         return self._open(place, writes=True)
 
     def _open(self, place: str, *, writes: bool) -> Path:
-        if place.startswith("file://"):
+        if not is_url(place):
             return Path(place.removeprefix("file://"))
-        if "://" not in place:
-            return Path(place)
         run = RemoteRun(place)
         self._runs.append(run)
         run.open(writes=writes)

@@ -6,6 +6,7 @@ from typing import Any
 from harness.errors import ConfigError, MissingExtra
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+STAMPS = ("size", "ETag", "etag", "mtime", "LastModified", "last_modified", "created")  # where there are such
 BUCKETS = {*EXTRAS, "abfs", "abfss", "az", "oci", "ossfs", "oss"}
 
 
@@ -20,11 +21,18 @@ class RemoteFolder:
 
     def files(self) -> list[PurePosixPath]:
         """All files in and below the folder. Raises ConfigError where the URL is a file."""
+        return list(self.stamps())
+
+    def stamps(self) -> dict[PurePosixPath, str]:
+        """The same, each with what changes when it is replaced."""
         self.fs.invalidate_cache()
         if self.fs.isfile(self.root):
             raise ConfigError(f"{self.url} is a file; a run needs a folder")
-        found = self.fs.find(self.root) if self.fs.exists(self.root) else []
-        return [PurePosixPath(path[len(self.root) :].lstrip("/")) for path in found]
+        found = self.fs.find(self.root, detail=True) if self.fs.exists(self.root) else {}
+        return {
+            PurePosixPath(path[len(self.root) :].lstrip("/")): str([about.get(name) for name in STAMPS])
+            for path, about in found.items()
+        }
 
     def read(self, name: str) -> bytes:
         return bytes(self.fs.cat_file(self._path(name)))
