@@ -50,6 +50,7 @@ EXTRAS = {
     "transformers": "hf",
     "uvicorn": "web",
     "wandb": "wandb",
+    "yaml": "hf",
 }
 
 

@@ -15,7 +15,19 @@ from harness.cli.output import quiet_option
     "--format",
     "form",
     required=True,
-    type=click.Choice(["lm-eval", "human-eval", "evalplus", "bigcode", "parquet", "every-eval-ever"]),
+    type=click.Choice(
+        [
+            "lm-eval",
+            "human-eval",
+            "evalplus",
+            "bigcode",
+            "parquet",
+            "inspect",
+            "every-eval-ever",
+            "eval-results",
+            "model-index",
+        ]
+    ),
 )
 @click.option(
     "--out",
@@ -28,15 +40,16 @@ from harness.cli.output import quiet_option
     "--model",
     default="",
     metavar="DEVELOPER/MODEL",
-    help="Its name for every-eval-ever, if the run has none.",
+    help="Its name for every-eval-ever and model-index, if not the run's.",
 )
 @quiet_option
 def export_command(run: Path, form: str, out: Path, model: str) -> None:
-    """Write a run's samples in another tool's format; 'harness score' reads them back."""
+    """Write a run in another tool's format: its samples, which 'harness score' reads back, a log for 'inspect view', or
+    its numbers for a model's page on the hub (.eval_results/NAME.yaml, README.md)."""
     from harness.results.interop import export
     from harness.runs.store import reader
 
-    if form not in export.FOLDERS:
+    if form not in (*export.FOLDERS, "eval-results"):
         check_writable(out, "--out")
     for path in export.export(reader.read(run), form, out, model):
         click.echo(f"wrote {path}")
@@ -49,9 +62,9 @@ def export_command(run: Path, form: str, out: Path, model: str) -> None:
 )
 @quiet_option
 def import_command(files: Sequence[Path], out: Path) -> None:
-    """Import results of lm-evaluation-harness, Inspect, EvalPlus, BigCodeBench, human-eval, MultiPL-E or
-    LiveCodeBench: to compare results of the same tool, to show them on a leaderboard of DIR, and to judge their
-    completions with 'harness score'."""
+    """Import results of lm-evaluation-harness, Inspect, EvalPlus, BigCodeBench, human-eval, MultiPL-E, LiveCodeBench,
+    Every Eval Ever or a model's page on the hub: to compare results of the same tool, to show them on a leaderboard of
+    DIR, and to judge their completions with 'harness score'."""
     from harness.results import external
     from harness.results.interop import export, readers
     from harness.runs.store.atomic import write_atomic

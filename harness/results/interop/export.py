@@ -1,7 +1,8 @@
-"""Export a run in other tools' formats: lm-evaluation-harness, human-eval, evalplus, bigcode, Parquet, Every Eval Ever.
+"""Export a run in other tools' formats: lm-evaluation-harness, human-eval, evalplus, bigcode and Parquet here; Inspect,
+Every Eval Ever and a model's page on the hub in modules of their own.
 
 The other direction is interop/readers.py (results that another tool reported) and backends/replay (its completions, to
-be judged here). Inspect logs are not written, because only Inspect can validate one.
+be judged here).
 """
 
 import hashlib
@@ -12,32 +13,47 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError
-from harness.results.interop import every_eval_ever
+from harness.results.interop import every_eval_ever, hub_results, inspect_archive
 from harness.runs.store import reader
 from harness.runs.store.atomic import replace_file, write_atomic
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Judgement
 from harness.stats.intervals import Z95
 
-FORMATS = ("lm-eval", "human-eval", "evalplus", "bigcode", "parquet", "every-eval-ever")
+FORMATS = (
+    "lm-eval",
+    "human-eval",
+    "evalplus",
+    "bigcode",
+    "parquet",
+    "inspect",
+    "every-eval-ever",
+    "eval-results",
+    "model-index",
+)
 FOLDERS = ("lm-eval", "every-eval-ever")  # formats of more than one file
 
 
 def export(run: Result, form: str, out: Path, model: str = "") -> list[Path]:
     """Write the run in one of FORMATS and return the files. `out` is a folder for FOLDERS, else a file.
 
-    `model` is the name under which every-eval-ever files it.
+    `model` is the name under which every-eval-ever and model-index file it.
     """
     if form in FOLDERS and out.exists() and not out.is_dir():
         raise ConfigError(f"--out {str(out)!r} is a file; the {form} format is a folder")
     if form == "every-eval-ever":
         return every_eval_ever.write(run, samples(run), model, out)
+    if form == "inspect":
+        return inspect_archive.write(run, samples(run), out)
+    if form == "model-index":
+        return hub_results.model_index(run, model, out)
     writers: Mapping[str, Callable[[Result, Path], list[Path]]] = {
         "lm-eval": lm_eval,
         "human-eval": human_eval,
         "evalplus": evalplus,
         "bigcode": bigcode,
         "parquet": parquet,
+        "eval-results": hub_results.eval_results,
     }
     return writers[form](run, out)
 

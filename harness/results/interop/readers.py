@@ -2,8 +2,8 @@
 
     read_results(path) -> [(ExternalResult, completions), ...]     one per task; the format is detected from the content
 
-lm_eval.py, inspect_log.py, every_eval_ever.py and programs.py (EvalPlus, BigCodeBench, human-eval, MultiPL-E,
-LiveCodeBench) read them. The files say what was reported; nothing is judged here.
+lm_eval.py, inspect_log.py, every_eval_ever.py, hub_results.py and programs.py (EvalPlus, BigCodeBench, human-eval,
+MultiPL-E, LiveCodeBench) read them. The files say what was reported; nothing is judged here.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import DataError
 from harness.files import decode, lines, parse_json, read
 from harness.results.external import ExternalResult
-from harness.results.interop import every_eval_ever, inspect_log, lm_eval, programs
+from harness.results.interop import every_eval_ever, hub_results, inspect_log, lm_eval, programs
 from harness.results.interop.imported import ImportedTask, plain_name
 
 
@@ -28,6 +28,8 @@ def read_results(path: Path) -> list[ImportedTask]:
         if blob[:2] == b"PK":
             return [inspect_log.archive(path, sha)]
         text = decode(blob, path)
+        if path.suffix in (".yaml", ".yml", ".md"):
+            return hub_results.read(path, text)
         first = next((line for _, line in lines(text)), "")
         if plain_name(path).endswith(".jsonl"):
             row = parse_json(first, f"{path}:1")
@@ -41,7 +43,8 @@ def read_results(path: Path) -> list[ImportedTask]:
         raise DataError(
             f"{path}: not a known result file; expected results*.json of lm-evaluation-harness, a log of Inspect"
             " (.eval or JSON), *_eval_results.json of EvalPlus or BigCodeBench, *_results.jsonl of human-eval,"
-            " *_eval_all.json of LiveCodeBench, a record of Every Eval Ever, or a folder of MultiPL-E's *.results.json"
+            " *_eval_all.json of LiveCodeBench, a record of Every Eval Ever, a README.md or .eval_results/*.yaml"
+            " of the Hugging Face hub, or a folder of MultiPL-E's *.results.json"
         )
     return read_by
 

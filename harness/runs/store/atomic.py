@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from harness.errors import StoreFault
 
@@ -20,11 +20,18 @@ def write_atomic(path: Path, text: str) -> None:
 
 def replace_file(path: Path, blocks: Iterable[bytes]) -> None:
     """`write_atomic` for bytes that are too many to hold."""
+    with replacing(path) as file:
+        file.writelines(blocks)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the place of `path` when all of it is written. Raises StoreFault."""
     temporary = path.with_name(f".{path.name}.tmp")
     with disk_errors_as_faults(path):
         try:
             with temporary.open("wb") as file:
-                file.writelines(blocks)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
