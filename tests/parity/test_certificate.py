@@ -91,6 +91,20 @@ def test_an_unexplained_disagreement_is_named_and_ends_in_3(certified: tuple[End
     assert ended.out.endswith(f"certificate {certificate.short(made)} in {path}\n")
 
 
+def test_as_json_the_certificate_is_all_that_is_printed_and_the_exit_code_is_the_same(
+    data: Path, tmp_path: Path
+) -> None:
+    ended = doctor(data, tmp_path / "c.json", "--only", NAME, "--json")
+    assert ended.code == 3, ended
+    printed = json.loads(ended.out)
+    assert printed == json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
+    (found,) = printed["sets"]
+    assert (found["name"], found["rows"], found["agreed"]) == (NAME, 2, 1)
+    assert found["disagreements"] == [
+        {"id": "HumanEval/1", "recorded": "passed", "own": "failed", "cause": ""}
+    ]
+
+
 def test_a_known_cause_is_told_and_excuses(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.results.report.test_page import browser, visit
 from tests.support.command import harness
-from tests.support.recordings import make
+from tests.support.recordings import edit_rows, make
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -43,6 +43,11 @@ CONTRAST = """() => {
     const [high, low] = [light(ink), light(below)].sort((a, b) => b - a), ratio = (high + 0.05) / (low + 0.05);
     found.push([ratio, walk.currentNode.data.trim().slice(0, 40), element.tagName + "." + element.className]);
   }
+  for (const input of document.querySelectorAll("[placeholder]")) {
+    const [high, low] = [getComputedStyle(input, "::placeholder").color, getComputedStyle(input).backgroundColor]
+      .map((colour) => light(rgba(colour))).sort((a, b) => b - a);
+    found.push([(high + 0.05) / (low + 0.05), input.placeholder, "::placeholder"]);
+  }
   return found.sort((a, b) => a[0] - b[0]);
 }"""
 
@@ -69,6 +74,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         (folder / str(version)).mkdir()
         make(folder / str(version) / "base", range(15), options={"version": version})
         make(folder / str(version) / "tuned", range(right), samples=1, options={"version": version})
+    edit_rows(make(folder / "2" / "bad", range(3)) / "judgements.jsonl", lambda rows: rows[1:])
     ended = harness("report", folder, "--paper", "2308.10462", "--out", folder / "report.html")
     assert ended.code == 0, ended.err
     for name in ("a", "b"):
@@ -89,6 +95,13 @@ def test_every_text_stands_out_from_what_is_behind_it(
     for path in pages:
         for shown in visit(browser, path, color_scheme=scheme):
             shown.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
+            if path.name == "report.html":
+                shown.focus("#list")
+                shown.keyboard.press("End")
+                shown.wait_for_selector("#detail .del")
+            elif path.name == "index.html":
+                shown.focus("td a")
+                shown.wait_for_selector("#told:visible")
             found = shown.evaluate(CONTRAST)
             assert len(found) >= 20
             assert [each for each in found if each[0] < 4.5] == [], path.name
