@@ -12,6 +12,7 @@ from harness.results.compare import ComparisonCell
 from harness.results.report.comparison import direction
 from harness.results.report.sections import Section
 
+COLUMNS = 6  # tasks side by side: at 1,280 pixels none is cut
 STRONGEST = 0.45  # opacity of the colour of the largest difference
 ToneCell = tuple[ComparisonCell | None, str, int]  # with its colour and how strong that is, in percent
 
@@ -22,8 +23,8 @@ class AcrossTasks:
     rows: Sequence[tuple[str, Sequence[ToneCell]]]
 
 
-def table(sections: Sequence[Section]) -> AcrossTasks | None:
-    """None where there is one task, or no method that several tasks have."""
+def tables(sections: Sequence[Section]) -> list[AcrossTasks]:
+    """In blocks of tasks that a page is wide enough for; none of one task, or without a method of several."""
     tasks = [section for section in sections if section.cells]
     cells = {
         (row.name, number): cell
@@ -34,14 +35,20 @@ def table(sections: Sequence[Section]) -> AcrossTasks | None:
     methods = dict.fromkeys(row.name for section in tasks for row in section.comparison.rows)
     names = [name for name in methods if sum((name, n) in cells for n in range(len(tasks))) > 1]
     if len(tasks) < 2 or len(names) < 2:
-        return None
+        return []
     largest = dict[str, float]()  # by unit, so that one colour means one difference in all tasks
     for (name, number), cell in cells.items():
         if name in names and cell.difference:
             unit = tasks[number].unit
             largest[unit] = max(largest.get(unit, 0.0), abs(cell.difference.value))
-    rows = [(name, [_coloured(cells.get((name, n)), largest) for n in range(len(tasks))]) for name in names]
-    return AcrossTasks(tasks, rows)
+    blocks = [range(len(tasks))[start : start + COLUMNS] for start in range(0, len(tasks), COLUMNS)]
+    return [
+        AcrossTasks(
+            [tasks[n] for n in block],
+            [(name, [_coloured(cells.get((name, n)), largest) for n in block]) for name in names],
+        )
+        for block in blocks
+    ]
 
 
 def _coloured(cell: ComparisonCell | None, largest: dict[str, float]) -> ToneCell:

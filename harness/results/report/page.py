@@ -56,7 +56,10 @@ CAPTIONS = {
     "thinking": "Against the tokens for reasoning and answer",
     "metrics": "Metrics side by side",
 }
-METRIC_COLUMNS = 4  # beside the first metric, with its interval and difference: at 1,280 pixels none is cut
+METRIC_COLUMNS, SEED_COLUMNS = (
+    4,
+    3,
+)  # beside the first metric, with its interval and difference: at 1,280 pixels none is cut
 IN_WORDS = {
     "pass@1": "solves {} of the problems at the first try",
     "em@1": "answers {} of the problems as the reference does",
@@ -84,7 +87,7 @@ def render(
         samples=f"{sum(run.summary.samples for run in runs):,}",
         few=len(sections) <= FEW,
         skipped=skipped,
-        across=across_tasks.table(sections),
+        across=across_tasks.tables(sections),
         sections=[_section(section) for section in sections],
         cutoff=day,
         cutoff_lines=list(cutoff.lines(sections, day)) if day else [],
@@ -121,7 +124,7 @@ def _templates() -> "Environment":
         figure,
         install,
         interval,
-        metric_text,
+        row_estimate,
         p_of,
         p_value,
     )
@@ -187,6 +190,8 @@ def _section(section: Section) -> dict[str, Any]:
     cells = section.comparison.cells.get(section.metric) or [None] * len(rows)
     others = metric_names(section)[1:]
     costs = [mean_cost(row) for row in rows]
+    seeds = any(cell.seeds for cell in section.cells)
+    beside = METRIC_COLUMNS - SEED_COLUMNS * seeds
     figures, texts = list(_figures(section)), text_metrics.table(section)
     parts = {
         "plots": "Plots" if figures else "",
@@ -198,11 +203,11 @@ def _section(section: Section) -> dict[str, Any]:
         "anchor": anchor(section),
         "parts": [(name, label) for name, label in parts.items() if label],
         "pairs": list(zip(rows, cells, strict=True)),
-        "seeds": _has_seeds(section),
+        "seeds": seeds,
         "faults": any(run.summary.errors for run in section.runs),
         "top": max((cell.estimate.high for cell in section.cells), default=1.0) or 1.0,
-        "beside": others[:METRIC_COLUMNS],
-        "further": others[METRIC_COLUMNS:],
+        "beside": others[:beside],
+        "further": others[beside:],
         "notes": _table_notes(section) if section.cells else "",
         "warnings": list(_warnings(section)),
         "costs": list(zip(rows, costs, strict=True)),
@@ -232,20 +237,6 @@ def _figures(section: Section) -> Iterator[tuple[str, Markup]]:
             yield CAPTIONS[name] + of, Markup(plots.svg(drawn, f"{anchor(section)}-{name}"))
 
 
-def _has_seeds(section: Section) -> bool:
-    return any(cell.seeds for cell in section.cells)
-
-
-def metric_text(row: ComparisonRow, name: str) -> str:
-    found = row_estimate(row, name)
-    if found is None:
-        return ""
-    shown = figure(found.unit, found.value)
-    if found.with_faults is not None:
-        shown += f" ({figure(found.unit, found.with_faults)} with faults as failed)"
-    return shown
-
-
 def whisker(e: Estimate, top: float) -> list[str]:
     """Where an interval begins, ends and has its value, of a hundred."""
     return [f"{max(0.0, min(100.0, 100 * x / top)):.1f}" for x in (e.low, e.high, e.value)]
@@ -260,7 +251,7 @@ def _table_notes(section: Section) -> str:
         words.append(f"two-sided p ({', '.join(tests)}), Holm-corrected over the rows; coloured if p ≤ 0.05")
     if seen := [cell.detectable for cell in section.cells if cell.detectable]:
         words.append(minimum_detectable(section.unit, max(seen), n))
-    if _has_seeds(section):
+    if any(cell.seeds for cell in section.cells):
         words.append(
             "intervals cover the choice of problems, given these seeds; 'sd of seeds' is the standard deviation between"
             " seeds, 'se of problems' the standard error over problems, 'se of both' that of the row's value"

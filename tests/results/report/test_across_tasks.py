@@ -17,7 +17,7 @@ def made(folder: Path, right: dict[str, list[int]]) -> str:
             (folder / str(version)).mkdir(exist_ok=True)
             make(folder / str(version) / name, range(count), options={"version": version})
     found = [reader.read(path) for path in reader.find_runs([folder])]
-    return page.fill("across.html", across=across_tasks.table(sections.make_sections(found))).strip()
+    return page.fill("across.html", across=across_tasks.tables(sections.make_sections(found))).strip()
 
 
 def row(table: str, name: str) -> list[str]:
@@ -32,7 +32,7 @@ def test_a_methods_gain_on_one_task_stands_beside_what_it_costs_on_another(tmp_p
     assert "var(--good) 45%" in gain
     assert "<b>-50.00</b>" in cost
     assert "var(--bad) 45%" in cost
-    assert re.search(r"[+]\d+\.\d\d to [+]\d+\.\d\d, p (&lt;)?0\.\d+", gain)
+    assert re.search(r"[+]\d+\.\d\d to [+]\d+\.\d\d</span><span class=.sub.>p (&lt;)?0\.\d+", gain)
     assert all("reference" in cell for cell in row(table, "base"))
 
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
@@ -181,25 +181,6 @@ def test_samples_filter_search_and_open(opened: "Page") -> None:
     assert count.inner_text() == "30 of 280 samples"
     settled(opened, lambda: opened.fill("[name=query]", "no such text"))
     assert count.inner_text() == "0 of 280 samples"
-
-
-@pytest.mark.parametrize(("media", "width"), [("screen", 1280), ("print", 718)])  # A4 less its margins
-def test_no_column_is_cut_off_on_a_screen_or_on_paper_and_colours_stay(
-    media: Literal["screen", "print"], width: int, browser: "Browser", built: Path, tmp_path: Path
-) -> None:
-    papers = ("--paper", "2308.10462", "--paper", "2311.02303")
-    harness("report", built.parent / "base", built.parent / "tuned", *papers, "--out", tmp_path / "p.html")
-    for shown in visit(browser, tmp_path / "p.html", viewport={"width": width, "height": 1000}):
-        shown.emulate_media(media=media)
-        shown.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
-        widths = "[...document.querySelectorAll('.scroll')].map(e => [e.scrollWidth, e.clientWidth])"
-        found = shown.evaluate(widths)
-        assert len(found) > 20
-        assert [each for each in found if each[0] > each[1]] == []
-        assert shown.evaluate("document.documentElement.scrollWidth") == width
-        if media == "print":
-            bar = "getComputedStyle(document.querySelector('.bar span')).printColorAdjust"
-            assert shown.evaluate(bar) == "exact"
 
 
 def test_a_sample_shows_prompt_answer_reference_and_the_difference_to_another_run(opened: "Page") -> None:
