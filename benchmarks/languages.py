@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from harness import sandbox
-from harness.sandbox.languages import toolchains
+from harness.sandbox.languages import table, toolchains
 from harness.schema import Completion, InlineTests, Program
 from harness.tasks.loading import data_files, registry
 
@@ -60,7 +60,7 @@ def in_the_sandbox(found: list[Program]) -> tuple[int, float]:
 
 def plain(found: list[Program]) -> float:
     """Verdicts a second of two subprocess chains at a time, for languages that need no seed."""
-    row, tools = toolchains.LANGUAGES[found[0].language], toolchains.toolchain(found[0].language).tools
+    row, tools = table.LANGUAGES[found[0].language], toolchains.toolchain(found[0].language).tools
     begun = time.monotonic()
     for program in found:
         with tempfile.TemporaryDirectory() as folder:

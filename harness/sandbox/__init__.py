@@ -67,7 +67,7 @@ Tester and zygote run this Python or another environment's (Settings.python): th
 library. Modules to preload are imported once by the zygote, after it is confined; each fork has them loaded, and their
 memory does not count as the program's.
 
-Other languages than Python (languages/toolchains.py) run by command: a further worker process (languages/worker.py)
+Other languages than Python (languages/table.py) run by command: a further worker process (languages/worker.py)
 compiles each program and runs it, every step in a confined process (languages/confined_step.py) as above, with these
 differences. A step may start processes and threads, 256 in all; it is process 1 of a pid namespace with an init, or its
 worker is the subreaper that kills until nothing is left. The root also has the toolchains' folders, read-only, and the

@@ -21,7 +21,7 @@ from harness import environment, sandbox
 from harness.config.run import JudgeConfig
 from harness.errors import HarnessError, SandboxFault, UserError
 from harness.sandbox import launch
-from harness.sandbox.languages import toolchains
+from harness.sandbox.languages import table, toolchains
 from harness.schema import Limits, Program, UnitTests
 
 OPTIONAL = {"peft": "adapters", "codebleu": "the codebleu_package scorer", "bitsandbytes": "quantised models"}
@@ -92,7 +92,7 @@ def check_machine(judge: JudgeConfig) -> dict[str, Any]:
     """Everything that `harness doctor` shows, as plain JSON. `held`: no probe and no attack got through."""
     return {
         "sandbox": check_sandbox(judge),
-        "languages": {name: _language_version(name) for name in toolchains.LANGUAGES},
+        "languages": {name: _language_version(name) for name in table.LANGUAGES},
         "devices": _devices(),
         "extras": {name: _installed(name) for name in OPTIONAL},
         "versions": environment.versions(),

@@ -67,6 +67,7 @@ _RUBY_END = re.compile(r"\n  end\s*end\s*\Z")
 _BEHIND = {
     "bash": "\nprintf '%s\\n' '@@HARNESS_PROOF@@'\n",
     "php": '\necho "\\n@@HARNESS_PROOF@@\\n";\n',
+    "r": "\ncat('\\n@@HARNESS_PROOF@@\\n')\n",
     "perl": '\nprint "\\n@@HARNESS_PROOF@@\\n";\n',
     "csharp": _CSHARP,
     "javascript": "",  # javascript_files tell its end

@@ -68,7 +68,7 @@ LANGUAGES: Mapping[str, TargetLanguage] = {
         "PHP", r"function\s+{name}\s*\(", ("\nfunction", "\n?>", "\n//", "\n#"), runs="php"
     ),
     "pl": TargetLanguage("Perl", r"sub\s+{name}\b", ("\nsub", "\n#", "\n\n"), runs="perl", comment="#"),
-    "r": TargetLanguage("R", r"{name}\s*<-\s*function", ("\n#", "\n```"), comment="#", wants="r-base-core"),
+    "r": TargetLanguage("R", r"{name}\s*(?:<-|=)\s*function", ("\n#", "\n```"), runs="r", comment="#"),
     "rb": TargetLanguage(
         "Ruby", r"def\s+{name}\b", ("\nclass", "\ndef", "\n#", "\n\n"), runs="ruby", comment="#"
     ),

@@ -9,7 +9,7 @@ import pytest
 
 from harness.config.run import JudgeConfig
 from harness.sandbox import launch, self_check
-from harness.sandbox.languages import toolchains
+from harness.sandbox.languages import table, toolchains
 from tests.support.command import harness
 
 PROBES = [
@@ -180,9 +180,9 @@ def test_the_text_names_the_level_devices_extras_versions_and_hardware(
 def test_every_language_has_its_version_or_the_package_that_brings_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert list(toolchains.LANGUAGES) == [
+    assert list(table.LANGUAGES) == [
         *("python", "java", "cpp", "javascript", "go", "rust", "bash"),
-        *("typescript", "csharp", "php", "perl", "lua", "ruby", "d"),
+        *("typescript", "csharp", "php", "perl", "lua", "ruby", "d", "r"),
     ]
     assert self_check._language_version("bash").startswith("GNU bash")
     monkeypatch.setenv("PATH", "/nonexistent")

@@ -8,15 +8,8 @@ from harness.tasks.families import completion_marker
 
 LIMITS = Limits(cpu_s=0.7, wall_s=2.0, memory_mb=256, output_kb=64)
 SUFFIX = {"cpp": "cpp", "java": "java", "javascript": "js", "go": "go", "rust": "rs", "bash": "sh"}
-SUFFIX |= {
-    "typescript": "ts",
-    "csharp": "cs",
-    "php": "php",
-    "perl": "pl",
-    "lua": "lua",
-    "ruby": "rb",
-    "d": "d",
-}
+SUFFIX |= {"typescript": "ts", "csharp": "cs", "php": "php", "perl": "pl", "lua": "lua", "ruby": "rb"}
+SUFFIX |= {"d": "d", "r": "r"}
 LANGUAGE = {suffix: language for language, suffix in SUFFIX.items()}
 
 # Candidates for `solve` (one more than the square), and the test that upstream's rows would have.
@@ -36,6 +29,7 @@ RIGHT = {
     "lua": "local function solve(x) return x*x+1 end\n",
     "ruby": "def solve(x) x*x+1 end\n",
     "d": "import std.math;\nlong solve(long x)\n{ return x*x+1; }\n",
+    "r": "solve <- function(x) {\n  x*x+1\n}\n",
 }
 TESTS = {
     "cpp": "#undef NDEBUG\n#include<assert.h>\n"
@@ -75,6 +69,9 @@ TESTS = {
     "    assert_equal(5, solve(2))\n    assert_equal(101, solve(10))\n  end\nend\n",
     "d": "unittest\n{\n    alias candidate = solve;\n\n    assert(candidate(2L) == 5L);\n"
     "    assert(candidate(10L) == 101L);\n}\nvoid main(){}",
+    "r": "test_humaneval <- function() {\n    candidate <- solve\n"
+    "    stopifnot(isTRUE(all.equal(candidate(2), 5)))\n"
+    "    stopifnot(isTRUE(all.equal(candidate(10), 101)))\n}\ntest_humaneval()",
 }
 
 # Whole programs: 42 read from standard input, 43 printed.
@@ -96,6 +93,7 @@ ADDS = {
     "lua": "print(io.read('n') + 1)",
     "ruby": "puts gets.to_i + 1",
     "d": 'import std.stdio;\nvoid main() { int x; readf!"%d"(x); writeln(x + 1); }',
+    "r": "cat(as.integer(readLines(file('stdin'), 1)) + 1, '\\n', sep = '')",
 }
 LOOPS = {
     "cpp": "int main() { volatile int x = 0; for (;;) x++; }",
@@ -124,6 +122,7 @@ HOGS = {
     "lua": "local all = {} while true do all[#all + 1] = string.rep('x', 2^20) .. #all end",
     "ruby": "all = []; loop { all << 'x' * (1 << 20) }",
     "d": "void main() { int[][] all; for (;;) { auto b = new int[1 << 20]; b[] = 1; all ~= b; } }",
+    "r": "all <- list(); repeat all[[length(all) + 1]] <- rep(1, 2^18)",
 }
 FLOODS = {
     "cpp": '#include <stdio.h>\nint main() { for (;;) puts("flood"); }',
@@ -139,12 +138,13 @@ FLOODS = {
     "lua": "while true do print('flood') end",
     "ruby": "loop { puts 'flood' }",
     "d": 'import std.stdio;\nvoid main() { for (;;) writeln("flood"); }',
+    "r": "repeat cat('flood\\n')",
 }
 RUNNER = completion_marker.javascript_files()
 FILES: Mapping[str, Mapping[str, str]] = {"javascript": RUNNER, "typescript": RUNNER}
 FLAGS = {"cpp": ("-std=c++11",), "csharp": completion_marker.CSHARP_FLAGS}
 # What continuous integration does not install; where it lacks, no test is missed that has to run there.
-OPTIONAL = ("typescript", "csharp", "d")
+OPTIONAL = ("typescript", "csharp", "d", "r")
 
 
 def whole(language: str, code: str, stdin: str = "", limits: Limits = LIMITS) -> Program:

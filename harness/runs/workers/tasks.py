@@ -14,7 +14,7 @@ from typing import Any, cast
 from harness import backends, environment, sandbox
 from harness.config.backend import BackendConfig
 from harness.runs.workers.protocol import WorkerTask
-from harness.sandbox.languages import toolchains
+from harness.sandbox.languages import table
 from harness.schema import (
     AdapterBackend,
     Backend,
@@ -159,7 +159,7 @@ class JudgeTask:
         own = environment.versions()
         return {
             "sandbox": self.pool.isolation,
-            "versions": dict(self.pool.versions(("sqlite", *toolchains.LANGUAGES))),
+            "versions": dict(self.pool.versions(("sqlite", *table.LANGUAGES))),
             "packages": dict(self.pool.packages),
             "absent": list(self.pool.absent),
             "Python": platform.python_version(),

@@ -27,6 +27,7 @@ _CALLS = {
     "lua": re.compile(r"\blu\.assertEquals\s*\("),
     "ruby": re.compile(r"\bassert_equal\s*\("),
     "d": re.compile(r"\bassert\s*\("),
+    "r": re.compile(r"\bstopifnot\s*\("),
 }
 # A shell's test has no brackets to count.
 _SHELL = re.compile(r"(?<= )= (\"(?:[^\"\\]|\\.)*\") \]\]$", re.MULTILINE)
@@ -49,7 +50,8 @@ _OPEN, _CLOSE, _QUOTES = "([{", ")]}", "\"'`"
 _INTEGER = re.compile(r"(-?\d{1,9})([lL]?)")
 _FLOAT = re.compile(r"(-?\d{1,9})(\.\d+)")
 _STRING = re.compile(r"([\"'])([\w ]+)\1")
-_BOOLEANS = {"true": "false", "false": "true"}
+_BOOLEANS = {"true": "false", "false": "true", "TRUE": "FALSE", "FALSE": "TRUE"}
+_R_EQUAL = re.compile(r"\s*isTRUE\(all\.equal\(")
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def expectations(language: str, tests: str) -> list[Expectation]:
                 found.append(_condition(tests, (parts[0][0], parts[-1][1]), "=="))
             case "console.assert":
                 found.append(_condition(tests, parts[0], "==="))
+            case "stopifnot":
+                found.append(_r_equality(tests, parts[0]))
             case "expected:":
                 found.append(_other_value(tests, parts))
             case _ if language == "java":
@@ -134,6 +138,18 @@ def _condition(tests: str, part: tuple[int, int], comparison: str) -> Expectatio
     if len(sides) == 2 and not re.search(r"&&|\|\||\?|[^<>=!]=[^=]", text) and (other := _literal(sides[1])):
         return Expectation(start, end, f"!({text})", lambda chance: sides[0] + comparison + other(chance))
     return Expectation(start, end, f"!({text})")
+
+
+def _r_equality(tests: str, part: tuple[int, int]) -> Expectation:
+    """`isTRUE(all.equal(candidate(1), 2))`"""
+    start, end = part
+    other, negated = None, f"!({tests[start:end]})"
+    if found := _R_EQUAL.match(tests, start, end):
+        sides = _arguments(tests, found.end())
+        first, last = sides[1] if len(sides) == 2 else (end, end)
+        if drawn := _literal(tests[first:last]):
+            other = _inside(tests[start:first], drawn, tests[last:end])
+    return Expectation(start, end, negated, other)
 
 
 def _comparing_call(tests: str, call: re.Match[str], parts: list[tuple[int, int]]) -> Expectation:

@@ -20,7 +20,7 @@ from typing import Any
 from harness.errors import SandboxFault, UserError
 from harness.sandbox import batch, framing, launch, stalls
 from harness.sandbox.isolation import confine, control_group, left_behind, scratch
-from harness.sandbox.languages import confined_step, falsify, toolchains
+from harness.sandbox.languages import confined_step, falsify, table, toolchains
 from harness.sandbox.python.cpu_clock import WALL_SLACK
 from harness.sandbox.values import codec
 from harness.schema import Limits, Program
@@ -81,7 +81,7 @@ class LanguagePool:
         """Fill the language's seed folder, when its first program comes. Runs unconfined: the sources are the
         project's own, and programs cannot write there. Raises SandboxFault.
         """
-        row, folder = toolchains.LANGUAGES[language], os.path.join(self._seed_root.name, language)
+        row, folder = table.LANGUAGES[language], os.path.join(self._seed_root.name, language)
         if language in self._seeded or not row.seed:
             return
         os.makedirs(folder, exist_ok=True)
@@ -103,10 +103,10 @@ class LanguagePool:
 
     def job(self, program: Program) -> batch.ProgramJob:
         """A program as the bytes that a worker takes. Raises UserError when the machine lacks the language."""
-        if program.language not in toolchains.LANGUAGES:
-            known = ", ".join(toolchains.LANGUAGES)
+        if program.language not in table.LANGUAGES:
+            known = ", ".join(table.LANGUAGES)
             raise UserError(f"the sandbox cannot run language {program.language!r}. Known: {known}.")
-        row, tools = toolchains.LANGUAGES[program.language], toolchains.toolchain(program.language)
+        row, tools = table.LANGUAGES[program.language], toolchains.toolchain(program.language)
         if tools.missing:
             raise UserError(tools.hint)
         if missing := next(filter(None, map(toolchains.missing_header, program.needs)), ""):
@@ -117,7 +117,7 @@ class LanguagePool:
         has_tests = bool(program.sentinel)
         source = row.test_source if has_tests and row.test_source else row.source
 
-        def command(words: toolchains.Command) -> list[str]:
+        def command(words: table.Command) -> list[str]:
             flags = [flag.replace("{seed}", seed) for flag in program.flags]
             filled = _fill(words, {"{source}": source, "{memory}": str(limits.memory_mb)}, flags)
             return [tools.tools.get(filled[0], filled[0]), *filled[1:]]
@@ -152,7 +152,7 @@ class LanguagePool:
         return batch.ProgramJob(framing.frame(codec.encode(fields, limit=1 << 30)), timeout_s)
 
 
-def _fill(words: toolchains.Command, values: Mapping[str, str], flags: Sequence[str]) -> list[str]:
+def _fill(words: table.Command, values: Mapping[str, str], flags: Sequence[str]) -> list[str]:
     """A command with its placeholders replaced; {flags} stands for any number of words."""
     filled: list[str] = []
     for word in words:

@@ -58,6 +58,11 @@ def test_one_expectation_of_the_tests_is_falsified_and_then_all(language: str) -
         ("perl", 'if(eq_deeply($f->("a"),[1])) {', 'if(!eq_deeply($f->("a"),[1])) {'),
         ("lua", "lu.assertEquals(f('a'), 'b')", "lu.assertNotEquals(f('a'), 'b')"),
         ("d", "assert(candidate([1L]) == [2L]);", "assert(!(candidate([1L]) == [2L]));"),
+        (
+            "r",
+            "stopifnot(isTRUE(all.equal(f(c(1, 2)), c('a'))))",
+            "stopifnot(!(isTRUE(all.equal(f(c(1, 2)), c('a')))))",
+        ),
         ("ruby", 'assert_equal([1], f.call("a"))', 'assert_not_equal([1], f.call("a"))'),
         (
             "go",
