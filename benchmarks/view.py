@@ -10,6 +10,8 @@ both files; the runs are links to one.
 import argparse
 import json
 import os
+import resource
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any
 from harness.config.load import parse
 from harness.runs import run as runner
 from harness.view import pairs, samples
-from harness.view.index import RunIndex
+from harness.view.index import IndexedRun, RunIndex
 from harness.view.watcher import Watcher
 
 SAMPLES_A_PROBLEM = 200
@@ -68,6 +70,7 @@ def read_samples(folder: Path, n: int) -> None:
     print(f"{n:,} samples, {megabytes:,.0f} MB of files\n\n| | CPU s | resident MB |\n|---|--:|--:|")
     index = RunIndex()
     run = timed("opened, with its first page", lambda: index.open("run", folder, 0.0))
+    both = pairs.Pairs(index)
     first = samples.page(index, run, "", 0, newest=False)
     timed("wholly in the index", lambda: index.open("run", folder, 3600.0))
     for what, act in (
@@ -75,10 +78,33 @@ def read_samples(folder: Path, n: int) -> None:
         ("a page of those that ended alike", lambda: samples.page(index, run, "wrong", n // 2, newest=False)),
         ("the newest page", lambda: samples.page(index, run, "", 0, newest=True)),
         ("a sample in full", lambda: samples.whole(index, run, first["rows"][0]["at"])),
-        ("both runs side by side", lambda: pairs.Pairs(index).page(run, run, "differ", 0)),
-        ("one step of a search", lambda: samples.search(index, run, "no such text", "", -1)),
+        ("a search through all", lambda: search(index, run)),
+        ("all its pairs with itself", lambda: pair(both, run)),
+        ("a page of pairs at nine tenths", lambda: both.page(run, run, "neither", 9 * n // 10)),
+        ("written anew, and wholly in the index again", lambda: again(index, folder)),
     ):
         timed(what, act)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(f"\nAt most {peak:.0f} MB were resident at any time.")
+
+
+def search(index: RunIndex, run: IndexedRun) -> None:
+    after: int | None = -1
+    while after is not None:
+        after = samples.search(index, run, "no such text", "", after)["next"]
+
+
+def pair(both: pairs.Pairs, run: IndexedRun) -> None:
+    while both.page(run, run, "neither", 0)["share"] < 1.0:
+        pass
+
+
+def again(index: RunIndex, folder: Path) -> None:
+    """As at a stage's end, when the rows are put in order."""
+    for name in ("generations", "judgements"):
+        shutil.copy(folder / f"{name}.jsonl", folder / "copy")
+        (folder / "copy").replace(folder / f"{name}.jsonl")
+    index.open("run", folder, 3600.0)
 
 
 def look_at_runs(like: Path, folder: Path, n: int) -> None:

@@ -111,7 +111,11 @@ class Viewer:
         return _json(samples.page(self.index, run, ended, _number(request, "start", 0), newest))
 
     def sample(self, request: "Request") -> "Response":
-        found = samples.whole(self.index, self._run(request, "run"), _number(request, "at", 0))
+        run, at = self._run(request, "run"), _number(request, "at", 0)
+        try:
+            found = samples.whole(self.index, run, at)
+        except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            raise _refused(422, f"This sample's rows hold what they should not: {error}") from None
         if found is None:
             raise _refused(404, "The run has been written anew: ask for its samples again.")
         return _json(found)

@@ -212,7 +212,7 @@ class RunIndex:
                 continue
             key = row["problem_id"], row["index"]
             completion = self._completion(run.number, key) if run.unusual else {}
-            yield sample_outcome(row, completion, run.graded), _value(row), at, *key
+            yield HALF.sub("?", sample_outcome(row, completion, run.graded)), _value(row), at, *key
 
     def _completion(self, number: int, key: tuple[Any, ...]) -> Mapping[str, object]:
         """What a sample's end depends on besides its verdict."""
@@ -261,4 +261,7 @@ def _is_graded(scorer: str) -> bool:
 
 def _value(judgement: Mapping[str, Any]) -> float | None:
     value = (judgement["score"] or {}).get("value")
-    return float(value) if isinstance(value, int | float) and isfinite(value) else None
+    try:
+        return float(value) if isinstance(value, int | float) and isfinite(value) else None
+    except OverflowError:  # a whole number of hundreds of digits
+        return None

@@ -15,6 +15,8 @@ from harness.runs.summary import WORDS
 from harness.view.live_counts import LiveCounts
 
 # running: somebody writes it; stopped: nobody does and it has no summary; incomplete: a summary that misses samples.
+MOST = 1 << 53  # the largest whole numbers that a page's script has
+
 State = Literal["running", "finished", "incomplete", "stopped", "damaged"]
 
 
@@ -39,6 +41,24 @@ class RunCard:
     warnings: tuple[str, ...] = ()
     result: str = ""
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises TypeError for what no page could show: files may hold anything."""
+        texts = (
+            self.name,
+            self.task,
+            self.about,
+            self.stage,
+            self.cost,
+            self.result,
+            *self.warnings,
+            *self.notes,
+        )
+        whole = (self.done, self.total, self.faults)
+        if not all(isinstance(text, str) for text in texts) or not all(0 <= n < MOST for n in whole):
+            raise TypeError("a name is no text, or a number not one of samples")
+        if not all(isinstance(n, int) for n in whole):
+            raise TypeError("a number of samples is not whole")
 
 
 def damaged(run: str, why: object) -> RunCard:

@@ -28,6 +28,11 @@ SEARCH_S = 5.0  # between searches for new runs and for changes of finished ones
 COUNT_S = 0.5  # of a look at most goes into counting rows; what is left is counted by the next
 SILENT_S = 60.0  # a run without a summary whose files are older is not at work, where locks do not tell
 
+# What reading and showing a run raises where its files hold anything at all; it must hide no other run.
+DAMAGES = (
+    HarnessError, OSError, LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError
+)  # fmt: skip
+
 ROWS = ("generations.jsonl", "judgements.jsonl")
 FILES = ("run.json", "summary.json", *ROWS, "problems.jsonl")
 
@@ -69,9 +74,10 @@ class WatchedRun:
                 self._counts, self.quiet = None, True
                 summary = read_run(self.folder)[1]
                 self.card = run_card.finished(self.name, self._record, self._config, summary)
+                self._record, self._config = {}, None  # of thousands of runs they are most of the memory
             else:
                 self._count(self._config, writing, until)
-        except (HarnessError, ValidationError, OSError, KeyError, TypeError, AttributeError) as error:
+        except DAMAGES as error:
             why = _why(error).replace(f"{self.folder}/", "")
             self.card, self._counts, self.quiet = run_card.damaged(self.name, why), None, True
 

@@ -1,6 +1,7 @@
 """The viewer's addresses: what they answer, what they refuse, and that what a model wrote stays JSON and text."""
 
 import asyncio
+import html
 import json
 import re
 import shutil
@@ -20,7 +21,7 @@ from harness.view.guard import LOOPBACK, Guard
 from harness.view.run_card import RunCard
 from harness.view.watcher import Watcher
 from tests.support.command import harness
-from tests.support.recordings import make
+from tests.support.recordings import edit_rows, make
 from tests.view.hostile import HOSTILE
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def test_the_pages_hold_nothing_of_a_run_and_may_run_no_other_script(asking: "Te
         assert answer.status_code == 200
         assert "letters" not in answer.text
         assert "script-src 'sha256-" in answer.text
-        assert "connect-src 'self'" in answer.text
+        assert "connect-src 'self'" in html.unescape(answer.text)
         assert "http://" not in answer.text
     assert pages.html("runs") == asking.get("/").text
 
@@ -178,6 +179,13 @@ def test_a_run_that_is_removed_or_unreadable_is_said_in_one_line(
         assert (answer.status_code, answer.text) == (
             404, "generations.jsonl cannot be read: No such file or directory"
         )  # fmt: skip
+        monkeypatch.undo()
+        edit_rows(
+            folder / "generations.jsonl",
+            lambda found: [{**found[0], "completion": {"completion_tokens": "7"}}],
+        )
+        answer = client.get("/sample?run=a&at=0")
+        assert (answer.status_code, answer.text[:44]) == (422, "This sample's rows hold what they should not")
         shutil.rmtree(folder)
         assert client.get("/samples?run=a").status_code == 404
 

@@ -221,11 +221,14 @@ def test_rows_that_are_none_and_odd_values_stop_nothing(
     write_rows(folder / "generations.jsonl", [*bad, *good])
     judged = rows(folder / "judgements.jsonl")
     judged[0]["score"]["value"] = float("nan")
+    judged[1]["score"]["value"] = 10**400
+    judged[2]["status"] = "\ud83d"
     odd = [{**judged[1], "score": {}}, {**judged[1], "index": [1]}, {**judged[1], "score": 1}]
     write_rows(folder / "judgements.jsonl", [*odd, *judged])
     page = samples.page(opened, opened.open("a", folder), "", 0, newest=False)
-    assert [row["value"] for row in page["rows"]] == [None, 1.0, 1.0]
-    assert all(samples.whole(opened, opened.open("a", folder), row["at"]) for row in page["rows"])
+    assert [row["value"] for row in page["rows"]] == [None, None, 1.0]
+    assert page["rows"][2]["ended"] == "?"
+    assert samples.whole(opened, opened.open("a", folder), page["rows"][0]["at"])
 
 
 def test_memory_does_not_grow_with_the_texts_of_a_run(tmp_path: Path, opened: RunIndex) -> None:

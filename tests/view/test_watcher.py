@@ -2,14 +2,17 @@
 
 import json
 import os
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.backends import pricing
 from harness.config.load import parse
 from harness.schema import Completion
-from harness.view import folders, watcher
+from harness.view import events, folders, watcher
 from harness.view.appended import AppendedRows
 from harness.view.live_counts import LiveCounts
 from harness.view.run_card import RunCard
@@ -166,6 +169,44 @@ def test_a_damaged_run_is_named_and_hides_no_other(tmp_path: Path) -> None:
         "good": "finished", "bad": "damaged", "worse": "damaged"
     }  # fmt: skip
     assert found["worse"].warnings[0].startswith("run.json: cannot be read as JSON")
+
+
+@pytest.mark.parametrize(("name", "ended"), [("run.json", True), ("run.json", False), ("summary.json", True)])
+def test_no_damage_to_a_run_stops_the_list_or_what_is_sent_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, ended: bool
+) -> None:
+    """Each value, down to the third level, in turn replaced by one of another kind."""
+    monkeypatch.setattr(watcher, "SILENT_S", 0.0)
+    path = make(tmp_path / "a", range(3), problems=3) / name
+    good = json.loads(path.read_text())
+    if not ended:
+        path.with_name("summary.json").unlink()
+    odd = (None, "x", -1, 2.5, [], {}, float("inf"), 10**400)
+    places = list(leaves(good, 3))
+    assert len(places) > 20
+    for i, place in enumerate(places):
+        damaged = json.loads(json.dumps(good))
+        inner = damaged
+        for key in place[:-1]:
+            inner = inner[key]
+        for value in odd[i % 4 :: 4]:
+            inner[place[-1]] = value
+            path.write_text(json.dumps(damaged))
+            (card,) = Watcher(tmp_path).look()
+            said = json.loads(events.to_json(asdict(card)))
+            assert all(isinstance(said[key], str) for key in ("name", "task", "cost", "result", "pace")), (
+                place
+            )
+            assert all(isinstance(said[key], int) for key in ("done", "total", "faults")), place
+    path.write_text("[" * 100_000)
+    assert Watcher(tmp_path).look()[0].state == "damaged"
+
+
+def leaves(plain: Any, depth: int) -> Iterator[tuple[Any, ...]]:
+    if isinstance(plain, dict) and depth:
+        for key, value in plain.items():
+            yield (key,)
+            yield from ((key, *inner) for inner in leaves(value, depth - 1))
 
 
 def test_runs_behind_links_and_in_hidden_folders_are_not_followed(tmp_path: Path) -> None:
