@@ -100,7 +100,9 @@ def run(
     if study.allow_download:
         download(parse_config(plain, judging.sets, where))
     with open_executor(judging) as workers:
-        done = run_config(plain, judging.out, judging.sets, where, workers, judging.shard)
+        done = run_config(
+            plain, judging.out, judging.sets, where, workers, judging.shard, judging.until_clear
+        )
     finish_run(*done)
 
 
@@ -138,7 +140,9 @@ def score(
         if "matrix" in plain:
             run_study(plain, "--set", judging, workers, StudyOptions())
             return
-        done = run_config(plain, judging.out, judging.sets, "--set", workers, judging.shard)
+        done = run_config(
+            plain, judging.out, judging.sets, "--set", workers, judging.shard, judging.until_clear
+        )
     finish_run(*done)
 
 

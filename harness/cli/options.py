@@ -16,6 +16,7 @@ from harness.runs.store.remote import RemoteRuns
 
 if TYPE_CHECKING:
     from harness.config.run import RunConfig
+    from harness.runs.looks import Enough
     from harness.runs.run import Executor
     from harness.schema import Summary
 
@@ -66,6 +67,12 @@ shard_option = click.option(
     "--shard",
     metavar="I/N",
     help="Only shard I of N of the problems, counted from 0; 'harness merge' joins them.",
+)
+until_clear_option = click.option(
+    "--until-clear",
+    type=click.Path(path_type=Path),
+    metavar="BASELINE",
+    help="Take the problems in an order drawn by the seed and stop once harness gate is sure; rerun to go on.",
 )
 no_cache_option = click.option(
     "--no-cache",
@@ -131,6 +138,7 @@ class JudgeOptions:
     ray_address: str | None
     judge_urls: Sequence[str]
     shard: str | None
+    until_clear: Path | None
 
 
 def collect(options: type, name: str) -> Any:
@@ -153,6 +161,7 @@ def judge_options(command: Any) -> Any:
     return with_options(
         command,
         shard_option,
+        until_clear_option,
         executor_options,
         sandbox_option,
         memory_option,
@@ -240,9 +249,9 @@ def flags_to_keys(flags: dict[str, Any]) -> dict[str, Any]:
     """Flags as config keys; the file of --only becomes the ids in it."""
     values = {FLAG_KEYS[name]: value for name, value in flags.items()}
     if values.get("only") is not None:
-        from harness.results import gate
+        from harness.results.baseline import read_ids
 
-        values["only"] = gate.read_ids(Path(values["only"]))
+        values["only"] = read_ids(Path(values["only"]))
     return values
 
 
@@ -276,16 +285,29 @@ def run_config(
     where: str = "config",
     executor: "Executor | None" = None,
     shard: str | None = None,
+    until_clear: Path | None = None,
 ) -> tuple[Path, "Summary"]:
     from harness.runs import progress, run, shards
 
     config, part = parse_config(plain, sets, where), shards.parse(shard)
+    enough = _gate_is_sure(until_clear, part is not None) if until_clear else None
     try:
         with progress.show(sys.stderr) as step:
-            return run.run(config, out, step, executor=executor or run.LOCAL, shard=part)
+            return run.run(config, out, step, executor=executor or run.LOCAL, shard=part, enough=enough)
     except IncompleteRun as incomplete:
         show_runs([incomplete.folder])
         raise
+
+
+def _gate_is_sure(baseline: Path, sharded: bool) -> "Enough":
+    """Looks at a part of a run with the eyes of harness gate. Raises UserError for what is no baseline."""
+    from harness.results.baseline import read_baseline
+    from harness.results.gate import is_clear
+
+    if sharded:
+        raise UserError("--until-clear takes problems in an order of its own: leave --shard out")
+    held = read_baseline(baseline)
+    return lambda folder: is_clear(folder, held)
 
 
 def unjudged_message(*summaries: "Summary") -> str:

@@ -14,7 +14,7 @@ from harness.cli.output import json_option, print_json, print_result, quiet_opti
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.results.gate import Rules
+    from harness.results.baseline import Rules
     from harness.results.report.sections import Section
 
 ALL = "all"  # in place of a metric's name
@@ -206,13 +206,14 @@ def gate_command(
     run: Path, baseline: Path, write: bool, smoke: int | None, before: Path | None, **flags: Any
 ) -> None:
     """Compare a run with a baseline. Exit code: 0 passed, 1 regression, 3 could not be judged, 4 not comparable."""
+    from harness.results import baseline as baseline_file
     from harness.results import gate
     from harness.results.report import ci, pull_request
     from harness.runs.store.atomic import write_atomic
 
     kinds = ("margins", "floors", "ceilings")
-    rules = gate.Rules(
-        **{kind: dict(gate.parse_rule(item, kind[:-1]) for item in flags[kind]) for kind in kinds}
+    rules = baseline_file.Rules(
+        **{kind: dict(baseline_file.parse_rule(item, kind[:-1]) for item in flags[kind]) for kind in kinds}
     )
     if smoke is not None and not write:
         raise UserError("--smoke selects the problems of a new baseline: add --write")
@@ -223,7 +224,7 @@ def gate_command(
     if write:
         _write_baseline(run, baseline, rules, smoke)
         return
-    held = gate.read_baseline(baseline)
+    held = baseline_file.read_baseline(baseline)
     found = gate.gate(run, held, rules)
     if path := flags["junit"]:
         write_atomic(check_writable(path, "--junit"), ci.junit(found))
@@ -246,7 +247,7 @@ def gate_command(
 
 
 def _write_baseline(run: Path, baseline: Path, rules: "Rules", smoke: int | None) -> None:
-    from harness.results import gate
+    from harness.results.baseline import dump_baseline, make_baseline
     from harness.results.report import comparison
     from harness.results.smoke import subset
     from harness.runs.store import reader
@@ -254,7 +255,7 @@ def _write_baseline(run: Path, baseline: Path, rules: "Rules", smoke: int | None
 
     read = reader.read(run)
     chosen = subset(read, smoke) if smoke is not None else None
-    text = gate.dump_baseline(gate.make_baseline(read, rules, chosen.problems if chosen else ()))
+    text = dump_baseline(make_baseline(read, rules, chosen.problems if chosen else ()))
     write_atomic(check_writable(baseline, "--baseline"), text)
     echo(f"wrote {baseline}")
     if chosen:

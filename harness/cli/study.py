@@ -54,6 +54,8 @@ def run_study(
     from harness.config.load import apply_sets
     from harness.training import smoke
 
+    if judging.until_clear:
+        raise UserError("--until-clear stops one run, and this is a study: leave it out")
     plain = apply_sets(plain, judging.sets)
     if options.smoke:
         plain = smoke.shrink(plain)

@@ -1,34 +1,41 @@
 """Compare a run with a baseline, for CI: the exit code says how it went. Recorded generations need no model.
 
-    make_baseline            run -> baseline file: conditions, every score, every prompt's hash, the rules
     compare_with_baseline    run, baseline -> GateVerdict: passed, regression, fault, not comparable, too few to tell
+    is_clear                 the same of a run under way (--until-clear): whether there is a verdict that will stay
 
-A fault or a missing sample never passes: both are checked before any metric. The order of rows changes nothing.
+A fault or a missing sample never passes: both are checked before any metric. The order of rows changes nothing. A run
+that was looked at on its way is tested a little more strictly, so that the rate of wrong verdicts stays what it is.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
 
-from harness import __version__
-from harness.errors import ConfigError, Fault, unknown
+from harness.errors import Fault
+from harness.results.baseline import (
+    Baseline,
+    Rules,
+    check_rules,
+    gated_conditions,
+    paired_vectors,
+    prompts_of,
+)
 from harness.results.compare import detectable_difference
+from harness.results.early_stop import EarlyDifference, check_part, early_difference, is_stop_note, is_stopped
 from harness.results.report.comparison import minimum_detectable, p_value
+from harness.runs import looks
 from harness.runs.store import reader
-from harness.runs.store.conditions import conditions, format_value
+from harness.runs.store.conditions import format_value
 from harness.runs.store.reader import Result
-from harness.schema import Estimate, Generation, Reduce, Value
-from harness.stats import estimates, paired_tests
-from harness.stats.intervals import CAUTIOUS_PRIOR, Z95, Floats
+from harness.schema import Reduce
+from harness.stats import estimates, paired_tests, sequential
+from harness.stats.intervals import CAUTIOUS_PRIOR, Z95
 from harness.stats.paired_tests import ALPHA, Design
 
-FORMAT = 1
 COMPARABLE = "comparable"  # the name of the first check
 
 TOO_FEW: Final = "too few to tell"
@@ -41,27 +48,6 @@ EXIT_CODES: Mapping[GateOutcome, int] = {
     "not comparable": 4,
     "too few to tell": 4,
 }
-
-
-class Rules(Value):
-    """`margins`: largest loss allowed; `floors`: worst value allowed; `ceilings`: largest cost per sample."""
-
-    margins: Mapping[str, float] = {}
-    floors: Mapping[str, float] = {}
-    ceilings: Mapping[str, float] = {}
-
-
-class Baseline(Value):
-    """The file. `scores` is scorer -> problem id -> one list [value, stats...] per sample; `prompts` is id -> hash."""
-
-    format: int = Field(ge=1)
-    harness: str
-    run_id: str
-    conditions: Mapping[str, Any]
-    metrics: Mapping[str, Estimate]
-    scores: Mapping[str, Mapping[str, list[list[float]]]]
-    prompts: Mapping[str, str]
-    rules: Rules = Rules()
 
 
 @dataclass(frozen=True)
@@ -88,131 +74,6 @@ class GateVerdict:
     @property
     def exit_code(self) -> int:
         return EXIT_CODES[self.outcome]
-
-
-# ---------------------------------------------------------------- the baseline file
-
-
-def make_baseline(run: Result, rules: Rules, only: Sequence[str] = ()) -> Baseline:
-    """A baseline from the run, or from the problems in `only`. Raises ConfigError for a partial or faulty run."""
-    if run.faults or run.summary.errors:
-        raise ConfigError(f"{run.run_id} has {run.faults} faults and cannot be a baseline")
-    if conditions(run)["partial"]:
-        raise ConfigError(f"{run.run_id} is partial and cannot be a baseline")
-    if "exclude" in run.record:
-        raise ConfigError(f"{run.run_id} leaves samples out (judge.exclude) and cannot be a baseline")
-    check_rules(rules, run)
-    kept = set(only) or set(run.samples)
-    scores = {
-        scorer: {name: by_problem[name].tolist() for name in sorted(kept)}
-        for scorer, by_problem in run.scores.items()
-    }
-    metrics = {name: run.summary.metrics[name] for name in run.reduces}
-    if only:
-        chosen = sorted(kept)
-        metrics = {n: estimates.estimate_rows(r, run.vectors(n, chosen)) for n, (_, r) in run.reduces.items()}
-    return Baseline(
-        format=FORMAT,
-        harness=__version__,
-        run_id=run.run_id,
-        conditions=_conditions(run),
-        metrics=metrics,
-        scores=scores,
-        prompts={name: sha for name, sha in sorted(_prompts(run).items()) if name in kept},
-        rules=rules,
-    )
-
-
-def read_baseline(path: Path) -> Baseline:
-    """Read a baseline file. Raises ConfigError if it is missing, damaged or of a newer version."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"no baseline file {str(path)!r}: create it with --write") from None
-    try:
-        plain = json.loads(text)
-        version = plain["format"]
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path} is not a baseline file: create one with --write") from None
-    if isinstance(version, int) and version > FORMAT:
-        raise ConfigError(
-            f"{path} has format {version}, written by harness {plain.get('harness', '?')}; this is {__version__},"
-            f" which reads up to format {FORMAT}: upgrade, or write the baseline again with --write"
-        )
-    try:
-        return Baseline.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{path}: damaged baseline ({where}: {first['msg'].lower()})") from None
-
-
-def read_ids(path: Path) -> list[str]:
-    """The problem ids in a baseline, or in a text file with one id per line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--only {str(path)!r}: cannot be read: {error}") from None
-    if text.lstrip().startswith("{"):
-        return sorted(read_baseline(path).prompts)
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def dump_baseline(baseline: Baseline) -> str:
-    """The file's text, one line per problem, so that a changed baseline gives a readable diff."""
-    plain = baseline.model_dump(mode="json")
-    scores, prompts = plain.pop("scores"), plain.pop("prompts")
-    head = json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False)
-    lines = []
-    for key, table in [*((f"scores/{name}", rows) for name, rows in scores.items()), ("prompts", prompts)]:
-        inside = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in table.items())
-        lines.append((key, "{\n" + inside + "\n }"))
-    of_scores = ",\n ".join(
-        f"{json.dumps(key.removeprefix('scores/'))}: {text}" for key, text in lines if key != "prompts"
-    )
-    return f'{head[:-2]},\n "scores": {{\n {of_scores}\n }},\n "prompts": {lines[-1][1]}\n}}\n'
-
-
-def _conditions(run: Result) -> dict[str, Any]:
-    found = conditions(run)
-    del found["partial"], found["limit"]  # the problems are compared themselves
-    found["prompt"] = {name: found["prompt"][name] for name in ("name", "stop")}  # and so is each prompt
-    return {**json.loads(json.dumps(found)), "shots": run.config.shots}
-
-
-def _prompts(run: Result) -> dict[str, str]:
-    return {
-        row["problem_id"]: row["prompt_sha"]
-        for row in reader.rows(run.folder / "generations.jsonl", Generation)
-    }
-
-
-# ---------------------------------------------------------------- rules
-
-
-def parse_rule(item: str, kind: str) -> tuple[str, float]:
-    """ "pass@1=0.02" -> ("pass@1", 0.02). Raises ConfigError."""
-    name, equals, text = item.rpartition("=")
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not equals or not name or not np.isfinite(value) or value < 0:
-        raise ConfigError(f"--{kind} {item!r}: expected NAME=NUMBER, for example pass@1=0.02")
-    return name, value
-
-
-def check_rules(rules: Rules, run: Result) -> None:
-    """Raise ConfigError for a rule about a metric or cost that the run lacks, or one given in percent."""
-    for kind, table in (("margin", rules.margins), ("floor", rules.floors)):
-        for name, value in table.items():
-            if name not in run.reduces:
-                raise ConfigError(f"--{kind} {name}: {unknown('metric', name, run.reduces)}")
-            if value > 1 and run.reduces[name][1].unit == "share":
-                raise ConfigError(f"--{kind} {name}={value:g}: a share is 0 to 1; two points are 0.02")
-    for name in rules.ceilings:
-        if name not in run.summary.cost:
-            raise ConfigError(f"--ceiling {name}: {unknown('cost', name, run.summary.cost)}")
 
 
 # ---------------------------------------------------------------- the verdict
@@ -244,9 +105,24 @@ def compare_with_baseline(run: Result, baseline: Baseline, rules: Rules) -> Gate
         return verdict("fault", [Check(COMPARABLE, False, line) for line in lines])
     if lines := list(_condition_differences(run, baseline)):
         return verdict("not comparable", [Check(COMPARABLE, False, line) for line in lines])
-    checks = [Check(COMPARABLE, True, f"same conditions, {len(baseline.prompts)} problems")]
-    problems = sorted(baseline.prompts)
-    checks += _metric_checks(run, baseline, rules, problems)
+    checks = _early_checks(run, baseline, rules) if is_stopped(run) else _full_checks(run, baseline, rules)
+    worse = [name for name, gain in flipped(run, baseline) if gain < 0]
+    return verdict(_outcome(checks), checks, worse)
+
+
+def is_clear(folder: Path, baseline: Baseline) -> bool:
+    """Whether the part of a run in this folder can be judged by the baseline's rules, whatever the rest will be. Raises
+    ConfigError for a run of more problems than the baseline has."""
+    return gate(folder, baseline, Rules()).outcome != TOO_FEW
+
+
+def _full_checks(run: Result, baseline: Baseline, rules: Rules) -> list[Check]:
+    problems, seen = sorted(baseline.prompts), looks.read(run.folder)
+    before = (
+        f"; after {len(seen)} looks on the way tested at {sequential.LATE:g}, not {ALPHA:g}" if seen else ""
+    )
+    checks = [Check(COMPARABLE, True, f"same conditions, {len(problems)} problems{before}")]
+    checks += _metric_checks(run, baseline, rules, sequential.LATE if seen else ALPHA)
     for name, floor in rules.floors.items():
         e = estimates.estimate_rows(run.reduces[name][1], run.vectors(name, problems))
         ok, value = (e.value <= floor if e.lower_is_better else e.value >= floor), e.value
@@ -254,8 +130,7 @@ def compare_with_baseline(run: Result, baseline: Baseline, rules: Rules) -> Gate
     for name, most in rules.ceilings.items():
         cost = run.summary.cost[name] / run.summary.samples
         checks.append(Check(f"{name} ceiling", cost <= most, f"{cost:.1f} per sample, ceiling {most:g}"))
-    worse = [name for name, gain in flipped(run, baseline) if gain < 0]
-    return verdict(_outcome(checks), checks, worse)
+    return checks
 
 
 def _outcome(checks: Sequence[Check]) -> GateOutcome:
@@ -268,9 +143,12 @@ def _faults(run: Result, baseline: Baseline) -> list[str]:
     lines = []
     if run.faults or run.summary.errors:
         lines.append(f"{max(run.faults, run.summary.errors)} samples could not be judged")
-    if partial := conditions(run)["partial"]:
-        lines.append(f"samples are missing: {partial}")
-    elif missing := sorted(set(baseline.prompts) - set(run.samples)):
+    planned = run.groups if is_stopped(run) else run.samples
+    if partial := [
+        note for note in run.summary.notes if note.startswith("partial") and not is_stop_note(note)
+    ]:
+        lines.append(f"samples are missing: {partial[0]}")
+    elif missing := sorted(set(baseline.prompts) - set(planned)):
         lines.append(f"{len(missing)} problems of the baseline are missing: {', '.join(missing[:3])}")
     counts = next(iter(baseline.scores.values()), {})
     short = [name for name, rows in counts.items() if 0 < run.samples.get(name, 0) < len(rows)]
@@ -280,14 +158,14 @@ def _faults(run: Result, baseline: Baseline) -> list[str]:
 
 
 def _condition_differences(run: Result, baseline: Baseline) -> list[str]:
-    now, before = _conditions(run), baseline.conditions
+    now, before = gated_conditions(run), baseline.conditions
     lines = [
         f"{name}: {format_value(before.get(name))} in the baseline, {format_value(now.get(name))} now"
         for name in dict.fromkeys([*before, *now])
         if before.get(name) != now.get(name) and (name in before or not name.startswith("scorers."))
     ]
-    prompts = _prompts(run)
-    other = [name for name, sha in baseline.prompts.items() if prompts.get(name) != sha]
+    prompts = prompts_of(run)
+    other = [name for name, sha in baseline.prompts.items() if prompts.get(name, sha) != sha]
     if other and not lines:
         lines.append(f"different prompts for {len(other)} of {len(prompts)} problems: {', '.join(other[:3])}")
     if not lines and (lost := set(baseline.scores) - set(run.scores)):
@@ -300,12 +178,13 @@ def gated_metrics(run: Result, rules: Rules) -> list[str]:
     return list(rules.margins) or [name for name in run.reduces if "." not in name and "[" not in name]
 
 
-def _metric_checks(run: Result, baseline: Baseline, rules: Rules, problems: Sequence[str]) -> list[Check]:
+def _metric_checks(run: Result, baseline: Baseline, rules: Rules, level: float) -> list[Check]:
     names = [name for name in gated_metrics(run, rules) if run.reduces[name][0] in baseline.scores]
+    problems = sorted(baseline.prompts)
     single = all(count == 1 for count in run.samples.values())
     clusters = run.cluster_labels(problems)
-    design = Design(single, clusters, prior=CAUTIOUS_PRIOR)
-    vectors = {name: _vectors(run, baseline, name, problems) for name in names}
+    design = Design(single, clusters, prior=CAUTIOUS_PRIOR, level=level)
+    vectors = {name: paired_vectors(run, baseline, name, problems) for name in names}
     differences = {
         name: paired_tests.paired_difference(run.reduces[name][1], before, after, design)
         for name, (before, after) in vectors.items()
@@ -315,9 +194,9 @@ def _metric_checks(run: Result, baseline: Baseline, rules: Rules, problems: Sequ
     for (name, difference), p in zip(differences.items(), corrected, strict=True):
         reduce = run.reduces[name][1]
         if name in rules.margins:
-            check = _margin_check(name, rules.margins[name], difference, p, reduce)
+            check = _margin_check(name, rules.margins[name], difference, p, reduce, level)
         else:
-            check = _significance_check(name, difference, p, len(names), reduce)
+            check = _significance_check(name, difference, p, len(names), reduce, level)
         power = detectable_difference(difference, len(names))
         if power is not None:
             text = minimum_detectable(reduce.unit, power, difference.units)
@@ -327,12 +206,17 @@ def _metric_checks(run: Result, baseline: Baseline, rules: Rules, problems: Sequ
 
 
 def _significance_check(
-    name: str, difference: paired_tests.Difference, p: float, claims: int, reduce: Reduce
+    name: str,
+    difference: paired_tests.Difference,
+    p: float,
+    claims: int,
+    reduce: Reduce,
+    level: float = ALPHA,
 ) -> Check:
     """No significant loss. Where not even a loss on every problem would be significant, the check says nothing."""
     least = (1 / 6 if difference.test.startswith("wild") else 0.5) ** difference.units * claims
     least *= 1 if difference.exact is not None else 2
-    if least > ALPHA:
+    if least > level:
         few = f"{difference.units} {_units(difference)}: a loss on each of them would have p {p_value(min(least, 1.0))}"
         return Check(name, False, f"{TOO_FEW}, {few}", undecided=True)
     if not difference.better + difference.worse and difference.value == 0:
@@ -340,11 +224,16 @@ def _significance_check(
     worse = difference.value > 0 if reduce.lower_is_better else difference.value < 0
     exact = "" if difference.exact is None else f"; exact {p_value(difference.exact)}"
     test = f"p {p_value(p)} ({difference.test}, Holm{exact})"
-    return Check(name, not (worse and p <= ALPHA), f"{_describe(difference, reduce.lower_is_better)}, {test}")
+    return Check(name, not (worse and p <= level), f"{_describe(difference, reduce.lower_is_better)}, {test}")
 
 
 def _margin_check(
-    name: str, margin: float, difference: paired_tests.Difference, p: float, reduce: Reduce
+    name: str,
+    margin: float,
+    difference: paired_tests.Difference,
+    p: float,
+    reduce: Reduce,
+    level: float = ALPHA,
 ) -> Check:
     """Non-inferiority: no loss inside the interval may exceed the margin, so that a true loss of the margin passes one
     time in forty. Too few to tell: no loss is shown, and the interval of so many problems is wider than the margin."""
@@ -355,7 +244,7 @@ def _margin_check(
     if most <= margin:
         return Check(name, True, f"{detail}: within the margin of {margin:g}")
     lost = difference.value > 0 if reduce.lower_is_better else difference.value < 0
-    if least > margin or (lost and p <= ALPHA) or (most - least) / 2 <= margin:
+    if least > margin or (lost and p <= level) or (most - least) / 2 <= margin:
         return Check(name, False, f"{detail}: not shown to be within the margin of {margin:g}")
     few = f"{TOO_FEW}, a loss of up to {most:.4f} is open and the margin is {margin:g}"
     if margin and difference.sd is not None and difference.step is not None:
@@ -364,7 +253,40 @@ def _margin_check(
     return Check(name, False, f"{detail}: {few}", undecided=True)
 
 
-def _describe(difference: paired_tests.Difference, lower_is_better: bool) -> str:
+# ---------------------------------------------------------------- a run stopped early
+
+
+def _early_checks(run: Result, baseline: Baseline, rules: Rules) -> list[Check]:
+    """What a part of the problems says of them all: a metric is clear where its interval, which holds at every look, is
+    within the margin or beyond it (beyond any loss, where none is given). What needs all problems is open till then."""
+    check_part(run, baseline)
+    of = f"{len(run.samples)} of {len(run.groups)} problems, in an order drawn by the seed"
+    checks = [Check(COMPARABLE, True, f"same conditions, {of}; the intervals hold at all looks together")]
+    names = [name for name in gated_metrics(run, rules) if run.reduces[name][0] in baseline.scores]
+    for name in names:
+        lower, margin = run.reduces[name][1].lower_is_better, rules.margins.get(name)
+        difference = early_difference(run, baseline, name, sequential.EARLY / len(names))
+        if difference is None:
+            checks.append(
+                Check(name, False, "no mean of values in 0 to 1: open till the end", undecided=True)
+            )
+            continue
+        least, most = difference.low, difference.high
+        if not lower:
+            least, most = -most, -least
+        said = _describe(difference, lower)
+        if margin is not None and most <= margin:
+            checks.append(Check(name, True, f"{said}: within the margin of {margin:g}"))
+        elif least > (margin or 0):
+            beyond = "a loss" if margin is None else f"a loss beyond the margin of {margin:g}"
+            checks.append(Check(name, False, f"{said}: {beyond}"))
+        else:
+            checks.append(Check(name, False, f"{said}: {TOO_FEW}, so far", undecided=True))
+    whole = [f"{name} floor" for name in rules.floors] + [f"{name} ceiling" for name in rules.ceilings]
+    return checks + [Check(name, False, "open till the end", undecided=True) for name in whole]
+
+
+def _describe(difference: paired_tests.Difference | EarlyDifference, lower_is_better: bool) -> str:
     d = difference
     direction = " (lower is better)" if lower_is_better else ""
     return f"{d.value:+.4f} [{d.low:+.4f}, {d.high:+.4f}]{direction}, {d.better} better, {d.worse} worse of {d.n}"
@@ -372,13 +294,6 @@ def _describe(difference: paired_tests.Difference, lower_is_better: bool) -> str
 
 def _units(difference: paired_tests.Difference) -> str:
     return "problems" if difference.units == difference.n else "clusters"
-
-
-def _vectors(run: Result, baseline: Baseline, name: str, problems: Sequence[str]) -> tuple[Floats, Floats]:
-    """The problems' vectors in the baseline and in the run."""
-    scorer, reduce = run.reduces[name]
-    rows = [np.asarray(baseline.scores[scorer][problem], dtype=np.float64) for problem in problems]
-    return estimates.per_problem_vectors(reduce, rows), run.vectors(name, problems)
 
 
 def first_metric(run: Result, baseline: Baseline) -> str:
@@ -392,7 +307,7 @@ def flipped(run: Result, baseline: Baseline) -> list[tuple[str, float]]:
     come first. For a run that can be compared."""
     if not (name := first_metric(run, baseline)):
         return []
-    problems = sorted(baseline.prompts)
-    gains = paired_tests.gains(run.reduces[name][1], *_vectors(run, baseline, name, problems))
+    problems = sorted(baseline.prompts.keys() & run.samples.keys())
+    gains = paired_tests.gains(run.reduces[name][1], *paired_vectors(run, baseline, name, problems))
     order = np.argsort(gains, kind="stable")
     return [(problems[i], float(gains[i])) for i in order if abs(gains[i]) > paired_tests.TOLERANCE]

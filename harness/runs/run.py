@@ -19,7 +19,7 @@ from pathlib import Path
 from harness.config.backend import BackendConfig
 from harness.config.run import JudgeConfig, RunConfig
 from harness.errors import IncompleteRun
-from harness.runs import thinking_budget, workers
+from harness.runs import looks, thinking_budget, workers
 from harness.runs.generate import generate_or_fault
 from harness.runs.judge import judge, open_sandbox
 from harness.runs.plan import Progress, make_plan, no_progress, problem_rows
@@ -53,10 +53,12 @@ def run(
     root: Path = RUNS,
     executor: Executor = LOCAL,
     shard: Shard | None = None,
+    enough: looks.Enough | None = None,
 ) -> tuple[Path, Summary]:
     """Do what `config` says in the folder `out`, else root/<run id>; return folder and summary. Raises HarnessError.
 
-    With `shard` only that part of the problems; merge.py puts parts together. Faults of the judge do not stop a run:
+    With `shard` only that part of the problems; merge.py puts parts together. With `enough` the problems come in parts,
+    in a drawn order (looks.py), until a look at the folder is answered by True. Faults of the judge do not stop a run:
     they are counted in `Summary.errors` and tried again by the next call. A fault of the model or its server is raised
     as IncompleteRun once the samples that are there have been judged and summed up.
     """
@@ -68,13 +70,17 @@ def run(
         resolved = resolve(plan, backend, sandbox, shard)
         with open_run(out or root / resolved.run_id, resolved.record) as files:
             files.write_problems(problem_rows(resolved.plan, backend))
-            fault = generate_or_fault(resolved, backend, files, progress)
-            judge(resolved.plan, files, sandbox, progress)
-            summary = summarise(resolved, files)
+            for part in looks.parts(resolved, files) if enough else (resolved,):
+                fault = generate_or_fault(part, backend, files, progress)
+                judge(part.plan, files, sandbox, progress)
+                summary = summarise(part, files)
+                files.write_summary(summary)
+                if fault or (enough and part is not resolved and looks.is_enough(part, files.folder, enough)):
+                    break
             if "reasoned" in summary.completions:
-                by_budget = thinking_budget.curve(resolved, files, sandbox)
+                by_budget = thinking_budget.curve(part, files, sandbox)
                 summary = summary.model_copy(update={"thinking_budget": by_budget})
-            files.write_summary(summary)
+                files.write_summary(summary)
             if fault is not None:
                 raise IncompleteRun(str(fault), files.folder) from fault
             return files.folder, summary

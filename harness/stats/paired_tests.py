@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 
@@ -77,12 +78,13 @@ class ResamplingUnits:
 @dataclass(frozen=True)
 class Design:
     """How two rows were sampled: whether each problem has one sample, the problems' clusters, the seeds of rows that
-    are means over several. `prior` is `intervals.difference_interval`'s."""
+    are means over several. `prior` is `intervals.difference_interval`'s; the interval's level is 1 - `level`."""
 
     single: bool = False
     clusters: Sequence[Hashable] | None = None
     seeds: Sequence[SeedVariance] = ()
     prior: float = DIFFERENCE_PRIOR
+    level: float = ALPHA
 
 
 def paired_difference(
@@ -100,7 +102,10 @@ def paired_difference(
     error = sampling_error(reduce, units, design.seeds)
     gaps = (units.b - units.a)[:, 0]
     if is_bounded(reduce, a, b):
-        critical = Z95 if design.clusters is None and not design.seeds else error.critical
+        if design.clusters is None and not design.seeds:
+            critical = Z95 if design.level == ALPHA else NormalDist().inv_cdf(1 - design.level / 2)
+        else:
+            critical = student_t.critical_value(error.freedom, design.level)
         found = difference_interval(
             gaps, units.sizes, added=error.added, critical=critical, prior=design.prior
         )

@@ -9,6 +9,7 @@ import pytest
 
 from harness import scorers
 from harness.results import compare, gate
+from harness.results.baseline import Rules, read_baseline
 from harness.results.interop import export, readers, trackers
 from harness.results.leaderboard.rows import make_rows
 from harness.results.report import page, plots
@@ -158,8 +159,8 @@ def test_a_gate_fails_what_rises_where_lower_is_better(pair: tuple[Path, Path], 
     for good, other, code in ((short, long, 1), (long, short, 0)):
         baseline = tmp_path / f"{good.name}.json"
         assert harness("gate", good, "--baseline", baseline, "--write").code == 0
-        read = gate.read_baseline(baseline)
-        verdict = gate.compare_with_baseline(reader.read(other), read, gate.Rules())
+        read = read_baseline(baseline)
+        verdict = gate.compare_with_baseline(reader.read(other), read, Rules())
         details = {check.name: (check.passed, check.detail) for check in verdict.checks}
         assert details["error_rate"][0] is (code == 0)
         assert details["length"][0] is (code == 0)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.results import gate
+from harness.errors import ConfigError
+from harness.results.baseline import Rules, make_baseline
 from harness.runs.judge import answer_of
 from harness.runs.store import reader
 from harness.runs.store.conditions import conditions
@@ -77,8 +78,8 @@ def test_refusals_can_be_left_out_and_the_signature_says_so(world: World, tmp_pa
     result = reader.read(tmp_path / "run")
     assert len(result.judged("parse_rate")) == 2
     assert conditions(result)["exclude"] == ["empty", "refused"]
-    with pytest.raises(gate.ConfigError, match=r"cannot be a baseline"):
-        gate.make_baseline(result, gate.Rules())
+    with pytest.raises(ConfigError, match=r"cannot be a baseline"):
+        make_baseline(result, Rules())
     plain = run(world, tmp_path / "run")
     assert "exclude: ['empty', 'refused'] there, None now" in plain.err
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.errors import ConfigError
 from harness.results import gate
+from harness.results.baseline import Baseline
 from harness.results.compare import first_answers
 from harness.results.report import ci
 from harness.results.report.tables import printable
@@ -19,15 +20,13 @@ MAX_CHARACTERS = 2000
 
 P_VALUE = (
     "p is the chance of a difference at least as large as this one if only chance moved the problems; brackets hold"
-    " 95 % intervals."
+    " its interval."
 )
 
 Answers = dict[str, tuple[str, str]]  # problem id -> (answer, status)
 
 
-def comment(
-    verdict: gate.GateVerdict, folder: Path, baseline: gate.Baseline, before: Path | None = None
-) -> str:
+def comment(verdict: gate.GateVerdict, folder: Path, baseline: Baseline, before: Path | None = None) -> str:
     """`before` is the baseline's own run, whose answers are shown beside. The first line is a mark by which the next
     comment finds this one and takes its place. Raises ConfigError for a `before` that is another run."""
     out = [f"<!-- harness gate {html.escape(printable(verdict.task))} -->", ci.markdown(verdict)]
@@ -42,7 +41,7 @@ def comment(
     return "\n".join(out)
 
 
-def _answers_before(before: Path | None, baseline: gate.Baseline, metric: str) -> Answers:
+def _answers_before(before: Path | None, baseline: Baseline, metric: str) -> Answers:
     if before is None:
         return {}
     run: Result = reader.read(before)

@@ -13,6 +13,7 @@ from junitparser import Failure, JUnitXml
 
 from harness.errors import ConfigError
 from harness.results import gate, smoke
+from harness.results.baseline import read_ids
 from harness.runs.store import reader
 from harness.stats.estimates import mean_of
 from harness.stats.paired_tests import Design, paired_difference
@@ -201,7 +202,7 @@ def test_a_subset_is_stratified_and_says_what_it_can_find(runs: Path, tmp_path: 
         in ended.out
     )
     assert harness("gate", runs / "good", "--baseline", file).code == 0
-    chosen = gate.read_ids(file)
+    chosen = read_ids(file)
     part = make(
         tmp_path / "part",
         right(),
