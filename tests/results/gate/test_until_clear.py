@@ -1,0 +1,136 @@
+"""`--until-clear`: a run stops once the gate is sure, says that it is a part, and goes on to the same bytes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.runs import looks
+from tests.support.command import Ended, harness
+from tests.support.parts.gated_runs import N, right
+from tests.support.recordings import edit, make
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Baselines of 100 of 164 right, b.json without a rule and m.json with a margin of 5 points, and recordings."""
+    folder = tmp_path_factory.mktemp("recorded")
+    make(folder / "good", right(), problems=N)
+    for name, more in (("b.json", ()), ("m.json", ("--margin", "em@1=0.05"))):
+        assert harness("gate", folder / "good", "--baseline", folder / name, "--write", *more).code == 0
+    make(folder / "worse", right() - set(range(40)), problems=N)
+    make(folder / "little", right() - set(range(6)), problems=N)
+    return folder
+
+
+def scored(recorded: Path, name: str, out: Path, *more: object) -> Ended:
+    said = ("--completions", recorded / f"{name}.jsonl", "--set", f"options.problems={N}", "--out", out)
+    return harness("score", recorded / "letters.py", *said, *more)
+
+
+def test_what_is_equal_passes_with_a_part_and_goes_on_to_the_bytes_of_a_plain_run(
+    recorded: Path, tmp_path: Path
+) -> None:
+    part = tmp_path / "part"
+    ended = scored(recorded, "good", part, "--until-clear", recorded / "m.json")
+    assert ended.code == 0
+    assert "partial: stopped by --until-clear after 140 of 164 problems" in ended.out
+    assert "85 / 140" in ended.out
+    gated = harness("gate", part, "--baseline", recorded / "m.json")
+    assert gated.code == 0
+    assert "same conditions, 140 of 164 problems, in an order drawn by the seed" in gated.out
+    assert "ok   em@1: +0.0000 [-0.0480, +0.0480], 0 better, 0 worse of 140: within the margin" in gated.out
+    assert json.loads((part / "looks.json").read_text())["problems"] == list(range(10, 150, 10))
+    assert "is partial: stopped by --until-clear" in harness("compare", part, recorded / "good").err
+    assert "is partial" in harness("gate", part, "--baseline", "x.json", "--write").complaint
+    assert scored(recorded, "good", part).code == 0
+    assert scored(recorded, "good", tmp_path / "plain").code == 0
+    for name in ("run.json", "summary.json", "generations.jsonl", "judgements.jsonl", "problems.jsonl"):
+        assert (part / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+
+
+def test_a_clear_loss_stops_early_with_and_without_a_margin(recorded: Path, tmp_path: Path) -> None:
+    for name, count, worse, loss in (
+        ("m.json", 70, 15, "a loss beyond the margin of 0.05"),
+        ("b.json", 60, 13, "a loss"),
+    ):
+        part = tmp_path / name
+        ended = scored(recorded, "worse", part, "--until-clear", recorded / name)
+        assert f"after {count} of 164 problems" in ended.out
+        said = ("--junit", tmp_path / "gate.xml", "--comment", tmp_path / "gate.md")
+        gated = harness("gate", part, "--baseline", recorded / name, *said)
+        assert gated.code == 1
+        assert f"{worse} worse of {count}: {loss}\n" in gated.out
+        assert 'failures="3" errors="0"' in (tmp_path / "gate.xml").read_text() or name == "m.json"
+        assert "worse by 1: <code>letters/" in (tmp_path / "gate.md").read_text()
+
+
+def test_without_a_clear_verdict_all_is_judged_and_tested_at_what_is_left_of_the_level(
+    recorded: Path, tmp_path: Path
+) -> None:
+    scored(recorded, "little", tmp_path / "run", "--until-clear", recorded / "b.json")
+    ended = harness("gate", tmp_path / "run", "--baseline", recorded / "b.json")
+    assert "164 problems; after 16 looks on the way tested at 0.04, not 0.05" in ended.out
+    # McNemar's mid-p of 6 to 0 is 1/64, of three metrics by Holm 3/64 = 0.047: lost at 0.05, not at 0.04.
+    assert "ok   em@1: -0.0366 [-0.0801, -0.0106], 0 better, 6 worse of 164, p 0.0469" in ended.out
+    assert ended.code == 0
+    scored(recorded, "little", tmp_path / "plain")
+    plain = harness("gate", tmp_path / "plain", "--baseline", recorded / "b.json")
+    assert "FAIL em@1: -0.0366 [-0.0775, -0.0129], 0 better, 6 worse of 164, p 0.0469" in plain.out
+
+
+def test_a_stopped_run_that_is_started_again_does_no_more(recorded: Path, tmp_path: Path) -> None:
+    again = ("worse", tmp_path / "run", "--until-clear", recorded / "m.json")
+    scored(recorded, *again)
+    before = (tmp_path / "run/generations.jsonl").read_bytes()
+    rows = before.splitlines(keepends=True)
+    assert len(rows) == 70
+    scored(recorded, *again)
+    assert (tmp_path / "run/generations.jsonl").read_bytes() == before
+    for name in ("generations.jsonl", "judgements.jsonl"):  # cut off in the middle of a part
+        whole = (tmp_path / "run" / name).read_bytes().splitlines(keepends=True)
+        (tmp_path / "run" / name).write_bytes(b"".join(whole[: len(whole) // 2]))
+    scored(recorded, *again)
+    assert (tmp_path / "run/generations.jsonl").read_bytes() == before
+
+
+def test_floors_are_open_till_the_end(recorded: Path, tmp_path: Path) -> None:
+    scored(recorded, "good", tmp_path / "part", "--until-clear", recorded / "m.json")
+    ended = harness("gate", tmp_path / "part", "--baseline", recorded / "m.json", "--floor", "em@1=0.1")
+    assert ended.code == 4
+    assert "FAIL em@1 floor: open till the end" in ended.out
+
+
+def test_a_part_that_is_not_the_beginning_of_the_order_is_refused(recorded: Path, tmp_path: Path) -> None:
+    scored(recorded, "good", tmp_path / "part", "--until-clear", recorded / "m.json")
+    edit(tmp_path / "part/run.json", lambda record: record["config"].update(seed=1))
+    ended = harness("gate", tmp_path / "part", "--baseline", recorded / "m.json")
+    assert "its problems are not the first of the order drawn" in ended.complaint
+
+
+def test_mistakes_are_one_line(recorded: Path, tmp_path: Path) -> None:
+    until = ("--until-clear", recorded / "m.json")
+    assert "leave --shard out" in scored(recorded, "good", tmp_path / "a", *until, "--shard", "0/2").complaint
+    study = scored(
+        recorded, "good", tmp_path / "b", *until, "--extract", "first_block", "--extract", "entry_point"
+    )
+    assert "this is a study" in study.complaint
+    missing = scored(recorded, "good", tmp_path / "c", "--until-clear", tmp_path / "none.json")
+    assert "no baseline file" in missing.complaint
+    few = tmp_path / "few.json"
+    harness("gate", recorded / "good", "--baseline", few, "--write", "--smoke", 40)
+    more = scored(recorded, "good", tmp_path / "d", "--until-clear", few).complaint
+    assert "124 problems that the baseline has not: run it with --only" in more
+    shutil.rmtree(tmp_path / "d")
+
+
+def test_the_order_keeps_clusters_together_and_hangs_on_the_seed_alone() -> None:
+    clusters = {f"p{i:02}": f"db{i % 7}" for i in range(50)}
+    units = looks.drawn_units(clusters, 0)
+    assert [len({clusters[name] for name in unit}) for unit in units] == [1] * 7
+    assert looks.drawn_units(dict(reversed(clusters.items())), 0) == units
+    assert looks.drawn_units(clusters, 1) != units
+    alone = looks.drawn_units({**clusters, "p00": ""}, 0)
+    assert [len(unit) for unit in alone] == [1] * 50
+    assert sorted(name for unit in alone for name in unit) == sorted(clusters)
