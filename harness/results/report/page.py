@@ -146,7 +146,8 @@ def lead(sections: Sequence[Section]) -> str:
         return "No sample could be judged."
     compared = [section for section in judged if len(section.rows) > 1]
     if len(compared or judged) == 1:
-        return _lead_of_one((compared or judged)[0])
+        (one,) = compared or judged
+        return (f"On {one.title}, " if len(judged) > 1 else "") + _lead_of_one(one)
     if not compared:
         return f"{len(judged)} tasks, one method each."
     best = Counter(section.rows[0].name for section in compared).most_common()

@@ -87,7 +87,7 @@ def settled(shown: "Page", act: Any) -> None:
 def test_the_answer_and_the_table_say_what_compare_says(opened: "Page") -> None:
     assert opened.title() == "Results: letters"
     assert opened.locator("header .answer").inner_text() == (
-        "tuned answers 75 % of the problems as the reference does, 25 points more than base,"
+        "On letters (1 of 2), tuned answers 75 % of the problems as the reference does, 25 points more than base,"
         " which is more than chance explains."
     )
     best = opened.locator("section .answer", has_text="tuned").inner_text()
