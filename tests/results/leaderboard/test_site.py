@@ -193,7 +193,10 @@ def test_every_link_leads_to_a_file_of_the_site(browser: "Browser", matrix: Path
             for link in shown.locator("a").all():
                 address = link.get_attribute("href") or ""
                 if not address.startswith("https://"):
-                    assert (matrix / address.partition("#")[0]).is_file(), (path.name, address)
+                    file, _, row = address.partition("#")
+                    assert (matrix / file).is_file(), (path.name, address)
+                    rows = re.findall(r'id="(row-[^"]+)"', (matrix / file).read_text("utf-8", "replace"))
+                    assert not row.startswith("row-") or rows.count(row) == 1, (path.name, address)
                     seen += 1
     assert seen > 30
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.runs.store import reader
 from tests.support.command import harness
 
 RIGHT = {
@@ -52,11 +53,16 @@ def test_the_page_has_it_too(run: Path, tmp_path: Path) -> None:
     assert "<h2>Before and after 2024-03-02</h2>" in page.read_text(encoding="utf-8")
 
 
-def test_it_is_said_beside_plots_too(run: Path, tmp_path: Path) -> None:
+def test_it_is_said_beside_plots_too_and_runs_are_read_once(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("matplotlib", reason="plots: matplotlib is not installed")
+    seen, read_all = [], reader.read_all
+    monkeypatch.setattr(reader, "read_all", lambda folders: seen.append(folders) or read_all(folders))
     ended = harness("report", str(run), "--cutoff", "2024-03-02", "--plots", str(tmp_path))
     assert ended.code == 0, ended.err
     assert len(compared(ended.out)) == 1
+    assert seen == [[run]]
 
 
 def test_each_seed_of_a_row_is_named(run: Path) -> None:
