@@ -21,7 +21,7 @@ A judge has one process and three kinds of thread. `harness.Judge` is all of it 
     stream.py     a generator in a thread -> lines in the event loop
     admission.py  who may ask, and how much at a time: token, body, time, queue
     openapi.py    the description of the routes; metrics.py: Prometheus' text
-    server.py     sockets and signals
+    server.py     sockets and signals; connections.py: heads of requests, within limits
 
 A lane takes the oldest waiting job and goes on with jobs of the same settings for a second at most, so requests share
 the workers evenly and no batch waits for its slowest program alone. Verdicts do not depend on who asked, or in what

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 SMALL = 1 << 16  # bytes of a body that is read on the event loop; a larger one would hold up others
 CONNECTED_S = 1.0  # how often it is seen whether somebody still waits for an answer
-Answer = Any  # an ASGI response: one of Starlette's, or _Lines
+Answer = Any  # an ASGI response: one of Starlette's, or _Held
 GRACE_S = 30.0  # for a slow reader to take the last lines, once judging has ended
 
 
@@ -154,10 +154,21 @@ async def _counted(
 def _json(
     fields: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> "Response":
-    """As Python's json writes it: an answer may be no valid Unicode, escaped it crosses too."""
-    from starlette.responses import Response
+    """As Python's json writes it: an answer may be no valid Unicode, escaped it crosses too. A large one goes in
+    pieces: uvicorn takes each whole, and waits for its reader before the next.
+    """
+    from starlette.responses import Response, StreamingResponse
 
-    return Response(wire.line(fields), status, headers, media_type="application/json")
+    data = wire.line(fields)
+    if len(data) <= SMALL:
+        return Response(data, status, headers, media_type="application/json")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(data), SMALL):
+            yield data[start : start + SMALL]
+
+    length = {"Content-Length": str(len(data))}
+    return StreamingResponse(pieces(), status, {**(headers or {}), **length}, media_type="application/json")
 
 
 def _error(error: Refusal | HarnessError) -> "Response":
@@ -194,11 +205,12 @@ async def _judge(service: Service, operation: Operation, request: "Request") -> 
         prepare = partial(_prepare, service, operation, body)
         work = prepare() if len(body) <= SMALL else await stream.result(prepare)
         held.enter_context(admission.judging(work.samples))
+        limit_s = admission.limits.request_s + GRACE_S
+        # The stack is unwound when the last of the answer is sent, or the reader has left.
         if work.whole is None:
-            # The stack is unwound when the last line is sent, or the reader has left.
-            return _Lines(service, work, held.pop_all())
+            return _Held(_lines(service, work), limit_s, held.pop_all())
         rows = await _all_rows(service, work, request)
-        return _json(work.whole(rows))
+        return _Held(_json(work.whole(rows)), limit_s, held.pop_all())
 
 
 def _prepare(service: Service, operation: Operation, body: bytes) -> Work[Any]:
@@ -228,37 +240,42 @@ async def _all_rows(service: Service, work: Work[Any], request: "Request") -> li
     rows: list[Any] = []
     async for some in _rows(service, work, CONNECTED_S):
         rows += some
-        if not some and await request.is_disconnected():
+        if await request.is_disconnected():
             raise Refusal(499, "nobody waits for the answer")
     return rows
 
 
-class _Lines:
-    """An ASGI response: rows as lines of JSON. Bound in time, also for a reader that takes nothing."""
+class _Held:
+    """An ASGI response that holds what its request was admitted for until it is sent. Bound in time, also for a reader
+    that takes nothing.
+    """
 
-    status_code = 200
-
-    def __init__(self, service: Service, work: Work[Any], held: AsyncExitStack) -> None:
-        self._service, self._work, self._held = service, work, held
+    def __init__(self, response: "Response", limit_s: float, held: AsyncExitStack) -> None:
+        self.status_code = response.status_code
+        self._response, self._limit_s, self._held = response, limit_s, held
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        from starlette.responses import StreamingResponse
-
-        limit_s = self._service.admission.limits.request_s + GRACE_S
         async with self._held:
             try:
-                async with asyncio.timeout(limit_s):
-                    await StreamingResponse(self._lines(), media_type=wire.LINES)(scope, receive, send)
+                async with asyncio.timeout(self._limit_s):
+                    await self._response(scope, receive, send)
             except TimeoutError:
                 # Without an end to its answer uvicorn closes the connection.
-                LOG.warning("a reader did not take its verdicts within %g s; it is let go", limit_s)
+                LOG.warning("a reader did not take its answer within %g s; it is let go", self._limit_s)
 
-    async def _lines(self) -> AsyncIterator[bytes]:
+
+def _lines(service: Service, work: Work[Any]) -> "Response":
+    """Rows as lines of JSON."""
+    from starlette.responses import StreamingResponse
+
+    async def lines() -> AsyncIterator[bytes]:
         try:
-            async for some in _rows(self._service, self._work, wire.HEARTBEAT_S):
-                yield b"".join(wire.line(self._work.line(row)) for row in some) or b"\n"
+            async for some in _rows(service, work, wire.HEARTBEAT_S):
+                yield b"".join(wire.line(work.line(row)) for row in some) or b"\n"
         except (Refusal, HarnessError) as error:
             yield wire.line({"error": str(error), "fault": not isinstance(error, UserError)})
         except Exception as error:
             LOG.exception("verdicts as lines")
             yield wire.line({"error": str(_failure(error)), "fault": True})
+
+    return StreamingResponse(lines(), media_type=wire.LINES)

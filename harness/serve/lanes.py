@@ -8,15 +8,17 @@ import logging
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Literal, TypeVar
 
 from harness import sandbox
 from harness.errors import Fault, HarnessError, SandboxFault
 from harness.schema import ExecResult, Pair, PairResult, Program
+from harness.serve import stream
 
 LOG = logging.getLogger(__name__)
 # Jobs that a lane holds, one running and the next ready: what waits behind a slow program could run elsewhere.
@@ -237,6 +239,17 @@ def _close(pool: sandbox.Pool) -> None:
         LOG.exception("a sandbox could not be closed in order")
 
 
+def _wait(share: Share) -> tuple[int, Any]:
+    """The next result. Raises Fault once nobody waits for it: else who asks and leaves would fill this machine with
+    threads.
+    """
+    while True:
+        with suppress(Empty):
+            return share.done.get(timeout=stream.LOOK_S)
+        if stream.reader_left():
+            raise Fault("nobody waits for the answer")
+
+
 @dataclass(frozen=True)
 class SharedSandbox:
     """A schema.Sandbox over the lanes, under one `settings`, that any number of threads may use at a time. `origin`: of
@@ -293,7 +306,7 @@ class SharedSandbox:
                 if given == drawn:
                     return
                 while given not in held:
-                    number, result = share.done.get()
+                    number, result = _wait(share)
                     held[number] = result
                 result = held.pop(given)
                 given += 1

@@ -3,11 +3,12 @@
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from harness import listening
 from harness.errors import ConfigError
 from harness.serve.app import application
+from harness.serve.connections import GuardedConnection
 from harness.serve.service import Service
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def server(service: Service) -> "uvicorn.Server":
             timeout_keep_alive=IDLE_S,
             timeout_graceful_shutdown=STOP_S,
             limit_concurrency=limits.requests + MORE_CONNECTIONS,
-            h11_max_incomplete_event_size=1 << 16,
+            http=cast(Any, GuardedConnection),
             ws="none",
         )
     )

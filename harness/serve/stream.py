@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
+_REQUEST = (
+    threading.local()
+)  # of a thread that makes results: the event that is set once their reader has left
 ROOM = 256  # results that wait for a slow reader; then the generator waits too
 LOOK_S = 0.5  # how often a waiting thread sees whether its reader has left
 
@@ -33,6 +36,7 @@ class _Feed(Generic[Result]):
 
     def _run(self) -> None:
         error: BaseException | None = None
+        _REQUEST.left = self.left
         try:
             results = self._make()
             for result in results:
@@ -49,6 +53,12 @@ class _Feed(Generic[Result]):
     def _hand_over(self, what: Result | _End) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(self.arrived.put_nowait, what)
+
+
+def reader_left() -> bool:
+    """Whether nobody waits for what this thread makes."""
+    left: threading.Event | None = getattr(_REQUEST, "left", None)
+    return left is not None and left.is_set()
 
 
 async def batches(

@@ -1,25 +1,29 @@
 """Who is refused, and what keeps a service small: tokens, bodies, slow clients, floods."""
 
+import asyncio
 import importlib
 import json
 import math
+import os
 import pkgutil
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import httpx2
 import pytest
+from starlette.responses import Response
 
 from harness import scorers, tasks
 from harness.runs.services import wire
 from harness.schema import DatabaseFile, Limits, Program
-from harness.serve import app, messages
+from harness.serve import app, connections, messages, server
 from harness.serve.admission import ServiceLimits
 from tests.support import judge_service
 from tests.support.command import harness, mini_humaneval, until
@@ -168,19 +172,95 @@ def test_a_request_that_takes_too_long_is_ended() -> None:
         assert "not judged within 1 s" in lines[-1]
 
 
-def test_a_reader_that_takes_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "GRACE_S", 0.5)
-    long = {**SAMPLE, "completion": f"{SAMPLE['completion']}    # {'x' * 200_000}\n"}
-    body = json.dumps({"samples": [long] * 40, "stream": True}).encode()
+LONG = {**SAMPLE, "completion": f"{SAMPLE['completion']}    # {'x' * 200_000}\n"}
+
+
+def deaf(served: Served, **asked: Any) -> socket.socket:
+    """A client that has asked, and takes nothing of the answer."""
+    body = json.dumps(asked).encode()
     head = f"Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    with in_a_thread("humaneval", limits=ServiceLimits(request_s=1.0)) as hasty:
-        host, port = hasty.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as deaf:
-            deaf.sendall(f"POST /v1/verdicts HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode() + body)
-            admission = hasty.service.admission
-            until(lambda: admission.samples == 40)
-            until(lambda: admission.samples == 0)
-            assert admission.bytes == 0
+    client = connected(served)
+    client.sendall(f"POST /v1/verdicts HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode() + body)
+    return client
+
+
+def connected(served: Served) -> socket.socket:
+    host, port = served.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+def test_a_reader_that_takes_nothing_is_let_go() -> None:
+    let_go = threading.Event()
+
+    async def answer() -> None:
+        held = AsyncExitStack()
+        held.callback(let_go.set)
+
+        async def never(_: object) -> None:
+            await asyncio.sleep(60)
+
+        await app._Held(Response(b"verdicts"), 0.2, held)({"type": "http"}, never, never)
+
+    began = time.monotonic()
+    asyncio.run(answer())
+    assert let_go.is_set()
+    assert time.monotonic() - began < 30
+
+
+def test_an_answer_that_nobody_takes_counts_as_long_as_it_is_in_memory() -> None:
+    with in_a_thread("humaneval") as patient:
+        admission, metrics = patient.service.admission, patient.service.metrics
+        with deaf(patient, samples=[LONG] * 40):
+            until(lambda: 'path="/v1/verdicts",status="200"' in metrics.text())
+            time.sleep(0.3)
+            assert admission.samples == 40
+            assert admission.bytes > 40 * 200_000
+        until(lambda: admission.samples == admission.bytes == 0)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n"])
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_a_head_that_does_not_come_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes, asked_before: bool
+) -> None:
+    """Nobody needs a token for that, so it would be the way to take up all connections."""
+    monkeypatch.setattr(connections, "HEAD_S", 0.5)
+    monkeypatch.setattr(server, "IDLE_S", 1)
+    with in_a_thread() as fresh, connected(fresh) as slow:
+        slow.settimeout(5)
+        if asked_before:
+            slow.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert slow.recv(4096).startswith(b"HTTP/1.1 200")
+        slow.sendall(sent)
+        rest = b"".join(iter(lambda: slow.recv(4096), b""))
+        assert rest.startswith(b"HTTP/1.1 408") or (asked_before and not sent)
+
+
+@pytest.mark.parametrize(
+    "begun", [b"GET /", b"GET / HTTP/1.1\r\nX: ", b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /"]
+)
+def test_a_head_without_end_is_refused(small: Served, begun: bytes) -> None:
+    with connected(small) as endless, suppress(ConnectionError):
+        endless.sendall(begun)
+        for _ in range(40):
+            endless.sendall(b"x" * 65536)
+            time.sleep(0.01)
+        pytest.fail("2 MB of a head were taken")
+
+
+def test_who_asks_and_leaves_does_not_fill_the_service_with_threads() -> None:
+    def waiting() -> int:
+        return sum(thread.name == "request" for thread in threading.enumerate())
+
+    until(lambda: waiting() == 0)
+    with in_a_thread("humaneval", judge=HASTY) as left:
+        for _ in range(40):
+            different = {**ENDLESS, "completion": f"    while True: {os.urandom(4).hex()!r}\n"}
+            deaf(left, samples=[different]).close()
+        until(lambda: 'path="/v1/verdicts",status="499"} 40' in left.service.metrics.text())
+        began = time.monotonic()
+        until(lambda: waiting() == 0)
+        assert time.monotonic() - began < 6  # each would wait its turn: for half a second of the one worker
 
 
 def test_what_is_refused_costs_the_service_no_memory() -> None:
