@@ -1,11 +1,11 @@
 """HumanEval+ judged here and by EvalPlus, the same answers: CPU seconds of all processes, wall, memory, verdicts.
 
     pip install evalplus                                  in an environment of its own
-    HARNESS_DATA=DIR python benchmarks/beside_evalplus.py --evaluate ENV/bin/evalplus.evaluate [--answers 5] [--rounds 3]
+    HARNESS_DATA=DIR python benchmarks/beside_evalplus.py --evaluate ENV/bin/evalplus.evaluate [--answers 5]
 
-The answers are the references, of more than one a problem every fifth (from the second on) a wrong one. By turns, with
-as many workers as there are processors, medians. EvalPlus keeps what the references say between its runs; its first run
-here is not counted.
+The answers are the references, of more than one a problem every fifth (from the second on) a wrong one. By turns,
+with as many workers as there are processors, medians. EvalPlus keeps what the references say between its runs; its
+first run here is not counted.
 """
 
 import argparse
