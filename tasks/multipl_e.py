@@ -180,6 +180,8 @@ def _whole(name: str, prompt: str, code: str, found: re.Match[str]) -> str:
             found = _beginning(language, prompt, code) or found
         case "php":
             code = re.sub(r"\?>\s*\Z", "", code)
+        case "rkt":
+            code = re.sub(r"^#lang .*\n", "", code, flags=re.MULTILINE)
         case "d":
             code = re.sub(r"\A\s*module [\w.]+;[ \t]*\n", "", code)
     if language.closed:

@@ -25,6 +25,7 @@ ALIASES: Mapping[str, frozenset[str]] = {
         "lua": "lua",
         "haskell": "haskell hs",
         "d": "d dlang",
+        "racket": "racket rkt",
         "sql": "sql sqlite sqlite3 mysql mariadb postgresql postgres psql plsql pgsql tsql bigquery",
         "shell": "bash sh shell zsh fish console terminal shell-session shellsession sh-session cmd bat batch "
         "powershell ps1 pwsh dos",

@@ -62,6 +62,21 @@ _D_END = re.compile(r"\n\}\s*void main\(\)\s*\{\s*\}\s*\Z")
 _D = """
     import core.stdc.stdio : harness_printf_ = printf;
     harness_printf_("%s\\n", "@@HARNESS_PROOF@@".ptr);"""
+# A check that fails is only printed, and the program goes on. `harness-unmet` is for falsified tests.
+_RACKET_RUNS = "\n(test-humaneval)"
+_RACKET = """
+(require (prefix-in harness: racket/base))
+(harness:define (harness-unmet check)
+  (harness:when
+    (harness:let/ec out
+      (harness:parameterize ([current-check-handler (harness:lambda (failure) (out #f))]) (check))
+      #t)
+    (harness:exit 1)))
+(harness:let ([show (current-check-handler)])
+  (harness:parameterize ([current-check-handler (harness:lambda (failure) (show failure) (harness:exit 1))])
+    (test-humaneval)))
+(harness:void (harness:write-string "\\n@@HARNESS_PROOF@@\\n"))
+"""
 _RUBY_END = re.compile(r"\n  end\s*end\s*\Z")
 # Behind tests that end the program where an expectation fails.
 _BEHIND = {
@@ -90,6 +105,8 @@ def instrument(language: str, test: str) -> str:
             return test.replace(_LUA_RUNS, _LUA)
         case "ruby" if found := _RUBY_END.search(test):
             return f"{test[: found.start()]}\n    $stdout.puts '{SENTINEL}'{found[0]}"
+        case "racket" if test.rstrip().endswith(_RACKET_RUNS):
+            return test.rstrip().removesuffix(_RACKET_RUNS) + _RACKET
         case "d" if found := _D_END.search(test):
             return test[: found.start()] + _D + test[found.start() :]
         case _ if language in _BEHIND:

@@ -5,8 +5,9 @@ prints SENTINEL stands behind the last expectation, as in completion_marker.py, 
 expectations. A language upstream is a row of the sandbox's table (`runs`), save those that no row can run yet.
 
 Differences from upstream: a C# program that ends in an exception fails, and ends where an assertion fails (the recorded
-judge looked for failed assertions alone); Rust is edition 2021; the packages that tests name (javatuples, Test::Deep,
-luaunit, test/unit) are the project's own replacements.
+judge looked for failed assertions alone); what a Racket program writes to standard error is no failure; Rust is edition
+2021, D is GDC's; the packages that tests name (javatuples, Test::Deep, luaunit, test/unit) are the project's own
+replacements.
 """
 
 from collections.abc import Mapping
@@ -73,7 +74,11 @@ LANGUAGES: Mapping[str, TargetLanguage] = {
         "Ruby", r"def\s+{name}\b", ("\nclass", "\ndef", "\n#", "\n\n"), runs="ruby", comment="#"
     ),
     "rkt": TargetLanguage(
-        "Racket", r"\(define\s+\({name}\b", ("\n(define ", "\n#|", "\n;", "\n("), comment=";", wants="racket"
+        "Racket",
+        r"\(define\s+(?:\({name}(?=[\s)])|{name}\s+\((?:lambda|λ)\b)",
+        ("\n(define ", "\n#|", "\n;", "\n("),
+        runs="racket",
+        comment=";",
     ),
     "rs": TargetLanguage("Rust", r"fn\s+{name}\s*[<(]", ("\n}",), runs="rust", closed=True),
     "scala": TargetLanguage("Scala", r"def\s+{name}\s*[\[(]", ("\n    }\n",), closed=True, wants="scala"),

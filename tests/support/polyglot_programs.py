@@ -7,9 +7,11 @@ from harness.schema import Limits, Program
 from harness.tasks.families import completion_marker
 
 LIMITS = Limits(cpu_s=0.7, wall_s=2.0, memory_mb=256, output_kb=64)
+# For those that take most of that to start.
+SLOW = dict.fromkeys(("racket",), LIMITS.model_copy(update={"cpu_s": 3.0, "wall_s": 10.0}))
 SUFFIX = {"cpp": "cpp", "java": "java", "javascript": "js", "go": "go", "rust": "rs", "bash": "sh"}
 SUFFIX |= {"typescript": "ts", "csharp": "cs", "php": "php", "perl": "pl", "lua": "lua", "ruby": "rb"}
-SUFFIX |= {"d": "d", "r": "r"}
+SUFFIX |= {"d": "d", "r": "r", "racket": "rkt"}
 LANGUAGE = {suffix: language for language, suffix in SUFFIX.items()}
 
 # Candidates for `solve` (one more than the square), and the test that upstream's rows would have.
@@ -30,6 +32,7 @@ RIGHT = {
     "ruby": "def solve(x) x*x+1 end\n",
     "d": "import std.math;\nlong solve(long x)\n{ return x*x+1; }\n",
     "r": "solve <- function(x) {\n  x*x+1\n}\n",
+    "racket": "#lang racket\n\n(define (solve x)\n  (add1 (* x x)))\n",
 }
 TESTS = {
     "cpp": "#undef NDEBUG\n#include<assert.h>\n"
@@ -72,6 +75,8 @@ TESTS = {
     "r": "test_humaneval <- function() {\n    candidate <- solve\n"
     "    stopifnot(isTRUE(all.equal(candidate(2), 5)))\n"
     "    stopifnot(isTRUE(all.equal(candidate(10), 101)))\n}\ntest_humaneval()",
+    "racket": "(require rackunit)\n\n(define (test-humaneval) \n\n  (let (( candidate solve))\n"
+    "    (check-within (candidate 2) 5 0.001)\n    (check-within (candidate 10) 101 0.001)\n))\n\n(test-humaneval)",
 }
 
 # Whole programs: 42 read from standard input, 43 printed.
@@ -94,6 +99,7 @@ ADDS = {
     "ruby": "puts gets.to_i + 1",
     "d": 'import std.stdio;\nvoid main() { int x; readf!"%d"(x); writeln(x + 1); }',
     "r": "cat(as.integer(readLines(file('stdin'), 1)) + 1, '\\n', sep = '')",
+    "racket": "#lang racket\n(displayln (add1 (read)))",
 }
 LOOPS = {
     "cpp": "int main() { volatile int x = 0; for (;;) x++; }",
@@ -123,6 +129,7 @@ HOGS = {
     "ruby": "all = []; loop { all << 'x' * (1 << 20) }",
     "d": "void main() { int[][] all; for (;;) { auto b = new int[1 << 20]; b[] = 1; all ~= b; } }",
     "r": "all <- list(); repeat all[[length(all) + 1]] <- rep(1, 2^18)",
+    "racket": "#lang racket\n(let more ([all '()]) (more (cons (make-bytes (expt 2 20) 1) all)))",
 }
 FLOODS = {
     "cpp": '#include <stdio.h>\nint main() { for (;;) puts("flood"); }',
@@ -139,19 +146,21 @@ FLOODS = {
     "ruby": "loop { puts 'flood' }",
     "d": 'import std.stdio;\nvoid main() { for (;;) writeln("flood"); }',
     "r": "repeat cat('flood\\n')",
+    "racket": "#lang racket\n(let more () (displayln 'flood) (more))",
 }
 RUNNER = completion_marker.javascript_files()
 FILES: Mapping[str, Mapping[str, str]] = {"javascript": RUNNER, "typescript": RUNNER}
 FLAGS = {"cpp": ("-std=c++11",), "csharp": completion_marker.CSHARP_FLAGS}
 # What continuous integration does not install; where it lacks, no test is missed that has to run there.
-OPTIONAL = ("typescript", "csharp", "d", "r")
+OPTIONAL = ("typescript", "csharp", "d", "r", "racket")
 
 
-def whole(language: str, code: str, stdin: str = "", limits: Limits = LIMITS) -> Program:
+def whole(language: str, code: str, stdin: str = "", limits: Limits | None = None) -> Program:
+    limits = limits or SLOW.get(language, LIMITS)
     return Program(code=code, language=language, stdin=stdin, limits=limits)
 
 
-def with_test(language: str, code: str, limits: Limits = LIMITS) -> Program:
+def with_test(language: str, code: str, limits: Limits | None = None) -> Program:
     """A candidate with its test behind it, as a task puts them together."""
     if language == "go":
         code = completion_marker.go_imports(code)
@@ -162,7 +171,7 @@ def with_test(language: str, code: str, limits: Limits = LIMITS) -> Program:
         sentinel=completion_marker.SENTINEL,
         files=FILES.get(language, {}),
         flags=FLAGS.get(language, ()),
-        limits=limits,
+        limits=limits or SLOW.get(language, LIMITS),
     )
 
 

@@ -48,7 +48,7 @@ CONTRACT += [
 CONTRACT += [("code_trans", {"direction": name}) for name in ("java_to_cpp", "python_to_java")]
 CONTRACT += [
     ("multipl_e", {"language": name})
-    for name in ("cs", "d", "go", "java", "js", "lua", "php", "pl", "r", "rb", "rs", "sh", "ts")
+    for name in ("cs", "d", "go", "java", "js", "lua", "php", "pl", "r", "rb", "rkt", "rs", "sh", "ts")
 ]
 
 # The benchmark's own form of an id; the project's own HumanEval-like rows are Mini/0, Mini/1, ...

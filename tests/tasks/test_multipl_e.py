@@ -49,7 +49,7 @@ def test_a_continuation_ends_at_the_rows_first_stop_token(language: str) -> None
         assert read(language, problem, text, "continuation").endswith("  x")
 
 
-@pytest.mark.parametrize("language", ["js", "lua", "php", "pl", "r", "rb", "sh"])
+@pytest.mark.parametrize("language", ["js", "lua", "php", "pl", "r", "rb", "rkt", "sh"])
 def test_a_function_without_what_stands_above_it_passes_in_a_chat(language: str, box: sandbox.Pool) -> None:
     if polyglot_programs.missing(LANGUAGES[language].runs):
         pytest.skip(polyglot_programs.missing(LANGUAGES[language].runs))
@@ -216,7 +216,7 @@ def test_the_hubs_layout_and_json_lines_are_read(tmp_path: Path) -> None:
     ("options", "line"),
     [
         ({"language": "cobol"}, "no language 'cobol'"),
-        ({"language": "rkt"}, "Racket cannot run in the sandbox yet, so its rows were not run"),
+        ({"language": "swift"}, "Swift cannot run in the sandbox yet, so its rows were not run"),
         ({"dataset": "apps"}, "no dataset 'apps'"),
     ],
 )

@@ -50,7 +50,10 @@ _OPEN, _CLOSE, _QUOTES = "([{", ")]}", "\"'`"
 _INTEGER = re.compile(r"(-?\d{1,9})([lL]?)")
 _FLOAT = re.compile(r"(-?\d{1,9})(\.\d+)")
 _STRING = re.compile(r"([\"'])([\w ]+)\1")
-_BOOLEANS = {"true": "false", "false": "true", "TRUE": "FALSE", "FALSE": "TRUE"}
+_BOOLEANS = {"true": "false", "false": "true", "TRUE": "FALSE", "FALSE": "TRUE", "#t": "#f", "#f": "#t"}
+_RACKET = re.compile(r"\((?:check-within|check-equal\?)\s")
+# A word of Racket: a string, a character, or up to what ends it.
+_RACKET_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|#\\.\w*|[()\[\]]|[^\s()\[\]"]+')
 _R_EQUAL = re.compile(r"\s*isTRUE\(all\.equal\(")
 
 
@@ -89,6 +92,8 @@ def expectations(language: str, tests: str) -> list[Expectation]:
     """Every expectation that the tests state in the language's usual way, in order."""
     if language == "bash":
         return [_shell_comparison(each) for each in _SHELL.finditer(tests)]
+    if language == "racket":
+        return [_racket_check(tests, each.start()) for each in _RACKET.finditer(tests)]
     found: list[Expectation] = []
     for call in _CALLS[language].finditer(tests) if language in _CALLS else ():
         parts = _arguments(tests, call.end())
@@ -122,6 +127,29 @@ def _shell_comparison(found: re.Match[str]) -> Expectation:
     other = _literal(found[1])
     drawn = (lambda chance: f"= {other(chance)} ]]") if other else None
     return Expectation(found.start(), found.end(), f"!{found[0]}", drawn)
+
+
+def _racket_check(tests: str, start: int) -> Expectation:
+    """`(check-within (candidate 1) 2 0.001)`; the one with which a check has to fail is completion_marker.py's."""
+    depth, opened, end, parts = 0, start, start, list[tuple[int, int]]()
+    for word in _RACKET_WORD.finditer(tests, start):
+        if word[0] in ("(", "["):
+            depth += 1
+            opened = word.start() if depth == 2 else opened
+        elif word[0] in (")", "]"):
+            depth -= 1
+            end = word.end()
+            if depth == 0:
+                break
+            parts += [(opened, end)] if depth == 1 else []
+        elif depth == 1:
+            parts.append(word.span())
+    negated = f"(harness-unmet (lambda () {tests[start:end]}))"
+    first, last = parts[2] if len(parts) > 2 else (end, end)
+    other = _literal(tests[first:last])
+    return Expectation(
+        start, end, negated, _inside(tests[start:first], other, tests[last:end]) if other else None
+    )
 
 
 def _other_value(tests: str, parts: list[tuple[int, int]]) -> Expectation:

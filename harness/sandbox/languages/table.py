@@ -265,4 +265,13 @@ LANGUAGES: Mapping[str, Language] = {
         failed="(?:is not|are not all) TRUE",
         memory="cannot allocate (?:vector|memory)",
     ),
+    "racket": Language(
+        source="main.rkt",
+        run=("racket", "{source}"),
+        tools=("racket",),
+        package="racket",
+        overhead_mb=192,
+        failed="^FAILURE",
+        memory="out of memory",
+    ),
 }

@@ -29,6 +29,8 @@ _SHARED = (
     "/usr/share/ruby*",
     "/etc/R",
     "/usr/share/R",
+    "/etc/racket",
+    "/usr/share/racket",
     "/etc/ssl/openssl.cnf",  # node exits when it exists but cannot be read
 )
 

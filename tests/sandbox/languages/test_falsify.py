@@ -63,6 +63,11 @@ def test_one_expectation_of_the_tests_is_falsified_and_then_all(language: str) -
             "stopifnot(isTRUE(all.equal(f(c(1, 2)), c('a'))))",
             "stopifnot(!(isTRUE(all.equal(f(c(1, 2)), c('a')))))",
         ),
+        (
+            "racket",
+            '(check-within (f (list ")" 1) #\\() (list "a") 0.001)',
+            '(harness-unmet (lambda () (check-within (f (list ")" 1) #\\() (list "a") 0.001)))',
+        ),
         ("ruby", 'assert_equal([1], f.call("a"))', 'assert_not_equal([1], f.call("a"))'),
         (
             "go",

@@ -69,7 +69,9 @@ def test_a_right_candidate_passes_and_a_wrong_one_fails(pool: sandbox.Pool, lang
     result = pool.run(polyglot_programs.with_test(language, right))
     assert (result.status, result.judge) == ("passed", "in_process"), result
     assert "HARNESS" not in result.stdout
-    result = pool.run(polyglot_programs.with_test(language, right.replace("+1", "+2")))
+    result = pool.run(
+        polyglot_programs.with_test(language, right.replace("+1", "+2").replace("add1", "sub1"))
+    )
     assert (result.status, result.judge) == (WRONG.get(language, "failed"), "in_process"), result
     assert result.detail
 
