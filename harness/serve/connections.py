@@ -1,7 +1,7 @@
-"""Connections before their request is known: how long a head may take, and how large it may be.
+"""Connections before their request is known: how many, how long a head may take, and how large it may be.
 
-uvicorn keeps whatever is sent as a head, for as long as that takes, and counts the connection among those that it
-answers; anybody who can connect could fill its memory so, or take up all connections, without a token.
+uvicorn accepts every connection, and keeps whatever is sent as a head, for as long as that takes; anybody who can
+connect could fill its memory so, or take up all connections and descriptors, without a token.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ HEAD_S = 30.0  # from the connection, or a head's first byte, to its end
 HEAD_BYTES = 1 << 16
 # Of a body that still comes after its request was refused: so an honest client reads why before the connection ends.
 REFUSED_BODY_BYTES = 1 << 20
+TOLD = 128  # connections beyond those that are answered: each is told so (503); any further one is closed at once
 
 
 class GuardedConnection:
@@ -20,6 +21,9 @@ class GuardedConnection:
         from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
         self._inner: Any = AutoHTTPProtocol(**settings)
+        self._others: set[Any] = settings["server_state"].connections
+        self._most: int = settings["config"].limit_concurrency + TOLD
+        self._refused = False
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
         self.eof_received = self._inner.eof_received
@@ -28,12 +32,17 @@ class GuardedConnection:
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        if len(self._others) >= self._most:
+            self._refused = True
+            transport.abort()
+            return
         self._start_timer()
         self._inner.connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_timer()
-        self._inner.connection_lost(error)
+        if not self._refused:
+            self._inner.connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
         answered = self._inner.cycle  # the request before, if there was one

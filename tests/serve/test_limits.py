@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -246,6 +246,25 @@ def test_a_head_without_end_is_refused(small: Served, begun: bytes) -> None:
             endless.sendall(b"x" * 65536)
             time.sleep(0.01)
         pytest.fail("2 MB of a head were taken")
+
+
+def test_connections_beyond_those_that_are_told_so_are_closed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else they would use up this process's descriptors, and then no sandbox could be started."""
+    monkeypatch.setattr(server, "MORE_CONNECTIONS", 2)
+    monkeypatch.setattr(connections, "TOLD", 2)
+    with in_a_thread(limits=ServiceLimits(requests=1)) as narrow, ExitStack() as opened:
+        idle = [opened.enter_context(connected(narrow)) for _ in range(4)]
+        with connected(narrow) as told:
+            told.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert told.recv(4096).startswith(b"HTTP/1.1 503")
+        idle.append(opened.enter_context(connected(narrow)))
+        with connected(narrow) as further, suppress(ConnectionResetError):
+            assert further.recv(4096) == b""
+        for each in idle:
+            each.close()
+        until(lambda: narrow.client.get("/health").status_code == 200)
 
 
 def test_who_asks_and_leaves_does_not_fill_the_service_with_threads() -> None:
