@@ -98,7 +98,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     wrong=HOSTILE,
                 )
         (folder / name / "model.toml").write_text(card)
-    make(folder / "plain", range(20), options={"version": 1})
+    make(folder / "plain_of_a_name_that_is_longer_than_a_phone", range(20), options={"version": 1})
     ended = harness("leaderboard", folder, "--out", folder / "site")
     assert ended.code == 0, ended.err
     assert "4 models, 2 tasks" in ended.out
@@ -184,6 +184,8 @@ def test_on_a_phone_and_at_1280_pixels_the_page_itself_never_scrolls_sideways(
         for width in (390, 1280):
             for shown in visit(browser, matrix / path, viewport={"width": width, "height": 800}):
                 assert shown.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+                cut = "[...document.querySelectorAll('th, td')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+                assert shown.evaluate(f"{cut}.map(e => e.textContent)") == [], (path, width)
 
 
 def test_every_link_leads_to_a_file_of_the_site(browser: "Browser", matrix: Path) -> None:

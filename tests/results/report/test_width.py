@@ -26,7 +26,7 @@ def widest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in (1, 2):
         for name, right in (
             ("codellama-34b-instruct-of-a-long-name", 10),
-            ("tuned-with-a-long-name-too", 30),
+            ("tuned_" + 4 * "with_a_long_name_", 30),
         ):
             made = make(folder / name, range(right), seed=seed)
             made.rename(folder / f"{name}-{seed}")
