@@ -184,7 +184,9 @@ def test_on_a_phone_and_at_1280_pixels_the_page_itself_never_scrolls_sideways(
         for width in (390, 1280):
             for shown in visit(browser, matrix / path, viewport={"width": width, "height": 800}):
                 assert shown.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
-                cut = "[...document.querySelectorAll('th, td')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+                cut = (
+                    "[...document.querySelectorAll('th, td')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+                )
                 assert shown.evaluate(f"{cut}.map(e => e.textContent)") == [], (path, width)
 
 
