@@ -95,7 +95,7 @@ class Viewer:
                     "card": asdict(card),
                     **samples.about(self.index, self.index.open(run, folder, READ_S)),
                 }
-            except OSError as error:
+            except (OSError, sqlite3.Error) as error:  # the next look may have more luck
                 return {"card": asdict(card), "unreadable": _cause(error)}
 
         return _stream(events.states(look, self.ending))

@@ -30,7 +30,9 @@ function draw(card) {
   const wrong = cell(row, "faults, warnings");
   if (card.faults) wrong.append(node("span", `${count(card.faults)} faults`, "down"), " ");
   wrong.append(...warnings(card));
-  cell(row, "result", node("span", card.result));
+  const [value, interval] = card.result.split(/ (?=\()/);
+  const result = cell(row, "result", node("span", value));
+  if (interval) result.append(" ", node("span", interval, "short"));
   row.hidden = !matches(card);
   return row;
 }

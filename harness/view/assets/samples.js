@@ -47,7 +47,8 @@ function draw(card) {
   $("about").textContent = visible([card.task, card.about].filter(Boolean).join(" · "));
   const parts = [node("span", card.state, "state " + card.state), node("span", progressText(card))];
   if (card.state !== "finished" && card.total) parts.push(bar(card.done, card.total));
-  for (const text of [card.pace, card.cost, card.result]) if (text) parts.push(node("span", text));
+  const cost = !card.cost || card.cost.endsWith("tokens") ? card.cost : "cost " + card.cost;
+  for (const text of [card.pace, cost, card.result]) if (text) parts.push(node("span", text));
   if (card.faults) parts.push(node("span", `${count(card.faults)} faults`, "down"));
   if (card.warnings.length) {
     const all = node("span", undefined, "down");
