@@ -4,6 +4,7 @@ import fcntl
 import os
 import socket
 import struct
+from _thread import _local  # threading, without loading it into every worker
 
 _LENGTH = struct.Struct("<I")
 JOB_LIMIT = 128 << 20  # bytes of a frame between the controller and a worker
@@ -47,13 +48,20 @@ def receive_descriptor(fd: int) -> int:
 
 
 # Data is read into this buffer first: allocating and shrinking a large bytes object for every read costs a mapping.
-_scratch = memoryview(bytearray(1 << 17))
+# Each thread has its own: another may read before this one has the interpreter again after its call.
+_SCRATCH = 1 << 17
+_own = _local()
+_own.scratch = memoryview(bytearray(_SCRATCH))
 
 
 def read_available(fd: int, buffer: bytearray) -> int:
     """Read what is there, up to 128 KB, and append it; returns the number of bytes. Errors are those of os.readv."""
-    count = os.readv(fd, [_scratch])
-    buffer += _scratch[:count]
+    try:
+        scratch = _own.scratch
+    except AttributeError:  # this thread's first
+        scratch = _own.scratch = memoryview(bytearray(_SCRATCH))
+    count = os.readv(fd, [scratch])
+    buffer += scratch[:count]
     return count
 
 
