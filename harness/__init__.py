@@ -9,7 +9,7 @@ they are first used, so that `import harness` costs nothing.
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from harness.api import load_run, load_runs, run, run_study, score, train

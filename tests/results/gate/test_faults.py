@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from junitparser import Error, JUnitXml
 
+from harness import __version__
 from tests.support.command import harness
 from tests.support.parts.gated_runs import N, judged, right
 from tests.support.paths import ROOT
@@ -106,7 +107,7 @@ def test_baselines_that_cannot_be_read_are_the_users_mistake(runs: Path, tmp_pat
     assert "is not a baseline file" in harness("gate", runs / "good", "--baseline", file).complaint
     file.write_text((runs / "b.json").read_text().replace('"format": 1', '"format": 2'))
     complaint = harness("gate", runs / "good", "--baseline", file).complaint
-    assert "has format 2, written by harness 0.1.0" in complaint
+    assert f"has format 2, written by harness {__version__}" in complaint
     assert "upgrade" in complaint
     file.write_text(json.dumps({"format": 1, "harness": "0"}))
     assert (
