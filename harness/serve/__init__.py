@@ -13,6 +13,7 @@ A judge has one process and three kinds of thread. `harness.Judge` is all of it 
                   schema.Sandbox over them that any thread may use
     service.py    Service: the judges of the tasks that are served, and what all requests share
     posted.py     programs and queries that come with their own tests, as problems
+    databases/    databases of posted scripts, built in a process of their own, kept while they are used
     run_code.py   the route of SandboxFusion's clients
 
     app.py        routes -> Starlette
@@ -21,7 +22,7 @@ A judge has one process and three kinds of thread. `harness.Judge` is all of it 
     stream.py     a generator in a thread -> lines in the event loop
     admission.py  who may ask, and how much at a time: token, body, time, queue
     openapi.py    the description of the routes; metrics.py: Prometheus' text
-    server.py     sockets and signals; connections.py: heads of requests, within limits
+    server.py     sockets and signals
 
 A lane takes the oldest waiting job and goes on with jobs of the same settings for a second at most, so requests share
 the workers evenly and no batch waits for its slowest program alone. Verdicts do not depend on who asked, or in what

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 SMALL = 1 << 16  # bytes of a body that is read on the event loop; a larger one would hold up others
+BYTES_A_VALUE = 16  # of the largest body, at least: a value takes some 64 in memory
 CONNECTED_S = 1.0  # how often it is seen whether somebody still waits for an answer
 Answer = Any  # an ASGI response: one of Starlette's, or _Held
 GRACE_S = 30.0  # for a slow reader to take the last lines, once judging has ended
@@ -214,6 +215,8 @@ async def _judge(service: Service, operation: Operation, request: "Request") -> 
 
 
 def _prepare(service: Service, operation: Operation, body: bytes) -> Work[Any]:
+    if len(body) > SMALL:
+        messages.few_values(body, service.admission.limits.body_bytes // BYTES_A_VALUE)
     asked = messages.load(body) if operation.asks is None else messages.read(operation.asks, body)
     return operation.work(service, asked)
 
@@ -222,7 +225,7 @@ async def _rows(service: Service, work: Work[Any], heartbeat_s: float) -> AsyncI
     """Rows as they come. Raises Refusal once the time for a request is over."""
     limit_s = service.admission.limits.request_s
     until = monotonic() + limit_s
-    async for some in stream.batches(work.rows, min(heartbeat_s, limit_s)):
+    async for some in stream.batches(work.rows, min(heartbeat_s, limit_s), work.size):
         judged = [status for row in some if (status := work.status(row))[1]]
         for each in judged:
             service.metrics.verdict(*each)

@@ -149,8 +149,7 @@ class Judge:
         self, problems: Sequence[str], completions: "Sequence[str | Completion]", scorer: str = ""
     ) -> list[tuple[float, ...] | None]:
         """The score and what the scorer counts beside it: of io_cases the share of cases passed (Score.stats)."""
-        if len(problems) != len(completions):
-            raise UserError(f"{len(problems)} problems and {len(completions)} completions: one for each")
+        same_number(problems, completions)
         judged = self.verdicts(zip(problems, completions, strict=True), scorer)
         return [None if (score := each.score) is None else (score.value, *score.stats) for each in judged]
 
@@ -227,3 +226,8 @@ class Judge:
             index = counts[problem]
             counts[problem] += 1
             yield Generation(problem_id=problem, index=index, prompt_sha="", completion=separate(made))
+
+
+def same_number(problems: Sequence[str], completions: "Sequence[str | Completion]") -> None:
+    if len(problems) != len(completions):
+        raise UserError(f"{len(problems)} problems and {len(completions)} completions: one for each")

@@ -1,7 +1,8 @@
 """What is posted to the service and what it answers. The OpenAPI description is made of these."""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
@@ -16,6 +17,7 @@ MAX_SHOWN = 300  # characters of a complaint: it quotes what was posted
 MOST = Limits(cpu_s=600, wall_s=600, memory_mb=1 << 15, output_kb=1 << 16)
 MOST_OF_RUNS = Limits(cpu_s=3600, wall_s=3600, memory_mb=1 << 15, output_kb=1 << 20)
 MOST_REPEATS = 100  # timings of a query
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)  # also one that does not end
 Message = TypeVar("Message", bound=Value)
 
 
@@ -166,6 +168,13 @@ def read(model: type[Message], body: bytes) -> Message:
         raise UserError(complaint(first, model)[:MAX_SHOWN]) from None
 
 
+def few_values(body: bytes, most: int) -> None:
+    """Raises UserError for a body of so many numbers, lists and objects that they take many times its size."""
+    outside = _STRING.sub(b"", body)
+    if sum(map(outside.count, (b"[", b"{", b","))) > most:
+        raise UserError(f"more than {most} values in a body: send several requests")
+
+
 def load(body: bytes) -> dict[str, Any]:
     """A JSON object. Raises UserError."""
     try:
@@ -207,8 +216,3 @@ def pair_within(pair: Pair, where: str) -> None:
     ):
         if not 0 <= value <= most:
             raise UserError(f"{where}: {name} = {value:g}: from 0 to {most:g} here")
-
-
-def same_number(problems: Sequence[str], completions: Sequence[str]) -> None:
-    if len(problems) != len(completions):
-        raise UserError(f"{len(problems)} problems and {len(completions)} completions: one for each")

@@ -6,21 +6,25 @@ from typing import Any, Protocol
 from pydantic.json_schema import models_json_schema
 
 from harness import __version__
+from harness.runs.services import wire
 from harness.schema import Value
 from harness.serve import messages
 
 ERRORS: Mapping[str, str] = {
     "401": "No token, or another one",
+    "403": "Without a token only this machine's own names are answered",
     "404": "No such task, problem or database",
     "408": "The body did not come in time",
     "413": "Too large a body, or too many samples",
     "415": "Not application/json",
     "422": "What was posted is wrong: one line says what would be right",
     "429": "Too much at a time: Retry-After says when to come again",
+    "500": "A bug of the service: asking again would not help",
     "503": "The judge failed, or the time was over: ask again",
 }
+OPEN = ("/health",)  # without a token
 READS: Mapping[str, tuple[str, type[Value] | None]] = {
-    "/health": ("Whether the service is up; needs no token", None),
+    "/health": ("Whether the service is up", None),
     "/metrics": ("Counts and times, as Prometheus reads them", None),
     "/v1/tasks": ("The tasks that are served, and who judges", messages.TaskList),
     "/v1/tasks/{name}": ("A task's problems, what they ask, without what judges them", messages.ProblemList),
@@ -62,6 +66,9 @@ def describe(operations: Iterable[Described]) -> dict[str, Any]:
         assert each.asks is not None
         assert each.answers is not None
         paths[each.path] = {"post": _post(each.summary, schemas[each.asks], schemas[each.answers])}
+        if "stream" in each.asks.model_fields:
+            content = paths[each.path]["post"]["responses"]["200"]["content"]
+            content[wire.LINES] = {"schema": {"$ref": "#/components/schemas/Judgement"}}  # of each line
     return {
         "openapi": "3.1.0",
         "info": {"title": "harness serve", "version": __version__},
@@ -80,6 +87,8 @@ def _read(path: str, summary: str, schema: Any) -> dict[str, Any]:
         "summary": summary,
         "responses": {"200": {"description": "The answer", "content": {kind: {"schema": schema}}}},
     }
+    if path in OPEN:
+        described["security"] = []
     if "{name}" in path:
         described["parameters"] = [
             {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}

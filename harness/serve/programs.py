@@ -70,7 +70,7 @@ def _results(
             done += 1
         yield NumberedResult(done, None)
 
-    return Work(len(items), rows, _line, lambda row: (kind, _status(row)))
+    return Work(len(items), rows, _line, lambda row: (kind, _status(row)), size=_size)
 
 
 def _line(row: NumberedResult) -> Mapping[str, Any]:
@@ -81,3 +81,7 @@ def _status(row: NumberedResult) -> str:
     if row.result is None:
         return ""
     return "fault" if isinstance(row.result, SandboxFault) else row.result.status
+
+
+def _size(row: NumberedResult) -> int:
+    return len(row.result.stdout) + len(row.result.stderr) if isinstance(row.result, ExecResult) else 0

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from harness import listening
+from harness.connections import GuardedConnection
 from harness.errors import ConfigError
 from harness.serve.app import application
-from harness.serve.connections import GuardedConnection
 from harness.serve.service import Service
 
 if TYPE_CHECKING:

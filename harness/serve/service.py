@@ -25,7 +25,7 @@ Row = TypeVar("Row")
 class Work(Generic[Row]):
     """What a request asks for. `rows` does it, in a thread: one row for each of so many `samples`. `line` is a row as a
     line of JSON, `whole` the answer of all rows, None where only lines are sent; `status` is of what to count a row and
-    as what, empty for one that is no verdict.
+    as what, empty for one that is no verdict; `size` is about how many bytes a row holds, where that may be much.
     """
 
     samples: int
@@ -33,6 +33,7 @@ class Work(Generic[Row]):
     line: Callable[[Row], Mapping[str, Any]]
     status: Callable[[Row], tuple[str, str]]
     whole: Callable[[Sequence[Row]], Mapping[str, Any]] | None = None
+    size: Callable[[Row], int] = lambda row: 0
 
 
 @dataclass

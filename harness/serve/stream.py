@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
-_REQUEST = (
-    threading.local()
-)  # of a thread that makes results: the event that is set once their reader has left
-ROOM = 256  # results that wait for a slow reader; then the generator waits too
+# Of a thread that makes results: the event that is set once their reader has left.
+_REQUEST = threading.local()
+# Results that wait for a slow reader; then the generator waits too.
+ROOM = 256
+ROOM_BYTES = 32 << 20
 LOOK_S = 0.5  # how often a waiting thread sees whether its reader has left
 
 
@@ -26,11 +27,12 @@ class _End:
 class _Feed(Generic[Result]):
     """What the thread and the event loop share."""
 
-    def __init__(self, make: Callable[[], Iterator[Result]]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], Iterator[Result]], size: Callable[[Result], int]) -> None:
+        self._make, self._size = make, size
         self._loop = asyncio.get_running_loop()
         self.arrived: asyncio.Queue[Result | _End] = asyncio.Queue()
-        self.room = threading.Semaphore(ROOM)
+        self._room = threading.Condition()
+        self._held = self._bytes = 0
         self.left = threading.Event()
         threading.Thread(target=self._run, daemon=True, name="request").start()
 
@@ -40,15 +42,25 @@ class _Feed(Generic[Result]):
         try:
             results = self._make()
             for result in results:
-                while not self.room.acquire(timeout=LOOK_S):
-                    if self.left.is_set():
-                        break
+                with self._room:
+                    while self._held >= ROOM or self._bytes >= ROOM_BYTES:
+                        if self.left.is_set():
+                            break
+                        self._room.wait(LOOK_S)
+                    self._held += 1
+                    self._bytes += self._size(result)
                 if self.left.is_set():
                     break
                 self._hand_over(result)
         except BaseException as caught:  # noqa: BLE001 - raised again in the event loop
             error = caught
         self._hand_over(_End(error))
+
+    def taken(self, result: Result) -> None:
+        with self._room:
+            self._held -= 1
+            self._bytes -= self._size(result)
+            self._room.notify()
 
     def _hand_over(self, what: Result | _End) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -62,10 +74,12 @@ def reader_left() -> bool:
 
 
 async def batches(
-    make: Callable[[], Iterator[Result]], heartbeat_s: float | None = None
+    make: Callable[[], Iterator[Result]],
+    heartbeat_s: float | None = None,
+    size: Callable[[Result], int] = lambda result: 0,
 ) -> AsyncIterator[list[Result]]:
     """Whatever has come since the last look, at least one result; after `heartbeat_s` without any an empty list."""
-    feed = _Feed(make)
+    feed = _Feed(make, size)
     try:
         while True:
             try:
@@ -79,7 +93,7 @@ async def batches(
                     end = first
                 else:
                     some.append(first)
-                    feed.room.release()
+                    feed.taken(first)
                     if feed.arrived.empty():
                         break
                     first = feed.arrived.get_nowait()

@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.schema import Completion, IOCases, Judgement, UnitTests
 from harness.serve import messages, posted, run_code
+from harness.serve.judge import same_number
 from harness.serve.service import Service, Work
 
 
@@ -24,7 +25,7 @@ def verdicts(service: Service, asked: messages.VerdictRequest) -> Work[Judgement
 
 
 def rewards(service: Service, asked: messages.RewardRequest) -> Work[Judgement]:
-    messages.same_number(asked.problems, asked.completions)
+    same_number(asked.problems, asked.completions)
     samples = tuple(
         messages.PostedCompletion(problem=problem, completion=completion, form=asked.form)
         for problem, completion in zip(asked.problems, asked.completions, strict=True)

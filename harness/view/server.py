@@ -4,8 +4,10 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 from harness import listening
+from harness.connections import GuardedConnection
 from harness.view.guard import LOOPBACK, Guard
 
 STOP_S = 5  # at most, for what is being answered when the server ends; streams end at once
@@ -42,6 +44,7 @@ def serve(root: Path, name: str, address: Address, started: Callable[[str], None
             access_log=False,
             lifespan="off",
             ws="none",
+            http=cast(Any, GuardedConnection),
             server_header=False,
             timeout_graceful_shutdown=STOP_S,
         )

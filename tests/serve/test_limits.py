@@ -20,10 +20,10 @@ import httpx2
 import pytest
 from starlette.responses import Response
 
-from harness import scorers, tasks
+from harness import connections, scorers, tasks
 from harness.runs.services import wire
 from harness.schema import DatabaseFile, Limits, Program
-from harness.serve import app, connections, messages, server
+from harness.serve import app, messages, server
 from harness.serve.admission import ServiceLimits
 from tests.support import judge_service
 from tests.support.command import harness, mini_humaneval, until
@@ -99,6 +99,20 @@ def test_a_huge_body_is_refused_before_it_is_there(small: Served) -> None:
         undeclared = 413
     assert undeclared == 413
     assert small.service.admission.bytes == 0
+
+
+@pytest.mark.parametrize("end", ["", '"', '"a', '"a\\'])
+def test_a_body_of_very_many_values_is_refused_and_text_is_none(small: Served, end: str) -> None:
+    """Each takes many times its size in memory. What stands in a string is one, whatever it has in it."""
+    kind = {"Content-Type": "application/json"}
+    body = '{"samples": [' + "[]," * 100_000 + end
+    answer = small.client.post("/v1/programs", content=body, headers=kind)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (
+        422,
+        "more than 65536 values in a body: send several requests",
+    )
+    text = {**SAMPLE, "completion": SAMPLE["completion"] + '    # [[["\\"' * 50_000 + "\n"}
+    assert small.post("/v1/verdicts", samples=[text]).status_code == 200
 
 
 def test_a_client_that_sends_slowly_is_let_go(small: Served) -> None:

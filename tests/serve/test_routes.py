@@ -27,7 +27,9 @@ def test_verdicts_by_name_are_rows_of_judgements(served: Served) -> None:
     ]
 
 
-def test_no_answer_holds_the_tests_or_the_reference_of_a_problem(served: Served) -> None:
+def test_no_answer_holds_the_tests_or_the_reference_of_a_problem(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = [
         served.client.get("/v1/tasks").text,
         served.client.get("/v1/tasks/humaneval").text,
@@ -40,6 +42,13 @@ def test_no_answer_holds_the_tests_or_the_reference_of_a_problem(served: Served)
         assert ROW["test"] not in text
         assert "assert" not in text
     assert "[1, 2, 3, 4]" not in told[3].partition("raise")[2]  # what the tests call it with
+    monkeypatch.setattr(served.service, "shows_errors", True)  # then they do
+    shown = [
+        served.post("/v1/verdicts", task="humaneval", samples=[{"problem": ID, **each}]).text
+        for each in (WRONG, LEAKING)
+    ]
+    assert "assert candidate([1, 2, 3, 4]) == 6" in shown[0]
+    assert "[1, 2, 3, 4]" in shown[1].partition("raise")[2]
 
 
 def test_a_stream_has_each_verdict_as_a_line(served: Served) -> None:
@@ -200,7 +209,8 @@ def test_half_a_surrogate_pair_is_a_program_like_any_other(served: Served) -> No
     )
     answer = served.client.post("/v1/verdicts", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 200
-    assert answer.json()["verdicts"][0]["status"] != "passed"
+    here = served.service.judges["humaneval"].verdict(ID, "x = '\ud800'")
+    assert answer.json()["verdicts"][0] == here.model_copy(update={"error": ""}).model_dump(mode="json")
 
 
 def test_every_route_is_described_and_each_reference_leads_somewhere(served: Served) -> None:
@@ -209,13 +219,18 @@ def test_every_route_is_described_and_each_reference_leads_somewhere(served: Ser
     assert public | {"/health", "/metrics", "/v1/tasks", "/v1/tasks/{name}"} == set(described["paths"])
     names = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(described)))
     assert names == set(described["components"]["schemas"])
-    assert "VerdictRequest" in names
+    assert {"VerdictRequest", "Judgement"} <= names
+    assert described["paths"]["/health"]["get"]["security"] == []
+    assert "application/x-ndjson" in described["paths"]["/v1/verdicts"]["post"]["responses"]["200"]["content"]
 
 
 def test_health_needs_no_token_and_metrics_count_what_was_judged(served: Served) -> None:
     assert httpx2.get(f"{served.url}/health").json()["status"] == "ok"
     served.post("/v1/verdicts", task="humaneval", samples=[{"problem": ID, **RIGHT}])
+    served.post("/v1/programs", settings={}, programs=[{"code": "pass"}])
     text = served.client.get("/metrics").text
+    assert re.search(r'^harness_judge_verdicts_total\{task="programs",status="passed"\} \d+$', text, re.M)
+    assert 'status=""' not in text  # the end of a batch is no verdict
     (count,) = re.findall(
         r'^harness_judge_verdicts_total\{task="humaneval",status="passed"\} (\d+)$', text, re.M
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import listening
+from harness.connections import GuardedConnection
 from harness.view import child, events, pages, samples, server
 from harness.view.app import make_app
 from harness.view.guard import LOOPBACK, Guard
@@ -244,6 +245,16 @@ def test_the_command_listens_on_this_machine_and_elsewhere_only_with_a_token(
     assert [bool(address.token) for address in asked] == [False, True, True, False, False]
     assert asked[1].token != asked[2].token
     assert len(asked[1].token) == 32
+
+
+def test_heads_of_requests_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In size and time, as those of the judge's service."""
+    import uvicorn
+
+    used: list[uvicorn.Config] = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: used.append(self.config))
+    server.serve(tmp_path, "runs", server.Address(port=0), lambda _: None)
+    assert used[0].http is GuardedConnection
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.2"])
