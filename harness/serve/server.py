@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from harness import listening
-from harness.connections import GuardedConnection
 from harness.errors import ConfigError
+from harness.listening.connections import GuardedConnection
 from harness.serve.app import application
 from harness.serve.service import Service
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from harness import listening
-from harness.connections import GuardedConnection
+from harness.listening.connections import GuardedConnection
 from harness.view.guard import LOOPBACK, Guard
 
+CONNECTIONS = 256  # with their pages' streams
 STOP_S = 5  # at most, for what is being answered when the server ends; streams end at once
 
 
@@ -45,6 +46,7 @@ def serve(root: Path, name: str, address: Address, started: Callable[[str], None
             lifespan="off",
             ws="none",
             http=cast(Any, GuardedConnection),
+            limit_concurrency=CONNECTIONS,
             server_header=False,
             timeout_graceful_shutdown=STOP_S,
         )

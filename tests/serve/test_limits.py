@@ -20,7 +20,8 @@ import httpx2
 import pytest
 from starlette.responses import Response
 
-from harness import connections, scorers, tasks
+from harness import scorers, tasks
+from harness.listening import connections
 from harness.runs.services import wire
 from harness.schema import DatabaseFile, Limits, Program
 from harness.serve import app, messages, server

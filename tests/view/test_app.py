@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import listening
-from harness.connections import GuardedConnection
+from harness.listening.connections import GuardedConnection
 from harness.view import child, events, pages, samples, server
 from harness.view.app import make_app
 from harness.view.guard import LOOPBACK, Guard
@@ -254,7 +254,7 @@ def test_heads_of_requests_are_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     used: list[uvicorn.Config] = []
     monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: used.append(self.config))
     server.serve(tmp_path, "runs", server.Address(port=0), lambda _: None)
-    assert used[0].http is GuardedConnection
+    assert (used[0].http, used[0].limit_concurrency) == (GuardedConnection, 256)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.2"])

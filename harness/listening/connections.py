@@ -15,7 +15,7 @@ TOLD = 128  # connections beyond those that are answered: each is told so (503);
 
 
 class GuardedConnection:
-    """An asyncio.Protocol before uvicorn's own, to which everything is passed on."""
+    """An asyncio.Protocol before uvicorn's own, to which everything is passed on. It needs limit_concurrency."""
 
     def __init__(self, **settings: Any) -> None:
         from uvicorn.protocols.http.auto import AutoHTTPProtocol
