@@ -39,6 +39,8 @@ FIELDS: Mapping[str, Mapping[str, Any]] = {
 MOST_RUNS = 8  # opened at a time: who opens more loses the one that was not looked at for longest
 CACHE_KB = 16 << 10  # of the database; the rest lies in its file
 
+# Some builds overwrite what is deleted: to drop a table would then hold all of it in memory, as the journal.
+SETTINGS = ("journal_mode = MEMORY", "secure_delete = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KB}")
 # Of one run, by its number.
 SAMPLES = (
     "CREATE TABLE samples_{0} (at INTEGER PRIMARY KEY, problem TEXT, sample INTEGER, ended TEXT, value REAL,"
@@ -98,7 +100,7 @@ class RunIndex:
     def __post_init__(self) -> None:
         # An empty name is a temporary file that SQLite deletes by itself.
         self.database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        for setting in ("journal_mode = MEMORY", "synchronous = OFF", f"cache_size = -{CACHE_KB}"):
+        for setting in SETTINGS:
             self.database.execute(f"PRAGMA {setting}")
 
     def open(self, run: str, folder: Path, seconds: float = 0.5) -> IndexedRun:
