@@ -176,7 +176,8 @@ class Lanes:
             pool = self._pool(pools, key)
             for result in self._results(pool, key[2], self._draw(key, drawn)):
                 job = drawn.popleft()
-                self.judged += 1
+                with self._ready:
+                    self.judged += 1
                 job.share.done.put((job.number, result))
         except HarnessError as error:
             self._failed(key, drawn, error)
