@@ -46,7 +46,7 @@ SIZES = {
 }
 # Lines that make something known, which a whole function needs too.
 _IMPORTS = re.compile(r"^\s*(?:#include|import\b|using\b|use\b|require\b|from\b|#lang|#!|<\?php)")
-_MAIN = re.compile(r"^[ \t]*(?:public\s+)?(?:static\s+)?(?:int|void)\s+[Mm]ain\s*\(", re.MULTILINE)
+_MAIN = re.compile(r"^[ \t]*(?:public\s+)?(?:static\s+)?(?:int|void|def)\s+[Mm]ain\s*\(", re.MULTILINE)
 _MODIFIERS = r"\b(?:(?:public|internal|static|final|sealed|abstract)\s+)*"
 _GO_HEAD = re.compile(r"\A\s*package \w+\s*\n\s*import \([^)]*\)\n|\A\s*package \w+\s*\n")
 
@@ -163,7 +163,7 @@ def _is_comment(language: TargetLanguage, line: str) -> bool:
     return line.strip().startswith((language.comment, "/*", '"""')) and not _IMPORTS.match(line)
 
 
-_CLOSE = {"cpp": _before_last_bracket, "cs": _function_last, "java": _function_last}
+_CLOSE = {"cpp": _before_last_bracket, "cs": _function_last, "java": _function_last, "scala": _function_last}
 
 
 def _whole(name: str, prompt: str, code: str, found: re.Match[str]) -> str:

@@ -78,6 +78,14 @@ _RACKET = """
 (harness:void (harness:write-string "\\n@@HARNESS_PROOF@@\\n"))
 """
 _RUBY_END = re.compile(r"\n  end\s*end\s*\Z")
+_SCALA = """
+object HarnessMain {
+    def main(words: Array[String]): Unit = {
+        Problem.main(words)
+        _root_.java.lang.System.out.println("@@HARNESS_PROOF@@")
+    }
+}
+"""
 # Behind tests that end the program where an expectation fails.
 _BEHIND = {
     "bash": "\nprintf '%s\\n' '@@HARNESS_PROOF@@'\n",
@@ -85,6 +93,7 @@ _BEHIND = {
     "r": "\ncat('\\n@@HARNESS_PROOF@@\\n')\n",
     "perl": '\nprint "\\n@@HARNESS_PROOF@@\\n";\n',
     "csharp": _CSHARP,
+    "scala": _SCALA,
     "javascript": "",  # javascript_files tell its end
     "typescript": "",
 }

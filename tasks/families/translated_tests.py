@@ -81,7 +81,13 @@ LANGUAGES: Mapping[str, TargetLanguage] = {
         comment=";",
     ),
     "rs": TargetLanguage("Rust", r"fn\s+{name}\s*[<(]", ("\n}",), runs="rust", closed=True),
-    "scala": TargetLanguage("Scala", r"def\s+{name}\s*[\[(]", ("\n    }\n",), closed=True, wants="scala"),
+    "scala": TargetLanguage(
+        "Scala",
+        r"^[ \t]*(?:@[\w.]+\s+)*(?:\w+[ \t]+)*def\s+{name}\s*[\[(]",
+        ("\n    }\n",),
+        runs="scala",
+        closed=True,
+    ),
     "sh": TargetLanguage(
         "Bash", r"^[ \t]*(?:function\s+)?{name}\s*\(\)", ("\n}",), runs="bash", closed=True, comment="#"
     ),

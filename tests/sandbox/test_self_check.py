@@ -182,7 +182,7 @@ def test_every_language_has_its_version_or_the_package_that_brings_it(
 ) -> None:
     assert list(table.LANGUAGES) == [
         *("python", "java", "cpp", "javascript", "go", "rust", "bash"),
-        *("typescript", "csharp", "php", "perl", "lua", "ruby", "d", "r", "racket"),
+        *("typescript", "csharp", "php", "perl", "lua", "ruby", "d", "r", "racket", "scala"),
     ]
     assert self_check._language_version("bash").startswith("GNU bash")
     monkeypatch.setenv("PATH", "/nonexistent")

@@ -8,10 +8,10 @@ from harness.tasks.families import completion_marker
 
 LIMITS = Limits(cpu_s=0.7, wall_s=2.0, memory_mb=256, output_kb=64)
 # For those that take most of that to start.
-SLOW = dict.fromkeys(("racket",), LIMITS.model_copy(update={"cpu_s": 3.0, "wall_s": 10.0}))
+SLOW = dict.fromkeys(("racket", "scala"), LIMITS.model_copy(update={"cpu_s": 3.0, "wall_s": 10.0}))
 SUFFIX = {"cpp": "cpp", "java": "java", "javascript": "js", "go": "go", "rust": "rs", "bash": "sh"}
 SUFFIX |= {"typescript": "ts", "csharp": "cs", "php": "php", "perl": "pl", "lua": "lua", "ruby": "rb"}
-SUFFIX |= {"d": "d", "r": "r", "racket": "rkt"}
+SUFFIX |= {"d": "d", "r": "r", "racket": "rkt", "scala": "scala"}
 LANGUAGE = {suffix: language for language, suffix in SUFFIX.items()}
 
 # Candidates for `solve` (one more than the square), and the test that upstream's rows would have.
@@ -33,6 +33,7 @@ RIGHT = {
     "d": "import std.math;\nlong solve(long x)\n{ return x*x+1; }\n",
     "r": "solve <- function(x) {\n  x*x+1\n}\n",
     "racket": "#lang racket\n\n(define (solve x)\n  (add1 (* x x)))\n",
+    "scala": "import scala.math._\nobject Problem {\n    def solve(x : Long) : Long = {\n        x*x+1\n",
 }
 TESTS = {
     "cpp": "#undef NDEBUG\n#include<assert.h>\n"
@@ -77,6 +78,8 @@ TESTS = {
     "    stopifnot(isTRUE(all.equal(candidate(10), 101)))\n}\ntest_humaneval()",
     "racket": "(require rackunit)\n\n(define (test-humaneval) \n\n  (let (( candidate solve))\n"
     "    (check-within (candidate 2) 5 0.001)\n    (check-within (candidate 10) 101 0.001)\n))\n\n(test-humaneval)",
+    "scala": "    }\n    def main(args: Array[String]) = {\n    assert(solve((2l)) == (5l));\n"
+    "    assert(solve((10l)) == (101l));\n    }\n\n}\n",
 }
 
 # Whole programs: 42 read from standard input, 43 printed.
@@ -100,6 +103,7 @@ ADDS = {
     "d": 'import std.stdio;\nvoid main() { int x; readf!"%d"(x); writeln(x + 1); }',
     "r": "cat(as.integer(readLines(file('stdin'), 1)) + 1, '\\n', sep = '')",
     "racket": "#lang racket\n(displayln (add1 (read)))",
+    "scala": "object Main { def main(a: Array[String]): Unit = println(scala.io.StdIn.readInt() + 1) }",
 }
 LOOPS = {
     "cpp": "int main() { volatile int x = 0; for (;;) x++; }",
@@ -130,6 +134,8 @@ HOGS = {
     "d": "void main() { int[][] all; for (;;) { auto b = new int[1 << 20]; b[] = 1; all ~= b; } }",
     "r": "all <- list(); repeat all[[length(all) + 1]] <- rep(1, 2^18)",
     "racket": "#lang racket\n(let more ([all '()]) (more (cons (make-bytes (expt 2 20) 1) all)))",
+    "scala": "object Main { def main(a: Array[String]): Unit = {"
+    " var all = List[Array[Int]](); while (true) all = new Array[Int](1 << 20) :: all } }",
 }
 FLOODS = {
     "cpp": '#include <stdio.h>\nint main() { for (;;) puts("flood"); }',
@@ -147,12 +153,13 @@ FLOODS = {
     "d": 'import std.stdio;\nvoid main() { for (;;) writeln("flood"); }',
     "r": "repeat cat('flood\\n')",
     "racket": "#lang racket\n(let more () (displayln 'flood) (more))",
+    "scala": 'object Main { def main(a: Array[String]): Unit = while (true) println("flood") }',
 }
 RUNNER = completion_marker.javascript_files()
 FILES: Mapping[str, Mapping[str, str]] = {"javascript": RUNNER, "typescript": RUNNER}
 FLAGS = {"cpp": ("-std=c++11",), "csharp": completion_marker.CSHARP_FLAGS}
 # What continuous integration does not install; where it lacks, no test is missed that has to run there.
-OPTIONAL = ("typescript", "csharp", "d", "r", "racket")
+OPTIONAL = ("typescript", "csharp", "d", "r", "racket", "scala")
 
 
 def whole(language: str, code: str, stdin: str = "", limits: Limits | None = None) -> Program:

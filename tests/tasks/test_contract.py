@@ -46,10 +46,8 @@ CONTRACT += [
     ("livecodebench", {"since": "2024-08-01", "group": "both"}),
 ]
 CONTRACT += [("code_trans", {"direction": name}) for name in ("java_to_cpp", "python_to_java")]
-CONTRACT += [
-    ("multipl_e", {"language": name})
-    for name in ("cs", "d", "go", "java", "js", "lua", "php", "pl", "r", "rb", "rkt", "rs", "sh", "ts")
-]
+TRANSLATED = ("cs", "d", "go", "java", "js", "lua", "php", "pl", "r", "rb", "rkt", "rs", "scala", "sh", "ts")
+CONTRACT += [("multipl_e", {"language": name}) for name in TRANSLATED]
 
 # The benchmark's own form of an id; the project's own HumanEval-like rows are Mini/0, Mini/1, ...
 IDS = {

@@ -127,6 +127,17 @@ public static class Program
 
     private static long Capped(long value, long limit, string mark) => Math.Min(value, limit);
 }""",
+    "scala": """object Solution {
+  final def cappedSum(numbers: List[Long], limit: Long): Long = {
+    numbers.foldLeft(0L) { (sum, each) => capped(sum + each, limit, "}") }
+  }
+
+  def main(args: Array[String]): Unit = {
+    println("{")
+  }
+
+  private def capped(value: Long, limit: Long, mark: String): Long = if (value < limit) value else limit
+}""",
     "cpp": """#include <vector>
 long capped(long value, long limit, char mark);
 

@@ -28,6 +28,7 @@ _CALLS = {
     "ruby": re.compile(r"\bassert_equal\s*\("),
     "d": re.compile(r"\bassert\s*\("),
     "r": re.compile(r"\bstopifnot\s*\("),
+    "scala": re.compile(r"\bassert\s*\("),
 }
 # A shell's test has no brackets to count.
 _SHELL = re.compile(r"(?<= )= (\"(?:[^\"\\]|\\.)*\") \]\]$", re.MULTILINE)

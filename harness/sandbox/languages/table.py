@@ -274,4 +274,18 @@ LANGUAGES: Mapping[str, Language] = {
         failed="^FAILURE",
         memory="out of memory",
     ),
+    "scala": Language(
+        source="Main.scala",
+        compile=(("scalac", "-nowarn", "-encoding", "UTF-8", "-d", ".", "{source}"),),
+        run=("scala", "-J-Xmx{memory}m", "-cp", ".", "Main"),
+        test_run=("scala", "-J-Xmx{memory}m", "-cp", ".", "HarnessMain"),
+        tools=("scalac", "scala", "java"),
+        package="scala",
+        version=("-version",),
+        environment={"JAVA_OPTS": " ".join(_JVM)},
+        products=("*.class",),
+        overhead_mb=256,
+        failed="AssertionError",
+        memory="java.lang.OutOfMemoryError|insufficient memory for the Java Runtime",
+    ),
 }

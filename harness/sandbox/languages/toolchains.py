@@ -31,6 +31,8 @@ _SHARED = (
     "/usr/share/R",
     "/etc/racket",
     "/usr/share/racket",
+    "/usr/share/scala*",
+    "/usr/share/java",
     "/etc/ssl/openssl.cnf",  # node exits when it exists but cannot be read
 )
 

@@ -68,6 +68,7 @@ def test_one_expectation_of_the_tests_is_falsified_and_then_all(language: str) -
             '(check-within (f (list ")" 1) #\\() (list "a") 0.001)',
             '(harness-unmet (lambda () (check-within (f (list ")" 1) #\\() (list "a") 0.001)))',
         ),
+        ("scala", "assert(f((1l)).equals((List[Long]())));", "assert(!(f((1l)).equals((List[Long]()))));"),
         ("ruby", 'assert_equal([1], f.call("a"))', 'assert_not_equal([1], f.call("a"))'),
         (
             "go",

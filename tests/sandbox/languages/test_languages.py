@@ -29,7 +29,7 @@ __all__ = ["targets"]
 ATTACK_FILES = sorted(path for path in ATTACKS.iterdir() if path.suffix[1:] in polyglot_programs.LANGUAGE)
 FORGERIES = [path for path in ATTACK_FILES if path.stem.startswith("forge_")]
 PROGRAMS = [path for path in ATTACK_FILES if not path.stem.startswith(("forge_", "compiles_"))]
-COMPILED = ("cpp", "java", "go", "rust", "typescript", "csharp", "d")
+COMPILED = ("cpp", "java", "go", "rust", "typescript", "csharp", "d", "scala")
 WRONG = {"bash": "error", "perl": "error"}  # their tests only end with another exit status
 
 
@@ -221,6 +221,13 @@ def test_a_cpp_program_compiles_the_same_at_any_time(strongest: sandbox.Pool) ->
     code = "#include <cstdio>\nint main() { puts(__DATE__ __TIME__ __TIMESTAMP__); }"
     result = strongest.run(polyglot_programs.whole("cpp", code))
     assert result.stdout == "Jan  1 200000:00:00Sat Jan  1 00:00:00 2000\n", result
+
+
+def test_a_d_program_compiles_the_same_at_any_time(strongest: sandbox.Pool) -> None:
+    need("d")
+    code = "import core.stdc.stdio;\nvoid main() { puts(__TIMESTAMP__); }"
+    result = strongest.run(polyglot_programs.whole("d", code))
+    assert result.stdout[-5:] in ("1970\n", "1969\n"), result
 
 
 def test_a_killed_worker_leaves_no_process(pool: sandbox.Pool) -> None:
