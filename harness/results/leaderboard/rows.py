@@ -17,6 +17,7 @@ from harness.results.report.published import PublishedValue, published_values, s
 from harness.results.report.sections import Section
 from harness.results.report.tables import figure
 from harness.runs.store import reader
+from harness.runs.store.conditions import conditions
 from harness.runs.store.reader import Result
 from harness.schema import Unit
 
@@ -47,6 +48,7 @@ class LeaderboardRow:
     runs: tuple[Path, ...] = ()
     signature: str = ""
     faults: int = 0
+    partial: str = ""  # the note of a run that has not all of its problems
     unit: Unit = "share"
     contaminated: tuple[str, ...] = ()
     lower_is_better: bool = False
@@ -62,7 +64,11 @@ class LeaderboardRow:
     def remarks(self) -> tuple[str, ...]:
         """What takes from the value's worth."""
         said = f"{self.faults} samples could not be judged and count as failed"
-        return (*([said] if self.faults else []), *self.contaminated)
+        return (
+            *([self.partial] if self.partial else []),
+            *([said] if self.faults else []),
+            *self.contaminated,
+        )
 
     @property
     def tied(self) -> bool:
@@ -190,6 +196,7 @@ def _run_rows(section: Section, cards: Mapping[Path, ModelCard]) -> Iterator[Lea
             runs=tuple(run.folder for run in row.runs),
             signature=first.summary.signature,
             faults=sum(run.faults for run in row.runs),
+            partial=conditions(first)["partial"] or "",
             unit=e.unit,
             contaminated=tuple(said for _, said in contaminated([row])),
             lower_is_better=e.lower_is_better,

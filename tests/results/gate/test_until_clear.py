@@ -43,6 +43,12 @@ def test_what_is_equal_passes_with_a_part_and_goes_on_to_the_bytes_of_a_plain_ru
     assert "ok   em@1: +0.0000 [-0.0480, +0.0480], 0 better, 0 worse of 140: within the margin" in gated.out
     assert json.loads((part / "looks.json").read_text())["problems"] == list(range(10, 150, 10))
     assert "is partial: stopped by --until-clear" in harness("compare", part, recorded / "good").err
+    for name, folder in (("part", part), ("good", recorded / "good")):
+        shutil.copytree(folder, tmp_path / "runs" / name)
+    assert harness("leaderboard", tmp_path / "runs", "--out", tmp_path / "site").code == 0
+    page = (tmp_path / "site/index.html").read_text()
+    assert page.count('<span class="sub">1, partial</span>') == page.count('<span class="sub">1</span>') == 1
+    assert "partial: stopped by --until-clear after 140 of 164" in page
     assert "is partial" in harness("gate", part, "--baseline", "x.json", "--write").complaint
     assert scored(recorded, "good", part).code == 0
     assert scored(recorded, "good", tmp_path / "plain").code == 0
