@@ -127,6 +127,7 @@ def test_a_sandbox_that_cannot_be_opened_or_closed_ends_no_lane(monkeypatch: pyt
             made.outputs("c")
         monkeypatch.setattr(made.lanes, "_make", made._make)
         assert made.outputs("d") == ["d"]
+        monkeypatch.setattr(made.pools[-1], "close", lambda: Path("/nowhere").rmdir())
 
 
 def test_closing_again_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
