@@ -66,7 +66,7 @@ def leaderboard_command(
         raise ConfigError(
             f"{folder} holds no run: no run.json in it or below, and no submission with completions"
         )
-    sections, unread = sections_of(folders, metric)
+    sections, unread = sections_of(folders, metric, ranked=True)
     cards = submissions.cards(folders, handed_in)
     sections = [rows.with_card_names(section, cards) for section in sections]
     papers = published.papers() if with_papers else []

@@ -72,7 +72,8 @@ until_clear_option = click.option(
     "--until-clear",
     type=click.Path(path_type=Path),
     metavar="BASELINE",
-    help="Take the problems in an order drawn by the seed and stop once harness gate is sure; rerun to go on.",
+    help="Take the problems in an order drawn by lot and stop once harness gate is sure; without it the same command"
+    " goes on.",
 )
 no_cache_option = click.option(
     "--no-cache",
@@ -302,12 +303,11 @@ def run_config(
 def _gate_is_sure(baseline: Path, sharded: bool) -> "Enough":
     """Looks at a part of a run with the eyes of harness gate. Raises UserError for what is no baseline."""
     from harness.results.baseline import read_baseline
-    from harness.results.gate import is_clear
+    from harness.results.gate import UntilClear
 
     if sharded:
         raise UserError("--until-clear takes problems in an order of its own: leave --shard out")
-    held = read_baseline(baseline)
-    return lambda folder: is_clear(folder, held)
+    return UntilClear(read_baseline(baseline))
 
 
 def unjudged_message(*summaries: "Summary") -> str:

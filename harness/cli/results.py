@@ -87,12 +87,19 @@ def report(
         echo(f"wrote {out}")
 
 
-def sections_of(folders: Sequence[Path], metric: str) -> "tuple[list[Section], list[str]]":
-    """Runs grouped for a report; those that cannot be read are named and skipped."""
+def sections_of(
+    folders: Sequence[Path], metric: str, *, ranked: bool = False
+) -> "tuple[list[Section], list[str]]":
+    """Runs grouped for a report; those that cannot be read, or `ranked` because they were stopped, are named and
+    skipped."""
+    from harness.results import early_stop
     from harness.results.report.sections import make_sections
     from harness.runs.store import reader
 
     read, skipped = reader.read_all(folders)
+    if ranked:
+        read, stopped = early_stop.without_stopped(read)
+        skipped += stopped
     for line in skipped:
         click.echo(f"warning: {line}", err=True)
     if not read:

@@ -13,11 +13,12 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from harness import __version__
+from harness.config.run import RunConfig
 from harness.errors import ConfigError, unknown
 from harness.runs.store import reader
-from harness.runs.store.conditions import conditions
+from harness.runs.store.conditions import conditions, recorded_conditions
 from harness.runs.store.reader import Result
-from harness.schema import Estimate, Generation, Value
+from harness.schema import Estimate, Generation, Reduce, Value
 from harness.stats import estimates
 from harness.stats.intervals import Floats
 
@@ -67,7 +68,7 @@ def make_baseline(run: Result, rules: Rules, only: Sequence[str] = ()) -> Baseli
         format=FORMAT,
         harness=__version__,
         run_id=run.run_id,
-        conditions=gated_conditions(run),
+        conditions=gated_conditions(run.record, run.config),
         metrics=metrics,
         scores=scores,
         prompts={name: sha for name, sha in sorted(prompts_of(run).items()) if name in kept},
@@ -125,12 +126,12 @@ def dump_baseline(baseline: Baseline) -> str:
     return f'{head[:-2]},\n "scores": {{\n {of_scores}\n }},\n "prompts": {lines[-1][1]}\n}}\n'
 
 
-def gated_conditions(run: Result) -> dict[str, Any]:
+def gated_conditions(record: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
     """The conditions that a run must share with its baseline; problems and prompts are compared themselves."""
-    found = conditions(run)
-    del found["partial"], found["limit"]
+    found = recorded_conditions(record, config)
+    del found["limit"]
     found["prompt"] = {name: found["prompt"][name] for name in ("name", "stop")}
-    return {**json.loads(json.dumps(found)), "shots": run.config.shots}
+    return {**json.loads(json.dumps(found)), "shots": config.shots}
 
 
 def prompts_of(run: Result) -> dict[str, str]:
@@ -167,12 +168,17 @@ def parse_rule(item: str, kind: str) -> tuple[str, float]:
 
 def check_rules(rules: Rules, run: Result) -> None:
     """Raise ConfigError for a rule about a metric or cost that the run lacks, or one given in percent."""
-    for kind, table in (("margin", rules.margins), ("floor", rules.floors)):
-        for name, value in table.items():
-            if name not in run.reduces:
-                raise ConfigError(f"--{kind} {name}: {unknown('metric', name, run.reduces)}")
-            if value > 1 and run.reduces[name][1].unit == "share":
-                raise ConfigError(f"--{kind} {name}={value:g}: a share is 0 to 1; two points are 0.02")
+    check_metric_rules(rules, {name: reduce for name, (_, reduce) in run.reduces.items()})
     for name in rules.ceilings:
         if name not in run.summary.cost:
             raise ConfigError(f"--ceiling {name}: {unknown('cost', name, run.summary.cost)}")
+
+
+def check_metric_rules(rules: Rules, reduces: Mapping[str, Reduce]) -> None:
+    """`check_rules`, of the rules about metrics."""
+    for kind, table in (("margin", rules.margins), ("floor", rules.floors)):
+        for name, value in table.items():
+            if name not in reduces:
+                raise ConfigError(f"--{kind} {name}: {unknown('metric', name, reduces)}")
+            if value > 1 and reduces[name].unit == "share":
+                raise ConfigError(f"--{kind} {name}={value:g}: a share is 0 to 1; two points are 0.02")

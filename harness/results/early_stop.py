@@ -1,5 +1,6 @@
 """A run that --until-clear stopped, beside its baseline: which part of it there is, and what that says of it all."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -25,25 +26,49 @@ class EarlyDifference:
     worse: int
 
 
-def is_stop_note(note: str) -> bool:
-    return note.startswith(looks.STOPPED)
-
-
 def is_stopped(run: Result) -> bool:
-    """Whether the run is a part by design."""
-    return any(map(is_stop_note, run.summary.notes))
+    """Whether the run is a part because a look was answered by True."""
+    return any(note.startswith(looks.STOPPED) for note in run.summary.notes)
+
+
+def check_not_stopped(run: Result) -> None:
+    """Raises ConfigError for a part: its value is that of the moment at which the difference looked large."""
+    for note in run.summary.notes:
+        if note.startswith((looks.STOPPED, looks.UNDER_WAY)):
+            raise ConfigError(f"{run.run_id} is {note}")
+
+
+def without_stopped(runs: Sequence[Result]) -> tuple[list[Result], list[str]]:
+    """The others, and a line for each that `check_not_stopped` refuses."""
+    whole, lines = [], []
+    for run in runs:
+        try:
+            check_not_stopped(run)
+        except ConfigError as error:
+            lines.append(f"skipped {run.folder}: {error}")
+        else:
+            whole.append(run)
+    return whole, lines
 
 
 def check_part(run: Result, baseline: Baseline) -> None:
     """Raises ConfigError where the part is not one that the order gives, or the baseline has not all its problems."""
-    if more := len(run.groups.keys() - baseline.prompts.keys()):
-        raise ConfigError(
-            f"{run.run_id} has {more} problems that the baseline has not: run it with --only and the baseline's file"
-        )
+    check_problems(run.groups, baseline)
     units = _units(run)
     here = [unit for unit in units if unit[0] in run.samples]
     if here != units[: len(here)] or set(chain(*here)) != set(run.samples):
         raise ConfigError(f"{run.run_id} was stopped, but its problems are not the first of the order drawn")
+
+
+def check_problems(planned: Collection[str], baseline: Baseline) -> None:
+    """Raises ConfigError unless the whole run has the baseline's problems and no others."""
+    more, fewer = len(set(planned) - baseline.prompts.keys()), len(baseline.prompts.keys() - set(planned))
+    if more:
+        raise ConfigError(
+            f"this run has {more} problems that the baseline has not: run it with --only and the baseline's file"
+        )
+    if fewer:
+        raise ConfigError(f"this run lacks {fewer} of the baseline's {len(baseline.prompts)} problems")
 
 
 def early_difference(run: Result, baseline: Baseline, name: str, alpha: float) -> EarlyDifference | None:
@@ -69,4 +94,4 @@ def early_difference(run: Result, baseline: Baseline, name: str, alpha: float) -
 
 def _units(run: Result) -> list[list[str]]:
     """All that was planned, in the order drawn."""
-    return looks.drawn_units({name: run.clusters.get(name, "") for name in run.groups}, run.config.seed)
+    return looks.drawn_units({name: run.clusters.get(name, "") for name in run.groups})

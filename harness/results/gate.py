@@ -1,33 +1,41 @@
 """Compare a run with a baseline, for CI: the exit code says how it went. Recorded generations need no model.
 
     compare_with_baseline    run, baseline -> GateVerdict: passed, regression, fault, not comparable, too few to tell
-    is_clear                 the same of a run under way (--until-clear): whether there is a verdict that will stay
+    UntilClear               the same of a run under way (--until-clear): whether there is a verdict that will stay
 
 A fault or a missing sample never passes: both are checked before any metric. The order of rows changes nothing. A run
 that was looked at on its way is tested a little more strictly, so that the rate of wrong verdicts stays what it is.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from harness.errors import Fault
+from harness.errors import Fault, NotComparable
 from harness.results.baseline import (
     Baseline,
     Rules,
+    check_metric_rules,
     check_rules,
     gated_conditions,
     paired_vectors,
     prompts_of,
 )
 from harness.results.compare import detectable_difference
-from harness.results.early_stop import EarlyDifference, check_part, early_difference, is_stop_note, is_stopped
+from harness.results.early_stop import (
+    EarlyDifference,
+    check_part,
+    check_problems,
+    early_difference,
+    is_stopped,
+)
 from harness.results.report.comparison import minimum_detectable, p_value
 from harness.runs import looks
+from harness.runs.resolve import ResolvedRun
 from harness.runs.store import reader
 from harness.runs.store.conditions import format_value
 from harness.runs.store.reader import Result
@@ -93,6 +101,10 @@ def gate(folder: Path, baseline: Baseline, rules: Rules) -> GateVerdict:
 
 def compare_with_baseline(run: Result, baseline: Baseline, rules: Rules) -> GateVerdict:
     """Compare the run with the baseline. Rules of a kind given in `rules` replace the baseline's."""
+    return _compare(run, baseline, rules, is_part=is_stopped(run))
+
+
+def _compare(run: Result, baseline: Baseline, rules: Rules, *, is_part: bool) -> GateVerdict:
     rules = Rules(**{k: v or getattr(baseline.rules, k) for k, v in rules.model_dump().items()})
     check_rules(rules, run)
 
@@ -101,19 +113,40 @@ def compare_with_baseline(run: Result, baseline: Baseline, rules: Rules) -> Gate
             run.run_id, baseline.run_id, run.summary.task, outcome, tuple(checks), tuple(worse)
         )
 
-    if lines := list(_faults(run, baseline)):
+    if lines := _faults(run, baseline, is_part):
         return verdict("fault", [Check(COMPARABLE, False, line) for line in lines])
-    if lines := list(_condition_differences(run, baseline)):
+    now = gated_conditions(run.record, run.config)
+    if lines := _condition_differences(now, prompts_of(run), run.scores, baseline):
         return verdict("not comparable", [Check(COMPARABLE, False, line) for line in lines])
-    checks = _early_checks(run, baseline, rules) if is_stopped(run) else _full_checks(run, baseline, rules)
+    checks = _early_checks(run, baseline, rules) if is_part else _full_checks(run, baseline, rules)
     worse = [name for name, gain in flipped(run, baseline) if gain < 0]
     return verdict(_outcome(checks), checks, worse)
 
 
-def is_clear(folder: Path, baseline: Baseline) -> bool:
-    """Whether the part of a run in this folder can be judged by the baseline's rules, whatever the rest will be. Raises
-    ConfigError for a run of more problems than the baseline has."""
-    return gate(folder, baseline, Rules()).outcome != TOO_FEW
+@dataclass(frozen=True)
+class UntilClear:
+    """Whether the part of a run can be judged by the baseline's rules, whatever the rest will be (`looks.Enough`)."""
+
+    baseline: Baseline
+
+    def check(self, whole: ResolvedRun) -> None:
+        """Raises ConfigError or NotComparable for what the gate would refuse of any part of this run."""
+        check_problems([problem.id for problem in whole.problems], self.baseline)
+        ks = estimates.k_values(min(whole.counts.values()), whole.config.k)
+        reduces = {name: one for scorer in whole.task.scorers for name, one in scorer.metrics(ks).items()}
+        check_metric_rules(self.baseline.rules, reduces)
+        now = gated_conditions(whole.record, whole.config)
+        prompts = {problem.id: whole.plan.prompts[problem.id].sha for problem in whole.problems}
+        scorers = {scorer.name for scorer in whole.task.scorers}
+        if lines := _condition_differences(now, prompts, scorers, self.baseline):
+            raise NotComparable("; ".join(lines))
+
+    def __call__(self, folder: Path) -> bool:
+        """A fault decides nothing: samples that could not be judged are tried again with the next part."""
+        verdict = _compare(reader.read(folder), self.baseline, Rules(), is_part=True)
+        if verdict.outcome == "not comparable":
+            raise NotComparable("; ".join(check.detail for check in verdict.checks))
+        return verdict.outcome in ("passed", "regression")
 
 
 def _full_checks(run: Result, baseline: Baseline, rules: Rules) -> list[Check]:
@@ -139,14 +172,14 @@ def _outcome(checks: Sequence[Check]) -> GateOutcome:
     return TOO_FEW if any(check.undecided for check in checks) else "passed"
 
 
-def _faults(run: Result, baseline: Baseline) -> list[str]:
+def _faults(run: Result, baseline: Baseline, is_part: bool) -> list[str]:
     lines = []
     if run.faults or run.summary.errors:
         lines.append(f"{max(run.faults, run.summary.errors)} samples could not be judged")
-    planned = run.groups if is_stopped(run) else run.samples
-    if partial := [
-        note for note in run.summary.notes if note.startswith("partial") and not is_stop_note(note)
-    ]:
+    planned = run.groups if is_part else run.samples
+    by_design = (looks.STOPPED, looks.UNDER_WAY)
+    notes = [note for note in run.summary.notes if note.startswith("partial")]
+    if partial := [note for note in notes if not (is_part and note.startswith(by_design))]:
         lines.append(f"samples are missing: {partial[0]}")
     elif missing := sorted(set(baseline.prompts) - set(planned)):
         lines.append(f"{len(missing)} problems of the baseline are missing: {', '.join(missing[:3])}")
@@ -157,18 +190,19 @@ def _faults(run: Result, baseline: Baseline) -> list[str]:
     return lines
 
 
-def _condition_differences(run: Result, baseline: Baseline) -> list[str]:
-    now, before = gated_conditions(run), baseline.conditions
+def _condition_differences(
+    now: Mapping[str, Any], prompts: Mapping[str, str], scorers: Collection[str], baseline: Baseline
+) -> list[str]:
+    before = baseline.conditions
     lines = [
         f"{name}: {format_value(before.get(name))} in the baseline, {format_value(now.get(name))} now"
         for name in dict.fromkeys([*before, *now])
         if before.get(name) != now.get(name) and (name in before or not name.startswith("scorers."))
     ]
-    prompts = prompts_of(run)
     other = [name for name, sha in baseline.prompts.items() if prompts.get(name, sha) != sha]
     if other and not lines:
         lines.append(f"different prompts for {len(other)} of {len(prompts)} problems: {', '.join(other[:3])}")
-    if not lines and (lost := set(baseline.scores) - set(run.scores)):
+    if not lines and (lost := set(baseline.scores) - set(scorers)):
         lines.append(f"the baseline has scores of {', '.join(sorted(lost))}, this run does not")
     return lines
 
@@ -260,7 +294,7 @@ def _early_checks(run: Result, baseline: Baseline, rules: Rules) -> list[Check]:
     """What a part of the problems says of them all: a metric is clear where its interval, which holds at every look, is
     within the margin or beyond it (beyond any loss, where none is given). What needs all problems is open till then."""
     check_part(run, baseline)
-    of = f"{len(run.samples)} of {len(run.groups)} problems, in an order drawn by the seed"
+    of = f"{len(run.samples)} of {len(run.groups)} problems, in an order drawn by lot"
     checks = [Check(COMPARABLE, True, f"same conditions, {of}; the intervals hold at all looks together")]
     names = [name for name in gated_metrics(run, rules) if run.reduces[name][0] in baseline.scores]
     for name in names:

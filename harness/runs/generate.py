@@ -94,10 +94,17 @@ def _complete(
     total = sum(run.counts.values())
     progress("generate", len(done), total)
     began, before, tokens, price = monotonic(), len(done), 0, 0.0
+
+    def answered() -> (
+        bool
+    ):  # of a part it need not be so yet, and earlier parts may hold only what does not fit
+        rows = files.generations.values()
+        return run.is_part or any(row.completion.finish != "skipped" for row in rows)
+
     try:
         with _with_resume_hint(done, total, "samples"):
             for made in (
-                _skipped_last(backend.generate(requests, plan.sampling), len(done)) if requests else ()
+                _skipped_last(backend.generate(requests, plan.sampling), answered) if requests else ()
             ):
                 if not 0 <= made.index < run.counts.get(made.problem_id, 0):
                     raise BackendFault(f"sample {made.index} of {made.problem_id!r} was not requested")
@@ -115,20 +122,20 @@ def _complete(
     files.generations.sort(plan.names)
 
 
-def _skipped_last(made: Iterator[Generation], done: int) -> Iterator[Generation]:
-    """The samples as they come, those of prompts that do not fit last.
+def _skipped_last(made: Iterator[Generation], answered: Callable[[], bool]) -> Iterator[Generation]:
+    """The samples as they come, those of prompts that do not fit last. `answered`: whether others are or will be there.
 
     Raises UserError where a run would have no others: then it is not a few prompts that are too long, and 0 % would
     say nothing about the model.
     """
-    skipped = []
+    skipped, others = [], False
     for one in made:
         if one.completion.finish == "skipped":
             skipped.append(one)
         else:
-            done += 1
+            others = True
             yield one
-    if skipped and not done:
+    if skipped and not others and not answered():
         first = skipped[0]
         raise UserError(
             f"no prompt of this run fits the model: {first.problem_id}: {first.completion.note}. Use fewer shots, less"

@@ -35,12 +35,14 @@ class Header:
 
 @dataclass(frozen=True)
 class ResolvedRun:
-    """`counts` is the number of samples of each problem by its id, `record` the content of run.json."""
+    """`counts` is the number of samples of each problem by its id, `record` the content of run.json. Where it
+    `is_part`, the same folder gets more of the run's problems later (looks.py)."""
 
     plan: Plan
     counts: Mapping[str, int]
     record: Mapping[str, Any]
     header: Header
+    is_part: bool = False
 
     @property
     def run_id(self) -> str:

@@ -68,19 +68,23 @@ def run(
         executor.open_sandbox(config.judge, plan.task) as sandbox,
     ):
         resolved = resolve(plan, backend, sandbox, shard)
+        if enough:
+            enough.check(resolved)
         with open_run(out or root / resolved.run_id, resolved.record) as files:
             files.write_problems(problem_rows(resolved.plan, backend))
             for part in looks.parts(resolved, files) if enough else (resolved,):
                 fault = generate_or_fault(part, backend, files, progress)
                 judge(part.plan, files, sandbox, progress)
-                summary = summarise(part, files)
-                files.write_summary(summary)
-                if fault or (enough and part is not resolved and looks.is_enough(part, files.folder, enough)):
+                if fault or part is resolved:
                     break
+                if enough and looks.is_enough(part, files, enough):
+                    part = looks.stopped(part)
+                    break
+            summary = summarise(part, files)
             if "reasoned" in summary.completions:
                 by_budget = thinking_budget.curve(part, files, sandbox)
                 summary = summary.model_copy(update={"thinking_budget": by_budget})
-                files.write_summary(summary)
+            files.write_summary(summary)
             if fault is not None:
                 raise IncompleteRun(str(fault), files.folder) from fault
             return files.folder, summary

@@ -241,6 +241,23 @@ def test_a_mistake_in_scoring_ends_it_and_faults_go_to_the_gate(
     assert gate(tmp_path, command, task="conala", completions="c", baseline="b")[0] == ended
 
 
+@pytest.mark.parametrize("until", ["--until-clear m.json", "--until-clear=m.json"])
+def test_a_stopped_run_that_is_too_short_for_the_gates_own_rules_goes_on_to_the_end(
+    until: str, tmp_path: Path
+) -> None:
+    make(tmp_path / "good", range(100), problems=164)
+    itself = f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m harness "$@"'
+    rule = ["--write", "--margin", "em@1=0.05"]
+    write = [sys.executable, "-m", "harness", "gate", "good", "--baseline", tmp_path / "m.json", *rule]
+    subprocess.run(
+        write, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, capture_output=True
+    )
+    given = {"task": "letters.py", "completions": "good.jsonl", "baseline": "m.json", "floors": "em@1=0.1"}
+    options = f"{until} --set options.problems=164"
+    assert gate(tmp_path, itself, **given, score_options=options) == (0, "exit-code=0\n")
+    assert "after 14 looks on the way tested at 0.04" in (tmp_path / "harness-gate/gate.md").read_text()
+
+
 def test_nothing_to_gate_is_a_mistake(tmp_path: Path) -> None:
     assert gate(tmp_path, "exit 0", baseline="b", task="conala") == (2, "exit-code=2\n")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError
+from harness.results.early_stop import check_not_stopped
 from harness.results.interop import every_eval_ever, hub_results, inspect_archive
 from harness.runs.store import reader
 from harness.runs.store.atomic import replace_file, write_atomic
@@ -37,8 +38,10 @@ FOLDERS = ("lm-eval", "every-eval-ever")  # formats of more than one file
 def export(run: Result, form: str, out: Path, model: str = "") -> list[Path]:
     """Write the run in one of FORMATS and return the files. `out` is a folder for FOLDERS, else a file.
 
-    `model` is the name under which every-eval-ever and model-index file it.
+    `model` is the name under which every-eval-ever and model-index file it. Raises ConfigError for a run that
+    --until-clear stopped.
     """
+    check_not_stopped(run)
     if form in FOLDERS and out.exists() and not out.is_dir():
         raise ConfigError(f"--out {str(out)!r} is a file; the {form} format is a folder")
     if form == "every-eval-ever":

@@ -5,13 +5,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.config.identity import EQUIVALENT_ISOLATION
+from harness.config.run import RunConfig
 from harness.runs.store.reader import Result
 from harness.schema import Sampling
 
 
 def conditions(result: Result) -> dict[str, Any]:
     """What two runs must share for their numbers to be about the same thing: dotted name -> value."""
-    record, config = result.record, result.config
+    partial = [note for note in result.summary.notes if note.startswith("partial")]
+    return {**recorded_conditions(result.record, result.config), "partial": partial[0] if partial else None}
+
+
+def recorded_conditions(record: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
+    """Those that are settled before anything is made."""
     # Defaults are skipped, so that a field that a newer version adds is no difference.
     defaults = Sampling().model_dump(mode="json")
     sampling = {
@@ -19,7 +25,6 @@ def conditions(result: Result) -> dict[str, Any]:
         for key, value in record["sampling"].items()
         if key not in {"seed", "stop"} and value != defaults.get(key)
     }
-    partial = [note for note in result.summary.notes if note.startswith("partial")]
     return {
         "task": record["task"]["name"],
         "task.version": record["task"]["version"],
@@ -30,7 +35,6 @@ def conditions(result: Result) -> dict[str, Any]:
         "data": record["data"]["sha256"],
         "prompt": record["prompt"]["template"],
         **_judge_conditions(record["judge"]),
-        "partial": partial[0] if partial else None,
         **{f"sampling.{name}": value for name, value in sampling.items()},
         **({"exclude": record["exclude"]} if "exclude" in record else {}),
         **{f"scorers.{name}": source for name, source in record.get("scorers", {}).items()},
