@@ -270,7 +270,8 @@ def _margin_check(
     level: float = ALPHA,
 ) -> Check:
     """Non-inferiority: no loss inside the interval may exceed the margin, so that a true loss of the margin passes one
-    time in forty. Too few to tell: no loss is shown, and the interval of so many problems is wider than the margin."""
+    time in forty (after looks one in fifty, and with the looks together one in forty). Too few to tell: no loss is
+    shown, and the interval of so many problems is wider than the margin."""
     least, most = (difference.low, difference.high)
     if not reduce.lower_is_better:
         least, most = -most, -least

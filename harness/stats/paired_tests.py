@@ -113,7 +113,9 @@ def paired_difference(
     elif np.allclose(units.a, units.b, rtol=0, atol=TOLERANCE) or len(gaps) < 2:
         low = high = value
     else:
-        low, high = bootstrap_interval(difference, units.both, units.sizes, error, seed=seed, rounds=ROUNDS)
+        low, high = bootstrap_interval(
+            difference, units.both, units.sizes, error, seed=seed, rounds=ROUNDS, level=design.level
+        )
     gain = gains(reduce, a, b)
     better, worse = int((gain > TOLERANCE).sum()), int((gain < -TOLERANCE).sum())
     p, test, exact = paired_p(reduce, a, b, design, seed=seed)

@@ -1,10 +1,12 @@
 """Units of resampling (problems, or whole clusters of them) and what is drawn from them: bootstrap and jackknife."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
 from harness.schema import Reduce
+from harness.stats import student_t
 from harness.stats.intervals import Z95, Floats
 from harness.stats.seeds import SamplingError
 
@@ -51,9 +53,16 @@ def bootstrap_means(rows: Floats, *, seed: int, rounds: int) -> Iterator[Floats]
 
 
 def bootstrap_interval(
-    metric: Metric, sums: Floats, sizes: Floats, error: SamplingError, *, seed: int = 0, rounds: int
+    metric: Metric,
+    sums: Floats,
+    sizes: Floats,
+    error: SamplingError,
+    *,
+    seed: int = 0,
+    rounds: int,
+    level: float = 0.05,
 ) -> tuple[float, float]:
-    """The percentile bootstrap over units (Efron), both sides lengthened.
+    """The percentile bootstrap over units (Efron) at 1 - `level`, both sides lengthened.
 
     Resamples of few units vary too little, and not with the seed: percentiles are right up to the ratio of the standard
     error to theirs, times Student's point to the normal one (Hesterberg 2015, 5.3).
@@ -64,9 +73,10 @@ def bootstrap_interval(
     drawn = []
     for means in bootstrap_means(table, seed=seed, rounds=rounds):
         drawn.append(metric(means[:, :-1] * units, means[:, -1] * units))
-    low, high = (float(q) for q in np.quantile(np.concatenate(drawn), (0.025, 0.975)))
+    low, high = (float(q) for q in np.quantile(np.concatenate(drawn), (level / 2, 1 - level / 2)))
     ratio = units / (units - 1) * (1 + error.added / max(error.variance, 1e-300))
-    longer = error.critical / Z95 * ratio**0.5
+    normal = Z95 if level == 0.05 else NormalDist().inv_cdf(1 - level / 2)
+    longer = student_t.critical_value(error.freedom, level) / normal * ratio**0.5
     return value - longer * max(value - low, 0.0), value + longer * max(high - value, 0.0)
 
 

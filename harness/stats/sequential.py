@@ -10,11 +10,14 @@ Units are problems, or whole clusters of them, drawn in an order that does not k
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.stats.intervals import STEPS, Floats
 
+Shown = NDArray[np.bool_]
+
 # Of the level 0.05 of both sides, what looking on the way may use up, and what is left for the test of all units: by
-# the union bound the two together are wrong as often as the one test without looks.
+# the union bound the two together are wrong at most as often as the one test without looks.
 EARLY, LATE = 0.01, 0.04
 
 STAKES = np.array([1, 3 / 4, 1 / 2, 1 / 4, 1 / 8, 1 / 16])  # large ones win where hardly a problem differs
@@ -35,6 +38,14 @@ def log_capital(gaps: Floats, sizes: Floats, mean: float, largest: float) -> Flo
     return found
 
 
+def exceeds(gaps: Floats, sizes: Floats, mean: float, largest: float, alpha: float) -> Shown:
+    """Whether the true mean was shown to be above `mean` by the end of each unit, [..., units]: wrong at any of them
+    with chance `alpha` at most. What has been shown once stays."""
+    reached = log_capital(gaps, sizes, mean, largest) >= -np.log(alpha)
+    found: Shown = np.logical_or.accumulate(reached, axis=-1)
+    return found
+
+
 def bounds(gaps: Floats, sizes: Floats, largest: float, alpha: float = EARLY) -> tuple[float, float]:
     """The interval of the mean difference after all of these units, in the order in which they came: at every moment
     together the true one is outside with chance `alpha` at most. It only ever gets narrower."""
@@ -46,6 +57,6 @@ def _above(gaps: Floats, sizes: Floats, largest: float, alpha: float) -> float:
     low, high = -1.0, 1.0
     for _ in range(STEPS):
         middle = (low + high) / 2
-        lost = log_capital(gaps, sizes, middle, largest).max(initial=0.0) >= -np.log(alpha)
+        lost = len(gaps) and bool(exceeds(gaps, sizes, middle, largest, alpha)[-1])
         low, high = (middle, high) if lost else (low, middle)
     return low
