@@ -77,7 +77,7 @@ def early_difference(run: Result, baseline: Baseline, name: str, alpha: float) -
     units = _units(run)
     here = [unit for unit in units if unit[0] in run.samples]
     reduce = run.reduces[name][1]
-    if reduce.over is not None or reduce.of_sum is not None:
+    if reduce.over is not None:
         return None
     before, after = paired_vectors(run, baseline, name, list(chain(*here)))
     if not is_bounded(reduce, before, after):

@@ -44,7 +44,7 @@ def test_at_the_true_mean_the_game_is_fair_and_rarely_won_at_any_moment(worse: f
     assert (weights @ lower < 1).all()  # against a mean that is higher than the true one money is lost
 
 
-def test_clusters_are_a_fair_game_too_whatever_their_sizes() -> None:
+def test_clusters_are_a_fair_game_too_where_none_is_larger_than_the_largest_given() -> None:
     """Half of the clusters have 4 problems with a mean of 0.5, half have 1 with a mean of -1: (2 - 1) / 5 = 0.2."""
     courses = list(product([(2.0, 4.0), (-1.0, 1.0)], repeat=6))
     found = [np.exp(log_capital(*np.array(course).T, 0.2, 4.0)) for course in courses]

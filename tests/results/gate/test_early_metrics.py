@@ -20,6 +20,8 @@ from tests.support.command import write_rows
 N = 200
 TASK = f'''"""Letters in clusters, with metrics of each kind. Made for tests."""
 
+from dataclasses import replace
+
 from harness.schema import Card, Problem, Reference, Sampling, Score, Scorer, Task, Template
 from harness.scorers.per_answer import PerAnswer
 from harness.stats.estimates import mean_of, ratio_of_sums
@@ -34,6 +36,7 @@ own = Scorer(name="own", score=PerAnswer(judge), metrics=lambda ks: {{
     "wrong": mean_of(1, lower_is_better=True),
     "points": mean_of(2, unit="number"),
     "ratio": ratio_of_sums(3, 4),
+    "pairs": replace(mean_of(), over=lambda name: f"p/{{int(name[2:]) // 2 * 2:03}}"),
 }})
 
 
@@ -85,7 +88,7 @@ def test_more_of_what_less_is_better_is_a_loss_and_what_is_no_mean_of_shares_is_
         check.name: check
         for check in compare_with_baseline(worse, make_baseline(good, Rules()), Rules()).checks
     }
-    for name in ("points", "ratio"):
+    for name in ("points", "ratio", "pairs"):
         assert details[name].undecided
         assert details[name].detail == "no mean of values in 0 to 1: open till the end"
 
