@@ -22,10 +22,10 @@ lines() {
 lines --margin "${GATE_MARGINS:-}"
 lines --floor "${GATE_FLOORS:-}"
 
-# score OPTIONS. After faults there is a run, and the gate says what is wrong with it.
+# With the options in `more`. After faults there is a run, and the gate says what is wrong with it.
 score() {
     code=0
-    harness score "$GATE_TASK" --completions "$GATE_COMPLETIONS" --out "$run" "${options[@]}" "$@" || code=$?
+    harness score "$GATE_TASK" --completions "$GATE_COMPLETIONS" --out "$run" "${options[@]}" "${more[@]}" || code=$?
     if [ "$code" != 0 ] && [ "$code" != 3 ]; then finish "$code"; fi
 }
 
@@ -46,7 +46,7 @@ if [ -z "$run" ]; then
     options=()
     if [ -n "${GATE_DATA:-}" ]; then options+=(--data "$GATE_DATA"); fi
     read -r -d '' -a more <<< "${GATE_SCORE_OPTIONS:-}" || true  # read ends with 1 at the end of its input
-    score "${more[@]}"
+    score
 fi
 
 if [ -n "${GATE_BEFORE:-}" ]; then rules+=(--before "$GATE_BEFORE"); fi
@@ -63,7 +63,8 @@ if [ "$code" = 4 ] && [ -z "${GATE_RUN:-}" ] && grep -qs 'partial: stopped by --
             *) rest+=("$word") ;;
         esac
     done
-    score "${rest[@]}"
+    more=("${rest[@]}")
+    score
     gate
 fi
 if [ "$code" = 2 ]; then finish 2; fi
