@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import TASK
+from benchmarks.report import TASK, open_browser
 from harness.config.load import parse
 from harness.runs import run
 
@@ -85,12 +85,8 @@ def build(submissions: Path, site: Path) -> str:
 
 def measure(page: Path, repeats: int = 5) -> dict[str, list[float]]:
     """Milliseconds until the page has loaded, and until it shows what a click or a word asks for."""
-    from playwright.sync_api import sync_playwright
-
-    found = next((p for name in ("chromium", "google-chrome") if (p := shutil.which(name))), None)
     times: dict[str, list[float]] = {}
-    with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with open_browser() as browser:
         for _ in range(repeats):
             shown = browser.new_page(viewport={"width": 1280, "height": 900})
             began = time.perf_counter()
@@ -111,7 +107,6 @@ def measure(page: Path, repeats: int = 5) -> dict[str, list[float]]:
                 if shown.evaluate(FIRST_MODEL) == before:
                     raise SystemExit(f"{name}: the first row is {before!r} as before")
             shown.close()
-        browser.close()
     return times
 
 

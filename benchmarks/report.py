@@ -13,13 +13,18 @@ import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.config.load import parse
 from harness.results.report import page, sections
 from harness.runs import run
 from harness.runs.store import reader
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 WORDS = (
     "total",
@@ -102,12 +107,8 @@ def invent(chance: random.Random) -> str:
 
 def measure(path: Path, repeats: int = 5) -> dict[str, list[float]]:
     """Milliseconds: from the start of loading until the samples can be used, and of each kind of filter."""
-    from playwright.sync_api import sync_playwright
-
-    found = next((p for name in ("chromium", "google-chrome") if (p := shutil.which(name))), None)
     times: dict[str, list[float]] = {}
-    with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with open_browser() as browser:
         for _ in range(repeats):
             shown = browser.new_page(viewport={"width": 1280, "height": 900})
             inside = shown.context.new_cdp_session(shown)
@@ -129,8 +130,19 @@ def measure(path: Path, repeats: int = 5) -> dict[str, list[float]]:
                 shown.wait_for_selector("body[data-filtered]", timeout=120_000)
                 times.setdefault(name, []).append(float(shown.evaluate("document.body.dataset.filtered")))
             shown.close()
-        browser.close()
     return times
+
+
+@contextmanager
+def open_browser() -> "Iterator[Browser]":
+    """The machine's Chromium, or playwright's own."""
+    from playwright.sync_api import sync_playwright
+
+    found = next((p for name in ("chromium", "google-chrome") if (p := shutil.which(name))), None)
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import click
 
 from harness.cli.options import check_writable, local_path
 from harness.cli.output import quiet_option
+from harness.results.interop import FORMATS
 
 
 @click.command("export")
@@ -15,19 +16,7 @@ from harness.cli.output import quiet_option
     "--format",
     "form",
     required=True,
-    type=click.Choice(
-        [
-            "lm-eval",
-            "human-eval",
-            "evalplus",
-            "bigcode",
-            "parquet",
-            "inspect",
-            "every-eval-ever",
-            "eval-results",
-            "model-index",
-        ]
-    ),
+    type=click.Choice(FORMATS),
 )
 @click.option(
     "--out",

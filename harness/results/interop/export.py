@@ -21,22 +21,11 @@ from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Judgement
 from harness.stats.intervals import Z95
 
-FORMATS = (
-    "lm-eval",
-    "human-eval",
-    "evalplus",
-    "bigcode",
-    "parquet",
-    "inspect",
-    "every-eval-ever",
-    "eval-results",
-    "model-index",
-)
 FOLDERS = ("lm-eval", "every-eval-ever")  # formats of more than one file
 
 
 def export(run: Result, form: str, out: Path, model: str = "") -> list[Path]:
-    """Write the run in one of FORMATS and return the files. `out` is a folder for FOLDERS, else a file.
+    """Write the run in one of interop.FORMATS and return the files. `out` is a folder for FOLDERS, else a file.
 
     `model` is the name under which every-eval-ever and model-index file it. Raises ConfigError for a run that
     --until-clear stopped.

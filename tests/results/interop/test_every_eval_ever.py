@@ -12,6 +12,7 @@ import pytest
 
 from harness.results.interop import readers
 from tests.support.command import harness, mini_humaneval, rows, write_rows
+from tests.support.recorded_run import recorded_run
 
 RECORD = {
     "schema_version",
@@ -34,21 +35,7 @@ SAMPLE = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Mini HumanEval, ten problems of two samples: the second returns nothing, and the first of all has thought."""
-    folder = tmp_path_factory.mktemp("eee")
-    said: list[dict[str, Any]] = [
-        {
-            "task_id": row["task_id"],
-            "completion": row["canonical_solution"] if i else "    return None  # \ud83d\n",
-        }
-        for row in mini_humaneval()[:10]
-        for i in range(2)
-    ]
-    said[1]["reasoning"] = "so\u2028so"
-    given = ("--data", "mini", "--limit", 10, "--completions", write_rows(folder / "said.jsonl", said))
-    ended = harness("score", "humaneval", *given, "--set", 'scorers=["parse_rate"]', "--out", folder / "run")
-    assert ended.code == 0, ended.err
-    return folder / "run"
+    return recorded_run(tmp_path_factory.mktemp("eee"), "--set", 'scorers=["parse_rate"]')
 
 
 def record(run: Path, out: Path) -> tuple[Path, dict[str, Any], list[dict[str, Any]]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.results.interop import export
+from harness.results.interop import FORMATS, export
 from harness.runs.store import reader
 from tests.support.command import harness, mini_humaneval, rows, write_rows
 from tests.support.recordings import make
@@ -143,7 +143,7 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("form", sorted(set(export.FORMATS) - OWN_TESTS))
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - OWN_TESTS))
 def test_half_a_surrogate_pair_in_a_completion_is_exported_and_read_back(tmp_path: Path, form: str) -> None:
     said = [
         {"task_id": row["task_id"], "solution": f"{row['prompt']}    '\ud83d'\n" + row["canonical_solution"]}

@@ -6,32 +6,18 @@ The package (inspect_ai 0.3) read what is written here, headers, summaries and s
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.results.interop import readers
 from harness.runs.store import reader
-from tests.support.command import harness, mini_humaneval, rows, write_rows
+from tests.support.command import harness, rows
+from tests.support.recorded_run import recorded_run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Mini HumanEval, ten problems of two samples: the second returns nothing, and the first of all has thought."""
-    folder = tmp_path_factory.mktemp("inspect")
-    said: list[dict[str, Any]] = [
-        {
-            "task_id": row["task_id"],
-            "completion": row["canonical_solution"] if i else "    return None  # \ud83d\n",
-        }
-        for row in mini_humaneval()[:10]
-        for i in range(2)
-    ]
-    said[1]["reasoning"] = "so\u2028so"
-    given = ("--data", "mini", "--limit", 10, "--completions", write_rows(folder / "said.jsonl", said))
-    ended = harness("score", "humaneval", *given, "--out", folder / "run")
-    assert ended.code == 0, ended.err
-    return folder / "run"
+    return recorded_run(tmp_path_factory.mktemp("inspect"))
 
 
 def test_what_was_written_comes_back_with_every_number(run: Path, tmp_path: Path) -> None:
