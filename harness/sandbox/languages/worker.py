@@ -147,9 +147,8 @@ class ProgramRunner:
             return self._unbuilt(job, builds, built.nonce)
         first = spent
         for turn in range(_ROUNDS):
-            if (
-                turn and 2 * spent > _ROUNDS_CPU_S
-            ):  # of true runs: what falsified ones take is in the program's hand
+            # Of true runs: what falsified ones take is in the program's hand.
+            if turn and 2 * spent > _ROUNDS_CPU_S:
                 return ""
             passed, *_ = self._passes(job, builds[turn % len(builds)])
             again, more_s, _ = (True, 0.0, 0.0) if passed else self._passes(job, built)

@@ -121,8 +121,8 @@ class Builds(worker.ProgramRunner):
         self.words.append(nonce)
         return worker._Build(nonce)
 
-    def _passes(self, job: object, built: object) -> tuple[bool, float]:
-        return False, 30.0
+    def _passes(self, job: object, built: object) -> tuple[bool, float, float]:
+        return False, 30.0, 0.0
 
 
 def test_a_slow_program_too_has_falsified_tests_and_all_its_builds_have_one_word() -> None:
