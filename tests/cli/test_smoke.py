@@ -36,7 +36,7 @@ def test_a_recipe_ends_in_a_report_beside_the_papers_rows(
     assert trainings(tmp_path) == trained
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert f'<section id="reference-{paper.replace(".", "-")}">' in page
-    assert "set apart: the project&#x27;s own mini rows" in page
+    assert "set apart: the project&#39;s own mini rows" in page
 
 
 def test_the_mini_study_trains_and_evaluates_each_of_its_methods(tmp_path: Path) -> None:
