@@ -50,7 +50,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.backends import hub
+from harness.backends import heartbeat, hub
 from harness.backends.hf import checkpoint
 from harness.backends.hf.adapters import tokenizer as own_tokenizer
 from harness.backends.hf.adapters.adapter import check_base, find_adapter
@@ -123,6 +123,7 @@ def load(
     engine.tolerance = 0.0 if config.profile == "fast" else engine.rounding
     if config.adapter:
         engine.set_adapter(config.adapter)
+    heartbeat.beat()  # from now on silence is told from work
     return engine
 
 

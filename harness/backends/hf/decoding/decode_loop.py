@@ -80,7 +80,6 @@ class DecodeLoop:
 
     def run(self) -> Iterator[tuple[int, list[FinishedSample]]]:
         """Yield (number of the job, its samples) as each is finished."""
-        heartbeat.beat()  # from now on silence is told from work
         while self.waiting or self.running:
             while fresh := self._admit():
                 yield from self._advance(fresh)
