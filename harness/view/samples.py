@@ -87,17 +87,18 @@ class _Texts:
         self._query = query.lower()
         # Most lines are ruled out as they are; what is not ASCII is escaped in them in one of several ways.
         self._quick = json.dumps(self._query)[1:-1].encode() if query.isascii() else b""
-        self._said = stack.enter_context(run.generations.path.open("rb"))
-        path = run.judgements.path
-        self._judged = stack.enter_context(path.open("rb")) if path.is_file() else None
+        self._said, self._judged = (
+            stack.enter_context(path.open("rb"))
+            if path.is_file()
+            else None  # not yet, in a run that has just begun
+            for path in (run.generations.path, run.judgements.path)
+        )
 
     def have(self, at: int, problem: str, judged: int) -> bool:
         if self._query in problem.lower():
             return True
-        places = [(self._said, at)]
-        if judged >= 0 and self._judged is not None:
-            places.append((self._judged, judged))
-        return any(self._in_line(file, offset) for file, offset in places)
+        places = ((self._said, at), (self._judged, judged))
+        return any(self._in_line(file, offset) for file, offset in places if file is not None and offset >= 0)
 
     def _in_line(self, file: BinaryIO, offset: int) -> bool:
         file.seek(offset)

@@ -44,6 +44,12 @@ def test_a_page_is_a_part_of_the_file_in_its_order_or_from_its_end(built: Path, 
     assert (names(wrong), wrong["total"]) == ([("letters/39", 2)], 60)
 
 
+def test_a_search_in_a_run_without_a_sample_finds_none(built: Path, opened: RunIndex, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes((built / "base" / "run.json").read_bytes())
+    run = opened.open("begun", tmp_path)
+    assert samples.search(opened, run, "x", "", -1)["rows"] == []
+
+
 def test_a_search_finds_ids_answers_and_completions_in_any_case(built: Path, opened: RunIndex) -> None:
     run = opened.open("tuned", built / "tuned")
 
