@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli.options import (
+    collect,
     data_option,
     flags_to_keys,
     memory_option,
@@ -19,11 +21,31 @@ from harness.cli.options import (
     workers_option,
 )
 
+if TYPE_CHECKING:
+    from harness.serve.admission import ServiceLimits
+
+
+@dataclass(frozen=True)
+class LimitOptions:
+    """How much a service takes at a time, by the names of the command line."""
+
+    request_time: float
+    max_requests: int
+    queue: int
+    max_body_mb: float
+
+    def limits(self) -> "ServiceLimits":
+        from harness.serve.admission import ServiceLimits
+
+        return ServiceLimits(
+            self.max_body_mb, request_s=self.request_time, queue=self.queue, requests=self.max_requests
+        )
+
 
 def limit_options(command: Any) -> Any:
-    """How much a service takes at a time."""
+    """The options of LimitOptions, as `limiting`."""
     return with_options(
-        command,
+        collect(LimitOptions, "limiting")(command),
         click.option(
             "--request-time", type=float, default=600.0, metavar="S", help="Seconds for a request at most."
         ),
@@ -55,10 +77,7 @@ def serve_command(
     sets: Sequence[str],
     no_cache: bool,
     show_errors: bool,
-    max_body_mb: float,
-    queue: int,
-    max_requests: int,
-    request_time: float,
+    limiting: LimitOptions,
     **flags: Any,
 ) -> None:
     """Give verdicts over HTTP: on TASKS' problems by name, on programs that come with tests, to runs elsewhere.
@@ -68,7 +87,7 @@ def serve_command(
     from harness.config.load import apply_sets, with_defaults
     from harness.runs.services import TOKEN
     from harness.serve import server
-    from harness.serve.admission import Admission, ServiceLimits
+    from harness.serve.admission import Admission
     from harness.serve.service import open_service
 
     token = os.environ.get(TOKEN, "")
@@ -77,8 +96,7 @@ def serve_command(
     plain: dict[str, Any] = {}
     set_dotted(plain, flags_to_keys(flags))
     plain = with_defaults(apply_sets(plain, sets), os.environ, not no_cache)
-    limits = ServiceLimits(max_body_mb, request_s=request_time, queue=queue, requests=max_requests)
-    service = open_service(tasks, plain, Admission(limits, token), show_errors)
+    service = open_service(tasks, plain, Admission(limiting.limits(), token), show_errors)
     try:
         server.serve(service, address, lambda url: click.echo(f"judging at {url}"))
     finally:
