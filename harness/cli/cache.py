@@ -138,6 +138,7 @@ def _describe_judge(identity: Mapping[str, Any]) -> list[str]:
     parts = [
         f"judge {verdict_cache.digests(identity)[0][:SHOWN]}",
         f"{identity['language']} {identity['version']}",
+        identity.get("isolation", ""),  # an older version's entries have none
     ]
     parts += [f"{len(identity['packages'])} packages" if identity["packages"] else ""]
     return [*parts, *(f"{name} {identity[name]:g}" for name in ("time_limit", "memory_mb") if identity[name])]

@@ -1,8 +1,8 @@
 """The verdict cache: equal programs are judged once, within a run always, across runs where there is a file.
 
 A schema.Sandbox around another. A result is taken for a program only if everything is equal that decides it: the
-program with its input, files, tests and limits (all of schema.Program), and the judge: this package's own text, whether
-it isolates, version of the language, packages that programs may import, modules loaded before, limits of its own.
+program with its input, files, tests and limits (all of schema.Program), and the judge: this package's own text, its
+isolation level, version of the language, packages that programs may import, modules loaded before, limits of its own.
 Scorers whose results are such programs' say so (`Scorer.cacheable`); what they make of them is made anew for each
 sample, so samples that are judged together and tests that change need no further thought.
 
@@ -231,7 +231,7 @@ class CachingSandbox:
                 "layout": LAYOUT,
                 "harness": __version__,
                 "source": source_digest(),
-                "isolated": self._sandbox.isolation != "process",
+                "isolation": self._sandbox.isolation,  # a weaker level's verdict is for that level alone
                 "language": language,
                 "version": self._sandbox.versions([language])[language],
                 "packages": dict(self._sandbox.packages) if language == "python" else {},

@@ -29,6 +29,7 @@ CLOSE_S = 10.0  # for begun jobs, once it is told to close
 MAX_KNOWN = 256  # answers of Pools about themselves
 AHEAD = 64  # items of one call that wait or are judged: bounds memory, and what others have to wait for
 CLOSING = "the judge is stopping"
+LEVEL = "isolation"  # the question of a Pool's level
 
 Kind = Literal["programs", "queries", "call"]
 Origin = Literal["tasks", "posted"]
@@ -157,7 +158,9 @@ class Lanes:
         if place not in pools:
             if len(pools) == MAX_POOLS:
                 _close(pools.popitem(last=False)[1])
-            pools[place] = self._make(replace(settings, workers=1, crowded=True))
+            # `auto` could find another level in each lane, and what was told of one holds for all.
+            level = self._known.get((settings, LEVEL), settings.isolation)
+            pools[place] = self._make(replace(settings, isolation=level, workers=1, crowded=True))
         pools.move_to_end(place)
         return pools[place]
 
@@ -263,7 +266,7 @@ class SharedSandbox:
 
     @property
     def isolation(self) -> str:
-        return self.lanes.ask(self.settings, "isolation", lambda pool: pool.isolation)
+        return self.lanes.ask(self.settings, LEVEL, lambda pool: pool.isolation)
 
     @property
     def packages(self) -> Mapping[str, str]:

@@ -22,6 +22,8 @@ SETTINGS = sandbox.Settings()
 class MadeUpPool:
     """Runs `code` by its words: a name that is printed, `wait` until somebody says go, `broken`, `fault`."""
 
+    isolation = "landlock"
+
     def __init__(self, go: threading.Event) -> None:
         self.go = go
         self.seen: list[str] = []
@@ -57,11 +59,13 @@ class MadeUp:
     def __init__(self, workers: int) -> None:
         self.go = threading.Event()
         self.pools: list[MadeUpPool] = []
+        self.levels: list[str] = []  # asked of each
         self.lanes = Lanes(workers, self._make)  # type: ignore[arg-type]
         self.sandbox = SharedSandbox(self.lanes, SETTINGS)
 
     def _make(self, settings: sandbox.Settings) -> MadeUpPool:
         assert settings.workers == 1
+        self.levels.append(settings.isolation)
         self.pools.append(MadeUpPool(self.go))
         return self.pools[-1]
 
@@ -93,6 +97,19 @@ def test_a_slow_program_holds_up_nobody_else() -> None:
         assert not slow.done()
         made.go.set()
         assert slow.result() == ["wait"]
+
+
+def test_what_one_lane_has_told_of_its_isolation_holds_for_all_that_start_later() -> None:
+    """`auto` in each lane for itself could judge at a level that the verdict's key does not name."""
+    made = MadeUp(workers=2)
+    with made.lanes, ThreadPoolExecutor(1) as pool:
+        assert made.sandbox.isolation == "landlock"
+        first = pool.submit(made.outputs, "wait", "wait", "wait")
+        while len(made.pools) < 2:
+            time.sleep(0.005)
+        made.go.set()
+        assert first.result() == ["wait"] * 3
+    assert made.levels == ["auto", "landlock"]
 
 
 def test_what_breaks_a_batch_is_told_to_its_asker_alone() -> None:

@@ -87,6 +87,7 @@ def test_results_are_those_without_a_cache_in_any_order_and_of_any_kind(tmp_path
         ({}, {"preload": ["numpy"]}, {}),
         ({}, {}, {"version": "3.11.8"}),
         ({}, {}, {"packages": {"numpy": "2"}}),
+        ({}, {}, {"isolation": "landlock"}),
         ({}, {}, {"isolation": "process"}),
     ],
 )
@@ -94,12 +95,26 @@ def test_what_differs_in_anything_that_decides_is_judged(
     tmp_path: Path, changed: Any, judge_changed: Any, sandbox_changed: Any
 ) -> None:
     judge(ScriptedSandbox(), [BASE], tmp_path / "v", warn=never)
-    same = ScriptedSandbox(isolation="landlock")
+    same = ScriptedSandbox()
     judge(same, [BASE], tmp_path / "v", warn=never)
-    assert same.judged == [], "both isolation levels give the same verdicts"
+    assert same.judged == []
     other = ScriptedSandbox(**sandbox_changed)
     judge(other, [BASE.model_copy(update=changed)], tmp_path / "v", judge=judge_changed, warn=never)
     assert len(other.judged) == 1
+
+
+LEVELS = ("namespaces", "landlock", "process")
+
+
+@pytest.mark.parametrize("given", LEVELS[:2])  # without isolation there is no file: test_file.py
+@pytest.mark.parametrize("asked", LEVELS)
+def test_a_verdict_is_found_at_the_isolation_level_that_gave_it_and_at_no_other(
+    tmp_path: Path, given: str, asked: str
+) -> None:
+    judge(ScriptedSandbox(isolation=given), [BASE], tmp_path / "v", warn=never)
+    later = ScriptedSandbox(isolation=asked)
+    judge(later, [BASE], tmp_path / "v", warn=never)
+    assert len(later.judged) == (given != asked)
 
 
 def test_programs_of_one_run_with_other_tests_each_are_judged() -> None:
