@@ -44,7 +44,7 @@ def read(name: str) -> study.Assigned:
         ("mft_padding", 4, 5),
         ("text_to_sql", 0, 5),
         ("mini_study", 15, 27),
-        ("transfer", 3, 24),
+        ("transfer", 3, 20),
         ("style", 2, 3),
         ("mini_grid", 0, 36),
     ],
@@ -54,6 +54,12 @@ def test_a_recipe_has_the_cells_of_its_study(name: str, trainings: int, evaluati
     assert (len(found.trainings), len(found.cells)) == (trainings, evaluations)
     for cell in found.cells:  # every task, option and prompt is one that there is
         select_template(registry.task(cell.config.task, cell.config.options), cell.config.prompt)
+
+
+@pytest.mark.parametrize("name", ["mini_grid", "transfer"])
+def test_tasks_are_compared_of_which_the_demo_model_solves_some(name: str) -> None:
+    asked = {cell.config.task for cell in read(name).cells}
+    assert asked == {"conala", "codealpaca_py", "humaneval"}  # not mbpp, of which it solves nothing
 
 
 def test_the_smallest_size_retrieves_with_the_encoder_that_is_always_there() -> None:
