@@ -63,6 +63,9 @@ _PIDFD_GET_MNT_NAMESPACE = 0xFF03
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+_TIMER_CREATE = {"x86_64": 222, "aarch64": 107}
+_TIMER_SETTIME = {"x86_64": 223, "aarch64": 110}
+_CLOCK_PROCESS_CPUTIME_ID = 2
 
 
 def _check(result: int, what: str) -> int:
@@ -83,6 +86,28 @@ def trim_heap() -> None:
     """Give freed memory back to the kernel; a C library other than glibc does it by itself."""
     if hasattr(_libc, "malloc_trim"):
         _libc.malloc_trim(0)
+
+
+def cpu_timer(signum: int) -> int:
+    """A timer, not running yet, that sends this signal once this process has used so much CPU time. It counts what the
+    scheduler measures; setitimer and RLIMIT_CPU count clock ticks, which may be several times what was used where
+    other processes share the processor.
+    """
+    # sigev_value, sigev_signo and sigev_notify (SIGEV_SIGNAL), of 64 bytes.
+    event = (ctypes.c_uint64 * 8)(0, signum)
+    timer = ctypes.c_int()
+    result = _syscall(
+        _TIMER_CREATE[MACHINE], _CLOCK_PROCESS_CPUTIME_ID, ctypes.byref(event), ctypes.byref(timer)
+    )
+    _check(result, "timer_create")
+    return timer.value
+
+
+def set_timer(timer: int, seconds: float) -> None:
+    """From now on; 0 stops it."""
+    whole, part = divmod(seconds, 1)
+    value = _Longs[4](0, 0, int(whole), int(part * 1e9))
+    _check(_syscall(_TIMER_SETTIME[MACHINE], timer, 0, ctypes.byref(value), None), "timer_settime")
 
 
 def memory_file() -> int:

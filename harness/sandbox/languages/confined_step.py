@@ -251,7 +251,7 @@ def run_init(
 def _limits(sandbox: StepSandbox, step: Step) -> list[tuple[int, int]]:
     """The kernel's limits for each process, behind the monitor's clock and its sums over the process tree."""
     return [
-        (resource.RLIMIT_CPU, int(step.cpu_s) + 2),
+        (resource.RLIMIT_CPU, confine.kernel_cpu_s(step.cpu_s)),
         # Not address space: the JVM, Go and node reserve far more of it than they use.
         (resource.RLIMIT_DATA, 2 * step.memory_mb + 256 << 20),
         (resource.RLIMIT_FSIZE, FILE_MB << 20),

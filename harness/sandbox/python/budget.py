@@ -36,13 +36,16 @@ class OverBudget(BaseException):
 _interruptible = False
 # Memory that is not counted: this process's own, and its tests.
 _own_bytes = 0
+# The kernel's numbers of the two timers.
+_soft_timer = _hard_timer = -1
 
 
 def prepare() -> None:
     """Once per process, when it is ready to judge."""
-    global _own_bytes
+    global _own_bytes, _soft_timer, _hard_timer
     signal.signal(signal.SIGVTALRM, _interrupt)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    _soft_timer, _hard_timer = syscalls.cpu_timer(signal.SIGVTALRM), syscalls.cpu_timer(signal.SIGPROF)
     _own_bytes = _data_bytes()
 
 
@@ -70,15 +73,15 @@ def limited(cpu_s: float, tests_mb: int = 0) -> Iterator[None]:
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (wanted, hard))
-    signal.setitimer(signal.ITIMER_VIRTUAL, SOFT_FACTOR * cpu_s)
-    signal.setitimer(signal.ITIMER_PROF, HARD_FACTOR * cpu_s)
+    syscalls.set_timer(_soft_timer, SOFT_FACTOR * cpu_s)
+    syscalls.set_timer(_hard_timer, HARD_FACTOR * cpu_s)
     try:
         yield
     except MemoryError:
         give_up()
     finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        syscalls.set_timer(_soft_timer, 0)
+        syscalls.set_timer(_hard_timer, 0)
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
         if _data_bytes() > _own_bytes + (MEMORY_MB << 18):
             syscalls.trim_heap()
