@@ -50,7 +50,7 @@ def shared_processor() -> Iterator[None]:
         os.waitpid(pid, 0)
     os.sched_setaffinity(0, before)
     if ended:
-        pytest.skip("aimed at a process with real-time priority, which this user may not have")
+        pytest.skip("this machine does not offer real-time priority to this user")
 
 
 @pytest.mark.usefixtures("shared_processor")
