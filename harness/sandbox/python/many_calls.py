@@ -26,6 +26,7 @@ from harness.sandbox.isolation import syscalls
 from harness.sandbox.python import budget, plain_bytes
 from harness.sandbox.python.candidate import Candidate
 from harness.sandbox.python.plain_bytes import VERSION
+from harness.sandbox.python.spelled_inputs import SpelledInputs
 from harness.sandbox.python.termination import GONE, CandidateEnded, SpeculationMissed, Termination
 from harness.sandbox.values import codec
 
@@ -138,12 +139,13 @@ def _digest(reply: bytes) -> bytes:
 _kept: OrderedDict[bytes, list[InputChunk]] = OrderedDict()
 
 
-def _chunks(tests: bytes, answered: Answered, inputs: list[Any]) -> list[InputChunk]:
-    """`tests`: their digest. Raises ValueError."""
-    key = _digest(tests + marshal.dumps(inputs, VERSION))
+def _chunks(tests: bytes, answered: Answered, inputs: list[Any] | SpelledInputs) -> list[InputChunk]:
+    """`tests`: their digest, which tells of inputs that they spell out too. Raises ValueError."""
+    told = b"" if isinstance(inputs, SpelledInputs) else marshal.dumps(inputs, VERSION)
+    key = _digest(tests + told)
     if key not in _kept:
         with budget.uncounted():
-            _kept[key] = chunks_of(answered, inputs)
+            _kept[key] = chunks_of(answered, _listed(inputs))
         while (
             sum(chunk.size for chunks in _kept.values() for chunk in chunks) > _KEPT_BYTES and len(_kept) > 1
         ):
@@ -152,11 +154,15 @@ def _chunks(tests: bytes, answered: Answered, inputs: list[Any]) -> list[InputCh
     return _kept[key]
 
 
+def _listed(inputs: list[Any] | SpelledInputs) -> list[Any]:
+    return inputs.value() if isinstance(inputs, SpelledInputs) else inputs
+
+
 # ---------------------------------------------------------------- asking
 
 
 def differing(
-    candidate: Candidate, tests: bytes, answered: Answered, inputs: list[Any]
+    candidate: Candidate, tests: bytes, answered: Answered, inputs: list[Any] | SpelledInputs
 ) -> Iterator[Difference]:
     """Raises CandidateEnded; SpeculationMissed where it has to be asked one by one; what the program raises."""
     chunks = None
@@ -166,7 +172,7 @@ def differing(
         except Exception:  # noqa: BLE001 - whatever the reference raises the tests raise when they come to it
             candidate.takes_many = False
     if chunks is None:
-        for given in inputs:
+        for given in _listed(inputs):
             wanted, cpu_s = answered(given)
             yield given, candidate.call(tuple(given), {}, cpu_s), wanted
         return

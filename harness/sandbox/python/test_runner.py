@@ -13,7 +13,7 @@ from collections import OrderedDict
 from functools import cached_property
 from typing import Any
 
-from harness.sandbox.python import budget, many_calls, needs
+from harness.sandbox.python import budget, many_calls, needs, spelled_inputs
 from harness.sandbox.python.candidate import Candidate
 from harness.sandbox.python.termination import (
     CandidateEnded,
@@ -32,16 +32,22 @@ class BadTests(Exception):
 class CompiledTests:
     """`in_process`: they need more of the candidate than calls with plain data; found out at most once.
     `recorded_requests`: what they asked the last candidate that passed, None until there was one. `deterministic`: they
-    have always asked the same.
+    have always asked the same. `inputs`: of their loop over `differing`, where they spell them out.
     """
 
     def __init__(
-        self, texts: tuple[str, str], codes: list[types.CodeType], entry: str, in_process: bool
+        self,
+        texts: tuple[str, str],
+        codes: tuple[types.CodeType, types.CodeType],
+        entry: str,
+        in_process: bool,
+        inputs: spelled_inputs.SpelledInputs | None = None,
     ) -> None:
         self.texts = texts
         self.setup, self.tests = codes
         self.entry = entry
         self.in_process = in_process
+        self.inputs = inputs
         self.recorded_requests: tuple[bytes, ...] | None = None
         self.deterministic = True
 
@@ -95,15 +101,23 @@ def compile_tests(setup: str, code: str, entry: str, in_module: bool) -> Compile
 
 
 def _compile_tests(setup: str, code: str, entry: str, in_module: bool) -> CompiledTests:
-    code_objects = []
-    for name, text in (("setup", setup), ("tests", code)):
+    setup_code = _compile("setup", setup)
+    namespace = None if in_module else _run_setup(setup_code)
+    lifted = None if namespace is None else spelled_inputs.lift(code, namespace)
+    shown, inputs = lifted or (code, None)
+    tests_code = _compile("tests", shown)
+    if namespace is not None and inputs is not None:
+        namespace[spelled_inputs.NAME] = inputs
+    in_process = namespace is None or needs.beside(shown, entry, namespace)
+    return CompiledTests((setup, code), (setup_code, tests_code), entry, in_process, inputs)
+
+
+def _compile(name: str, text: str) -> types.CodeType:
+    try:
+        return compile(text, f"{name}.py", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError) as error:
         what = "setup does" if name == "setup" else "tests do"
-        try:
-            code_objects.append(compile(text, f"{name}.py", "exec", dont_inherit=True))
-        except (SyntaxError, ValueError, RecursionError) as error:
-            raise BadTests(f"the task's {what} not compile: {type(error).__name__}: {error}") from None
-    in_process = in_module or needs.beside(code, entry, _run_setup(code_objects[0]))
-    return CompiledTests((setup, code), code_objects, entry, in_process)
+        raise BadTests(f"the task's {what} not compile: {type(error).__name__}: {error}") from None
 
 
 def _run_setup(setup: types.CodeType) -> dict[str, Any]:
@@ -126,6 +140,8 @@ def run(compiled: CompiledTests, candidate: Candidate) -> Termination:
 
     proxy.__name__ = proxy.__qualname__ = compiled.entry
     namespace[compiled.entry] = proxy
+    if compiled.inputs is not None:
+        namespace[spelled_inputs.NAME] = compiled.inputs
     if "differing" in namespace:
         namespace["differing"] = lambda _, answered, inputs: many_calls.differing(
             candidate, compiled.digest, answered, inputs
