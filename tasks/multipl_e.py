@@ -46,7 +46,15 @@ SIZES = {
 }
 # Lines that make something known, which a whole function needs too.
 _IMPORTS = re.compile(r"^\s*(?:#include|import\b|using\b|use\b|require\b|from\b|#lang|#!|<\?php)")
-_MAIN = re.compile(r"^[ \t]*(?:public\s+)?(?:static\s+)?(?:int|void|def)\s+[Mm]ain\s*\(", re.MULTILINE)
+_MAIN = re.compile(
+    r"^[ \t]*(?:(?:public|private|internal|static|async)\s+)*(?:int|void|def|Task(?:<int>)?)\s+([Mm]ain)\s*\(",
+    re.MULTILINE,
+)
+# What the tests' first bracket closes, behind a function that has none of its own.
+_OPENED = {
+    "cs": "\n    static void HarnessEnd_() {\n",
+    "scala": "\n    def harnessEnd_(): Unit = {\n",
+}
 _MODIFIERS = r"\b(?:(?:public|internal|static|final|sealed|abstract)\s+)*"
 _GO_HEAD = re.compile(r"\A\s*package \w+\s*\n\s*import \([^)]*\)\n|\A\s*package \w+\s*\n")
 
@@ -76,7 +84,7 @@ def cut(text: str, stops: Iterable[str]) -> str:
 
 def entry_point(language: TargetLanguage, prompt: str) -> str:
     """The name of the function that the prompt begins."""
-    found = re.findall(language.begins.format(name=r"([\w$!?]+)"), prompt, re.MULTILINE)
+    found = language.definition(r"([\w$!?]+)").findall(prompt)
     last = found[-1] if found else ""
     return last if isinstance(last, str) else next(filter(None, last), "")
 
@@ -84,52 +92,79 @@ def entry_point(language: TargetLanguage, prompt: str) -> str:
 def _beginning(language: TargetLanguage, prompt: str, code: str) -> re.Match[str] | None:
     """Where code has the function itself."""
     name = entry_point(language, prompt)
-    return re.search(language.begins.format(name=re.escape(name)), code, re.MULTILINE) if name else None
+    return language.definition(re.escape(name)).search(code) if name else None
 
 
-def _before_bracket(code: str, start: int) -> str:
-    """Code without the bracket that closes the function beginning at `start`, which the tests bring, and without what
+def _body(name: str, masked: str, at: int) -> int:
+    """Where the bracket of the function's body is whose first bracket of parameters ends at `at`; -1 where the body is
+    an expression: `=> a + b;` of C#, `= a + b` or `= a match { ... }` of Scala.
+    """
+    depth = 1
+    for place in range(at, len(masked)):
+        sign, two = masked[place], masked[place : place + 2]
+        depth += (sign in "([") - (sign in ")]")
+        if depth or sign not in "{=" or (name == "scala" and two == "=>"):
+            continue
+        if sign == "{":
+            return place
+        found = re.compile(r"=\s*\{").match(masked, place) if name == "scala" else None
+        if found is None:
+            return -1
+        behind = closing(masked, found.end()) + 1
+        # A block may be the beginning of an expression only: `{ ... }.sum`.
+        return -1 if re.compile(r"\s*\.|[ \t]*[^\s})]").match(masked, behind) else found.end() - 1
+    return -1
+
+
+def _before_bracket(name: str, code: str, found: re.Match[str]) -> str:
+    """Code without the bracket that closes the function that `found` begins, which the tests bring, and without what
     follows. Literals are not masked: the quotes of the shell and of Rust's lifetimes are no literals of C.
     """
+    del name
     depth = 0
-    for at in range(start, len(code)):
+    for at in range(found.start(), len(code)):
         depth += (code[at] == "{") - (code[at] == "}")
         if code[at] == "}" and depth <= 0:
             return code[:at]
     return code
 
 
-def _function_last(code: str, start: int) -> str:
-    """Code up to the bracket that closes the method beginning at `start`, which the tests bring; what follows it in its
-    class, where any order will do, stands above it.
+def _function_last(name: str, code: str, found: re.Match[str]) -> str:
+    """Code up to the bracket that closes the method that `found` begins, which the tests bring; what follows it in its
+    class, where any order will do, stands above it. Behind a method that is an expression another is begun.
     """
-    masked = mask(code)
-    opened = masked.find("{", start)
+    masked, start = mask(code), found.start()
+    opened = _body(name, masked, found.end())
     if opened < 0:
-        return code
+        return code[: closing(masked, start)].rstrip() + _OPENED.get(name, "")
     end = closing(masked, opened + 1)
     below = code[end + 1 : closing(masked, end + 1)]
     return code[:start] + (f"{below}\n" if below.strip() else "") + code[start:end]
 
 
-def _before_last_bracket(code: str, start: int) -> str:
-    """Code up to the last bracket that closes a function beginning at `start` or below, which the tests bring: in C++ a
-    function is known to those below it, so each keeps its place.
+def _before_last_bracket(name: str, code: str, found: re.Match[str]) -> str:
+    """Code up to the last bracket that closes a function that `found` begins or one below it, which the tests bring: in
+    C++ a function is known to those below it, so each keeps its place.
     """
+    del name
     masked = mask(code)
-    end, opened = len(code), masked.find("{", start)
+    end, opened = len(code), masked.find("{", found.start())
     while opened >= 0:
         end = closing(masked, opened + 1)
         opened = masked.find("{", end)
     return code[:end]
 
 
-def _without_main(code: str) -> str:
-    """The tests have their own."""
+def _without_main(name: str, code: str) -> str:
+    """The tests have their own. One that is an expression gets another name: its end is not found for certain."""
     masked = mask(code)
     found = _MAIN.search(masked)
-    opened = masked.find("{", found.end()) if found else -1
-    return code[: found.start()] + code[closing(masked, opened + 1) + 1 :] if found and opened >= 0 else code
+    if found is None:
+        return code
+    opened = _body(name, masked, found.end())
+    if opened < 0:
+        return f"{code[: found.start(1)]}answers_{code[found.start(1) :]}"
+    return code[: found.start()] + code[closing(masked, opened + 1) + 1 :]
 
 
 def _in_problem(kind: str, code: str, start: int) -> str:
@@ -170,7 +205,7 @@ def _whole(name: str, prompt: str, code: str, found: re.Match[str]) -> str:
     """The program of code that has the function itself."""
     language = LANGUAGES[name]
     if name in (*_CLOSE, "d"):
-        code = _without_main(code)
+        code = _without_main(name, code)
         found = _beginning(language, prompt, code) or found
     match name:
         case "go":
@@ -185,7 +220,7 @@ def _whole(name: str, prompt: str, code: str, found: re.Match[str]) -> str:
         case "d":
             code = re.sub(r"\A\s*module [\w.]+;[ \t]*\n", "", code)
     if language.closed:
-        code = _CLOSE.get(name, _before_bracket)(code, found.start())
+        code = _CLOSE.get(name, _before_bracket)(name, code, found)
     return _head(language, prompt, code) + code
 
 
@@ -292,7 +327,7 @@ def task(language: str = "cpp", dataset: Dataset = "humaneval") -> Task:
     where = files(language, dataset)
     return Task(
         name="multipl_e",
-        version=1,
+        version=2,
         load=_load(language, where),
         templates=_templates(language),
         extract=multipl_e_program,

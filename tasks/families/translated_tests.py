@@ -5,11 +5,13 @@ prints SENTINEL stands behind the last expectation, as in completion_marker.py, 
 expectations. A language upstream is a row of the sandbox's table (`runs`), save those that no row can run yet.
 
 Differences from upstream: a C# program that ends in an exception fails, and ends where an assertion fails (the recorded
-judge looked for failed assertions alone); what a Racket program writes to standard error is no failure; Rust is edition
-2021, D is GDC's; the packages that tests name (javatuples, Test::Deep, luaunit, test/unit) are the project's own
-replacements.
+judge looked for failed assertions alone); what a Racket program writes to standard error is no failure; R's rows of
+2022, which compare by `identical` and quit, or never call their tests, are run in the form of the later ones; Rust is
+edition 2021, D is GDC's; the packages that tests name (javatuples, Test::Deep, luaunit, test/unit) are the project's
+own replacements.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,7 +21,14 @@ from harness.tasks.families import completion_marker
 # Upstream has 15 seconds; those that wait are not the program's fault.
 LIMITS = Limits(cpu_s=15.0, wall_s=60.0, memory_mb=1024)
 
-_RETURNS = r"^[ \t]*(?:[\w:<>,&*\[\]?.]+[ \t]+)*[\w:<>,&*\[\]?.]+[\s&*]+"
+# What a call of the function may stand behind, and no definition does.
+_NO_CALL = r"(?!(?:return|else|case|throw|await|yield|assert|new)\b)"
+_TYPED = _NO_CALL + r"(?:[\w:<>,&*\[\]?.]+[ \t]+)*[\w:<>,&*\[\]?.]+[\s&*]+"
+_RETURNS = r"^[ \t]*" + _TYPED
+_METHOD = r"(?:^|(?<=\{))[ \t]*" + _TYPED + r"{name}\s*\("  # a class may stand in the same line
+# D's attributes and type, and behind the parameters a body, a contract, or the end of what the prompt gives.
+_D_TYPED = r"^[ \t]*" + _NO_CALL + r'(?:[\w,*\[\].!()@"]+[ \t]+)*[\w,*\[\].!()@"]+[ \t\n]+'
+_D_BODY = r"\s*\((?=[^;{}]*(?:\{|=>|\Z))"
 
 
 @dataclass(frozen=True)
@@ -37,18 +46,22 @@ class TargetLanguage:
     comment: str = "//"
     wants: str = ""
 
+    def definition(self, name: str) -> re.Pattern[str]:
+        """What finds the beginning of a function; `name` is a pattern."""
+        return re.compile(self.begins.replace("{name}", name), re.MULTILINE)
+
 
 LANGUAGES: Mapping[str, TargetLanguage] = {
     "cpp": TargetLanguage("C++", _RETURNS + r"{name}\s*\(", ("\n}",), runs="cpp", closed=True),
-    "cs": TargetLanguage("C#", _RETURNS + r"{name}\s*\(", ("\n    }\n",), runs="csharp", closed=True),
+    "cs": TargetLanguage("C#", _METHOD, ("\n    }\n",), runs="csharp", closed=True),
     "d": TargetLanguage(
         "D",
-        r"^[ \t]*(?:[\w,*\[\].!()]+[ \t]+)*[\w,*\[\].!()]+[ \t\n]+{name}\s*\(",
+        rf"(?:{_D_TYPED}{{name}}{_D_BODY}|^[ \t]*(?:alias|enum|auto)\s+{{name}}\s*=)",
         ("\n\n", "\nvoid", "\nbool", "\nint"),
         runs="d",
     ),
     "go": TargetLanguage("Go", r"^func\s+{name}\s*\(", ("\nfunc", "struct", "\n// "), runs="go"),
-    "java": TargetLanguage("Java", _RETURNS + r"{name}\s*\(", ("\n    }\n",), runs="java", closed=True),
+    "java": TargetLanguage("Java", _METHOD, ("\n    }\n",), runs="java", closed=True),
     "jl": TargetLanguage(
         "Julia", r"function\s+{name}\s*\(", ("\nfunction", "\nmacro", "\n\n"), comment="#", wants="julia"
     ),
@@ -69,7 +82,13 @@ LANGUAGES: Mapping[str, TargetLanguage] = {
         "PHP", r"function\s+{name}\s*\(", ("\nfunction", "\n?>", "\n//", "\n#"), runs="php"
     ),
     "pl": TargetLanguage("Perl", r"sub\s+{name}\b", ("\nsub", "\n#", "\n\n"), runs="perl", comment="#"),
-    "r": TargetLanguage("R", r"{name}\s*(?:<-|=)\s*function", ("\n#", "\n```"), runs="r", comment="#"),
+    "r": TargetLanguage(
+        "R",
+        r"(?<![\w.])[\"'`]?{name}[\"'`]?\s*(?:<<?-|=)\s*(?:function\b|\\\s*\()",
+        ("\n#", "\n```"),
+        runs="r",
+        comment="#",
+    ),
     "rb": TargetLanguage(
         "Ruby", r"def\s+{name}\b", ("\nclass", "\ndef", "\n#", "\n\n"), runs="ruby", comment="#"
     ),
@@ -83,7 +102,7 @@ LANGUAGES: Mapping[str, TargetLanguage] = {
     "rs": TargetLanguage("Rust", r"fn\s+{name}\s*[<(]", ("\n}",), runs="rust", closed=True),
     "scala": TargetLanguage(
         "Scala",
-        r"^[ \t]*(?:@[\w.]+\s+)*(?:\w+[ \t]+)*def\s+{name}\s*[\[(]",
+        r"(?:^|(?<=\{))[ \t]*(?:@[\w.]+\s+)*(?:\w+[ \t]+)*def\s+{name}\s*[\[(]",
         ("\n    }\n",),
         runs="scala",
         closed=True,
@@ -99,6 +118,9 @@ LANGUAGES: Mapping[str, TargetLanguage] = {
         runs="typescript",
     ),
 }
+
+# What rows of 2022 have for R: an expectation that fails says nothing, and some never call their tests.
+_R_QUITS = re.compile(r"\bif\s*\(!(identical\(.*\))\)\s*\{\s*quit\('no', 1\)\s*\}")
 
 # Turns assertions on, which upstream does by a flag, before the class with the tests is loaded.
 _JAVA = """
@@ -125,8 +147,11 @@ mod harness_proof {
 
 def inline_tests(name: str, tests: str, head: str = "") -> InlineTests:
     """The check of a row. `head`: what stands above the answer (Go's package clause and imports). Raises ValueError
-    for tests whose end is not found.
+    for tests whose end is not found, and for those of which no expectation is understood: none could be falsified, and
+    a pass would prove nothing.
     """
+    from harness.sandbox.languages import falsify
+
     language = LANGUAGES[name].runs
     check = InlineTests(
         language=language,
@@ -135,6 +160,10 @@ def inline_tests(name: str, tests: str, head: str = "") -> InlineTests:
         sentinel=completion_marker.SENTINEL,
         limits=LIMITS,
     )
+    if not falsify.expectations(language, check.after):
+        raise ValueError(
+            "its tests state no expectation in a form that is known, so that any answer would pass"
+        )
     change: dict[str, object] = {}
     match language:
         case "cpp":
@@ -157,4 +186,8 @@ def _closed(language: str, tests: str) -> str:
         case "csharp":
             # An answer that is null as it has to be has no Equals; upstream passes the exception over.
             tests = tests.replace(".Equals(null));", " == null);")
+        case "r":
+            tests = _R_QUITS.sub(r"stopifnot(\1)", tests)
+            if re.search(r"^test_humaneval <-", tests) and not re.search(r"^test_humaneval\(\)", tests, re.M):
+                tests = f"{tests.rstrip()}\ntest_humaneval()"
     return completion_marker.instrument(language, tests)

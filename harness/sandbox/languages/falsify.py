@@ -55,7 +55,7 @@ _BOOLEANS = {"true": "false", "false": "true", "TRUE": "FALSE", "FALSE": "TRUE",
 _RACKET = re.compile(r"\((?:check-within|check-equal\?)\s")
 # A word of Racket: a string, a character, or up to what ends it.
 _RACKET_WORD = re.compile(r'"(?:[^"\\]|\\.)*"|#\\.\w*|[()\[\]]|[^\s()\[\]"]+')
-_R_EQUAL = re.compile(r"\s*isTRUE\(all\.equal\(")
+_R_EQUAL = re.compile(r"\s*(?:isTRUE\(all\.equal|identical)\(")
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _condition(tests: str, part: tuple[int, int], comparison: str) -> Expectatio
 
 
 def _r_equality(tests: str, part: tuple[int, int]) -> Expectation:
-    """`isTRUE(all.equal(candidate(1), 2))`"""
+    """`isTRUE(all.equal(candidate(1), 2))`, or `identical(candidate(1), 2)`"""
     start, end = part
     other, negated = None, f"!({tests[start:end]})"
     if found := _R_EQUAL.match(tests, start, end):
