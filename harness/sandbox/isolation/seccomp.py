@@ -125,6 +125,8 @@ _ALONE = {"flock": (73, 32)}
 # what takes space without writing it takes more between two looks than a machine has, and beyond RLIMIT_FSIZE.
 _SENDING = {"sendmsg": (46, 211), "sendmmsg": (307, 269)}
 _FALLOCATE = (285, 47)
+# The same by other doors: space for a file that is not written (XFS_IOC_ALLOCSP64 up to FS_IOC_UNRESVSP64, FS_IOC_ZERO_RANGE).
+_RESERVING_IOCTLS = (0x40305824, 0x4030582B, 0x40305839)
 # Landlock does not control these: where programs share the machine's files they report success and do nothing.
 _ATTRIBUTES = {
     "chmod": (90, -1),
@@ -322,9 +324,11 @@ def _checked(column: int, own_pid: int, shared_files: bool, children: bool) -> d
     deny = _errno(_EPERM)
     # A thread with descriptors of its own could keep what no limit and no list of its process shows.
     is_thread, shares = syscalls.CLONE_THREAD, syscalls.CLONE_FILES
-    thread = (_argument(0), (_ANY_BIT, 0, 2, is_thread), (_ANY_BIT, 0, 1, shares), *_ALLOWED, *deny)
+    # The parent's child, which it could be taken for, is not the program's: nobody would look below it.
+    elsewhere = _NAMESPACES | syscalls.CLONE_PARENT
+    process = (_argument(0), (_ANY_BIT, 0, 1, elsewhere), *deny)
+    thread = (*process, (_ANY_BIT, 0, 2, is_thread), (_ANY_BIT, 0, 1, shares), *_ALLOWED, *deny)
     if children:
-        process = (_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), *deny)
         thread = (*process, (_ANY_BIT, 0, 2, is_thread), (_ANY_BIT, 1, 0, shares), *deny, *_ALLOWED)
     # PR_SET_DUMPABLE: what it has open could then not be counted.
     dangerous = (
@@ -333,7 +337,9 @@ def _checked(column: int, own_pid: int, shared_files: bool, children: bool) -> d
         syscalls.PR_SET_MM,
         syscalls.PR_SET_PTRACER,
     )
-    ioctls = (*_DENIED_IOCTLS, *(_ATTRIBUTE_IOCTLS if shared_files else ()))
+    ioctls = _choose(1, _DENIED_IOCTLS, deny, _ALLOWED)
+    if shared_files:
+        ioctls = _choose(1, (*_DENIED_IOCTLS, *_ATTRIBUTE_IOCTLS), deny, _reserving())
     bodies = {
         # Its flags are in memory, which a filter cannot read; ENOSYS makes libc fall back to clone.
         _CLONE3: _errno(_ENOSYS),
@@ -341,7 +347,7 @@ def _checked(column: int, own_pid: int, shared_files: bool, children: bool) -> d
         _SOCKETPAIR[column]: _choose(0, (_AF_UNIX,), _ALLOWED, deny),
         _PRCTL[column]: _choose(0, dangerous, deny, _ALLOWED),
         _PRLIMIT[column]: _choose(0, (0, own_pid), _ALLOWED, deny),
-        _IOCTL[column]: _choose(1, ioctls, deny, _ALLOWED),
+        _IOCTL[column]: ioctls,
         _FCNTL[column]: _choose(1, _DENIED_FCNTLS, deny, _ALLOWED),
     }
     if children:
@@ -356,6 +362,19 @@ def _checked(column: int, own_pid: int, shared_files: bool, children: bool) -> d
     for numbers in () if children else _SIGNAL_CALLS:
         bodies[numbers[column]] = _choose(0, _signal_targets(own_pid, numbers), _ALLOWED, deny)
     return bodies
+
+
+def _reserving() -> Body:
+    """For the loaded request of an ioctl: what fallocate is answered, or that it may go on."""
+    first, last, single = _RESERVING_IOCTLS
+    refused = _errno(_EOPNOTSUPP)
+    return (
+        (_EQUAL, 2, 0, single),
+        (_AT_LEAST, 0, 2, first),
+        (_AT_LEAST, 1, 0, last + 1),
+        *refused,
+        *_ALLOWED,
+    )
 
 
 def _ranges(bodies: Mapping[int, Body], others: Body = _ALLOWED) -> list[tuple[int, Body]]:

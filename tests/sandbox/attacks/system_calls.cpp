@@ -30,6 +30,9 @@ int main() {
     got(kill(judge, 0) == 0, "signal the judge");
     got(unshare(CLONE_NEWUSER) == 0, "unshare");
     got(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0) >= 0, "clone with a namespace");
+    long sibling = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+    if (sibling == 0) _exit(0);
+    got(sibling > 0, "clone of a child of the parent");
     got(mount("none", "/tmp", "tmpfs", 0, 0) == 0, "mount");
     got(syscall(SYS_memfd_create, "x", 0) >= 0, "memfd");
     got(shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600) >= 0, "shmget");

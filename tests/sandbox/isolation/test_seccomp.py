@@ -112,6 +112,31 @@ def test_flags_of_the_machines_own_folders_cannot_be_set(request_: int, children
     assert answer(own, 16, 0, request_) == ALLOW
 
 
+@pytest.mark.parametrize("children", [False, True])
+@pytest.mark.parametrize("request_", [0x40305824, 0x40305828, 0x4030582A, 0x40305829, 0x4030582B, 0x40305839])
+def test_space_is_not_reserved_by_ioctl_where_the_folder_is_watched(request_: int, children: bool) -> None:
+    """FS_IOC_RESVSP and its kin are answered as fallocate is, EOPNOTSUPP."""
+    shared, own = (seccomp.instructions(7, files, "x86_64", children=children) for files in (True, False))
+    assert answer(shared, 16, 0, request_) == answer(shared, 285) == 0x0005005F
+    assert answer(own, 16, 0, request_) == ALLOW
+    assert answer(shared, 16, 0, 0x40305823) == answer(shared, 16, 0, 0x4030582C) == ALLOW
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_no_child_is_made_the_parents(machine: str, shared: bool) -> None:
+    """CLONE_PARENT: it would be below nothing that is watched. clone3, whose flags nobody can read, is answered
+    ENOSYS."""
+    number, arch = {"x86_64": (56, 0xC000003E), "aarch64": (220, 0xC00000B7)}[machine]
+    for children in (False, True):
+        program = seccomp.instructions(7, shared, machine, children=children)
+        assert answer(program, number, 0x8000 | 17, arch=arch) == DENY
+        assert answer(program, number, 0x8000 | 0x10500, arch=arch) == DENY
+        assert answer(program, number, 0x10500, arch=arch) == ALLOW
+        assert answer(program, 435, arch=arch) == NOSYS
+    assert answer(seccomp.instructions(7, shared, machine, children=True), number, 17, arch=arch) == ALLOW
+
+
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("children", [False, True])
