@@ -2,11 +2,18 @@
 
 The process installs a filter of seccomp.py (`stateless`, `endings`) and gives the listener's descriptor away. Each such
 call then waits until it is let go on, so the listener has to be served for as long as the process runs.
+
+Since Linux 5.19 a call that the listener has received is interrupted by nothing but the thread's end. Before (and
+anywhere until it is received) a signal takes it back: the program's handler runs, and the call may or may not be made
+again. So a last call counts only where the process was ended while it waited, by whoever looked at it; a process that
+ends by itself has not been looked at.
 """
 
 import contextlib
 import ctypes
+import errno
 import fcntl
+import functools
 import os
 import socket
 from typing import NamedTuple
@@ -14,7 +21,7 @@ from typing import NamedTuple
 from harness.sandbox.isolation import seccomp, syscalls
 
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
-_SET_FILTER, _NEW_LISTENER = 1, 8
+_SET_FILTER, _NEW_LISTENER, _WAIT_KILLABLE = 1, 8, 32
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _NOTICE, _GO_ON = 80, 1
 
@@ -38,7 +45,7 @@ class Listener:
         self.marked = marked
 
     def receive(self) -> Call | None:
-        """The next call that waits; None if its thread was ended meanwhile."""
+        """The next call that waits; None if it is gone: its thread was ended, or a signal has interrupted it."""
         notice = bytearray(_NOTICE)
         try:
             fcntl.ioctl(self.fd, _RECEIVE, notice)
@@ -49,17 +56,27 @@ class Listener:
 
     def let_go_on(self, call: Call) -> None:
         """Let it be made, as if nobody had been told."""
-        with contextlib.suppress(FileNotFoundError):  # the process was ended meanwhile
+        with contextlib.suppress(FileNotFoundError):  # it is gone
             fcntl.ioctl(self.fd, _SEND, call.token + bytes(12) + _GO_ON.to_bytes(4, "little"))
 
     def close(self) -> None:
         os.close(self.fd)
 
 
+@functools.cache
+def signals_wait() -> bool:
+    """Whether signals wait until a received call has been let go on: asked of the kernel with no filter at all, which
+    is another error where it knows the flag.
+    """
+    flags = _NEW_LISTENER | _WAIT_KILLABLE
+    _libc.syscall(_SECCOMP[syscalls.MACHINE], _SET_FILTER, flags, ctypes.c_void_p())
+    return ctypes.get_errno() == errno.EFAULT
+
+
 def install(program: syscalls.Filter) -> int:
     """Apply the filter to this process, for good; returns the listener. Needs no_new_privs."""
-    number = _SECCOMP[syscalls.MACHINE]
-    fd: int = _libc.syscall(number, _SET_FILTER, _NEW_LISTENER, ctypes.c_void_p(program.address))
+    flags = _NEW_LISTENER | (_WAIT_KILLABLE if signals_wait() else 0)
+    fd: int = _libc.syscall(_SECCOMP[syscalls.MACHINE], _SET_FILTER, flags, ctypes.c_void_p(program.address))
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"seccomp listener: {os.strerror(code)}")

@@ -4,6 +4,7 @@ No policy here: which namespaces, rules and filters are used is decided in `conf
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 from collections.abc import Sequence
@@ -61,6 +62,7 @@ MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
 _PIDFD_GET_MNT_NAMESPACE = 0xFF03
 
 
+_TGKILL = {"x86_64": 234, "aarch64": 131}
 # Numbers from 424 on are the same on every architecture.
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
@@ -82,6 +84,12 @@ def fork() -> int:
     which a process with one thread does not need or sets itself.
     """
     return _check(_fork(), "fork")
+
+
+def signal_thread(pid: int, thread: int, number: int) -> None:
+    """Signal one thread of a process; nothing where it has ended."""
+    if _syscall(_TGKILL[MACHINE], pid, thread, number) < 0 and ctypes.get_errno() != errno.ESRCH:
+        _check(-1, "tgkill")
 
 
 def trim_heap() -> None:

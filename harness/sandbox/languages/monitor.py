@@ -13,7 +13,7 @@ import socket
 import time
 from dataclasses import dataclass
 
-from harness.sandbox.isolation import marks, process_tree, scratch, syscalls
+from harness.sandbox.isolation import freezing, marks, process_tree, scratch, syscalls
 from harness.sandbox.languages import confined_step
 from harness.sandbox.python.cpu_clock import WALL_SLACK
 
@@ -25,6 +25,7 @@ _UNACCOUNTED_FACTOR = 2
 _BEGIN_S = 1.0
 # Beyond a step's memory and its files: where the kernel ends it, should it take more between two checks.
 _SLACK_MB = 128
+_UNSEEN = "its files take too long to look at"
 _TOO_MANY_FILES = "more files than the scratch space holds"
 
 
@@ -67,7 +68,7 @@ class StepMonitor:
         self.seen_cpu_s: dict[int, float] = {}
         self.files_mb = 0.0
         self.init = 0
-        self.looked_at_end = False
+        self.looked_at_end = self.exited = False
         self.listener: marks.Listener | None = None
 
     def run(self) -> StepResult:
@@ -113,7 +114,9 @@ class StepMonitor:
             )
         if self.report:
             result.code = os.waitstatus_to_exitcode(confined_step.STATUS.unpack(self.report[1:])[0])
-            if result.code == 0 and self.listener is not None and not self.looked_at_end:
+            if self.exited:
+                result.code = 0
+            elif result.code == 0 and self.listener is not None:
                 self._stop("output", _TOO_MANY_FILES)  # nobody could look at what it had
         elif not result.status:
             result.status, result.detail = "signal", "killed by SIGKILL"
@@ -173,15 +176,29 @@ class StepMonitor:
             self.result.status, self.result.detail, self.result.suspect = status, detail, suspect
 
     def _answer(self, listener: marks.Listener, started_at: float) -> None:
-        """A process makes its last call: look once more before the program's files are gone with the command."""
+        """A process makes its last call. That of the command with status 0 waits while everything is stopped and looked
+        at once more, before the program's files are gone; then it is killed: let go on, it could still be interrupted
+        and do more.
+        """
         call = listener.receive()
         if call is None:
             return
-        if not call.status and process_tree.parent(self.sandbox.proc, call.thread) == self.init:
-            self.looked_at_end = True
-            self._check(started_at)
-        if not self.result.status:
+        command = call.thread if process_tree.parent(self.sandbox.proc, call.thread) == self.init else 0
+        if call.status or not command or self.result.status:
             listener.let_go_on(call)
+            return
+        self.looked_at_end = True
+        if not freezing.freeze(self._others, call.thread):
+            self._stop("output", _UNSEEN)
+        self._check(started_at)
+        if not self.result.status:
+            self.exited = True
+            _kill(call.thread)  # which ends its process
+
+    def _others(self) -> list[int]:
+        """The processes of the step, but for the sandbox's own."""
+        usage = process_tree.measure(self.sandbox.proc, memory=False)
+        return [pid for pid in usage.processes if pid != self.init]
 
     def _check(self, started_at: float) -> None:
         unlimited = self.sandbox.plan.isolation != "namespaces"

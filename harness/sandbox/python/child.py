@@ -17,6 +17,7 @@ import gc
 import marshal
 import os
 import random
+import signal
 import sys
 import threading
 import traceback
@@ -37,6 +38,7 @@ _PLAIN = {int, float, bool, str, bytes, complex, tuple, list, dict, set, frozens
 
 _write = os.write
 _exit = os._exit
+_mask = signal.pthread_sigmask
 
 
 class Keeping(Protocol):
@@ -145,6 +147,8 @@ def _run_main(source: str) -> NoReturn:
             stream.flush()
         except (OSError, ValueError):
             code = code or 120  # Python's exit status when standard output cannot be flushed
+    # A timer of the program must not interrupt its last call, which may have to wait (marks.py).
+    _mask(signal.SIG_BLOCK, range(1, signal.NSIG))
     _exit(code)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 # Wait status, CPU seconds, peak KiB, and what the zygote ended it for: 0 nothing, else one of these.
 REPORT = struct.Struct("<idqB")
-FILES, THREADS = 1, 2
+FILES, THREADS, UNSEEN = 1, 2, 3
 # What goes before it: CPU seconds that the next process has used and waited for, and the limits that it has already,
 # CPU seconds and megabytes; zeros where it takes them from its job.
 START = struct.Struct("<dddq")

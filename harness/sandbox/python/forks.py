@@ -8,9 +8,9 @@ import socket
 import time
 from typing import NamedTuple
 
-from harness.sandbox.isolation import confine, marks, scratch, syscalls
+from harness.sandbox.isolation import confine, freezing, marks, scratch, syscalls
 from harness.sandbox.python import child
-from harness.sandbox.python.control import FILES, LIMITS, REPORT, START, THREADS
+from harness.sandbox.python.control import FILES, LIMITS, REPORT, START, THREADS, UNSEEN
 
 # How often the scratch folder is looked at, and how much longer than a look takes the time until the next one is.
 _WATCH_S, _WATCH_SHARE = 0.005, 20
@@ -26,12 +26,14 @@ class CandidateFork(NamedTuple):
 
 class Done(NamedTuple):
     """The tester needs this fork no longer. `limits`: its program's. `overrun`: what that exceeded (control.py).
-    `untold`: whether there is a listener, which was told of no last call.
+    `listened`: whether there is a listener, to be told of its last call. `last`: the exit status of that call, which
+    waited while its files were looked at; then it was killed.
     """
 
     limits: tuple[float, int]
     overrun: int
-    untold: bool
+    listened: bool
+    last: int | None
 
 
 def make(state: confine.ConfinedState, keeping: child.Keeping | None = None) -> CandidateFork:
@@ -73,9 +75,10 @@ def wait_done(
     control: socket.socket, fork: CandidateFork, folder: str, listener: marks.Listener | None
 ) -> Done | None:
     """Wait until the tester is done; None if it is gone. `folder`: of programs' files, watched unless the listener has
-    told that there can be none. What a program has open is looked at once more before it may end.
+    told that there can be none. What a program has open is looked at once more before it may end, and then it is
+    killed: let go on, it could still be interrupted and do more.
     """
-    overrun, next_look, untold = 0, 0.0, listener is not None
+    overrun, next_look, last = 0, 0.0, None
     poller = select.poll()
     poller.register(control, select.POLLIN)
     if listener is not None:
@@ -92,25 +95,40 @@ def wait_done(
                 poller.unregister(fd)  # the process has ended
             elif listener is not None and (call := listener.receive()):
                 listener.marked = True
-                untold &= not call.is_last
+        ends = call is not None and call.is_last and _is_of(call.thread, fork.pid)
         begin = time.process_time()
-        is_last = bool(done or (call and call.is_last))
-        if watched and not overrun and (is_last or time.monotonic() >= next_look):
-            if overrun := _overrun(fork.pid, folder):
+        looks = watched and not overrun and last is None
+        if looks and (done or ends or time.monotonic() >= next_look):
+            held = call.thread if call and ends else 0
+            if overrun := _overrun(fork.pid, folder, held, ending=bool(held or done)):
                 os.kill(fork.pid, signal.SIGKILL)
             # Many files take long to look at: that must not cost more than a small part of a processor.
             next_look = time.monotonic() + _WATCH_SHARE * (time.process_time() - begin)
-        if listener is not None and call:
+        if call and ends and last is None and not overrun:
+            last = call.status
+            os.kill(fork.pid, signal.SIGKILL)
+        elif listener is not None and call and not ends:
             listener.let_go_on(call)
         if done:
-            return Done(done, overrun, untold)
+            return Done(done, overrun, listener is not None, last)
 
 
-def _overrun(pid: int, folder: str) -> int:
-    """What the kernel limits where there are namespaces, and a user id for each worker."""
+def _is_of(thread: int, pid: int) -> bool:
+    """A listener may serve others of the zygote's forks as well."""
+    return thread == pid or os.path.exists(f"/proc/{pid}/task/{thread}")
+
+
+def _overrun(pid: int, folder: str, held: int, ending: bool) -> int:
+    """What the kernel limits where there are namespaces, and a user id for each worker. `held`: the thread whose last
+    call waits, or 0. `ending`: it is the last look, during which nothing may change.
+    """
+    threads = scratch.threads(pid)
+    if ending and (threads > 1 or (held and not marks.signals_wait())):
+        if not freezing.freeze(lambda: (pid,), held):
+            return UNSEEN
     if scratch.exceeds(folder, confine.SCRATCH_MB, confine.SCRATCH_FILES, (pid,)):
         return FILES
-    return THREADS if scratch.threads(pid) > confine.THREADS + 1 else 0
+    return THREADS if threads > confine.THREADS + 1 else 0
 
 
 def end(
@@ -123,7 +141,9 @@ def end(
     mounts = syscalls.mount_namespace(fork.pidfd) if state.isolation == "namespaces" else -1
     status, usage = reap(fork)
     overrun = done.overrun
-    if done.untold and os.WIFEXITED(status):
+    if done.last is not None:
+        status = done.last << 8
+    elif done.listened and os.WIFEXITED(status):
         overrun = overrun or FILES  # nobody could look at what it had
     if folder:
         with contextlib.suppress(ProcessLookupError):

@@ -5,7 +5,7 @@ The three signals are BaseExceptions, not Exceptions: tests that catch errors mu
 
 from typing import NamedTuple
 
-from harness.sandbox.python.control import FILES, THREADS
+from harness.sandbox.python.control import FILES, THREADS, UNSEEN
 
 
 class Termination(NamedTuple):
@@ -25,6 +25,7 @@ GONE = Termination("gone", "")
 OVERRUNS = {
     FILES: Termination("output", "more files than the scratch space holds"),
     THREADS: Termination("error", "more threads than a program may start"),
+    UNSEEN: Termination("output", "its files take too long to look at"),
 }
 
 
