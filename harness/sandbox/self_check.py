@@ -21,8 +21,9 @@ from harness import environment, sandbox
 from harness.config.run import JudgeConfig
 from harness.errors import HarnessError, SandboxFault, UserError
 from harness.sandbox import launch
-from harness.sandbox.languages import table, toolchains
+from harness.sandbox.languages import table, toolchains, worker_pool
 from harness.schema import Limits, Program, UnitTests
+from harness.schema.execution import JUDGE_STALL_S
 
 OPTIONAL = {"peft": "adapters", "codebleu": "the codebleu_package scorer", "bitsandbytes": "quantised models"}
 
@@ -131,11 +132,16 @@ def check_sandbox(judge: JudgeConfig) -> Mapping[str, Any]:
 
 
 def _try_level(isolation: Literal["namespaces", "landlock"]) -> str:
-    """ "works", or why this machine does not offer the level."""
+    """ "works", or why this machine does not offer the level, or offers it to Python alone."""
     try:
         launch.stop_worker(launch.start_worker(isolation))
     except SandboxFault as fault:
         return str(fault)
+    try:
+        with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
+            worker_pool.stop_worker(worker_pool.start_worker(isolation, folder, JUDGE_STALL_S))
+    except SandboxFault as fault:
+        return f"works for Python; other languages: {fault}"
     return "works"
 
 

@@ -161,12 +161,24 @@ def _switch_user(uid: int, needed: Sequence[str]) -> tuple[int, ...]:
     limits which folders may be read at all.
     """
     keep = () if readable_by_all(needed) else (syscalls.CAP_DAC_READ_SEARCH,)
+    become(uid, keep)
+    return keep
+
+
+def become(uid: int, keep: tuple[int, ...]) -> None:
+    """Switch for good to a user id, and to these capabilities alone, effective and permitted."""
     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     syscalls.set_capabilities(syscalls.capability_set(keep))
-    return keep
+
+
+def has_capability(number: int) -> bool:
+    """Whether this process has it in effect."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        effective = next(line for line in file if line.startswith("CapEff"))
+    return bool(int(effective.split()[1], 16) >> number & 1)
 
 
 def readable_by_all(folders: Sequence[str]) -> bool:

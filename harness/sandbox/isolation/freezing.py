@@ -1,7 +1,7 @@
 """Stops the processes of a program, so that nothing of it changes while somebody looks at it.
 
-They are stopped by SIGSTOP, which no program can catch or block, and are to be killed afterwards. A call that the kernel
-is making for a thread is made to its end first.
+They are stopped by SIGSTOP, which no program can catch or block, and are to be killed afterwards. A call that the
+kernel is making for a thread is made to its end first.
 """
 
 import os

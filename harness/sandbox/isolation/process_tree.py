@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_PF_FORKNOEXEC = 0x40
 _TICK = os.sysconf("SC_CLK_TCK")
 # At most what a socket and a pipe hold: their sizes cannot be raised (seccomp.py, net.core.wmem_default).
 _SOCKET_KIB, _PIPE_KIB, _KERNEL_FREE_KIB = 208, 64, 32 << 10
@@ -108,6 +109,16 @@ def parent(proc: int, thread: int) -> int:
         return int(_read(proc, f"{thread}/stat").rpartition(b")")[2].split()[1])
     except (FileNotFoundError, ProcessLookupError):
         return 0
+
+
+def has_executed(proc: int, pid: int) -> bool:
+    """Whether it has executed a file since it was forked: the kernel sets PF_FORKNOEXEC in each new process and clears
+    it once, so that no process has it again.
+    """
+    try:
+        return not int(_read(proc, f"{pid}/stat").rpartition(b")")[2].split()[6]) & _PF_FORKNOEXEC
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _children(proc: int, pid: str) -> list[int]:

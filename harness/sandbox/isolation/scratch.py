@@ -5,6 +5,7 @@ names, and they change them while somebody looks. So nothing here recurses, foll
 one name; what vanishes or changes its kind meanwhile is left out.
 """
 
+import itertools
 import os
 import stat
 import time
@@ -12,24 +13,43 @@ from collections.abc import Sequence
 
 # Deeper folders count as too many files.
 MAX_DEPTH = 48
+# CPU seconds that one look may take: what an honest program has takes a hundredth of it. And after how many lines of
+# mappings they are looked up.
+LOOK_S, _LINES = 0.5, 256
 _PATIENCE = 100
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class LookTooLong(Exception):
+    """There is more to look at than a program needs."""
+
+
+class _LookBudget:
+    def __init__(self) -> None:
+        self.until = time.process_time() + LOOK_S
+
+    def check(self) -> None:
+        """Raises LookTooLong."""
+        if time.process_time() > self.until:
+            raise LookTooLong
+
+
 def exceeds(folder: str, megabytes: int, files: int, pids: Sequence[int] = (), file_mb: int = 0) -> bool:
     """Whether there is more in the folder than that. `pids`: of the processes whose unnamed files count as well.
-    `file_mb`: the most that one file holds (0: all of it).
+    `file_mb`: the most that one file holds (0: all of it). Raises LookTooLong.
     """
-    size, count = _unnamed_bytes(folder, pids, (file_mb or megabytes) << 20), 0
+    budget = _LookBudget()
+    size, count = _unnamed_bytes(folder, pids, (file_mb or megabytes) << 20, budget), 0
     if size > megabytes << 20:
         return True
     levels: list[tuple[int, list[str]]] = []
     try:
-        levels.append(_list(os.open(folder, _FOLDER)))
+        levels.append(_list(os.open(folder, _FOLDER), files + 1))
         while levels:
             fd, names = levels[-1]
             if not names:
                 os.close(levels.pop()[0])
+                budget.check()
                 continue
             name = names.pop()
             count += 1
@@ -40,15 +60,17 @@ def exceeds(folder: str, megabytes: int, files: int, pids: Sequence[int] = (), f
             if count > files or size > megabytes << 20 or len(levels) > MAX_DEPTH:
                 return True
             if stat.S_ISDIR(kind.st_mode) and (inner := _open_folder(fd, name)) >= 0:
-                levels.append(_list(inner))
+                levels.append(_list(inner, files + 1))
     finally:
         for fd, _ in levels:
             os.close(fd)
     return False
 
 
-def _list(fd: int) -> tuple[int, list[str]]:
-    return fd, os.listdir(fd)
+def _list(fd: int, most: int) -> tuple[int, list[str]]:
+    """A folder may have more names than anybody should read."""
+    with os.scandir(fd) as entries:
+        return fd, [entry.name for entry in itertools.islice(entries, most)]
 
 
 def _stat(fd: int, name: str) -> os.stat_result | None:
@@ -86,14 +108,14 @@ def _give_rights(fd: int, name: str) -> None:
         os.close(inner)
 
 
-def _unnamed_bytes(folder: str, pids: Sequence[int], file_bytes: int) -> int:
+def _unnamed_bytes(folder: str, pids: Sequence[int], file_bytes: int, budget: _LookBudget) -> int:
     """What the processes have in files that no folder lists, as far as that can be seen. One that is mapped and not
     open counts `file_bytes`: its size is shown to root only.
     """
     places = [_shown(pid) for pid in pids]
-    mapped, sizes = _mapped(folder, places), _open(places)
+    mapped, sizes = _mapped(folder, places, budget), _open(places, budget)
     if unseen := mapped - {inode for _, inode in sizes}:
-        unseen &= _mapped(folder, places)  # not those that were closed, then unmapped meanwhile
+        unseen &= _mapped(folder, places, budget)  # not those that were closed, then unmapped meanwhile
     return sum(sizes.values()) + len(unseen) * file_bytes
 
 
@@ -114,10 +136,11 @@ def _names(folder: str) -> list[str]:
         return []  # it has ended, or cannot be seen
 
 
-def _open(places: Sequence[str]) -> dict[tuple[int, int], int]:
+def _open(places: Sequence[str], budget: _LookBudget) -> dict[tuple[int, int], int]:
     """Sizes of the files without a name that the processes have open, by device and inode."""
     sizes: dict[tuple[int, int], int] = {}
     for place in places:
+        budget.check()
         for name in _names(f"{place}/fd"):
             try:
                 kind = os.stat(f"{place}/fd/{name}")
@@ -128,13 +151,15 @@ def _open(places: Sequence[str]) -> dict[tuple[int, int], int]:
     return sizes
 
 
-def _mapped(folder: str, places: Sequence[str]) -> set[int]:
+def _mapped(folder: str, places: Sequence[str], budget: _LookBudget) -> set[int]:
     """Inodes of the removed files of the folder that the processes have mapped."""
     below, inodes = os.fsencode(os.path.realpath(folder)) + b"/", set()
     for place in places:
         try:
             with open(f"{place}/maps", "rb") as lines:
-                for line in lines:  # one at a time: there may be many, and long ones
+                for number, line in enumerate(lines):  # one at a time: there may be many, and long ones
+                    if not number % _LINES:
+                        budget.check()
                     if line.endswith(b" (deleted)\n") and below in line:
                         fields = line.split(maxsplit=5)
                         if fields[5].startswith(below):

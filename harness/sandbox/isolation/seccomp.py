@@ -10,184 +10,17 @@ number in eight comparisons where a list takes a hundred.
 
 from collections.abc import Mapping, Sequence
 
-from harness.sandbox.isolation import syscalls
+from harness.sandbox.isolation import call_tables, syscalls
 
-# name: (x86-64, arm64); -1 where the architecture has no such call.
-_DENIED = {
-    # other processes
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "kcmp": (312, 272),
-    "pidfd_open": (434, 434),
-    "pidfd_getfd": (438, 438),
-    "pidfd_send_signal": (424, 424),
-    "process_madvise": (440, 440),
-    "process_mrelease": (448, 448),
-    "rt_sigqueueinfo": (129, 138),
-    "rt_tgsigqueueinfo": (297, 240),
-    "setpriority": (141, 140),
-    "sched_setparam": (142, 118),
-    "sched_setscheduler": (144, 119),
-    "sched_setaffinity": (203, 122),
-    "sched_setattr": (314, 274),
-    "ioprio_set": (251, 30),
-    "migrate_pages": (256, 238),
-    "move_pages": (279, 239),
-    # new programs and processes (clone is checked below)
-    "fork": (57, -1),
-    "vfork": (58, -1),
-    "execve": (59, 221),
-    "execveat": (322, 281),
-    # the network, and sockets to other processes (socketpair is checked below)
-    "socket": (41, 198),
-    "connect": (42, 203),
-    "bind": (49, 200),
-    "listen": (50, 201),
-    "accept": (43, 202),
-    "accept4": (288, 242),
-    # memory and messages that outlive the process or that RLIMIT_AS does not count
-    "memfd_create": (319, 279),
-    "memfd_secret": (447, 447),
-    "shmget": (29, 194),
-    "shmat": (30, 196),
-    "shmctl": (31, 195),
-    "semget": (64, 190),
-    "msgget": (68, 186),
-    "mq_open": (240, 180),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "keyctl": (250, 219),
-    # file systems and namespaces
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "pivot_root": (155, 41),
-    "chroot": (161, 51),
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "fsopen": (430, 430),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "fspick": (433, 433),
-    "mount_setattr": (442, 442),
-    "statmount": (457, 457),
-    "listmount": (458, 458),
-    "quotactl": (179, 60),
-    "quotactl_fd": (443, 443),
-    "name_to_handle_at": (303, 264),
-    "open_by_handle_at": (304, 265),
-    "fanotify_init": (300, 262),
-    "inotify_init": (253, -1),
-    "inotify_init1": (294, 26),
-    "inotify_add_watch": (254, 27),
-    # the machine, and large or rarely used parts of the kernel
-    "bpf": (321, 280),
-    "perf_event_open": (298, 241),
-    "userfaultfd": (323, 282),
-    "io_uring_setup": (425, 425),
-    "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
-    "io_setup": (206, 0),
-    "setsockopt": (54, 208),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "delete_module": (176, 106),
-    "kexec_load": (246, 104),
-    "kexec_file_load": (320, 294),
-    "reboot": (169, 142),
-    "swapon": (167, 224),
-    "swapoff": (168, 225),
-    "sync": (162, 81),
-    "syncfs": (306, 267),
-    "acct": (163, 89),
-    "syslog": (103, 116),
-    "sethostname": (170, 161),
-    "setdomainname": (171, 162),
-    "settimeofday": (164, 170),
-    "clock_settime": (227, 112),
-    "adjtimex": (159, 171),
-    "clock_adjtime": (305, 266),
-    "vhangup": (153, 58),
-    "iopl": (172, -1),
-    "ioperm": (173, -1),
-    "modify_ldt": (154, -1),
-    "uselib": (134, -1),
-    "personality": (135, 92),
-    "lookup_dcookie": (212, 18),
-    "mbind": (237, 235),
-    "set_mempolicy": (238, 237),
-}
+# name: (x86-64, arm64)
 # Not for programs that are one process (the go command locks its cache).
 _ALONE = {"flock": (73, 32)}
 # Where the scratch folder is watched. A file sent to oneself and closed is on the disk, and no descriptor shows it;
 # what takes space without writing it takes more between two looks than a machine has, and beyond RLIMIT_FSIZE.
 _SENDING = {"sendmsg": (46, 211), "sendmmsg": (307, 269)}
 _FALLOCATE = (285, 47)
-# The same by other doors: space for a file that is not written (XFS_IOC_ALLOCSP64 up to FS_IOC_UNRESVSP64, FS_IOC_ZERO_RANGE).
+# The same by other doors, from XFS_IOC_ALLOCSP64 up to FS_IOC_UNRESVSP64, and FS_IOC_ZERO_RANGE.
 _RESERVING_IOCTLS = (0x40305824, 0x4030582B, 0x40305839)
-# Landlock does not control these: where programs share the machine's files they report success and do nothing.
-_ATTRIBUTES = {
-    "chmod": (90, -1),
-    "fchmod": (91, 52),
-    "fchmodat": (268, 53),
-    "fchmodat2": (452, 452),
-    "chown": (92, -1),
-    "lchown": (94, -1),
-    "fchown": (93, 55),
-    "fchownat": (260, 54),
-    "utime": (132, -1),
-    "utimes": (235, -1),
-    "futimesat": (261, -1),
-    "utimensat": (280, 88),
-    "setxattr": (188, 5),
-    "lsetxattr": (189, 6),
-    "fsetxattr": (190, 7),
-    "setxattrat": (463, 463),
-    "removexattr": (197, 14),
-    "lremovexattr": (198, 15),
-    "fremovexattr": (199, 16),
-    "removexattrat": (466, 466),
-    "file_setattr": (469, 469),
-}
-# Calls that leave nothing behind in the kernel (x86-64), where a program has only its streams and its channel open:
-# what else there is opens, maps, waits or changes something.
-_STATELESS = {
-    "read": 0,
-    "write": 1,
-    "stat": 4,
-    "fstat": 5,
-    "lstat": 6,
-    "lseek": 8,
-    "readv": 19,
-    "writev": 20,
-    "access": 21,
-    "sched_yield": 24,
-    "getpid": 39,
-    "exit": 60,
-    "uname": 63,
-    "getcwd": 79,
-    "readlink": 89,
-    "gettimeofday": 96,
-    "getuid": 102,
-    "getgid": 104,
-    "geteuid": 107,
-    "getegid": 108,
-    "getppid": 110,
-    "gettid": 186,
-    "time": 201,
-    "futex": 202,
-    "clock_gettime": 228,
-    "clock_getres": 229,
-    "newfstatat": 262,
-    "readlinkat": 267,
-    "faccessat": 269,
-    "getcpu": 309,
-    "getrandom": 318,
-    "statx": 332,
-    "faccessat2": 439,
-}
 _CLOSE, _TCGETS = 3, 0x5401
 # Ends a process; libc makes no other call for that.
 EXIT_GROUP = 231 if syscalls.MACHINE == "x86_64" else 94
@@ -294,7 +127,7 @@ def stateless(first_fd: int) -> list[Instruction]:
     was by its memory and registers alone. `first_fd`: no descriptor from here on is open.
     """
     tell: Body = ((_RETURN, 0, 0, _TELL),)
-    bodies = dict.fromkeys(_STATELESS.values(), _ALLOWED)
+    bodies = dict.fromkeys(call_tables.STATELESS.values(), _ALLOWED)
     bodies[_CLOSE] = (_argument(0), (_AT_LEAST, 0, 1, first_fd), *_ALLOWED, *tell)
     bodies[_IOCTL[0]] = _choose(1, (_TCGETS,), _ALLOWED, tell)
     return [(_LOAD, 0, 0, 0), *_tree(_ranges(bodies, tell))]
@@ -306,14 +139,14 @@ def endings() -> list[Instruction]:
 
 
 def _denied(column: int, shared_files: bool, allowed: set[str], children: bool) -> dict[int, Body]:
-    tables = [_DENIED, *([] if children else [_ALONE]), *([_SENDING] if shared_files else [])]
+    tables = [call_tables.DENIED, *([] if children else [_ALONE]), *([_SENDING] if shared_files else [])]
     denied = {
         numbers[column]: _errno(_EPERM)
         for table in tables
         for name, numbers in table.items()
         if name not in allowed
     }
-    ignored = _ATTRIBUTES.values() if shared_files else ()
+    ignored = call_tables.ATTRIBUTES.values() if shared_files else ()
     if shared_files:
         denied[_FALLOCATE[column]] = _errno(_EOPNOTSUPP)  # libc then writes in its place
     return denied | {numbers[column]: _errno(0) for numbers in ignored}

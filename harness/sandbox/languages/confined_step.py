@@ -13,7 +13,7 @@ import resource
 import signal
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 from harness.sandbox.isolation import (
@@ -69,6 +69,7 @@ class StepSandbox:
     """What each step of this worker needs. `proc`: the machine's /proc. `pid_namespace`: this process's own, or -1.
     `other_threads`: those of the same user id, which count against its limit. `group`: counts what a step takes.
     `endings`: with which a program lets its last call be told, where its files have to be looked at before.
+    `sees_all`: whether no process can hide from this one what it has open.
     """
 
     plan: StepPlan
@@ -81,6 +82,7 @@ class StepSandbox:
     other_threads: int
     group: control_group.ControlGroup | None
     endings: syscalls.Filter | None
+    sees_all: bool
 
 
 def enter(plan: StepPlan) -> StepSandbox | None:
@@ -113,6 +115,9 @@ def enter(plan: StepPlan) -> StepSandbox | None:
             raise OSError("programs with child processes need Landlock of Linux 6.12, or root")
         if plan.uid and plan.isolation == "landlock":
             keep = () if confine.readable_by_all(plan.folders) else (syscalls.CAP_DAC_READ_SEARCH,)
+            if not confine.has_capability(syscalls.CAP_SYS_PTRACE):
+                _join_programs(plan.uid)
+                plan, other_threads = replace(plan, uid=0), 1
         else:
             other_threads = confine.count_threads(os.getuid()) + 1024
     ruleset = None if plan.isolation == "process" else confine.build_ruleset(readable, execute=True)
@@ -121,7 +126,24 @@ def enter(plan: StepPlan) -> StepSandbox | None:
     if group is not None and not _can_join(group):
         group = None
     endings = syscalls.Filter(seccomp.endings()) if plan.isolation == "landlock" else None
-    return StepSandbox(plan, home, proc, pid_namespace, keep, ruleset, filter, other_threads, group, endings)
+    sees_all = confine.has_capability(syscalls.CAP_SYS_PTRACE)
+    return StepSandbox(
+        plan, home, proc, pid_namespace, keep, ruleset, filter, other_threads, group, endings, sees_all
+    )
+
+
+def _join_programs(uid: int) -> None:
+    """For a root that lacks CAP_SYS_PTRACE, as a container's does: as to any user, the kernel shows it what its own
+    user's programs have open, and nothing of others. So this process has the programs' user id as well, and they are
+    kept from it by Landlock's scope alone. Raises OSError where there is none.
+    """
+    if syscalls.landlock_abi() < 6:
+        raise OSError(
+            "a root without CAP_SYS_PTRACE cannot see which files programs in other languages have open: give it that"
+            " capability (docker run --cap-add SYS_PTRACE), or use Linux 6.12"
+        )
+    search = syscalls.CAP_DAC_READ_SEARCH
+    confine.become(uid, (search,) if confine.has_capability(search) else ())
 
 
 def _can_join(group: control_group.ControlGroup) -> bool:

@@ -18,6 +18,9 @@ from harness.sandbox.languages import confined_step
 from harness.sandbox.python.cpu_clock import WALL_SLACK
 
 _CHECK_S = 0.02
+# A check that takes long makes the next ones rarer, by so many times what it took. What checks take beyond the usual
+# counts, and may not be more than the program's own CPU time.
+_CHECK_SHARE, _USUAL_CHECK_S = 4, 0.005
 # CPU seconds of processes that nobody waits for, from which on time can't be told from the kernel's sums.
 _UNACCOUNTED_S = 0.1
 _UNACCOUNTED_FACTOR = 2
@@ -69,6 +72,8 @@ class StepMonitor:
         self.files_mb = 0.0
         self.init = 0
         self.looked_at_end = self.exited = False
+        self.hidden_before = frozenset[int]()
+        self.long_checks_s = 0.0
         self.listener: marks.Listener | None = None
 
     def run(self) -> StepResult:
@@ -159,8 +164,8 @@ class StepMonitor:
                 elif not self._read(fd):
                     poller.unregister(fd)
             if time.monotonic() >= next_check:
-                self._check(started_at)
-                next_check = time.monotonic() + _CHECK_S
+                taken = self._check(started_at)
+                next_check = time.monotonic() + max(_CHECK_S, _CHECK_SHARE * taken)
 
     def _read(self, fd: int) -> bool:
         data = os.read(fd, 1 << 16)
@@ -200,12 +205,22 @@ class StepMonitor:
         usage = process_tree.measure(self.sandbox.proc, memory=False)
         return [pid for pid in usage.processes if pid != self.init]
 
-    def _check(self, started_at: float) -> None:
+    def _check(self, started_at: float) -> float:
+        """Returns the CPU seconds that it took."""
+        begun = time.process_time()
+        self._compare(started_at)
+        taken = time.process_time() - begun
+        self.long_checks_s += max(0.0, taken - _USUAL_CHECK_S)
+        if self.long_checks_s > self.step.cpu_s:
+            self._stop("output", _UNSEEN)
+        return taken
+
+    def _compare(self, started_at: float) -> None:
+        """What the step has used, with its limits."""
         unlimited = self.sandbox.plan.isolation != "namespaces"
-        # Only root is shown everything; of what hides, the files can't be counted either.
-        usage = process_tree.measure(
-            self.sandbox.proc, memory=self.sandbox.group is None or (unlimited and os.geteuid() != 0)
-        )
+        # Of what hides, the files can't be counted either.
+        looks = self.sandbox.group is None or (unlimited and not self.sandbox.sees_all)
+        usage = process_tree.measure(self.sandbox.proc, memory=looks)
         step, now = self.step, time.monotonic()
         last_time, cpu = self.last_check
         used, memory_mb, unaccounted = self._usage(usage, now - started_at)
@@ -223,23 +238,31 @@ class StepMonitor:
         elif now - started_at >= step.wall_s * WALL_SLACK:
             self._stop("timeout", f"no end within {step.wall_s:g} s", suspect=True)
         elif unlimited:
-            self._check_files(usage, now - started_at)
+            self._check_files(usage)
 
-    def _check_files(self, usage: process_tree.TreeUsage, wall_s: float) -> None:
+    def _check_files(self, usage: process_tree.TreeUsage) -> None:
         limits = (confined_step.SCRATCH_MB, confined_step.SCRATCH_FILES)
-        if self.step.is_program and self._hides(usage, wall_s):
+        if self.step.is_program and self._hides(usage):
             self._stop("output", "a process hides its files")
-        elif scratch.exceeds(self.sandbox.home, *limits, usage.processes, confined_step.FILE_MB):
-            self._stop("output", _TOO_MANY_FILES)
+            return
+        try:
+            if scratch.exceeds(self.sandbox.home, *limits, usage.processes, confined_step.FILE_MB):
+                self._stop("output", _TOO_MANY_FILES)
+        except scratch.LookTooLong:
+            self._stop("output", _UNSEEN)
 
-    def _hides(self, usage: process_tree.TreeUsage, wall_s: float) -> bool:
+    def _hides(self, usage: process_tree.TreeUsage) -> bool:
         """Whether a process runs a file that it may execute and not read. The step's first process is the sandbox's
-        own; so is the command, until it is executed.
+        own; so is the command, until it has executed its file. While it does that it can't be seen for a moment.
         """
-        hidden = usage.hidden - {self.init}
-        begins = wall_s < _BEGIN_S and not self.looked_at_end
-        own = (self.init, 0) if begins else ()
-        return any(process_tree.parent(self.sandbox.proc, pid) not in own for pid in hidden)
+        hidden = frozenset(
+            pid
+            for pid in usage.hidden - {self.init}
+            if process_tree.has_executed(self.sandbox.proc, pid)
+            or process_tree.parent(self.sandbox.proc, pid) not in (self.init, 0)
+        )
+        before, self.hidden_before = self.hidden_before, hidden
+        return bool(hidden if self.looked_at_end else hidden & before)
 
     def _usage(self, usage: process_tree.TreeUsage, wall_s: float) -> tuple[float, float, bool]:
         """CPU time so far, memory now, and whether more time was used than that.

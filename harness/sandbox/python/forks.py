@@ -123,11 +123,14 @@ def _overrun(pid: int, folder: str, held: int, ending: bool) -> int:
     call waits, or 0. `ending`: it is the last look, during which nothing may change.
     """
     threads = scratch.threads(pid)
-    if ending and (threads > 1 or (held and not marks.signals_wait())):
-        if not freezing.freeze(lambda: (pid,), held):
-            return UNSEEN
-    if scratch.exceeds(folder, confine.SCRATCH_MB, confine.SCRATCH_FILES, (pid,)):
-        return FILES
+    moves = threads > 1 or (held and not marks.signals_wait())
+    if ending and moves and not freezing.freeze(lambda: (pid,), held):
+        return UNSEEN
+    try:
+        if scratch.exceeds(folder, confine.SCRATCH_MB, confine.SCRATCH_FILES, (pid,)):
+            return FILES
+    except scratch.LookTooLong:
+        return UNSEEN
     return THREADS if threads > confine.THREADS + 1 else 0
 
 

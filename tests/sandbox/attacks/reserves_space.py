@@ -1,4 +1,4 @@
-"""Takes space for a file without writing it, faster than anybody looks and beyond the largest file: as xfs does, by ioctl."""
+"""Takes space for a file without writing it, faster than anybody looks and beyond the largest file: by ioctl."""
 
 import fcntl
 import os

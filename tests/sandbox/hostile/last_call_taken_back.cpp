@@ -1,4 +1,4 @@
-// red: {"mode": "io", "rung": "landlock", "want": ["output", "failed"]}
+// red: {"mode": "io", "rung": "landlock", "cpu": 8, "wall": 20, "want": ["output", "failed"]}
 // A timer interrupts the last call while its files are looked at; what the handler writes goes with the process.
 #include <csignal>
 #include <cstdio>

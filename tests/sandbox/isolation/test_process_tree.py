@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from harness.sandbox.isolation import process_tree, syscalls
 from harness.sandbox.languages.monitor import StepMonitor
 
@@ -99,3 +101,46 @@ def test_a_hidden_process_counts_as_full_of_sockets_but_for_the_steps_own_and_th
 
     assert memory_mb() == memory_mb(7) == memory_mb(7, 8, 9, wall_s=0.5) == 9.0
     assert memory_mb(7, 8, 9) == 9.0 + 2 * 256 * 208 / 1024
+
+
+def test_a_process_has_executed_a_file_or_not_and_no_fork_takes_that_back() -> None:
+    """What is forked from one that has executed a file has not; threads change nothing."""
+    proc = os.open("/proc", os.O_PATH)
+    pid = start(1, lambda: time.sleep(30))
+    threads = "import threading, time; threading.Thread(target=time.sleep, args=(30,)).start(); print('.', flush=True)"
+    with subprocess.Popen([sys.executable, "-c", threads], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.read(1)
+        assert process_tree.has_executed(proc, child.pid)
+        assert not process_tree.has_executed(proc, pid)
+        child.kill()
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert not process_tree.has_executed(proc, pid)
+    os.close(proc)
+
+
+def test_a_command_that_hides_is_found_within_its_first_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    executed: set[int] = set()
+    monkeypatch.setattr(process_tree, "has_executed", lambda proc, pid: pid in executed)
+    monkeypatch.setattr(process_tree, "parent", lambda proc, pid: {8: 7, 9: 8}.get(pid, 1))
+    stub: Any = SimpleNamespace(proc=-1)
+    monitor = StepMonitor(stub, stub, -1)
+    monitor.init = 7
+
+    def hides(*hidden: int) -> bool:
+        return monitor._hides(process_tree.TreeUsage({}, 0.0, 0.0, frozenset(hidden)))
+
+    assert not hides(7)
+    assert not hides(7, 8)
+    assert not hides(7, 8)
+    executed.add(8)
+    assert not hides(7, 8)  # it may just be doing it
+    assert hides(7, 8)
+    assert not hides(7)
+    executed.clear()
+    assert not hides(7, 9)
+    assert hides(7, 9)
+    monitor.looked_at_end = True
+    assert hides(7, 9)
+    assert not hides(7, 8)

@@ -5,6 +5,8 @@ import os
 import resource
 from pathlib import Path
 
+import pytest
+
 from harness.sandbox.isolation import scratch
 
 
@@ -88,3 +90,20 @@ def test_a_removed_file_that_is_mapped_and_not_open_counts_as_the_largest(tmp_pa
 def test_threads_are_counted() -> None:
     assert scratch.threads(os.getpid()) == len(os.listdir("/proc/self/task"))
     assert scratch.threads(1 << 29) == 0
+
+
+def test_a_look_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not scratch.exceeds(str(tmp_path), 1, 10, (os.getpid(),))
+    monkeypatch.setattr(scratch, "LOOK_S", 0.0)
+    with pytest.raises(scratch.LookTooLong):
+        scratch.exceeds(str(tmp_path), 1, 10, (os.getpid(),))
+
+
+def test_no_more_names_are_read_than_count(tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / str(number)).touch()
+    fd = os.open(tmp_path, os.O_RDONLY)
+    assert len(scratch._list(fd, 11)[1]) == 11
+    os.close(fd)
+    assert scratch.exceeds(str(tmp_path), 1, 10)
+    assert not scratch.exceeds(str(tmp_path), 1, 50)
