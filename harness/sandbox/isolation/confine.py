@@ -181,14 +181,11 @@ def has_capability(number: int) -> bool:
     return bool(int(effective.split()[1], 16) >> number & 1)
 
 
-def readable_by_all(folders: Sequence[str]) -> bool:
-    parents = [
-        folder[:end]
-        for folder in folders
-        for end in range(1, len(folder) + 1)
-        if folder[end:][:1] in ("/", "")
-    ]
-    return all(os.stat(path).st_mode & stat.S_IXOTH for path in parents)
+def readable_by_all(paths: Sequence[str]) -> bool:
+    """Whether any user may go down to these folders, and read those that are files."""
+    places = {path[:end] for path in paths for end in range(1, len(path) + 1) if path[end:][:1] in ("/", "")}
+    modes = [os.stat(place).st_mode for place in places]
+    return all(mode & (stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH) for mode in modes)
 
 
 def count_threads(uid: int) -> int:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,18 @@ def test_where_landlock_keeps_no_signals_it_is_refused_in_one_line(monkeypatch: 
     ):
         confined_step._join_programs(20000)
     assert become == []
+
+
+def test_a_file_that_all_may_read_takes_no_capability_and_a_closed_folder_does() -> None:
+    """Docker's root has none that reads past permissions."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        file = folder / "file"
+        file.touch(mode=0o644)
+        assert confine.readable_by_all([str(file), name])
+        file.chmod(0o600)
+        assert not confine.readable_by_all([str(file)])
+        file.chmod(0o644)
+        folder.chmod(0o700)
+        assert not confine.readable_by_all([str(file)])
