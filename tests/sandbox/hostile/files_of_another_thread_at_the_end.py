@@ -1,4 +1,4 @@
-# red: {"mode": "main", "rung": "landlock", "want": ["output", "failed"]}
+# red: {"mode": "main", "rung": "landlock", "wall": 20, "want": ["output", "failed"]}
 # While the last call waits and its files are looked at, another thread writes more; it goes with the process.
 import os
 import threading

@@ -1,4 +1,4 @@
-# red: {"mode": "main", "rung": "landlock", "want": ["output", "failed"]}
+# red: {"mode": "main", "rung": "landlock", "wall": 20, "want": ["output", "failed"]}
 # A timer interrupts the last call while its files are looked at; what the handler writes goes with the process.
 import ctypes
 import os
