@@ -77,7 +77,8 @@ def stand_ins(folder: Path) -> dict[str, str]:
     said = [{"task_id": row["task_id"], "completion": row["canonical_solution"]} for row in mini_humaneval()]
     samples = write_rows(folder / "samples.jsonl", said)
     model = packaged("tasks/demo/model")
-    return {"MODEL": str(model), "DATA": "mini", "SAMPLES": str(samples)}
+    chat = "tasks/demo/chat-model"  # as in a checkout, from any folder
+    return {"MODEL": str(model), chat: str(packaged(chat)), "DATA": "mini", "SAMPLES": str(samples)}
 
 
 def parse(arguments: list[str]) -> None:

@@ -24,9 +24,10 @@ def config(**more: Any) -> TrainConfig:
     return check(checked(TrainConfig, {"model": "m", "data": [{"task": "conala"}], **more}, "config"))
 
 
-def test_the_recipe_of_the_demo_model_is_valid() -> None:
-    plain = tomllib.loads((RECIPES / "demo.toml").read_text(encoding="utf-8"))
-    (found,) = grid.expand(plain, "demo")
+@pytest.mark.parametrize("name", ["demo", "demo_chat"])
+def test_the_recipe_of_a_demo_model_is_valid(name: str) -> None:
+    plain = tomllib.loads((RECIPES / f"{name}.toml").read_text(encoding="utf-8"))
+    (found,) = grid.expand(plain, name)
     assert check(found).method == "full"
 
 
