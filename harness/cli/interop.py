@@ -56,13 +56,13 @@ def import_command(files: Sequence[Path], out: Path) -> None:
     DIR, and to judge their completions with 'harness score'."""
     from harness.results import external
     from harness.results.interop import export, readers
-    from harness.runs.store.atomic import write_atomic
+    from harness.runs.store.atomic import make_folder, write_atomic
 
     read = [found for file in files for found in readers.read_results(file)]
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     taken: list[str] = []
     for one, completions in read:
-        taken.append(readers.file_stem(one, taken))
+        taken.append(readers.file_stem(one, out, taken))
         path = out / (taken[-1] + external.SUFFIX)
         write_atomic(path, one.model_dump_json(indent=1) + "\n")
         items = f"{len(one.items)} items" if one.items else f"totals only: {one.no_items}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from harness.errors import ConfigError, NotComparable, unknown
 from harness.results import compare
@@ -27,11 +27,20 @@ SUFFIX = ".imported.json"
 MEAN_TOLERANCE = 1e-6  # tolerance for a reported value to be the mean of its items
 
 
-class ReportedMetric(Value):
-    """A metric as reported; 0..1 for a share."""
+def _encodable(plain: Any) -> Any:
+    """With half a surrogate pair, which JSON may hold and UTF-8 may not, as its escape: names that differ still do."""
+    if isinstance(plain, str):
+        return plain.encode("utf-8", "backslashreplace").decode()
+    if isinstance(plain, Mapping):
+        return {_encodable(key): _encodable(value) for key, value in plain.items()}
+    return [_encodable(each) for each in plain] if isinstance(plain, list | tuple) else plain
 
-    value: float
-    stderr: float | None = None
+
+class ReportedMetric(Value):
+    """A metric as reported; 0..1 for a share. No NaN nor infinity: JSON has neither, and they compare with nothing."""
+
+    value: FiniteFloat
+    stderr: FiniteFloat | None = None
     unit: Unit = Field(default="share", exclude_if=lambda unit: unit == "share")
     lower_is_better: bool = Field(default=False, exclude_if=lambda lower: not lower)
 
@@ -42,7 +51,12 @@ class ExternalItem(Value):
 
     asked: str
     prompt: str
-    values: Mapping[str, list[float]]
+    values: Mapping[str, list[FiniteFloat]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_written(cls, plain: Any) -> Any:
+        return _encodable(plain)
 
 
 class ExternalResult(Value):
@@ -62,6 +76,11 @@ class ExternalResult(Value):
     metrics: Mapping[str, ReportedMetric]
     items: Mapping[str, ExternalItem] = {}
     no_items: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_written(cls, plain: Any) -> Any:
+        return _encodable(plain)
 
     @property
     def label(self) -> str:

@@ -22,8 +22,8 @@ from harness.errors import DISTRIBUTION, ConfigError, DataError
 from harness.files import decode, lines, parse_json
 from harness.files import read as read_file
 from harness.results.external import ExternalItem, ExternalResult, ReportedMetric
-from harness.results.interop.imported import Completions, ImportedTask, digest
-from harness.runs.store.atomic import replace_file, to_json, write_atomic
+from harness.results.interop.imported import Completions, ImportedTask, digest, is_number, one_line
+from harness.runs.store.atomic import make_folder, replace_file, to_json, write_atomic
 from harness.runs.store.reader import Result
 from harness.schema import Card, Estimate
 from harness.tasks.loading import registry
@@ -44,7 +44,7 @@ def write(run: Result, rows: Iterable[Mapping[str, Any]], model: str, out: Path)
         )
     name = str(uuid.UUID(bytes=hashlib.sha256(run.run_id.encode()).digest()[:16], version=4))
     folder = Path("data") / run.summary.task / model
-    (out / folder).mkdir(parents=True, exist_ok=True)
+    make_folder(out / folder)
     record, beside = out / folder / f"{name}.json", out / folder / f"{name}_samples.jsonl"
     made = str(int(time.time()))
     about = {
@@ -234,7 +234,7 @@ def _reported(result: Mapping[str, Any]) -> ReportedMetric:
     share = config.get("min_score") == 0 and config.get("max_score") == 1
     return ReportedMetric(
         value=float(score["score"]),
-        stderr=error.get("value"),
+        stderr=error["value"] if is_number(error.get("value")) else None,
         unit="share" if share else "number",
         lower_is_better=config["lower_is_better"],
     )
@@ -258,9 +258,8 @@ def _items(path: Path, evaluation: str) -> dict[str, tuple[dict[str, ExternalIte
             items[name] = ExternalItem(asked=asked, prompt=shown, values={**before.values, metric: scores})
             if metric == first.setdefault(row["evaluation_name"], metric) and row.get("output"):
                 completions += _said(name, row)
-        except (KeyError, TypeError) as error:
-            reason = f"{type(error).__name__} {error}"
-            raise DataError(f"{path}:{number}: not a sample of Every Eval Ever: {reason}") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise DataError(f"{path}:{number}: not a sample of Every Eval Ever: {one_line(error)}") from None
     return found
 
 

@@ -16,7 +16,7 @@ from harness.errors import ConfigError
 from harness.results.early_stop import check_not_stopped
 from harness.results.interop import every_eval_ever, hub_results, inspect_archive
 from harness.runs.store import reader
-from harness.runs.store.atomic import replace_file, write_atomic
+from harness.runs.store.atomic import make_folder, replace_file, write_atomic
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, Generation, Judgement
 from harness.stats.intervals import Z95
@@ -169,7 +169,7 @@ def lm_eval(run: Result, out: Path) -> list[Path]:
 
     Standard errors come from the width of the interval, read as that of a normal distribution.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     task, config = run.summary.task, run.config
     metrics: dict[str, Any] = {"alias": task}
     for name, e in run.summary.metrics.items():
@@ -185,9 +185,10 @@ def lm_eval(run: Result, out: Path) -> list[Path]:
         "higher_is_better": {task: {n: not e.lower_is_better for n, e in run.summary.metrics.items()}},
         "config": {
             "model": run.record["backend"]["kind"],
-            "model_args": config.backend.model,
+            "model_args": {"pretrained": config.backend.model} if config.backend.model else {},
             "limit": config.limit,
         },
+        "model_name": config.backend.model,
         "git_hash": run.record.get("commit", ""),
         "harness_signature": run.summary.signature,
     }

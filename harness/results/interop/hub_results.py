@@ -10,15 +10,18 @@ benchmark is written: a page that shows nothing but the number would pass part o
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ConfigError, DataError
 from harness.results.external import ExternalResult, ReportedMetric
-from harness.results.interop.imported import ImportedTask, is_number
-from harness.runs.store.atomic import disk_errors_as_faults, write_atomic
+from harness.results.interop.imported import ImportedTask, digest, is_number
+from harness.runs.store.atomic import disk_errors_as_faults, make_folder, write_atomic
 from harness.runs.store.reader import Result
 from harness.schema import Estimate, HubFile
 from harness.tasks.loading import registry
@@ -42,7 +45,7 @@ def eval_results(run: Result, out: Path) -> list[Path]:
         "date": _date(run),
         "notes": f"{name}, 95 % interval {low:.2f} to {high:.2f}; {run.summary.signature}",
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     write_atomic(out, yaml.safe_dump([entry], sort_keys=False))
     return [out]
 
@@ -69,13 +72,33 @@ def model_index(run: Result, model: str, out: Path) -> list[Path]:
     ]
     metadata = _front_matter(out) if out.exists() else {}
     fallback = model or run.config.backend.model or out.resolve().parent.name
-    named, before = _indexed(out, metadata, fallback)
-    anew = {(each.unique_identifier, each.metric_type) for each in made}
-    kept = [each for each in before if (each.unique_identifier, each.metric_type) not in anew]
-    index = eval_results_to_model_index(named, [*kept, *made])
+    named, _ = _indexed(out, metadata, fallback)
+    own = eval_results_to_model_index(named, made)
     with disk_errors_as_faults(out):
-        metadata_save(out, {**metadata, "model-index": index})
+        metadata_save(out, {**metadata, "model-index": beside(metadata.get("model-index", []), own)})
     return [out]
+
+
+def beside(before: list[dict[str, Any]], own: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The index with the run's one result in it, in place of the same metrics of the same data set.
+
+    Other results stay as they are: huggingface_hub would join those whose data sets differ by name alone.
+    """
+    (made,) = own[0]["results"]
+    anew = {metric["type"] for metric in made["metrics"]}
+    index = []
+    for model in before:
+        results = []
+        for result in model["results"]:
+            same = result["task"]["type"] == KIND and result["dataset"] == made["dataset"]
+            metrics = [one for one in result["metrics"] if not same or one["type"] not in anew]
+            if metrics:
+                results.append({**result, "metrics": metrics})
+        index.append({**model, "results": results})
+    if not index:
+        return own
+    index[0]["results"].append(made)
+    return index
 
 
 def _dataset(run: Result) -> HubFile:
@@ -98,6 +121,8 @@ def _dataset(run: Result) -> HubFile:
             f"{run.run_id} has {summary.problems} of {whole or 'unknown'} problems, {summary.missing} samples that are"
             f" missing and {summary.errors} faults: a model's page is for results of the whole benchmark"
         )
+    if next(_metrics(run), None) is None:
+        raise ConfigError(f"{run.run_id} has no metric with a value")
     found = next((file.hub for file in task.card.files if file.hub is not None), None)
     if found is None:
         raise ConfigError(f"{summary.task} has no data set on the hub for its results to be filed under")
@@ -126,26 +151,79 @@ def read(path: Path, text: str) -> list[ImportedTask]:
     if path.suffix == ".md":
         name, results = _indexed(path, _front_matter(path), path.resolve().parent.name)
         found = [
-            (each.dataset_type, each.metric_type, each.metric_value, each.dataset_revision)
+            _Entry(
+                each.dataset_type, _conditions(each), each.metric_type, each.metric_name, each.metric_value
+            )
             for each in results
         ]
     else:
         name, found = path.resolve().parent.parent.name, list(_entries(path, text))
-    tasks: dict[tuple[str, str | None], dict[str, ReportedMetric]] = {}
-    for task, metric, value, revision in found:
-        if is_number(value):
-            tasks.setdefault((task, revision), {})[metric] = ReportedMetric(value=float(value), unit="number")
-    if not tasks:
+    groups: dict[str, list[_Entry]] = {}
+    for entry in found:
+        if is_number(entry.value):
+            groups.setdefault(digest([entry.task, entry.conditions]), []).append(entry)
+    if not groups:
         raise DataError(f"{path}: {NEITHER}, or no number in it")
     sha = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    titles = _titles([entries[0] for entries in groups.values()])
     return [
-        (_result(path, sha, name, task, revision, metrics), []) for (task, revision), metrics in tasks.items()
+        (_result(path, sha, name, title, entries), [])
+        for title, entries in zip(titles, groups.values(), strict=True)
     ]
 
 
-def _result(
-    path: Path, sha: str, model: str, task: str, revision: str | None, metrics: Mapping[str, ReportedMetric]
-) -> ExternalResult:
+@dataclass(frozen=True)
+class _Entry:
+    """One value; `conditions` are what a card says of the data set beside its type."""
+
+    task: str
+    conditions: Mapping[str, Any]
+    metric: str
+    metric_name: str | None
+    value: Any
+
+
+def _conditions(each: "EvalResult") -> dict[str, Any]:
+    said = {
+        "data set": each.dataset_name,
+        "configuration": each.dataset_config,
+        "split": each.dataset_split,
+        "arguments": each.dataset_args,
+    }
+    return {"revision": each.dataset_revision, **{key: value for key, value in said.items() if value}}
+
+
+def _titles(firsts: Sequence[_Entry]) -> list[str]:
+    """A name for each group: its data set's type, and where another group has the same, what tells them apart."""
+    types = Counter(entry.task for entry in firsts)
+    titles = []
+    for entry in firsts:
+        same = [other.conditions for other in firsts if other.task == entry.task]
+        telling = [
+            str(value)
+            for key, value in entry.conditions.items()
+            if value and any(other.get(key) != value for other in same)
+        ]
+        titles.append(
+            f"{entry.task}[{', '.join(telling)}]" if types[entry.task] > 1 and telling else entry.task
+        )
+    return titles
+
+
+def _metrics_of(entries: Sequence[_Entry]) -> dict[str, ReportedMetric]:
+    """By type. A further value of a type gets its name after a comma, or a number: none takes another's place."""
+    found: dict[str, ReportedMetric] = {}
+    for entry in entries:
+        reported = ReportedMetric(value=float(entry.value), unit="number")
+        numbered = (f"{entry.metric},{number}" for number in count(2))
+        named = (f"{entry.metric},{entry.metric_name}",) if entry.metric_name else ()
+        for name in (entry.metric, *named, *islice(numbered, len(entries))):
+            if found.setdefault(name, reported) == reported:
+                break
+    return found
+
+
+def _result(path: Path, sha: str, model: str, task: str, entries: Sequence[_Entry]) -> ExternalResult:
     return ExternalResult(
         tool="Hugging Face hub",
         tool_version="",
@@ -155,13 +233,13 @@ def _result(
         sha256=sha,
         n=0,
         shots=None,
-        conditions={"revision": revision},
-        metrics=metrics,
+        conditions=entries[0].conditions,
+        metrics=_metrics_of(entries),
         no_items="a model's page has totals only",
     )
 
 
-def _entries(path: Path, text: str) -> Iterator[tuple[str, str, Any, str | None]]:
+def _entries(path: Path, text: str) -> Iterator[_Entry]:
     import yaml
 
     try:
@@ -174,12 +252,17 @@ def _entries(path: Path, text: str) -> Iterator[tuple[str, str, Any, str | None]
         dataset = entry.get("dataset") if isinstance(entry, dict) else None
         if not isinstance(dataset, dict) or "id" not in dataset or "value" not in entry:
             raise DataError(f"{path}, result {number}: expected dataset.id and value")
-        task, metric = dataset.get("task_id") or "", str(entry.get("notes", "")).partition(",")[0]
-        yield (
-            f"{dataset['id']}/{task}".rstrip("/"),
-            metric or "value",
-            entry["value"],
-            dataset.get("revision"),
+        task, notes = dataset.get("task_id") or "", entry.get("notes")
+        # of what is no text the characters may be without end: nested aliases
+        metric = notes.partition(",")[0] if isinstance(notes, str) else ""
+        if any(isinstance(each, dict | list) for each in (dataset["id"], task, dataset.get("revision"))):
+            raise DataError(f"{path}, result {number}: expected texts in dataset")
+        yield _Entry(
+            task=f"{dataset['id']}/{task}".rstrip("/"),
+            conditions={"revision": dataset.get("revision")},
+            metric=metric or "value",
+            metric_name=None,
+            value=entry["value"],
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from harness.results.external import ExternalResult
 
@@ -21,6 +22,15 @@ def digest(plain: Any) -> str:
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def one_line(error: Exception) -> str:
+    """What a file's content raised; of pydantic's many lines the first complaint."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        return f"{where}: {first['msg'].lower()}"
+    return f"{type(error).__name__} {' '.join(str(error).split())}"
 
 
 def plain_name(path: Path) -> str:

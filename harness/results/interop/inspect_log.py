@@ -117,7 +117,7 @@ def _figures(scores: Sequence[Mapping[str, Any]]) -> tuple[dict[str, ReportedMet
             if name != "stderr" and is_number(value):
                 figures[f"{score['name']}/{name}"] = ReportedMetric(
                     value=float(value),
-                    stderr=metrics.get("stderr"),
+                    stderr=metrics["stderr"] if is_number(metrics.get("stderr")) else None,
                     unit="share" if 0 <= value <= 1 else "number",
                 )
         mean = next((name for name in ("accuracy", "mean") if name in metrics), "")

@@ -67,7 +67,8 @@ def _model(plain: Mapping[str, Any]) -> str:
     arguments = config.get("model_args") or {}
     if isinstance(arguments, str):
         arguments = dict(part.split("=", 1) for part in arguments.split(",") if "=" in part)
-    return str(arguments.get("pretrained") or arguments.get("model") or config.get("model", "unknown"))
+    named = arguments.get("pretrained") or arguments.get("model") or plain.get("model_name")
+    return str(named or config.get("model", "unknown"))
 
 
 def _items(path: Path, task: str) -> tuple[dict[str, ExternalItem], Completions]:

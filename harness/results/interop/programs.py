@@ -70,6 +70,8 @@ def livecodebench(path: Path, rows: Sequence[Mapping[str, Any]], sha: str) -> Im
     completions: Completions = []
     for row in rows:
         name = str(row["question_id"])
+        if name in values:
+            raise DataError(f"{path}: question {name!r} occurs twice: one of its verdicts would be lost")
         values[name] = {"pass@1": [float(passed) for passed in row["graded_list"]]}
         completions += [{"task_id": name, "text": text} for text in row["output_list"]]
     return _from_values("livecodebench", "livecodebench", path, sha, values, {}), completions
@@ -88,22 +90,31 @@ def multipl_e_details(path: Path, plain: Mapping[str, Any], sha: str) -> Importe
     return _from_values("multipl-e", task, path, sha, values, {}), completions
 
 
-def multipl_e(folder: Path, files: Iterable[Path]) -> ImportedTask:
-    """A folder of MultiPL-E: NAME.results.json(.gz), a problem a file, programs with their tests in them."""
-    values: Values = {}
-    languages, sha = set(), hashlib.sha256()
+def multipl_e(folder: Path, files: Iterable[Path]) -> list[ImportedTask]:
+    """A folder of MultiPL-E: NAME.results.json(.gz), a problem a file, programs with their tests in them.
+
+    A result a language, for the languages have problems of the same names. Raises DataError for a problem that is in
+    two files.
+    """
+    by_language: dict[str, Values] = {}
+    digests: dict[str, Any] = {}
     for file in files:
         blob = read(file)
-        sha.update(blob)
         plain = parse_json(decode(blob, file), str(file))
         try:
-            languages.add(str(plain["language"]))
+            language, name = str(plain["language"]), str(plain["name"])
             passed = [float(row["status"] == "OK" and row["exit_code"] == 0) for row in plain["results"]]
-            values[plain["name"]] = {"pass@1": passed}
         except (KeyError, TypeError) as error:
             raise DataError(f"{file}: not a result of MultiPL-E: {type(error).__name__} {error}") from None
-    task = f"multipl_e[{','.join(sorted(languages))}]"
-    return _from_values("multipl-e", task, folder, sha.hexdigest(), values, {}), []
+        values = by_language.setdefault(language, {})
+        if name in values:
+            raise DataError(f"{file}: problem {name!r} of {language} is in another file of {folder} too")
+        values[name] = {"pass@1": passed}
+        digests.setdefault(language, hashlib.sha256()).update(blob)
+    return [
+        (_from_values("multipl-e", f"multipl_e[{language}]", folder, sha.hexdigest(), values, {}), [])
+        for (language, values), sha in zip(by_language.items(), digests.values(), strict=True)
+    ]
 
 
 def _from_values(

@@ -7,15 +7,18 @@ MultiPL-E, LiveCodeBench) read them. The files say what was reported; nothing is
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError
+from harness.errors import ConfigError, DataError
 from harness.files import decode, lines, parse_json, read
+from harness.results import external
 from harness.results.external import ExternalResult
 from harness.results.interop import every_eval_ever, hub_results, inspect_log, lm_eval, programs
-from harness.results.interop.imported import ImportedTask, plain_name
+from harness.results.interop.imported import ImportedTask, one_line, plain_name
+
+LONGEST_STEM = 160  # bytes: file systems allow 255 for a name, endings and numbers included
 
 
 def read_results(path: Path) -> list[ImportedTask]:
@@ -38,7 +41,7 @@ def read_results(path: Path) -> list[ImportedTask]:
         else:
             read_by = _json(path, parse_json(text, str(path)), sha)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DataError(f"{path}: unexpected content: {type(error).__name__} {error}") from None
+        raise DataError(f"{path}: unexpected content: {one_line(error)}") from None
     if not read_by:
         raise DataError(
             f"{path}: not a known result file; expected results*.json of lm-evaluation-harness, a log of Inspect"
@@ -67,7 +70,7 @@ def _folder(path: Path) -> list[ImportedTask]:
             f"{path}: no results*.json of lm-evaluation-harness, *.results.json of MultiPL-E or UUID.json of Every Eval"
             " Ever inside; give the file itself"
         )
-    found = [programs.multipl_e(path, of_problems)] if of_problems else []
+    found = programs.multipl_e(path, of_problems) if of_problems else []
     return found + [result for each in of_tasks for result in read_results(each)]
 
 
@@ -98,12 +101,29 @@ def _json(path: Path, plain: Any, sha: str) -> list[ImportedTask]:
     return []
 
 
-def file_stem(one: ExternalResult, taken: Sequence[str]) -> str:
-    """A file name for the result: tool, task and model, with a number if that is taken."""
+def file_stem(one: ExternalResult, folder: Path, taken: Container[str]) -> str:
+    """A file name for the result in a folder: tool, task and model, with a number if that is taken.
+
+    It is taken if it is in `taken`, or is a file's that does not hold this very result.
+    """
     words = "-".join((one.tool, one.task, one.model))
     plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in words).strip("-")
+    if len(plain.encode()) > LONGEST_STEM:
+        start = plain.encode()[:LONGEST_STEM].decode("utf-8", "ignore")
+        plain = f"{start}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
     number, name = 1, plain
-    while name in taken:
+    while name in taken or _is_another(folder / (name + external.SUFFIX), one):
         number += 1
         name = f"{plain}-{number}"
     return name
+
+
+def _is_another(path: Path, one: ExternalResult) -> bool:
+    """Whether there is a file that importing `one` once more would not have written."""
+    if not path.exists():
+        return False
+    try:
+        there = external.read_result(path)
+    except ConfigError:
+        return True
+    return (there.sha256, there.tool, there.task, there.model) != (one.sha256, one.tool, one.task, one.model)

@@ -55,6 +55,14 @@ def disk_errors_as_faults(path: Path) -> Iterator[None]:
         raise StoreFault(f"{path}: cannot be written: {error.strerror}{hint}") from None
 
 
+def make_folder(path: Path) -> None:
+    """The folder with those it lies in, if it is not there. Raises StoreFault, also where a file has its name."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreFault(f"{path}: the folder cannot be made: {error.strerror}") from None
+
+
 def _sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:

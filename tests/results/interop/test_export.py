@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.results.interop import FORMATS, export
+from harness.results.interop import FORMATS, export, readers
 from harness.runs.store import reader
 from tests.support.command import harness, mini_humaneval, rows, write_rows
 from tests.support.recordings import make
@@ -95,6 +95,18 @@ def test_lm_evals_files_have_what_its_readers_look_for(run: Path, tmp_path: Path
     first = rows(tmp_path / "samples_humaneval.jsonl")[0]
     assert (first["doc_id"], len(first["resps"][0])) == (0, 2)
     assert (first["metrics"], first["pass@1"], first["pass@2"]) == (["pass@1", "pass@2"], 0.5, 1.0)
+
+
+def test_lm_evals_results_name_the_model(tmp_path: Path) -> None:
+    config = {"model": "org/small", "revision": "0" * 40}
+    plain = json.loads((make(tmp_path / "run", right={0}) / "run.json").read_text())
+    plain["config"]["backend"] |= config
+    (tmp_path / "run" / "run.json").write_text(json.dumps(plain))
+    harness("export", tmp_path / "run", "--format", "lm-eval", "--out", tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert written["config"]["model_args"] == {"pretrained": "org/small"}
+    ((one, _),) = readers.read_results(tmp_path / "out")
+    assert one.model == "org/small"
 
 
 def test_an_lm_eval_row_has_the_digests_that_its_own_writer_gives() -> None:
