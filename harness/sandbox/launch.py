@@ -141,7 +141,10 @@ def start_worker(
             {},
         )
         cleanup.pop_all()
-    watch = stalls.StallWatch(tester_process.pid, stall_s)
+    # In a namespace of its own it is the one fork of the process that was started.
+    watch = stalls.StallWatch(
+        tester_process.pid, stall_s, zygote=(zygote.pid, int(isolation == "namespaces"))
+    )
     worker = SandboxWorker(ours, (tester_process, zygote), folder, watch, core)
     _wait_ready(worker, _IMPORT_S if preload else _START_S)
     return worker

@@ -2,7 +2,9 @@
 
 A tester looks at its program's limits every second (python/candidate.py), and so do the workers of other languages and
 of SQL: one that has not run at all hangs, or waits for a zygote that does. What ran is the kernel's own count, read
-only where a worker has said nothing for a while.
+only where a worker has said nothing for a while. A zygote sleeps while its program runs, so of it only whether it is
+stopped says that it hangs: a program whose call it has to let go on (isolation/marks.py) waits for it, and the tester,
+which goes on looking at the program, does not.
 """
 
 import os
@@ -18,19 +20,23 @@ _STOPPED = (["T"], ["t"])  # states of a process (man 5 proc)
 @dataclass
 class StallWatch:
     """A worker with work: `pid` is its process, or, where that only waits for one in a namespace of its own, this is so
-    many forks `below`. It hangs if it says nothing and does not run between two looks, half of `stall_s` apart.
+    many forks `below`. It hangs if it says nothing and does not run between two looks, half of `stall_s` apart, or if
+    at both its `zygote` is stopped: a process, and how many forks below that it is. Further below are programs, and one
+    that stops itself is no fault of the sandbox.
     """
 
     pid: int
     stall_s: float
     below: int = 0
+    zygote: tuple[int, int] | None = None
     _stopped: list[int] = field(default_factory=list)
     _looked_at: float = 0.0
     _ran: str = ""
+    _zygote_stopped: bool = False
 
     def heard(self) -> None:
         """It said something, or was given work."""
-        self._looked_at, self._ran = monotonic(), ""
+        self._looked_at, self._ran, self._zygote_stopped = monotonic(), "", False
 
     @property
     def due(self) -> float:
@@ -41,18 +47,17 @@ class StallWatch:
         """Whether it does; False too where that is not known yet, or cannot be seen here."""
         if monotonic() < self.due:
             return False
-        before, self._looked_at = self._ran, monotonic()
+        before, was_stopped, self._looked_at = self._ran, self._zygote_stopped, monotonic()
         found = lineage(self.pid, self.below)
         self._ran = _ran(found[-1]) if len(found) > self.below else ""
-        return bool(before) and before == self._ran
+        self._zygote_stopped = bool(self.zygote and _stopped(*self.zygote))
+        return (bool(before) and before == self._ran) or (was_stopped and self._zygote_stopped)
 
     def cause(self, processes: Sequence[tuple[str, int]]) -> str:
         """Why it is given up; `processes`: those that may be stopped, with what they are called."""
         names = []
         for name, pid in processes:
-            if stopped := [
-                each for each in lineage(pid, max(1, self.below)) if _fields(each)[:1] in _STOPPED
-            ]:
+            if stopped := _stopped(pid, max(1, self.below)):
                 self._stopped += stopped
                 names.append(name)
         why = f": its {' and its '.join(names)} is stopped, as by SIGSTOP" if names else ""
@@ -63,6 +68,11 @@ class StallWatch:
         for pid in self._stopped:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
+
+
+def _stopped(pid: int, below: int) -> list[int]:
+    """Those of a process and its forks that are stopped."""
+    return [each for each in lineage(pid, below) if _fields(each)[:1] in _STOPPED]
 
 
 def _ran(pid: int) -> str:

@@ -39,9 +39,8 @@ _FLAGS = {
     for callable_ in (True, False)
 }
 _OUT_OF_TURN = "the program answered out of turn"
-_LOOK_S = (
-    1.0  # at most, between two looks at the limits: that the tester runs is its sign of life (stalls.py)
-)
+# At most, between two looks at the limits: that the tester runs is its sign of life (stalls.py).
+_LOOK_S = 1.0
 _TOO_SLOW = "more than {:g} s of CPU time"
 _CALL_TOO_SLOW = "one call takes more CPU time than its tests allow"
 
@@ -351,7 +350,8 @@ class Candidate:
         # Neither running nor ready to run: true of a program that sleeps, not of one that waits for a processor.
         idle = wall - waited - cpu
         if idle >= self.wall_limit or wall >= self.wall_limit * WALL_SLACK:
-            raise self.end("timeout", f"no end within {self.wall_limit:g} s", idle < self.wall_limit)
+            suspect = idle < self.wall_limit or self.clock.stopped()  # perhaps not its own doing
+            raise self.end("timeout", f"no end within {self.wall_limit:g} s", suspect)
         if (left := self.call_clock.left(cpu)) <= 0:
             raise self.end("timeout", _CALL_TOO_SLOW)
         self.next_check = now + max(0.01, min(self.cpu_limit - cpu, self.wall_limit - idle, left, _LOOK_S))

@@ -40,6 +40,14 @@ class CpuClock:
         except OSError:
             return 0.0
 
+    def stopped(self) -> bool:
+        """Whether it stands still, as after SIGSTOP, its own or somebody else's."""
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[:1] == [b"T"]
+        except OSError:
+            return False
+
 
 class CallClock:
     """The CPU time of a single call. It counts from the reply before: with requests sent ahead, the program has begun

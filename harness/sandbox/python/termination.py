@@ -10,7 +10,7 @@ from harness.sandbox.python.control import FILES, THREADS, UNSEEN
 
 class Termination(NamedTuple):
     """How a candidate ended, in ExecResult's words. `suspect`: out of wall time, perhaps only because the machine
-    was busy.
+    was busy, or somebody stopped it.
     """
 
     status: str
