@@ -80,10 +80,13 @@ def _run_rounds(
     config = table.first(plain.get("data") or os.environ.get("HARNESS_DATA"))
     for number in range(1, table.rounds + 1):
         folder = judging.out / f"round-{number}"
-        study = rounds.with_judge(plain, config, folder / rounds.JUDGE, where)
-        cells, assigned = _cells(dict(study), folder, where)
+        study = rounds.with_judge(rounds.with_seeds(plain, number), config, folder / rounds.JUDGE, where)
+        cells, assigned = _cells(_without_report(study, where), folder, where)
         if table.rounds > 1:
             rounds.check_generators(config, [cell.config.backend.adapter for cell in cells], where)
+        if number == 1:  # a name of a training may hold a seed, which later rounds have not
+            for later in range(2, table.rounds + 1):
+                _cells(_without_report(rounds.with_seeds(study, later), where), folder, where)
         if options.dry_run:
             echo(
                 f"{table.rounds} rounds, each a classifier, {len(assigned.trainings)} trainings and {len(cells)} cells"
@@ -146,6 +149,12 @@ def _cells(plain: dict[str, Any], out: Path | None, where: str) -> "tuple[list[C
     train = plain.pop("train", {})
     cells = grid.expand(with_defaults(plain, os.environ), where)
     return cells, assign(cells, train, out / "adapters" if out else None, where)
+
+
+def _without_report(plain: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The study without what is asked of all its cells together, which is checked. Raises ConfigError."""
+    _report_options(plain.get("report", {}), where)
+    return {key: value for key, value in plain.items() if key not in ("report", "suite")}
 
 
 def _report_options(plain: Any, where: str) -> Mapping[str, Any]:

@@ -7,17 +7,19 @@
 Each round trains the classifier, then the generators that it watches, then runs the cells it scores. The classes of the
 first round are the sources given; those of a later one are what the generators of the round before wrote: class alice
 the completions of the first cell whose adapter is "train:alice". `against = "class:edgar"` is that class's texts of the
-round. No gradient passes through the classifier.
+round. No gradient passes through the classifier: a round's generators begin from the base again, with seeds of their
+own, so that its judge is asked about texts it has not learned from. `against` is any text of a class, learned or not.
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from harness.config.grid import NAMED
 from harness.config.identity import digest
 from harness.errors import ConfigError, UserError, unknown
 from harness.schema import Value
@@ -28,6 +30,7 @@ from harness.training.style.text_sources import read_texts
 
 CLASS = "class:"
 JUDGE = "judge"  # a round's folder of its classifier
+SEEDS_APART = 1000  # from round to round: more than a study has seeds in a row
 
 
 class RoundsConfig(Value):
@@ -52,6 +55,11 @@ def with_judge(
 ) -> dict[str, Any]:
     """The study with its round's classifier in [style] and [train.watch], and its classes' sources for "class:NAME"."""
     made = dict(plain)
+    for key, label in _labels(plain):
+        if isinstance(label, str) and label not in config.classes:
+            raise ConfigError(f"{where}: {key}.label: {unknown('class', label, list(config.classes))}")
+        if key == "watch" and len(config.classes) != 2:
+            raise ConfigError(f"{where}: two classes are watched, and [classifier] has {len(config.classes)}")
     if "style" in made:
         made["style"] = _named(made["style"], folder, f"{where}: style")
     train = made.get("train")
@@ -63,6 +71,41 @@ def with_judge(
             f"{where}: [classifier] is trained for [style] or [train.watch], and there is neither"
         )
     return made
+
+
+def _labels(plain: Any) -> Iterator[tuple[str, Any]]:
+    """The label of every table `style` or `watch`, wherever it stands."""
+    if isinstance(plain, list):
+        for each in plain:
+            yield from _labels(each)
+    if isinstance(plain, dict):
+        for key, value in plain.items():
+            if key in ("style", "watch") and isinstance(value, dict):
+                yield key, value.get("label")
+            else:
+                yield from _labels(value)
+
+
+def with_seeds(plain: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """The study with its round's seeds of runs and trainings, the first round's as given.
+
+    With the same seeds every round would train the same generators once more, and its judge would be asked about the
+    very texts that it learned from.
+    """
+    made = _shifted(plain, SEEDS_APART * (number - 1))
+    if isinstance(made.get("train"), dict):
+        made["train"] = _shifted(made["train"], SEEDS_APART * (number - 1))
+    return made
+
+
+def _shifted(table: Mapping[str, Any], by: int) -> dict[str, Any]:
+    matrix, seed = table.get("matrix"), table.get("seed", 0)
+    if not by:
+        return dict(table)
+    if isinstance(matrix, dict) and "seed" in matrix:
+        seeds = matrix["seed"] if isinstance(matrix["seed"], list) else NAMED["seed"][matrix["seed"]]
+        return {**table, "matrix": {**matrix, "seed": [each + by for each in seeds]}}
+    return {**table, "seed": seed + by}
 
 
 def _with_sources(plain: Any, classes: Mapping[str, str], where: str) -> Any:
@@ -90,10 +133,11 @@ def train_judge(
     if (folder / classifier_folder.RECORD).is_file():
         record = classifier_folder.read_record(folder)
         wanted = {name: digest(read_texts(source, config.data)) for name, source in config.classes.items()}
-        if record.get("sources") == wanted and record.get("seed") == config.seed:
+        same = (list(wanted), wanted, config.settings)
+        if (record["classes"], record.get("sources"), record.get("settings")) == same:
             return record
         raise UserError(
-            f"{folder} holds a classifier of other texts or another seed: give --out a new folder"
+            f"{folder} holds a classifier of other texts or other settings: give --out a new folder"
         )
     begun = folder.with_name(f"{folder.name}.part")  # so that a folder that is there is whole
     shutil.rmtree(begun, ignore_errors=True)

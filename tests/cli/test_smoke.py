@@ -77,6 +77,13 @@ def test_generators_and_the_judge_of_their_style_are_trained_by_turns(
         for file in files:
             points = json.loads(file.read_text())["losses"]["style"]
             assert [point["step"] for point in points] == [0, 1, 2]
+    for name in (
+        "adapters/*/adapter_model.safetensors",
+        "*/generations.jsonl",
+    ):  # other generators, other texts
+        first, second = ({f.read_bytes() for f in tmp_path.glob(f"out/round-{n}/{name}")} for n in (1, 2))
+        assert first
+        assert first.isdisjoint(second)
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("out/**/train.json")}
     run("style", tmp_path)
     assert before == {file: file.stat().st_mtime_ns for file in tmp_path.glob("out/**/train.json")}
@@ -89,7 +96,9 @@ def test_generators_and_the_judge_of_their_style_are_trained_by_turns(
         ("classifier.rounds=0", "classifier: rounds = 0"),
         ("style.classifier='x'", "style.classifier: [classifier] trains it: leave this out"),
         ('matrix.adapter=["", "train:alice"]', "a cell with adapter = 'train:edgar'"),
-        ("classifier.classes.bob='task:conala'", "a cell with adapter = 'train:bob'"),
+        ("style.label='alise'", "style.label: no class 'alise'. Did you mean 'alice'?"),
+        ("classifier.classes.bob='task:conala'", "two classes are watched, and [classifier] has 3"),
+        ("report.paper='x'", "report: no key 'paper'"),
     ],
 )
 def test_what_rounds_cannot_be_is_told_before_any_work(tmp_path: Path, key: str, complaint: str) -> None:

@@ -40,6 +40,11 @@ class ClassifierConfig:
     half: bool = False
     seed: int = 0
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that makes another classifier of the same texts."""
+        return {key: value for key, value in asdict(self).items() if key not in ("classes", "data")}
+
 
 @dataclass(frozen=True)
 class LabelledTexts:
@@ -87,6 +92,7 @@ def train_classifier(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is not empty: give --out a new folder")
     each = max(1, config.batch // len(config.classes))
+    settings = config.settings
     config = replace(config, batch=each * len(config.classes))
     found = [read_texts(source, config.data) for source in config.classes.values()]
     train, held = split(found, config.seed)
@@ -114,6 +120,7 @@ def train_classifier(
             "texts": {name: len(texts) for name, texts in zip(config.classes, found, strict=True)},
             "sources": {name: digest(texts) for name, texts in zip(config.classes, found, strict=True)},
             "seed": config.seed,
+            "settings": settings,
             **environment.here(),
         },
     )
