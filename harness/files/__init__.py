@@ -13,6 +13,9 @@ from typing import Any
 
 from harness.errors import DataError
 
+MOST_UNPACKED = 2**30  # bytes: a few megabytes can unpack to more than any memory
+TOO_LARGE = "unpacks to more than 1 GiB: give the file unpacked, or in parts"
+
 
 def packaged(name: str) -> Path:
     """A file or folder that lies in the package, as `tasks/mini` does."""
@@ -21,12 +24,17 @@ def packaged(name: str) -> Path:
 
 def read(path: Path) -> bytes:
     try:
-        blob = path.read_bytes()
-        return gzip.decompress(blob) if path.suffix == ".gz" else blob
+        if path.suffix != ".gz":
+            return path.read_bytes()
+        with gzip.open(path) as file:
+            blob = file.read(MOST_UNPACKED + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: damaged gzip file ({error}); fetch it again") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(blob) > MOST_UNPACKED:
+        raise DataError(f"{path}: {TOO_LARGE}")
+    return blob
 
 
 def decode(blob: bytes, path: Path) -> str:

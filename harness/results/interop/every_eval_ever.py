@@ -30,7 +30,7 @@ from harness.tasks.loading import registry
 
 SCHEMA = "0.3.0"
 NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.json$")  # a record's file
-MODEL_ID = re.compile(r"[\w.-]+/[\w.-]+")
+MODEL_ID = re.compile(r"(?!\.+/)[\w.-]+/(?!\.+$)[\w.-]+")  # no folder above among them
 # The field of a row for `harness score` in which a completion of each form stands.
 FIELDS = {"output": "text", "continuation": "completion", "program": "solution"}
 
@@ -51,7 +51,11 @@ def write(run: Result, rows: Iterable[Mapping[str, Any]], model: str, out: Path)
         "schema_version": SCHEMA,
         "evaluation_id": f"{run.summary.task}/{model.replace('/', '_')}/{made}",
     }
-    metrics = {scorer: metric for metric, (scorer, _) in reversed(list(run.reduces.items()))}
+    metrics = {  # of each scorer the first that is the mean of its samples' scores
+        scorer: metric
+        for metric, (scorer, reduce) in reversed(list(run.reduces.items()))
+        if reduce.of_sum is None and reduce.over is None
+    }
     said = (one for row in rows for one in _sample_rows(row, {**about, "model_id": model}, metrics))
     replace_file(beside, (json.dumps(one).encode() + b"\n" for one in said))
     plain = {
@@ -149,6 +153,7 @@ def _sample_rows(
 ) -> Iterator[dict[str, Any]]:
     """A row for each verdict; half a surrogate pair becomes U+FFFD, for the validator refuses it."""
     text, thought, answer = (_valid(row[name]) for name in ("completion", "reasoning", "answer"))
+    question, prompt = _valid(row["question"]), _valid(row["prompt"])
     references = [_valid(each) for each in row["references"]]
     read, written = row["prompt_tokens"], row["completion_tokens"]
     tokens = {"input_tokens": read, "output_tokens": written, "total_tokens": read + written}
@@ -162,9 +167,9 @@ def _sample_rows(
             "evaluation_name": row["task"],
             **({"evaluation_result_id": metrics[scorer]} if scorer in metrics else {}),
             "sample_id": row["problem_id"],
-            "sample_hash": hashlib.sha256((row["question"] + "".join(references)).encode()).hexdigest(),
+            "sample_hash": hashlib.sha256((question + "".join(references)).encode()).hexdigest(),
             "interaction_type": "single_turn",
-            "input": {"raw": row["question"], "formatted": row["prompt"], "reference": references},
+            "input": {"raw": question, "formatted": prompt, "reference": references},
             "output": {"raw": [text], "reasoning_trace": [thought] if thought else None},
             "messages": None,
             "answer_attribution": [

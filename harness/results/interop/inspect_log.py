@@ -3,6 +3,7 @@
 Inspect's package is not needed. What it packed with Zstandard is unpacked by pyarrow before Python 3.14.
 """
 
+import lzma
 import os
 import re
 import struct
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness import files
 from harness.errors import DataError
 from harness.files import decode, parse_json
 from harness.results.external import ExternalItem, ExternalResult, ReportedMetric
@@ -39,12 +41,15 @@ def archive(path: Path, sha: str) -> ImportedTask:
             epochs = {name: int(found[1]) for name in names if (found := SAMPLE.search(name))}
             samples = (_member(path, zipped, name) for name in sorted(epochs, key=epochs.__getitem__))
             return log(path, _member(path, zipped, "header.json"), sha, samples)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
+        # RuntimeError: encrypted, or of a version that zipfile does not read; OSError: bzip2
         raise DataError(f"{path}: damaged archive of Inspect ({error})") from None
 
 
 def _member(path: Path, zipped: zipfile.ZipFile, name: str) -> Any:
     info = zipped.getinfo(name)
+    if info.file_size > files.MOST_UNPACKED:  # no more than this is unpacked, whatever there is
+        raise DataError(f"{path}, {name}: {files.TOO_LARGE}")
     try:
         blob = zipped.read(info)
     except NotImplementedError:
