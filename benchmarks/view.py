@@ -1,23 +1,30 @@
 """How long `harness view` takes to show a run of many samples and a folder of many runs, and what memory it holds.
 
-    python benchmarks/view.py --samples 1000000
-    python benchmarks/view.py --runs 2000
+    python -m benchmarks.view --samples 1000000
+    python -m benchmarks.view --samples 1000000 --browser      in Chromium, from the command's own server
+    python -m benchmarks.view --runs 2000
 
-CPU seconds of this process, which does what the server does; no browser. The rows are made up, some 350 bytes each in
-both files; the runs are links to one.
+CPU seconds of this process, which does what the server does; with --browser seconds by the clock until the page shows
+what was asked for, and the server's memory. The rows are made up, some 350 bytes each in both files; the runs are links
+to one.
 """
 
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 from typing import Any
 
+from benchmarks.report import open_browser
 from harness.config.load import parse
 from harness.runs import run as runner
 from harness.view import pairs, samples
@@ -28,8 +35,8 @@ SAMPLES_A_PROBLEM = 200
 ANSWER = "def f(x):\n    return x * x\n"
 
 
-def resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+def resident_mb(pid: int | str = "self") -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
@@ -88,6 +95,39 @@ def read_samples(folder: Path, n: int) -> None:
     print(f"\nAt most {peak:.0f} MB were resident at any time.")
 
 
+def browse(folder: Path, n: int) -> None:
+    """The run in Chromium. A page is there when its count and its rows are."""
+    command = [sys.executable, "-m", "harness", "view", str(folder.parent), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, open_browser() as browser:
+        assert server.stdout is not None
+        found = re.search(r"http://\S+/", server.stdout.readline())
+        assert found is not None
+        address = found[0]
+        shown = browser.new_page(viewport={"width": 1280, "height": 900})
+        print(f"{n:,} samples in Chromium\n\n| | s | resident MB of the server |\n|---|--:|--:|")
+
+        def until(what: str, act: Callable[[], Any], selector: str) -> None:
+            began = perf_counter()
+            act()
+            shown.wait_for_selector(selector, timeout=300_000)
+            print(f"| {what} | {perf_counter() - began:.2f} | {resident_mb(server.pid):.0f} |", flush=True)
+
+        until("the list of runs", lambda: shown.goto(address), f"tr[data-run='{folder.name}']")
+        page = f"{address}run?run={folder.name}"
+        until("the run, with its first samples", lambda: shown.goto(page), "#list .row >> nth=99")
+        until("all samples counted", lambda: None, f"#count:has-text('of {n:,}')")
+        until("the next page", lambda: shown.click("#next"), "#count:has-text('101 to 200')")
+        until("a sample in full", lambda: shown.locator("#list .row").first.click(), "#detail h3")
+        wrong = lambda: shown.select_option("[name=ended]", "wrong")  # noqa: E731
+        until("those that ended wrong", wrong, "#count:has-text('1 to 100')")
+        until(
+            "a search without a hit",
+            lambda: shown.fill("[name=query]", "no such"),
+            "#count:has-text('0 with')",
+        )
+        server.send_signal(signal.SIGINT)
+
+
 def search(index: RunIndex, run: IndexedRun) -> None:
     after: int | None = -1
     while after is not None:
@@ -126,12 +166,13 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     given.add_argument("--samples", type=int, default=0)
     given.add_argument("--runs", type=int, default=0)
+    given.add_argument("--browser", action="store_true")
     asked = given.parse_args()
     with tempfile.TemporaryDirectory() as name:
         like = small_run(Path(name))
         if asked.samples:
             write_large(like, Path(name) / "large", asked.samples)
-            read_samples(Path(name) / "large", asked.samples)
+            (browse if asked.browser else read_samples)(Path(name) / "large", asked.samples)
         if asked.runs:
             look_at_runs(like, Path(name) / "many", asked.runs)
 
