@@ -39,6 +39,7 @@ _PLAIN = {int, float, bool, str, bytes, complex, tuple, list, dict, set, frozens
 _write = os.write
 _exit = os._exit
 _mask = signal.pthread_sigmask
+_SIGNALS = signal.valid_signals()
 
 
 class Keeping(Protocol):
@@ -148,7 +149,7 @@ def _run_main(source: str) -> NoReturn:
         except (OSError, ValueError):
             code = code or 120  # Python's exit status when standard output cannot be flushed
     # A timer of the program must not interrupt its last call, which may have to wait (marks.py).
-    _mask(signal.SIG_BLOCK, range(1, signal.NSIG))
+    _mask(signal.SIG_BLOCK, _SIGNALS)
     _exit(code)
 
 
