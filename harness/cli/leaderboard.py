@@ -77,7 +77,10 @@ def leaderboard_command(
         sections,
         found,
         matrix.model_rows(found),
-        {section.title: rows.published_notes(section, papers) for section in sections},
+        {
+            section.title: [*rows.fault_notes(section), *rows.published_notes(section, papers)]
+            for section in sections
+        },
         [*skipped, *unread],
         all(len(section.rows) <= REPORTS for section in sections) if samples is None else samples,
     )
@@ -116,7 +119,8 @@ def _imported(folder: Path, sections: "Sequence[Section]") -> "Iterator[External
         one = external.read_result(path)
         if not any(rows.external_rows(one, section) for section in sections):
             click.echo(
-                f"warning: skipped {one.source}: no run here has task {one.task!r}, its metric and {one.n} problems",
+                f"warning: skipped {one.source}: no run here has task {one.task!r}, its metric in its unit and {one.n}"
+                " problems",
                 err=True,
             )
         yield one

@@ -104,7 +104,7 @@ def sections_of(
         click.echo(f"warning: {line}", err=True)
     if not read:
         raise UserError("no run could be read: nothing to report")
-    return make_sections(read, metric), skipped
+    return make_sections(read, metric, ranked=ranked), skipped
 
 
 def write_page(

@@ -65,6 +65,11 @@ def compare(
     check_comparable(runs)
     if len(group_seeds(runs)) < 2:
         raise ConfigError("nothing to compare: give runs of at least two methods or models")
+    for run in runs:
+        if not run.reduces:
+            raise ConfigError(
+                f"{run.run_id} has no metrics, for no sample of it could be judged: leave it out"
+            )
     return tabulate(runs, metrics, clustered=clustered, seed=seed)
 
 

@@ -167,8 +167,8 @@ def compare_results(
     for name in wanted:
         single = all(len(item.values[name]) == 1 for one in found for item in one.items.values())
         vectors = [_vectors(one, name) for one in found]
-        metric = found[0].metrics[name]
-        reduce = estimates.mean_of(unit=metric.unit, lower_is_better=metric.lower_is_better)
+        lower = found[0].metrics[name].lower_is_better
+        reduce = estimates.mean_of(unit=_shared_unit(found, name), lower_is_better=lower)
         cells[name] = compare.compare_vectors(reduce, vectors, single=single, seed=seed)
     rows = tuple(ComparisonRow(name, ()) for name in _row_names(found))
     return Comparison(found[0].task, rows, dict.fromkeys(wanted, ids), cells, 0)
@@ -181,6 +181,13 @@ def _is_mean(one: ExternalResult, metric: str) -> bool:
     return math.isclose(
         one.metrics[metric].value, float(_vectors(one, metric).mean()), abs_tol=MEAN_TOLERANCE
     )
+
+
+def _shared_unit(found: Sequence[ExternalResult], metric: str) -> Unit:
+    """A share only where all values are: a metric of 0 to 100 whose value is below 1 looks like one on its own."""
+    shares = all(one.metrics[metric].unit == "share" for one in found)
+    items = (item for one in found for item in one.items.values())
+    return "share" if shares and all(0 <= v <= 1 for item in items for v in item.values[metric]) else "number"
 
 
 def _vectors(one: ExternalResult, metric: str) -> Floats:

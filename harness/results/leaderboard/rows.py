@@ -4,6 +4,7 @@ A row's rank is a range: behind the rows that a paired test finds better, before
 (`compare.rank_ranges`). Published rows and those reported by other tools have no interval and no rank.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,14 @@ from harness.results.external import ExternalResult
 from harness.results.leaderboard.submissions import ModelCard
 from harness.results.report.comparison import contaminated
 from harness.results.report.published import PublishedValue, published_values, set_apart
-from harness.results.report.sections import Section
+from harness.results.report.sections import Section, why_apart
 from harness.results.report.tables import figure
+from harness.results.rows import ComparisonRow
 from harness.runs.store import reader
 from harness.runs.store.conditions import conditions
 from harness.runs.store.reader import Result
 from harness.schema import Unit
+from harness.stats.estimates import can_fail
 
 RANK_NOTE = (
     "A rank is a range where no test tells rows apart: 2 to 4 is behind one row that the paired test on the same"
@@ -48,6 +51,7 @@ class LeaderboardRow:
     runs: tuple[Path, ...] = ()
     signature: str = ""
     faults: int = 0
+    faults_fail: bool = True  # whether they count as failed samples; else their problems have no value
     partial: str = ""  # the note of a run that has not all of its problems
     unit: Unit = "share"
     contaminated: tuple[str, ...] = ()
@@ -63,7 +67,8 @@ class LeaderboardRow:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What takes from the value's worth."""
-        said = f"{self.faults} samples could not be judged and count as failed"
+        counted = "count as failed" if self.faults_fail else "are left out"
+        said = f"{self.faults} samples could not be judged and {counted}"
         return (
             *([self.partial] if self.partial else []),
             *([said] if self.faults else []),
@@ -98,12 +103,24 @@ def make_rows(
 
 def with_card_names(section: Section, cards: Mapping[Path, ModelCard]) -> Section:
     """The section with each submission's rows called as its card says."""
-    rows = []
-    for row in section.comparison.rows:
+
+    def named(row: ComparisonRow) -> ComparisonRow:
         card = cards.get(row.runs[0].folder)
         way = "" if row.method in ("", "zero-shot") else f", {row.method}"
-        rows.append(replace(row, name=f"{card.name}{way}") if card else row)
-    return replace(section, comparison=replace(section.comparison, rows=tuple(rows)))
+        return replace(row, name=f"{card.name}{way}") if card else row
+
+    comparison = replace(section.comparison, rows=tuple(map(named, section.comparison.rows)))
+    return replace(section, comparison=comparison, set_apart=tuple(map(named, section.set_apart)))
+
+
+def fault_notes(section: Section) -> list[str]:
+    """What a reader has to know of judging that failed: which rows have no rank, and which problems do not count."""
+    lines = [f"{row.name}: {why_apart(section, row)}" for row in section.set_apart]
+    if left_out := section.comparison.skipped:
+        lines.append(
+            f"{left_out} of {len(section.runs[0].samples)} problems are left out: judging failed in all rows"
+        )
+    return lines
 
 
 def beside(section: Section, published: Sequence[PublishedValue]) -> list[PublishedValue]:
@@ -131,7 +148,7 @@ def published_notes(section: Section, papers: Sequence[str]) -> list[str]:
 
 def external_rows(one: ExternalResult, section: Section) -> list[LeaderboardRow]:
     """What another tool reported for the section's task and metric (`pass@1,create_test` counts as pass@1), if it is
-    on as many problems."""
+    on as many problems and in the same unit: a per cent taken for a share is a hundred times too much."""
     if one.task != section.task or not section.metric or one.n != len(section.runs[0].samples):
         return []
     return [
@@ -146,19 +163,26 @@ def external_rows(one: ExternalResult, section: Section) -> list[LeaderboardRow]
             unit=section.unit,
         )
         for name, figure in one.metrics.items()
-        if name.partition(",")[0] == section.metric
+        if name.partition(",")[0] == section.metric and figure.unit == section.unit
     ]
 
 
-def _told_apart(found: Iterable[LeaderboardRow]) -> Iterator[LeaderboardRow]:
-    """Rows of one model and method differ in something else: they get the end of their run's id."""
+def _told_apart(found: Iterable[tuple[LeaderboardRow, str]]) -> Iterator[LeaderboardRow]:
+    """Rows of one model and method differ in something else: they get the end of their run's id, which comes with each,
+    and a number if that is the same too. No two rows have one name."""
     rows = list(found)
-    names = Counter(row.name for row in rows)
-    for row in rows:
-        if names[row.name] > 1:
-            yield replace(row, method=f"{row.method} ({row.runs[0].name.rpartition('-')[2]})")
-        else:
+    names = Counter(row.name for row, _ in rows)
+    taken = {name for name, count in names.items() if count == 1}
+    for row, run_id in rows:
+        if names[row.name] == 1:
             yield row
+            continue
+        end = run_id.rpartition("-")[2]
+        ends = itertools.chain([end], (f"{end}, {i}" for i in itertools.count(2)))
+        made = (replace(row, method=f"{row.method} ({each})".strip()) for each in ends)
+        unique = next(row for row in made if row.name not in taken)
+        taken.add(unique.name)
+        yield unique
 
 
 def _group(run: Result) -> str:
@@ -172,7 +196,8 @@ def _group(run: Result) -> str:
     return "instruct" if run.record["prompt"]["template"]["style"] == "chat" else "base"
 
 
-def _run_rows(section: Section, cards: Mapping[Path, ModelCard]) -> Iterator[LeaderboardRow]:
+def _run_rows(section: Section, cards: Mapping[Path, ModelCard]) -> Iterator[tuple[LeaderboardRow, str]]:
+    """Each row with the id of its first run."""
     estimates = [cell.estimate for cell in section.cells]
     ranges = compare.rank_ranges(section.comparison, section.metric) if estimates else []
     for row, e, place in zip(section.rows, estimates, section.order, strict=False):
@@ -180,7 +205,7 @@ def _run_rows(section: Section, cards: Mapping[Path, ModelCard]) -> Iterator[Lea
         first = row.runs[0]
         card = cards.get(first.folder)
         cost = first.summary.cost.get("prompt_tokens", 0.0) / max(first.summary.samples, 1)
-        yield LeaderboardRow(
+        made = LeaderboardRow(
             task=section.title,
             metric=section.metric,
             model=card.name if card else reader.model(first.config),
@@ -196,6 +221,7 @@ def _run_rows(section: Section, cards: Mapping[Path, ModelCard]) -> Iterator[Lea
             runs=tuple(run.folder for run in row.runs),
             signature=first.summary.signature,
             faults=sum(run.faults for run in row.runs),
+            faults_fail=can_fail(first.reduces[section.metric][1]),
             partial=conditions(first)["partial"] or "",
             unit=e.unit,
             contaminated=tuple(said for _, said in contaminated([row])),
@@ -203,6 +229,7 @@ def _run_rows(section: Section, cards: Mapping[Path, ModelCard]) -> Iterator[Lea
             group=(card and card.group) or _group(first),
             card=card,
         )
+        yield made, first.run_id
 
 
 def _published_row(section: Section, row: PublishedValue) -> LeaderboardRow:

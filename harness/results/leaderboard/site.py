@@ -3,6 +3,8 @@
 Templates escape what they are given. No page asks for anything but itself, and links are relative.
 """
 
+import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from harness.results.report.tables import figure
 ASSETS = Path(__file__).resolve().parent / "assets"
 WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT = 620, 300, 46, 34, 150  # of a scatter plot; what its axes and names take
 LOGARITHMIC = 20  # a cost that spans more than so many times is drawn on a logarithmic scale
+MAX_STEM = 100  # characters of a page's file name that are the model's
 LABELS = 12  # names in a plot at most; of the others by pointing at them
 
 
@@ -51,14 +54,21 @@ class Board:
     def model_pages(self) -> dict[str, str]:
         """File name of each line's page, by the line's name."""
         found: dict[str, str] = {}
+        taken = set[str]()
         for row in self.models:
-            stem = "model-" + "".join(c if c.isalnum() and c.isascii() else "-" for c in row.name.lower())
-            same = sum(
-                name.startswith(stem) and name[len(stem) :].strip("-0123456789") == ".html"
-                for name in found.values()
-            )
-            found[row.name] = f"{stem}-{same + 1}.html" if same else f"{stem}.html"
+            stem = _stem(row.name)
+            names = itertools.chain([f"{stem}.html"], (f"{stem}-{i}.html" for i in itertools.count(2)))
+            found[row.name] = next(name for name in names if name not in taken)
+            taken.add(found[row.name])
         return found
+
+
+def _stem(name: str) -> str:
+    """Of a model's page; a long name is cut and told apart by its digest, as file systems take 255 bytes."""
+    stem = "model-" + "".join(c if c.isalnum() and c.isascii() else "-" for c in name.lower())
+    if len(stem) <= MAX_STEM:
+        return stem
+    return f"{stem[:MAX_STEM]}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def pages(board: Board, out: Path) -> Iterator[tuple[str, str]]:

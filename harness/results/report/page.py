@@ -35,6 +35,7 @@ from harness.results.report.sections import (
     row_estimate,
     run_names,
     sample_outcomes,
+    why_apart,
 )
 from harness.results.report.tables import amount, figure
 from harness.results.report.templates import asset, environment
@@ -190,7 +191,8 @@ def _section(section: Section) -> dict[str, Any]:
     rows = section.comparison.rows
     cells = section.comparison.cells.get(section.metric) or [None] * len(rows)
     others = metric_names(section)[1:]
-    costs = [mean_cost(row) for row in rows]
+    shown = (*rows, *section.set_apart)
+    costs = [mean_cost(row) for row in shown]
     seeds = any(cell.seeds for cell in section.cells)
     beside = METRIC_COLUMNS - SEED_COLUMNS * seeds
     figures, texts = list(_figures(section)), text_metrics.table(section)
@@ -204,6 +206,7 @@ def _section(section: Section) -> dict[str, Any]:
         "anchor": anchor(section),
         "parts": [(name, label) for name, label in parts.items() if label],
         "pairs": list(zip(rows, cells, strict=True)),
+        "apart": [(row, why_apart(section, row)) for row in section.set_apart],
         "seeds": seeds,
         "faults": any(run.summary.errors for run in section.runs),
         "top": max((cell.estimate.high for cell in section.cells), default=1.0) or 1.0,
@@ -211,20 +214,20 @@ def _section(section: Section) -> dict[str, Any]:
         "further": others[beside:],
         "notes": _table_notes(section) if section.cells else "",
         "warnings": list(_warnings(section)),
-        "costs": list(zip(rows, costs, strict=True)),
+        "costs": list(zip(shown, costs, strict=True)),
         "cost_names": list(dict.fromkeys(name for cost in costs for name, value in cost.items() if value)),
         "plots": plots.available(),
         "figures": figures,
         "text_metrics": texts,
-        **_outcomes(rows),
+        **_outcomes(shown),
     }
 
 
 def _warnings(section: Section) -> Iterator[tuple[str, str]]:
     """Who was trained on what is asked, and what audits have to say of the runs' numbers."""
-    for row, said in contaminated(section.rows):
+    for row, said in contaminated(section.all_rows):
         yield row.name, said
-    for row in section.rows:
+    for row in section.all_rows:
         for run in row.runs:
             if said := audit_note(run.folder, run.summary.model_dump(mode="json")):
                 yield row.name, said

@@ -7,6 +7,7 @@ Blobs are gzip in base64, so nothing that a model wrote appears in the page as t
 import base64
 import gzip
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,18 +20,22 @@ from harness.schema import Generation, Judgement
 
 CHUNK_CHARS = 2_000_000  # characters of text in one chunk: tens of milliseconds to open
 MAX_TEXT_CHARS = 20_000  # characters kept of one text
-WIDTHS = {"run": 2, "problem": 4, "sample": 2, "kind": 1, "value": 1}  # bytes of each column's numbers
+COLUMNS = ("run", "problem", "sample", "kind", "value")
+MAX_KINDS = (
+    100  # outcomes told apart: programs choose the names of their exceptions, and each may take a new one
+)
+OTHER = "other"
 
 
 def pack(runs: Sequence[Result], names: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(id, base64) of every blob: `c0`, `c1` ... the texts, then `index`. `names` are the rows' names.
 
     A row of the index is one sample: run, problem, sample, outcome, value in percent (255 for none). `starts` are the
-    first rows of the chunks.
+    first rows of the chunks. Of many outcomes the rare ones are one, called other.
     """
     kinds: dict[str, int] = {}
     problems: dict[tuple[str, str], int] = {}
-    columns: dict[str, list[int]] = {name: [] for name in WIDTHS}
+    columns: dict[str, list[int]] = {name: [] for name in COLUMNS}
     starts = [0]
     chunk: list[list[Any]] = []
     size, number = 0, 0
@@ -54,15 +59,16 @@ def pack(runs: Sequence[Result], names: Sequence[str]) -> Iterator[tuple[str, st
         yield f"c{number}", _blob(chunk)
     else:
         starts.pop()
+    names_of_kinds, columns["kind"] = _fold(list(kinds), columns["kind"])
     yield (
         "index",
         _blob(
             {
                 "runs": list(names),
-                "kinds": list(kinds),
+                "kinds": names_of_kinds,
                 "problems": [name for _, name in problems],
                 "groups": _groups(runs, problems),
-                "columns": {name: _column(values, WIDTHS[name]) for name, values in columns.items()},
+                "columns": {name: _column(values) for name, values in columns.items()},
                 "starts": starts,
                 "count": len(columns["run"]),
             }
@@ -133,8 +139,20 @@ def _groups(runs: Sequence[Result], problems: Mapping[tuple[str, str], int]) -> 
     return [known.get(key, "") for key in problems]
 
 
-def _column(values: Sequence[int], width: int) -> str:
-    """Little-endian whole numbers of so many bytes, in base64."""
+def _fold(kinds: Sequence[str], values: Sequence[int]) -> tuple[list[str], list[int]]:
+    """The kinds without the rarest exceptions beyond MAX_KINDS, and the values that name them."""
+    if len(kinds) <= MAX_KINDS:
+        return list(kinds), list(values)
+    count = Counter(values)
+    ranked = sorted(count, key=lambda kind: (kinds[kind].startswith("error: "), -count[kind], kind))
+    kept = sorted(ranked[: MAX_KINDS - 1])
+    place = {kind: i for i, kind in enumerate(kept)}
+    return [*(kinds[kind] for kind in kept), OTHER], [place.get(kind, len(kept)) for kind in values]
+
+
+def _column(values: Sequence[int]) -> str:
+    """Little-endian whole numbers in base64, each of 1, 2 or 4 bytes: as few as hold the largest."""
+    width = next(width for width in (1, 2, 4) if max(values, default=0) < 256**width)
     return base64.b64encode(np.asarray(values, dtype=f"<u{width}").tobytes()).decode()
 
 

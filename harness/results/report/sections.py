@@ -5,28 +5,32 @@ The reference row is the zero-shot one, else the first (`rows.in_order`). A pure
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from harness.errors import ConfigError, unknown
 from harness.results import compare
 from harness.results.compare import Comparison, ComparisonCell
-from harness.results.rows import ComparisonRow, in_order
+from harness.results.rows import ComparisonRow, group_seeds, in_order
 from harness.runs.store import reader
 from harness.runs.store.conditions import condition_differences
 from harness.runs.store.reader import Result
 from harness.schema import UNANSWERED, Estimate, Generation, Judgement, Unit
+from harness.stats import estimates
 
 MAX_OUTCOMES = 8  # outcomes shown per row
 
 
 @dataclass(frozen=True)
 class Section:
-    """`metric` is the deciding one. `cells` has that metric, one cell per row, best row first."""
+    """`metric` is the deciding one. `cells` has that metric, one cell per row, best row first. `set_apart` are rows
+    that are not compared: those without that metric, and of a ranking those whose faults take problems from it."""
 
     title: str
     metric: str
     comparison: Comparison
     order: tuple[int, ...]
+    set_apart: tuple[ComparisonRow, ...] = ()
 
     @property
     def task(self) -> str:
@@ -50,15 +54,20 @@ class Section:
         return bool(self.cells) and self.cells[0].estimate.lower_is_better
 
     @property
+    def all_rows(self) -> tuple[ComparisonRow, ...]:
+        """Those that are set apart too, last."""
+        return (*self.rows, *self.set_apart)
+
+    @property
     def runs(self) -> tuple[Result, ...]:
-        return tuple(run for row in self.rows for run in row.runs)
+        return tuple(run for row in self.all_rows for run in row.runs)
 
 
 def run_names(sections: Sequence[Section]) -> list[str]:
     """What the page of these sections calls their runs, in order."""
     names = []
     for section in sections:
-        for row in section.rows:
+        for row in section.all_rows:
             for run in row.runs:
                 seed = f", seed {run.config.seed}" if len(row.runs) > 1 else ""
                 task = f"{section.title}: " if len(sections) > 1 else ""
@@ -66,10 +75,11 @@ def run_names(sections: Sequence[Section]) -> list[str]:
     return names
 
 
-def make_sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
-    """One section for each set of comparable runs. `metric` is the deciding one, where the runs have it.
+def make_sections(runs: Sequence[Result], metric: str = "", *, ranked: bool = False) -> list[Section]:
+    """One section for each set of comparable runs. `metric` is the deciding one, where runs have it.
 
-    Raises ConfigError for a metric that no run has.
+    `ranked`: a run whose faults take problems from the metric is set apart, lest it change the others' values. Raises
+    ConfigError for a metric that no run has.
     """
     if metric and not any(metric in run.reduces for run in runs):
         raise ConfigError(unknown("metric", metric, {name for run in runs for name in run.reduces}))
@@ -88,17 +98,72 @@ def make_sections(runs: Sequence[Result], metric: str = "") -> list[Section]:
         task = same[0].summary.task
         seen[task] += 1
         title = f"{task} ({seen[task]} of {of_task[task]})" if of_task[task] > 1 else task
-        found.append(_make_section(title, in_order(same), metric))
+        found.append(_make_section(title, in_order(same), metric, ranked))
     return found
 
 
-def _make_section(title: str, runs: Sequence[Result], metric: str) -> Section:
-    shared = [name for name in runs[0].reduces if all(name in run.reduces for run in runs)]
-    deciding = metric if metric in shared else next(iter(shared), "")
-    comparison = compare.tabulate(runs, [deciding] if deciding else [])
+def _make_section(title: str, runs: Sequence[Result], metric: str, ranked: bool) -> Section:
+    deciding = _deciding_metric(runs, metric)
+    measured = [run for run in runs if deciding in run.reduces]
+    if ranked or (measured and not set.intersection(*(run.judged(deciding) for run in measured))):
+        measured = _without_lost_problems(measured, deciding)
+    named = {run.folder: row.name for row in group_seeds(runs) for run in row.runs}
+    comparison = compare.tabulate(in_order(measured or runs), [deciding] if deciding else [])
+    rows = tuple(replace(row, name=named[row.runs[0].folder]) for row in comparison.rows)
+    there = {run.folder for row in rows for run in row.runs}
+    apart = [run for run in runs if run.folder not in there]
     cells = comparison.cells.get(deciding, ())
     order = sorted(range(len(cells)), key=lambda i: sort_key(cells[i].estimate))
-    return Section(title, deciding, comparison, tuple(order or range(len(comparison.rows))))
+    return Section(
+        title,
+        deciding,
+        replace(comparison, rows=rows),
+        tuple(order or range(len(rows))),
+        _rows_apart(apart, named, {row.name for row in rows}),
+    )
+
+
+def _deciding_metric(runs: Sequence[Result], metric: str) -> str:
+    """The wanted one where a run has it, else the first of those that most runs have: one run that could not be judged
+    must not decide by what the others are measured. Empty where no run has any."""
+    having = Counter(name for run in runs for name in run.reduces)
+    if metric in having:
+        return metric
+    return max(having, key=having.__getitem__, default="")  # of equal counts the first
+
+
+def _without_lost_problems(runs: Sequence[Result], metric: str) -> list[Result]:
+    """The runs that have every problem of the one which lost the fewest to faults."""
+    lost = {run.folder: _lost_problems(run, metric) for run in runs}
+    least = min(lost.values(), key=len, default=set[str]())
+    return [run for run in runs if lost[run.folder] <= least]
+
+
+def _lost_problems(run: Result, metric: str) -> set[str]:
+    """The problems without a value because judging failed; none where a fault counts as a failed sample."""
+    scorer, reduce = run.reduces[metric]
+    return set() if estimates.can_fail(reduce) else set(run.failed.get(scorer, ()))
+
+
+def _rows_apart(
+    runs: Sequence[Result], named: Mapping[Path, str], taken: set[str]
+) -> tuple[ComparisonRow, ...]:
+    """One row per method; it says its seeds if other seeds of the method are compared."""
+    found = []
+    for row in group_seeds(runs) if runs else ():
+        name = named[row.runs[0].folder]
+        if name in taken:
+            name = f"{name}, seed {' and '.join(str(run.config.seed) for run in row.runs)}"
+        found.append(replace(row, name=name))
+    return tuple(found)
+
+
+def why_apart(section: Section, row: ComparisonRow) -> str:
+    """Why a row that is set apart has no value beside the others."""
+    if not section.metric or any(section.metric not in run.reduces for run in row.runs):
+        return f"no {section.metric or 'metrics'}: no sample could be judged"
+    lost = len(set[str]().union(*(_lost_problems(run, section.metric) for run in row.runs)))
+    return f"not ranked: {lost} {'problem' if lost == 1 else 'problems'} could not be judged"
 
 
 def sort_key(e: Estimate) -> float:
@@ -188,8 +253,8 @@ def sample_outcome(row: Mapping[str, object], completion: Mapping[str, object], 
     if finish == "length":
         return f"{_status_text(status, graded)}, truncated"
     if status == "error":
-        name = str(row.get("error", "")).partition(":")[0].strip()
-        return f"error: {name}" if name.isidentifier() else "error"
+        name = estimates.error_class(status, str(row.get("error", "")))
+        return f"error: {name}" if name else "error"
     return _status_text(status, graded)
 
 

@@ -27,7 +27,7 @@ class TextMetrics:
 
 def table(section: Section) -> TextMetrics | None:
     """Of the section's runs that have both kinds of scores; None without one."""
-    found = [(row.name, run) for row in section.rows for run in row.runs if _metrics(run)]
+    found = [(row.name, run) for row in section.all_rows for run in row.runs if _metrics(run)]
     rows = [(name, cells) for name, run in found for cells in _rows(run)]
     exact = [(name, _at_exact_match(run)) for name, run in found if "exact" in _metrics(run)]
     return TextMetrics(rows, exact) if rows else None

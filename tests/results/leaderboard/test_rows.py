@@ -10,11 +10,12 @@ import pytest
 from markupsafe import escape
 
 from harness.config.load import parse
-from harness.results import compare
-from harness.results.leaderboard import files, rows
+from harness.results import compare, external
+from harness.results.leaderboard import files, matrix, rows, site
 from harness.results.report import page, published, sections
 from harness.runs import run as runner
 from harness.runs.store import reader
+from harness.schema import Unit
 from tests.results.report.test_page import browser
 from tests.support.command import harness, write_rows
 from tests.support.recordings import edit, make
@@ -207,3 +208,66 @@ def test_an_unknown_paper_is_named_and_the_page_holds_the_tables(tmp_path: Path)
         json.loads((published.FOLDER / "2308.10462.json").read_text())["url"]
         == "https://arxiv.org/abs/2308.10462"
     )
+
+
+# ---------------------------------------------------------------- names and units
+
+
+def test_runs_of_one_model_in_folders_of_one_name_are_rows_of_their_own(tmp_path: Path) -> None:
+    """What tells them apart is their run's id, and a number where that is the same too."""
+    for folder, right in (("a", 30), ("b", 9), ("c", 20)):
+        (tmp_path / folder).mkdir()
+        make(tmp_path / folder / "run", range(right))
+    for folder in "bc":
+        edit(tmp_path / folder / "run" / "run.json", lambda plain: plain.update(run_id="letters-0"))
+    (section,) = sections.make_sections([reader.read(tmp_path / name / "run") for name in "abc"])
+    found = rows.make_rows([section])
+    assert len({row.name for row in found}) == 3
+    lines = matrix.model_rows(found)
+    assert sorted(cell.value for line in lines for cell in line.cells.values()) == [0.225, 0.5, 0.75]
+
+
+def test_every_model_has_a_page_of_its_own() -> None:
+    def named(*names: str) -> list[str]:
+        models = [matrix.ModelRow(name, "", None, {}, None) for name in names]
+        return list(site.Board([], [], models, {}, [], False).model_pages.values())
+
+    assert named("x-2", "x") == ["model-x-2.html", "model-x.html"]
+    found = named("x-3", "x", "X", "x.", "x-2", "x-2-2", "X-2")
+    assert len(set(found)) == len(found) == 7
+    long = named("a" * 300, "a" * 299 + "b")
+    assert len(set(long)) == 2
+    assert max(map(len, long)) < 130
+
+
+def test_a_per_cent_is_not_shown_as_a_share(tmp_path: Path) -> None:
+    (section,) = sections.make_sections([reader.read(make(tmp_path / "run", range(30)))])
+
+    def shown(unit: Unit) -> list[float]:
+        metrics = {"em@1": external.ReportedMetric(value=0.45, unit=unit)}
+        one = external.ExternalResult(
+            tool="other", tool_version="1", task="letters", model="m", source="m.json", sha256="", n=40, shots=0,
+            conditions={}, metrics=metrics,
+        )  # fmt: skip
+        return [row.value for row in rows.external_rows(one, section)]
+
+    assert shown("share") == [0.45]
+    assert shown("number") == []
+
+
+def test_a_value_below_one_is_no_share_where_another_result_is_above() -> None:
+    def result(values: list[float], unit: Unit) -> external.ExternalResult:
+        items = {
+            str(i): external.ExternalItem(asked="", prompt="", values={"bleu": [value]})
+            for i, value in enumerate(values)
+        }
+        mean = sum(values) / len(values)
+        return external.ExternalResult(
+            tool="other", tool_version="1", task="t", model=f"m{mean}", source=f"{mean}", sha256="", n=len(values),
+            shots=0, conditions={}, metrics={"bleu": external.ReportedMetric(value=mean, unit=unit)}, items=items,
+        )  # fmt: skip
+
+    low, high = result([0.5, 1.0, 0.9], "share"), result([12.0, 14.0, 11.5], "number")
+    for pair in ([low, high], [high, low], [low, low]):
+        cells = external.compare_results(pair).cells["bleu"]
+        assert {cell.estimate.unit for cell in cells} == {"share" if high not in pair else "number"}
