@@ -4,8 +4,8 @@
     HARNESS_DATA=DIR python benchmarks/beside_evalplus.py --evaluate ENV/bin/evalplus.evaluate [--answers 5]
 
 The answers are the references, of more than one a problem every fifth (from the second on) a wrong one. By turns,
-with as many workers as there are processors, medians. EvalPlus keeps what the references say between its runs; its
-first run here is not counted.
+with as many workers as there are processors, medians. Both keep what the references say between their
+runs: the first run of each is not counted. Verdicts are not kept.
 """
 
 import argparse
@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
+
+from harness.config.run import VERDICTS
 
 Verdicts = dict[str, list[bool]]
 
@@ -57,8 +59,11 @@ def _both(result: dict[str, Any]) -> bool:
 
 
 def here(answers: Path, workers: int) -> Measured:
+    """References' values come from the run before, in the folder of the answers."""
+    cache = answers.parent / "cache"
+    (cache / VERDICTS).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        start = ["-c", "from harness.cli import main; main()", "score", "humaneval_plus", "--no-cache"]
+        start = ["-c", "from harness.cli import main; main()", "score", "humaneval_plus"]
         where = [
             "--data",
             os.environ["HARNESS_DATA"],
@@ -68,7 +73,7 @@ def here(answers: Path, workers: int) -> Measured:
             f"{folder}/out",
         ]
         command = [sys.executable, *start, *where, "--workers", str(workers)]
-        used = _run(command, dict(os.environ), Path(folder))
+        used = _run(command, os.environ | {"HARNESS_CACHE": str(cache)}, Path(folder))
         passed: dict[str, dict[int, bool]] = {}
         with open(f"{folder}/out/judgements.jsonl", encoding="utf-8") as file:
             for row in map(json.loads, file):
@@ -94,6 +99,7 @@ def main() -> None:
                     file.write(json.dumps(line) + "\n")
         evalplus, ours = list[Measured](), list[Measured]()
         by_evalplus(arguments.evaluate, data, answers, workers)
+        here(answers, workers)
         for _ in range(arguments.rounds):
             evalplus.append(by_evalplus(arguments.evaluate, data, answers, workers))
             ours.append(here(answers, workers))
@@ -103,8 +109,10 @@ def main() -> None:
         print(f"{name:9} CPU {cpu:6.1f} s  wall {wall:6.1f} s  peak {peak:5.0f} MB  {passed} passed")
     left, right = evalplus[-1].verdicts, ours[-1].verdicts
     differing = [f"{task}/{n}" for task in left for n, one in enumerate(left[task]) if right[task][n] != one]
-    ratio = median(each.cpu_s for each in evalplus) / median(each.cpu_s for each in ours)
-    print(f"evalplus takes {ratio:.2f} times the CPU time; verdicts that differ: {differing}")
+    cpu, wall = (median(a[at] / b[at] for a, b in zip(evalplus, ours, strict=True)) for at in range(2))
+    print(
+        f"evalplus takes {cpu:.2f} times the CPU time and {wall:.2f} times as long; verdicts that differ: {differing}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command cache: what the caches of completions and verdicts hold, and emptying them in part or whole."""
+"""The command cache: what the caches of completions, verdicts and references hold, and emptying them."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ class _Cache:
 
 
 @click.command("cache")
-@click.option("--clear", is_flag=True, help="Delete all cached completions and verdicts.")
+@click.option("--clear", is_flag=True, help="Delete all cached completions, verdicts and references.")
 @click.option(
     "--drop",
     metavar="old|DIGEST",
@@ -37,7 +37,9 @@ class _Cache:
 @json_option
 @quiet_option
 def cache_command(clear: bool, drop: str | None, as_json: bool) -> None:
-    """Show the caches: completions and verdicts of earlier runs, reused where exactly the same is asked again."""
+    """Show the caches: completions, verdicts and what references said in earlier runs, reused where exactly the same is
+    asked again.
+    """
     from harness.files import cache_file
 
     caches = _caches()
@@ -47,7 +49,7 @@ def cache_command(clear: bool, drop: str | None, as_json: bool) -> None:
     if drop is not None:
         dropped = [f"{cache_file.drop(cache.file, _wanted(cache, drop)):,} {cache.noun}" for cache in caches]
         if not as_json:
-            click.echo(f"{' and '.join(dropped)} deleted")
+            click.echo(f"{', '.join(dropped[:-1])} and {dropped[-1]} deleted")
     if as_json:
         print_json([_plain(cache) for cache in caches])
         return
@@ -70,7 +72,7 @@ def _caches() -> tuple[_Cache, ...]:
     from harness.backends import completion_cache
     from harness.config import load, run
     from harness.files import cache_file
-    from harness.sandbox import verdict_cache
+    from harness.sandbox import references, verdict_cache
 
     folder = load.cache_folder(os.environ)
     return (
@@ -89,6 +91,14 @@ def _caches() -> tuple[_Cache, ...]:
             verdict_cache.outdated,
             verdict_cache.digests,
             _describe_judge,
+        ),
+        _Cache(
+            "references",
+            folder / run.REFERENCES,
+            references.MAX_BYTES,
+            verdict_cache.outdated,
+            verdict_cache.digests,
+            _describe_references,
         ),
     )
 
@@ -142,3 +152,11 @@ def _describe_judge(identity: Mapping[str, Any]) -> list[str]:
     ]
     parts += [f"{len(identity['packages'])} packages" if identity["packages"] else ""]
     return [*parts, *(f"{name} {identity[name]:g}" for name in ("time_limit", "memory_mb") if identity[name])]
+
+
+def _describe_references(identity: Mapping[str, Any]) -> list[str]:
+    from harness.sandbox import verdict_cache
+
+    packages = f"{len(identity['packages'])} packages" if identity["packages"] else ""
+    digest = verdict_cache.digests(identity)[0][:SHOWN]
+    return [f"tests' references {digest}", f"python {identity['version']}", packages, identity["processor"]]

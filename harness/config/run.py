@@ -19,6 +19,7 @@ from harness.schema.execution import JUDGE_STALL_S
 
 Scalar = str | int | float | bool
 VERDICTS = "verdicts.sqlite"  # the verdict cache, beside the completion cache
+REFERENCES = "references.sqlite"  # what references of tests say (sandbox/references.py), beside both
 BY_NAME, AS_TABLE = "a name", "a table"  # the two ways to say which prompt; no part of a key
 
 

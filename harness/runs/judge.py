@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from harness import sandbox as sandboxes
-from harness.config.run import JudgeConfig
+from harness.config.run import REFERENCES, JudgeConfig
 from harness.errors import Fault
 from harness.runs.environments import requirements
 from harness.runs.plan import Plan, Progress
@@ -106,13 +106,15 @@ def _caching(
 
 
 def caching(sandbox: Sandbox, used: sandboxes.Settings, file: Path | None) -> verdict_cache.CachingSandbox:
-    """The sandbox of these settings with the verdict cache before it."""
+    """The sandbox of these settings with the verdict cache before it; it keeps what references say beside that."""
     judge = {
         "time_limit": used.time_limit,
         "memory_mb": used.memory_mb,
         "named": used.packages,
         "preload": used.preload,
     }
+    if file is not None and isinstance(sandbox, sandboxes.Pool):
+        sandbox.keep_references(file.with_name(REFERENCES))
     return verdict_cache.CachingSandbox(sandbox, judge, file)
 
 

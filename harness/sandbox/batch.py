@@ -4,7 +4,7 @@ import logging
 import selectors
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ _TRIES = 2
 class ProgramJob:
     """`payload`: the program as a frame for its worker. `timeout_s`: after so long a silent worker is given up.
     `rerun_alone`: it may have run out of wall time because of load. `result`: known already where the program cannot be
-    run at all.
+    run at all. `tests`: the digest of tests whose reference's values are kept between runs.
     """
 
     payload: bytes
@@ -34,6 +34,14 @@ class ProgramJob:
     tries: int = 0
     rerun_alone: bool = False
     result: ExecResult | SandboxFault | None = None
+    tests: bytes = b""
+
+
+class KeptReferences(Protocol):
+    """What earlier runs were told, by the digest of the tests (references.py); empty where there is nothing."""
+
+    def find(self, tests: bytes) -> bytes: ...
+    def add(self, tests: bytes, values: bytes) -> None: ...
 
 
 class WorkerSource(Protocol):
@@ -52,8 +60,15 @@ class Batch:
     what they have.
     """
 
-    def __init__(self, pool: WorkerSource, programs: Iterator[Program], ahead: int) -> None:
+    def __init__(
+        self,
+        pool: WorkerSource,
+        programs: Iterator[Program],
+        ahead: int,
+        references: Callable[[], KeptReferences | None] = lambda: None,
+    ) -> None:
         self.pool = pool
+        self.references = references
         self.programs = programs
         self.ahead = ahead
         self.jobs: dict[int, ProgramJob] = {}
@@ -123,8 +138,16 @@ class Batch:
         if fd not in self.send_buffers:
             self.send_buffers[fd] = bytearray()
             self.selector.register(fd, selectors.EVENT_READ, worker)
-        self.send_buffers[fd] += job.payload
+        self.send_buffers[fd] += self._told_before(worker, job) + job.payload
         self._send(worker)
+
+    def _told_before(self, worker: launch.SandboxWorker, job: ProgramJob) -> bytes:
+        """A frame with what earlier runs were told of the job's tests, where this worker has not heard it last."""
+        if not job.tests or worker.tests == job.tests or (kept := self.references()) is None:
+            return b""
+        worker.tests = job.tests
+        told = {"tests": job.tests, "references": kept.find(job.tests)}
+        return framing.frame(codec.encode(told, limit=framing.JOB_LIMIT))
 
     def _send(self, worker: launch.SandboxWorker) -> None:
         fd = worker.socket.fileno()
@@ -180,6 +203,8 @@ class Batch:
             return
         number = worker.jobs.pop(0)
         job = self.jobs[number]
+        if (values := fields.pop("references", b"")) and (kept := self.references()) is not None:
+            kept.add(job.tests, values)
         if worker.jobs:
             worker.deadline = time.monotonic() + self.jobs[worker.jobs[0]].timeout_s
         if "fault" in fields:

@@ -68,7 +68,8 @@ class IsolationUnavailable(SandboxFault):
 @dataclass(eq=False)
 class SandboxWorker:
     """The controller's handle on a worker. `jobs`: the numbers of those sent to it. `core`: the one it is pinned to.
-    `group`: what its steps are counted by. `watch`: sees whether it hangs.
+    `group`: what its steps are counted by. `watch`: sees whether it hangs. `tests`:
+    the digest of those whose reference's values it was told last.
     """
 
     socket: socket.socket
@@ -80,6 +81,7 @@ class SandboxWorker:
     frames: framing.FrameBuffer = field(default_factory=lambda: framing.FrameBuffer(framing.JOB_LIMIT))
     jobs: list[int] = field(default_factory=list)
     deadline: float = 0.0
+    tests: bytes = b""
 
 
 def throwaway_uid() -> int:

@@ -1,10 +1,12 @@
 """The controller's side: sends programs to workers, returns results in order, replaces workers that die."""
 
 import itertools
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,16 +14,18 @@ from harness import cpu_count
 from harness.errors import ConfigError, SandboxFault, UserError
 from harness.sandbox import batch, framing, launch
 from harness.sandbox.isolation import confine, cpu_affinity
-from harness.sandbox.python import interpreter
+from harness.sandbox.python import interpreter, spelled_inputs
 from harness.sandbox.python.cpu_clock import WALL_SLACK
 from harness.sandbox.values import codec
-from harness.schema import ExecResult, Limits, Pair, PairResult, Program
+from harness.schema import ExecResult, Limits, Pair, PairResult, Program, UnitTests
 from harness.schema.execution import JUDGE_STALL_S
 
 if TYPE_CHECKING:  # imported when a program or a query needs them: most runs have Python programs only
     from harness.sandbox.languages.worker_pool import LanguagePool
+    from harness.sandbox.references import ReferenceCache
     from harness.sandbox.sql.client import SqlPool
 
+LOG = logging.getLogger(__name__)
 CODE_LIMIT = 10_000_000  # characters of a program: compiling more takes more memory than a program has
 _LEVELS: tuple[confine.Isolation, ...] = ("namespaces", "landlock")
 
@@ -74,6 +78,8 @@ class Pool:
         self._languages: LanguagePool | None = None
         self._busy = False
         self._sql: SqlPool | None = None
+        self._references_file: Path | None = None
+        self._references: ReferenceCache | None = None
 
     def __enter__(self) -> "Pool":
         return self
@@ -90,6 +96,24 @@ class Pool:
         if self._languages is not None:
             self._languages.close()
             self._languages = None
+        if self._references is not None:
+            self._references.close()
+            self._references = None
+
+    def keep_references(self, file: Path) -> None:
+        """Keep what references of tests say in this file, from the next program on, and take what is there."""
+        self._references_file = file
+
+    def _kept_references(self) -> "ReferenceCache | None":
+        """None where programs could write the file."""
+        if self._references_file is None or self.isolation == "process":
+            return None
+        if self._references is None:
+            from harness.sandbox import references
+
+            made_by = references.identity(self.python.version, self.packages)
+            self._references = references.ReferenceCache(self._references_file, made_by, LOG.warning)
+        return self._references
 
     @property
     def isolation(self) -> str:
@@ -145,7 +169,8 @@ class Pool:
         self._busy = True
         try:
             for is_python, group in itertools.groupby(programs, lambda each: each.language == "python"):
-                work = batch.Batch(self if is_python else self._language_pool(), group, ahead)
+                pool: batch.WorkerSource = self if is_python else self._language_pool()
+                work = batch.Batch(pool, group, ahead, self._kept_references)
                 try:
                     yield from work.results()
                 finally:
@@ -279,4 +304,12 @@ class Pool:
         }
         # The tester enforces the limits; this is for a tester that no longer responds.
         timeout_s = 2 * (limits.wall_s * WALL_SLACK + max(20.0, 5 * limits.cpu_s)) + 30
-        return batch.ProgramJob(framing.frame(codec.encode(fields, limit=1 << 30)), timeout_s)
+        payload = framing.frame(codec.encode(fields, limit=1 << 30))
+        return batch.ProgramJob(payload, timeout_s, tests=self._digest(tests))
+
+    def _digest(self, tests: UnitTests | None) -> bytes:
+        """Of tests whose reference's values are kept; empty for others."""
+        if self._references_file is None or tests is None or tests.in_module:
+            return b""
+        texts = tests.setup, tests.code
+        return spelled_inputs.digest_of(*texts) if spelled_inputs.may_spell_out(*texts) else b""

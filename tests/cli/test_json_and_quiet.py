@@ -43,7 +43,7 @@ def test_a_baseline_is_no_document(folder: Path) -> None:
 def test_other_commands_give_documents(folder: Path) -> None:
     assert len(document("compare", folder / "good", folder / "worse")["rows"]) == 2
     caches = document("cache")
-    assert [cache["holds"] for cache in caches] == ["completions", "verdicts"]
+    assert [cache["holds"] for cache in caches] == ["completions", "verdicts", "references"]
     checked = document("data", "check", "humaneval", "--data", "mini")
     assert [(row["split"], row["rows"]) for row in checked] == [("test", 66)]
 

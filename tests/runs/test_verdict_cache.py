@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.config.run import VERDICTS
+from harness.config.run import REFERENCES, VERDICTS
 from tests.support.command import harness, mini_humaneval, rows, write_rows
 
 SAMPLES = 3
@@ -78,8 +78,61 @@ def test_the_command_shows_the_verdicts_of_each_judge_and_drops_them(tmp_path: P
     assert shown[1].endswith("time_limit 2")
     digest = shown[0].partition("judge ")[2][:8]
     assert harness("cache", "--drop", digest).out.splitlines()[0] == (
-        f"0 completions and {COUNT} verdicts deleted"
+        f"0 completions, {COUNT} verdicts and 0 references deleted"
     )
     assert score(tmp_path / "again", said)["programs_reused"] == COUNT
     harness("cache", "--clear")
     assert score(tmp_path / "third", said)["programs_reused"] == COUNT
+
+
+def write_compared_with_references(folder: Path) -> Path:
+    """Two rows as HumanEval+ has them."""
+    (folder / "humaneval_plus").mkdir(parents=True)
+    write_rows(
+        folder / "humaneval_plus" / "HumanEvalPlus-v0.1.10.jsonl",
+        [
+            {
+                "task_id": f"HumanEval/{at}",
+                "prompt": f"def f{at}(x):\n",
+                "entry_point": f"f{at}",
+                "canonical_solution": f"    return x + {at}\n",
+                "base_input": [[n] for n in range(200)],
+                "plus_input": [[n / 4] for n in range(200)],
+                "atol": 0,
+            }
+            for at in range(2)
+        ],
+    )
+    return folder
+
+
+def test_what_references_say_is_kept_for_the_next_run(tmp_path: Path, store: Path) -> None:
+    data = write_compared_with_references(tmp_path / "data")
+    said = tmp_path / "c.jsonl"
+    bodies = ("    return x + {at}", "    return x")
+    write_rows(
+        said,
+        [
+            {"task_id": f"HumanEval/{at}", "completion": body.format(at=at)}
+            for at in range(2)
+            for body in bodies
+        ],
+    )
+
+    def judged(out: str, *more: str) -> dict[str, bytes]:
+        given = ("--data", data, "--completions", said, "--workers", 1, "--out", tmp_path / out)
+        ended = harness("score", "humaneval_plus", *given, *more)
+        assert ended.code == 0, ended
+        return contents(tmp_path / out)
+
+    plain = judged("off", "--no-cache")
+    assert not store.with_name(REFERENCES).exists()
+    assert judged("first") == plain
+    shown = [line for line in harness("cache").out.splitlines() if " references " in line]
+    assert [line.split()[0] for line in shown] == ["2"]
+    assert "python 3." in shown[0]
+    store.unlink()  # verdicts: so that the programs are judged again
+    assert judged("second") == plain
+    dropped = harness("cache", "--drop", shown[0].partition("tests' references ")[2][:8]).out.splitlines()[0]
+    assert dropped.endswith(" 2 references deleted")
+    assert b'"failed"' in plain["judgements.jsonl"]

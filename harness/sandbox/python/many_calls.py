@@ -12,126 +12,37 @@ by one, in a fresh fork: the verdict is the same.
 """
 
 import bisect
-import itertools
+import contextlib
 import marshal
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Iterator
 from typing import Any
 
 from harness.sandbox import framing
 from harness.sandbox.isolation import syscalls
 from harness.sandbox.python import budget, plain_bytes
 from harness.sandbox.python.candidate import Candidate
+from harness.sandbox.python.input_chunks import (
+    Answered,
+    InputChunk,
+    LongValue,
+    chunks_of,
+    digest_of_reply,
+    pack,
+    unpack,
+)
 from harness.sandbox.python.plain_bytes import VERSION
 from harness.sandbox.python.spelled_inputs import SpelledInputs
 from harness.sandbox.python.termination import GONE, CandidateEnded, SpeculationMissed, Termination
 from harness.sandbox.values import codec
 
-# Bytes of a chunk's inputs, and of their right values.
-_INPUT_BYTES, _REPLY_BYTES = 1 << 17, 4 << 20
-# Of a longer value only a digest is kept.
-_LONG = 1 << 15
 # Bytes of requests and right values that are kept for the next program, in all.
 _KEPT_BYTES = 32 << 20
 _LOOK_S = 0.02  # while a chunk is computed: a wrong value ends the program soon
 
-Answered = Callable[[Any], tuple[Any, float]]
 Difference = tuple[Any, Any, Any]
-
-
-class LongValue:
-    """The digest of a reply that is too long to be kept."""
-
-    def __init__(self, digest: bytes) -> None:
-        self.digest = digest
-
-
-class InputChunk:
-    """`request`: the inputs. `replies`: the frames of a program that is right; `ends`: where each ends. `values`: of
-    inputs whose reply has to be read whatever its bytes are, the right one; in order. `cpu_s`: the calls' limits.
-    """
-
-    def __init__(
-        self, request: bytes, replies: bytes, ends: list[int], values: dict[int, Any], cpu_s: list[float]
-    ) -> None:
-        self.request = request
-        self.replies = replies
-        self.ends = ends
-        self.values = values
-        self.cpu_s = cpu_s
-
-    def must_read(self, at: int) -> int:
-        """The first input from `at` on whose reply has to be read."""
-        place = bisect.bisect_left(self._read, at)
-        return self._read[place] if place < len(self._read) else len(self.ends)
-
-    @cached_property
-    def _read(self) -> list[int]:
-        return list(self.values)
-
-    @property
-    def size(self) -> int:
-        return len(self.request) + len(self.replies) + 60 * len(self.ends)
-
-
-class _ChunkMaker:
-    def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.frames: list[bytes] = []
-        self.values: dict[int, Any] = {}
-        self.cpu_s: list[float] = []
-        self.sizes = [0, 0]
-
-    def add(self, given: Any, answered: Answered) -> None:
-        """Raises ValueError where an input is not plain data, or no copy of it equals it (NaN); what the reference
-        raises.
-        """
-        request = marshal.dumps(given, VERSION)
-        if marshal.loads(request) != given:
-            raise ValueError
-        value, cpu_s = answered(given)
-        self.cpu_s.append(cpu_s)
-        data = plain_bytes.dumps(value)
-        if data is None or not bool(marshal.loads(data) == value):
-            self.values[len(self.frames)], data = value, b""
-        elif len(data) > _LONG:
-            self.sizes[1] += len(data)
-            self.values[len(self.frames)], data = LongValue(_digest(b"V" + data)), b""
-        self.requests.append(request)
-        self.frames.append(framing.frame(b"V" + data))
-        self.sizes[0] += len(request)
-        self.sizes[1] += len(data)
-
-    @property
-    def full(self) -> bool:
-        return self.sizes[0] > _INPUT_BYTES or self.sizes[1] > _REPLY_BYTES
-
-    def made(self) -> InputChunk:
-        head = b"[" + len(self.requests).to_bytes(4, "little")
-        ends = list(itertools.accumulate(map(len, self.frames)))
-        return InputChunk(
-            head + b"".join(self.requests), b"".join(self.frames), ends, self.values, self.cpu_s
-        )
-
-
-def chunks_of(answered: Answered, inputs: list[Any]) -> list[InputChunk]:
-    """Raises ValueError where an input is not plain data, and what the reference raises."""
-    chunks, maker = [], _ChunkMaker()
-    for given in inputs:
-        maker.add(given, answered)
-        if maker.full:
-            chunks.append(maker.made())
-            maker = _ChunkMaker()
-    return [*chunks, maker.made()] if maker.frames else chunks
-
-
-def _digest(reply: bytes) -> bytes:
-    import hashlib  # few tests ask for many values
-
-    return hashlib.blake2b(reply, digest_size=16).digest()
 
 
 # ---------------------------------------------------------------- kept for the next program
@@ -141,17 +52,37 @@ _kept: OrderedDict[bytes, list[InputChunk]] = OrderedDict()
 
 def _chunks(tests: bytes, answered: Answered, inputs: list[Any] | SpelledInputs) -> list[InputChunk]:
     """`tests`: their digest, which tells of inputs that they spell out too. Raises ValueError."""
-    told = b"" if isinstance(inputs, SpelledInputs) else marshal.dumps(inputs, VERSION)
-    key = _digest(tests + told)
+    key = tests
+    if not isinstance(inputs, SpelledInputs):
+        key = digest_of_reply(tests + marshal.dumps(inputs, VERSION))
     if key not in _kept:
         with budget.uncounted():
-            _kept[key] = chunks_of(answered, _listed(inputs))
-        while (
-            sum(chunk.size for chunks in _kept.values() for chunk in chunks) > _KEPT_BYTES and len(_kept) > 1
-        ):
-            _kept.popitem(last=False)
+            _keep(key, chunks_of(answered, _listed(inputs)))
     _kept.move_to_end(key)
     return _kept[key]
+
+
+def _keep(key: bytes, chunks: list[InputChunk]) -> None:
+    _kept[key] = chunks
+    while sum(chunk.size for chunks in _kept.values() for chunk in chunks) > _KEPT_BYTES and len(_kept) > 1:
+        _kept.popitem(last=False)
+
+
+def knows(tests: bytes) -> bool:
+    """Whether the right values for the inputs that these tests spell out are here."""
+    return tests in _kept
+
+
+def take(tests: bytes, values: bytes) -> None:
+    """Keep what an earlier run was told of these tests. Bytes that cannot be read are none."""
+    if values and tests not in _kept:
+        with contextlib.suppress(Exception), budget.uncounted():  # whatever other bytes provoke
+            _keep(tests, unpack(values))
+
+
+def told(tests: bytes) -> bytes:
+    """For a later run; empty where there is nothing that can be kept."""
+    return pack(_kept[tests]) if tests in _kept else b""
 
 
 def _listed(inputs: list[Any] | SpelledInputs) -> list[Any]:
@@ -217,7 +148,7 @@ class ManyCalls:
                 self._wait()
                 continue
             wanted = chunk.values.get(at)
-            if not isinstance(wanted, LongValue) or wanted.digest != _digest(reply):
+            if not isinstance(wanted, LongValue) or wanted.digest != digest_of_reply(reply):
                 inputs = inputs or marshal.loads(chunk.request)
                 yield inputs[at], self._value(reply), _wanted(chunk, at, inputs[at], answered)
             at += 1

@@ -10,6 +10,8 @@ from typing import Any
 
 NAME = "__spelled_inputs__"
 _LOOP = re.compile(r"(for [\w, ]+ in differing\(\w+, \w+, )(\[.*\])(\):\n)")
+# Of right values that are kept between runs, for one problem's inputs.
+MAX_KEPT_BYTES = 16 << 20
 # All that the text of plain data may name.
 _NUMBERS = ("inf", "nan")
 
@@ -39,13 +41,25 @@ class SpelledInputs:
         return value
 
 
-def lift(code: str, namespace: dict[str, Any]) -> tuple[str, SpelledInputs] | None:
+def digest_of(setup: str, code: str) -> bytes:
+    """Of tests."""
+    import hashlib  # few tests spell out many inputs
+
+    return hashlib.blake2b(f"{setup}\0{code}".encode("utf-8", "surrogatepass")).digest()
+
+
+def may_spell_out(setup: str, code: str) -> bool:
+    """Whether to look closer: tests without such a loop are most."""
+    return code.startswith("for ") and "differing" in setup and _LOOP.match(code) is not None
+
+
+def lift(code: str, namespace: dict[str, Any], plain: bool = False) -> tuple[str, SpelledInputs] | None:
     """The tests with a name for the inputs of their loop, and the inputs; None where they have no such loop.
-    `namespace`: what the set-up defines.
+    `namespace`: what the set-up defines. `plain`: the inputs are known to be plain data.
     """
     found = _LOOP.match(code)
     if found is None or "differing" not in namespace or NAME in code:
         return None
     numbers = {name: namespace[name] for name in _NUMBERS if type(namespace.get(name)) is float}
     inputs = SpelledInputs(found[2], numbers)
-    return (found[1] + NAME + found[3] + code[found.end() :], inputs) if inputs.is_plain() else None
+    return (found[1] + NAME + found[3] + code[found.end() :], inputs) if plain or inputs.is_plain() else None

@@ -57,9 +57,7 @@ class CompiledTests:
 
     @cached_property
     def digest(self) -> bytes:
-        import hashlib  # few tests ask for many values
-
-        return hashlib.blake2b("\0".join(self.texts).encode("utf-8", "surrogatepass")).digest()
+        return spelled_inputs.digest_of(*self.texts)
 
     def record(self, candidate: Candidate) -> None:
         """Keep the requests made of a candidate that passed, to send them to the next one all at once."""
@@ -103,13 +101,22 @@ def compile_tests(setup: str, code: str, entry: str, in_module: bool) -> Compile
 def _compile_tests(setup: str, code: str, entry: str, in_module: bool) -> CompiledTests:
     setup_code = _compile("setup", setup)
     namespace = None if in_module else _run_setup(setup_code)
-    lifted = None if namespace is None else spelled_inputs.lift(code, namespace)
+    lifted = None if namespace is None else _lifted(setup, code, namespace)
     shown, inputs = lifted or (code, None)
     tests_code = _compile("tests", shown)
     if namespace is not None and inputs is not None:
         namespace[spelled_inputs.NAME] = inputs
     in_process = namespace is None or needs.beside(shown, entry, namespace)
     return CompiledTests((setup, code), (setup_code, tests_code), entry, in_process, inputs)
+
+
+def _lifted(
+    setup: str, code: str, namespace: dict[str, Any]
+) -> tuple[str, spelled_inputs.SpelledInputs] | None:
+    if not spelled_inputs.may_spell_out(setup, code):
+        return None
+    # Right values are kept of inputs that were seen to be plain data.
+    return spelled_inputs.lift(code, namespace, many_calls.knows(spelled_inputs.digest_of(setup, code)))
 
 
 def _compile(name: str, text: str) -> types.CodeType:

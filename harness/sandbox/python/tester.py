@@ -19,7 +19,7 @@ from typing import Any
 
 from harness.sandbox import framing
 from harness.sandbox.isolation import confine, named_packages, syscalls
-from harness.sandbox.python import budget, in_process, test_runner
+from harness.sandbox.python import budget, in_process, many_calls, test_runner
 from harness.sandbox.python.candidate import Candidate
 from harness.sandbox.python.control import ZygoteControl, ZygoteError
 from harness.sandbox.python.termination import (
@@ -44,7 +44,10 @@ _SCRATCH = re.compile(r"(/tmp|/var/tmp)/[\w./-]+")
 def main(
     job_fd: int, control_fd: int, isolation: str, packages: Sequence[str], preload: Sequence[str] = ()
 ) -> None:
-    """Serve jobs until the controller closes its end. `preload`: modules that tests will import."""
+    """Serve jobs until the controller closes its end. `preload`: modules that tests will import.
+
+    Before a job may come what an earlier run was told of its tests' reference, empty if nothing: then the result says.
+    """
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_MB << 20, _MEMORY_MB << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -68,12 +71,20 @@ def main(
     budget.prepare()
     if isolation != "process":
         confine.restrict_tester(packages)
+    asked = b""
     try:
         while True:
             job = codec.decode(framing.read_frame(job_fd, frames))
+            if "references" in job:
+                asked = job["tests"]
+                many_calls.take(asked, job["references"])
+                asked = b"" if many_calls.knows(asked) else asked
+                continue
             runner = JobRunner(control, Candidate(fork, job_fd), job_fd)
             result = runner.judge(job)
             fork = runner.next_fork
+            if asked:
+                result["references"], asked = many_calls.told(asked), b""
             framing.write_all(job_fd, framing.frame(codec.encode(result, limit=framing.JOB_LIMIT)))
             if "broken" in result:
                 return

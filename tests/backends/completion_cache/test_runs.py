@@ -10,7 +10,7 @@ from harness.backends import completion_cache
 from harness.backends.hf import checkpoint
 from harness.config import grid
 from harness.config.load import COMPLETIONS, parse
-from harness.config.run import VERDICTS
+from harness.config.run import REFERENCES, VERDICTS
 from harness.errors import IncompleteRun
 from harness.runs import run, study
 from harness.runs.store import reader
@@ -168,19 +168,23 @@ def test_a_run_beside_a_damaged_store_warns_and_ends_well(
     assert stages(tmp_path / "out") == {"generate": 6}
 
 
+REST = "completions, 0 verdicts and 0 references deleted"
+
+
 def test_the_command_shows_and_empties_the_store(
     models: dict[str, Path], tmp_path: Path, store: Path
 ) -> None:
     assert harness("cache").out.splitlines() == [
         f"0.0 MB in {store}; limit 4,295 MB, oldest deleted first",
         f"0.0 MB in {store.with_name(VERDICTS)}; limit 1,074 MB, oldest deleted first",
+        f"0.0 MB in {store.with_name(REFERENCES)}; limit 268 MB, oldest deleted first",
     ]
     evaluate(models["one"], tmp_path / "a")
     evaluate(models["two"], tmp_path / "b")
     shown = harness("cache").out.splitlines()
-    assert len(shown) == 4
+    assert len(shown) == 5
     assert all(line.split()[:2] == ["6", "completions"] and "float32, hf" in line for line in shown[:2])
-    assert len(harness("cache", "--clear").out.splitlines()) == 2
+    assert len(harness("cache", "--clear").out.splitlines()) == 3
     evaluate(models["one"], tmp_path / "c")
     assert stages(tmp_path / "c") == {"generate": 6}
     store.write_bytes(b"no database" * 100)
@@ -206,10 +210,10 @@ def test_the_command_finds_and_drops_what_was_kept_under_an_older_identity_or_of
     shown = harness("cache").out.splitlines()
     assert [line.endswith(", old") for line in shown[:4]] == [True, False, False, True]
     assert shown[4] == "old: no run of this version reuses them; harness cache --drop old deletes them"
-    assert harness("cache", "--drop", "old").out.splitlines()[0] == "3 completions and 0 verdicts deleted"
+    assert harness("cache", "--drop", "old").out.splitlines()[0] == f"3 {REST}"
     left = harness("cache", "--drop", "9999").out.splitlines()
-    assert left[0] == "0 completions and 0 verdicts deleted"
-    assert ["loaded 111111111111" in left[1], "adapter a1b2c3 LORA" in left[2], len(left)] == [True, True, 5]
-    assert harness("cache", "--drop", "a1b2c3").out.splitlines()[0] == "1 completions and 0 verdicts deleted"
-    assert harness("cache", "--drop", "1111").out.splitlines()[0] == "1 completions and 0 verdicts deleted"
+    assert left[0] == f"0 {REST}"
+    assert ["loaded 111111111111" in left[1], "adapter a1b2c3 LORA" in left[2], len(left)] == [True, True, 6]
+    assert harness("cache", "--drop", "a1b2c3").out.splitlines()[0] == f"1 {REST}"
+    assert harness("cache", "--drop", "1111").out.splitlines()[0] == f"1 {REST}"
     assert "at least 4 characters of a digest" in harness("cache", "--drop", "111").complaint

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import sandbox
-from harness.sandbox.python import many_calls, plain_bytes
+from harness.sandbox.python import input_chunks, many_calls, plain_bytes
 from harness.sandbox.values import codec
 from harness.schema import Limits, Program, UnitTests
 from harness.tasks.families import evalplus
@@ -148,7 +148,7 @@ def test_a_call_has_its_own_limit_among_many(pool: sandbox.Pool) -> None:
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(many_calls, "_KEPT_BYTES", 3000)
-    monkeypatch.setattr(many_calls, "_INPUT_BYTES", 500)
+    monkeypatch.setattr(input_chunks, "_INPUT_BYTES", 500)
     for turn in range(5):
         chunks = many_calls._chunks(b"%d" % turn, lambda given: (given, 1.0), [[n] for n in range(100)])
         assert [given for chunk in chunks for given in marshal.loads(chunk.request)] == [
