@@ -23,7 +23,6 @@ from harness.errors import HarnessError, SandboxFault, UserError
 from harness.sandbox import launch
 from harness.sandbox.languages import table, toolchains, worker_pool
 from harness.schema import Limits, Program, UnitTests
-from harness.schema.execution import JUDGE_STALL_S
 
 OPTIONAL = {"peft": "adapters", "codebleu": "the codebleu_package scorer", "bitsandbytes": "quantised models"}
 
@@ -137,11 +136,13 @@ def _try_level(isolation: Literal["namespaces", "landlock"]) -> str:
         launch.stop_worker(launch.start_worker(isolation))
     except SandboxFault as fault:
         return str(fault)
+    others = worker_pool.LanguagePool(isolation, 1, lambda limits: limits)
     try:
-        with tempfile.TemporaryDirectory(prefix="harness-doctor-") as folder:
-            worker_pool.stop_worker(worker_pool.start_worker(isolation, folder, JUDGE_STALL_S))
+        others.new_worker()
     except SandboxFault as fault:
         return f"works for Python; other languages: {fault}"
+    finally:
+        others.close()
     return "works"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,14 @@ def test_each_level_works_or_says_why_not(found: dict[str, Any]) -> None:
     assert list(found["sandbox"]["levels"]) == ["namespaces", "landlock"]
     assert found["sandbox"]["levels"][found["sandbox"]["isolation"]] == "works"
     assert all(found["sandbox"]["levels"].values())
+
+
+def test_a_level_is_tried_as_a_run_uses_it_wherever_temporary_files_are(
+    found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs have a /tmp of their own, into which no folder of the machine's can be mounted."""
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    assert self_check._try_level(found["sandbox"]["isolation"]) == "works"
 
 
 THROUGH = "def solve(x):\n    return x * x + 1"
