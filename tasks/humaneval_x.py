@@ -170,7 +170,7 @@ def defines_entry_point(language: str, prompt: str, code: str) -> bool:
     entry = re.escape(entry_point(prompt))
     signature = {
         "java": r"\bclass\s+Solution\b",
-        "javascript": rf"(?:const|let|var|function)\s+{entry}\b",
+        "javascript": rf"\bfunction\s+{entry}\b|(?:const|let|var)\s+{entry}\s*={single_source.JS_FUNCTION}",
         "go": rf"^func\s+{entry}\s*\(",
         "rust": rf"\bfn\s+{entry}\s*[<(]",
         "cpp": rf"^[\w:<>,&* \t]+[\s&*]{entry}\s*\([^;]{{0,2000}}\)\s*{{",

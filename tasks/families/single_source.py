@@ -36,6 +36,8 @@ PYTHON_IMPORTS = (
     *("statistics", "functools", "hashlib", "string"),
 )
 JAVA_IMPORTS = "import java.io.*;\nimport java.lang.*;\nimport java.util.*;\nimport java.math.*;\n"
+# What stands behind `const f =` that defines a function: a variable of a body may have the function's name.
+JS_FUNCTION = r"(?:[^\n;]*(?:=>|\bfunction\b)|\s*(?:async\s*)?\([^;]{0,2000}?\)\s*=>)"
 RUST_MAIN = "\nfn main(){ \n } \n"
 # Links to the shims of the crates that every HumanEval-X prompt names.
 RUST_CRATES = tuple(

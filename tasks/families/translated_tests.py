@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.schema import InlineTests, Limits
-from harness.tasks.families import completion_marker
+from harness.tasks.families import completion_marker, single_source
 
 # Upstream has 15 seconds; those that wait are not the program's fault.
 LIMITS = Limits(cpu_s=15.0, wall_s=60.0, memory_mb=1024)
@@ -67,7 +67,7 @@ LANGUAGES: Mapping[str, TargetLanguage] = {
     ),
     "js": TargetLanguage(
         "JavaScript",
-        r"(?:function\s+{name}\s*\(|(?:const|let|var)\s+{name}\s*=)",
+        r"(?:function\s+{name}\s*\(|(?:const|let|var)\s+{name}\s*=" + single_source.JS_FUNCTION + ")",
         ("\nfunction ", "\n/*", "\n//", "\nconsole.log"),
         runs="javascript",
     ),
@@ -113,7 +113,7 @@ LANGUAGES: Mapping[str, TargetLanguage] = {
     "swift": TargetLanguage("Swift", r"func\s+{name}\s*[<(]", ("\n}",), closed=True, wants="swiftlang"),
     "ts": TargetLanguage(
         "TypeScript",
-        r"(?:function\s+{name}\s*[<(]|(?:const|let|var)\s+{name}\s*[=:])",
+        r"(?:function\s+{name}\s*[<(]|(?:const|let|var)\s+{name}\s*[=:]" + single_source.JS_FUNCTION + ")",
         ("\nfunction ", "\n/*", "\n//", "\nclass"),
         runs="typescript",
     ),

@@ -10,8 +10,8 @@ from harness import sandbox, scorers
 from harness.errors import ConfigError
 from harness.sandbox.languages import toolchains
 from harness.schema import Completion, Form, InlineTests, Problem, Verdict
-from harness.tasks import code_trans
-from harness.tasks.families import completion_marker, single_source
+from harness.tasks import code_trans, humaneval_x
+from harness.tasks.families import completion_marker, single_source, translated_tests
 from harness.tasks.loading import data_files, registry
 from tests.support import polyglot_programs
 from tests.support.command import harness, rows, write_rows
@@ -85,6 +85,25 @@ def test_python_ends_at_the_first_line_that_is_not_indented() -> None:
 )
 def test_raw_output_is_cut_where_the_function_ends(language: str, code: str, kept: str) -> None:
     assert single_source.truncate_completion(language, code) == kept
+
+
+@pytest.mark.parametrize(
+    ("code", "whole"),
+    [
+        ("  let f = 1\n  return f + n\n}\n", False),
+        ("let f = 1\n  return f + n\n}\n", False),
+        ("const f = (n) => {\n  return n + 1\n}\n", True),
+        ("var f = function (n) {\n  return n + 1\n}\n", True),
+        ("const f = async (\n  n,\n) => {\n  return n + 1\n}\n", True),
+        ("function f(n) {\n  return n + 1\n}\n", True),
+    ],
+)
+def test_a_variable_named_as_the_javascript_function_is_not_the_function(code: str, whole: bool) -> None:
+    prompt = "const f = (n) => {\n"
+    assert humaneval_x.defines_entry_point("javascript", prompt, code) is whole
+    for language in ("js", "ts"):
+        pattern = translated_tests.LANGUAGES[language].definition("f")
+        assert bool(pattern.search(code)) is whole, language
 
 
 def test_only_cpp_rows_that_need_libraries_say_so() -> None:
