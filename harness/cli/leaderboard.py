@@ -116,7 +116,11 @@ def _imported(folder: Path, sections: "Sequence[Section]") -> "Iterator[External
     from harness.results.leaderboard import rows
 
     for path in sorted(folder.rglob(f"*{external.SUFFIX}")):
-        one = external.read_result(path)
+        try:
+            one = external.read_result(path)
+        except ConfigError as error:
+            click.echo(f"warning: skipped {error}", err=True)
+            continue
         if not any(rows.external_rows(one, section) for section in sections):
             click.echo(
                 f"warning: skipped {one.source}: no run here has task {one.task!r}, its metric in its unit and {one.n}"
@@ -128,9 +132,9 @@ def _imported(folder: Path, sections: "Sequence[Section]") -> "Iterator[External
 
 def _write(board: "Board", out: Path) -> int:
     from harness.results.leaderboard import files, site
-    from harness.runs.store.atomic import replace_file, write_atomic
+    from harness.runs.store.atomic import make_folder, replace_file, write_atomic
 
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     count = 0
     for name, text in site.pages(board, out):
         write_atomic(out / name, text)

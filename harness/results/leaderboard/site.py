@@ -23,7 +23,7 @@ from harness.results.leaderboard.rows import RANK_NOTE, LeaderboardRow
 from harness.results.leaderboard.submissions import Group
 from harness.results.report import page, templates
 from harness.results.report.sections import Section, run_names
-from harness.results.report.tables import figure
+from harness.results.report.tables import figure, listed
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT = 620, 300, 46, 34, 150  # of a scatter plot; what its axes and names take
@@ -193,7 +193,8 @@ class _Writer:
             found.append((f"report-{self.task_pages[row.task]}#run={name}", "samples"))
         for run in row.runs:
             if (run / "report.html").is_file():
-                found.append((os.path.relpath(run / "report.html", self.out), "report"))
+                path = os.path.relpath(run / "report.html", self.out)
+                found.append((quote(path), "report"))  # a colon too: never taken for a scheme
         return found
 
 
@@ -207,22 +208,26 @@ def _answer(board: Board, best: ModelRow | None) -> str:
     said = f"{len(board.models)} models on {tasks} {'task' if tasks == 1 else 'tasks'}{of_all}."
     if best is None or best.win_rate is None:
         return said
-    return f"{said} {best.name} has the highest mean win rate: {percent(best.win_rate)}."
+    first = [row.name for row in board.models if row.win_rate == best.win_rate]
+    has = "have" if len(first) > 1 else "has"
+    return f"{said} {listed(first)} {has} the highest mean win rate: {percent(best.win_rate)}."
 
 
 def _first_place(section: Section, here: Sequence[LeaderboardRow]) -> str:
     if not here:
         return "No metrics: no sample could be judged."
     best = here[0]
+    same = [row.name for row in here if row.value == best.value]
+    if len(same) > 1:
+        return f"{listed(same)} share the first place on {section.metric} with {_shown(best)}."
     said = f"{best.name} is first on {section.metric} with {_shown(best)} ({interval_text(best)})."
     if (tied := best.rank_to - 1) and len(here) > 1:
-        near = [row.name for row in here[1:] if row.rank == 1][:3]
-        names = f", among them {', '.join(near)}" if near else ""
-        said += (
-            f" The paired test does not tell it from {tied} others{names}."
-            if tied > 1
-            else (f" The paired test does not tell it from {near[0] if near else 'one other'}.")
-        )
+        near = [row.name for row in here[1:] if row.rank == 1]
+        if len(near) < tied:
+            near = [f"{tied} others", *([f"among them {', '.join(near[:3])}"] if near else [])]
+            said += f" The paired test does not tell it from {', '.join(near)}."
+        else:
+            said += f" The paired test does not tell it from {listed(near)}."
     return said
 
 

@@ -39,6 +39,8 @@ def lines(sections: Sequence[Section], cutoff: str) -> Iterator[str]:
 
 
 def _line(run: Result, metric: str, cutoff: str) -> str:
+    if metric not in run.reduces:
+        return "no metrics: no sample could be judged"
     found = difference(run, metric, cutoff)
     if found is None:
         return f"no group of problems lies on both sides of {cutoff}"

@@ -37,7 +37,7 @@ from harness.results.report.sections import (
     sample_outcomes,
     why_apart,
 )
-from harness.results.report.tables import amount, figure
+from harness.results.report.tables import amount, figure, listed
 from harness.results.report.templates import asset, environment
 from harness.results.rows import ComparisonRow
 from harness.runs.store.run_folder import audit_note
@@ -125,6 +125,7 @@ def _templates() -> "Environment":
         figure,
         install,
         interval,
+        listed,
         row_estimate,
         p_of,
         p_value,
@@ -151,7 +152,7 @@ def lead(sections: Sequence[Section]) -> str:
         return (f"On {one.title}, " if len(judged) > 1 else "") + _lead_of_one(one)
     if not compared:
         return f"{len(judged)} tasks, one method each."
-    best = Counter(section.rows[0].name for section in compared).most_common()
+    best = Counter(listed(section.best) for section in compared).most_common()
     clear = sum(significant(_gap(section)[1]) for section in compared)
     (first, most), *others = best[:3]
     named = f"{first} on {most} of {len(compared)} tasks" + "".join(f", {name} on {n}" for name, n in others)
@@ -164,13 +165,13 @@ def _lead_of_one(section: Section) -> str:
     share = section.unit == "share"
     value = f"{100 * e.value:.3g} %" if share else figure(section.unit, e.value)
     said = f"{best.name} " + IN_WORDS.get(section.metric, f"has {section.metric} of {{}}").format(value)
+    if same := section.best[1:]:
+        return f"{said}, and so {'does' if len(same) == 1 else 'do'} {listed(same)}."
     if len(section.rows) == 1:
         return f"{said}."
     other, cell = _gap(section)
     assert cell.difference is not None
     gap = abs(cell.difference.value)
-    if not gap:
-        return f"{said}, and so does {other.name}."
     points = f"{100 * gap:.3g} points" if share else f"{gap:.4g}"
     chance = "which is more than chance explains" if significant(cell) else "which may be chance"
     return f"{said}, {points} {'less' if e.lower_is_better else 'more'} than {other.name}, {chance}."

@@ -46,6 +46,12 @@ class Section:
         return tuple(found[i] for i in self.order) if found else ()
 
     @property
+    def best(self) -> list[str]:
+        """The names of those that share the best value."""
+        pairs = zip(self.rows, self.cells, strict=True)
+        return [row.name for row, cell in pairs if cell.estimate.value == self.cells[0].estimate.value]
+
+    @property
     def unit(self) -> Unit:
         return self.cells[0].estimate.unit if self.cells else "share"
 

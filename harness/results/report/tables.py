@@ -27,6 +27,13 @@ def figure(unit: Unit, value: float) -> str:
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
 
 
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """ "a, b and c"; of more than `most` the others by their number."""
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} others"]
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
 def rows(summaries: Summaries) -> Iterator[tuple[str, ...]]:
     """One row per metric; only a run's first row has its name."""
     for summary in summaries:

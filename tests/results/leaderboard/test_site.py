@@ -216,3 +216,30 @@ def test_json_and_parquet_say_what_the_table_says(matrix: Path) -> None:
     ]
     text = (matrix / "leaderboard.md").read_text()
     assert "| Big | 100 % | 90.00 | 75.00 |" in text
+
+
+def test_a_damaged_import_a_tie_and_odd_folder_names_cost_nobody_the_board(tmp_path: Path) -> None:
+    """Links to a report are relative whatever a folder is called."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for name in ("one", "two"):
+        make(folder / name, range(30))
+    odd = make(folder / "javascript:x#50%", range(9))
+    assert harness("report", odd, "--format", "html").code == 0
+    (folder / "damaged.imported.json").write_text("{}")
+    ended = harness("leaderboard", folder, "--out", tmp_path / "site")
+    assert ended.code == 0, ended.err
+    assert f"warning: skipped {folder / 'damaged.imported.json'}: " in ended.err
+    index = (tmp_path / "site" / "index.html").read_text()
+    assert "one and two have the highest mean win rate" in index
+    table = (tmp_path / "site" / "task-letters.html").read_text()
+    assert "one and two share the first place on em@1" in table
+    assert 'href="../runs/javascript%3Ax%2350%25/report.html"' in table
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    run = make(tmp_path / "one", range(3))
+    (tmp_path / "file").write_text("")
+    ended = harness("leaderboard", run, "--out", tmp_path / "file" / "site")
+    assert (ended.code, ended.err.count("\n")) == (3, 1), ended.err
+    assert str(tmp_path / "file" / "site") in ended.err

@@ -1,12 +1,15 @@
 """The comparison of problems before and after a cut-off date, from a run of the project's own rows."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.runs.store import reader
 from tests.support.command import harness
+from tests.support.recordings import edit, edit_rows
 
 RIGHT = {
     "mini1_a": "print(input()[::-1])",
@@ -63,6 +66,21 @@ def test_it_is_said_beside_plots_too_and_runs_are_read_once(
     assert ended.code == 0, ended.err
     assert len(compared(ended.out)) == 1
     assert seen == [[run]]
+
+
+def test_a_run_that_could_not_be_judged_has_no_difference(run: Path, tmp_path: Path) -> None:
+    failed = tmp_path / "failed"
+    shutil.copytree(run, failed)
+
+    def fail(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            row.update(status="fault", score=None, error="it fell")
+
+    edit_rows(failed / "judgements.jsonl", fail)
+    edit(failed / "summary.json", lambda plain: plain.update(metrics={}, errors=8))
+    ended = harness("report", str(failed), "--cutoff", "2024-03-02")
+    assert (ended.code, ended.err) == (0, "")
+    assert "no metrics: no sample could be judged" in ended.out
 
 
 def test_each_seed_of_a_row_is_named(run: Path) -> None:

@@ -128,11 +128,23 @@ def test_who_leads_is_said_in_words_whatever_there_is_to_tell(tmp_path: Path) ->
     assert said((30,)) == f"a {base}."
     assert said((30,), (29,)) == f"a {base}, 2.5 points more than b, which may be chance."
     assert said((30,), (30,)) == f"a {base}, and so does b."
+    assert said((30,), (30,), (30,)) == f"a {base}, and so do b and c."
+    assert said((30, 9), (30, 10)) == (
+        "Best: a and b on 1 of 2 tasks, b on 1; 0 of 2 leads are more than chance explains."
+    )
     assert said((9,), (30,)) == f"b {base}, 52.5 points more than a, which is more than chance explains."
     assert said((30, 9), (9, 10)) == (
         "Best: a on 1 of 2 tasks, b on 1; 1 of 2 leads is more than chance explains."
     )
     assert page.lead([]) == "No sample could be judged."
+
+
+def test_methods_that_share_the_first_place_are_all_named(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        make(tmp_path / name, range(20))
+    found = [reader.read(path) for path in reader.find_runs([tmp_path])]
+    shown = page.render(sections.make_sections(found))
+    assert "first and second share the first place on em@1: <b>50.00 %" in shown
 
 
 def test_a_radar_is_drawn_only_where_it_helps(tmp_path: Path) -> None:

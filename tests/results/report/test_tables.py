@@ -238,3 +238,18 @@ def test_no_number_is_cut_at_any_width(width: int) -> None:
     for row in tables.rows([summary(), CONALA]):
         for cell in row[1:]:
             assert " ".join(cell.split()) in " ".join(words), (width, cell)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], ""),
+        (["a"], "a"),
+        (["a", "b"], "a and b"),
+        (["a", "b", "c"], "a, b and c"),
+        (["a", "b", "c", "d"], "a, b, c and d"),
+        (["a", "b", "c", "d", "e"], "a, b, c and 2 others"),
+    ],
+)
+def test_names_in_a_sentence(names: list[str], said: str) -> None:
+    assert tables.listed(names) == said

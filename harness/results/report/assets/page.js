@@ -206,7 +206,9 @@
     choices(form.kind, index.kinds);
     choices(form.group, groups);
     choices(form.against, index.runs.map((name) => "run: " + name));
-    const wanted = decodeURIComponent(location.hash).match(/^#run=(.+)$/); // a link to the samples of one run
+    let hash = "";
+    try { hash = decodeURIComponent(location.hash); } catch { /* not a link that a page of ours has */ }
+    const wanted = hash.match(/^#run=(.+)$/); // a link to the samples of one run
     if (wanted && index.runs.includes(wanted[1])) {
       form.run.value = index.runs.indexOf(wanted[1]);
       $("samples").scrollIntoView();
