@@ -105,7 +105,29 @@ def _shifted(table: Mapping[str, Any], by: int) -> dict[str, Any]:
     if isinstance(matrix, dict) and "seed" in matrix:
         seeds = matrix["seed"] if isinstance(matrix["seed"], list) else NAMED["seed"][matrix["seed"]]
         return {**table, "matrix": {**matrix, "seed": [each + by for each in seeds]}}
+    if isinstance(matrix, dict) and any("seed" in value for value in _tables(matrix)):
+        return {**table, "matrix": {axis: _with_later_seeds(values, by) for axis, values in matrix.items()}}
     return {**table, "seed": seed + by}
+
+
+def _tables(matrix: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The values of its axes that set several keys at once."""
+    return [
+        value
+        for values in matrix.values()
+        if isinstance(values, list)
+        for value in values
+        if isinstance(value, dict)
+    ]
+
+
+def _with_later_seeds(values: Any, by: int) -> Any:
+    if not isinstance(values, list):
+        return values
+    return [
+        {**value, "seed": value["seed"] + by} if isinstance(value, dict) and "seed" in value else value
+        for value in values
+    ]
 
 
 def _with_sources(plain: Any, classes: Mapping[str, str], where: str) -> Any:

@@ -16,6 +16,10 @@ def test_a_later_round_has_other_seeds_of_runs_and_of_trainings() -> None:
     plain: dict[str, Any] = {"seed": 7, "train": {"matrix": {"seed": [1, 2]}}}
     assert rounds.with_seeds(plain, 1) == plain
     assert rounds.with_seeds(plain, 3) == {"seed": 2007, "train": {"matrix": {"seed": [2001, 2002]}}}
+    axis = {"matrix": {"method": [{"prompt": "plain", "seed": 1}, {"prompt": "plain", "seed": 2}]}}
+    assert rounds.with_seeds(axis, 2) == {
+        "matrix": {"method": [{"prompt": "plain", "seed": 1001}, {"prompt": "plain", "seed": 1002}]}
+    }
     named = rounds.with_seeds({"matrix": {"seed": "paper"}}, 2)
     assert named == {"matrix": {"seed": [1042, 1777, 6432, 56555, 1097]}}
 

@@ -125,7 +125,12 @@ def human_eval(run: Result, out: Path) -> list[Path]:
 
 
 def bigcode(run: Result, out: Path) -> list[Path]:
-    """A list of lists of programs in task order."""
+    """A list of lists of programs in task order. Raises ConfigError where some are missing: a place is a task there."""
+    if run.config.only or any(note.startswith("partial: ") for note in run.summary.notes):
+        raise ConfigError(
+            f"{run.run_id} has part of its problems, and bigcode's file says by places alone which problem a program"
+            " is of: choose human-eval or evalplus"
+        )
     programs: dict[str, list[str]] = {}
     for row in samples(run):
         programs.setdefault(row["problem_id"], []).append(row["answer"])

