@@ -79,6 +79,7 @@ class Lanes:
         self._threads: list[threading.Thread] = []
         self._closing = False
         self._known: dict[tuple[sandbox.Settings, str], Any] = {}
+        self._finding = threading.Lock()
         self.judged = 0
 
     def __enter__(self) -> "Lanes":
@@ -119,11 +120,14 @@ class Lanes:
             _, found = share.done.get()
             if isinstance(found, Raised):
                 raise found.error
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            self._known[settings, name] = found
+            self._know(settings, name, found)
         answer: Answer = found
         return answer
+
+    def _know(self, settings: sandbox.Settings, name: str, found: Any) -> None:
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[settings, name] = found
 
     def close(self) -> None:
         """Waiting jobs are given up, begun ones finished if that takes no longer than CLOSE_S; workers are ended. A
@@ -158,11 +162,24 @@ class Lanes:
         if place not in pools:
             if len(pools) == MAX_POOLS:
                 _close(pools.popitem(last=False)[1])
-            # `auto` could find another level in each lane, and what was told of one holds for all.
-            level = self._known.get((settings, LEVEL), settings.isolation)
-            pools[place] = self._make(replace(settings, isolation=level, workers=1, crowded=True))
+            pools[place] = self._new_pool(settings)
         pools.move_to_end(place)
         return pools[place]
+
+    def _new_pool(self, settings: sandbox.Settings) -> sandbox.Pool:
+        """At one level in all lanes: `auto` could find another one in each, so the first Pool is asked for it before
+        there is a second. Raises HarnessError.
+        """
+        with self._finding:
+            level = self._known.get((settings, LEVEL), settings.isolation)
+            pool = self._make(replace(settings, isolation=level, workers=1, crowded=True))
+            if level == "auto":
+                try:
+                    self._know(settings, LEVEL, pool.isolation)
+                except BaseException:
+                    _close(pool)
+                    raise
+        return pool
 
     def _oldest(self) -> Key | None:
         """The settings and kind of the job that has waited longest; None once there will be no more."""

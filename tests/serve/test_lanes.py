@@ -66,6 +66,7 @@ class MadeUp:
     def _make(self, settings: sandbox.Settings) -> MadeUpPool:
         assert settings.workers == 1
         self.levels.append(settings.isolation)
+        time.sleep(0.05)  # as a real one: another lane begins meanwhile
         self.pools.append(MadeUpPool(self.go))
         return self.pools[-1]
 
